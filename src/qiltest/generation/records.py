@@ -1,0 +1,90 @@
+"""What generation gives and what a generator is. Nothing here needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from qiltest.cases import Case
+from qiltest.recipe import Recipe, Size
+from qiltest.variants import Variant
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentStats:
+    """Statistics of the final latents, unitless. All finite, or the generation was refused."""
+
+    mean: float
+    std: float
+    minimum: float
+    maximum: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denoised:
+    """Latents after the denoise loop, not yet decoded. `latents` is a tensor that only its generator understands."""
+
+    recipe: Recipe
+    latents: Any
+    #: seconds per step, device synchronised.
+    step_seconds: tuple[float, ...]
+    #: seconds of the whole denoise loop: no text encoding, no decoding.
+    denoise_seconds: float
+    #: transformer forwards that were made; a recipe check compares it with `recipe.nfe`.
+    forwards: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """One picture with its recipe, step times and latent statistics."""
+
+    recipe: Recipe
+    #: the picture as PNG bytes (RGB, 8 bits).
+    png: bytes
+    #: SHA-256 of `png`, hexadecimal.
+    sha256: str
+    step_seconds: tuple[float, ...]
+    denoise_seconds: float
+    decode_seconds: float
+    forwards: int
+    latents: LatentStats
+
+
+class Generator(Protocol):
+    """Draws pictures. Loads once; switches variants without reloading."""
+
+    @property
+    def model(self) -> str:
+        """Name of the model, as in `--qil-model`."""
+        ...
+
+    @property
+    def is_tiny(self) -> bool:
+        """True for the embedded model, whose sizes are the cases' stand-ins."""
+        ...
+
+    @property
+    def judges_text(self) -> bool:
+        """False where the weights are random, so that no text can be expected."""
+        ...
+
+    def recipe(self, case: Case, size: Size, variant: Variant, seed: int) -> Recipe:
+        """Return the recipe of a picture without drawing it. Raises RecipeError."""
+        ...
+
+    def prepare(self, prompts: Iterable[str]) -> None:
+        """Encode prompts once; embeddings are kept and shared by all variants."""
+        ...
+
+    def denoise(self, recipe: Recipe) -> Denoised:
+        """Run the denoise loop. Raises RecipeError, GenerationError, OutOfMemoryError."""
+        ...
+
+    def decode(self, denoised: Denoised) -> Generation:
+        """Decode latents to a picture. Raises GenerationError for a NaN or blank picture."""
+        ...
+
+    def close(self) -> None:
+        """Give the device's memory back."""
+        ...

@@ -1,0 +1,66 @@
+"""What a reader gives and what a reader is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReaderInfo:
+    """Identity of a reader. Two readings are comparable only where these are equal (DESIGN, scoring rule 7)."""
+
+    name: str
+    engine: str
+    version: str
+    #: SHA-256 over the reader's weight files.
+    weights_sha256: str
+    #: (setting, value), sorted.
+    settings: tuple[tuple[str, str], ...] = ()
+    device: str = "cpu"
+
+    @property
+    def fingerprint(self) -> str:
+        """Short text that is equal if and only if all fields are; the form kept in goldens."""
+        import hashlib
+
+        fields = (self.name, self.engine, self.version, self.weights_sha256, *map(str, self.settings), self.device)
+        return f"{self.name}-{self.version}-{hashlib.sha256(chr(0).join(fields).encode()).hexdigest()[:12]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line as read: text, quadrilateral in pixels (clockwise from top left), confidence 0 to 1."""
+
+    text: str
+    box: tuple[Point, Point, Point, Point]
+    confidence: float
+    #: confidence per character of `text` where the engine gives it, else empty.
+    characters: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What a reader saw in one picture, in the reader's own order."""
+
+    reader: ReaderInfo
+    width: int
+    height: int
+    lines: tuple[Line, ...]
+    seconds: float
+
+
+class Reader(Protocol):
+    """Turns a picture into lines. Never raises for a picture without text: returns no lines."""
+
+    @property
+    def info(self) -> ReaderInfo:
+        """Identity of the reader."""
+        ...
+
+    def read(self, picture: Path | bytes) -> Reading:
+        """Read one picture (a file or its bytes). Raises ReaderError where it cannot be decoded."""
+        ...

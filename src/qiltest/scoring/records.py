@@ -1,0 +1,93 @@
+"""What scoring gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from qiltest.reading.records import ReaderInfo
+
+
+class EditKind(StrEnum):
+    """One step that turns the expected text into the text as read."""
+
+    SUBSTITUTE = "substitute"
+    INSERT = "insert"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edit:
+    """One edit. `position` counts characters of the normalised expected text from 0."""
+
+    kind: EditKind
+    position: int
+    expected: str
+    read: str
+    #: look-alike class ("I/l/1", "O/0", "simplified/traditional", ...), or "" for none.
+    look_alike: str = ""
+    #: False where the case's profile forgives this look-alike class: reported, not counted.
+    counted: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextScore:
+    """One expected text against what was read for it."""
+
+    expected: str
+    #: the reader's text as read (lines joined by "\n"); "" where nothing was matched.
+    read: str
+    #: counted edits between the normalised texts (strict: case and punctuation kept).
+    distance: int
+    #: the same on letters and digits only.
+    distance_alnum: int
+    #: characters in the normalised expected text: the denominator of the character error rate.
+    length: int
+    edits: tuple[Edit, ...]
+    #: indices into `Reading.lines`, in the order joined.
+    lines: tuple[int, ...]
+    required: bool = True
+    #: layout that was reported but not counted, such as a hyphen at a line break.
+    layout: tuple[str, ...] = ()
+
+
+class ExtraKind(StrEnum):
+    """What was drawn that nobody asked for (DESIGN, scoring rule 4)."""
+
+    #: repeats an expected text or a phrase of it: gates.
+    DOUBLED = "doubled"
+    #: part of an expected text, or what extends it, on another place: gates.
+    LEAKED = "leaked"
+    #: anything else: reported only.
+    OTHER = "other"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extra:
+    """Text that no expected text took."""
+
+    text: str
+    kind: ExtraKind
+    line: int
+    #: characters that count against the picture; 0 for OTHER.
+    distance: int
+    #: the expected text that it repeats or extends, "" for OTHER.
+    of: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A picture's score. `distance` = sum over texts plus gating extras; the number that a limit is set on."""
+
+    reader: ReaderInfo
+    texts: tuple[TextScore, ...]
+    extra: tuple[Extra, ...]
+    distance: int
+    distance_alnum: int
+    #: sum of `length` over required texts.
+    length: int
+
+    @property
+    def cer(self) -> float:
+        """Character error rate: distance / length (Levenshtein edits per expected character)."""
+        return self.distance / self.length
