@@ -1,0 +1,163 @@
+"""What a run holds, as it is read back. Nothing here needs torch or a reader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from qiltest.cases import Case
+from qiltest.gate.golden import Golden
+from qiltest.gate.latency import Cohort, LatencyJudgement
+from qiltest.gate.verdict import Judgement, Verdict
+from qiltest.generation.records import LatentStats
+from qiltest.reading.records import ReaderInfo, Reading
+from qiltest.recipe import Recipe, Size
+from qiltest.scoring.records import Score
+from qiltest.variants import Variant
+
+
+class RunState(StrEnum):
+    """How a run ended."""
+
+    #: ran through, whatever the verdicts.
+    FINISHED = "finished"
+    #: stopped by Ctrl-C, `-x` or an error of the session; what it drew is good.
+    INTERRUPTED = "interrupted"
+    #: no end was written: the process was killed, or is still at work.
+    UNFINISHED = "unfinished"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One picture of the grid case x resolution x variant x seed."""
+
+    case: str
+    #: the case's own resolution, also where the embedded model draws a smaller stand-in.
+    size: Size
+    variant: str
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """Name of the point, as in the test's id: `coffee-shop@1280x1280-4step-s42`."""
+        return f"{self.case}@{self.size}-{self.variant}-s{self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Seconds, device synchronised."""
+
+    #: per step of the denoise loop.
+    step_seconds: tuple[float, ...]
+    #: the denoise loop alone: no text encoding, no decoding.
+    denoise_seconds: float
+    decode_seconds: float
+    #: transformer forwards that were made.
+    forwards: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A stored picture, whose bytes were checked against its name when the run was loaded."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseResult:
+    """What a run knows of one point. Fields after `point` are None or empty as far as the run did not get there."""
+
+    point: Point
+    recipe: Recipe | None = None
+    picture: Picture | None = None
+    #: id of the run that drew the picture, where it was taken from the store; "" where this run drew it.
+    reused_from: str = ""
+    timing: Timing | None = None
+    latents: LatentStats | None = None
+    cohort: Cohort | None = None
+    reading: Reading | None = None
+    score: Score | None = None
+    judgement: Judgement | None = None
+    latency: LatencyJudgement | None = None
+    #: the golden that it was judged against; None where there was none.
+    golden: Golden | None = None
+    #: True where this run wrote or replaced the golden (`--qil-update`).
+    golden_recorded: bool = False
+    #: what went wrong, for a person; "" where nothing did. With an error the verdict is ERROR.
+    error: str = ""
+    #: what happened on the way and must be said, such as a retry after a lost device.
+    notes: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """Name of the point."""
+        return self.point.id
+
+    @property
+    def asked(self) -> Size | None:
+        """Size asked of the generator, in pixels; for the embedded model the case's stand-in."""
+        return None if self.recipe is None else self.recipe.asked
+
+    @property
+    def effective(self) -> Size | None:
+        """Size drawn, in pixels."""
+        return None if self.recipe is None else self.recipe.effective
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The verdict; ERROR where something went wrong; None where the run never judged the point."""
+        if self.error:
+            return Verdict.ERROR
+        return None if self.judgement is None else self.judgement.verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One session's results, read back from `runs/<id>/`."""
+
+    id: str
+    path: Path
+    state: RunState
+    #: ISO 8601 with offset.
+    started: str
+    finished: str | None
+    #: exit status of the session; None where it never ended.
+    exit_status: int | None
+    command: tuple[str, ...]
+    qiltest_version: str
+    model: str
+    #: device type, "cpu" or "cuda".
+    device: str
+    #: what the device calls itself.
+    device_name: str
+    #: (package, version), sorted.
+    versions: tuple[tuple[str, str], ...]
+    reader: ReaderInfo
+    #: the cases and variants as they were then, so that a run can be read without their files.
+    cases: tuple[Case, ...]
+    variants: tuple[Variant, ...]
+    #: all points of the session, in the order of drawing.
+    planned: tuple[Point, ...]
+    #: one for each point that was begun, in the order of `planned`.
+    results: tuple[CaseResult, ...]
+    #: True where the session covered every case, resolution, default variant and seed of the suite.
+    full: bool
+    #: id of the run whose pictures were read again, "" for a run that drew.
+    rescored_from: str = ""
+    #: what is wrong with the run or the session, for a person: a quarantined picture, a truncated last line,
+    #: goldens that nobody used.
+    problems: tuple[str, ...] = ()
+
+    def case(self, case_id: str) -> Case:
+        """Return the case of that id as it was in this run. Raises KeyError."""
+        return {case.id: case for case in self.cases}[case_id]
+
+    def variant(self, name: str) -> Variant:
+        """Return the variant of that name as it was in this run. Raises KeyError."""
+        return {variant.name: variant for variant in self.variants}[name]
+
+    def result(self, point_id: str) -> CaseResult | None:
+        """Return the result of the point with that id, None where the run did not begin it."""
+        return next((result for result in self.results if result.id == point_id), None)
