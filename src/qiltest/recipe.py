@@ -8,12 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from qiltest.errors import RecipeError
 
 _SIZE = re.compile(r"([1-9][0-9]{1,4})x([1-9][0-9]{1,4})")
 #: QwenImagePipeline floors width and height to this multiple: VAE stride 8 times patch size 2.
 SIZE_MULTIPLE = 16
+#: What a stored recipe must be: the very types, no unknown key, no NaN.
+_STORED = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+Scalar = str | float | int | bool | None
 
 
 @dataclass(frozen=True, order=True)
@@ -22,6 +33,8 @@ class Size:
 
     width: int
     height: int
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STORED
 
     @classmethod
     def parse(cls, text: str) -> Size:
@@ -50,10 +63,19 @@ class LoraRecipe:
     scale: float
     fused: bool
 
+    __pydantic_config__: ClassVar[ConfigDict] = _STORED
 
-@dataclass(frozen=True, kw_only=True)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scale", _finite("lora.scale", self.scale))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Recipe:
-    """Everything that decides a picture. Sizes in pixels; `sigmas` without the final 0."""
+    """Everything that decides a picture. Sizes in pixels; `sigmas` without the final 0.
+
+    Equal if and only if the canonical JSON is, so that 0, 0.0 and False in a scheduler's config are three values.
+    `scheduler` and `versions` are kept sorted by name. Raises RecipeError for a number that is not finite.
+    """
 
     model: str
     model_revision: str
@@ -61,7 +83,7 @@ class Recipe:
     model_sha256: str
     variant: str
     lora: LoraRecipe | None
-    scheduler: tuple[tuple[str, str | float | int | bool | None], ...]
+    scheduler: tuple[tuple[str, Scalar], ...]
     sigmas: tuple[float, ...]
     steps: int
     true_cfg_scale: float
@@ -80,6 +102,29 @@ class Recipe:
     #: (package, version), sorted: torch, diffusers, transformers, peft and qiltest's generation code.
     versions: tuple[tuple[str, str], ...]
 
+    __pydantic_config__: ClassVar[ConfigDict] = _STORED
+
+    def __post_init__(self) -> None:
+        for name, value in self.scheduler:
+            if isinstance(value, float):
+                _finite(f"scheduler.{name}", value)
+        normal = {
+            "scheduler": _by_name("scheduler", self.scheduler),
+            "versions": _by_name("versions", self.versions),
+            "sigmas": tuple(_finite(f"sigmas[{i}]", sigma) for i, sigma in enumerate(self.sigmas)),
+            "true_cfg_scale": _finite("true_cfg_scale", self.true_cfg_scale),
+        }
+        for field, normalised in normal.items():
+            object.__setattr__(self, field, normalised)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Recipe):
+            return NotImplemented
+        return self.canonical() == other.canonical()
+
+    def __hash__(self) -> int:
+        return hash(self.canonical())
+
     @property
     def nfe(self) -> int:
         """Number of function evaluations: transformer forwards for one picture."""
@@ -92,3 +137,69 @@ class Recipe:
     def key(self) -> str:
         """Return the SHA-256 of the canonical JSON, in hexadecimal."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """Read a stored recipe: the inverse of `canonical`.
+
+        Raises RecipeError that names every field that is missing, unknown, of another type or not finite.
+        """
+        try:
+            json.loads(text, object_pairs_hook=_no_twins, parse_constant=_no_constant)
+            return _RECIPE.validate_json(text)
+        except ValidationError as error:
+            raise _refused("; ".join(_fault(e["loc"], e["msg"]) for e in error.errors())) from error
+        except (ValueError, RecursionError) as error:
+            raise _refused(str(error)) from error
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Recipe:
+        """Read a recipe out of a larger JSON record, such as a golden. Raises RecipeError as `from_json` does."""
+        try:
+            text = json.dumps(dict(record), ensure_ascii=False, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise _refused(str(error)) from error
+        return cls.from_json(text)
+
+
+_RECIPE = TypeAdapter(Recipe)
+
+
+def _finite(name: str, value: float) -> float:
+    """Return `value` as a float, so that 4 and 4.0 are one recipe. Raises RecipeError if it is not finite."""
+    if not math.isfinite(value):
+        raise RecipeError(f"{name} is {value}, not a finite number", where="recipe", remedy="mend what computed it")
+    return float(value)
+
+
+def _by_name(field: str, pairs: tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Any], ...]:
+    names = [name for name, _ in pairs]
+    twins = sorted({name for name in names if names.count(name) > 1})
+    if twins:
+        raise RecipeError(f"{field} names {', '.join(twins)} more than once", where="recipe", remedy="give each once")
+    return tuple((name, value) for name, value in sorted(pairs, key=lambda pair: pair[0]))
+
+
+def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse what JSON parsers drop in silence: the same key twice."""
+    record = dict(pairs)
+    if len(record) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"key {next(n for n in names if names.count(n) > 1)!r} stands there twice")
+    return record
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a finite number")
+
+
+def _fault(loc: tuple[int | str, ...], message: str) -> str:
+    return f"{'.'.join(map(str, loc)) or 'recipe'}: {message}"
+
+
+def _refused(what: str) -> RecipeError:
+    return RecipeError(
+        f"not a recipe: {what}",
+        where="stored recipe",
+        remedy="it was written by another version or changed by hand: make the picture again",
+    )

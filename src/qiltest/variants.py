@@ -1,4 +1,4 @@
-"""Variants: how a picture is made. `cases/variants.toml`."""
+"""Variants: how a picture is made. `cases/variants.toml`, read by `qiltest.suite.load_variants`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,17 @@ class SchedulerKind(StrEnum):
     LIGHTNING = "lightning"
 
 
+class ModelKind(StrEnum):
+    """Which kind of model draws: a LoRA of one does not fit the other."""
+
+    REAL = "real"
+    #: the embedded model.
+    TINY = "tiny"
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoraSource:
-    """Where a LoRA comes from: a file, or `repo::file` on the Hugging Face hub."""
+    """Where a LoRA comes from: a file, `repo::file` on the Hugging Face hub, or `embedded::name`."""
 
     source: str
     #: expected SHA-256 of the file, hexadecimal; None: recorded but not checked.
@@ -42,10 +50,22 @@ class Variant:
     base_model: str | None = None
     #: drawn without being named by `--qil-variant`.
     default: bool = True
-    #: the variant that a new release of this kind is compared with.
+    #: what somebody who reads the report should know about it.
     note: str = ""
 
     @property
     def nfe(self) -> int:
         """Number of function evaluations of one picture."""
         return self.steps * (2 if self.true_cfg_scale > 1 and self.negative_prompt is not None else 1)
+
+    def lora(self, kind: ModelKind) -> LoraSource | None:
+        """Return the LoRA for a kind of model; None where it has none (see `draws` for whether it needs one)."""
+        return dict(self.loras).get(kind.value)
+
+    def draws(self, kind: ModelKind) -> bool:
+        """Return whether a model of this kind can draw the variant: the base can, a LoRA must be of its kind."""
+        return not self.loras or self.lora(kind) is not None
+
+    def prompt(self, text: str, language: str) -> str:
+        """Return the prompt as the pipeline gets it: the case's own, and the suffix of its language."""
+        return text + dict(self.prompt_suffix).get(language, "")
