@@ -1,5 +1,20 @@
 """The run store: one session's results under `runs/<id>/`, pictures by content hash and one JSON line an event."""
 
+from qiltest.runs.load import load_run
 from qiltest.runs.records import CaseResult, Picture, Point, Run, RunState, Timing
+from qiltest.runs.store import Reuse, RunStore, Stored
+from qiltest.runs.writer import RunWriter
 
-__all__ = ["CaseResult", "Picture", "Point", "Run", "RunState", "Timing"]
+__all__ = [
+    "CaseResult",
+    "Picture",
+    "Point",
+    "Reuse",
+    "Run",
+    "RunState",
+    "RunStore",
+    "RunWriter",
+    "Stored",
+    "Timing",
+    "load_run",
+]

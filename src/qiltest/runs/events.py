@@ -1,0 +1,141 @@
+"""The lines of `events.jsonl`: one JSON object an event, `event` naming its kind.
+
+Events are append-only and each stands alone, so that a killed run is a run with fewer lines. Reading is strict: a
+field of the wrong type or a missing one is an error that names the line.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import cache
+
+from pydantic import TypeAdapter, ValidationError
+
+from qiltest.cases import Case
+from qiltest.errors import StoreError
+from qiltest.gate.golden import Golden
+from qiltest.gate.latency import Cohort, LatencyJudgement
+from qiltest.gate.verdict import Judgement
+from qiltest.generation.records import LatentStats
+from qiltest.reading.records import ReaderInfo, Reading
+from qiltest.recipe import Recipe
+from qiltest.runs.records import Point, RunState, Timing
+from qiltest.scoring.records import Score
+from qiltest.variants import Variant
+
+#: version of the lines; a run of another version is refused, not guessed at.
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """First line of a run: what it set out to do, with what."""
+
+    schema: int
+    run: str
+    at: str
+    command: tuple[str, ...]
+    qiltest_version: str
+    model: str
+    device: str
+    device_name: str
+    versions: tuple[tuple[str, str], ...]
+    reader: ReaderInfo
+    cases: tuple[Case, ...]
+    variants: tuple[Variant, ...]
+    planned: tuple[Point, ...]
+    full: bool
+    rescored_from: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """A picture is in the store. Written after its bytes are durable, so the line never names what is not there."""
+
+    at: str
+    point: Point
+    recipe: Recipe
+    #: `Recipe.key`, so that a picture can be looked for without rebuilding recipes.
+    key: str
+    sha256: str
+    timing: Timing
+    latents: LatentStats
+    cohort: Cohort
+    #: id of the run that drew it, "" for this one.
+    reused_from: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A picture was read, scored and judged."""
+
+    at: str
+    point: Point
+    reading: Reading
+    score: Score | None
+    judgement: Judgement
+    latency: LatencyJudgement | None
+    golden: Golden | None
+    golden_recorded: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """Something went wrong at a point; the run goes on with the next."""
+
+    at: str
+    point: Point
+    error: str
+    reading: Reading | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """Last line of a run that was not killed."""
+
+    at: str
+    state: RunState
+    exit_status: int
+    problems: tuple[str, ...] = ()
+
+
+Event = Started | Drawn | Judged | Failed | Ended
+_KINDS: dict[str, type[Event]] = {kind.__name__.lower(): kind for kind in (Started, Drawn, Judged, Failed, Ended)}
+
+
+def encode(event: Event) -> bytes:
+    """Return the event as one line, newline included. Raises StoreError for a number that is not finite."""
+    fields = {"event": type(event).__name__.lower(), **asdict(event)}
+    try:
+        line = json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except ValueError as error:
+        raise StoreError(
+            f"a {fields['event']} event holds a number that is not finite ({error})",
+            remedy="the picture's timing or score is broken; nothing was written",
+        ) from error
+    # json escapes control characters, but U+2028 and the like pass and some tools take them for line ends
+    return line.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").encode() + b"\n"
+
+
+def decode(line: bytes, *, where: str) -> Event:
+    """Return the event in a line. Raises StoreError that says where and what is wrong."""
+    try:
+        name = json.loads(line)["event"]
+        return _adapter(name).validate_json(line, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        path = ".".join(map(str, first["loc"]))
+        raise StoreError(f"{name} event is not valid: {path}: {first['msg']}", where=where, remedy=_REMEDY) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError("not an event of a run", where=where, remedy=_REMEDY) from error
+
+
+_REMEDY = "the file was changed or damaged after it was written; restore it, or move the run's folder away"
+
+
+@cache
+def _adapter(name: str) -> TypeAdapter[Event]:
+    return TypeAdapter(_KINDS[name])

@@ -1,0 +1,150 @@
+"""Reading a run back: every line, every picture's bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from qiltest.errors import StoreError
+from qiltest.runs.events import SCHEMA, Drawn, Ended, Event, Failed, Judged, Started, decode
+from qiltest.runs.pictures import PictureState, check_picture, picture_path
+from qiltest.runs.records import CaseResult, Picture, Point, Run, RunState
+
+EVENTS = "events.jsonl"
+
+
+def read_events(run: Path) -> tuple[tuple[Event, ...], tuple[str, ...]]:
+    """Return a run's events and what is wrong with their file.
+
+    A last line without a newline was in hand when the process died: it is left out and said. Any other line that
+    cannot be read is a StoreError, because lines are written whole and something else changed it.
+    """
+    path = run / EVENTS
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise StoreError(
+            f"no run here ({error.strerror})",
+            where=str(run),
+            remedy="`ls` the folder of runs; each has an events.jsonl",
+        ) from error
+    *lines, rest = data.split(b"\n")
+    events = tuple(decode(line, where=f"{path}:{number}") for number, line in enumerate(lines, start=1))
+    if not rest:
+        return events, ()
+    return events, (f"{path}: the last line was cut short and is left out: its process died while writing it",)
+
+
+def load_run(run: Path) -> Run:
+    """Read a run back. Raises StoreError where its events cannot be read.
+
+    A picture whose bytes are not what its name says is moved to `quarantine/`, and its result becomes an error that
+    names it; one that is gone likewise. Neither is ever drawn again in silence.
+    """
+    events, problems = read_events(run)
+    started = _started(run, events)
+    merged = _Merged(run=run)
+    for event in events[1:]:
+        merged.add(event)
+    ended = merged.ended
+    return Run(
+        id=started.run,
+        path=run,
+        state=RunState.UNFINISHED if ended is None else ended.state,
+        started=started.at,
+        finished=None if ended is None else ended.at,
+        exit_status=None if ended is None else ended.exit_status,
+        command=started.command,
+        qiltest_version=started.qiltest_version,
+        model=started.model,
+        device=started.device,
+        device_name=started.device_name,
+        versions=started.versions,
+        reader=started.reader,
+        cases=started.cases,
+        variants=started.variants,
+        planned=started.planned,
+        results=merged.in_order(started.planned),
+        full=started.full,
+        rescored_from=started.rescored_from,
+        problems=(*problems, *merged.problems, *(() if ended is None else ended.problems)),
+    )
+
+
+def _started(run: Path, events: tuple[Event, ...]) -> Started:
+    if not events or not isinstance(events[0], Started):
+        raise StoreError("the run never began", where=str(run), remedy="nothing is in it; remove the folder")
+    if events[0].schema != SCHEMA:
+        raise StoreError(
+            f"the run is of schema {events[0].schema}; this qiltest reads schema {SCHEMA}",
+            where=str(run),
+            remedy=f"read it with qiltest {events[0].qiltest_version}",
+        )
+    return events[0]
+
+
+@dataclass(kw_only=True)
+class _Merged:
+    """Events of a run laid over each other, point by point; a later event of a point wins."""
+
+    run: Path
+    results: dict[Point, CaseResult] = field(default_factory=dict)
+    ended: Ended | None = None
+    problems: list[str] = field(default_factory=list)
+
+    def add(self, event: Event) -> None:
+        if isinstance(event, Ended):
+            self.ended = event
+        elif isinstance(event, Drawn):
+            self.results[event.point] = self._drawn(event)
+        elif isinstance(event, Judged):
+            self.results[event.point] = self._judged(event)
+        elif isinstance(event, Failed):
+            before = self.results.get(event.point, CaseResult(point=event.point))
+            self.results[event.point] = replace(
+                before, error=event.error, reading=event.reading, notes=(*before.notes, *event.notes)
+            )
+
+    def _drawn(self, event: Drawn) -> CaseResult:
+        state = check_picture(self.run, event.sha256)
+        path = picture_path(self.run, event.sha256)
+        result = CaseResult(
+            point=event.point,
+            recipe=event.recipe,
+            picture=Picture(path=path, sha256=event.sha256),
+            reused_from=event.reused_from,
+            timing=event.timing,
+            latents=event.latents,
+            cohort=event.cohort,
+            notes=event.notes,
+        )
+        if state is PictureState.GOOD:
+            return result
+        problem = picture_problem(path, state)
+        self.problems.append(f"{event.point.id}: {problem}")
+        return replace(result, picture=None, error=problem)
+
+    def _judged(self, event: Judged) -> CaseResult:
+        before = self.results.get(event.point, CaseResult(point=event.point))
+        return replace(
+            before,
+            reading=event.reading,
+            score=event.score,
+            judgement=event.judgement,
+            latency=event.latency,
+            golden=event.golden,
+            golden_recorded=event.golden_recorded,
+        )
+
+    def in_order(self, planned: tuple[Point, ...]) -> tuple[CaseResult, ...]:
+        begun = [self.results[point] for point in planned if point in self.results]
+        known = set(planned)
+        return (*begun, *(result for point, result in self.results.items() if point not in known))
+
+
+def picture_problem(path: Path, state: PictureState) -> str:
+    """Return the sentence for a picture that is not good."""
+    if state is PictureState.ABSENT:
+        return f"the stored picture {path} is gone"
+    held = path.parent.parent / "quarantine" / path.name
+    return f"the bytes of the stored picture {path.name} are not what its name says; it was moved to {held}"

@@ -1,0 +1,153 @@
+"""The folder of runs: new runs, finding runs, and pictures that need not be drawn again."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from qiltest.errors import StoreError
+from qiltest.runs.events import Drawn, Ended, Event, Started
+from qiltest.runs.load import EVENTS, load_run, picture_problem, read_events
+from qiltest.runs.pictures import PictureState, check_picture, picture_path
+from qiltest.runs.records import Run, RunState
+from qiltest.runs.writer import LOCK, RunWriter
+
+LATEST = "latest"
+
+
+class Reuse(StrEnum):
+    """Which stored pictures may stand for drawing one again under an equal recipe."""
+
+    #: those that no finished run has used: the same command goes on where it stopped.
+    UNFINISHED = "unfinished"
+    #: those of any run (`--qil-reuse`).
+    ANY = "any"
+    #: none (`--qil-fresh`).
+    NEVER = "never"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """A stored picture that may be used again."""
+
+    run: Path
+    drawn: Drawn
+
+    @property
+    def path(self) -> Path:
+        """Where the picture lies."""
+        return picture_path(self.run, self.drawn.sha256)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStore:
+    """A folder with one folder a run. Any number of processes may write to it at once, each its own run."""
+
+    root: Path
+
+    def create(self) -> RunWriter:
+        """Make a new run's folder and hold its lock. Raises StoreError where it cannot be made."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            while True:
+                # the random part keeps two processes of one second apart; mkdir decides
+                name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+                folder = self.root / name
+                try:
+                    folder.mkdir()
+                except FileExistsError:
+                    continue
+                return RunWriter(folder)
+        except OSError as error:
+            raise StoreError(
+                f"no run can be written: {error.strerror or error}",
+                where=str(self.root),
+                remedy="choose another folder with --qil-runs",
+            ) from error
+
+    def folders(self) -> tuple[Path, ...]:
+        """Return the folders of all runs, oldest first."""
+        return tuple(sorted(path.parent for path in self.root.glob(f"*/{EVENTS}")))
+
+    def find(self, name: str) -> Path:
+        """Return the folder of a run given as a path, an id, the start of an id, or `latest`. Raises StoreError."""
+        path = Path(name)
+        if (path / EVENTS).is_file():
+            return path
+        folders = self.folders()
+        if name == LATEST and folders:
+            return folders[-1]
+        found = [folder for folder in folders if folder.name.startswith(name)]
+        if len(found) == 1:
+            return found[0]
+        what = f"{len(found)} runs begin with {name!r}" if found else f"no run {name!r}"
+        known = ", ".join(folder.name for folder in folders[-3:]) or "none"
+        raise StoreError(what, where=str(self.root), remedy=f"name one of them, or `latest`; the last: {known}")
+
+    def load(self, name: str) -> Run:
+        """Read a run back; see `find` for the name and `load_run` for what is checked."""
+        return load_run(self.find(name))
+
+    def reusable(self, reuse: Reuse) -> dict[str, Stored]:
+        """Return pictures that may be used again, by recipe key.
+
+        Under `Reuse.UNFINISHED` a picture counts only where the newest run that has its recipe did not finish: once a
+        finished run took it over, the next run draws anew. A run that another process is writing is left alone.
+        """
+        found: dict[str, Stored] = {}
+        if reuse is Reuse.NEVER:
+            return found
+        for folder, events in self._idle():
+            finished = any(isinstance(event, Ended) and event.state is RunState.FINISHED for event in events)
+            for event in events:
+                if not isinstance(event, Drawn):
+                    continue
+                if finished and reuse is Reuse.UNFINISHED:
+                    found.pop(event.key, None)
+                else:
+                    found[event.key] = Stored(run=folder, drawn=event)
+        return found
+
+    def _idle(self) -> Iterator[tuple[Path, tuple[Event, ...]]]:
+        for folder in self.folders():
+            if is_active(folder):
+                continue
+            events, _ = read_events(folder)
+            # a run that reads pictures of another again drew none itself
+            if events and isinstance(events[0], Started) and not events[0].rescored_from:
+                yield folder, events
+
+
+def is_active(run: Path) -> bool:
+    """Say whether a process is writing this run now."""
+    lock = FileLock(run / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def usable(stored: Stored) -> bool:
+    """Check a stored picture before it is used again.
+
+    Returns False where it is gone or was put into quarantine by an earlier run: it is drawn again. Raises StoreError
+    where its bytes are found now not to be what its name says, so that this is never passed over in silence.
+    """
+    path = stored.path
+    present = path.exists()
+    state = check_picture(stored.run, stored.drawn.sha256)
+    if state is PictureState.QUARANTINED and present:
+        raise StoreError(
+            picture_problem(path, state),
+            where=str(stored.run),
+            remedy="find out what changed it; the same command will draw it again",
+        )
+    return state is PictureState.GOOD
