@@ -1,5 +1,18 @@
 """Golden, verdict, paired comparison, latency."""
 
+from qiltest.gate.golden import Golden, GoldenStore
+from qiltest.gate.judge import judge
+from qiltest.gate.latency import Cohort, LatencyJudgement, LatencyStore, judge_latency
 from qiltest.gate.verdict import Judgement, Verdict
 
-__all__ = ["Judgement", "Verdict"]
+__all__ = [
+    "Cohort",
+    "Golden",
+    "GoldenStore",
+    "Judgement",
+    "LatencyJudgement",
+    "LatencyStore",
+    "Verdict",
+    "judge",
+    "judge_latency",
+]

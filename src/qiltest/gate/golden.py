@@ -1,10 +1,30 @@
-"""Goldens: the accepted record of a (case, resolution, variant, seed, model), with the reader that read it."""
+"""Goldens: the accepted record of a (case, resolution, variant, seed, model), with the reader that read it.
+
+One small JSON file each, `golden/<model>/<case>@<size>/<variant>-s<seed>.json`, written whole or not at all. They are
+read strictly: a file that is truncated, has an unknown key, a number that is not finite or another picture's name in
+it is an error, because a gate that guesses passes.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from qiltest.errors import GoldenError
+from qiltest.files import write_atomically
+from qiltest.recipe import Size
 
 SCHEMA = 1
+_STORED = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+#: one part of a model's name as it may stand in a path: no separator, no leading dot, so never `..`.
+_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+_HUB_PARTS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +35,8 @@ class GoldenText:
     read: str
     distance: int
 
+    __pydantic_config__: ClassVar[ConfigDict] = _STORED
+
 
 @dataclass(frozen=True, kw_only=True)
 class GoldenExtra:
@@ -23,6 +45,8 @@ class GoldenExtra:
     text: str
     kind: str
     distance: int
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STORED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,3 +71,105 @@ class Golden:
     #: `Recipe.key` and SHA-256 of the accepted picture: to say what changed, never to judge by.
     recipe: str
     picture: str
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STORED
+
+    @property
+    def name(self) -> str:
+        """The golden's path below its model's folder, without the suffix."""
+        return f"{self.case}@{self.size}/{self.variant}-s{self.seed}"
+
+    def same_text(self, other: Golden) -> bool:
+        """Say whether both hold the same result by the same reader; recipe and picture may differ."""
+        keys = ("effective", "reader", "distance", "distance_alnum", "length", "noise_floor", "texts", "extra")
+        return all(getattr(self, key) == getattr(other, key) for key in keys)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldenStore:
+    """The folder of goldens."""
+
+    root: Path
+
+    def folder(self, model: str) -> Path:
+        """Return where a model's goldens lie. Raises GoldenError for a name that cannot stand in a path.
+
+        `tiny` and `random` stand for themselves, a Hugging Face id is two folders; for a folder of weights the
+        last part of its path counts, below `local/`, so that its goldens hold on another machine.
+        """
+        parts = model.split("/")
+        is_path = Path(model).is_absolute() or len(parts) > _HUB_PARTS or parts[0] in {".", "..", "~"}
+        if is_path:
+            parts = ["local", Path(model).name]
+        if not all(_PART.fullmatch(part) for part in parts):
+            raise GoldenError(
+                f"{model!r} cannot name a folder of goldens",
+                where=str(self.root),
+                remedy="rename the model's folder: letters, digits, '.', '_' and '-', at most 96, beginning with a "
+                "letter or digit",
+            )
+        return self.root.joinpath(*parts)
+
+    def path(self, model: str, case: str, size: Size, variant: str, seed: int) -> Path:
+        """Return where the golden of a picture lies, whether it is there or not."""
+        return self.folder(model) / f"{case}@{size}" / f"{variant}-s{seed}.json"
+
+    def load(self, model: str, case: str, size: Size, variant: str, seed: int) -> Golden | None:
+        """Return the golden of a picture, None where there is none. Raises GoldenError for a file that is not one."""
+        path = self.path(model, case, size, variant, seed)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        golden = _parse(data, path)
+        asked = (SCHEMA, model, case, str(size), variant, seed)
+        held = (golden.schema, golden.model, golden.case, golden.size, golden.variant, golden.seed)
+        names = ("schema", "model", "case", "size", "variant", "seed")
+        wrong = [f"{n} {h!r} instead of {a!r}" for n, h, a in zip(names, held, asked, strict=True) if h != a]
+        if wrong:
+            raise _broken(path, f"the golden is of another picture: {', '.join(wrong)}")
+        return golden
+
+    def save(self, golden: Golden) -> Path:
+        """Write a golden, replacing the one that was there. Raises GoldenError where it cannot be written."""
+        path = self.path(golden.model, golden.case, Size.parse(golden.size), golden.variant, golden.seed)
+        text = json.dumps(asdict(golden), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+        _parse(text.encode(), path)
+        try:
+            write_atomically(path, text.encode())
+        except OSError as error:
+            raise GoldenError(
+                f"the golden could not be written: {error.strerror or error}",
+                where=str(path),
+                remedy="make its folder writable, or choose another with --qil-golden",
+            ) from error
+        return path
+
+    def files(self, model: str) -> Iterator[Path]:
+        """Yield the files of all goldens of a model, sorted; latency goldens are not among them."""
+        folder = self.folder(model)
+        yield from sorted(path for path in folder.glob("*@*/*.json") if not path.name.startswith("."))
+
+
+def _parse(data: bytes, path: Path) -> Golden:
+    try:
+        golden = _ADAPTER.validate_json(data)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors(include_url=False)]
+        raise _broken(path, f"not a golden: {'; '.join(faults[:3])}") from error
+    total = sum(text.distance for text in golden.texts) + sum(extra.distance for extra in golden.extra)
+    numbers = (golden.distance, golden.distance_alnum, *(text.distance for text in golden.texts))
+    if min(numbers) < 0 or golden.length <= 0 or not golden.texts:
+        raise _broken(path, "not a golden: a distance below 0 or no expected text")
+    if total != golden.distance:
+        raise _broken(path, f"distance {golden.distance} is not the sum of its texts and extras, {total}")
+    return golden
+
+
+def _broken(path: Path, what: str) -> GoldenError:
+    return GoldenError(
+        what, where=str(path), remedy="restore it (`git checkout` it), or record it again with --qil-update=changed"
+    )
+
+
+_ADAPTER = TypeAdapter(Golden)

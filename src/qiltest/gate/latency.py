@@ -1,10 +1,38 @@
-"""Latency: a gate per cohort (DESIGN, gate rule 4)."""
+"""Latency: a gate per cohort (DESIGN, gate rule 4).
+
+Seconds are comparable only between pictures of one cohort: one model on one device at one precision, size, variant,
+attention backend and torch. A cohort has one golden, the median of the denoise loops of the run that recorded it. A
+picture fails only past a relative AND an absolute floor, because clocks move by some per cent from run to run and a
+short loop by some milliseconds. No golden of the cohort is INCOMPARABLE, never PASS.
+
+Latency gates where it was asked for, with `-m gpu`. On the embedded model and a CPU, which other work shares, it is
+reported and does not gate.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import ClassVar
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from qiltest.errors import GoldenError
+from qiltest.files import write_atomically
+from qiltest.gate.golden import GoldenStore
 from qiltest.gate.verdict import Verdict
+
+SCHEMA = 1
+#: a latency above the golden's by more than this share ...
+RELATIVE_FLOOR = 0.08
+#: ... and by more than this many seconds fails.
+ABSOLUTE_FLOOR = 0.05
+_STORED = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +51,29 @@ class Cohort:
     #: major.minor
     torch: str
 
+    __pydantic_config__: ClassVar[ConfigDict] = _STORED
+
+    @property
+    def key(self) -> str:
+        """Short hash that is equal if and only if all fields are."""
+        fields = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(fields.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencyGolden:
+    """Accepted seconds of a cohort's denoise loop."""
+
+    schema: int
+    cohort: Cohort
+    #: median over the pictures of the run that recorded it.
+    seconds: float
+    fastest: float
+    slowest: float
+    pictures: int
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STORED
+
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyJudgement:
@@ -37,3 +88,100 @@ class LatencyJudgement:
     #: False where latency is reported only (the embedded model, or no `-m gpu`).
     gates: bool
     reasons: tuple[str, ...] = ()
+
+
+def judge_latency(seconds: float, golden: LatencyGolden | None, *, gates: bool) -> LatencyJudgement:
+    """Return the verdict on a denoise loop of `seconds`, device synchronised.
+
+    ERROR where `seconds` is not a positive finite number: a timer that was off must not pass for speed.
+    """
+    if not (math.isfinite(seconds) and seconds > 0):
+        return _judgement(Verdict.ERROR, 0.0, golden, gates, f"{seconds} is not a latency: the loop was not timed")
+    if golden is None:
+        reason = "there is no latency golden of this cohort (device, dtype, size, variant, attention, torch)"
+        return _judgement(Verdict.INCOMPARABLE, seconds, golden, gates, reason)
+    limit = limit_seconds(golden.seconds)
+    if not (seconds <= limit):
+        reason = (
+            f"{seconds:.3f} s is above the limit {limit:.3f} s (golden {golden.seconds:.3f} s, past both "
+            f"{RELATIVE_FLOOR:.0%} and {ABSOLUTE_FLOOR} s)"
+        )
+        return _judgement(Verdict.FAIL, seconds, golden, gates, reason)
+    return _judgement(Verdict.PASS, seconds, golden, gates)
+
+
+def limit_seconds(golden: float) -> float:
+    """Return the seconds above which a latency is past the relative and the absolute floor."""
+    return max(golden * (1 + RELATIVE_FLOOR), golden + ABSOLUTE_FLOOR)
+
+
+def _judgement(
+    verdict: Verdict, seconds: float, golden: LatencyGolden | None, gates: bool, *reasons: str
+) -> LatencyJudgement:
+    return LatencyJudgement(
+        verdict=verdict,
+        seconds=seconds,
+        golden_seconds=None if golden is None else golden.seconds,
+        limit_seconds=None if golden is None else limit_seconds(golden.seconds),
+        gates=gates,
+        reasons=reasons,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencyStore:
+    """Latency goldens, `golden/<model>/latency/<variant>@<size>-<hash of the cohort>.json`."""
+
+    goldens: GoldenStore
+
+    def path(self, cohort: Cohort) -> Path:
+        """Return where a cohort's golden lies, whether it is there or not."""
+        name = f"{cohort.variant}@{cohort.effective}-{cohort.key}.json"
+        return self.goldens.folder(cohort.model) / "latency" / name
+
+    def load(self, cohort: Cohort) -> LatencyGolden | None:
+        """Return a cohort's golden, None where there is none. Raises GoldenError for a file that is not one."""
+        path = self.path(cohort)
+        try:
+            golden = _ADAPTER.validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise _broken(path, f"{'.'.join(map(str, first['loc'])) or 'file'}: {first['msg']}") from error
+        if golden.schema != SCHEMA or golden.cohort != cohort:
+            raise _broken(path, "it is of another schema or cohort than its name says")
+        if not (0 < golden.fastest <= golden.seconds <= golden.slowest) or golden.pictures < 1:
+            raise _broken(path, f"{golden.seconds} s is no baseline")
+        return golden
+
+    def save(self, cohort: Cohort, seconds: Sequence[float]) -> Path:
+        """Record a cohort's golden from the denoise loops of a run. Raises GoldenError for no or unusable numbers."""
+        path = self.path(cohort)
+        if not seconds or not all(math.isfinite(value) and value > 0 for value in seconds):
+            raise _broken(path, f"{list(seconds)} are no latencies")
+        golden = LatencyGolden(
+            schema=SCHEMA,
+            cohort=cohort,
+            seconds=float(median(seconds)),
+            fastest=float(min(seconds)),
+            slowest=float(max(seconds)),
+            pictures=len(seconds),
+        )
+        text = json.dumps(asdict(golden), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+        try:
+            write_atomically(path, text.encode())
+        except OSError as error:
+            raise _broken(path, f"it could not be written ({error.strerror or error})") from error
+        return path
+
+
+def _broken(path: Path, what: str) -> GoldenError:
+    return GoldenError(
+        f"not a latency golden: {what}",
+        where=str(path),
+        remedy="restore it (`git checkout` it), or remove it and record it again with --qil-update=missing",
+    )
+
+
+_ADAPTER = TypeAdapter(LatencyGolden)

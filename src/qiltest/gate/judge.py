@@ -1,0 +1,98 @@
+"""How a verdict on the text of a picture comes about (docs/gate.md).
+
+A regression is a distance above the golden's by more than the case's tolerance, or above the case's absolute limit.
+Every comparison is written `if not (value <= limit)`, so that what cannot be compared fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from qiltest.cases import Limits
+from qiltest.gate.golden import Golden
+from qiltest.gate.verdict import Judgement, Verdict
+from qiltest.recipe import Size
+from qiltest.scoring.records import Score
+
+
+def judge(
+    score: Score, golden: Golden | None, limits: Limits, *, effective: Size, noise_floor: float | None = None
+) -> Judgement:
+    """Return the verdict on a score.
+
+    FAIL where the distance is above a limit, whatever else is true. Otherwise NEW where there is no golden,
+    INCOMPARABLE where the golden is of another reader, size or expectation, ERROR where the limit is below the
+    reader's own error on the case (`noise_floor`, edits), and PASS only where none of these is.
+    """
+    distance = score.distance
+    differences = () if golden is None else tuple(_differences(score, golden, effective))
+    comparable = golden is not None and not any(kind == "reader" for kind, _ in differences)
+    relative = golden.distance + limits.tolerance if golden is not None and comparable else None
+    limit = _lowest(relative, limits.absolute)
+    over = _over(distance, relative, limits, golden)
+    floor = _below_floor(limit, noise_floor)
+    if over:
+        verdict = Verdict.FAIL
+    elif golden is None:
+        verdict = Verdict.NEW
+    elif differences:
+        verdict = Verdict.INCOMPARABLE
+    elif floor:
+        verdict = Verdict.ERROR
+    else:
+        verdict = Verdict.PASS
+    missing = ("there is no golden for this picture yet",) if golden is None else ()
+    return Judgement(
+        verdict=verdict,
+        reasons=(*over, *missing, *(sentence for _, sentence in differences), *floor),
+        distance=distance,
+        limit=limit,
+        golden_distance=None if golden is None else golden.distance,
+        noise_floor=noise_floor,
+    )
+
+
+def _over(distance: int, relative: int | None, limits: Limits, golden: Golden | None) -> tuple[str, ...]:
+    reasons = []
+    if limits.absolute is not None and not (distance <= limits.absolute):
+        reasons.append(f"distance {distance} is above the case's absolute limit {limits.absolute}")
+    if relative is not None and golden is not None and not (distance <= relative):
+        reasons.append(
+            f"distance {distance} is above the limit {relative} "
+            f"(golden {golden.distance} + tolerance {limits.tolerance})"
+        )
+    return tuple(reasons)
+
+
+def _below_floor(limit: int | None, noise_floor: float | None) -> tuple[str, ...]:
+    if limit is None or noise_floor is None or noise_floor <= limit:
+        return ()
+    return (
+        f"the limit {limit} is below the reader's own error on this case, {noise_floor:g}: it would fail on perfect "
+        f"text; raise the case's tolerance",
+    )
+
+
+def _differences(score: Score, golden: Golden, effective: Size) -> Iterator[tuple[str, str]]:
+    """Yield what makes a golden another thing than the score's, as (kind, sentence)."""
+    if golden.reader != score.reader.fingerprint:
+        yield (
+            "reader",
+            f"the golden was read by {golden.reader}, this picture by {score.reader.fingerprint}: readers are never "
+            f"compared with each other",
+        )
+    if golden.effective != str(effective):
+        yield "size", f"the golden is of a picture of {golden.effective}, this one is {effective}"
+    before = tuple(text.expected for text in golden.texts)
+    now = tuple(text.expected for text in score.texts)
+    if before != now:
+        added = [text for text in now if text not in before]
+        gone = [text for text in before if text not in now]
+        parts = [f"asked now: {text!r}" for text in added] + [f"asked then: {text!r}" for text in gone]
+        changed = "; ".join(parts) or "their order"
+        yield "texts", f"the case's expected texts changed since the golden was recorded ({changed})"
+
+
+def _lowest(*limits: int | None) -> int | None:
+    known = [limit for limit in limits if limit is not None]
+    return min(known) if known else None
