@@ -29,7 +29,7 @@ def judge(
     comparable = golden is not None and not any(kind == "reader" for kind, _ in differences)
     relative = golden.distance + limits.tolerance if golden is not None and comparable else None
     limit = _lowest(relative, limits.absolute)
-    over = _over(distance, relative, limits, golden)
+    over = _over(score, relative, limits, golden)
     floor = _below_floor(limit, noise_floor)
     if over:
         verdict = Verdict.FAIL
@@ -52,9 +52,14 @@ def judge(
     )
 
 
-def _over(distance: int, relative: int | None, limits: Limits, golden: Golden | None) -> tuple[str, ...]:
-    reasons = []
-    if limits.absolute is not None and not (distance <= limits.absolute):
+def above_absolute(score: Score, limits: Limits) -> bool:
+    """Say whether a score is above the case's absolute limit, which no golden can move."""
+    return limits.absolute is not None and not (score.distance <= limits.absolute)
+
+
+def _over(score: Score, relative: int | None, limits: Limits, golden: Golden | None) -> tuple[str, ...]:
+    distance, reasons = score.distance, []
+    if above_absolute(score, limits):
         reasons.append(f"distance {distance} is above the case's absolute limit {limits.absolute}")
     if relative is not None and golden is not None and not (distance <= relative):
         reasons.append(

@@ -73,12 +73,14 @@ class Judged:
 
     at: str
     point: Point
-    reading: Reading
+    #: None, with score and judgement, where the model's text is not judged (random weights).
+    reading: Reading | None
     score: Score | None
-    judgement: Judgement
+    judgement: Judgement | None
     latency: LatencyJudgement | None
     golden: Golden | None
     golden_recorded: bool
+    latency_recorded: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -134,6 +134,7 @@ class _Merged:
             latency=event.latency,
             golden=event.golden,
             golden_recorded=event.golden_recorded,
+            latency_recorded=event.latency_recorded,
         )
 
     def in_order(self, planned: tuple[Point, ...]) -> tuple[CaseResult, ...]:

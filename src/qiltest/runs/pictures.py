@@ -14,6 +14,10 @@ from qiltest.files import sync_folder, write_atomically
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+class StoreWriteError(StoreError):
+    """The store cannot be written any more (a full disk): the session ends, what it wrote is good."""
+
+
 class PictureState(StrEnum):
     """What the store found where a picture should be."""
 
@@ -32,13 +36,13 @@ def picture_path(run: Path, sha256: str) -> Path:
 
 
 def put_picture(run: Path, data: bytes) -> str:
-    """Store a picture and return its SHA-256. Raises StoreError where it cannot be written."""
+    """Store a picture and return its SHA-256. Raises StoreWriteError where it cannot be written."""
     sha256 = hashlib.sha256(data).hexdigest()
     path = picture_path(run, sha256)
     try:
         write_atomically(path, data)
     except OSError as error:
-        raise StoreError(
+        raise StoreWriteError(
             f"a picture could not be stored: {error.strerror or error}",
             where=str(path.parent),
             remedy="free space or choose another place with --qil-runs; the same command goes on from here",

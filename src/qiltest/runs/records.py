@@ -85,6 +85,8 @@ class CaseResult:
     golden: Golden | None = None
     #: True where this run wrote or replaced the golden (`--qil-update`).
     golden_recorded: bool = False
+    #: the same for the cohort's golden of latency.
+    latency_recorded: bool = False
     #: what went wrong, for a person; "" where nothing did. With an error the verdict is ERROR.
     error: str = ""
     #: what happened on the way and must be said, such as a retry after a lost device.
@@ -107,10 +109,22 @@ class CaseResult:
 
     @property
     def verdict(self) -> Verdict | None:
-        """The verdict; ERROR where something went wrong; None where the run never judged the point."""
+        """The verdict on the text; ERROR where something went wrong; None where it was not judged."""
         if self.error:
             return Verdict.ERROR
         return None if self.judgement is None else self.judgement.verdict
+
+    @property
+    def holds(self) -> bool:
+        """True where text and, where it gates, latency passed, or were accepted by `--qil-update` in this run.
+
+        A point that was not judged does not hold; with random weights latency alone is judged.
+        """
+        latency = self.latency
+        if self.error or latency is None:
+            return False
+        text = self.judgement is None or self.golden_recorded or self.judgement.verdict is Verdict.PASS
+        return text and (not latency.gates or latency.verdict is Verdict.PASS or self.latency_recorded)
 
 
 @dataclass(frozen=True, kw_only=True)

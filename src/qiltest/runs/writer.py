@@ -8,11 +8,10 @@ from types import TracebackType
 
 from filelock import FileLock
 
-from qiltest.errors import StoreError
 from qiltest.files import sync_folder
 from qiltest.runs.events import Event, encode
 from qiltest.runs.load import EVENTS
-from qiltest.runs.pictures import link_picture, picture_path, put_picture
+from qiltest.runs.pictures import StoreWriteError, link_picture, picture_path, put_picture
 
 LOCK = ".lock"
 
@@ -38,7 +37,7 @@ class RunWriter:
         return self.folder.name
 
     def append(self, event: Event) -> None:
-        """Write an event and wait until it is on the disk. Raises StoreError; then the file is as it was."""
+        """Write an event and wait until it is on the disk. Raises StoreWriteError; then the file is as it was."""
         line = encode(event)
         before = os.fstat(self._file).st_size
         try:
@@ -48,14 +47,14 @@ class RunWriter:
             os.fsync(self._file)
         except OSError as error:
             os.ftruncate(self._file, before)
-            raise StoreError(
+            raise StoreWriteError(
                 f"an event could not be written: {error.strerror or error}",
                 where=str(self.folder / EVENTS),
                 remedy="free space or choose another place with --qil-runs; the same command goes on from here",
             ) from error
 
     def put(self, png: bytes) -> str:
-        """Store a picture and return its SHA-256. Raises StoreError."""
+        """Store a picture and return its SHA-256. Raises StoreWriteError."""
         return put_picture(self.folder, png)
 
     def link(self, source: Path, sha256: str) -> None:
