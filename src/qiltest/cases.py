@@ -1,4 +1,7 @@
-"""Cases: a prompt with the texts it must draw, at one or more resolutions. One TOML file each under `cases/`."""
+"""Cases: a prompt with the texts it must draw, at one or more resolutions. One TOML file each under `cases/`.
+
+`qiltest.suite.load_suite` reads them.
+"""
 
 from __future__ import annotations
 
@@ -58,6 +61,10 @@ class Resolution:
         """Return the size to ask of the embedded model or of a real one."""
         return self.tiny if tiny else self.size
 
+    def verdict(self, variant: str) -> ReportVerdict | None:
+        """Return what the report said of this variant here; None where it said nothing."""
+        return next((verdict for verdict in self.report if verdict.variant == variant), None)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -67,6 +74,8 @@ class Limits:
     tolerance: int
     #: A distance above this fails whatever the golden says; None: no absolute limit.
     absolute: int | None = None
+    #: (reader, edits that it adds on pictures of known text), sorted; no limit may be below it. Empty: not measured.
+    noise_floor: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,3 +98,5 @@ class Case:
     #: None: the reader of the command line; a name: this case needs it.
     reader: str | None = None
     path: str = ""
+    #: mistakes that were let through because they concern this case alone (see `load_suite`), ready to be shown.
+    doubts: tuple[str, ...] = ()

@@ -1,0 +1,147 @@
+"""Mistakes in hand-written TOML files: found all at once, told with file, key, what was seen and what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from qiltest.errors import CaseError
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_SHOWN = 80
+
+Location = tuple[int | str, ...]
+
+
+class FileModel(BaseModel):
+    """One table of a file as it stands there. A field's description says what is allowed: messages quote it."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+Model = TypeVar("Model", bound=FileModel)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """One mistake: in which file, under which key (such as `texts[1].layout`), what is wrong, what is allowed."""
+
+    path: Path
+    key: str
+    seen: str
+    allowed: str
+    #: True: the case can be run for all that, and its own tests will say so.
+    doubt: bool = False
+
+    def __str__(self) -> str:
+        head = f"{self.key}: " if self.key else ""
+        return f"{head}{self.seen}; allowed: {self.allowed}"
+
+
+class CaseFileError(CaseError):
+    """All mistakes of all case files and of `variants.toml`."""
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__(_listing(self.mistakes), remedy="mend them and run the same command again")
+
+
+def read_toml(path: Path) -> dict[str, Any] | Mistake:
+    """Read a TOML file, or say why it cannot be read; a syntax error keeps the parser's line and column."""
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8"))
+    except UnicodeDecodeError as error:
+        return Mistake(path=path, key="", seen=f"not UTF-8 at byte {error.start}", allowed="a text file in UTF-8")
+    except (ValueError, RecursionError) as error:
+        # Not TOMLDecodeError alone: tomllib lets int's own error through for numbers of over 4,300 digits.
+        return Mistake(path=path, key="", seen=f"not TOML: {error}", allowed="TOML 1.0, see toml.io")
+    except OSError as error:
+        return Mistake(path=path, key="", seen=f"cannot be read: {error.strerror}", allowed="a readable file")
+
+
+def check_shape(model: type[Model], raw: Mapping[str, Any], path: Path, at: Location = ()) -> Model | list[Mistake]:
+    """Validate a table, strictly and without unknown keys. `at` is where it stands in the file."""
+    try:
+        return model.model_validate(dict(raw))
+    except ValidationError as error:
+        return [_mistake(model, details, path, at) for details in error.errors(include_url=False)]
+
+
+def spell(location: Location) -> str:
+    """Write a location as in `texts[1].layout`."""
+    spelled = ""
+    for part in location:
+        if isinstance(part, int):
+            spelled += f"[{part}]"
+        elif part != "[key]":
+            name = part if _BARE_KEY.fullmatch(part) else json.dumps(part, ensure_ascii=False)
+            spelled += f".{name}" if spelled else name
+    return spelled
+
+
+def show(value: object) -> str:
+    """Write a value for a message: strings quoted, long ones cut."""
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
+def suggest(name: str, names: Iterable[str]) -> str:
+    """Return ` (did you mean "…"?)` for the nearest of `names`, or nothing where none is near."""
+    near = difflib.get_close_matches(name.lower(), list(names), n=1)
+    return f' (did you mean "{near[0]}"?)' if near else ""
+
+
+def _mistake(model: type[FileModel], details: ErrorDetails, path: Path, at: Location) -> Mistake:
+    location = details["loc"]
+    if details["type"] == "extra_forbidden":
+        names = _table(model, location[:-1]).model_fields
+        seen, allowed = f"unknown key{suggest(str(location[-1]), names)}", ", ".join(names)
+    else:
+        field = _field(model, location)
+        allowed = (field.description if field else None) or details["msg"]
+        seen = "missing" if details["type"] == "missing" else f"{show(details['input'])} is not allowed"
+    return Mistake(path=path, key=spell((*at, *location)), seen=seen, allowed=allowed)
+
+
+def _field(model: type[FileModel], location: Location) -> FieldInfo | None:
+    """Return the innermost field that a pydantic location names."""
+    found: FieldInfo | None = None
+    table: type[FileModel] | None = model
+    for part in location:
+        if table is not None and isinstance(part, str) and part in table.model_fields:
+            found = table.model_fields[part]
+            table = _table_of(found.annotation)
+    return found
+
+
+def _table(model: type[FileModel], location: Location) -> type[FileModel]:
+    field = _field(model, location)
+    return (_table_of(field.annotation) if field else None) or model
+
+
+def _table_of(annotation: object) -> type[FileModel] | None:
+    """Return the table inside an annotation such as `list[TextTable]` or `LimitsTable | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, FileModel):
+        return annotation
+    return next((table for arg in get_args(annotation) if (table := _table_of(arg)) is not None), None)
+
+
+def _listing(mistakes: Sequence[Mistake]) -> str:
+    by_file: dict[Path, list[Mistake]] = {}
+    for mistake in mistakes:
+        by_file.setdefault(mistake.path, []).append(mistake)
+    count = f"{len(mistakes)} mistake{'s' * (len(mistakes) != 1)} in {len(by_file)} file{'s' * (len(by_file) != 1)}"
+    lines = [count]
+    for path, found in by_file.items():
+        lines += ["", str(path), *(f"  {mistake}" for mistake in found)]
+    return "\n".join(lines)
