@@ -1,5 +1,19 @@
 """Readers: what turns a picture into text lines with boxes and confidences."""
 
 from qiltest.reading.records import Line, Reader, ReaderInfo, Reading
+from qiltest.reading.registry import DEFAULT_READER, open_reader, reader_names
+from qiltest.reading.serial import info_from_json, info_to_json, reading_from_json, reading_to_json
 
-__all__ = ["Line", "Reader", "ReaderInfo", "Reading"]
+__all__ = [
+    "DEFAULT_READER",
+    "Line",
+    "Reader",
+    "ReaderInfo",
+    "Reading",
+    "info_from_json",
+    "info_to_json",
+    "open_reader",
+    "reader_names",
+    "reading_from_json",
+    "reading_to_json",
+]

@@ -1,0 +1,90 @@
+"""Pictures as readers take them: decoded, checked, RGB."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from qiltest.errors import ReaderError
+
+Pixels = NDArray[np.uint8]
+
+#: Larger than any text-to-image model draws (8192 x 8192 is 67 million); reading more would take minutes and gigabytes.
+MAX_PIXELS = 80_000_000
+#: Spread of the grey levels (0 to 255) below which a picture holds nothing that could be text.
+BLANK_SPREAD = 4
+
+
+def load_picture(picture: Path | bytes) -> Pixels:
+    """Decode a picture into RGB, shape (height, width, 3), 8 bit; transparency is laid on white.
+
+    Raises ReaderError where it is missing, cannot be decoded, has no pixels or more than `MAX_PIXELS`.
+    """
+    where = str(picture) if isinstance(picture, Path) else "picture"
+    data = _bytes_of(picture, where)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data)) as image:
+                _check_size(image.size, where)
+                return _rgb(ImageOps.exif_transpose(image))
+    except Image.DecompressionBombError as error:
+        raise ReaderError(
+            f"the picture is too large: {error}", where=where, remedy=f"give one of at most {MAX_PIXELS:,} pixels"
+        ) from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise ReaderError(
+            f"cannot be decoded as a picture ({error})", where=where, remedy="give an intact PNG, JPEG or WebP file"
+        ) from error
+
+
+def is_blank(pixels: Pixels) -> bool:
+    """Tell a picture of a single colour (noise below `BLANK_SPREAD` grey levels aside): nothing can be read in it."""
+    spread = pixels.reshape(-1, 3).max(axis=0).astype(int) - pixels.reshape(-1, 3).min(axis=0)
+    return bool(spread.max() < BLANK_SPREAD)
+
+
+def _bytes_of(picture: Path | bytes, where: str) -> bytes:
+    if isinstance(picture, bytes):
+        data = picture
+    else:
+        try:
+            data = picture.read_bytes()
+        except OSError as error:
+            raise ReaderError(
+                f"cannot be opened ({error.strerror or error})", where=where, remedy="check the path"
+            ) from error
+    if not data:
+        raise ReaderError("the picture is empty (0 bytes)", where=where, remedy="give an intact PNG, JPEG or WebP file")
+    return data
+
+
+def _check_size(size: tuple[int, int], where: str) -> None:
+    width, height = size
+    if width * height == 0:
+        raise ReaderError(
+            f"the picture has no pixels ({width}x{height})", where=where, remedy="give a picture with content"
+        )
+    if width * height > MAX_PIXELS:
+        raise ReaderError(
+            f"the picture is too large: {width}x{height} are {width * height:,} pixels",
+            where=where,
+            remedy=f"give one of at most {MAX_PIXELS:,} pixels",
+        )
+
+
+def _rgb(image: Image.Image) -> Pixels:
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        raw = np.asarray(image, dtype=np.float64)
+        top = 65535.0 if raw.max(initial=0.0) > 255 else 255.0
+        grey = np.clip(raw / top * 255.0, 0, 255).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if "A" in image.getbands() or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, (255, 255, 255, 255)), rgba)
+    return np.asarray(image.convert("RGB"), dtype=np.uint8)

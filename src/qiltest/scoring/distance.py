@@ -1,0 +1,212 @@
+"""Edits between an expected text and what was read for it, with the free moves of the case's policy."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rapidfuzz.distance import Levenshtein
+
+from qiltest.cases import LineBreaks
+from qiltest.scoring.look_alikes import look_alike
+from qiltest.scoring.normalise import HYPHENS, Unit, is_decoration, letters_and_digits, required_text
+from qiltest.scoring.records import Edit, EditKind
+
+#: Costs are lexicographic in one integer: edits that count, then edits at all, then edits that no look-alike explains.
+_COUNTED, _ANY, _PLAIN = 1_000_000, 1_000, 1
+#: A mark that no reader knows is mostly taken for a ring: readers see the outline of the face.
+_RINGS = frozenset("oO0Q〇θΘ")
+#: Longest run of symbols that may stand for one optional mark, such as ":)" for a smile.
+_MARK_RUN = 2
+
+_Move = tuple[int, int, int, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alignment:
+    """The cheapest way from the expected to the read text."""
+
+    distance: int
+    distance_alnum: int
+    edits: tuple[Edit, ...]
+    #: differences that are layout, decoration or optional marks: reported, not counted.
+    layout: tuple[str, ...]
+
+
+def distance(expected: str, read: str) -> int:
+    """Levenshtein distance between two normalised texts (substitute, insert, delete, each 1)."""
+    return int(Levenshtein.distance(expected, read))
+
+
+def align(
+    expected: Sequence[Unit],
+    lines: Sequence[str],
+    *,
+    line_breaks: LineBreaks = LineBreaks.LAYOUT,
+    forgiven: Sequence[str] = (),
+) -> Alignment:
+    """Align an expected text with the normalised lines read for it.
+
+    Free, and told in `layout`: a hyphen dropped or added where two lines meet (unless `line_breaks` is strict), an
+    optional mark that is missing or read as one odd glyph, decoration that was not asked for. Look-alike edits of a
+    `forgiven` class are kept in `edits` with `counted=False`. Of equally cheap ways the same one is always taken.
+    """
+    table = _Table(tuple(expected), tuple(lines), line_breaks is LineBreaks.LAYOUT, frozenset(forgiven))
+    edits, layout = table.trace()
+    counted = sum(edit.counted for edit in edits)
+    return Alignment(
+        distance=counted,
+        distance_alnum=_alnum_distance(expected, lines, table.mark_places, forgiven),
+        edits=edits,
+        layout=layout,
+    )
+
+
+class _Table:
+    """Dynamic programming over (units of the expected text, characters read)."""
+
+    def __init__(
+        self, expected: tuple[Unit, ...], lines: tuple[str, ...], layout: bool, forgiven: frozenset[str]
+    ) -> None:
+        self._units, self._read = expected, "".join(lines)
+        self._forgiven = forgiven
+        self._breaks = _break_places(lines) if layout else frozenset()
+        self._decorated = any(is_decoration(char) for unit in expected if not unit.optional for char in unit.text)
+        self._starts = _unit_starts(expected)
+        #: places in the joined lines that an optional mark took.
+        self.mark_places: frozenset[int] = frozenset()
+        self._moves = self._fill()
+
+    def trace(self) -> tuple[tuple[Edit, ...], tuple[str, ...]]:
+        """Walk the cheapest way back; edits and layout in the order of the text."""
+        edits: list[Edit] = []
+        layout: list[str] = []
+        marks: set[int] = set()
+        i, j = len(self._units), len(self._read)
+        while i or j:
+            _, di, dj, note = self._moves[i][j]
+            i, j = i - di, j - dj
+            if note == "mark":
+                marks.update(range(j, j + dj))
+                layout.append(self._mark_note(i, j, dj))
+            elif note:
+                layout.append(note)
+            elif di != dj or self._units[i].text != self._read[j]:
+                edits.append(self._edit(i, j, di, dj))
+        self.mark_places = frozenset(marks)
+        return tuple(reversed(edits)), tuple(reversed(layout))
+
+    def _fill(self) -> list[list[_Move]]:
+        rows: list[list[_Move]] = []
+        for i in range(len(self._units) + 1):
+            row: list[_Move] = []
+            rows.append(row)
+            for j in range(len(self._read) + 1):
+                row.append(self._cheapest(rows, i, j))
+        return rows
+
+    def _cheapest(self, rows: list[list[_Move]], i: int, j: int) -> _Move:
+        best: _Move = (0, 0, 0, "") if i == j == 0 else (1 << 62, 0, 0, "")
+        if i and j:
+            cost, note = self._meet(i - 1, j - 1)
+            best = min(best, (rows[i - 1][j - 1][0] + cost, 1, 1, note), key=_cost)
+        if i:
+            cost, note = self._delete(i - 1, j)
+            best = min(best, (rows[i - 1][j][0] + cost, 1, 0, note), key=_cost)
+        if j:
+            cost, note = self._insert(j - 1)
+            best = min(best, (rows[i][j - 1][0] + cost, 0, 1, note), key=_cost)
+        if i and j >= _MARK_RUN and self._units[i - 1].optional and self._odd_run(j - _MARK_RUN, j):
+            best = min(best, (rows[i - 1][j - _MARK_RUN][0] + 2 * _PLAIN, 1, _MARK_RUN, "mark"), key=_cost)
+        return best
+
+    def _meet(self, i: int, j: int) -> tuple[int, str]:
+        unit, char = self._units[i], self._read[j]
+        if unit.text == char:
+            return 0, ""
+        if unit.optional:
+            return (_PLAIN, "mark") if self._odd(char) else (_COUNTED + _ANY + _PLAIN, "")
+        kind = look_alike(unit.text, char)
+        counted = 0 if kind in self._forgiven and kind else _COUNTED
+        return counted + _ANY + (0 if kind else _PLAIN), ""
+
+    def _delete(self, i: int, j: int) -> tuple[int, str]:
+        unit = self._units[i]
+        if unit.optional:
+            return 2 * _PLAIN, "mark"
+        if j in self._breaks and unit.text in HYPHENS:
+            return 2 * _PLAIN, f"hyphen {unit.text!r} missing at a line break"
+        return _COUNTED + _ANY + _PLAIN, ""
+
+    def _insert(self, j: int) -> tuple[int, str]:
+        char = self._read[j]
+        if char in HYPHENS and (j + 1 in self._breaks or j in self._breaks):
+            return 2 * _PLAIN, f"hyphen {char!r} drawn at a line break"
+        if not self._decorated and is_decoration(char):
+            return 2 * _PLAIN, f"decoration {char!r}"
+        return _COUNTED + _ANY + _PLAIN, ""
+
+    def _odd(self, char: str) -> bool:
+        """Tell a glyph that can stand for a mark: a symbol, a ring, or of a script foreign to the text."""
+        if not char.isalnum() or char in _RINGS:
+            return True
+        return _script(char) not in {_script(c) for unit in self._units if not unit.optional for c in unit.text}
+
+    def _odd_run(self, start: int, end: int) -> bool:
+        return all(not char.isalnum() for char in self._read[start:end])
+
+    def _mark_note(self, i: int, j: int, taken: int) -> str:
+        mark, seen = self._units[i].text, self._read[j : j + taken]
+        return f"optional mark {mark!r} " + (f"read as {seen!r}" if seen else "not read")
+
+    def _edit(self, i: int, j: int, di: int, dj: int) -> Edit:
+        expected = self._units[i].text if di else ""
+        read = self._read[j : j + dj]
+        kind = EditKind.SUBSTITUTE if di and dj else EditKind.DELETE if di else EditKind.INSERT
+        alike = look_alike(expected, read)
+        return Edit(
+            kind=kind,
+            position=self._starts[i],
+            expected=expected,
+            read=read,
+            look_alike=alike,
+            counted=not (alike and alike in self._forgiven),
+        )
+
+
+def _cost(move: _Move) -> int:
+    return move[0]
+
+
+def _break_places(lines: Sequence[str]) -> frozenset[int]:
+    places, at = set(), 0
+    for line in lines[:-1]:
+        at += len(line)
+        places.add(at)
+    return frozenset(places)
+
+
+def _unit_starts(parts: Sequence[Unit]) -> tuple[int, ...]:
+    starts, at = [0], 0
+    for unit in parts:
+        at += len(unit.text)
+        starts.append(at)
+    return tuple(starts)
+
+
+def _script(char: str) -> str:
+    """Rough script of a character: the first word of its Unicode name ("LATIN", "CJK", "DIGIT", "GREEK")."""
+    word = unicodedata.name(char, "?").split()[0]
+    return "LATIN" if word == "DIGIT" else word
+
+
+def _alnum_distance(
+    expected: Sequence[Unit], lines: Sequence[str], marks: frozenset[int], forgiven: Sequence[str]
+) -> int:
+    joined = "".join(char for place, char in enumerate("".join(lines)) if place not in marks)
+    wanted, read = letters_and_digits(required_text(expected)), letters_and_digits(joined)
+    if not forgiven or wanted == read:
+        return distance(wanted, read)
+    table = _Table(tuple(Unit(char) for char in wanted), (read,), False, frozenset(forgiven))
+    return sum(edit.counted for edit in table.trace()[0])

@@ -1,0 +1,76 @@
+"""What was drawn that nobody asked for: doubled, leaked, or simply other text (DESIGN, scoring rule 4)."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rapidfuzz import fuzz
+
+from qiltest.scoring.chains import Piece
+from qiltest.scoring.distance import distance
+from qiltest.scoring.geometry import may_join
+from qiltest.scoring.records import Extra, ExtraKind
+
+#: Below this confidence a line is too doubtful to accuse the picture of it.
+SURE = 0.5
+#: Letters and digits that a line needs to be called a repetition; an ideograph weighs as much as `IDEOGRAPH` of them.
+WEIGHT, IDEOGRAPH = 5.0, 2.5
+#: Share of the characters that may differ between a repetition and what it repeats.
+WRONG = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """An expected text (normalised, without optional marks) with the pieces that it took."""
+
+    text: str
+    read: str
+    pieces: tuple[Piece, ...]
+
+
+def extra_of(piece: Piece, raw: str, taken: Sequence[Taken]) -> Extra:
+    """Name a piece that no expected text took; `raw` is its text as read."""
+    if piece.confidence >= SURE and weight(piece.text) >= WEIGHT:
+        for text in taken:
+            kind = _kind(piece, text)
+            if kind is not None:
+                cost = 0 if kind is ExtraKind.OTHER else len(piece.text)
+                return Extra(text=raw, kind=kind, line=piece.line, distance=cost, of=text.text)
+    return Extra(text=raw, kind=ExtraKind.OTHER, line=piece.line, distance=0)
+
+
+def weight(text: str) -> float:
+    """How much a text says: letters and digits count 1, ideographs `IDEOGRAPH`."""
+    return sum(IDEOGRAPH if _ideograph(char) else 1.0 for char in text if char.isalnum())
+
+
+def _kind(piece: Piece, text: Taken) -> ExtraKind | None:
+    wanted = text.text
+    if distance(wanted, piece.text) <= WRONG * len(wanted):
+        return ExtraKind.DOUBLED
+    if weight(wanted) >= WEIGHT and len(wanted) < len(piece.text) and _contains(piece.text, wanted):
+        return ExtraKind.LEAKED
+    if len(piece.text) < len(wanted) and _contains(wanted, piece.text):
+        return _kind_of_fragment(piece, text)
+    return None
+
+
+def _kind_of_fragment(piece: Piece, text: Taken) -> ExtraKind:
+    """Call a fragment of a text a repetition only where the text itself was drawn with it.
+
+    Otherwise it is the missing part, standing elsewhere: the text's own distance counts it already.
+    """
+    if not _contains(text.read, piece.text):
+        return ExtraKind.OTHER
+    near = any(may_join(piece.place, other.place) for other in text.pieces)
+    return ExtraKind.DOUBLED if near else ExtraKind.LEAKED
+
+
+def _contains(whole: str, part: str) -> bool:
+    return len(part) <= len(whole) and fuzz.partial_ratio(part, whole) >= 100 * (1 - WRONG / 2)
+
+
+def _ideograph(char: str) -> bool:
+    return unicodedata.name(char, "").startswith(("CJK", "HIRAGANA", "KATAKANA", "HANGUL"))

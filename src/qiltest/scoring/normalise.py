@@ -1,0 +1,64 @@
+"""Text as it is compared: NFKC, no white space (DESIGN, scoring rule 1)."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+HYPHENS = frozenset("-\u2010\u2011\u2012\u2013\u2014\u2212")
+#: General categories that draw nothing: format and control characters, variation selectors among the marks.
+_INVISIBLE = frozenset({"Cf", "Cc"})
+_SELECTORS = frozenset(chr(code) for code in range(0xFE00, 0xFE10))
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One comparable piece of an expected text: a character, or a whole optional mark (an emoji may be several)."""
+
+    text: str
+    optional: bool = False
+
+
+def normalise(text: str) -> str:
+    """NFKC, then white space and invisible characters dropped; case and punctuation kept.
+
+    NFKC is Unicode's compatibility composition (UAX 15): full-width forms become ASCII, `…` three full stops. It is
+    idempotent, and so is this.
+    """
+    folded = unicodedata.normalize("NFKC", text)
+    kept = "".join(char for char in folded if not _dropped(char))
+    return kept if kept == folded else unicodedata.normalize("NFKC", kept)
+
+
+def letters_and_digits(text: str) -> str:
+    """Only what `str.isalnum` takes, case folded: the lenient form, blind to punctuation and case."""
+    return "".join(char for char in normalise(text).casefold() if char.isalnum())
+
+
+def units(text: str, optional_marks: Sequence[str] = ()) -> tuple[Unit, ...]:
+    """Split an expected text into units; where one mark begins another, the longer is taken."""
+    marks = sorted({mark for raw in optional_marks if (mark := normalise(raw))}, key=lambda mark: (-len(mark), mark))
+    whole = normalise(text)
+    found: list[Unit] = []
+    at = 0
+    while at < len(whole):
+        mark = next((mark for mark in marks if whole.startswith(mark, at)), "")
+        unit = Unit(mark, optional=True) if mark else Unit(whole[at])
+        found.append(unit)
+        at += len(unit.text)
+    return tuple(found)
+
+
+def required_text(parts: Sequence[Unit]) -> str:
+    """Return the normalised text without its optional marks."""
+    return "".join(part.text for part in parts if not part.optional)
+
+
+def is_decoration(char: str) -> bool:
+    """Tell pictographic symbols (category So: stars, bullets, emoji), which are drawn, not written."""
+    return unicodedata.category(char) == "So"
+
+
+def _dropped(char: str) -> bool:
+    return char.isspace() or char in _SELECTORS or unicodedata.category(char) in _INVISIBLE

@@ -1,0 +1,81 @@
+"""Lines that hold several signs: cut where one expected text ends and the next begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rapidfuzz import fuzz
+
+from qiltest.reading.records import Line, Point
+from qiltest.scoring.chains import Piece
+from qiltest.scoring.distance import distance
+from qiltest.scoring.geometry import place_of
+
+#: Share of a text's characters that may be wrong in a part of a line for it still to be that text.
+WRONG = 1 / 3
+#: Texts shorter than this are not looked for inside lines: they are found everywhere.
+SHORTEST = 2
+
+
+def pieces_of(line: Line, text: str, index: int, expected: Sequence[str]) -> Iterator[Piece]:
+    """Cut a line (normalised `text`) into pieces, one for each expected text that it holds; mostly it is one piece."""
+    cuts = _cuts(text, expected)
+    for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
+        part = _part(line, start / max(1, len(text)), end / max(1, len(text))) if cuts else line
+        yield Piece(text=text[start:end], place=place_of(part, end - start), confidence=line.confidence, line=index)
+
+
+def _cuts(text: str, expected: Sequence[str]) -> list[int]:
+    inside = [wanted for wanted in dict.fromkeys(expected) if len(wanted) >= SHORTEST and _within(wanted, text)]
+    if len(inside) < 2:
+        return []
+    whole = min(distance(wanted, text) for wanted in expected)
+    best = _cover(text, inside)
+    if best is None or len(best[1]) < 2 or best[0] >= whole:
+        return []
+    return list(best[1][:-1])
+
+
+def _within(wanted: str, text: str) -> bool:
+    return len(wanted) < len(text) and fuzz.partial_ratio(wanted, text) >= 100 * (1 - WRONG)
+
+
+def _cover(text: str, inside: Sequence[str]) -> tuple[int, tuple[int, ...]] | None:
+    """Cover the whole line with parts, each a different expected text: (cost, ends); None where it cannot be."""
+    states: dict[tuple[int, frozenset[int]], tuple[int, tuple[int, ...]]] = {(0, frozenset()): (0, ())}
+    complete: list[tuple[int, tuple[int, ...]]] = []
+    while states:
+        (at, used), (cost, ends) = min(states.items(), key=lambda item: (item[0][0], sorted(item[0][1])))
+        del states[(at, used)]
+        if at == len(text):
+            complete.append((cost, ends))
+            continue
+        for k, end, more in _steps(text, at, inside, used):
+            key, value = (end, used | {k}), (cost + more, (*ends, end))
+            states[key] = min(states.get(key, value), value)
+    return min(complete, default=None)
+
+
+def _steps(text: str, at: int, inside: Sequence[str], used: frozenset[int]) -> Iterator[tuple[int, int, int]]:
+    for k, wanted in enumerate(inside):
+        if k in used:
+            continue
+        slack = int(len(wanted) * WRONG)
+        for end in range(max(at + 1, at + len(wanted) - slack), min(len(text), at + len(wanted) + slack) + 1):
+            wrong = distance(wanted, text[at:end])
+            if wrong <= slack:
+                yield k, end, wrong
+
+
+def _part(line: Line, start: float, end: float) -> Line:
+    a, b, c, d = line.box
+    tall = abs(d[1] - a[1]) > abs(b[0] - a[0]) * 1.5
+    if tall:
+        box = (_between(a, d, start), _between(b, c, start), _between(b, c, end), _between(a, d, end))
+    else:
+        box = (_between(a, b, start), _between(a, b, end), _between(d, c, end), _between(d, c, start))
+    return Line(text=line.text, box=box, confidence=line.confidence)
+
+
+def _between(first: Point, second: Point, share: float) -> Point:
+    return first[0] + (second[0] - first[0]) * share, first[1] + (second[1] - first[1]) * share
