@@ -3,6 +3,23 @@
 torch and diffusers are imported by the private modules of this folder alone, and only when a picture is drawn.
 """
 
-from qiltest.generation.records import Denoised, Generation, Generator, LatentStats
+from qiltest.generation.opening import open_generator
+from qiltest.generation.pictures import finish
+from qiltest.generation.records import Decoded, Denoised, Generation, Generator, LatentStats
+from qiltest.generation.settings import Offload, Settings
+from qiltest.generation.sources import ModelSource, resolve_lora, resolve_model
 
-__all__ = ["Denoised", "Generation", "Generator", "LatentStats"]
+__all__ = [
+    "Decoded",
+    "Denoised",
+    "Generation",
+    "Generator",
+    "LatentStats",
+    "ModelSource",
+    "Offload",
+    "Settings",
+    "finish",
+    "open_generator",
+    "resolve_lora",
+    "resolve_model",
+]

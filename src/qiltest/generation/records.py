@@ -36,6 +36,22 @@ class Denoised:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """A picture as pixels, not yet written as PNG, so that writing can leave the main path (`pictures.finish`)."""
+
+    recipe: Recipe
+    #: uint8, height x width x 3.
+    pixels: Any
+    step_seconds: tuple[float, ...]
+    denoise_seconds: float
+    decode_seconds: float
+    forwards: int
+    latents: LatentStats
+    #: False for random weights, whose pictures may be blank.
+    judges_text: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Generation:
     """One picture with its recipe, step times and latent statistics."""
 

@@ -1,0 +1,77 @@
+"""Latents to pixels, as `QwenImagePipeline.__call__` does after its loop; a test holds the two together bit for bit."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from qiltest.errors import GenerationError
+from qiltest.generation._device import synchronise
+from qiltest.generation.records import LatentStats
+from qiltest.recipe import Recipe
+
+_REMEDY = "look at the LoRA (`qiltest lora FILE`), the base's dtype and the scheduler"
+
+
+def latent_stats(latents: torch.Tensor, recipe: Recipe) -> LatentStats:
+    """Return statistics of the final latents. Raises GenerationError where one value is not finite."""
+    values = latents.float()
+    bad = int((~torch.isfinite(values)).sum())
+    if bad:
+        raise GenerationError(
+            f"{bad} of {values.numel()} latents are NaN or infinite", where=place(recipe), remedy=_REMEDY
+        )
+    return LatentStats(
+        mean=float(values.mean()),
+        std=float(values.std(correction=0)),
+        minimum=float(values.min()),
+        maximum=float(values.max()),
+    )
+
+
+def decode_latents(
+    pipeline: Any,  # noqa: ANN401  QwenImagePipeline, untyped
+    latents: torch.Tensor,
+    recipe: Recipe,
+    *,
+    device: torch.device,
+) -> tuple[NDArray[np.uint8], float]:
+    """Return pixels (uint8, height x width x 3) and the seconds it took, device synchronised.
+
+    Raises GenerationError where the VAE gives a value that is not finite: cast to 8 bits it would be black.
+    """
+    synchronise(device)
+    begin = time.perf_counter()
+    with torch.no_grad():
+        image = _vae_decode(pipeline, latents.to(device), recipe)
+        finite = bool(torch.isfinite(image).all())
+        picture = pipeline.image_processor.postprocess(image, output_type="pil")[0] if finite else None
+    synchronise(device)
+    seconds = time.perf_counter() - begin
+    if picture is None:
+        raise GenerationError("the decoded picture has NaN or infinite values", where=place(recipe), remedy=_REMEDY)
+    pixels = np.asarray(picture)
+    size = recipe.effective
+    if pixels.shape != (size.height, size.width, 3):
+        raise GenerationError(f"the picture is {pixels.shape}, asked was {size}", where=place(recipe))
+    return pixels, seconds
+
+
+def _vae_decode(pipeline: Any, latents: torch.Tensor, recipe: Recipe) -> torch.Tensor:  # noqa: ANN401
+    vae, config = pipeline.vae, pipeline.vae.config
+    size = recipe.effective
+    unpacked = pipeline._unpack_latents(latents, size.height, size.width, pipeline.vae_scale_factor).to(vae.dtype)
+    mean = torch.tensor(config.latents_mean).view(1, config.z_dim, 1, 1, 1).to(unpacked.device, unpacked.dtype)
+    # the pipeline divides by the inverse: the same rounding is wanted here
+    inverse = 1.0 / torch.tensor(config.latents_std).view(1, config.z_dim, 1, 1, 1).to(unpacked.device, unpacked.dtype)
+    decoded: torch.Tensor = vae.decode(unpacked / inverse + mean, return_dict=False)[0]
+    return decoded[:, :, 0]
+
+
+def place(recipe: Recipe) -> str:
+    """Say which picture, for messages."""
+    return f"{recipe.model}, {recipe.variant}, {recipe.effective}, seed {recipe.seed}"

@@ -1,0 +1,110 @@
+"""The device: which one, its name, its clock."""
+
+from __future__ import annotations
+
+import platform
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+
+from qiltest.errors import DeviceError
+from qiltest.generation.settings import Settings
+from qiltest.variants import ModelKind
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def choose_device(settings: Settings, kind: ModelKind) -> torch.device:
+    """Return the device to draw on. Raises DeviceError where the one that is needed is not there."""
+    named = settings.device or ("cpu" if kind is ModelKind.TINY else "cuda")
+    try:
+        device = torch.device(named)
+    except RuntimeError as error:
+        raise DeviceError(f"{named!r} is no device", remedy="write cpu, cuda or cuda:0") from error
+    if device.type not in ("cpu", "cuda"):
+        raise DeviceError(f"device {named!r} is not supported", remedy="write cpu, cuda or cuda:0")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(
+            f"no usable device: {named} was asked for, torch {torch.__version__} sees {torch.cuda.device_count()} GPUs",
+            remedy="run on a GPU machine with a CUDA build of torch, or choose --qil-model=tiny (draws on the CPU)",
+        )
+    return device
+
+
+def choose_dtype(settings: Settings, device: torch.device) -> torch.dtype:
+    """Return the dtype: bfloat16 on cuda and float32 on cpu unless named."""
+    if settings.dtype is None:
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    if settings.dtype not in _DTYPES:
+        raise DeviceError(f"dtype {settings.dtype!r} is not supported", remedy=f"write one of {', '.join(_DTYPES)}")
+    return _DTYPES[settings.dtype]
+
+
+def device_name(device: torch.device) -> str:
+    """Return the name of the GPU, or of the processor with torch's thread count (both decide speed and rounding)."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    return f"{_processor()}, {torch.get_num_threads()} threads"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done all that was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+class StepClock:
+    """Times a loop and its steps in seconds: by device events on a GPU, so that nothing waits between steps."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._events: list[torch.cuda.Event] = []
+        self._marks: list[float] = []
+        self._begin = self._end = 0.0
+
+    def start(self) -> None:
+        """Begin, with the device idle."""
+        synchronise(self._device)
+        self._begin = time.perf_counter()
+        self._marks = [self._begin]
+        self._events = []
+        self._record()
+
+    def step(self, *, last: bool) -> None:
+        """Mark the end of a step; after the last one wait for the device."""
+        self._record()
+        if self._device.type != "cuda":
+            self._marks.append(time.perf_counter())
+        if last:
+            synchronise(self._device)
+            self._end = time.perf_counter()
+
+    def _record(self) -> None:
+        if self._device.type == "cuda":
+            event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+            event.record(torch.cuda.current_stream(self._device))
+            self._events.append(event)
+
+    @property
+    def total(self) -> float:
+        """Seconds from start to the end of the last step, device idle at both."""
+        return self._end - self._begin
+
+    @property
+    def steps(self) -> tuple[float, ...]:
+        """Seconds per step."""
+        if self._device.type == "cuda":
+            pairs = pairwise(self._events)
+            return tuple(first.elapsed_time(second) / 1000 for first, second in pairs)
+        return tuple(second - first for first, second in pairwise(self._marks))

@@ -1,0 +1,44 @@
+"""torch's errors as qiltest's: out of memory, a lost device."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from qiltest.errors import GenerationError, OutOfMemoryError
+
+_CPU_ALLOCATOR = ("can't allocate memory", "not enough memory")
+_REMEDY = (
+    "close other programs on the device, or choose --qil-offload=model (then sequential); "
+    "the text encoder is freed before drawing unless it was kept"
+)
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn torch's errors within into GenerationErrors. `what` says what was being done."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        message = str(error).split("\n", 1)[0]
+        _release()
+        raise OutOfMemoryError(f"out of memory while {what}: {message}", remedy=_REMEDY) from error
+    except RuntimeError as error:
+        message = str(error).split("\n", 1)[0]
+        if any(sign in str(error) for sign in _CPU_ALLOCATOR):
+            raise OutOfMemoryError(f"out of memory while {what}: {message}", remedy=_REMEDY) from error
+        if "CUDA error" in str(error) or "CUDNN_STATUS" in str(error):
+            raise GenerationError(
+                f"the device failed while {what}: {message}",
+                remedy="look at `nvidia-smi` and the kernel's log; the same command goes on where it stopped",
+            ) from error
+        raise
+
+
+def _release() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

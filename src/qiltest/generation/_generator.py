@@ -1,0 +1,256 @@
+"""The generator: diffusers in this process, loaded once, one variant after the other without reloading."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+
+from qiltest.cases import Case
+from qiltest.errors import RecipeError
+from qiltest.generation._decode import decode_latents, latent_stats, place
+from qiltest.generation._denoise import LoopResult, run_loop
+from qiltest.generation._device import choose_device, choose_dtype
+from qiltest.generation._errors import translated
+from qiltest.generation._files import cache_folder, folder_sha256
+from qiltest.generation._load import load_draw_stage, load_text_stage
+from qiltest.generation._lora import LoraRack
+from qiltest.generation._prompts import PromptBook
+from qiltest.generation._random_lora import random_lora
+from qiltest.generation._random_prompts import RandomPrompts
+from qiltest.generation._recipes import RecipeBook, check_scheduler, sigmas_of
+from qiltest.generation.pictures import finish
+from qiltest.generation.records import Decoded, Denoised, Generation
+from qiltest.generation.settings import Settings
+from qiltest.generation.sources import RANDOM_LORA, ModelSource
+from qiltest.recipe import Recipe, Size
+from qiltest.variants import Variant
+
+
+class DiffusersGenerator:
+    """Draws with QwenImagePipeline. See `records.Generator` for the meaning of each method."""
+
+    def __init__(self, source: ModelSource, settings: Settings) -> None:
+        self._source, self._settings = source, settings
+        self._device = choose_device(settings, source.kind)
+        self._dtype = choose_dtype(settings, self._device)
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
+        #: peak bytes allocated on the device, by stage ("encode", "load", "denoise", "decode"); empty on the CPU.
+        self.peaks: dict[str, int] = {}
+
+    @property
+    def model(self) -> str:
+        """Name of the model, as in `--qil-model`."""
+        return self._source.name
+
+    @property
+    def is_tiny(self) -> bool:
+        """True for the embedded model."""
+        return self._source.is_tiny
+
+    @property
+    def judges_text(self) -> bool:
+        """False where the weights are random."""
+        return not self._source.is_random
+
+    @property
+    def on_cpu(self) -> bool:
+        """True where pictures are drawn on the CPU."""
+        return self._device.type == "cpu"
+
+    def recipe(self, case: Case, size: Size, variant: Variant, seed: int) -> Recipe:
+        """Return the recipe of a picture without drawing it or loading weights. Raises RecipeError."""
+        return self._recipes.build(case, size, variant, seed)
+
+    def prepare(self, prompts: Iterable[str]) -> None:
+        """Encode prompts (and negative prompts) once; then free the text encoder where that is set."""
+        with self._stage("encode"):
+            self._prompts.encode(prompts)
+        if self._frees_text_encoder:
+            self.free_text_encoder()
+
+    def free_text_encoder(self) -> None:
+        """Give the text encoder's memory back; a prompt that is not known yet loads it again."""
+        self._prompts.free()
+
+    def denoise(self, recipe: Recipe) -> Denoised:
+        """Run the denoise loop. Raises RecipeError, GenerationError, OutOfMemoryError."""
+        return self.denoise_batch((recipe,))[0]
+
+    def denoise_batch(self, recipes: Sequence[Recipe]) -> tuple[Denoised, ...]:
+        """Denoise pictures together that differ in prompt and seed alone; times and forwards are the batch's."""
+        recipe = recipes[0]
+        for other in recipes:
+            self._recipes.check(other)
+            if replace(other, prompt="", seed=0) != replace(recipe, prompt="", seed=0):
+                raise RecipeError("pictures of one batch may differ in prompt and seed alone", where=place(other))
+        prompts, negative = self._embeddings(recipes)
+        with self._stage("load"):
+            pipeline = self._pipeline
+            self._switch(recipe)
+        with self._stage("denoise"), translated(f"denoising {place(recipe)}"):
+            result = run_loop(pipeline, recipes, prompts, negative, device=self._device, on_step=self._settings.on_step)
+        self._check_loop(recipe, result)
+        return tuple(self._denoised(one, result, index) for index, one in enumerate(recipes))
+
+    def decode(self, denoised: Denoised) -> Generation:
+        """Decode latents to a picture. Raises GenerationError for a NaN or blank picture."""
+        return finish(self.decode_pixels(denoised))
+
+    def decode_pixels(self, denoised: Denoised) -> Decoded:
+        """Decode latents to pixels; `pictures.finish` refuses a blank one and writes the PNG, in any thread."""
+        recipe = denoised.recipe
+        stats = latent_stats(denoised.latents, recipe)
+        with self._stage("decode"), translated(f"decoding {place(recipe)}"):
+            pixels, seconds = decode_latents(self._pipeline, denoised.latents, recipe, device=self._device)
+        return Decoded(
+            recipe=recipe,
+            pixels=pixels,
+            step_seconds=denoised.step_seconds,
+            denoise_seconds=denoised.denoise_seconds,
+            decode_seconds=seconds,
+            forwards=denoised.forwards,
+            latents=stats,
+            judges_text=self.judges_text,
+        )
+
+    def close(self) -> None:
+        """Give the device's memory back; the next picture would load again."""
+        for name in ("_pipeline", "_prompts", "_rack"):
+            self.__dict__.pop(name, None)
+        gc.collect()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    @cached_property
+    def _recipes(self) -> RecipeBook:
+        return RecipeBook(self._source, self._settings, self._device, self._dtype)
+
+    @cached_property
+    def _prompts(self) -> PromptBook | RandomPrompts:
+        length = self._recipes.surroundings.max_sequence_length
+        if self._source.folder is None:
+            return RandomPrompts(self._recipes.base.joint_attention_dim, length, self._dtype, self._device)
+        own = self._recipes.surroundings
+        packages = dict(own.versions)
+        identity = {
+            "text_encoder": folder_sha256(self._source.folder, ("text_encoder", "tokenizer")),
+            "template": packages["diffusers"],
+            "encoder_code": f"{packages['torch']} {packages['transformers']}",
+            "dtype": own.dtype,
+            "device": own.device,
+        }
+        return PromptBook(
+            lambda: load_text_stage(self._source, self._dtype, self._device),
+            identity=identity,
+            max_sequence_length=length,
+            device=self._device,
+            folder=self._embeddings_folder,
+        )
+
+    @property
+    def _embeddings_folder(self) -> Path | None:
+        if self._settings.embeddings is not None or self.is_tiny:
+            return self._settings.embeddings
+        return cache_folder() / "embeddings"
+
+    @property
+    def _frees_text_encoder(self) -> bool:
+        free = self._settings.free_text_encoder
+        return not self.is_tiny if free is None else free
+
+    @cached_property
+    def _pipeline(self) -> Any:  # noqa: ANN401  QwenImagePipeline, untyped
+        pipeline = load_draw_stage(self._source, self._dtype, self._device, self._settings.offload)
+        if self._settings.compiled:
+            torch._dynamo.config.cache_size_limit = 64  # each size and each LoRA is compiled once
+            pipeline.transformer.compile_repeated_blocks()
+        return pipeline
+
+    @cached_property
+    def _rack(self) -> LoraRack:
+        return LoraRack(self._pipeline, self._recipes.base, fuse=self._settings.fuse)
+
+    def _embeddings(self, recipes: Sequence[Recipe]) -> tuple[list[Any], Any]:
+        negative = recipes[0].negative_prompt
+        wanted = [one.prompt for one in recipes] + ([] if negative is None else [negative])
+        self.prepare(wanted)
+        prompts = [self._prompts.get(one.prompt) for one in recipes]
+        return prompts, None if negative is None else self._prompts.get(negative)
+
+    def _switch(self, recipe: Recipe) -> None:
+        """Bring scheduler and LoRA to the recipe's, and check both before anything is drawn."""
+        config = {name: value for name, value in recipe.scheduler if name != "class"}
+        self._pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(config)
+        check_scheduler(self._pipeline.scheduler, recipe.scheduler)
+        if sigmas_of(self._pipeline.scheduler, recipe.steps, recipe.effective) != recipe.sigmas:
+            raise RecipeError("the scheduler's sigmas are not the recipe's", where=place(recipe))
+        if recipe.lora is None:
+            self._rack.switch(None)
+            return
+        self._load_lora(recipe)
+        self._rack.switch(recipe.lora.sha256)
+
+    def _load_lora(self, recipe: Recipe) -> None:
+        lora = recipe.lora
+        if lora is None or self._rack.holds(lora.sha256):
+            return
+        if lora.source.startswith(RANDOM_LORA):
+            tensors = random_lora(self._recipes.base, lora.rank, self._dtype, self._device)
+            self._rack.load_tensors(
+                lora.sha256, lora.source, lambda name: self._pipeline.load_lora_weights(tensors, adapter_name=name)
+            )
+            return
+        path, report = self._recipes.inspected(lora.source)
+        if report.sha256 != lora.sha256:
+            raise RecipeError(
+                f"the file's SHA-256 is {report.sha256}, the recipe's {lora.sha256}",
+                where=str(path),
+                remedy="the file was changed during the session; run again",
+            )
+        self._rack.load(path, report)
+
+    def _check_loop(self, recipe: Recipe, result: LoopResult) -> None:
+        """Hold what was done against the recipe: forwards, steps, sigmas."""
+        if result.forwards != recipe.nfe or len(result.step_seconds) != recipe.steps:
+            raise RecipeError(
+                f"{result.forwards} transformer forwards in {len(result.step_seconds)} steps, the recipe means "
+                f"{recipe.nfe} in {recipe.steps}",
+                where=place(recipe),
+                remedy="true CFG above 1 doubles the forwards; a cache or a callback may skip some",
+            )
+        sigmas = tuple(float(sigma) for sigma in self._pipeline.scheduler.sigmas[:-1].cpu())
+        if sigmas != recipe.sigmas:
+            raise RecipeError("the loop ran on other sigmas than the recipe's", where=place(recipe))
+
+    def _denoised(self, recipe: Recipe, result: LoopResult, index: int) -> Denoised:
+        latents = result.latents[index : index + 1]
+        latent_stats(latents, recipe)
+        return Denoised(
+            recipe=recipe,
+            latents=latents,
+            step_seconds=result.step_seconds,
+            denoise_seconds=result.seconds,
+            forwards=result.forwards,
+        )
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        """Keep the largest peak of allocated device memory during a stage."""
+        if self._device.type != "cuda":
+            yield
+            return
+        torch.cuda.reset_peak_memory_stats(self._device)
+        try:
+            yield
+        finally:
+            peak = torch.cuda.max_memory_allocated(self._device)
+            self.peaks[name] = max(self.peaks.get(name, 0), peak)

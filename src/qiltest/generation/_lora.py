@@ -1,0 +1,210 @@
+"""LoRAs on the transformer: loaded once by diffusers' own loader, checked, switched without reloading, fused on demand.
+
+diffusers only warns where it takes nothing from a file (huggingface/diffusers#12119). So every delta that the file
+means is compared with the delta that the live modules make, and anything else is a RecipeError.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from qiltest.errors import RecipeError
+from qiltest.lora import LoraReport
+from qiltest.lora.bases import Base
+from qiltest.lora.keys import Part, parse_key
+
+_log = logging.getLogger(__name__)
+#: columns of random vectors that a delta is tried on: two linear maps that agree on these agree.
+_PROBES = 4
+#: relative difference that rounding alpha into a bfloat16 factor and computing in bfloat16 may make.
+_TOLERANCE = 0.02
+_SHOWN = 8
+#: down factor, up factor, scale.
+_Meant = tuple[torch.Tensor, torch.Tensor, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Adapter:
+    name: str
+    modules: tuple[str, ...]
+
+
+class LoraRack:
+    """All LoRAs of a pipeline; at most one is active."""
+
+    def __init__(self, pipeline: Any, base: Base, *, fuse: bool) -> None:  # noqa: ANN401  QwenImagePipeline, untyped
+        self._pipeline, self._transformer, self._base, self._fuse = pipeline, pipeline.transformer, base, fuse
+        self._adapters: dict[str, _Adapter] = {}
+        self._active: str | None = None
+        #: copies of the base's weights that a fused LoRA has changed, on the CPU.
+        self._saved: dict[str, torch.Tensor] = {}
+        self._merged: tuple[str, ...] = ()
+
+    @property
+    def active(self) -> str | None:
+        """SHA-256 of the active LoRA's file; None: the base alone."""
+        return self._active
+
+    def holds(self, sha256: str) -> bool:
+        """Return whether a LoRA is loaded."""
+        return sha256 in self._adapters
+
+    def switch(self, sha256: str | None) -> None:
+        """Make one loaded LoRA active, or none. The base's weights are bit for bit the same whenever none is."""
+        if sha256 == self._active:
+            return
+        self._restore()
+        self._active = None
+        if sha256 is None:
+            self._transformer.disable_lora()
+            return
+        adapter = self._adapters[sha256]
+        self._transformer.enable_lora()
+        self._transformer.set_adapters([adapter.name], [1.0])
+        if self._fuse:
+            self._merge(adapter)
+        self._active = sha256
+
+    def load(self, path: Path, report: LoraReport) -> None:
+        """Load a LoRA that was inspected. Raises RecipeError where the live modules are not what the file means."""
+        if report.sha256 in self._adapters:
+            return
+        self.load_tensors(report.sha256, path.name, lambda name: self._load_file(path, name))
+        adapter = self._adapters[report.sha256]
+        try:
+            _check_applied(self._transformer, adapter, _means(path, self._base, report), where=str(path))
+        except RecipeError:
+            del self._adapters[report.sha256]
+            self._transformer.delete_adapters(adapter.name)
+            raise
+
+    def load_tensors(self, sha256: str, title: str, load: Any) -> None:  # noqa: ANN401  a function of the adapter's name
+        """Load by any of diffusers' functions, under a name of ours, and leave the active LoRA active."""
+        active, name = self._active, f"lora_{sha256[:16]}"
+        self.switch(None) if active is not None else None
+        try:
+            with _quiet():
+                load(name)
+        except (ValueError, KeyError, IndexError, RuntimeError, OSError) as error:
+            raise RecipeError(
+                f"diffusers does not load it: {str(error).splitlines()[0][:300]}",
+                where=title,
+                remedy="see `qiltest lora FILE` for what is in it",
+            ) from error
+        self._cast(name)
+        self._adapters[sha256] = _Adapter(name=name, modules=tuple(_modules_of(self._transformer, name)))
+        self._transformer.disable_lora()
+        self.switch(active)
+
+    def _load_file(self, path: Path, name: str) -> None:
+        self._pipeline.load_lora_weights(
+            str(path.parent), weight_name=path.name, adapter_name=name, use_safetensors=True, local_files_only=True
+        )
+
+    def _cast(self, name: str) -> None:
+        """Bring factors to the base's dtype and device: peft computes in the factor's dtype."""
+        for module in _modules_of(self._transformer, name).values():
+            weight = module.get_base_layer().weight
+            for factor in (module.lora_A[name], module.lora_B[name]):
+                factor.to(device=weight.device, dtype=weight.dtype)
+                factor.requires_grad_(False)
+
+    def _merge(self, adapter: _Adapter) -> None:
+        for module in adapter.modules:
+            weight = self._transformer.get_submodule(module).get_base_layer().weight
+            if module not in self._saved:
+                self._saved[module] = weight.detach().to("cpu", copy=True)
+        self._merged = adapter.modules
+        with torch.no_grad():
+            self._transformer.fuse_lora(adapter_names=[adapter.name])
+
+    def _restore(self) -> None:
+        """Put the saved weights back: subtracting the delta, as diffusers' unfusing does, would leave rounding."""
+        for name in self._merged:
+            module = self._transformer.get_submodule(name)
+            with torch.no_grad():
+                module.get_base_layer().weight.copy_(self._saved[name])
+            module.merged_adapters.clear()
+        self._merged = ()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without peft's warning that more adapters than one are loaded: that is meant."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*peft_config.*")
+        yield
+
+
+def _modules_of(transformer: torch.nn.Module, adapter: str) -> dict[str, Any]:
+    """Return the modules that carry an adapter."""
+    return {
+        name: module
+        for name, module in transformer.named_modules()
+        if adapter in (getattr(module, "lora_A", None) or {})
+    }
+
+
+def _means(path: Path, base: Base, report: LoraReport) -> dict[str, _Meant]:
+    """Return, by module, the down factor, up factor and scale that a file means, read without diffusers."""
+    scales = {module.name: module.scale for module in report.modules}
+    parts: dict[str, dict[Part, torch.Tensor]] = {}
+    for raw, tensor in load_file(path).items():
+        key = parse_key(raw, base)
+        if key is not None:
+            parts.setdefault(key.module, {})[key.part] = tensor
+    return {name: (tensors[Part.DOWN], tensors[Part.UP], scales[name]) for name, tensors in parts.items()}
+
+
+def _check_applied(
+    transformer: torch.nn.Module,
+    adapter: _Adapter,
+    means: dict[str, _Meant],
+    *,
+    where: str,
+) -> None:
+    ignored = sorted(set(means) - set(adapter.modules))
+    strangers = sorted(set(adapter.modules) - set(means))
+    other = [
+        name
+        for name, meant in means.items()
+        if name in adapter.modules and not _same_delta(transformer.get_submodule(name), adapter.name, meant)
+    ]
+    faults = [
+        f"{len(names)} modules {what}: {', '.join(names[:_SHOWN])}{' ...' if len(names) > _SHOWN else ''}"
+        for names, what in (
+            (ignored, "of the file were not taken"),
+            (strangers, "were changed that the file does not name"),
+            (other, "got another delta than alpha / rank * up @ down"),
+        )
+        if names
+    ]
+    if faults:
+        raise RecipeError(
+            f"the LoRA is not applied as the file says: {'; '.join(faults)}",
+            where=where,
+            remedy="see `qiltest lora FILE`; a loader that ignores keys draws the base's blur",
+        )
+
+
+def _same_delta(module: Any, adapter: str, meant: _Meant) -> bool:  # noqa: ANN401
+    """Compare two low-rank maps on random vectors, in float32 on the module's device."""
+    down, up, scale = meant
+    live_down, live_up = module.lora_A[adapter].weight, module.lora_B[adapter].weight
+    if live_down.shape[1] != down.shape[1] or live_up.shape[0] != up.shape[0]:
+        return False
+    device = live_down.device
+    random = torch.Generator().manual_seed(down.shape[1])
+    probes = torch.randn(down.shape[1], _PROBES, generator=random).to(device)
+    wanted = scale * (up.to(device).float() @ (down.to(device).float() @ probes))
+    live = module.scaling[adapter] * (live_up.float() @ (live_down.float() @ probes))
+    return bool(torch.linalg.norm(live - wanted) <= _TOLERANCE * torch.linalg.norm(wanted))

@@ -1,0 +1,143 @@
+"""Prompt embeddings: encoded once by the pipeline's own `encode_prompt`, one prompt at a time, and kept.
+
+On disk they are safetensors files named by what decides them, so that a nightly with known prompts never loads the
+text encoder. A file that is not what its name says is put aside and said, never used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from qiltest.errors import GenerationError, RecipeError
+from qiltest.generation._errors import translated
+from qiltest.generation._files import write_atomically
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedding:
+    """One prompt's embedding, on the drawing device: shape (1, tokens, channels)."""
+
+    embeds: torch.Tensor
+
+    @property
+    def tokens(self) -> int:
+        """Length of the sequence, template's end included."""
+        return int(self.embeds.shape[1])
+
+
+class PromptBook:
+    """Encodes prompts and remembers them. `load` gives a pipeline that has a text encoder and a tokenizer."""
+
+    def __init__(
+        self,
+        load: Callable[[], Any],
+        *,
+        identity: dict[str, str],
+        max_sequence_length: int,
+        device: torch.device,
+        folder: Path | None,
+    ) -> None:
+        self._load, self._device, self._folder = load, device, folder
+        self._max_length = max_sequence_length
+        self._identity = {**identity, "max_sequence_length": str(max_sequence_length)}
+        self._known: dict[str, Embedding] = {}
+        self._pipeline: Any = None
+        #: prompts that the text encoder was asked for; for tests and the session's summary.
+        self.encoded = 0
+
+    def encode(self, prompts: Iterable[str]) -> None:
+        """Make sure of the embeddings of `prompts`."""
+        for prompt in dict.fromkeys(prompts):
+            if prompt not in self._known:
+                self._known[prompt] = self._from_disk(prompt) or self._encode(prompt)
+
+    def get(self, prompt: str) -> Embedding:
+        """Return a prompt's embedding, encoding it if need be."""
+        self.encode([prompt])
+        return self._known[prompt]
+
+    def free(self) -> None:
+        """Let go of the text encoder; embeddings stay."""
+        self._pipeline = None
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _encode(self, prompt: str) -> Embedding:
+        with translated("encoding a prompt"):
+            if self._pipeline is None:
+                self._pipeline = self._load()
+            self._refuse_cut(prompt)
+            with torch.no_grad():
+                embeds, _ = self._pipeline.encode_prompt(
+                    prompt=[prompt], device=self._device, max_sequence_length=self._max_length
+                )
+        if not bool(torch.isfinite(embeds).all()):
+            raise GenerationError("the text encoder gives NaN or infinite values", where=prompt[:60])
+        self.encoded += 1
+        embedding = Embedding(embeds=embeds.contiguous())
+        self._to_disk(prompt, embedding)
+        return embedding
+
+    def _refuse_cut(self, prompt: str) -> None:
+        """Refuse a prompt that is too long: the pipeline cuts it in silence, and the end may be a text to draw."""
+        pipeline = self._pipeline
+        ids = pipeline.tokenizer(pipeline.prompt_template_encode.format(prompt))["input_ids"]
+        tokens = len(ids) - pipeline.prompt_template_encode_start_idx
+        if tokens > self._max_length:
+            raise RecipeError(
+                f"the prompt has {tokens} tokens, of which the model would see {self._max_length}",
+                where=prompt[:60],
+                remedy="shorten the prompt, or open the generator with a larger max_sequence_length (at most 1024)",
+            )
+
+    def _path(self, prompt: str) -> Path | None:
+        if self._folder is None:
+            return None
+        identity = json.dumps({**self._identity, "prompt": prompt}, sort_keys=True)
+        return self._folder / f"{hashlib.sha256(identity.encode()).hexdigest()}.safetensors"
+
+    def _to_disk(self, prompt: str, embedding: Embedding) -> None:
+        path = self._path(prompt)
+        if path is None:
+            return
+        embeds = embedding.embeds.cpu()
+        try:
+            write_atomically(path, save({"embeds": embeds}, {"sha256": _tensor_sha256(embeds)}))
+        except OSError as error:
+            _log.warning("prompt embedding not kept: %s", error)
+
+    def _from_disk(self, prompt: str) -> Embedding | None:
+        path = self._path(prompt)
+        if path is None or not path.is_file():
+            return None
+        try:
+            with safe_open(path, framework="pt") as file:
+                embeds, wanted = file.get_tensor("embeds"), (file.metadata() or {}).get("sha256")
+        except (SafetensorError, OSError) as error:
+            _put_aside(path, str(error))
+            return None
+        if _tensor_sha256(embeds) != wanted or not bool(torch.isfinite(embeds).all()):
+            _put_aside(path, "its bytes are not what it says")
+            return None
+        return Embedding(embeds=embeds.to(self._device))
+
+
+def _put_aside(path: Path, why: str) -> None:
+    _log.warning("prompt embedding %s is damaged (%s); it is put aside and made again", path.name, why)
+    path.replace(path.with_suffix(".damaged"))
+
+
+def _tensor_sha256(tensor: torch.Tensor) -> str:
+    return hashlib.sha256(tensor.contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()

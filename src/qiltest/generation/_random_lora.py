@@ -1,0 +1,28 @@
+"""A LoRA of random values in the shape of the Lightning files: for latency and memory where nothing is downloaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from qiltest.lora.bases import Base
+
+#: what a Lightning file covers: attention and feed-forward of both streams, in every block.
+_COVERED = ("attn.", "img_mlp.", "txt_mlp.")
+#: standard deviation of the up factor: a delta too small to change the activations' size.
+_UP_STD = 1e-3
+
+
+def random_lora(base: Base, rank: int, dtype: torch.dtype, device: torch.device) -> dict[str, torch.Tensor]:
+    """Return factors named as diffusers writes them, for 12 modules a block, drawn on `device`."""
+    random = torch.Generator(device).manual_seed(rank)
+    tensors: dict[str, Any] = {}
+    for name, (rows, columns) in base.modules.items():
+        if not any(f".{part}" in name for part in _COVERED):
+            continue
+        down = torch.randn(rank, columns, generator=random, device=device, dtype=torch.float32) / columns**0.5
+        up = torch.randn(rows, rank, generator=random, device=device, dtype=torch.float32) * _UP_STD
+        tensors[f"transformer.{name}.lora_A.weight"] = down.to(dtype)
+        tensors[f"transformer.{name}.lora_B.weight"] = up.to(dtype)
+    return tensors

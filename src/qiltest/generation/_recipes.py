@@ -1,0 +1,249 @@
+"""Recipes: built in full before anything is drawn, and checked against what is about to draw."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+from diffusers.models.attention_dispatch import _AttentionBackendRegistry
+from diffusers.pipelines.qwenimage.pipeline_qwenimage import calculate_shift, retrieve_timesteps
+
+from qiltest.cases import Case
+from qiltest.errors import RecipeError
+from qiltest.generation._device import device_name
+from qiltest.generation._files import folder_sha256
+from qiltest.generation._load import RANDOM_SEED, RANDOM_STD, scheduler_config, versions
+from qiltest.generation.schedule import LIGHTNING, SchedulerConfig, as_tuple, check_sigmas
+from qiltest.generation.settings import Settings
+from qiltest.generation.sources import COMPONENTS, RANDOM_LORA, ModelSource, resolve_lora
+from qiltest.lora import Base, LoraReport, base_from_folder, inspect_lora, qwen_image
+from qiltest.lora.findings import LEFT_OUT
+from qiltest.recipe import SIZE_MULTIPLE, LoraRecipe, Recipe, Size
+from qiltest.variants import LoraSource, SchedulerKind, Variant
+
+#: rank of the LoRAs that stand in for the released ones where weights are random: that of the Lightning files.
+RANDOM_RANK = 64
+_LONGEST = {True: 1024, False: 512}
+#: fields that must be the generator's own: a recipe of another machine or version is not drawn here.
+_OWN = ("model", "model_revision", "model_sha256", "max_sequence_length", "generator_device", "dtype", "device",
+        "attention_backend", "compiled", "versions")  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What all recipes of a generator share."""
+
+    model: str
+    model_revision: str
+    model_sha256: str
+    max_sequence_length: int
+    generator_device: str
+    dtype: str
+    device: str
+    attention_backend: str
+    compiled: bool
+    versions: tuple[tuple[str, str], ...]
+
+
+class RecipeBook:
+    """Builds recipes for one model on one device."""
+
+    def __init__(self, source: ModelSource, settings: Settings, device: torch.device, dtype: torch.dtype) -> None:
+        self._source, self._settings = source, settings
+        self.base = _base_of(source)
+        self._own_scheduler = scheduler_config(source)
+        self._inspected: dict[Path, tuple[tuple[int, int], LoraReport]] = {}
+        self.surroundings = Surroundings(
+            model=source.name,
+            model_revision=source.revision,
+            model_sha256=_model_sha256(source),
+            max_sequence_length=settings.max_sequence_length or _LONGEST[source.is_tiny],
+            generator_device=device.type,
+            dtype=str(dtype).removeprefix("torch."),
+            device=device_name(device),
+            attention_backend=str(_AttentionBackendRegistry.get_active_backend()[0].value),
+            compiled=settings.compiled,
+            versions=versions(),
+        )
+
+    def build(self, case: Case, size: Size, variant: Variant, seed: int) -> Recipe:
+        """Return a picture's recipe. Raises RecipeError where the variant cannot be drawn as it says."""
+        self._check_variant(variant)
+        self._check_numbers(size, seed)
+        scheduler = self.scheduler(variant.scheduler)
+        config = as_tuple(scheduler.config, type(scheduler).__name__)
+        effective = size.effective()
+        guided = variant.true_cfg_scale > 1
+        return Recipe(
+            **vars(self.surroundings),
+            variant=variant.name,
+            lora=self._lora(variant),
+            scheduler=config,
+            sigmas=sigmas_of(scheduler, variant.steps, effective),
+            steps=variant.steps,
+            true_cfg_scale=variant.true_cfg_scale,
+            negative_prompt=variant.negative_prompt if guided else None,
+            prompt=variant.prompt(case.prompt, case.language),
+            seed=seed,
+            asked=size,
+            effective=effective,
+        )
+
+    def check(self, recipe: Recipe) -> None:
+        """Raise RecipeError unless this generator is the one that the recipe was built by."""
+        own = vars(self.surroundings)
+        other = [name for name in _OWN if getattr(recipe, name) != own[name]]
+        if other:
+            seen = ", ".join(f"{name} {getattr(recipe, name)!r} (here {own[name]!r})" for name in other)
+            raise RecipeError(
+                f"the recipe is not of this generator: {seen}",
+                where=recipe.variant,
+                remedy="build the recipe again here",
+            )
+
+    def scheduler(self, kind: SchedulerKind) -> FlowMatchEulerDiscreteScheduler:
+        """Return a fresh scheduler of a variant's kind."""
+        config = LIGHTNING if kind is SchedulerKind.LIGHTNING else self._own_scheduler
+        return FlowMatchEulerDiscreteScheduler.from_config(dict(config))
+
+    def inspected(self, source: str) -> tuple[Path, LoraReport]:
+        """Return a LoRA's file and what is in it; inspected again only when the file has changed.
+
+        Raises RecipeError where it does not fit the model.
+        """
+        path = resolve_lora(source, model=self._source, download=self._settings.download)
+        status = path.stat()
+        stamp = (status.st_size, status.st_mtime_ns)
+        known = self._inspected.get(path)
+        if known is None or known[0] != stamp:
+            known = (stamp, inspect_lora(path, base=self.base))
+            self._inspected[path] = known
+        report = known[1]
+        partial = self._settings.allow_partial_lora
+        faults = [finding for finding in report.findings if finding.severity == "error"]
+        faults = [finding for finding in faults if not (partial and finding.code == LEFT_OUT)]
+        if faults:
+            raise RecipeError(
+                "; ".join(finding.text for finding in faults),
+                where=str(path),
+                remedy=f"see `qiltest lora {path}` for what is in the file",
+            )
+        return path, report
+
+    def _check_variant(self, variant: Variant) -> None:
+        where = f"variant {variant.name}"
+        if variant.steps < 1:
+            raise RecipeError(f"{variant.steps} steps", where=where, remedy="at least 1")
+        if not (math.isfinite(variant.true_cfg_scale) and variant.true_cfg_scale >= 1):
+            raise RecipeError(f"true CFG {variant.true_cfg_scale}", where=where, remedy="1 (no guidance) or more")
+        if variant.true_cfg_scale > 1 and variant.negative_prompt is None:
+            raise RecipeError(
+                f"true CFG {variant.true_cfg_scale} without a negative prompt draws without guidance",
+                where=where,
+                remedy='give negative_prompt, for example " "',
+            )
+        if variant.scheduler is SchedulerKind.LIGHTNING and variant.true_cfg_scale > 1:
+            raise RecipeError(
+                f"true CFG {variant.true_cfg_scale} on the Lightning scheduler: guidance is distilled into the LoRA, "
+                "a second one burns the picture and doubles its time",
+                where=where,
+                remedy="true_cfg_scale = 1",
+            )
+        if variant.base_model not in (None, self._source.name) and not self._source.is_tiny:
+            raise RecipeError(
+                f"it is a variant of {variant.base_model}, this model is {self._source.name}",
+                where=where,
+                remedy=f"--qil-model={variant.base_model}",
+            )
+
+    def _check_numbers(self, size: Size, seed: int) -> None:
+        if min(size.width, size.height) < SIZE_MULTIPLE:
+            raise RecipeError(f"size {size} is below {SIZE_MULTIPLE} pixels")
+        if not 0 <= seed < 1 << 63:
+            raise RecipeError(f"seed {seed} is not between 0 and 2^63 - 1")
+
+    def _lora(self, variant: Variant) -> LoraRecipe | None:
+        lora = variant.lora(self._source.kind)
+        if lora is None:
+            if variant.loras:
+                raise RecipeError(
+                    f"it has no LoRA for the {self._source.kind.value} model",
+                    where=f"variant {variant.name}",
+                    remedy=f"choose another variant, or give [{variant.name}.loras] {self._source.kind.value} = ...",
+                )
+            return None
+        if self._source.is_random and "::" in lora.source:
+            return _random_lora(fused=self._settings.fuse)
+        return self._file_lora(lora, variant)
+
+    def _file_lora(self, lora: LoraSource, variant: Variant) -> LoraRecipe:
+        _, report = self.inspected(lora.source)
+        if lora.sha256 is not None and lora.sha256.lower() != report.sha256:
+            raise RecipeError(
+                f"the file's SHA-256 is {report.sha256}, variant {variant.name} names {lora.sha256}",
+                where=lora.source,
+                remedy="it is another release under this name; correct the file, or the hash in variants.toml",
+            )
+        return LoraRecipe(
+            source=lora.source,
+            sha256=report.sha256,
+            rank=report.ranks[-1],
+            scale=report.scales[-1],
+            fused=self._settings.fuse,
+        )
+
+
+def sigmas_of(scheduler: Any, steps: int, size: Size) -> tuple[float, ...]:  # noqa: ANN401  any scheduler
+    """Return the sigmas that the pipeline will use, by its own functions, checked against the config's formula.
+
+    Raises RecipeError where they are not finite (one step with a terminal shift divides by zero) or not what the
+    config means.
+    """
+    tokens = (size.width // SIZE_MULTIPLE) * (size.height // SIZE_MULTIPLE)
+    config = scheduler.config
+    shift = calculate_shift(
+        tokens,
+        config.get("base_image_seq_len", 256),
+        config.get("max_image_seq_len", 4096),
+        config.get("base_shift", 0.5),
+        config.get("max_shift", 1.15),
+    )
+    linear = np.linspace(1.0, 1 / steps, steps)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        retrieve_timesteps(scheduler, steps, "cpu", sigmas=linear, mu=shift)
+    sigmas = tuple(float(sigma) for sigma in scheduler.sigmas[:-1])
+    check_sigmas(sigmas, as_tuple(config, type(scheduler).__name__), steps=steps, image_tokens=tokens)
+    return sigmas
+
+
+def check_scheduler(live: Any, wanted: SchedulerConfig) -> None:  # noqa: ANN401  any scheduler
+    """Raise RecipeError unless a live scheduler's config is the recipe's, naming each difference."""
+    seen, asked = dict(as_tuple(live.config, type(live).__name__)), dict(wanted)
+    other = [name for name in sorted(seen.keys() | asked.keys()) if seen.get(name) != asked.get(name)]
+    if other:
+        shown = ", ".join(f"{name} {seen.get(name)!r} instead of {asked.get(name)!r}" for name in other)
+        raise RecipeError(f"another scheduler is at work: {shown}")
+
+
+def _base_of(source: ModelSource) -> Base:
+    if source.folder is None:
+        return qwen_image()
+    return base_from_folder(source.folder, name=source.name)
+
+
+def _model_sha256(source: ModelSource) -> str:
+    if source.folder is not None:
+        return folder_sha256(source.folder, COMPONENTS)
+    return hashlib.sha256(f"random {qwen_image()!r} seed {RANDOM_SEED} std {RANDOM_STD}".encode()).hexdigest()
+
+
+def _random_lora(*, fused: bool) -> LoraRecipe:
+    source = f"{RANDOM_LORA}{RANDOM_RANK}"
+    digest = hashlib.sha256(source.encode()).hexdigest()
+    return LoraRecipe(source=source, sha256=digest, rank=RANDOM_RANK, scale=1.0, fused=fused)

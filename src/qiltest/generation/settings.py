@@ -1,0 +1,49 @@
+"""How a generator works: what `open_generator` was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+class Offload(StrEnum):
+    """Diffusers' own ways of drawing on a card that does not hold the model."""
+
+    NONE = "none"
+    #: one component on the device at a time (`enable_model_cpu_offload`): needs room for the transformer alone.
+    MODEL = "model"
+    #: one layer at a time (`enable_sequential_cpu_offload`): little memory, many times slower.
+    SEQUENTIAL = "sequential"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Options of a generator; None means the model's own default."""
+
+    #: "cuda", "cuda:1" or "cpu"; None: cpu for the embedded model, cuda for all others.
+    device: str | None = None
+    #: "float32" or "bfloat16"; None: bfloat16 on cuda, float32 on cpu.
+    dtype: str | None = None
+    #: merge LoRAs into the base's weights while their variant is drawn.
+    fuse: bool = False
+    #: compile the transformer's repeated blocks; a recipe of its own.
+    compiled: bool = False
+    offload: Offload = Offload.NONE
+    #: torch threads on the CPU; None: torch's default.
+    threads: int | None = None
+    #: revision of a Hugging Face id; None: what the cache holds.
+    revision: str | None = None
+    #: ask the hub for what the cache lacks.
+    download: bool = False
+    #: tokens of a prompt that are used; None: 1024 for the embedded model, 512 for others (the pipeline's default).
+    max_sequence_length: int | None = None
+    #: folder for prompt embeddings; None: memory only for the embedded model, the user's cache folder for others.
+    embeddings: Path | None = None
+    #: free the text encoder once prompts are encoded; None: yes, but for the embedded model.
+    free_text_encoder: bool | None = None
+    #: take LoRAs that cover a module in some blocks and leave it out in others.
+    allow_partial_lora: bool = False
+    #: called after each step with (step from 1, steps).
+    on_step: Callable[[int, int], None] | None = None

@@ -1,0 +1,172 @@
+"""From what the user named to files on disk: models and LoRAs. Nothing here needs torch or opens a weight."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from qiltest.errors import DeviceError, RecipeError
+from qiltest.variants import ModelKind
+
+#: the embedded model, in diffusers layout.
+EMBEDDED = Path(__file__).parent / "tiny"
+PIPELINE = "QwenImagePipeline"
+#: the parts of a QwenImagePipeline that hold files; the last two have no weights.
+WEIGHTED = ("transformer", "vae", "text_encoder")
+COMPONENTS = (*WEIGHTED, "tokenizer", "scheduler")
+_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_EMBEDDED_LORA = "embedded::"
+RANDOM_LORA = "random::"
+_PATTERNS = ["*.json", "*.txt", "*.safetensors", "*.model", "*.jinja"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSource:
+    """A model as named, and where it is. `folder` is None for random weights."""
+
+    name: str
+    kind: ModelKind
+    folder: Path | None
+    #: commit of a hub snapshot, "embedded", "local" or "random".
+    revision: str
+
+    @property
+    def is_random(self) -> bool:
+        """True where the weights are random, at full size."""
+        return self.folder is None
+
+    @property
+    def is_tiny(self) -> bool:
+        """True for the embedded model, or a folder that stands in for it."""
+        return self.kind is ModelKind.TINY
+
+
+def resolve_model(
+    name: str, *, kind: ModelKind | None = None, revision: str | None = None, download: bool = False
+) -> ModelSource:
+    """Find a model: `tiny`, `random`, a folder in diffusers layout or a Hugging Face id.
+
+    `kind` says that a folder is to be treated as the embedded model (its sizes, its LoRAs). Raises DeviceError where
+    there are no weights, saying how to get them.
+    """
+    if name == "random":
+        return ModelSource(name=name, kind=ModelKind.REAL, folder=None, revision="random")
+    if name == "tiny":
+        folder = _checked(EMBEDDED, remedy="this installation lacks the embedded model; install qiltest again")
+        return ModelSource(name=name, kind=ModelKind.TINY, folder=folder, revision="embedded")
+    if Path(name).is_dir():
+        folder = _checked(Path(name), remedy="name a folder that holds model_index.json and the components it lists")
+        found = _commit_of(folder)
+        if revision is not None and revision != found:
+            raise DeviceError(f"revision {revision} asked, the folder is {found}", where=name)
+        return ModelSource(name=name, kind=kind or ModelKind.REAL, folder=folder, revision=found)
+    if _HUB_ID.fullmatch(name) is None:
+        raise DeviceError(
+            f"{name!r} is no model: no such folder, and not a Hugging Face id",
+            remedy="write tiny, random, a folder in diffusers layout, or an id such as Qwen/Qwen-Image",
+        )
+    folder = _snapshot(name, revision, download=download)
+    return ModelSource(name=name, kind=kind or ModelKind.REAL, folder=folder, revision=_commit_of(folder))
+
+
+def resolve_lora(source: str, *, model: ModelSource, download: bool = False) -> Path:
+    """Find a LoRA file: `embedded::NAME` (beside the embedded model), a path, or `repo::file` on the hub.
+
+    Raises RecipeError where the file is not there or is no `.safetensors`: diffusers reads any other as a pickle.
+    """
+    path = _lora_path(source, model, download=download)
+    if path.suffix != ".safetensors":
+        raise RecipeError(f"{path.name!r} is not a .safetensors file", where=source, remedy="pickles are never opened")
+    if not path.is_file():
+        raise RecipeError("no such LoRA file", where=source, remedy="name a file, repo::file or embedded::NAME")
+    return path
+
+
+def _lora_path(source: str, model: ModelSource, *, download: bool) -> Path:
+    if source.startswith(_EMBEDDED_LORA):
+        name = source.removeprefix(_EMBEDDED_LORA).removesuffix(".safetensors")
+        if model.folder is None or not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", name):
+            raise RecipeError("no such embedded LoRA", where=source, remedy="write embedded::8step or embedded::4step")
+        return model.folder / "loras" / f"{name}.safetensors"
+    if "::" in source:
+        repo, _, file = source.partition("::")
+        return _hub_file(repo, file, download=download)
+    return Path(source).expanduser().absolute()
+
+
+def _hub_file(repo: str, file: str, *, download: bool) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(repo, file, local_files_only=not download))
+    except HFValidationError as error:
+        raise RecipeError(f"not a repository and a file: {error}", where=f"{repo}::{file}") from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        _absent(f"{repo}::{file}", f"hf download {repo} {file}", error, download=download)
+
+
+def _snapshot(name: str, revision: str | None, *, download: bool) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    command = f"hf download {name}" + (f" --revision {revision}" if revision else "")
+    try:
+        found = snapshot_download(name, revision=revision, local_files_only=not download, allow_patterns=_PATTERNS)
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        _absent(name, command, error, download=download)
+    return _checked(Path(found), remedy=f"the download is not complete; run once: {command}")
+
+
+def _absent(what: str, command: str, error: Exception, *, download: bool) -> NoReturn:
+    place = "on the hub or in its cache" if download else "in the Hugging Face cache"
+    raise DeviceError(
+        f"not found {place} ({type(error).__name__})",
+        where=what,
+        remedy=f"run once: {command}   (or name a folder that holds it)",
+    ) from error
+
+
+def _commit_of(folder: Path) -> str:
+    """Return a snapshot's commit, by which its folder is named; `local` for any other folder."""
+    real = folder.absolute()
+    return real.name if _COMMIT.fullmatch(real.name) and real.parent.name == "snapshots" else "local"
+
+
+def _checked(folder: Path, *, remedy: str) -> Path:
+    """Return the folder if it is a whole QwenImagePipeline with safetensors weights; name what is missing."""
+    index = _read_json(folder / "model_index.json", remedy)
+    if index.get("_class_name") != PIPELINE:
+        raise DeviceError(
+            f"the folder holds a {index.get('_class_name')}, this suite draws with {PIPELINE}",
+            where=str(folder),
+            remedy="name a text-to-image model, for example Qwen/Qwen-Image",
+        )
+    missing = [name for name in COMPONENTS if not (folder / name).is_dir()]
+    missing += [f"{name}/{file}" for name in WEIGHTED if name not in missing for file in _missing(folder / name)]
+    if missing:
+        raise DeviceError(f"not there: {', '.join(missing)}", where=str(folder), remedy=remedy)
+    return folder
+
+
+def _missing(component: Path) -> list[str]:
+    """Weight files of one component that should be there: those its index lists, or any safetensors at all."""
+    indices = sorted(component.glob("*.safetensors.index.json"))
+    if indices:
+        shards = set(_read_json(indices[0], "the index is damaged; get it again").get("weight_map", {}).values())
+        return sorted(shard for shard in shards if not (component / shard).is_file())
+    return [] if any(component.glob("*.safetensors")) else ["*.safetensors"]
+
+
+def _read_json(path: Path, remedy: str) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DeviceError(f"cannot be read: {error}", where=str(path), remedy=remedy) from error
+    if not isinstance(found, dict):
+        raise DeviceError("not a JSON object", where=str(path), remedy=remedy)
+    return found

@@ -1,0 +1,19 @@
+"""What is in a LoRA file, and does it fit: without torch, without the base's weights, without pickle."""
+
+from qiltest.lora.bases import Base, base_from_folder, known_bases, open_base, qwen_image
+from qiltest.lora.inspection import inspect_lora
+from qiltest.lora.report import BlockNorm, Finding, LoraReport, ModuleDelta, Severity
+
+__all__ = [
+    "Base",
+    "BlockNorm",
+    "Finding",
+    "LoraReport",
+    "ModuleDelta",
+    "Severity",
+    "base_from_folder",
+    "inspect_lora",
+    "known_bases",
+    "open_base",
+    "qwen_image",
+]

@@ -1,0 +1,125 @@
+"""The linear modules of a Qwen-Image transformer and their shapes, by arithmetic from its config.
+
+Names and shapes follow diffusers' `QwenImageTransformer2DModel.__init__`; a test holds them against the real class.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from qiltest.errors import RecipeError
+
+#: the sinusoidal timestep embedding's width, fixed in `QwenTimestepProjEmbeddings`.
+_TIMESTEP_CHANNELS = 256
+#: folder of the embedded model.
+EMBEDDED = Path(__file__).parent.parent / "generation" / "tiny"
+#: modules of the last block whose output nothing uses: the picture comes from the image stream alone.
+_UNUSED_IN_LAST_BLOCK = ("attn.add_q_proj", "attn.to_add_out", "txt_mlp.net.0.proj", "txt_mlp.net.2")
+BLOCK = re.compile(r"transformer_blocks\.(\d+)\.(.+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """A base model as far as a LoRA sees it: the config's numbers that decide modules and shapes."""
+
+    name: str
+    #: models with the same modules, which a LoRA file cannot tell apart.
+    also: tuple[str, ...] = ()
+    num_layers: int = 60
+    attention_head_dim: int = 128
+    num_attention_heads: int = 24
+    joint_attention_dim: int = 3584
+    in_channels: int = 64
+    out_channels: int = 16
+    patch_size: int = 2
+
+    @cached_property
+    def modules(self) -> dict[str, tuple[int, int]]:
+        """Module name -> (out features, in features), in the model's order."""
+        width = self.num_attention_heads * self.attention_head_dim
+        block = _block_modules(width)
+        blocks = {
+            f"transformer_blocks.{number}.{name}": shape
+            for number in range(self.num_layers)
+            for name, shape in block.items()
+        }
+        return {
+            "time_text_embed.timestep_embedder.linear_1": (width, _TIMESTEP_CHANNELS),
+            "time_text_embed.timestep_embedder.linear_2": (width, width),
+            "img_in": (width, self.in_channels),
+            "txt_in": (width, self.joint_attention_dim),
+            **blocks,
+            "norm_out.linear": (2 * width, width),
+            "proj_out": (self.patch_size**2 * self.out_channels, width),
+        }
+
+    @cached_property
+    def flat_names(self) -> dict[str, str]:
+        """`transformer_blocks_0_attn_to_q` -> `transformer_blocks.0.attn.to_q`: kohya's way of writing names."""
+        return {name.replace(".", "_"): name for name in self.modules}
+
+    @property
+    def unused(self) -> frozenset[str]:
+        """Modules that cannot change the picture: a LoRA may leave them at zero."""
+        return frozenset(f"transformer_blocks.{self.num_layers - 1}.{name}" for name in _UNUSED_IN_LAST_BLOCK)
+
+
+def _block_modules(width: int) -> dict[str, tuple[int, int]]:
+    attention = ("to_q", "to_k", "to_v", "add_k_proj", "add_v_proj", "add_q_proj", "to_out.0", "to_add_out")
+    modules = {"img_mod.1": (6 * width, width), "txt_mod.1": (6 * width, width)}
+    modules |= {f"attn.{name}": (width, width) for name in attention}
+    for stream in ("img", "txt"):
+        modules[f"{stream}_mlp.net.0.proj"] = (4 * width, width)
+        modules[f"{stream}_mlp.net.2"] = (width, 4 * width)
+    return modules
+
+
+def qwen_image() -> Base:
+    """Return Qwen-Image at full size: 60 blocks of width 3072."""
+    also = ("Qwen-Image-2512", "Qwen-Image-Edit", "Qwen-Image-Edit-2509", "Qwen-Image-Edit-2511")
+    return Base(name="qwen-image", also=also)
+
+
+def base_from_folder(folder: Path, *, name: str | None = None) -> Base:
+    """Read `transformer/config.json` of a diffusers folder. Raises RecipeError where it is none."""
+    path = folder / "transformer" / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecipeError(
+            f"no transformer config can be read: {error}", where=str(path), remedy="name a folder in diffusers layout"
+        ) from error
+    return base_from_config(config, name=name or folder.name, where=str(path))
+
+
+def base_from_config(config: dict[str, object], *, name: str, where: str = "") -> Base:
+    """Take the numbers out of a transformer config; what is absent has the class's own default."""
+    numbers: dict[str, int] = {}
+    for key in ("num_layers", "attention_head_dim", "num_attention_heads", "joint_attention_dim", "in_channels",
+                "out_channels", "patch_size"):  # fmt: skip
+        value = config.get(key)
+        if value is None:
+            continue
+        if type(value) is not int or not 0 < value < 1 << 20:
+            raise RecipeError(f"`{key}` is {value!r}, not a whole number above 0", where=where)
+        numbers[key] = value
+    return Base(name=name, **numbers)  # type: ignore[arg-type]
+
+
+def known_bases() -> tuple[Base, ...]:
+    """Return the bases that a file is held against when none is named: Qwen-Image and the embedded model."""
+    embedded = (base_from_folder(EMBEDDED, name="tiny"),) if (EMBEDDED / "transformer" / "config.json").exists() else ()
+    return (qwen_image(), *embedded)
+
+
+def open_base(text: str) -> Base:
+    """Return the base that `--base` names: `qwen-image`, `tiny` or a folder in diffusers layout."""
+    if text == "qwen-image":
+        return qwen_image()
+    if text == "tiny":
+        return base_from_folder(EMBEDDED, name="tiny")
+    return base_from_folder(Path(text))

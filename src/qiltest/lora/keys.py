@@ -1,0 +1,107 @@
+"""The names that tensors have in LoRA files, and what they mean.
+
+A key is prefix + module + ending. Prefixes: none (Lightning), `transformer.` (diffusers), `diffusion_model.`
+(ComfyUI), `lora_unet_` (kohya, dots as underscores), `base_model.model.` (peft). Endings: `.lora_down.weight` and
+`.lora_up.weight`, or `.lora_A.weight` and `.lora_B.weight` (`A` is down), and `.alpha`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from qiltest.lora.bases import Base
+
+
+class Part(StrEnum):
+    """Which factor of a module's delta `alpha / rank * up @ down` a tensor is."""
+
+    DOWN = "down"
+    UP = "up"
+    ALPHA = "alpha"
+
+
+class Prefix(StrEnum):
+    """How module names begin. The value is the text itself."""
+
+    NONE = ""
+    TRANSFORMER = "transformer."
+    DIFFUSION_MODEL = "diffusion_model."
+    LORA_UNET = "lora_unet_"
+    PEFT = "base_model.model."
+
+    @property
+    def shown(self) -> str:
+        """The prefix as shown to people."""
+        return self.value or "(none)"
+
+
+class Naming(StrEnum):
+    """How the two factors are called."""
+
+    DOWN_UP = "lora_down/lora_up"
+    A_B = "lora_A/lora_B"
+    MIXED = "mixed"
+    NEITHER = "none"
+
+
+#: ending -> part, and the naming it belongs to (None: both).
+_ENDINGS: tuple[tuple[str, Part, Naming | None], ...] = (
+    (".lora_down.weight", Part.DOWN, Naming.DOWN_UP),
+    (".lora_up.weight", Part.UP, Naming.DOWN_UP),
+    (".lora_A.weight", Part.DOWN, Naming.A_B),
+    (".lora_B.weight", Part.UP, Naming.A_B),
+    (".lora_A.default.weight", Part.DOWN, Naming.A_B),
+    (".lora_B.default.weight", Part.UP, Naming.A_B),
+    (".alpha", Part.ALPHA, None),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """One tensor name, taken apart. `module` is dotted, whatever the file's way of writing it."""
+
+    raw: str
+    prefix: Prefix
+    module: str
+    part: Part
+    naming: Naming | None
+
+
+def parse_key(raw: str, base: Base) -> Key | None:
+    """Take a tensor name apart; None where it has no ending that a LoRA tensor has."""
+    for ending, part, naming in _ENDINGS:
+        if raw.endswith(ending):
+            prefix, module = _split_prefix(raw.removesuffix(ending), base)
+            return Key(raw=raw, prefix=prefix, module=module, part=part, naming=naming)
+    return None
+
+
+def _split_prefix(name: str, base: Base) -> tuple[Prefix, str]:
+    for prefix in (Prefix.DIFFUSION_MODEL, Prefix.PEFT, Prefix.TRANSFORMER):
+        if name.startswith(prefix.value):
+            return prefix, name.removeprefix(prefix.value)
+    if name.startswith(Prefix.LORA_UNET.value):
+        flat = name.removeprefix(Prefix.LORA_UNET.value)
+        return Prefix.LORA_UNET, base.flat_names.get(flat, flat)
+    return Prefix.NONE, name
+
+
+def ignored_by_diffusers(prefix: Prefix, naming: Naming, *, has_alpha: bool) -> str | None:
+    """Say why `QwenImagePipeline.load_lora_weights` of diffusers 0.42 takes nothing from such a file, or None.
+
+    Its `lora_state_dict` rewrites keys only where it sees an alpha, `diffusion_model.`, `lora_unet_` or `default.`;
+    what is not rewritten counts only behind `transformer.`, and what is rewritten gets that prefix, even a second
+    time. A test holds this table against the installed diffusers.
+    """
+    if prefix is Prefix.PEFT:
+        return "keys begin with `base_model.model.`, which no module's name does"
+    if prefix is Prefix.NONE and not has_alpha:
+        return "keys have neither a prefix nor alphas, so diffusers does not see that they belong to the transformer"
+    if prefix is Prefix.TRANSFORMER and has_alpha:
+        return "keys begin with `transformer.` and have alphas: diffusers puts the prefix before them a second time"
+    if prefix is Prefix.TRANSFORMER and naming is not Naming.A_B:
+        return "keys begin with `transformer.` but are not called lora_A/lora_B, the only names diffusers takes there"
+    return None

@@ -1,0 +1,135 @@
+"""What an inspection says of a LoRA file. Plain records; `as_dict` is the form of `--json`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from qiltest.lora.keys import Naming, Prefix
+
+
+class Severity(StrEnum):
+    """Whether a finding keeps the file from being used."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that is wrong or unusual, with at most a few names as examples."""
+
+    severity: Severity
+    #: short name of the kind of finding, stable across versions.
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModuleDelta:
+    """What the file adds to one linear module: `scale * up @ down`."""
+
+    name: str
+    rank: int
+    #: as in the file; None: the file has none, which diffusers takes for the rank.
+    alpha: float | None
+    #: alpha / rank.
+    scale: float
+    #: Frobenius norm of the scaled delta; NaN where a value is not finite.
+    norm: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockNorm:
+    """One transformer block: root of the sum of its modules' squared norms; None: modules outside of all blocks."""
+
+    block: int | None
+    modules: int
+    norm: float
+    #: modules whose norm is far from that of the same module in the other blocks.
+    outliers: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraReport:
+    """A LoRA file against one base. Lists of names are in the file's order."""
+
+    path: Path
+    bytes: int
+    sha256: str
+    base: str
+    #: bases whose modules and shapes take every tensor; names that share all modules are listed with theirs.
+    fits: tuple[str, ...]
+    #: our variants whose pinned SHA-256 this file has.
+    variants: tuple[str, ...]
+    naming: Naming
+    prefixes: tuple[Prefix, ...]
+    #: dtype -> tensors of it.
+    dtypes: dict[str, int]
+    metadata: dict[str, str]
+    modules: tuple[ModuleDelta, ...]
+    #: linear modules that the base has.
+    base_modules: int
+    unknown_keys: tuple[str, ...]
+    #: keys without which a tensor of the file means nothing: the other factor of a pair.
+    missing_keys: tuple[str, ...]
+    #: module: the shape that the file's factors make, and the base's.
+    wrong_shapes: tuple[str, ...]
+    non_finite: tuple[str, ...]
+    zero_modules: tuple[str, ...]
+    blocks: tuple[BlockNorm, ...]
+    #: blocks (or blocks' modules) that the file leaves out although it covers the same in other blocks.
+    left_out: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def holds(self) -> bool:
+        """True where nothing was found that keeps the file from being used on the base."""
+        return not self.errors
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """The findings that keep the file from being used."""
+        return tuple(finding.text for finding in self.findings if finding.severity is Severity.ERROR)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The findings that are only unusual."""
+        return tuple(finding.text for finding in self.findings if finding.severity is Severity.WARNING)
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """The ranks that occur, ascending."""
+        return tuple(sorted({module.rank for module in self.modules}))
+
+    @property
+    def alphas(self) -> tuple[float | None, ...]:
+        """The alphas that occur; None first where a module has none."""
+        found = {module.alpha for module in self.modules}
+        return tuple(sorted(found, key=lambda alpha: (alpha is not None, alpha or 0.0)))
+
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """The effective scales alpha / rank that occur, ascending."""
+        return tuple(sorted({module.scale for module in self.modules}))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report for JSON: no NaN (None instead), `path` as text, and what the properties say."""
+        made = asdict(self)
+        made["path"] = str(self.path)
+        made |= {"holds": self.holds, "ranks": self.ranks, "alphas": self.alphas, "scales": self.scales}
+        return {key: _finite(value) for key, value in made.items()}
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401  JSON values of any shape
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_finite(item) for item in value]
+    return value

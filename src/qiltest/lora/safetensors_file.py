@@ -1,0 +1,176 @@
+"""A safetensors file, read by hand: the header first and checked whole, then one tensor at a time.
+
+Format (https://github.com/huggingface/safetensors#format): 8 bytes little-endian header length, that many bytes of
+JSON `{name: {dtype, shape, data_offsets}}` with an optional `__metadata__`, then the tensors' bytes. Read here and not
+by the library because numpy has no bfloat16, because a damaged header must be named and not only refused, and because
+nothing but the header may be held in memory until it has been checked against the file's length.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from qiltest.errors import RecipeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+#: the format's own limit on the header, in bytes.
+HEADER_LIMIT = 100_000_000
+#: bytes of a tensor that are read at once where only its values are looked at.
+CHUNK = 4 << 20
+_ITEM_BYTES = {
+    "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
+    "F8_E4M3": 1, "F8_E5M2": 1, "I8": 1, "U8": 1, "BOOL": 1,
+}  # fmt: skip
+_NUMPY = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorInfo:
+    """One tensor as the header names it. `start` and `end` count bytes from the file's beginning."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+    @property
+    def is_float(self) -> bool:
+        """True where the values can be read as numbers here (not for 8-bit floats)."""
+        return self.dtype in _NUMPY
+
+
+@dataclass(frozen=True, kw_only=True)
+class SafetensorsFile:
+    """The checked header of a safetensors file."""
+
+    path: Path
+    size: int
+    tensors: dict[str, TensorInfo]
+    metadata: dict[str, str]
+
+    def chunks(self, info: TensorInfo, *, limit: int = CHUNK) -> Iterator[NDArray[np.float32]]:
+        """Yield a tensor's values as flat float32 (float64 values are rounded), at most `limit` bytes at a time."""
+        step = max(1, limit // _ITEM_BYTES[info.dtype]) * _ITEM_BYTES[info.dtype]
+        with self.path.open("rb") as file:
+            file.seek(info.start)
+            for start in range(info.start, info.end, step):
+                raw = file.read(min(step, info.end - start))
+                yield _to_float32(raw, info.dtype)
+
+    def read(self, info: TensorInfo) -> NDArray[np.float32]:
+        """Return a whole tensor as float32 in its shape."""
+        parts = list(self.chunks(info))
+        flat = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+        return flat.reshape(info.shape)
+
+
+def _to_float32(raw: bytes, dtype: str) -> NDArray[np.float32]:
+    values = np.frombuffer(raw, dtype=_NUMPY[dtype])
+    if dtype == "BF16":  # the upper half of a float32
+        return (values.astype(np.uint32) << 16).view(np.float32)
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
+
+
+def open_safetensors(path: Path) -> SafetensorsFile:
+    """Read and check a header. Raises RecipeError for whatever is not a whole safetensors file."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = _header_length(path, size, file.read(8))
+            text = file.read(length)
+    except OSError as error:
+        raise RecipeError(
+            f"cannot be read: {error.strerror}", where=str(path), remedy="name an existing .safetensors file"
+        ) from error
+    entries = _parse(path, text)
+    metadata = entries.pop("__metadata__", {})
+    tensors = {name: _tensor(path, name, entry, 8 + length, size) for name, entry in entries.items()}
+    _check_layout(path, tensors, 8 + length, size)
+    return SafetensorsFile(path=path, size=size, tensors=tensors, metadata=_metadata(path, metadata))
+
+
+def _fail(path: Path, what: str) -> NoReturn:
+    raise RecipeError(
+        what, where=str(path), remedy="get the file again; its size and SHA-256 should be those that its source names"
+    )
+
+
+def _header_length(path: Path, size: int, raw: bytes) -> int:
+    if raw[:2] == b"PK" or raw[:1] == b"\x80":
+        _fail(path, "this is a pickle (or a zip of one), not safetensors; it is not opened, because that runs code")
+    if len(raw) < 8:
+        _fail(path, f"not a safetensors file: {size} bytes, too short for a header")
+    length = int.from_bytes(raw, "little")
+    if length > HEADER_LIMIT:
+        _fail(path, f"not a safetensors file: its header would be {length:,} bytes, the format allows {HEADER_LIMIT:,}")
+    if 8 + length > size:
+        _fail(path, f"truncated: the header needs {8 + length:,} bytes, the file has {size:,}")
+    return length
+
+
+def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {twice!r} stands twice")
+    return made
+
+
+def _parse(path: Path, text: bytes) -> dict[str, Any]:
+    try:
+        entries = json.loads(text.decode("utf-8"), object_pairs_hook=_no_twins)
+    except (ValueError, RecursionError) as error:
+        _fail(path, f"the header is not JSON: {error}")
+    if not isinstance(entries, dict):
+        _fail(path, "the header is not a JSON object")
+    return entries
+
+
+def _metadata(path: Path, found: object) -> dict[str, str]:
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        _fail(path, "`__metadata__` is not an object of texts")
+    return found
+
+
+def _tensor(path: Path, name: str, entry: object, base: int, size: int) -> TensorInfo:
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        _fail(path, f"the header's entry {name!r} is not {{dtype, shape, data_offsets}}")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if dtype not in _ITEM_BYTES:
+        _fail(path, f"tensor {name!r} has the unknown dtype {dtype!r}")
+    if not _is_counts(shape) or not _is_counts(offsets) or len(offsets) != 2:
+        _fail(path, f"tensor {name!r} has shape {shape!r} and offsets {offsets!r}: not lists of whole numbers")
+    start, end = offsets
+    if end - start != math.prod(shape) * _ITEM_BYTES[dtype]:
+        _fail(path, f"tensor {name!r} of {dtype} {shape} cannot have {end - start} bytes")
+    if base + end > size:
+        _fail(path, f"truncated: tensor {name!r} ends at byte {base + end:,}, the file has {size:,}")
+    return TensorInfo(name=name, dtype=dtype, shape=tuple(shape), start=base + start, end=base + end)
+
+
+def _is_counts(found: object) -> bool:
+    return isinstance(found, list) and all(type(value) is int and 0 <= value < 1 << 62 for value in found)
+
+
+def _check_layout(path: Path, tensors: dict[str, TensorInfo], base: int, size: int) -> None:
+    """Tensors must follow one another without gap or overlap, up to the file's end."""
+    at = base
+    for info in sorted(tensors.values(), key=lambda info: (info.start, info.end)):
+        if info.start != at:
+            _fail(path, f"tensor {info.name!r} starts at byte {info.start:,} where {at:,} was expected")
+        at = info.end
+    if at != size:
+        _fail(path, f"{size - at:,} bytes after the last tensor belong to none")
