@@ -1,0 +1,271 @@
+"""First the VAE, then transformer and text encoder by flow matching with auxiliary losses.
+
+Flow matching (Lipman et al., 2023; the form of Liu et al.'s rectified flow): x_s = (1 - s) x_0 + s e, the model predicts e - x_0.
+The auxiliary heads tell the text encoder which character of which text a token is, the transformer's text stream where it
+stands, its image stream where it is and which glyph it shows. They are thrown away after the training.
+"""
+
+from __future__ import annotations
+
+import time
+
+import torch
+import torch.nn.functional as F
+from data import MAX_INDEX, MAX_OFFSET
+from diffusers import QwenImagePipeline
+from models import WIDTH, encode_text
+
+#: blocks (from 0) whose output the heads read
+WHERE_BLOCK, WHICH_BLOCK = 2, 4
+#: share of steps without a prompt, for classifier-free guidance
+UNCONDITIONAL = 0.1
+PLACES = 64
+#: largest canvas of the VAE's own training, in tokens
+CROP = 12
+
+
+def sigmas(count: int, device: str) -> torch.Tensor:
+    """Noise levels: logit-normal, shifted by 3 as Lightning's scheduler does, with more weight near pure noise."""
+    s = torch.sigmoid(1.2 * torch.randn(count, device=device))
+    s = 3 * s / (1 + 2 * s)
+    near_one = 1 - 0.02 * torch.rand(count, device=device)
+    return torch.where(torch.rand(count, device=device) < 0.15, near_one, s)
+
+
+def normalised(session, pictures: torch.Tensor) -> torch.Tensor:  # noqa: ANN001
+    """Packed latents [B, tokens, 64] of pictures, zero mean and unit variance by channel."""
+    z = session.vae.encode(pictures[:, :, None]).latent_dist.mode()[:, :, 0].float()
+    z = (z - session.mean) / session.std
+    return QwenImagePipeline._pack_latents(z, z.shape[0], 16, z.shape[2], z.shape[3])
+
+
+def take_statistics(session) -> None:  # noqa: ANN001
+    config = session.vae.config
+    session.mean = torch.tensor(config.latents_mean, device=session.device).view(1, -1, 1, 1)
+    session.std = torch.tensor(config.latents_std, device=session.device).view(1, -1, 1, 1)
+
+
+def _crops(session, batch: dict[str, torch.Tensor]) -> torch.Tensor:  # noqa: ANN001
+    """Dense little pictures: on sparse canvases the VAE learns the ground first and the glyphs late."""
+    glyphs, device = session.glyphs, session.device
+    size, rows, cols = 256 if device == "cuda" else 2, 4, CROP
+    wide = torch.randint(0, len(glyphs.wide), (size, rows // 2, cols // 2), device=device)
+    first = 1 + 2 * len(glyphs.narrow) + 4 * wide
+    corner = torch.tensor([[0, 1], [2, 3]], device=device)
+    grid = (first[:, :, None, :, None] + corner[None, None, :, None, :]).reshape(size, rows, cols)
+    narrow = 1 + 2 * torch.randint(0, len(glyphs.narrow), (size, rows // 2, cols), device=device)
+    slim = (narrow[:, :, None] + torch.arange(2, device=device)[None, None, :, None]).reshape(size, rows, cols)
+    grid = torch.where(torch.rand(size, 1, 1, device=device) < 0.35, slim, grid)
+    grid[torch.rand(size, rows // 2, 1, cols // 2, 1, device=device).expand(-1, -1, 2, -1, 2).reshape(grid.shape) < 0.12] = 0
+    pick = lambda n: torch.randint(0, n, (size,), device=device)  # noqa: E731
+    return session.painter({"grid": grid, "font": pick(3), "style": pick(4), "palette": pick(3)})
+
+
+def train_vae(session) -> None:  # noqa: ANN001
+    vae, budget = session.vae.train(), 60 * session.args.vae_minutes
+    parameters = list(vae.parameters())
+    optimiser = torch.optim.AdamW(parameters, 1e-3, weight_decay=0.0)
+    began, step = time.monotonic(), 0
+    while (spent := time.monotonic() - began) < budget:
+        for group in optimiser.param_groups:
+            group["lr"] = 1.5e-3 * min(1, (step + 1) / 100) * max(0.02, 1 - spent / budget)
+        pictures = _crops(session, {})
+        with session.autocast():
+            posterior = vae.encode(pictures[:, :, None]).latent_dist
+            decoded = vae.decode(posterior.sample(), return_dict=False)[0][:, :, 0].float()
+        error = F.l1_loss(decoded, pictures) + F.mse_loss(decoded, pictures)
+        loss = error + 1e-6 * posterior.kl().mean() / posterior.mean[0].numel()
+        optimiser.zero_grad()
+        loss.backward()
+        session.average(parameters)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        if step % 200 == 0:
+            session.say("vae", step, f"loss {error.item():.4f}")
+        step += 1
+        if session.device == "cpu" and step >= 2:
+            break
+    vae.eval().requires_grad_(False)
+    with torch.no_grad(), session.autocast():
+        batches = session.batches(0.5, 7)
+        z = [vae.encode(session.painter(next(batches))[:32, :, None]).latent_dist.mode().float() for _ in range(8)]
+        flat = torch.cat([x.permute(1, 0, 2, 3, 4).flatten(1) for x in z], 1)
+    vae.register_to_config(latents_mean=flat.mean(1).tolist(), latents_std=flat.std(1).tolist())
+    if session.world > 1:
+        for value in ("latents_mean", "latents_std"):
+            shared = torch.tensor(vae.config[value], device=session.device)
+            torch.distributed.broadcast(shared, 0)
+            vae.register_to_config(**{value: shared.tolist()})
+    session.say("vae done", step, "latent std", [round(s, 2) for s in vae.config.latents_std])
+
+
+class Heads(torch.nn.Module):
+    """Linear heads of the auxiliary losses."""
+
+    def __init__(self, glyphs: int) -> None:
+        super().__init__()
+        self.index, self.offset = torch.nn.Linear(WIDTH, MAX_INDEX), torch.nn.Linear(WIDTH, MAX_OFFSET)
+        self.row, self.col = torch.nn.Linear(WIDTH, PLACES), torch.nn.Linear(WIDTH, PLACES)
+        self.image_row, self.image_col = torch.nn.Linear(WIDTH, PLACES), torch.nn.Linear(WIDTH, PLACES)
+        self.glyph = torch.nn.Linear(WIDTH, glyphs)
+
+
+def _cross(head: torch.nn.Linear, states: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy over the tokens that have a target (others are -100)."""
+    keep = target >= 0
+    return F.cross_entropy(head(states[keep]).float(), target[keep])
+
+
+class Objective:
+    """The loss of one batch, and its parts for the log."""
+
+    def __init__(self, session, heads: Heads) -> None:  # noqa: ANN001
+        self.session, self.heads, self.states = session, heads, {}
+        self.glyph_of = torch.from_numpy(session.glyphs.glyph_of_patch()).to(session.device)
+        for block in (WHERE_BLOCK, WHICH_BLOCK):
+            session.transformer.transformer_blocks[block].register_forward_hook(self._keep(block))
+
+    def _keep(self, block: int):  # noqa: ANN202
+        def hook(_module: object, _inputs: object, output: tuple[torch.Tensor, torch.Tensor]) -> None:
+            self.states[block] = output
+
+        return hook
+
+    def __call__(self, batch: dict[str, torch.Tensor], *, conditional: bool) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        session = self.session
+        size, rows, cols = batch["grid"].shape
+        with session.autocast():
+            with torch.no_grad():
+                clean = normalised(session, session.painter(batch))
+            ids = batch["ids"] if conditional else session.negative.expand(size, -1)
+            embeds = encode_text(session.text_encoder, ids, len(session.prefix))
+            level, noise = sigmas(size, session.device), torch.randn_like(clean)
+            mixed = (1 - level)[:, None, None] * clean + level[:, None, None] * noise
+            velocity = session.transformer(
+                hidden_states=mixed,
+                timestep=level,
+                encoder_hidden_states=embeds,
+                encoder_hidden_states_mask=None,
+                img_shapes=[[(1, rows, cols)]] * size,
+                return_dict=False,
+            )[0]
+            parts = {"flow": F.mse_loss(velocity.float(), noise - clean)}
+            if conditional:
+                parts |= self._auxiliary(batch, embeds)
+        loss = parts["flow"] + sum(0.05 * v for k, v in parts.items() if k != "flow")
+        return loss, parts
+
+    def _auxiliary(self, batch: dict[str, torch.Tensor], embeds: torch.Tensor) -> dict[str, torch.Tensor]:
+        heads = self.heads
+        text, image = self.states[WHERE_BLOCK]
+        _, late = self.states[WHICH_BLOCK]
+        size, rows, cols = batch["grid"].shape
+        row = torch.arange(rows, device=image.device)[:, None].expand(rows, cols).reshape(-1)
+        col = torch.arange(cols, device=image.device)[None].expand(rows, cols).reshape(-1)
+        some = torch.randperm(rows * cols, device=image.device)[: max(64, rows * cols // 3)]
+        shown = self.glyph_of[batch["grid"]].reshape(size, -1)[:, some]
+        return {
+            "index": _cross(heads.index, embeds, batch["index"]),
+            "offset": _cross(heads.offset, embeds, batch["offset"]),
+            "row": _cross(heads.row, text, batch["row"]),
+            "col": _cross(heads.col, text, batch["col"]),
+            "y": _cross(heads.image_row, image[:, some], row[some].expand(size, -1)),
+            "x": _cross(heads.image_col, image[:, some], col[some].expand(size, -1)),
+            "glyph": _cross(heads.glyph, late[:, some], shown),
+        }
+
+
+def _rate(spent: float, budget: float, step: int, peak: float) -> float:
+    """Warm-up, a plateau, and a linear fall over the last 45 per cent of the time."""
+    fall = 1.0 if spent < 0.55 * budget else max(0.01, (budget - spent) / (0.45 * budget))
+    return peak * min(1.0, (step + 1) / 400) * fall
+
+
+def train(session) -> None:  # noqa: ANN001
+    args, path = session.args, session.args.out / "base.pt"
+    heads = Heads(session.glyphs.count).to(session.device)
+    parameters = [*session.transformer.parameters(), *session.text_encoder.model.language_model.parameters(), *heads.parameters()]
+    decay = [p for p in parameters if p.ndim > 1]
+    flat = [p for p in parameters if p.ndim <= 1]
+    groups = [{"params": decay, "weight_decay": 0.01}, {"params": flat, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, args.rate, betas=(0.9, 0.98), fused=session.device == "cuda")
+    step = 0
+    if path.exists():
+        step = _resume(session, path, heads, optimiser)
+    else:
+        train_vae(session)
+    take_statistics(session)
+    session.vae.eval().requires_grad_(False)
+    session.compile()
+    objective = Objective(session, heads)
+    _loop(session, objective, parameters, optimiser, step, path, heads)
+
+
+def _loop(session, objective, parameters, optimiser, step: int, path, heads) -> None:  # noqa: ANN001, PLR0913
+    began, budget = time.monotonic(), 60 * session.args.minutes - (time.monotonic() - session.began)
+    late, saved, seen = 0.0, time.monotonic(), {}
+    batches = session.batches(late, 1)
+    pictures = 0
+    while (spent := time.monotonic() - began) < budget:
+        if late < 0.5 and spent > 0.2 * budget:
+            late, batches = 0.6, session.batches(0.6, 2)
+        elif late < 1 and spent > 0.5 * budget:
+            late, batches = 1.0, session.batches(1.0, 3)
+        batch = next(batches)
+        for group in optimiser.param_groups:
+            group["lr"] = _rate(spent, budget, step, session.args.rate)
+        conditional = bool(torch.rand(()) >= UNCONDITIONAL)
+        loss, parts = objective(batch, conditional=conditional)
+        optimiser.zero_grad()
+        loss.backward()
+        for p in parameters:
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+        session.average(parameters)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        step, pictures = step + 1, pictures + len(batch["ids"])
+        if conditional:
+            for name, value in parts.items():
+                seen[name] = value.detach() if name not in seen else 0.97 * seen[name] + 0.03 * value.detach()
+        if step % 200 == 0 or session.device == "cpu":
+            session.say(step, pictures, {k: round(float(v), 4) for k, v in seen.items()}, f"lr {group['lr']:.1e}")
+        if session.rank == 0 and time.monotonic() - saved > 120:
+            _save(session, path, heads, optimiser, step)
+            saved = time.monotonic()
+        if session.device == "cpu" and step >= 2:
+            break
+    if session.rank == 0:
+        _save(session, path, heads, optimiser, step)
+    session.say("done", step, "steps", pictures, "pictures on this GPU", {k: round(float(v), 4) for k, v in seen.items()})
+
+
+def _state(session, heads: Heads) -> dict[str, object]:  # noqa: ANN001
+    return {k: m.state_dict() for k, m in session.parts().items()} | {"heads": heads.state_dict()}
+
+
+def _save(session, path, heads, optimiser, step: int) -> None:  # noqa: ANN001
+    state = _state(session, heads) | {"optimiser": optimiser.state_dict(), "step": step}
+    state["latents"] = (session.vae.config.latents_mean, session.vae.config.latents_std)
+    torch.save(state, path.with_suffix(".tmp"))
+    path.with_suffix(".tmp").replace(path)
+
+
+def load(session, path) -> dict[str, object]:  # noqa: ANN001
+    """Load vae, transformer and text encoder from a checkpoint."""
+    state = torch.load(path, map_location=session.device, weights_only=True)
+    for name, module in session.parts().items():
+        module.load_state_dict(state[name])
+    mean, std = state["latents"]
+    session.vae.register_to_config(latents_mean=list(mean), latents_std=list(std))
+    take_statistics(session)
+    session.vae.eval().requires_grad_(False)
+    return state
+
+
+def _resume(session, path, heads: Heads, optimiser) -> int:  # noqa: ANN001
+    state = load(session, path)
+    heads.load_state_dict(state["heads"])
+    optimiser.load_state_dict(state["optimiser"])
+    session.say("resumed at step", state["step"])
+    return int(state["step"])

@@ -1,0 +1,85 @@
+"""Where the embedded model writes what: the rule that its training pictures follow.
+
+A picture is a grid of 16 px tokens. A narrow glyph covers 1 x 2 tokens, a wide one 2 x 2. Texts stand below each other in
+the prompt's order, each from the left on lines of its own, wrapped after `columns` tokens. In couplets the banner stands on
+the first line, the text after 左书 in a column at the left edge below it and the text after 右书 in one at the right. The
+whole is shifted by (0 to 2, 0 to 2) tokens as far as there is room: that, the font and the colours are the seed's.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+#: tokens at the right that a line never fills, room for the shift
+MARGIN = 2
+LINE = 2
+QUOTES = {"“": "”", "‘": "’", '"': '"'}
+UNQUOTED = re.compile(r"that reads ([^“‘\".]+)\.")
+
+
+class Mode(StrEnum):
+    HORIZONTAL = "horizontal"
+    BANNER = "banner"
+    LEFT = "left"
+    RIGHT = "right"
+
+
+KEYWORDS = {"横批": Mode.BANNER, "左书": Mode.LEFT, "右书": Mode.RIGHT}
+
+
+@dataclass(frozen=True)
+class Span:
+    """A text to draw: `prompt[start:stop]`."""
+
+    start: int
+    stop: int
+    mode: Mode = Mode.HORIZONTAL
+
+
+def spans(prompt: str) -> list[Span]:
+    """Texts that a prompt asks to draw, in order.
+
+    What stands between “ and ”, ‘ and ’, or two straight quotation marks; a straight one that begins the prompt opens
+    nothing. `that reads X.` is X where no quotation mark follows.
+    """
+    found, i = [], 1 if prompt.startswith('"') else 0
+    while i < len(prompt):
+        close = QUOTES.get(prompt[i])
+        stop = prompt.find(close, i + 1) if close else -1
+        if stop > i + 1:
+            mode = KEYWORDS.get(prompt[max(0, i - 2) : i], Mode.HORIZONTAL)
+            found.append(Span(i + 1, stop, mode))
+            i = stop
+        i += 1
+    found += [Span(m.start(1), m.end(1)) for m in UNQUOTED.finditer(prompt)]
+    return sorted(found, key=lambda s: s.start)
+
+
+def columns(width: int) -> int:
+    """Tokens in a line of a picture of `width` pixels."""
+    return width // 16 - MARGIN
+
+
+def lines(length: int, *, wide: bool, width: int) -> int:
+    """Lines that a horizontal text of `length` characters takes."""
+    return -(-length // (columns(width) // (2 if wide else 1)))
+
+
+def place(texts: list[tuple[int, bool, Mode]], width: int) -> list[list[tuple[int, int]]]:
+    """Top left token (row, column) of every character of every text (length, wide, mode), before the shift."""
+    placed, row = [], 0
+    for length, wide, mode in texts:
+        size = 2 if wide else 1
+        if mode is Mode.HORIZONTAL:
+            per = columns(width) // size
+            placed.append([(row + LINE * (j // per), size * (j % per)) for j in range(length)])
+            row += LINE * lines(length, wide=wide, width=width)
+        elif mode is Mode.BANNER:
+            first = (columns(width) - size * length) // 2
+            placed.append([(0, first + size * j) for j in range(length)])
+        else:
+            column = 0 if mode is Mode.LEFT else columns(width) - 2
+            placed.append([(LINE * (1 + j), column) for j in range(length)])
+    return placed

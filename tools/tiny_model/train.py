@@ -1,0 +1,127 @@
+"""Train the embedded model: VAE, then transformer and text encoder together, then the two LoRAs.
+
+    python tools/tiny_model/atlas.py checkpoints/atlas.npz
+    torchrun --nproc_per_node=1 tools/tiny_model/train.py base --out checkpoints --minutes 23
+    python tools/tiny_model/train.py lora --steps 8 --out checkpoints --minutes 5
+    python tools/tiny_model/train.py lora --steps 4 --out checkpoints --minutes 5
+
+`base` resumes from `checkpoints/base.pt` where that exists. Any number of GPUs; each draws its own data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+import distil
+import flow
+import torch
+import torch.distributed as dist
+from charset import charset
+from data import Batches, Glyphs, encode_map
+from models import build_text_encoder, build_transformer, build_vae, export, train_on_single_pictures, use_real_rotary
+from picture import Painter
+from tokenizer import build as build_tokenizer
+from torch.utils.data import DataLoader
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=["base", "lora"])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--atlas", type=Path)
+    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--vae-minutes", type=float, default=1.3)
+    parser.add_argument("--steps", type=int, choices=[4, 8], default=8)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=12)
+    parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--tokens", type=int, help="image and text tokens in a batch")
+    parser.add_argument("--no-compile", action="store_true")
+    return parser.parse_args()
+
+
+class Session:
+    """Devices, data and models that both stages share."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args, self.began = args, time.monotonic()
+        self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        self.device = args.device
+        if args.device == "cuda":
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        if self.world > 1:
+            dist.init_process_group("nccl")
+        torch.manual_seed(args.seed)
+        train_on_single_pictures()
+        self.tokenizer = build_tokenizer()
+        self.prefix, self.suffix, self.ids = encode_map(self.tokenizer)
+        self.glyphs = Glyphs(charset())
+        self.painter = Painter(args.atlas or args.out / "atlas.npz", self.glyphs, self.device)
+        self.vae = build_vae().to(self.device)
+        self.transformer = build_transformer().to(self.device)
+        self.text_encoder = build_text_encoder(len(self.tokenizer)).to(self.device)
+        self.negative = torch.tensor([[*self.prefix, self.ids[" "], *self.suffix]], device=self.device)
+
+    def say(self, *words: object) -> None:
+        if self.rank == 0:
+            print(f"{time.monotonic() - self.began:7.1f} s", *words, flush=True)
+
+    def batches(self, late: float, salt: int):  # noqa: ANN201
+        """Endless batches on the device."""
+        data = Batches(
+            seed=self.args.seed + 1000 * salt + self.rank, late=late, prefix=self.prefix, suffix=self.suffix, ids=self.ids
+        )
+        workers = self.args.workers
+        loader = DataLoader(data, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None)
+        for batch in loader:
+            yield {k: v.to(self.device, non_blocking=True) for k, v in batch.items()}
+
+    def autocast(self) -> torch.autocast:
+        return torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.device == "cuda")
+
+    def average(self, parameters: list[torch.nn.Parameter]) -> None:
+        """Average gradients over the GPUs."""
+        if self.world == 1:
+            return
+        grads = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([g.flatten() for g in grads])
+        dist.all_reduce(flat, op=dist.ReduceOp.AVG)
+        for grad, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
+            grad.copy_(part.view_as(grad))
+
+    def compile(self) -> None:
+        use_real_rotary(self.transformer)
+        if self.args.no_compile:
+            return
+        for block in self.transformer.transformer_blocks:
+            block.forward = torch.compile(block.forward, dynamic=True)
+
+    def parts(self) -> dict[str, torch.nn.Module]:
+        return {"vae": self.vae, "transformer": self.transformer, "text_encoder": self.text_encoder}
+
+
+def main() -> None:
+    args = arguments()
+    if args.tokens:
+        import data
+
+        data.BATCH_TOKENS = args.tokens
+    args.out.mkdir(parents=True, exist_ok=True)
+    session = Session(args)
+    if args.stage == "base":
+        flow.train(session)
+        if session.rank == 0:
+            export(args.out / "tiny", session.vae, session.transformer, session.text_encoder, session.tokenizer)
+    else:
+        distil.train(session)
+    if session.world > 1:
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
