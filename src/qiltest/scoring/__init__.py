@@ -1,5 +1,6 @@
 """Expected texts against a reading: normalise, match, distance."""
 
+from qiltest.scoring.marks import MISSING, marked
 from qiltest.scoring.normalise import letters_and_digits, normalise
 from qiltest.scoring.records import Edit, EditKind, Extra, ExtraKind, Score, TextScore
 from qiltest.scoring.scorer import EmptyReadingError, score, score_case
@@ -12,6 +13,7 @@ from qiltest.scoring.serial import (
 )
 
 __all__ = [
+    "MISSING",
     "Edit",
     "EditKind",
     "EmptyReadingError",
@@ -22,6 +24,7 @@ __all__ = [
     "edit_to_json",
     "extra_to_json",
     "letters_and_digits",
+    "marked",
     "normalise",
     "score",
     "score_case",

@@ -126,7 +126,7 @@ class _Table:
         if unit.text == char:
             return 0, ""
         if unit.optional:
-            return (_PLAIN, "mark") if self._odd(char) else (_COUNTED + _ANY + _PLAIN, "")
+            return (_PLAIN, "mark") if self._odd(unit.text, char) else (_COUNTED + _ANY + _PLAIN, "")
         kind = look_alike(unit.text, char)
         counted = 0 if kind in self._forgiven and kind else _COUNTED
         return counted + _ANY + (0 if kind else _PLAIN), ""
@@ -147,9 +147,13 @@ class _Table:
             return 2 * _PLAIN, f"decoration {char!r}"
         return _COUNTED + _ANY + _PLAIN, ""
 
-    def _odd(self, char: str) -> bool:
-        """Tell a glyph that can stand for a mark: a symbol, a ring, or of a script foreign to the text."""
-        if not char.isalnum() or char in _RINGS:
+    def _odd(self, mark: str, char: str) -> bool:
+        """Tell a glyph that can stand for a mark: a symbol; for a pictograph also a ring or a foreign script's."""
+        if not char.isalnum():
+            return True
+        if not any(map(is_decoration, mark)):
+            return False
+        if char in _RINGS:
             return True
         return _script(char) not in {_script(c) for unit in self._units if not unit.optional for c in unit.text}
 
