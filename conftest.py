@@ -1,0 +1,3 @@
+"""Shared by all tests of the repository."""
+
+pytest_plugins = ["pytester"]

@@ -1,0 +1,33 @@
+"""Goldens that nobody used: they guard nothing, and look as if they did."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from qiltest.gate.golden import GoldenStore
+from qiltest.suite import Suite
+
+_FILE = re.compile(r"(?P<variant>.+)-s(?P<seed>[0-9]+)\.json")
+
+
+def unused_goldens(store: GoldenStore, model: str, suite: Suite) -> Iterator[str]:
+    """Yield a sentence for each golden of a model that no selection of the suite can use.
+
+    That is a golden of a case, resolution or variant that is not in the suite. One of a variant that is not drawn by
+    default, or of a seed that only `--qil-seeds` asks for, waits for its options and is not unused.
+    """
+    places = {f"{case.id}@{resolution.size}" for case in suite.cases for resolution in case.resolutions}
+    variants = {variant.name for variant in suite.variants}
+    for path in store.files(model):
+        match = _FILE.fullmatch(path.name)
+        place = path.parent.name
+        if match is None:
+            reason = "its name is not VARIANT-sSEED.json"
+        elif place not in places:
+            reason = f"the suite has no case {place}"
+        elif match["variant"] not in variants:
+            reason = f"variants.toml has no variant {match['variant']}"
+        else:
+            continue
+        yield f"unused golden {path}: {reason}\n  -> remove the file, or bring back what it is for"

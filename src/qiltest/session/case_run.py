@@ -1,0 +1,332 @@
+"""One picture's way through a test: generate, read, score, judge."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NoReturn, Protocol
+
+import pytest
+
+from qiltest.cases import Case
+from qiltest.errors import GenerationError, GoldenError, OutOfMemoryError, QiltestError, RecipeError
+from qiltest.gate.golden import SCHEMA, Golden, GoldenExtra, GoldenText
+from qiltest.gate.judge import above_absolute, judge
+from qiltest.gate.latency import LatencyJudgement, LatencyStore, judge_latency
+from qiltest.gate.verdict import Judgement, Verdict
+from qiltest.generation.records import Denoised, Generation
+from qiltest.reading.records import Reading
+from qiltest.recipe import Recipe
+from qiltest.runs.events import Drawn, Failed, Judged
+from qiltest.runs.pictures import StoreWriteError
+from qiltest.runs.records import CaseResult, Picture, Point, Timing
+from qiltest.runs.store import Stored, usable
+from qiltest.scoring import Score, score_case
+from qiltest.selection import Task
+from qiltest.session.message import failure_message
+from qiltest.session.options import Update
+from qiltest.session.work import Work, now
+
+
+class Benchmark(Protocol):
+    """What is used of pytest-benchmark's fixture."""
+
+    extra_info: dict[str, object]
+
+    def pedantic(self, target: Callable[[Recipe], Denoised], args: tuple[Recipe]) -> Denoised:
+        """Call the target once, timed, and return its result."""
+        ...
+
+
+class CaseRun:
+    """One point of the suite, as the fixture `qil_case_run` gives it to a test.
+
+    A test calls `generate`, `read`, `score` and `judge` in this order, or `check` for all four. Each writes to the run
+    store before the next begins, so that a killed session loses at most the picture in hand. What does not hold ends
+    the test with a message and no traceback.
+    """
+
+    def __init__(self, *, work: Work, task: Task, point: Point, node: str, benchmark: Benchmark) -> None:
+        self.task = task
+        self.point = point
+        self._work = work
+        self._node = node
+        self._benchmark = benchmark
+        self._result = CaseResult(point=point)
+
+    @property
+    def case(self) -> Case:
+        """The case."""
+        return self.task.case
+
+    @property
+    def result(self) -> CaseResult:
+        """What is known so far."""
+        return self._result
+
+    def check(self) -> CaseResult:
+        """Generate, read, score and judge."""
+        self.generate()
+        self.read()
+        self.score()
+        self.judge()
+        return self._result
+
+    def generate(self) -> Picture:
+        """Draw the picture, or take it from the store where one of equal recipe may stand for it.
+
+        pytest-benchmark times the denoise loop alone: embeddings are made before, decoding comes after.
+        """
+        try:
+            recipe = self._work.recipes[self.point]
+            if isinstance(recipe, QiltestError):
+                raise recipe
+            stored = self._work.reusable.get(recipe.key())
+            drawn = self._take(stored) if stored and usable(stored) else self._draw(recipe)
+        except StoreWriteError as error:
+            self._stop(error)
+        except QiltestError as error:
+            self._fail(error)
+        self._append(drawn)
+        self._work.reusable.pop(drawn.key, None)
+        picture = Picture(path=self._work.writer.picture(drawn.sha256), sha256=drawn.sha256)
+        self._result = replace(
+            self._result,
+            recipe=drawn.recipe,
+            picture=picture,
+            reused_from=drawn.reused_from,
+            timing=drawn.timing,
+            latents=drawn.latents,
+            cohort=drawn.cohort,
+            notes=drawn.notes,
+        )
+        self._benchmark.extra_info.update(_extra_info(drawn))
+        return picture
+
+    def read(self) -> Reading | None:
+        """Read the picture; None where the model's text is not judged."""
+        picture = self._result.picture
+        if picture is None:
+            raise RuntimeError("read() before generate()")
+        if not self._work.generator.judges_text:
+            return None
+        try:
+            reading = self._work.reader(self.case).read(picture.path)
+        except QiltestError as error:
+            self._fail(error)
+        self._result = replace(self._result, reading=reading)
+        return reading
+
+    def score(self) -> Score | None:
+        """Match the reading to the expected texts; None where there is no reading.
+
+        A reading without any text is an ERROR, not a distance.
+        """
+        reading = self._result.reading
+        if reading is None:
+            return None
+        try:
+            score = score_case(self.case, reading)
+        except QiltestError as error:
+            self._fail(error)
+        self._result = replace(self._result, score=score)
+        self._benchmark.extra_info["distance"] = score.distance
+        return score
+
+    def judge(self) -> None:
+        """Compare with the goldens; fail the test unless text and, where it gates, latency hold."""
+        result = self._result
+        if result.recipe is None or result.timing is None:
+            raise RuntimeError("judge() before generate()")
+        try:
+            if result.score is not None:
+                self._judge_text(result.recipe, result.score)
+            latency, recorded = self._judge_latency(result.timing.denoise_seconds)
+        except QiltestError as error:
+            self._fail(error)
+        result = self._result = replace(self._result, latency=latency, latency_recorded=recorded)
+        self._append(
+            Judged(
+                at=now(),
+                point=self.point,
+                reading=result.reading,
+                score=result.score,
+                judgement=result.judgement,
+                latency=latency,
+                golden=result.golden,
+                golden_recorded=result.golden_recorded,
+                latency_recorded=recorded,
+            )
+        )
+        self._work.done.add(self.point)
+        if not result.holds:
+            pytest.fail(self._message(), pytrace=False)
+
+    def _take(self, stored: Stored) -> Drawn:
+        drawn = stored.drawn
+        self._work.writer.link(stored.path, drawn.sha256)
+        self._benchmark.extra_info["reused_from"] = stored.run.name
+        return replace(drawn, at=now(), point=self.point, reused_from=drawn.reused_from or stored.run.name)
+
+    def _draw(self, recipe: Recipe) -> Drawn:
+        denoised, notes = self._denoise(recipe)
+        generation = self._work.generator.decode(denoised)
+        _check(generation, recipe)
+        return Drawn(
+            at=now(),
+            point=self.point,
+            recipe=recipe,
+            key=recipe.key(),
+            sha256=self._work.writer.put(generation.png),
+            timing=Timing(
+                step_seconds=generation.step_seconds,
+                denoise_seconds=generation.denoise_seconds,
+                decode_seconds=generation.decode_seconds,
+                forwards=generation.forwards,
+            ),
+            latents=generation.latents,
+            cohort=self._work.cohort(recipe),
+            notes=notes,
+        )
+
+    def _denoise(self, recipe: Recipe) -> tuple[Denoised, tuple[str, ...]]:
+        """Run the denoise loop under the benchmark; memory that ran out is retried once, untimed, and said."""
+        try:
+            return self._benchmark.pedantic(self._work.generator.denoise, args=(recipe,)), ()
+        except OutOfMemoryError as error:
+            note = f"drawn at the second attempt, after: {error.what}"
+            return self._work.generator.denoise(recipe), (note,)
+
+    def _judge_text(self, recipe: Recipe, score: Score) -> None:
+        golden, broken = self._golden()
+        limits = self.case.limits
+        floor = dict(limits.noise_floor).get(score.reader.name)
+        judgement = judge(score, golden, limits, effective=recipe.effective, noise_floor=floor)
+        self._result = replace(self._result, judgement=judgement, golden=golden)
+        candidate = self._candidate(recipe, score, judgement)
+        if self._accepts(judgement, golden, candidate, broken=broken) and not above_absolute(score, limits):
+            self._work.goldens.save(candidate)
+            self._result = replace(self._result, golden_recorded=True)
+
+    def _golden(self) -> tuple[Golden | None, bool]:
+        """Return the golden and whether the file there is none; an unreadable one may only be replaced on demand."""
+        point = self.point
+        model = self._work.generator.model
+        try:
+            return self._work.goldens.load(model, point.case, point.size, point.variant, point.seed), False
+        except GoldenError:
+            if self._work.options.update in {Update.CHANGED, Update.ALL}:
+                return None, True
+            raise
+
+    def _accepts(self, judgement: Judgement, golden: Golden | None, candidate: Golden, *, broken: bool) -> bool:
+        update = self._work.options.update
+        if update is None or judgement.verdict is Verdict.ERROR:
+            return False
+        if update is Update.ALL:
+            return True
+        if update is Update.MISSING:
+            return golden is None
+        return broken or (golden is not None and not golden.same_text(candidate))
+
+    def _candidate(self, recipe: Recipe, score: Score, judgement: Judgement) -> Golden:
+        return Golden(
+            schema=SCHEMA,
+            case=self.point.case,
+            size=str(self.point.size),
+            variant=self.point.variant,
+            seed=self.point.seed,
+            model=self._work.generator.model,
+            effective=str(recipe.effective),
+            reader=score.reader.fingerprint,
+            distance=score.distance,
+            distance_alnum=score.distance_alnum,
+            length=score.length,
+            noise_floor=judgement.noise_floor,
+            texts=tuple(GoldenText(expected=t.expected, read=t.read, distance=t.distance) for t in score.texts),
+            extra=tuple(GoldenExtra(text=e.text, kind=str(e.kind), distance=e.distance) for e in score.extra),
+            recipe=recipe.key(),
+            picture=self._result.picture.sha256 if self._result.picture else "",
+        )
+
+    def _judge_latency(self, seconds: float) -> tuple[LatencyJudgement, bool]:
+        """Return the verdict on the latency, and whether this session's update will record it."""
+        cohort = self._result.cohort
+        assert cohort is not None
+        gates = self._work.options.gpu
+        golden = LatencyStore(goldens=self._work.goldens).load(cohort)
+        latency = judge_latency(seconds, golden, gates=gates)
+        if latency.verdict is not Verdict.ERROR:
+            self._work.seconds.setdefault(cohort, []).append(seconds)
+        if latency.verdict is Verdict.FAIL:
+            self._work.slower.add(cohort)
+        records = {Verdict.INCOMPARABLE: {Update.MISSING, Update.ALL}, Verdict.FAIL: {Update.CHANGED, Update.ALL}}
+        return latency, self._work.options.update in records.get(latency.verdict, set())
+
+    def _message(self) -> str:
+        return failure_message(self._result, self.task, command=self._accepting())
+
+    def _accepting(self) -> str:
+        result = self._result
+        if result.score is not None and above_absolute(result.score, self.case.limits):
+            return f"nothing does: the absolute limit holds whatever the golden says; see [limits] in {self.case.path}"
+        if result.error or result.verdict is Verdict.ERROR:
+            return ""
+        text = result.judgement.verdict if result.judgement else Verdict.PASS
+        latency = result.latency.verdict if result.latency and result.latency.gates else Verdict.PASS
+        if text in {Verdict.PASS, Verdict.NEW} and latency in {Verdict.PASS, Verdict.INCOMPARABLE}:
+            return self._work.accept_command(self._node, Verdict.NEW)
+        return self._work.accept_command(self._node, Verdict.FAIL)
+
+    def _append(self, event: Drawn | Judged | Failed) -> None:
+        try:
+            self._work.append(event)
+        except StoreWriteError as error:
+            self._stop(error)
+
+    def _stop(self, error: StoreWriteError) -> NoReturn:
+        # nothing that follows could be kept: ending here leaves a run from which the same command goes on
+        pytest.exit(f"qiltest: {error}", returncode=pytest.ExitCode.INTERRUPTED)
+
+    def _fail(self, error: QiltestError) -> NoReturn:
+        self._result = replace(self._result, error=str(error))
+        self._append(Failed(at=now(), point=self.point, error=str(error), reading=self._result.reading))
+        self._work.done.add(self.point)
+        pytest.fail(self._message(), pytrace=False)
+
+
+def _check(generation: Generation, recipe: Recipe) -> None:
+    """Refuse a picture that is not what its recipe says. Raises RecipeError and GenerationError."""
+    if generation.forwards != recipe.nfe:
+        raise RecipeError(
+            f"{generation.forwards} forwards were made, the recipe says {recipe.nfe}",
+            where=f"variant {recipe.variant}",
+            remedy="CFG must be 1 for a LoRA of few steps, and the scheduler must take all steps",
+        )
+    if hashlib.sha256(generation.png).hexdigest() != generation.sha256:
+        raise GenerationError("the picture's bytes are not those it was announced with", where=recipe.variant)
+    seconds = (generation.denoise_seconds, generation.decode_seconds, *generation.step_seconds)
+    if not all(math.isfinite(value) and value >= 0 for value in seconds) or not generation.denoise_seconds > 0:
+        raise GenerationError(
+            f"the denoise loop was not timed: {generation.denoise_seconds} s",
+            where=recipe.variant,
+            remedy="a latency that is not measured must not pass",
+        )
+
+
+def _extra_info(drawn: Drawn) -> dict[str, object]:
+    recipe, timing = drawn.recipe, drawn.timing
+    return {
+        "case": drawn.point.case,
+        "variant": drawn.point.variant,
+        "seed": drawn.point.seed,
+        "asked": str(recipe.asked),
+        "effective": str(recipe.effective),
+        "denoise_seconds": timing.denoise_seconds,
+        "decode_seconds": timing.decode_seconds,
+        "forwards": timing.forwards,
+        "device": drawn.cohort.device_name,
+        "recipe": drawn.key,
+    }

@@ -1,0 +1,58 @@
+"""What the machine calls itself: part of a latency's cohort."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+from qiltest.gate.latency import Cohort
+from qiltest.recipe import Recipe
+
+#: packages whose versions a run records beside those in its recipes.
+_PACKAGES = ("diffusers", "onnxruntime", "peft", "pillow", "qiltest", "rapidfuzz", "rapidocr", "torch", "transformers")
+
+
+def device_name(generator: object, device: str) -> str:
+    """Return the device's own name: what the generator says of it, else the CPU's model."""
+    told = getattr(generator, "device_name", None)
+    if isinstance(told, str) and told:
+        return told
+    return device if device != "cpu" else f"{_cpu_model()}, {os.cpu_count()} CPUs"
+
+
+def cohort_of(recipe: Recipe, *, model: str, device: str) -> Cohort:
+    """Return the cohort of a picture: what must be equal for its latency to be comparable."""
+    torch = dict(recipe.versions).get("torch", "none")
+    return Cohort(
+        model=model,
+        device_name=device,
+        dtype=recipe.dtype,
+        effective=str(recipe.effective),
+        variant=recipe.variant,
+        nfe=recipe.nfe,
+        attention_backend=recipe.attention_backend,
+        compiled=recipe.compiled,
+        torch=".".join(torch.split(".")[:2]),
+    )
+
+
+def versions() -> tuple[tuple[str, str], ...]:
+    """Return (package, version) of what is installed here and bears on a result, sorted, Python first by its name."""
+    found = [("python", platform.python_version())]
+    for name in _PACKAGES:
+        try:
+            found.append((name, metadata.version(name)))
+        except metadata.PackageNotFoundError:
+            continue
+    return tuple(sorted(found))
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()

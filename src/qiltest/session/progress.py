@@ -1,0 +1,97 @@
+"""A progress bar while pictures are drawn, on a terminal only.
+
+pytest leaves its cursor in the middle of a line of dots. The bar therefore lives on the line below: it is there while
+a test draws, when pytest itself writes nothing, and gone before pytest goes on with its line.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from io import StringIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+_REFRESH_SECONDS = 0.25
+_ERASE_LINE = "\x1b[2K"
+_SAVE, _RESTORE = "\x1b7", "\x1b8"
+
+
+class ProgressBar:
+    """Shows what is drawn now, how many of how many, and the time left. Without a terminal it does nothing."""
+
+    def __init__(self, *, terminal: int | None, column: Callable[[], int]) -> None:
+        """Write to file descriptor `terminal` (None: be quiet); `column` says where pytest's cursor is, from 0."""
+        self._terminal = terminal
+        self._text = ""
+        self._column = column
+        self._bar = Progress(
+            TextColumn("  {task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            auto_refresh=False,
+            console=Console(file=StringIO(), force_terminal=True),
+        )
+        self._task = self._bar.add_task("", total=None)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def begin(self, total: int) -> None:
+        """Set how many pictures there are."""
+        self._bar.update(self._task, total=total)
+
+    def show(self, text: str) -> None:
+        """Put the bar below pytest's line until `hide`."""
+        if self._terminal is None:
+            return
+        self._text = text
+        self._bar.update(self._task, description=text)
+        # make sure that there is a line below, then return to where pytest was
+        self._write(f"\n\x1b[1A\x1b[{self._column() + 1}G")
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._refresh, name="qiltest-progress", daemon=True)
+        self._thread.start()
+
+    def step(self, step: int, steps: int) -> None:
+        """Say how far the picture in hand is; `step` counts from 1."""
+        self._bar.update(self._task, description=f"{self._text} step {step}/{steps}")
+
+    def hide(self) -> None:
+        """Take the bar away and count one picture."""
+        self._bar.advance(self._task)
+        if self._thread is None:
+            return
+        self._stop.set()
+        self._thread.join()
+        self._thread = None
+        self._write(f"{_SAVE}\n{_ERASE_LINE}{_RESTORE}")
+
+    def _refresh(self) -> None:
+        while True:
+            self._write(f"{_SAVE}\n{_ERASE_LINE}{self._line()}{_RESTORE}")
+            if self._stop.wait(_REFRESH_SECONDS):
+                return
+
+    def _line(self) -> str:
+        assert self._terminal is not None
+        console = Console(file=StringIO(), force_terminal=True, width=os.get_terminal_size(self._terminal).columns - 1)
+        with console.capture() as captured:
+            console.print(self._bar.get_renderable(), no_wrap=True, crop=True, end="")
+        return captured.get().split("\n")[0]
+
+    def _write(self, text: str) -> None:
+        assert self._terminal is not None
+        os.write(self._terminal, text.encode())
+
+
+def open_terminal() -> int | None:
+    """Return a descriptor of the terminal behind stderr that pytest's capture leaves alone, None without one."""
+    try:
+        return os.dup(2) if os.isatty(2) and os.environ.get("TERM") != "dumb" else None
+    except OSError:
+        return None

@@ -1,0 +1,224 @@
+"""The state of one pytest session: what is asked for, what was collected, and the work once it has begun."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from qiltest.errors import DeviceError, QiltestError
+from qiltest.gate.unused import unused_goldens
+from qiltest.generation.records import Generator
+from qiltest.runs.load import load_run
+from qiltest.runs.records import Point, Run, RunState
+from qiltest.selection import Task
+from qiltest.session import guards
+from qiltest.session.case_run import Benchmark, CaseRun
+from qiltest.session.grid import default_points, select_tasks
+from qiltest.session.options import Options
+from qiltest.session.progress import ProgressBar
+from qiltest.session.work import OpenReader, Work, begin
+from qiltest.suite import Suite, load_suite
+
+FIXTURE = "qil_case_run"
+#: for a picture of the real model: its loading is not counted, and the base draws it in about half a minute.
+GPU_TIMEOUT_SECONDS = 1800
+
+
+class SuiteSession:
+    """Holds a session's state; hooks and fixtures delegate here."""
+
+    def __init__(self, config: pytest.Config, options: Options, progress: ProgressBar) -> None:
+        self.config = config
+        self.options = options
+        self.progress = progress
+        self.problems: list[str] = []
+        self.recorded: list[str] = []
+        self.run: Run | None = None
+        self._suite: Suite | None = None
+        self._tasks: dict[Point, Task] = {}
+        self._selected: dict[Point, Task] = {}
+        self._collected = 0
+        self._outcomes: dict[str, str] = {}
+        self._work: Work | None = None
+
+    # collection
+
+    def parametrize(self, metafunc: pytest.Metafunc) -> None:
+        """Give a test that asks for `qil_case_run` one item a picture. Raises pytest.Collector.CollectError."""
+        try:
+            tasks = self._all_tasks()
+        except QiltestError as error:
+            raise pytest.Collector.CollectError(f"qiltest: {error}") from None
+        metafunc.parametrize(
+            FIXTURE, [pytest.param(point, id=point.id, marks=self._marks()) for point in tasks], indirect=True
+        )
+
+    def order(self, items: list[pytest.Item]) -> None:
+        """Let the tests of the suite take each other's places so that each variant is switched to once."""
+        places = [place for place, item in enumerate(items) if point_of_item(item) is not None]
+        variants = list(dict.fromkeys(task.variant.name for task in self._tasks.values()))
+        ordered = sorted((items[place] for place in places), key=lambda item: variants.index(_point(item).variant))
+        for place, item in zip(places, ordered, strict=True):
+            items[place] = item
+
+    def collected(self, items: Sequence[pytest.Item]) -> None:
+        """Count tests of the suite before any is deselected."""
+        self._collected = sum(1 for item in items if point_of_item(item) is not None)
+
+    def selected(self, items: Sequence[pytest.Item]) -> None:
+        """Take note of the tests that will run. Raises pytest.UsageError where they could only pass on nothing."""
+        mine = [item for item in items if point_of_item(item) is not None]
+        if self.options.gpu and (self._collected or self._is_suite_folder()):
+            guards.refuse_no_selection(mine, collected=self._collected)
+        if mine:
+            guards.refuse_without_benchmark(self.config)
+        self._selected = {_point(item): self._tasks[_point(item)] for item in mine}
+        self.progress.begin(len(mine))
+
+    def headline(self) -> Iterator[str]:
+        """Yield the line that says what will be drawn with what."""
+        if self._selected:
+            options = self.options
+            device = options.device or "the model's own device"
+            yield f"qiltest: {len(self._selected)} pictures, model {options.model} on {device}"
+
+    # the tests
+
+    def case_run(self, request: pytest.FixtureRequest, generator: Generator, open_reader: OpenReader) -> CaseRun:
+        """Return what a test works with; the first call opens the run."""
+        guards.refuse_on_worker(self.config)
+        point: Point = request.param
+        return CaseRun(
+            work=self._begun(generator, open_reader),
+            task=self._tasks[point],
+            point=point,
+            node=str(self.config.cwd_relative_nodeid(request.node.nodeid)),
+            benchmark=_benchmark(request),
+        )
+
+    def unusable(self, error: QiltestError) -> None:
+        """End, or fail the test, where the model or the reader cannot be had at all."""
+        if self.options.gpu and isinstance(error, DeviceError):
+            pytest.exit(f"qiltest: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
+        pytest.fail(f"qiltest: {error}", pytrace=False)
+
+    def reported(self, item: pytest.Item, report: pytest.TestReport, error: BaseException | None) -> None:
+        """Take note of a test's outcome, and of an end that was no verdict."""
+        point = point_of_item(item)
+        if point is None:
+            return
+        if report.when == "call" or report.outcome != "passed":
+            self._outcomes[item.nodeid] = report.outcome
+        if self._work is None:
+            return
+        if report.failed and error is not None:
+            self._work.crashed(point, f"{type(error).__name__}: {str(error).strip() or 'no message'}")
+        elif report.skipped:
+            self._work.done.add(point)
+
+    # the end
+
+    def finish(self, exit_status: int) -> int:
+        """Close the run and return the session's exit status, which is not 0 where nothing was shown."""
+        if guards.all_skipped(self._outcomes):
+            self.problems.append(
+                f"all {len(self._outcomes)} report cases were skipped, so nothing was tested\n"
+                f"  -> run with -rs to see why, and mend or remove what skips them"
+            )
+        if self._work is not None:
+            self._finish_work(self._work, exit_status)
+        return int(pytest.ExitCode.TESTS_FAILED) if self.problems and exit_status == 0 else exit_status
+
+    def _finish_work(self, work: Work, exit_status: int) -> None:
+        complete = work.done >= set(work.tasks)
+        try:
+            if complete and self._is_full():
+                self.problems.extend(unused_goldens(work.goldens, work.generator.model, self._loaded()))
+            self.recorded = work.record_latencies()
+            status = 1 if self.problems and exit_status == 0 else exit_status
+            work.finish(status, self.problems)
+            self.run = load_run(work.writer.folder)
+        except QiltestError as error:
+            self.problems.append(f"the run could not be closed: {error}")
+        work.writer.close()
+
+    @property
+    def silent(self) -> bool:
+        """True where the session has nothing to say at its end."""
+        return self.run is None and not self.problems
+
+    @property
+    def interrupted(self) -> bool:
+        """True where the same command goes on from this run."""
+        return self.run is not None and self.run.state is not RunState.FINISHED
+
+    @property
+    def run_folder(self) -> Path | None:
+        """Folder of this session's run."""
+        return None if self._work is None else self._work.writer.folder
+
+    # inside
+
+    def _begun(self, generator: Generator, open_reader: OpenReader) -> Work:
+        if self._work is None:
+            try:
+                self._work = begin(
+                    options=self.options,
+                    tasks=self._selected,
+                    full=self._is_full(),
+                    generator=generator,
+                    open_reader=open_reader,
+                    command=("pytest", *self.config.invocation_params.args),
+                )
+            except QiltestError as error:
+                self.unusable(error)
+        assert self._work is not None
+        return self._work
+
+    def _loaded(self) -> Suite:
+        if self._suite is None:
+            self._suite = load_suite(self.options.cases_folder)
+        return self._suite
+
+    def _all_tasks(self) -> Mapping[Point, Task]:
+        if not self._tasks:
+            self._tasks = select_tasks(self._loaded(), self.options)
+        return self._tasks
+
+    def _is_full(self) -> bool:
+        return set(self._selected) >= default_points(self._loaded(), self.options)
+
+    def _is_suite_folder(self) -> bool:
+        return (self.options.cases_folder / "variants.toml").is_file()
+
+    def _marks(self) -> list[pytest.MarkDecorator]:
+        marks = [
+            pytest.mark.report_case,
+            # a picture that was taken from the store has its latency there: the benchmark is rightly not used
+            pytest.mark.filterwarnings("ignore:Benchmark fixture was not used"),
+        ]
+        if self.options.gpu or not self.options.is_tiny:
+            marks += [pytest.mark.gpu, pytest.mark.timeout(GPU_TIMEOUT_SECONDS, func_only=True)]
+        return marks
+
+
+def point_of_item(item: pytest.Item) -> Point | None:
+    """Return the point that an item draws, None for a test that is not of the suite."""
+    callspec = getattr(item, "callspec", None)
+    point = None if callspec is None else callspec.params.get(FIXTURE)
+    return point if isinstance(point, Point) else None
+
+
+def _point(item: pytest.Item) -> Point:
+    point = point_of_item(item)
+    assert point is not None
+    return point
+
+
+def _benchmark(request: pytest.FixtureRequest) -> Benchmark:
+    benchmark: Benchmark = request.getfixturevalue("benchmark")
+    return benchmark
+
+

@@ -1,0 +1,174 @@
+"""What the tests of a session share while they draw: generator, readers, run, goldens."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from qiltest import __version__
+from qiltest.cases import Case
+from qiltest.errors import QiltestError
+from qiltest.gate.golden import GoldenStore
+from qiltest.gate.latency import Cohort, LatencyStore
+from qiltest.gate.verdict import Verdict
+from qiltest.generation.records import Generator
+from qiltest.reading.records import Reader
+from qiltest.reading.registry import DEFAULT_READER
+from qiltest.recipe import Recipe
+from qiltest.runs.events import SCHEMA, Ended, Event, Failed, Started
+from qiltest.runs.records import Point, RunState
+from qiltest.runs.store import RunStore, Stored
+from qiltest.runs.writer import RunWriter
+from qiltest.selection import Task
+from qiltest.session.machine import cohort_of, device_name, versions
+from qiltest.session.options import Options, Update
+
+OpenReader = Callable[[str], Reader]
+
+
+@dataclass(kw_only=True)
+class Work:
+    """State of a session that has begun to draw. `begin` makes it."""
+
+    options: Options
+    tasks: Mapping[Point, Task]
+    generator: Generator
+    open_reader: OpenReader
+    writer: RunWriter
+    goldens: GoldenStore
+    #: what to draw, or why it cannot be drawn; made for all points before the first picture.
+    recipes: dict[Point, Recipe | QiltestError]
+    reusable: dict[str, Stored]
+    device_name: str
+    readers: dict[str, Reader]
+    #: seconds of every denoise loop by cohort, for the goldens of latency.
+    seconds: dict[Cohort, list[float]] = field(default_factory=dict)
+    #: cohorts whose latency did not hold.
+    slower: set[Cohort] = field(default_factory=set)
+    done: set[Point] = field(default_factory=set)
+
+    def reader(self, case: Case) -> Reader:
+        """Return the case's reader, loaded once. Raises ReaderError."""
+        name = case.reader or self.options.reader or DEFAULT_READER
+        if name not in self.readers:
+            self.readers[name] = self.open_reader(name)
+        return self.readers[name]
+
+    def cohort(self, recipe: Recipe) -> Cohort:
+        """Return the latency cohort of a picture drawn now."""
+        return cohort_of(recipe, model=self.generator.model, device=self.device_name)
+
+    def append(self, event: Event) -> None:
+        """Write an event of the run. Raises StoreWriteError."""
+        self.writer.append(event)
+
+    def crashed(self, point: Point, what: str) -> None:
+        """Record that a test ended by something that is not a verdict, unless its own error is there already."""
+        if point not in self.done:
+            self.done.add(point)
+            self.append(Failed(at=now(), point=point, error=what))
+
+    def accept_command(self, node: str, verdict: Verdict) -> str:
+        """Return the command that accepts the very picture that was seen."""
+        update = Update.MISSING if verdict is Verdict.NEW else Update.CHANGED
+        marks = ["-m", "gpu"] if self.options.gpu else []
+        words = ["pytest", *marks, node, *self.options.given, "--qil-reuse", f"--qil-update={update}"]
+        return shlex.join(words)
+
+    def finish(self, exit_status: int, problems: Sequence[str]) -> None:
+        """Record latencies where asked and write the run's last line."""
+        complete = self.done >= set(self.tasks)
+        state = RunState.FINISHED if complete else RunState.INTERRUPTED
+        self.append(Ended(at=now(), state=state, exit_status=exit_status, problems=tuple(problems)))
+        self.writer.close()
+
+    def record_latencies(self) -> list[str]:
+        """Write latency goldens as `--qil-update` says and return what was written, in words."""
+        update, store = self.options.update, LatencyStore(goldens=self.goldens)
+        if update is None or not self.options.gpu:
+            return []
+        written = []
+        for cohort, seconds in self.seconds.items():
+            missing = not store.path(cohort).exists()
+            wanted = missing if update is Update.MISSING else (cohort in self.slower and not missing)
+            if wanted or update is Update.ALL:
+                written.append(str(store.save(cohort, seconds)))
+        return written
+
+
+def begin(
+    *,
+    options: Options,
+    tasks: Mapping[Point, Task],
+    full: bool,
+    generator: Generator,
+    open_reader: OpenReader,
+    command: Sequence[str],
+) -> Work:
+    """Check recipes, open the run and encode prompts; nothing is drawn yet.
+
+    Raises ReaderError where the reader cannot be loaded and StoreError where no run can be written.
+    """
+    default = options.reader or DEFAULT_READER
+    reader = open_reader(default)
+    recipes = {point: _recipe(generator, task) for point, task in tasks.items()}
+    good = [recipe for recipe in recipes.values() if isinstance(recipe, Recipe)]
+    device = good[0].device if good else options.device or "cpu"
+    store = RunStore(root=options.runs_folder)
+    reusable = store.reusable(options.reuse)
+    writer = store.create()
+    work = Work(
+        options=options,
+        tasks=tasks,
+        generator=generator,
+        open_reader=open_reader,
+        writer=writer,
+        goldens=GoldenStore(root=options.golden_folder),
+        recipes=recipes,
+        reusable=reusable,
+        device_name=device_name(generator, device),
+        readers={default: reader},
+    )
+    started = Started(
+        schema=SCHEMA,
+        run=writer.id,
+        at=now(),
+        command=tuple(command),
+        qiltest_version=__version__,
+        model=generator.model,
+        device=device,
+        device_name=work.device_name,
+        versions=versions(),
+        reader=reader.info,
+        cases=tuple(dict.fromkeys(task.case for task in tasks.values())),
+        variants=tuple(dict.fromkeys(task.variant for task in tasks.values())),
+        planned=tuple(tasks),
+        full=full,
+    )
+    work.append(started)
+    generator.prepare(_prompts(recipe for recipe in good if recipe.key() not in reusable))
+    return work
+
+
+def now() -> str:
+    """Return the time as ISO 8601 in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _recipe(generator: Generator, task: Task) -> Recipe | QiltestError:
+    try:
+        return generator.recipe(task.case, task.size, task.variant, task.seed)
+    except QiltestError as error:
+        return error
+
+
+def _prompts(recipes: Iterable[Recipe]) -> list[str]:
+    """Return every prompt and negative prompt of the recipes, each once."""
+    prompts: dict[str, None] = {}
+    for recipe in recipes:
+        prompts[recipe.prompt] = None
+        if recipe.true_cfg_scale > 1 and recipe.negative_prompt is not None:
+            prompts[recipe.negative_prompt] = None
+    return list(prompts)

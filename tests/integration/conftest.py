@@ -1,0 +1,121 @@
+"""A folder with a suite of its own, run by pytest in a process of its own."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from qiltest.runs import Run, RunStore
+
+STANDIN = Path(__file__).with_name("standin_conftest.py")
+
+CASE = """
+id = "{id}"
+title = "{title}"
+language = "en"
+prompt = "{prompt}"
+
+[[texts]]
+text = "{first}"
+
+[[texts]]
+text = "{second}"
+
+[[resolutions]]
+size = "1328x1328"
+tiny = "256x128"
+"""
+
+VARIANTS = """
+[base]
+title = "Base, 4 steps, CFG 4"
+steps = 4
+true_cfg_scale = 4.0
+negative_prompt = " "
+scheduler = "model"
+
+[fast]
+title = "Fast, 2 steps"
+steps = 2
+true_cfg_scale = 1.0
+scheduler = "lightning"
+
+[fast.loras]
+real = { source = "owner/name::fast.safetensors" }
+tiny = { source = "embedded::fast" }
+
+[spare]
+title = "Spare, 1 step"
+steps = 1
+true_cfg_scale = 1.0
+scheduler = "model"
+default = false
+"""
+
+TEST = """
+def test_report_case(qil_case_run):
+    qil_case_run.check()
+"""
+
+
+@dataclass(frozen=True)
+class SuiteFolder:
+    """A folder with two cases, two default variants and the stand-in model: four pictures."""
+
+    pytester: pytest.Pytester
+
+    @property
+    def path(self) -> Path:
+        return self.pytester.path
+
+    def run(self, *args: str) -> pytest.RunResult:
+        """Run pytest in the folder."""
+        return self.pytester.runpytest_inprocess("-p", "no:cacheprovider", *args)
+
+    def run_apart(self, *args: str) -> pytest.RunResult:
+        """Run pytest in a process of its own, which may be killed."""
+        return self.pytester.runpytest_subprocess("-p", "no:cacheprovider", *args)
+
+    def record(self) -> None:
+        """Record goldens for all four pictures."""
+        assert self.run("--qil-update=missing").ret == 0
+
+    def plan(self, **faults: object) -> None:
+        """Plant faults; a key `coffee__fast` stands for `coffee/fast`."""
+        (self.path / "standin.json").write_text(json.dumps({k.replace("__", "/"): v for k, v in faults.items()}))
+
+    def case(self, name: str, *, first: str, second: str) -> None:
+        """Write a case file."""
+        prompt = f"A sign reads {first} and another {second}"
+        text = CASE.format(id=name, title=f"The {name} sign", prompt=prompt, first=first, second=second)
+        (self.path / "cases" / f"{name}.toml").write_text(text)
+
+    def drawn(self) -> list[str]:
+        """What the stand-in model drew since the log was last cleared, as `case variant seed`."""
+        log = self.path / "drawn.log"
+        lines = log.read_text().splitlines() if log.exists() else []
+        log.write_text("")
+        return [line for line in lines if not line.startswith("prepare")]
+
+    def goldens(self) -> list[str]:
+        """All golden files, below `golden/`."""
+        root = self.path / "golden"
+        return sorted(str(path.relative_to(root)) for path in root.rglob("*.json"))
+
+    def latest(self) -> Run:
+        """The newest run."""
+        return RunStore(root=self.path / "runs").load("latest")
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> SuiteFolder:
+    monkeypatch.delenv("CI", raising=False)
+    pytester.makeconftest(STANDIN.read_text())
+    pytester.makepyfile(test_suite=TEST)
+    pytester.mkdir("cases")
+    (pytester.path / "cases" / "variants.toml").write_text(VARIANTS)
+    folder = SuiteFolder(pytester)
+    folder.case("coffee", first="Qwen Coffee", second="2 dollars")
+    folder.case("poster", first="Imagination Unleashed", second="Enter a world")
+    return folder

@@ -1,0 +1,179 @@
+"""The conftest.py of a suite folder whose model and reader are stand-ins: pictures in milliseconds, without torch.
+
+The stand-in model writes the expected texts with a PIL font and notes in the PNG what it wrote where; the stand-in
+reader returns that note. `standin.json` in the suite's folder plants faults, by `case/variant`:
+
+    {"coffee/4step": {"typos": {"Coffee": "Cofee"}, "extra": ["Coffee"], "fault": "oom-once", "seconds": 0.5}}
+
+Tests copy this file into a folder of their own; it is not a conftest of the repository.
+"""
+
+import hashlib
+import io
+import json
+import math
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
+
+from qiltest.errors import GenerationError, OutOfMemoryError, ReaderError, RecipeError
+from qiltest.generation import Denoised, Generation, LatentStats
+from qiltest.reading import Line, ReaderInfo, Reading
+from qiltest.recipe import LoraRecipe, Recipe
+
+
+def plan():
+    path = Path("standin.json")
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+class StandinGenerator:
+    is_tiny = True
+    judges_text = True
+
+    def __init__(self, model="tiny", device="cpu"):
+        self.model, self.device = model, device
+        self.device_name = plan().get("device_name", "stand-in")
+        self.log = Path("drawn.log")
+        self.texts = {}
+        self.failed = set()
+
+    def recipe(self, case, size, variant, seed):
+        settings = plan().get(f"{case.id}/{variant.name}", {})
+        if settings.get("fault") == "recipe":
+            raise RecipeError("the LoRA has no effect", where=variant.name, remedy="use another file")
+        lora = LoraRecipe(source="standin", sha256="0" * 64, rank=4, scale=1.0, fused=False)
+        recipe = Recipe(
+            model=self.model,
+            model_revision="standin",
+            model_sha256=hashlib.sha256(plan().get("weights", "").encode()).hexdigest(),
+            variant=variant.name,
+            lora=lora if variant.loras else None,
+            scheduler=(("shift", 3.0), ("use_dynamic_shifting", True)),
+            sigmas=tuple(1 - i / variant.steps for i in range(variant.steps)),
+            steps=variant.steps,
+            true_cfg_scale=variant.true_cfg_scale,
+            negative_prompt=variant.negative_prompt,
+            prompt=variant.prompt(case.prompt, case.language),
+            max_sequence_length=512,
+            seed=seed,
+            generator_device="cpu",
+            asked=size,
+            effective=size.effective(),
+            dtype="float32",
+            device=self.device,
+            attention_backend="native",
+            compiled=False,
+            versions=(("torch", plan().get("torch", "2.14.1")),),
+        )
+        self.texts[recipe.key()] = (case, settings)
+        return recipe
+
+    def prepare(self, prompts):
+        with self.log.open("a") as log:
+            log.write(f"prepare {len(list(prompts))}\n")
+
+    def denoise(self, recipe):
+        case, settings = self.texts[recipe.key()]
+        fault = settings.get("fault", "")
+        with self.log.open("a") as log:
+            log.write(f"{case.id} {recipe.variant} {recipe.seed}\n")
+        if fault == "oom" or (fault == "oom-once" and recipe.key() not in self.failed):
+            self.failed.add(recipe.key())
+            raise OutOfMemoryError("out of memory", remedy="--qil-offload")
+        if fault == "crash":
+            raise RuntimeError("illegal memory access")
+        if fault == "interrupt":
+            raise KeyboardInterrupt
+        if fault == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        seconds = settings.get("seconds", 0.5)
+        seconds = math.nan if seconds == "nan" else seconds
+        return Denoised(
+            recipe=recipe,
+            latents=None,
+            step_seconds=(seconds / recipe.steps,) * recipe.steps,
+            denoise_seconds=seconds,
+            forwards=settings.get("forwards", recipe.nfe),
+        )
+
+    def decode(self, denoised):
+        recipe = denoised.recipe
+        case, settings = self.texts[recipe.key()]
+        if settings.get("fault") == "nan":
+            raise GenerationError("the picture holds NaN", where=recipe.variant, remedy="use bfloat16")
+        png = draw(case, settings, recipe)
+        return Generation(
+            recipe=recipe,
+            png=png,
+            sha256=hashlib.sha256(png).hexdigest(),
+            step_seconds=denoised.step_seconds,
+            denoise_seconds=denoised.denoise_seconds,
+            decode_seconds=0.01,
+            forwards=denoised.forwards,
+            latents=LatentStats(mean=0.0, std=1.0, minimum=-3.0, maximum=3.0),
+        )
+
+    def close(self):
+        pass
+
+
+def draw(case, settings, recipe):
+    """Write the expected texts, with the planted faults, as a PNG that notes what stands where."""
+    picture = Image.new("RGB", (recipe.effective.width, recipe.effective.height), "white")
+    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(12)
+    lines = []
+    typos = settings.get("typos", {})
+    wanted = [] if settings.get("fault") == "empty" else [typos.get(t.text, t.text) for t in case.texts]
+    for row, text in enumerate([*wanted, *settings.get("extra", [])]):
+        if text:
+            box = pen.textbbox((8, 8 + 24 * row), text, font=font)
+            pen.text((8, 8 + 24 * row), text, fill="black", font=font)
+            lines.append({"text": text, "box": box})
+    # two seeds or variants never draw the same bytes
+    note = PngInfo()
+    note.add_itxt("lines", json.dumps(lines))
+    note.add_itxt("recipe", recipe.key())
+    out = io.BytesIO()
+    picture.save(out, "PNG", pnginfo=note)
+    return out.getvalue()
+
+
+class StandinReader:
+    def __init__(self, name):
+        weights = plan().get("reader_weights", "")
+        self.info = ReaderInfo(
+            name=name, engine="standin", version="1", weights_sha256=hashlib.sha256(weights.encode()).hexdigest()
+        )
+
+    def read(self, picture):
+        with Image.open(picture if isinstance(picture, Path) else io.BytesIO(picture)) as opened:
+            lines = json.loads(opened.text["lines"])
+            width, height = opened.size
+        return Reading(reader=self.info, width=width, height=height, lines=tuple(map(line, lines)), seconds=0.001)
+
+
+def line(note):
+    left, top, right, bottom = map(float, note["box"])
+    box = ((left, top), (right, top), (right, bottom), (left, bottom))
+    return Line(text=note["text"], box=box, confidence=0.99)
+
+
+@pytest.fixture(scope="session")
+def qil_generator(pytestconfig):
+    model = pytestconfig.getoption("--qil-model") or "tiny"
+    return StandinGenerator(model=model, device="cuda" if "gpu" in pytestconfig.option.markexpr else "cpu")
+
+
+@pytest.fixture(scope="session")
+def qil_open_reader():
+    def open_reader(name):
+        if name not in {"rapidocr", "other"}:
+            raise ReaderError(f"no reader is called {name!r}", remedy="use one of: rapidocr, other")
+        return StandinReader(name)
+
+    return open_reader

@@ -1,0 +1,13 @@
+"""The suite itself: every picture of the performance report, drawn, read and held against its golden.
+
+Plain `pytest` draws with the embedded model; `pytest -m gpu` runs the same tests on the real one.
+"""
+
+from qiltest.session import CaseRun
+
+
+def test_report_case(qil_case_run: CaseRun) -> None:
+    qil_case_run.generate()
+    qil_case_run.read()
+    qil_case_run.score()
+    qil_case_run.judge()
