@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from qiltest.casecheck import Known, check_case
 from qiltest.casefile import CaseTable
 from qiltest.cases import Layout, LineBreaks

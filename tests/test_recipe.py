@@ -1,0 +1,215 @@
+"""Recipes: the laws of their key, and of the way to JSON and back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from qiltest.errors import RecipeError
+from qiltest.recipe import LoraRecipe, Recipe, Size
+
+SLOW_FIRST_DRAW = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+REALS = st.floats(allow_nan=False, allow_infinity=False)
+WORDS = st.text(max_size=8)
+SIZES = st.builds(Size, st.integers(16, 4096), st.integers(16, 4096))
+SCALARS = st.none() | st.booleans() | st.integers(-2, 2) | REALS | WORDS
+LORAS = st.builds(LoraRecipe, source=WORDS, sha256=WORDS, rank=st.integers(), scale=REALS, fused=st.booleans())
+BY_FIELD: dict[str, st.SearchStrategy[Any]] = {
+    "model": WORDS,
+    "model_revision": WORDS,
+    "model_sha256": WORDS,
+    "variant": WORDS,
+    "lora": st.none() | LORAS,
+    "scheduler": st.dictionaries(WORDS, SCALARS, max_size=3).map(lambda pairs: tuple(pairs.items())),
+    "sigmas": st.lists(REALS, max_size=3).map(tuple),
+    "steps": st.integers(1, 100),
+    "true_cfg_scale": REALS,
+    "negative_prompt": st.none() | WORDS,
+    "prompt": WORDS,
+    "max_sequence_length": st.integers(1, 1024),
+    "seed": st.integers(0, 2**63 - 1),
+    "generator_device": WORDS,
+    "asked": SIZES,
+    "effective": SIZES,
+    "dtype": WORDS,
+    "device": WORDS,
+    "attention_backend": WORDS,
+    "compiled": st.booleans(),
+    "versions": st.dictionaries(WORDS, WORDS, max_size=3).map(lambda pairs: tuple(pairs.items())),
+}
+RECIPES = st.builds(Recipe, **BY_FIELD)
+RECIPE = Recipe(
+    model="tiny",
+    model_revision="1",
+    model_sha256="ab",
+    variant="8step",
+    lora=LoraRecipe(source="embedded::8step", sha256="cd", rank=4, scale=1.0, fused=False),
+    scheduler=(("shift_terminal", None), ("base_shift", 1.0986), ("use_dynamic_shifting", True)),
+    sigmas=(1.0, 0.875),
+    steps=8,
+    true_cfg_scale=1.0,
+    negative_prompt=None,
+    prompt="Hello 世界 😊",
+    max_sequence_length=512,
+    seed=42,
+    generator_device="cpu",
+    asked=Size(713, 1280),
+    effective=Size(704, 1280),
+    dtype="float32",
+    device="cpu",
+    attention_backend="native",
+    compiled=False,
+    versions=(("torch", "2.14.1"), ("diffusers", "0.42.1")),
+)
+
+
+def test_the_strategies_cover_every_field() -> None:
+    assert list(BY_FIELD) == [field.name for field in fields(Recipe)]
+
+
+@SLOW_FIRST_DRAW
+@given(recipe=RECIPES, field=st.sampled_from(sorted(BY_FIELD)), data=st.data())
+def test_the_key_changes_if_and_only_if_a_field_changes(recipe: Recipe, field: str, data: st.DataObject) -> None:
+    other = replace(recipe, **{field: data.draw(BY_FIELD[field])})
+    same = repr(getattr(other, field)) == repr(getattr(recipe, field))
+    assert (other.key() == recipe.key()) is same
+    assert (other == recipe) is same
+
+
+@SLOW_FIRST_DRAW
+@given(recipe=RECIPES)
+def test_a_recipe_comes_back_from_its_canonical_json(recipe: Recipe) -> None:
+    back = Recipe.from_json(recipe.canonical())
+    assert back == recipe
+    assert repr(back) == repr(recipe)
+    assert back.key() == recipe.key()
+    assert hash(back) == hash(recipe)
+
+
+@SLOW_FIRST_DRAW
+@given(recipe=RECIPES)
+def test_a_recipe_comes_back_out_of_a_larger_record(recipe: Recipe) -> None:
+    golden = json.loads(json.dumps({"recipe": asdict(recipe)}, indent=1))
+    assert Recipe.from_dict(golden["recipe"]) == recipe
+
+
+def test_the_order_of_named_pairs_decides_nothing() -> None:
+    turned = replace(RECIPE, scheduler=RECIPE.scheduler[::-1], versions=RECIPE.versions[::-1])
+    assert turned.key() == RECIPE.key()
+    assert [name for name, _ in RECIPE.versions] == ["diffusers", "torch"]
+
+
+def test_a_whole_number_is_the_recipe_of_its_decimal() -> None:
+    assert replace(RECIPE, true_cfg_scale=1, sigmas=(1, 0.875)).key() == RECIPE.key()
+
+
+def test_zero_and_false_are_two_configurations() -> None:
+    assert replace(RECIPE, scheduler=(("a", 0),)) != replace(RECIPE, scheduler=(("a", False),))
+
+
+def test_a_recipe_is_no_other_thing() -> None:
+    assert RECIPE.canonical() != RECIPE
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"surprise": 1}, "surprise: "),
+        ({"steps": "8"}, "steps: "),
+        ({"steps": 8.0}, "steps: "),
+        ({"seed": True}, "seed: "),
+        ({"compiled": 0}, "compiled: "),
+        ({"prompt": None}, "prompt: "),
+        ({"asked": [713, 1280]}, "asked: "),
+        ({"asked": {"width": 713, "height": 1280, "depth": 1}}, "asked.depth: "),
+        ({"lora": {"source": "x"}}, "lora.sha256: "),
+        ({"scheduler": [["shift"]]}, "scheduler.0.1: "),
+        ({"scheduler": [["shift", [3]]]}, "scheduler.0.1."),
+        ({"scheduler": [["shift", 1], ["shift", 3]]}, "scheduler names shift more than once"),
+        ({"sigmas": [float("nan")]}, "not JSON compliant"),
+        ({"sigmas": ["1.0"]}, "sigmas.0: "),
+        ({"dtype": {1, 2}}, "not JSON serializable"),
+    ],
+)
+def test_a_stored_recipe_that_is_not_one_is_refused_by_field(change: dict[str, Any], said: str) -> None:
+    record = json.loads(RECIPE.canonical()) | change
+    with pytest.raises(RecipeError) as caught:
+        Recipe.from_dict(record)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("field", sorted(BY_FIELD))
+def test_a_stored_recipe_that_lacks_a_field_is_refused(field: str) -> None:
+    record = json.loads(RECIPE.canonical())
+    del record[field]
+    with pytest.raises(RecipeError, match=f"{field}: "):
+        Recipe.from_dict(record)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "Expecting"),
+        ("[]", "Input should be an object"),
+        (RECIPE.canonical()[:-20], "Unterminated|Expecting"),
+        (RECIPE.canonical().replace("0.875", "NaN"), "NaN is not a finite number"),
+        (RECIPE.canonical().replace("0.875", "-Infinity"), "-Infinity is not a finite number"),
+        (RECIPE.canonical().replace("0.875", "1e999"), "finite"),
+        (RECIPE.canonical().replace('"seed":42', '"seed":42,"seed":43'), "key 'seed' stands there twice"),
+        ("[" * 100_000, "recursion"),
+    ],
+    ids=["cut", "a list", "truncated", "NaN", "infinity", "overflow", "a key twice", "deep"],
+)
+def test_a_text_that_is_no_recipe_is_refused(text: str, said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        Recipe.from_json(text)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("field", ["true_cfg_scale", "sigmas", "scheduler"])
+def test_a_recipe_holds_no_number_that_is_not_finite(field: str, value: float) -> None:
+    values: dict[str, Any] = {"true_cfg_scale": value, "sigmas": (1.0, value), "scheduler": (("shift", value),)}
+    with pytest.raises(RecipeError, match=f"{field}.* is {value}, not a finite number"):
+        replace(RECIPE, **{field: values[field]})
+
+
+def test_a_lora_has_a_finite_scale() -> None:
+    with pytest.raises(RecipeError, match=r"lora\.scale is nan"):
+        LoraRecipe(source="x", sha256="y", rank=1, scale=float("nan"), fused=False)
+
+
+@pytest.mark.parametrize(
+    ("scale", "negative", "nfe"), [(4.0, " ", 16), (4.0, "", 16), (4.0, None, 8), (1.0, " ", 8), (1.0, None, 8)]
+)
+def test_guidance_doubles_the_forwards_only_with_a_negative_prompt(
+    scale: float, negative: str | None, nfe: int
+) -> None:
+    assert replace(RECIPE, true_cfg_scale=scale, negative_prompt=negative).nfe == nfe
+
+
+@pytest.mark.parametrize(("text", "size"), [("1328x1328", Size(1328, 1328)), ("713x1280", Size(713, 1280))])
+def test_a_size_is_read_and_written_alike(text: str, size: Size) -> None:
+    assert Size.parse(text) == size
+    assert str(size) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1328", "1328X1328", "0x16", "016x16", "1x16", "16x16 ", "-16x16", "１６x16", "16x100000"]
+)
+def test_what_is_no_size_is_refused_with_the_form(text: str) -> None:
+    with pytest.raises(ValueError, match="WIDTHxHEIGHT"):
+        Size.parse(text)
+
+
+@given(width=st.integers(10, 99999), height=st.integers(10, 99999))
+def test_the_effective_size_is_the_nearest_multiple_of_16_below(width: int, height: int) -> None:
+    effective = Size(width, height).effective()
+    assert (effective.width % 16, effective.height % 16) == (0, 0)
+    assert 0 <= width - effective.width < 16
+    assert 0 <= height - effective.height < 16
+    assert effective.effective() == effective

@@ -1,0 +1,200 @@
+"""The shipped cases against the report they come from, and their stand-in sizes against the embedded model's grid."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from qiltest.cases import Case, Layout, Resolution
+from qiltest.recipe import Size
+from qiltest.scoring.normalise import normalise
+from qiltest.suite import load_suite
+
+ROOT = Path(__file__).parent.parent
+REPORT = ROOT.parent / "shared" / "report" / "performance-report.md"
+# Doubts are kept, so that a slip in one case fails the tests of that case and no others.
+SUITE = load_suite(ROOT / "cases", keep_doubtful=True)
+VARIANTS = ("base", "8step", "4step")
+PLACES = [(case, resolution) for case in SUITE.cases for resolution in case.resolutions]
+PLACE_IDS = [f"{case.id}@{resolution.size}" for case, resolution in PLACES]
+
+TOKEN = 16
+
+
+def tool(name: str) -> ModuleType:
+    """Load a module of the embedded model's training: the rule by which its pictures are laid out."""
+    spec = importlib.util.spec_from_file_location(f"tiny_model_{name}", ROOT / "tools" / "tiny_model" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+LAYOUT, CHARSET = tool("layout"), tool("charset").charset()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One prompt of one resolution as the report shows it."""
+
+    table: int
+    prompt: str
+    size: str
+    holds: tuple[bool | None, ...]
+
+
+def report_rows() -> list[Row]:
+    """Read the report's tables: a row of pictures, and under it perhaps a row of marks."""
+    if not REPORT.is_file():
+        pytest.skip(f"the report is not here: {REPORT.name} is kept beside the repository, not in it")
+    rows: list[Row] = []
+    table = 0
+    for line in REPORT.read_text(encoding="utf-8").splitlines():
+        if match := re.search(r"\*\*Table (\d+): ", line):
+            table = int(match[1])
+        if not line.startswith("|") or "---" in line:
+            continue
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if "user-attachments" in line:
+            size = cells[1].replace(" ", "") if len(cells) == 5 else "1328x1328"
+            rows.append(Row(table, cells[0], size, (None, None, None)))
+        elif rows and not cells[0]:
+            holds = tuple(not ("❌" in cell or "wrong" in cell) for cell in cells[-3:])
+            rows[-1] = Row(table, rows[-1].prompt, rows[-1].size, holds)
+    return rows
+
+
+def test_the_prompts_tables_and_sizes_are_the_reports() -> None:
+    asked = {(row.table, row.prompt, row.size) for row in report_rows()}
+    assert len(asked) == 11
+    assert asked == {(case.report_table, case.prompt, str(resolution.size)) for case, resolution in PLACES}
+
+
+def test_the_marks_are_the_reports() -> None:
+    found = {(case.prompt, str(resolution.size)): resolution for case, resolution in PLACES}
+    marked = {(row.prompt, row.size): row.holds for row in report_rows()}
+    # Table 2 gives its verdict on the whiteboard in the text above it.
+    whiteboard = next(case for case in SUITE.cases if case.id == "whiteboard")
+    marked[whiteboard.prompt, "1328x1328"] = (None, None, False)
+    assert {key: tuple(holds_of(resolution)) for key, resolution in found.items()} == marked
+    assert sum(holds is not None for row in marked.values() for holds in row) == 13
+
+
+def holds_of(resolution: Resolution) -> list[bool | None]:
+    verdicts = [resolution.verdict(variant) for variant in VARIANTS]
+    return [verdict.holds for verdict in verdicts if verdict is not None]
+
+
+@pytest.mark.parametrize(("case", "resolution"), PLACES, ids=PLACE_IDS)
+def test_every_picture_of_the_report_has_a_verdict_with_its_reason(case: Case, resolution: Resolution) -> None:
+    assert case.seeds == (42,)
+    assert [verdict.variant for verdict in resolution.report] == list(VARIANTS)
+    assert all(verdict.finding for verdict in resolution.report)
+
+
+@pytest.mark.parametrize(
+    ("place", "variant", "reason"),
+    [
+        ("classroom", "base", "fundational"),
+        ("coffee-shop@713x1280", "base", "-238446264-"),
+        ("whiteboard", "4step", "自动布局"),
+        ("whiteboard", "4step", 'extra "2"'),
+    ],
+)
+def test_the_reports_own_findings_are_named(place: str, variant: str, reason: str) -> None:
+    case, resolution = SUITE.case(place)
+    verdict = (resolution or case.resolutions[0]).verdict(variant)
+    assert verdict is not None
+    assert verdict.holds is False
+    assert reason in verdict.finding
+
+
+@pytest.mark.parametrize("case", SUITE.cases, ids=[case.id for case in SUITE.cases])
+def test_what_is_expected_is_what_the_embedded_model_draws(case: Case) -> None:
+    drawn = "".join(case.prompt[span.start : span.stop] for span in LAYOUT.spans(case.prompt))
+    assert normalise("".join(text.text for text in case.texts if text.required)) == normalise(drawn)
+    assert case.doubts == ()
+
+
+def test_the_neon_street_has_its_24_signs_in_the_prompts_order() -> None:
+    case, _ = SUITE.case("neon-street")
+    assert len(case.texts) == 24
+    assert all(text.layout is Layout.SIGN for text in case.texts)
+    places = [case.prompt.index(f'"{text.text}"') for text in case.texts]
+    assert places == sorted(places)
+
+
+def test_layouts_say_how_the_texts_stand() -> None:
+    couplets, _ = SUITE.case("couplets")
+    assert [text.layout for text in couplets.texts] == [Layout.VERTICAL, Layout.VERTICAL, Layout.SIGN]
+    whiteboard, _ = SUITE.case("whiteboard")
+    assert [text.text[:2] for text in whiteboard.texts if text.layout is Layout.BLOCK] == ["一、", "二、", "三、"]
+
+
+def test_what_no_reader_can_return_is_optional() -> None:
+    coffee, _ = SUITE.case("coffee-shop")
+    marks = {text.text: text.optional_marks for text in coffee.texts if text.optional_marks}
+    assert marks == {"Qwen Coffee 😊 $2 per cup,": ("😊", ",")}
+    emoji = {char for case in SUITE.cases for text in case.texts for char in text.text if is_emoji(char)}
+    assert emoji == {"😊"}
+
+
+def test_only_the_logo_may_be_missing() -> None:
+    assert [text.text for case in SUITE.cases for text in case.texts if not text.required] == ["Alibaba"]
+
+
+def is_emoji(char: str) -> bool:
+    return unicodedata.category(char) == "So"
+
+
+#: Rows that the embedded model fills, and rows that are left below them.
+ROWS = {
+    "anime-street@1328x1328": (5, 1),
+    "capybara@1328x1328": (1, 3),
+    "classroom@1328x1328": (5, 1),
+    "coffee-shop@713x1280": (7, 7),
+    "coffee-shop@1280x1280": (6, 5),
+    "couplets@1328x1328": (12, 1),
+    "movie-poster@1328x1328": (6, 1),
+    # A row for each of 24 signs is all that the largest height holds.
+    "neon-street@1328x1328": (24, 0),
+    "pi-number@1328x1328": (2, 2),
+    "ppt-slide@1328x1328": (7, 1),
+    "whiteboard@1328x1328": (11, 1),
+}
+
+
+def cells(case: Case, tiny: Size) -> list[tuple[int, int, int]]:
+    """Return row, column and width of every character that the embedded model draws, in tokens of 16 px."""
+    spans = LAYOUT.spans(case.prompt)
+    texts = [case.prompt[span.start : span.stop] for span in spans]
+    wide = [CHARSET.is_wide(text) for text in texts]
+    asked = [(len(text), full, span.mode) for text, full, span in zip(texts, wide, spans, strict=True)]
+    placed = LAYOUT.place(asked, tiny.width)
+    return [(row, column, 1 + full) for text, full in zip(placed, wide, strict=True) for row, column in text]
+
+
+@pytest.mark.parametrize(("case", "resolution"), PLACES, ids=PLACE_IDS)
+def test_the_stand_in_holds_all_characters_with_a_row_to_spare(case: Case, resolution: Resolution) -> None:
+    tiny = resolution.tiny
+    drawn = cells(case, tiny)
+    assert len({(row, column) for row, column, _ in drawn}) == len(drawn)
+    assert min(column for _, column, _ in drawn) >= 0
+    assert max(column + width for _, column, width in drawn) * TOKEN <= tiny.width
+    rows = max(row for row, _, _ in drawn) // LAYOUT.LINE + 1
+    assert (rows, tiny.height // (LAYOUT.LINE * TOKEN) - rows) == ROWS[f"{case.id}@{resolution.size}"]
+
+
+def test_every_neon_sign_has_a_row_of_its_own() -> None:
+    case, _ = SUITE.case("neon-street")
+    rows = {row for row, _, _ in cells(case, case.resolutions[0].tiny)}
+    assert len(rows) == len(case.texts)
