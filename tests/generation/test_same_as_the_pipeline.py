@@ -1,0 +1,105 @@
+"""The picture is the pipeline's own: in two halves, batched, or again, nothing changes it."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+from PIL import Image
+
+from qiltest.errors import RecipeError
+from qiltest.generation.schedule import LIGHTNING
+
+from .conftest import BASE, EIGHT, FOUR, SIZE, case
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)))
+
+
+def drawn_plainly(plain, recipe):
+    return np.asarray(
+        plain(
+            prompt=recipe.prompt,
+            negative_prompt=recipe.negative_prompt,
+            true_cfg_scale=recipe.true_cfg_scale,
+            num_inference_steps=recipe.steps,
+            width=recipe.asked.width,
+            height=recipe.asked.height,
+            max_sequence_length=recipe.max_sequence_length,
+            generator=torch.Generator("cpu").manual_seed(recipe.seed),
+        ).images[0]
+    )
+
+
+def test_the_base_with_guidance_is_drawn_bit_for_bit_as_the_pipeline_draws_it(generator, recipe, plain):
+    asked = recipe(BASE)
+    drawn = generator.decode(generator.denoise(asked))
+    assert np.array_equal(pixels(drawn.png), drawn_plainly(plain, asked))
+
+
+def test_a_lora_on_the_lightning_scheduler_is_drawn_bit_for_bit_as_the_vendor_script_draws_it(generator, recipe, folder):
+    from diffusers import QwenImagePipeline
+
+    pipeline = QwenImagePipeline.from_pretrained(
+        folder, scheduler=FlowMatchEulerDiscreteScheduler.from_config(LIGHTNING), dtype=torch.float32
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.load_lora_weights(str(folder / "loras"), weight_name="8step.safetensors")
+    asked = recipe(EIGHT)
+    drawn = generator.decode(generator.denoise(asked))
+    assert np.array_equal(pixels(drawn.png), drawn_plainly(pipeline, asked))
+
+
+def test_the_same_recipe_gives_the_same_png_bytes_in_the_same_and_in_another_generator(generator, fresh, recipe):
+    asked = recipe(FOUR)
+    first = generator.decode(generator.denoise(asked))
+    again = generator.decode(generator.denoise(asked))
+    elsewhere = fresh()
+    other = elsewhere.decode(elsewhere.denoise(elsewhere.recipe(case(), SIZE, FOUR, 42)))
+    assert first.png == again.png == other.png
+    assert first.sha256 == other.sha256
+    assert first.recipe == other.recipe
+
+
+def test_another_seed_another_prompt_and_another_variant_give_other_pictures(generator, recipe):
+    recipes = [recipe(FOUR), recipe(FOUR, seed=43), recipe(FOUR, prompt="no sign"), recipe(EIGHT), recipe(BASE)]
+    assert len({generator.decode(generator.denoise(one)).sha256 for one in recipes}) == 5
+
+
+@pytest.mark.parametrize("variant", [BASE, EIGHT], ids=["base", "8step"])
+def test_a_picture_is_the_same_alone_or_in_a_batch_with_a_longer_prompt(generator, recipe, variant):
+    """Padding of the shorter prompt must be masked: unmasked it changes the picture (huggingface/diffusers#12294)."""
+    together = [recipe(variant), recipe(variant, prompt="a much longer prompt about a sign " * 3, seed=7)]
+    batched = generator.denoise_batch(together)
+    for asked, result in zip(together, batched, strict=True):
+        alone = generator.denoise(asked)
+        torch.testing.assert_close(result.latents, alone.latents, rtol=1e-3, atol=1e-4)
+        assert result.recipe == asked
+
+
+def test_without_the_mask_a_batch_would_draw_another_picture(generator, recipe, monkeypatch):
+    """What the test above would miss if its tolerance were too wide."""
+    from qiltest.generation import _denoise
+
+    stack = _denoise._stack
+    monkeypatch.setattr(_denoise, "_stack", lambda prompts: (stack(prompts)[0], torch.ones_like(stack(prompts)[1])))
+    together = [recipe(EIGHT), recipe(EIGHT, prompt="a much longer prompt about a sign " * 3, seed=7)]
+    batched = generator.denoise_batch(together)[0]
+    alone = generator.denoise(together[0])
+    assert not torch.allclose(batched.latents, alone.latents, rtol=1e-3, atol=1e-4)
+
+
+def test_a_batch_of_different_sizes_is_refused(generator, recipe):
+    with pytest.raises(RecipeError, match="differ in prompt and seed alone"):
+        generator.denoise_batch([recipe(EIGHT), recipe(BASE)])
+
+
+def test_the_picture_has_the_effective_size_and_the_asked_one_is_kept(generator, recipe):
+    from qiltest.recipe import Size
+
+    asked = recipe(EIGHT, size=Size(73, 60))
+    drawn = generator.decode(generator.denoise(asked))
+    assert pixels(drawn.png).shape == (48, 64, 3)
+    assert (str(drawn.recipe.asked), str(drawn.recipe.effective)) == ("73x60", "64x48")
