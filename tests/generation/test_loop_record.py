@@ -26,9 +26,7 @@ def test_decoding_is_not_part_of_the_loops_time(generator, recipe, monkeypatch):
 
     done = generator.denoise(recipe(EIGHT))
     decode = type(generator._pipeline.vae).decode
-    monkeypatch.setattr(
-        type(generator._pipeline.vae), "decode", lambda *a, **k: (time.sleep(0.2), decode(*a, **k))[1]
-    )
+    monkeypatch.setattr(type(generator._pipeline.vae), "decode", lambda *a, **k: (time.sleep(0.2), decode(*a, **k))[1])
     drawn = generator.decode(done)
     assert drawn.decode_seconds > 0.2
     assert drawn.denoise_seconds == done.denoise_seconds < 0.2
@@ -78,9 +76,7 @@ def test_latents_that_are_not_finite_are_refused(generator, recipe, monkeypatch,
 def test_a_decoded_nan_is_refused_and_not_drawn_black(generator, recipe, monkeypatch):
     done = generator.denoise(recipe(EIGHT))
     decode = type(generator._pipeline.vae).decode
-    monkeypatch.setattr(
-        type(generator._pipeline.vae), "decode", lambda *a, **k: (decode(*a, **k)[0] * float("nan"),)
-    )
+    monkeypatch.setattr(type(generator._pipeline.vae), "decode", lambda *a, **k: (decode(*a, **k)[0] * float("nan"),))
     with pytest.raises(GenerationError, match="decoded picture has NaN"):
         generator.decode(done)
 
@@ -129,7 +125,9 @@ def test_an_interrupted_loop_leaves_the_generator_usable(generator, recipe, monk
     asked = recipe(EIGHT)
     before = generator.denoise(asked)
     with monkeypatch.context() as patch:
-        patch.setattr(generator._pipeline.scheduler.__class__, "step", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(
+            generator._pipeline.scheduler.__class__, "step", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         with pytest.raises(KeyboardInterrupt):
             generator.denoise(asked)
     assert torch.equal(generator.denoise(asked).latents, before.latents)

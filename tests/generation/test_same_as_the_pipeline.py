@@ -39,7 +39,9 @@ def test_the_base_with_guidance_is_drawn_bit_for_bit_as_the_pipeline_draws_it(ge
     assert np.array_equal(pixels(drawn.png), drawn_plainly(plain, asked))
 
 
-def test_a_lora_on_the_lightning_scheduler_is_drawn_bit_for_bit_as_the_vendor_script_draws_it(generator, recipe, folder):
+def test_a_lora_on_the_lightning_scheduler_is_drawn_bit_for_bit_as_the_vendor_script_draws_it(
+    generator, recipe, folder
+):
     from diffusers import QwenImagePipeline
 
     pipeline = QwenImagePipeline.from_pretrained(

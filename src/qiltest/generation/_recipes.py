@@ -108,9 +108,11 @@ class RecipeBook:
             )
 
     def scheduler(self, kind: SchedulerKind) -> FlowMatchEulerDiscreteScheduler:
-        """Return a fresh scheduler of a variant's kind."""
-        config = LIGHTNING if kind is SchedulerKind.LIGHTNING else self._own_scheduler
-        return FlowMatchEulerDiscreteScheduler.from_config(dict(config))
+        """Return a fresh scheduler of a variant's kind. Raises RecipeError where it does not keep the settings."""
+        config = dict(LIGHTNING if kind is SchedulerKind.LIGHTNING else self._own_scheduler)
+        made = FlowMatchEulerDiscreteScheduler.from_config(config)
+        check_scheduler(made, as_tuple({**made.config, **config}, FlowMatchEulerDiscreteScheduler.__name__))
+        return made
 
     def inspected(self, source: str) -> tuple[Path, LoraReport]:
         """Return a LoRA's file and what is in it; inspected again only when the file has changed.

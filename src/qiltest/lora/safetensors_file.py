@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 HEADER_LIMIT = 100_000_000
 #: bytes of a tensor that are read at once where only its values are looked at.
 CHUNK = 4 << 20
+#: how torch's zip files and bare pickles of protocols 2 to 5 begin.
+_PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _ITEM_BYTES = {
     "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
     "F8_E4M3": 1, "F8_E5M2": 1, "I8": 1, "U8": 1, "BOOL": 1,
@@ -88,7 +90,8 @@ def open_safetensors(path: Path) -> SafetensorsFile:
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            length = _header_length(path, size, file.read(8))
+            length = _header_length(path, size, file.read(9))
+            file.seek(8)
             text = file.read(length)
     except OSError as error:
         raise RecipeError(
@@ -108,11 +111,11 @@ def _fail(path: Path, what: str) -> NoReturn:
 
 
 def _header_length(path: Path, size: int, raw: bytes) -> int:
-    if raw[:2] == b"PK" or raw[:1] == b"\x80":
-        _fail(path, "this is a pickle (or a zip of one), not safetensors; it is not opened, because that runs code")
-    if len(raw) < 8:
+    if len(raw) < 9:
         _fail(path, f"not a safetensors file: {size} bytes, too short for a header")
-    length = int.from_bytes(raw, "little")
+    length = int.from_bytes(raw[:8], "little")
+    if raw[8:] != b"{" and raw.startswith(_PICKLES):  # a header's length may begin with the same bytes
+        _fail(path, "this is a pickle (or a zip of one), not safetensors; it is not opened, because that runs code")
     if length > HEADER_LIMIT:
         _fail(path, f"not a safetensors file: its header would be {length:,} bytes, the format allows {HEADER_LIMIT:,}")
     if 8 + length > size:
