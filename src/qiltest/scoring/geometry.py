@@ -30,6 +30,11 @@ class Place:
     column: bool
 
     @property
+    def upright(self) -> bool:
+        """True for a column, and for a single character, which may be part of one."""
+        return self.column or self.right - self.left <= COLUMN_RATIO * self.size
+
+    @property
     def centre(self) -> Point:
         """Centre of the upright bounding box."""
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
@@ -76,10 +81,15 @@ def encloses(block: Sequence[Place], other: Place) -> bool:
 
 
 def orders(places: Sequence[Place]) -> Iterator[tuple[int, ...]]:
-    """Orders in which a reader of the picture may take these lines: rows; columns from the right; from the left."""
+    """Orders in which a reader of the picture may take these lines (indices).
+
+    All of them in rows; and those that stand upright, columns or single characters, in columns from the right and from
+    the left.
+    """
     seen: set[tuple[int, ...]] = set()
-    for order in (_rows(places), _columns(places, rightmost_first=True), _columns(places, rightmost_first=False)):
-        if order not in seen:
+    upright = [i for i, place in enumerate(places) if place.upright]
+    for order in (_rows(places), _columns(places, upright, -1.0), _columns(places, upright, 1.0)):
+        if order and order not in seen:
             seen.add(order)
             yield order
 
@@ -99,10 +109,9 @@ def _rows(places: Sequence[Place]) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _columns(places: Sequence[Place], *, rightmost_first: bool) -> tuple[int, ...]:
-    """Column by column, top to bottom within each."""
-    sign = -1.0 if rightmost_first else 1.0
-    waiting = sorted(range(len(places)), key=lambda i: (sign * places[i].centre[0], i))
+def _columns(places: Sequence[Place], upright: Sequence[int], sign: float) -> tuple[int, ...]:
+    """Column by column, top to bottom within each; `sign` is 1 from the left, -1 from the right."""
+    waiting = sorted(upright, key=lambda i: (sign * places[i].centre[0], i))
     found: list[int] = []
     while waiting:
         first = places[waiting[0]]

@@ -1,0 +1,61 @@
+from scoring_builders import line, reading, texts
+
+from qiltest.scoring import ExtraKind, score
+
+
+def extras(wanted, *lines):
+    return [(item.kind, item.distance) for item in score(wanted, reading(lines)).extra]
+
+
+SIGN = line("通义千问", 100, 100, 300, 80)
+
+
+def test_a_text_drawn_twice_counts_its_length():
+    again = line("通义千问", 1500, 1500, 300, 80)
+    assert extras(texts("通义千问"), SIGN, again) == [(ExtraKind.DOUBLED, 4)]
+
+
+def test_a_text_drawn_twice_with_a_typo_is_still_twice():
+    found = score(
+        texts("SUNSHINE MOTEL"),
+        reading([line("SUNSHINE MOTEL", 0, 0, 400, 50), line("SUNSHINE MOTFL", 0, 900, 400, 50)]),
+    )
+    assert (found.texts[0].distance, found.extra[0].kind, found.distance) == (0, ExtraKind.DOUBLED, 13)
+
+
+def test_a_text_that_extends_another_elsewhere_is_leaked():
+    wanted = texts("通义千问", "HAPPY HAIR")
+    assert extras(wanted, SIGN, line("HAPPY HAIR", 0, 900, 300, 50), line("π≈3.14通义千问", 1500, 1500, 400, 80)) == [
+        (ExtraKind.LEAKED, 10)
+    ]
+
+
+def test_a_phrase_of_a_text_on_another_place_is_leaked():
+    whole = line("支持中英渲染自动布局", 100, 100, 600, 50)
+    assert extras(texts("支持中英渲染自动布局"), whole, line("自动布局", 1500, 1500, 300, 50)) == [
+        (ExtraKind.LEAKED, 4)
+    ]
+
+
+def test_a_part_that_the_text_itself_lacks_is_not_counted_twice():
+    found = score(
+        texts("支持中英渲染自动布局"),
+        reading([line("支持中英渲染", 100, 100, 400, 50), line("自动布局", 1500, 1500, 300, 50)]),
+    )
+    assert (found.distance, [item.kind for item in found.extra]) == (4, [ExtraKind.OTHER])
+
+
+def test_other_text_is_reported_and_not_counted():
+    assert extras(texts("通义千问"), SIGN, line("OPEN DAILY", 900, 900, 300, 50)) == [(ExtraKind.OTHER, 0)]
+
+
+def test_doubtful_or_tiny_readings_accuse_nobody():
+    doubtful = line("通义千问", 1500, 1500, 300, 80, confidence=0.3)
+    assert extras(texts("通义千问"), SIGN, doubtful, line("千", 900, 900, 40, 40)) == [(ExtraKind.OTHER, 0)] * 2
+
+
+def test_the_distance_is_the_sum_of_texts_and_extras():
+    found = score(
+        texts("通义千问"), reading([line("通义干问", 100, 100, 300, 80), line("通义千问x", 1500, 1500, 300, 80)])
+    )
+    assert found.distance == sum(text.distance for text in found.texts) + sum(item.distance for item in found.extra)
