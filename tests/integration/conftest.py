@@ -1,6 +1,7 @@
 """A folder with a suite of its own, run by pytest in a process of its own."""
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +60,10 @@ def test_report_case(qil_case_run):
 """
 
 
+#: goldens by what decides them, so that not every test has to draw them first.
+_RECORDED: dict[tuple[bytes, ...], dict[str, bytes]] = {}
+
+
 @dataclass(frozen=True)
 class SuiteFolder:
     """A folder with two cases, two default variants and the stand-in model: four pictures."""
@@ -78,8 +83,19 @@ class SuiteFolder:
         return self.pytester.runpytest_subprocess("-p", "no:cacheprovider", *args)
 
     def record(self) -> None:
-        """Record goldens for all four pictures."""
-        assert self.run("--qil-update=missing").ret == 0
+        """Record goldens for the pictures of the folder as it is; those of an equal folder are drawn once only."""
+        inputs = [*sorted((self.path / "cases").iterdir()), self.path / "standin.json"]
+        key = tuple(path.read_bytes() for path in inputs if path.exists())
+        if key not in _RECORDED:
+            assert self.run("--qil-update=missing").ret == 0
+            root = self.path / "golden"
+            _RECORDED[key] = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*.json")}
+            shutil.rmtree(self.path / "runs")
+            (self.path / "drawn.log").unlink()
+        for name, data in _RECORDED[key].items():
+            path = self.path / "golden" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
 
     def plan(self, **faults: object) -> None:
         """Plant faults; a key `coffee__fast` stands for `coffee/fast`."""

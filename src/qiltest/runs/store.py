@@ -56,8 +56,8 @@ class RunStore:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             while True:
-                # the random part keeps two processes of one second apart; mkdir decides
-                name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+                # ids sort by time; the random part keeps two processes of one moment apart, and mkdir decides
+                name = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(2)}"
                 folder = self.root / name
                 try:
                     folder.mkdir()

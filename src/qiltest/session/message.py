@@ -26,34 +26,34 @@ def failure_message(result: CaseResult, task: Task, *, command: str) -> str:
 
 
 def _lines(result: CaseResult, task: Task, command: str) -> Iterator[str]:
-    yield f"case      {result.point.case}@{result.point.size}: {one_line(task.case.title)}"
-    yield f"variant   {task.variant.name}: {one_line(task.variant.title)}, seed {task.seed}"
+    yield f"case          {result.point.case}@{result.point.size}: {one_line(task.case.title)}"
+    yield f"variant       {task.variant.name}: {one_line(task.variant.title)}, seed {task.seed}"
     if result.score is not None:
         yield from _texts(result.score)
     yield from _verdict(result)
     if result.golden is not None and result.score is not None:
         yield from _changes(result, result.golden, result.score)
     if result.picture is not None:
-        yield f"picture   {result.picture.path}"
-    yield from (f"note      {one_line(note)}" for note in result.notes)
+        yield f"picture       {result.picture.path}"
+    yield from (f"note          {one_line(note)}" for note in result.notes)
     if command:
-        yield f"accept    {command}"
+        yield f"accept        {command}"
 
 
 def _texts(score: Score) -> Iterator[str]:
     wrong = [text for text in score.texts if text.distance]
     right = len(score.texts) - len(wrong)
     for text in wrong:
-        yield f"expected  {one_line(text.expected)}"
-        yield f"read      {marked_line(text)}   distance {text.distance}"
+        yield f"expected      {one_line(text.expected)}"
+        yield f"read          {marked_line(text)}   distance {text.distance}"
     for extra in score.extra:
         if extra.kind is not ExtraKind.OTHER:
             of = f"{extra.kind} of {one_line(extra.of)!r}, distance {extra.distance}"
-            yield f"extra     {one_line(extra.text)}   {of}"
+            yield f"extra         {one_line(extra.text)}   {of}"
     if any(text.read for text in wrong):
-        yield f"          {_LEGEND}"
+        yield f"{'':<14}{_LEGEND}"
     if right:
-        yield f"          {right} of {len(score.texts)} expected texts were drawn right"
+        yield f"{'':<14}{right} of {len(score.texts)} expected texts were drawn right"
 
 
 def marked_line(text: TextScore) -> str:
@@ -75,18 +75,18 @@ def _span(span: Span) -> str:
 
 def _verdict(result: CaseResult) -> Iterator[str]:
     if result.error:
-        yield f"ERROR     {one_line(result.error)}"
+        yield f"ERROR         {one_line(result.error)}"
     if result.judgement is not None:
-        yield f"distance  {_distance(result.judgement)}"
+        yield f"distance      {_distance(result.judgement)}"
         yield from _reasons(result.judgement.verdict, result.judgement.reasons)
     latency = result.latency
     if latency is not None and latency.gates:
-        yield f"latency   {latency.seconds:.3f} s, limit {_seconds(latency.limit_seconds)}"
+        yield f"latency       {latency.seconds:.3f} s, limit {_seconds(latency.limit_seconds)}"
         yield from _reasons(latency.verdict, latency.reasons)
 
 
 def _reasons(verdict: str, reasons: Iterable[str]) -> Iterator[str]:
-    yield from (f"{verdict if first else '':<10}{one_line(r)}" for first, r in _first(reasons))
+    yield from (f"{verdict if first else '':<14}{one_line(r)}" for first, r in _first(reasons))
 
 
 def _distance(judgement: Judgement) -> str:
@@ -101,7 +101,7 @@ def _seconds(value: float | None) -> str:
 
 def _changes(result: CaseResult, golden: Golden, score: Score) -> Iterator[str]:
     changes = list(_changed(result, golden, score))
-    yield from (f"{'golden' if first else '':<10}{one_line(change)}" for first, change in _first(changes))
+    yield from (f"{'golden' if first else '':<14}{one_line(change)}" for first, change in _first(changes))
 
 
 def _changed(result: CaseResult, golden: Golden, score: Score) -> Iterator[str]:

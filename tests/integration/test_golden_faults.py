@@ -1,0 +1,122 @@
+"""A golden that is not what it should be never passes for one."""
+
+import json
+
+import pytest
+
+NAME = "golden/tiny/coffee@1328x1328/fast-s42.json"
+ENTRY = '"distance": 0,\n  "distance_alnum"'
+
+
+@pytest.fixture
+def golden(suite):
+    suite.record()
+    return suite.path / NAME
+
+
+def changed(path, **fields):
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def assert_one_fails(suite, *lines):
+    result = suite.run()
+    result.assert_outcomes(passed=3, failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(list(lines))
+
+
+def test_a_missing_golden_is_new(suite, golden):
+    golden.unlink()
+    assert_one_fails(suite, "NEW * there is no golden for this picture yet")
+
+
+def test_a_truncated_golden_is_an_error_that_names_the_file(suite, golden):
+    golden.write_bytes(golden.read_bytes()[:100])
+    assert_one_fails(suite, f"ERROR *{NAME}*not a golden*record it again with --qil-update=changed*")
+
+
+def test_an_empty_golden_is_an_error(suite, golden):
+    golden.write_bytes(b"")
+    assert_one_fails(suite, f"ERROR *{NAME}*not a golden*")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-1", "null", '"0"', "1.5"])
+def test_a_distance_that_is_no_count_is_an_error(suite, golden, number):
+    text = golden.read_text()
+    assert text.count(ENTRY) == 1
+    golden.write_text(text.replace(ENTRY, ENTRY.replace("0", number)))
+    assert_one_fails(suite, f"ERROR *{NAME}*not a golden*")
+
+
+def test_a_distance_that_its_texts_do_not_add_up_to_is_an_error(suite, golden):
+    changed(golden, distance=9)
+    assert_one_fails(suite, f"ERROR *{NAME}*distance 9 is not the sum of its texts and extras, 0*")
+
+
+def test_an_unknown_key_is_an_error(suite, golden):
+    changed(golden, tolerance=9)
+    assert_one_fails(suite, f"ERROR *{NAME}*tolerance*")
+
+
+def test_a_golden_of_another_schema_is_an_error(suite, golden):
+    changed(golden, schema=2)
+    assert_one_fails(suite, f"ERROR *{NAME}*schema 2 instead of 1*")
+
+
+def test_a_golden_of_another_picture_under_this_name_is_an_error(suite, golden):
+    golden.write_bytes(golden.with_name("base-s42.json").read_bytes())
+    assert_one_fails(suite, f"ERROR *{NAME}*of another picture: variant 'base' instead of 'fast'*")
+
+
+def test_a_golden_of_another_size_is_not_compared(suite, golden):
+    changed(golden, effective="512x512")
+    assert_one_fails(suite, "INCOMPARABLE * the golden is of a picture of 512x512, this one is 256x128")
+
+
+def test_a_golden_of_another_reader_is_not_compared(suite, golden):
+    changed(golden, reader="easyocr-1-abc")
+    assert_one_fails(suite, "INCOMPARABLE * the golden was read by easyocr-1-abc*never*compared with each other")
+
+
+def test_another_version_of_the_reader_makes_all_goldens_incomparable(suite, golden):
+    suite.plan(reader_weights="retrained")
+    result = suite.run()
+    result.assert_outcomes(failed=4)
+    result.stdout.fnmatch_lines(["INCOMPARABLE * the golden was read by*"])
+
+
+def test_a_truncated_golden_is_replaced_on_demand(suite, golden):
+    golden.write_bytes(b"{")
+    suite.run("--qil-update=missing").assert_outcomes(passed=3, failed=1)
+    suite.run("--qil-update=changed").assert_outcomes(passed=4)
+    suite.run().assert_outcomes(passed=4)
+
+
+def test_goldens_that_nobody_can_use_fail_a_full_run_and_are_named(suite, golden):
+    stray = golden.parent.parent / "gone@1328x1328" / "fast-s42.json"
+    stray.parent.mkdir()
+    stray.write_bytes(golden.read_bytes())
+    (golden.parent / "slow-s42.json").write_bytes(golden.read_bytes())
+    result = suite.run()
+    result.assert_outcomes(passed=4)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            "qiltest: unused golden */coffee@1328x1328/slow-s42.json: variants.toml has no variant slow",
+            "qiltest: unused golden */gone@1328x1328/fast-s42.json: the suite has no case gone@1328x1328",
+        ]
+    )
+    assert any("unused golden" in problem for problem in suite.latest().problems)
+
+
+def test_goldens_that_nobody_can_use_do_not_fail_a_part_of_a_run(suite, golden):
+    (golden.parent / "slow-s42.json").write_bytes(golden.read_bytes())
+    assert suite.run("--qil-case=coffee").ret == 0
+    assert suite.run("-k", "fast").ret == 0
+
+
+def test_goldens_of_other_seeds_and_spare_variants_wait_for_their_options(suite, golden):
+    assert suite.run("--qil-seeds=2", "--qil-update=missing").ret == 0
+    assert suite.run("--qil-variant=spare", "--qil-update=missing").ret == 0
+    assert len(suite.goldens()) == 4 + 4 + 2
+    assert suite.run().ret == 0

@@ -1,0 +1,122 @@
+"""`--qil-update`: the only way in which a golden changes."""
+
+import json
+
+import pytest
+
+from qiltest.gate import Verdict
+
+TYPO = {"typos": {"Qwen Coffee": "Qwen Cofee"}}
+
+
+def read(suite, name):
+    return json.loads((suite.path / "golden" / name).read_text())
+
+
+def test_without_a_golden_every_test_fails_as_new_and_names_the_command(suite):
+    result = suite.run()
+    result.assert_outcomes(failed=4)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["NEW * there is no golden for this picture yet", "accept *--qil-update=missing"])
+    assert suite.goldens() == []
+    assert {r.verdict for r in suite.latest().results} == {Verdict.NEW}
+
+
+def test_missing_writes_one_small_file_a_picture(suite):
+    suite.run("--qil-update=missing").assert_outcomes(passed=4)
+    assert suite.goldens() == [
+        "tiny/coffee@1328x1328/base-s42.json",
+        "tiny/coffee@1328x1328/fast-s42.json",
+        "tiny/poster@1328x1328/base-s42.json",
+        "tiny/poster@1328x1328/fast-s42.json",
+    ]
+    golden = read(suite, "tiny/coffee@1328x1328/fast-s42.json")
+    assert golden["schema"] == 1
+    assert golden["effective"] == "256x128"
+    assert golden["texts"][0] == {"expected": "Qwen Coffee", "read": "Qwen Coffee", "distance": 0}
+    assert all(result.golden_recorded for result in suite.latest().results)
+
+
+def test_missing_leaves_a_golden_alone_that_is_there(suite):
+    suite.record()
+    before = read(suite, "tiny/coffee@1328x1328/fast-s42.json")
+    suite.plan(coffee__fast=TYPO)
+    suite.run("--qil-update=missing").assert_outcomes(passed=3, failed=1)
+    assert read(suite, "tiny/coffee@1328x1328/fast-s42.json") == before
+
+
+def test_changed_replaces_what_differs_and_nothing_else(suite):
+    suite.record()
+    untouched = suite.path / "golden" / "tiny/poster@1328x1328/base-s42.json"
+    (suite.path / "golden" / "tiny/poster@1328x1328/fast-s42.json").unlink()
+    stamp = untouched.stat().st_mtime_ns
+    suite.plan(coffee__fast=TYPO)
+    suite.run("--qil-update=changed").assert_outcomes(passed=3, failed=1)
+    assert read(suite, "tiny/coffee@1328x1328/fast-s42.json")["distance"] == 1
+    assert untouched.stat().st_mtime_ns == stamp
+    assert len(suite.goldens()) == 3
+
+
+def test_changed_records_an_improvement_too(suite):
+    suite.plan(coffee__fast=TYPO)
+    suite.record()
+    suite.plan()
+    suite.run().assert_outcomes(passed=4)
+    suite.run("--qil-update=changed").assert_outcomes(passed=4)
+    assert read(suite, "tiny/coffee@1328x1328/fast-s42.json")["distance"] == 0
+
+
+def test_all_writes_every_golden_anew(suite):
+    suite.record()
+    stamps = {name: (suite.path / "golden" / name).stat().st_mtime_ns for name in suite.goldens()}
+    suite.run("--qil-update=all").assert_outcomes(passed=4)
+    assert all((suite.path / "golden" / name).stat().st_mtime_ns > stamp for name, stamp in stamps.items())
+
+
+def test_two_recordings_of_one_picture_are_the_same_bytes(suite):
+    suite.record()
+    before = {name: (suite.path / "golden" / name).read_bytes() for name in suite.goldens()}
+    assert suite.run("--qil-update=all").ret == 0
+    assert {name: (suite.path / "golden" / name).read_bytes() for name in suite.goldens()} == before
+
+
+@pytest.mark.parametrize("mode", ["missing", "changed", "all"])
+def test_no_golden_changes_where_ci_is_set(suite, monkeypatch, mode):
+    monkeypatch.setenv("CI", "true")
+    result = suite.run(f"--qil-update={mode}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*--qil-update={mode} is refused because CI is set*", "*run it on your machine*"])
+    assert suite.goldens() == []
+    assert suite.drawn() == []
+
+
+def test_ci_set_to_false_is_not_ci(suite, monkeypatch):
+    monkeypatch.setenv("CI", "false")
+    assert suite.run("--qil-update=missing").ret == 0
+
+
+def test_an_absolute_limit_holds_against_every_update(suite):
+    path = suite.path / "cases" / "coffee.toml"
+    path.write_text(path.read_text() + "\n[limits]\ntolerance = 0\nabsolute = 0\n")
+    suite.plan(coffee__fast=TYPO)
+    result = suite.run("--qil-update=all")
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(["FAIL *distance 1 is above the case's absolute limit 0", "accept * nothing does*"])
+    assert "tiny/coffee@1328x1328/fast-s42.json" not in suite.goldens()
+
+
+def test_a_distance_within_the_tolerance_passes_and_one_above_fails(suite):
+    for name in ("coffee", "poster"):
+        path = suite.path / "cases" / f"{name}.toml"
+        path.write_text(path.read_text() + "\n[limits]\ntolerance = 1\n")
+    suite.record()
+    suite.plan(coffee__fast=TYPO, poster__fast={"typos": {"Enter a world": "Entr wrld"}})
+    result = suite.run()
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(["FAIL * above the limit 1 (golden 0 + tolerance 1)"])
+
+
+def test_an_unknown_mode_is_refused(suite):
+    result = suite.run_apart("--qil-update=yes")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--qil-update: invalid choice: 'yes'*"])
