@@ -75,7 +75,7 @@ def test_what_the_inspection_says_of_a_format_is_what_the_installed_diffusers_do
     if ignored(prefix, a_b, alpha) is None:
         draw(generator, of_file(path))
     else:
-        with pytest.raises(RecipeError, match="not taken|does not load"):
+        with pytest.raises(RecipeError, match=r"not taken|does not load"):
             draw(generator, of_file(path))
 
 

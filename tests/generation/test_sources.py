@@ -107,7 +107,7 @@ def test_a_shard_that_was_not_downloaded_is_named(folder, tmp_path):
         "b": "diffusion_pytorch_model-00002-of-00002.safetensors",
     }
     weights.with_name("diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
-    with pytest.raises(DeviceError, match="transformer/diffusion_pytorch_model-00002-of-00002.safetensors"):
+    with pytest.raises(DeviceError, match=r"transformer/diffusion_pytorch_model-00002-of-00002\.safetensors"):
         resolve_model(str(made))
 
 

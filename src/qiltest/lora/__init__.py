@@ -2,16 +2,19 @@
 
 from qiltest.lora.bases import Base, base_from_folder, known_bases, open_base, qwen_image
 from qiltest.lora.inspection import inspect_lora
+from qiltest.lora.likeness import Likeness, compare
 from qiltest.lora.report import BlockNorm, Finding, LoraReport, ModuleDelta, Severity
 
 __all__ = [
     "Base",
     "BlockNorm",
     "Finding",
+    "Likeness",
     "LoraReport",
     "ModuleDelta",
     "Severity",
     "base_from_folder",
+    "compare",
     "inspect_lora",
     "known_bases",
     "open_base",

@@ -152,7 +152,7 @@ def _tensor(path: Path, name: str, entry: object, base: int, size: int) -> Tenso
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         _fail(path, f"the header's entry {name!r} is not {{dtype, shape, data_offsets}}")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if dtype not in _ITEM_BYTES:
+    if not isinstance(dtype, str) or dtype not in _ITEM_BYTES:
         _fail(path, f"tensor {name!r} has the unknown dtype {dtype!r}")
     if not _is_counts(shape) or not _is_counts(offsets) or len(offsets) != 2:
         _fail(path, f"tensor {name!r} has shape {shape!r} and offsets {offsets!r}: not lists of whole numbers")

@@ -1,0 +1,149 @@
+"""Two LoRA files side by side: how much stronger one delta is than the other, and whether they point the same way.
+
+Inner products of low-rank deltas need no dense matrices: <U1 D1, U2 D2> = sum of (U1^T U2) * (D1 D2^T).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qiltest.lora.deltas import Pair, measure, metadata_scale, pair_up
+from qiltest.lora.keys import parse_key
+from qiltest.lora.report import Finding, Severity
+from qiltest.lora.safetensors_file import SafetensorsFile, open_safetensors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from qiltest.lora.bases import Base
+
+#: a release that is this many times stronger or weaker than the one it replaces is not a retrained one, but misscaled.
+STRENGTH = 2.0
+#: deltas with at least this cosine are one training run: changed afterwards, or the next checkpoint.
+SAME_RUN = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class Likeness:
+    """One LoRA's deltas against another's, summed over the modules that both cover."""
+
+    path: str
+    sha256: str
+    modules: int
+    only_here: tuple[str, ...]
+    only_there: tuple[str, ...]
+    #: norm of the delta here over that there.
+    strength: float
+    #: cosine of the angle between the deltas: 1 the same direction, 0 nothing in common.
+    cosine: float
+    #: ||here - there|| / ||there||.
+    difference: float
+    #: alpha / rank, where it is the same in all modules; else None.
+    scale_here: float | None
+    scale_there: float | None
+    findings: tuple[Finding, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the record for JSON: None where a number is not finite."""
+        return {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in asdict(self).items()
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Opened:
+    file: SafetensorsFile
+    pairs: dict[str, Pair]
+    factor: float
+
+
+def compare(path: Path, reference: Path, base: Base, *, reference_sha256: str) -> Likeness:
+    """Hold a LoRA file against another. Raises RecipeError where one of them is not a safetensors file."""
+    here, there = _open(path, base), _open(reference, base)
+    common = [name for name in here.pairs if name in there.pairs and _same_shape(here, there, name)]
+    sums = np.zeros(3)
+    scales: tuple[set[float], set[float]] = (set(), set())
+    for name in common:
+        products, found = _products(here, there, name)
+        sums += products
+        scales[0].add(found[0])
+        scales[1].add(found[1])
+    mine, theirs, mixed = (float(value) for value in sums)
+    strength = math.sqrt(mine / theirs) if theirs > 0 else math.nan
+    cosine = mixed / math.sqrt(mine * theirs) if mine > 0 and theirs > 0 else math.nan
+    difference = math.sqrt(max(0.0, mine + theirs - 2 * mixed) / theirs) if theirs > 0 else math.nan
+    likeness = Likeness(
+        path=str(reference),
+        sha256=reference_sha256,
+        modules=len(common),
+        only_here=tuple(name for name in here.pairs if name not in there.pairs),
+        only_there=tuple(name for name in there.pairs if name not in here.pairs),
+        strength=strength,
+        cosine=cosine,
+        difference=difference,
+        scale_here=_only(scales[0]),
+        scale_there=_only(scales[1]),
+        findings=(),
+    )
+    return Likeness(**{**vars(likeness), "findings": _findings(likeness)})
+
+
+def _open(path: Path, base: Base) -> _Opened:
+    file = open_safetensors(path)
+    keys = [key for key in (parse_key(raw, base) for raw in file.tensors) if key is not None]
+    pairs, _, _ = pair_up(keys, file)
+    return _Opened(file=file, pairs={pair.module: pair for pair in pairs}, factor=metadata_scale(file.metadata))
+
+
+def _same_shape(here: _Opened, there: _Opened, name: str) -> bool:
+    return here.pairs[name].delta_shape == there.pairs[name].delta_shape
+
+
+def _products(here: _Opened, there: _Opened, name: str) -> tuple[tuple[float, float, float], tuple[float, float]]:
+    """Return (<here, here>, <there, there>, <here, there>) of a module's scaled deltas, and the two scales."""
+    scales, factors = [], []
+    for side in (here, there):
+        pair = side.pairs[name]
+        scales.append(measure(pair, side.file, factor=side.factor).delta.scale)
+        factors.append((side.file.read(pair.up), side.file.read(pair.down)))
+    (up, down), (other_up, other_down) = factors
+    mine = scales[0] ** 2 * _inner(up, down, up, down)
+    theirs = scales[1] ** 2 * _inner(other_up, other_down, other_up, other_down)
+    return (mine, theirs, scales[0] * scales[1] * _inner(up, down, other_up, other_down)), (scales[0], scales[1])
+
+
+def _inner(up: Any, down: Any, other_up: Any, other_down: Any) -> float:  # noqa: ANN401  float32 matrices
+    """Return the inner product in float64: the difference of two deltas that are nearly equal is the difference of two nearly equal sums."""
+    up, down, other_up, other_down = (factor.astype(np.float64) for factor in (up, down, other_up, other_down))
+    with np.errstate(invalid="ignore", over="ignore"):
+        return float(((up.T @ other_up) * (down @ other_down.T)).sum())
+
+
+def _only(values: set[float]) -> float | None:
+    return next(iter(values)) if len(values) == 1 else None
+
+
+def _findings(likeness: Likeness) -> tuple[Finding, ...]:
+    found = []
+    if likeness.only_there:
+        found.append(
+            ("coverage", f"{len(likeness.only_there)} modules that {likeness.path} covers are not in the file")
+        )
+    if likeness.modules == 0:
+        found.append(("nothing-in-common", f"no module in common with {likeness.path}"))
+    elif not 1 / STRENGTH <= likeness.strength <= STRENGTH:
+        found.append(("strength", _strength(likeness)))
+    return tuple(Finding(severity=Severity.ERROR, code=code, text=text) for code, text in found)
+
+
+def _strength(likeness: Likeness) -> str:
+    times = f"the delta is {likeness.strength:.3g} times as strong as that of {likeness.path}"
+    here, there = likeness.scale_here, likeness.scale_there
+    if here is None or there is None or here == there:
+        return times
+    return f"{times} (alpha / rank {here:g} here, {there:g} there)"
