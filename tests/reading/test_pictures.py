@@ -1,0 +1,78 @@
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from qiltest.errors import ReaderError
+from qiltest.reading.pictures import MAX_PIXELS, is_blank, load_picture
+
+
+def png(image):
+    data = io.BytesIO()
+    image.save(data, format="PNG")
+    return data.getvalue()
+
+
+def header_only(width, height):
+    """A PNG of which only the header exists: enough to say how large it is."""
+
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ReaderError, match="nowhere.png"):
+        load_picture(tmp_path / "nowhere.png")
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture", png(Image.new("RGB", (40, 40), "red"))[:60]])
+def test_what_cannot_be_decoded_is_refused(data, tmp_path):
+    file = tmp_path / "broken.png"
+    file.write_bytes(data)
+    for picture in (data, file):
+        with pytest.raises(ReaderError, match="->"):
+            load_picture(picture)
+
+
+def test_a_picture_of_no_pixels_is_refused():
+    with pytest.raises(ReaderError):
+        load_picture(header_only(0, 40))
+
+
+def test_a_hundred_million_pixels_are_refused_before_they_are_decoded():
+    with pytest.raises(ReaderError, match="100,000,000 pixels"):
+        load_picture(header_only(10_000, 10_000))
+    assert MAX_PIXELS < 100_000_000
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "I;16", "CMYK"])
+def test_every_mode_becomes_rgb(mode):
+    data = io.BytesIO()
+    Image.new(mode, (30, 20)).save(data, format="TIFF" if mode == "CMYK" else "PNG")
+    assert load_picture(data.getvalue()).shape == (20, 30, 3)
+
+
+def test_transparency_is_laid_on_white():
+    assert load_picture(png(Image.new("RGBA", (8, 8), (0, 0, 0, 0)))).min() == 255
+
+
+def test_the_cameras_rotation_is_undone():
+    image = Image.new("RGB", (30, 20))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    data = io.BytesIO()
+    image.save(data, format="JPEG", exif=exif)
+    assert load_picture(data.getvalue()).shape == (30, 20, 3)
+
+
+def test_one_colour_is_blank_and_a_line_is_not():
+    pixels = np.full((50, 50, 3), 200, dtype=np.uint8)
+    assert is_blank(pixels)
+    pixels[25, 10:40] = 0
+    assert not is_blank(pixels)

@@ -1,0 +1,145 @@
+import builtins
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from qiltest.errors import ReaderError
+from qiltest.reading import open_reader, reader_names
+from qiltest.reading import weights as weights_module
+from qiltest.reading.weights import combined_sha256, file_sha256, require_files, require_hashes
+
+
+@pytest.fixture(scope="module")
+def reader():
+    return open_reader("rapidocr")
+
+
+def drawn(tmp_path, text, size=60):
+    image = Image.new("RGB", (900, 240), "white")
+    ImageDraw.Draw(image).text((40, 80), text, fill="black", font=ImageFont.load_default(size))
+    file = tmp_path / "drawn.png"
+    image.save(file)
+    return file
+
+
+def test_an_unknown_reader_is_an_error_that_lists_those_there_are():
+    with pytest.raises(ReaderError, match=", ".join(reader_names())):
+        open_reader("paddle")
+
+
+def test_an_unknown_option_is_an_error():
+    with pytest.raises(ReaderError, match="unknown option"):
+        open_reader("rapidocr", colour="red")
+
+
+def test_the_default_reader_reads_what_is_drawn(reader, tmp_path):
+    reading = reader.read(drawn(tmp_path, "Hello World 3.1415"))
+    assert "".join(line.text for line in reading.lines).replace(" ", "") == "HelloWorld3.1415"
+    assert (reading.width, reading.height) == (900, 240)
+    for line in reading.lines:
+        assert 0.5 < line.confidence <= 1
+        assert len(line.characters) == len(line.text)
+        assert all(0 <= x <= 900 and 0 <= y <= 240 for x, y in line.box)
+
+
+def test_reading_twice_gives_the_same_lines(reader, tmp_path):
+    picture = drawn(tmp_path, "SUNSHINE MOTEL")
+    assert reader.read(picture).lines == reader.read(picture.read_bytes()).lines
+
+
+def test_a_picture_without_text_has_no_lines(reader, tmp_path):
+    assert reader.read(drawn(tmp_path, "")).lines == ()
+
+
+def test_a_tiny_picture_is_read_without_failing(reader, tmp_path):
+    file = tmp_path / "tiny.png"
+    Image.new("RGB", (1, 1)).save(file)
+    assert reader.read(file).lines == ()
+
+
+def test_the_identity_names_engine_version_and_weights(reader):
+    assert reader.info.engine.startswith("rapidocr/PP-OCRv6")
+    assert len(reader.info.weights_sha256) == 64
+    assert open_reader("rapidocr").info == reader.info
+
+
+def test_weights_of_another_hash_are_refused_where_a_pin_says_so():
+    with pytest.raises(ReaderError, match="is pinned"):
+        open_reader("rapidocr", pins={"PP-OCRv6_rec_small.onnx": "0" * 64})
+
+
+def test_missing_weights_are_named(tmp_path):
+    with pytest.raises(ReaderError, match="weights missing: a.onnx"):
+        require_files([tmp_path / "a.onnx"], reader="x", remedy="install them")
+
+
+def test_a_pin_of_the_right_hash_passes(tmp_path):
+    file = tmp_path / "a.onnx"
+    file.write_bytes(b"weights")
+    require_hashes([file], {"a.onnx": file_sha256(file).upper()}, reader="x")
+
+
+def test_the_combined_hash_changes_with_any_file(tmp_path):
+    a, b = tmp_path / "a", tmp_path / "b"
+    a.write_bytes(b"1")
+    b.write_bytes(b"2")
+    before = combined_sha256([a, b])
+    assert before == combined_sha256([b, a])
+    b.write_bytes(b"33")
+    assert combined_sha256([a, b]) != before
+
+
+@pytest.mark.parametrize(("name", "package"), [("rapidocr", "rapidocr"), ("easyocr", "easyocr")])
+def test_an_engine_that_is_not_installed_is_an_error_with_the_remedy(name, package, monkeypatch):
+    real = builtins.__import__
+
+    def fail(module, *args, **kwargs):
+        if module.split(".")[0] == package:
+            raise ImportError(f"No module named {module!r}")
+        return real(module, *args, **kwargs)
+
+    for loaded in [key for key in sys.modules if key.split(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, loaded)
+    monkeypatch.setattr(builtins, "__import__", fail)
+    with pytest.raises(ReaderError, match="pip install"):
+        open_reader(name)
+
+
+def test_tesseract_that_is_not_installed_is_an_error_with_the_remedy():
+    with pytest.raises(ReaderError, match="apt-get install"):
+        open_reader("tesseract", program="no-such-tesseract")
+
+
+def test_easyocr_opens_no_weights_without_a_pin(tmp_path):
+    pytest.importorskip("easyocr", reason="EasyOCR is not installed")
+    for name in ("craft_mlt_25k.pth", "zh_sim_g2.pth"):
+        (tmp_path / name).write_bytes(b"not weights")
+    with pytest.raises(ReaderError, match=r"zh_sim_g2.pth has no pinned SHA-256"):
+        open_reader("easyocr", languages=("ch_sim",), weights=tmp_path)
+    with pytest.raises(ReaderError, match="craft_mlt_25k.pth has SHA-256"):
+        open_reader("easyocr", languages=("ch_sim",), weights=tmp_path, pins={"zh_sim_g2.pth": "0" * 64})
+
+
+def test_easyocr_names_the_weights_that_are_missing(tmp_path):
+    pytest.importorskip("easyocr", reason="EasyOCR is not installed")
+    with pytest.raises(ReaderError, match="weights missing: craft_mlt_25k.pth, chinese.pth"):
+        open_reader("easyocr", languages=("ch_tra",), weights=tmp_path)
+
+
+@pytest.mark.parametrize("languages", [(), ("xx",), ("ch_sim", "ch_tra")])
+def test_easyocr_refuses_languages_that_it_cannot_read(languages):
+    pytest.importorskip("easyocr", reason="EasyOCR is not installed")
+    with pytest.raises(ReaderError, match="languages"):
+        open_reader("easyocr", languages=languages)
+
+
+def test_the_installed_weights_are_those_that_the_limits_were_measured_with():
+    import rapidocr
+
+    folder = Path(rapidocr.__file__).parent / "models"
+    if rapidocr.__version__ != "3.10.0" if hasattr(rapidocr, "__version__") else False:
+        pytest.skip("another version of rapidocr")
+    for name, known in weights_module.KNOWN_SHA256.items():
+        assert file_sha256(folder / name) == known
