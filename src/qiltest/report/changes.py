@@ -1,0 +1,133 @@
+"""What changed: a run against its goldens, or against an earlier run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from qiltest.gate.verdict import Verdict
+from qiltest.report.status import Status, status_of
+from qiltest.runs.records import CaseResult, Run
+from qiltest.scoring.normalise import normalise
+
+
+class ChangeKind(StrEnum):
+    """How a picture stands against what was accepted before; worst first."""
+
+    WORSE = "worse"
+    SLOWER = "slower"
+    BROKEN = "not judged"
+    GONE = "gone"
+    NEW = "new"
+    OTHER = "reads otherwise"
+    BETTER = "better"
+    SAME = "unchanged"
+
+    @property
+    def rank(self) -> int:
+        """0 for the worst; for sorting."""
+        return list(ChangeKind).index(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One picture's change. Distances in counted edits; None where there is none."""
+
+    kind: ChangeKind
+    point: str
+    before: int | None
+    now: int | None
+
+    @property
+    def excess(self) -> int:
+        """By how many edits it became worse."""
+        return (self.now or 0) - (self.before or 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """All pictures against what was before."""
+
+    #: what they are compared with, in words.
+    against: str
+    items: tuple[Change, ...]
+    #: why nothing is compared; "" where something is.
+    refused: str = ""
+
+    def of(self, kind: ChangeKind) -> tuple[Change, ...]:
+        """Return the changes of one kind, in order."""
+        return tuple(change for change in self.items if change.kind is kind)
+
+
+def changes(run: Run, previous: Run | None = None) -> Changes:
+    """Compare a run with an earlier one, or with its goldens where none is given.
+
+    Distances of two readers or of two models are never compared (DESIGN, scoring rule 7): then `refused` says why.
+    """
+    if previous is None:
+        return Changes(against="the goldens", items=_sorted(_since_golden(result) for result in run.results))
+    against = f"run {previous.id}"
+    if previous.reader.fingerprint != run.reader.fingerprint:
+        reason = f"{against} was read by {previous.reader.fingerprint}, this one by {run.reader.fingerprint}"
+        return Changes(against=against, items=(), refused=f"{reason}: not compared")
+    if previous.model != run.model:
+        return Changes(against=against, items=(), refused=f"{against} drew with {previous.model}: not compared")
+    before = {result.point: result for result in previous.results}
+    items = [_since_run(result, before.pop(result.point, None)) for result in run.results]
+    waiting = set(run.planned)
+    gone = [_gone(result) for point, result in before.items() if point not in waiting]
+    return Changes(against=against, items=_sorted([*items, *gone]))
+
+
+def _sorted(items: Iterable[Change]) -> tuple[Change, ...]:
+    return tuple(sorted(items, key=lambda change: (change.kind.rank, -change.excess, change.point)))
+
+
+def _gone(result: CaseResult) -> Change:
+    before = None if result.score is None else result.score.distance
+    return Change(kind=ChangeKind.GONE, point=result.id, before=before, now=None)
+
+
+def _since_golden(result: CaseResult) -> Change:
+    golden, score = result.golden, result.score
+    if golden is None or score is None or golden.reader != score.reader.fingerprint:
+        return _change(result, None, None)
+    texts = (*(text.read for text in golden.texts), *(extra.text for extra in golden.extra))
+    return _change(result, golden.distance, texts)
+
+
+def _since_run(result: CaseResult, before: CaseResult | None) -> Change:
+    if before is None or before.score is None:
+        return _change(result, None, None)
+    return _change(result, before.score.distance, _texts(before))
+
+
+def _change(result: CaseResult, before: int | None, texts: tuple[str, ...] | None) -> Change:
+    now = None if result.score is None else result.score.distance
+    if now is None or status_of(result) in {Status.ERROR, Status.INCOMPARABLE}:
+        kind = ChangeKind.BROKEN
+    elif before is None:
+        kind = ChangeKind.NEW
+    elif now != before:
+        kind = ChangeKind.WORSE if now > before else ChangeKind.BETTER
+    else:
+        kind = ChangeKind.SAME if texts is None or _alike(texts, _texts(result)) else ChangeKind.OTHER
+    if kind.rank > ChangeKind.SLOWER.rank and _too_slow(result):
+        kind = ChangeKind.SLOWER
+    return Change(kind=kind, point=result.id, before=before, now=now)
+
+
+def _texts(result: CaseResult) -> tuple[str, ...]:
+    score = result.score
+    return () if score is None else (*(text.read for text in score.texts), *(extra.text for extra in score.extra))
+
+
+def _alike(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Say whether two readings say the same; how lines were broken is layout."""
+    return tuple(map(normalise, one)) == tuple(map(normalise, other))
+
+
+def _too_slow(result: CaseResult) -> bool:
+    latency = result.latency
+    return latency is not None and latency.gates and latency.verdict is Verdict.FAIL

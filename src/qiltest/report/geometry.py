@@ -1,0 +1,102 @@
+"""Where in the picture a character of a line is, estimated from the line's quadrilateral.
+
+Readers give boxes of lines. A character's place is interpolated by typical widths, so it points near the character,
+which is enough to look there; it is never used to judge.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from qiltest.reading.records import Line, Point
+from qiltest.scoring.records import TextScore
+
+Quad = tuple[Point, Point, Point, Point]
+Box = tuple[float, float, float, float]
+
+_NARROW = frozenset("iIjl1.,:;|!'`·-()[]{} ")
+_BROAD = frozenset("mwMW@%")
+_VERTICAL_RATIO = 1.5
+
+
+def character_quad(line: Line, start: int, end: int) -> Quad:
+    """Return the estimated quadrilateral of characters `start` to `end` of a line, in pixels.
+
+    An empty range (a missing character) gives a sliver at its place.
+    """
+    widths = [_width(char) for char in line.text] or [1.0]
+    total = sum(widths)
+    low, high = sum(widths[:start]) / total, sum(widths[:end]) / total
+    if high - low < 0.01:
+        low, high = max(0.0, low - 0.01), min(1.0, high + 0.01)
+    top_left, top_right, bottom_right, bottom_left = line.box
+    if _is_vertical(line):
+        left, right = (top_left, bottom_left), (top_right, bottom_right)
+        return _between(*left, low), _between(*right, low), _between(*right, high), _between(*left, high)
+    top, bottom = (top_left, top_right), (bottom_left, bottom_right)
+    return _between(*top, low), _between(*top, high), _between(*bottom, high), _between(*bottom, low)
+
+
+def wrong_quads(
+    score: TextScore, lines: Sequence[Line], positions: Iterable[int], gaps: Iterable[int] = ()
+) -> tuple[Quad, ...]:
+    """Return where the differing characters of a text are; positions count in `score.read`, gaps stand before one."""
+    wanted = [(position, 1) for position in positions] + [(gap, 0) for gap in gaps]
+    quads = []
+    start = 0
+    for part, line in _parts(score, lines):
+        end = start + len(part)
+        for position, width in wanted:
+            if line is not None and (start <= position < end or (width == 0 and position == end)):
+                first = line.text.index(part) + position - start
+                quads.append(character_quad(line, first, first + width))
+        start = end + 1
+    return tuple(quads)
+
+
+def _parts(score: TextScore, lines: Sequence[Line]) -> Iterable[tuple[str, Line | None]]:
+    """Yield the parts that were joined with the line each is in; None where a part is not literally in a line.
+
+    A line that holds two texts was cut; its parts are known in normalised form, which need not be in the raw line.
+    """
+    mine = [lines[index] for index in score.lines if 0 <= index < len(lines)]
+    at = 0
+    for part in score.read.split("\n"):
+        found = next((number for number in range(at, len(mine)) if part and part in mine[number].text), None)
+        yield part, None if found is None else mine[found]
+        at = at if found is None else found
+
+
+def bounds(quads: Iterable[Sequence[Point]]) -> Box | None:
+    """Return left, top, right, bottom of all corners; None where there are none."""
+    points = [point for quad in quads for point in quad]
+    if not points:
+        return None
+    xs, ys = [point[0] for point in points], [point[1] for point in points]
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def polygon(quad: Sequence[Point]) -> str:
+    """Return the `points` attribute of an SVG polygon."""
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in quad)
+
+
+def _width(char: str) -> float:
+    if unicodedata.east_asian_width(char) in {"W", "F"}:
+        return 1.0
+    if char in _NARROW:
+        return 0.32
+    return 0.85 if char in _BROAD else 0.56
+
+
+def _is_vertical(line: Line) -> bool:
+    box = bounds((line.box,))
+    if box is None or len(line.text) < 2:
+        return False
+    left, top, right, bottom = box
+    return bottom - top > _VERTICAL_RATIO * (right - left)
+
+
+def _between(start: Point, end: Point, share: float) -> Point:
+    return start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share

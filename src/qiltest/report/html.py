@@ -1,0 +1,98 @@
+"""The HTML report: one file that needs nothing else, with the full pictures linked beside it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from qiltest.files import write_atomically
+from qiltest.report.charts import charts
+from qiltest.report.preview import Crop, Preview, budget, crop, open_picture, preview
+from qiltest.report.templating import asset, html_environment
+from qiltest.report.view import Cell, RunView, view
+from qiltest.runs.records import Run
+
+#: wrong texts of one picture that get a cut-out.
+MAX_CROPS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedded:
+    """The pictures of one cell, within the file; None where there is none or it cannot be opened."""
+
+    #: address of the full PNG, relative to the report; "" for none.
+    href: str
+    now: Preview | None
+    before: Preview | None
+    #: by number of the expected text.
+    crops: dict[int, Crop] = field(default_factory=dict)
+
+
+def write_html(run: Run, path: Path, *, previous: Run | None = None) -> None:
+    """Write the report of a run; `previous` is the run to compare with, else its goldens.
+
+    Raises OSError where it cannot be written; then `path` is what it was.
+    """
+    write_atomically(path, render_html(view(run, previous), path.parent).encode("utf-8"))
+
+
+def render_html(page: RunView, folder: Path) -> str:
+    """Return the report as it is to lie in `folder`, from where the full pictures are linked."""
+    style, script = asset("report.css"), asset("report.js")
+    return (
+        html_environment()
+        .get_template("report.html.j2")
+        .render(
+            page=page,
+            cells_by_point={cell.result.id: cell for cell in page.cells},
+            embedded=_embedded(page.cells, folder),
+            charts=charts(page.run),
+            style=Markup(style),  # noqa: S704 - the package's own
+            script=Markup(script),  # noqa: S704 - the package's own
+            policy=_policy(style, script),
+        )
+    )
+
+
+def _policy(style: str, script: str) -> str:
+    """Return the content security policy: nothing loads, and only this style and this script run."""
+    parts = ("default-src 'none'", "img-src data:", f"style-src {_hash(style)}", f"script-src {_hash(script)}")
+    return "; ".join((*parts, "base-uri 'none'", "form-action 'none'"))
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _embedded(cells: Iterable[Cell], folder: Path) -> dict[str, Embedded]:
+    cells = tuple(cells)
+    limit = budget(len(cells) + sum(cell.before is not None for cell in cells))
+    return {cell.anchor: _embed(cell, folder, limit) for cell in cells}
+
+
+def _embed(cell: Cell, folder: Path, limit: int) -> Embedded:
+    before = None if cell.before is None else open_picture(cell.before)
+    then = None if before is None else preview(before, limit)
+    path = None if cell.result.picture is None else cell.result.picture.path
+    image = None if path is None else open_picture(path)
+    if path is None or image is None:
+        return Embedded(href="" if path is None else href(path, folder), now=None, before=then)
+    crops = {}
+    for text in cell.wrong[:MAX_CROPS]:
+        cut = None if text.box is None else crop(image, text.box, reading_size=cell.extent)
+        if cut is not None:
+            crops[text.number] = cut
+    return Embedded(href=href(path, folder), now=preview(image, limit), before=then, crops=crops)
+
+
+def href(path: Path, folder: Path) -> str:
+    """Return the address of `path` for a page in `folder`: relative, and never with a scheme of its own."""
+    relative = Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    return "./" + quote(relative, errors="replace")

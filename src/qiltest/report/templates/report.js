@@ -1,0 +1,188 @@
+"use strict";
+(() => {
+  const all = (selector, root = document) => Array.from(root.querySelectorAll(selector));
+  const form = document.querySelector(".filters");
+  const flip = document.getElementById("flip");
+  const keys = document.getElementById("keys");
+  const cases = all(".case");
+  const cells = all(".cell");
+  const output = form.querySelector("output");
+  document.documentElement.classList.add("has-js");
+
+  /* filters */
+  function filter() {
+    const data = new FormData(form);
+    const statuses = data.getAll("status");
+    const words = data.get("find").toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0;
+    for (const article of cases) {
+      const fits = (!data.get("case") || article.id === data.get("case"))
+        && (!data.get("language") || article.dataset.language === data.get("language"));
+      for (const row of all(".row", article)) {
+        let left = 0;
+        for (const cell of all(".cell", row)) {
+          const show = fits
+            && (!statuses.length || statuses.includes(cell.dataset.status))
+            && (!data.get("variant") || cell.dataset.variant === data.get("variant"))
+            && words.every((word) => cell.dataset.words.includes(word));
+          cell.hidden = !show;
+          left += show;
+        }
+        row.hidden = !left;
+        shown += left;
+      }
+      article.hidden = all(".row", article).every((row) => row.hidden);
+    }
+    output.textContent = shown === cells.length ? `${shown} pictures` : `${shown} of ${cells.length} pictures`;
+    document.querySelector(".empty").hidden = shown > 0;
+  }
+  function boxes(on) {
+    document.body.classList.toggle("boxes-off", !on);
+    for (const input of all("input[name=boxes]")) input.checked = on;
+  }
+  function reset() {
+    form.reset();
+    boxes(true);
+    filter();
+  }
+  form.addEventListener("input", (event) => event.target.name === "boxes" ? boxes(event.target.checked) : filter());
+  form.addEventListener("reset", (event) => { event.preventDefault(); for (const e of form.elements) { if (e.type === "checkbox") e.checked = e.name === "boxes"; else if ("value" in e && e.type !== "reset" && e.type !== "button") e.value = ""; } boxes(true); filter(); });
+  form.addEventListener("submit", (event) => event.preventDefault());
+
+  /* a link to a picture that a filter hides shows it */
+  function reveal() {
+    const target = location.hash && document.getElementById(location.hash.slice(1));
+    if (target && target.closest("[hidden]")) { reset(); target.scrollIntoView(); }
+  }
+  addEventListener("hashchange", reveal);
+
+  /* a text and its box on the picture */
+  function light(event, on) {
+    const place = event.target instanceof Element && event.target.closest("[data-text]");
+    const cell = place && place.closest(".cell");
+    if (!cell) return;
+    for (const shape of all(".picture polygon", cell)) shape.classList.toggle("lit", on && shape.dataset.text === place.dataset.text);
+  }
+  document.addEventListener("pointerover", (event) => light(event, true));
+  document.addEventListener("pointerout", (event) => light(event, false));
+
+  /* compare two pictures */
+  const controls = flip.querySelector("form");
+  const stage = flip.querySelector(".stage");
+  const wipe = flip.querySelector("input[name=wipe]");
+  let pictures = [];
+  function candidates(row) {
+    const found = [];
+    for (const cell of all(".cell", row)) {
+      const now = cell.querySelector("img.now");
+      const before = cell.querySelector("img.before");
+      if (now) found.push({ label: cell.dataset.label, src: now.src, boxes: cell.querySelector(".frame .boxes"), cell });
+      if (before) found.push({ label: before.dataset.label, src: before.src, boxes: null, cell });
+    }
+    return found;
+  }
+  function open(cell) {
+    pictures = candidates(cell.closest(".row"));
+    const own = pictures.findIndex((picture) => picture.cell === cell);
+    if (own < 0 || pictures.length < 1) return;
+    const beside = pictures.findIndex((picture, index) => index !== own && picture.cell === cell);
+    const other = beside >= 0 ? beside : own > 0 ? own - 1 : Math.min(1, pictures.length - 1);
+    for (const name of ["a", "b"]) {
+      controls.elements[name].replaceChildren(...pictures.map((picture, index) => new Option(picture.label, String(index))));
+    }
+    controls.elements.a.value = String(Math.min(own, other));
+    controls.elements.b.value = String(Math.max(own, other));
+    wipe.value = "50";
+    draw();
+    if (!flip.open) flip.showModal();
+    wipe.focus();
+  }
+  function layer(picture, over) {
+    const div = document.createElement("div");
+    const img = document.createElement("img");
+    div.className = over ? "layer over" : "layer";
+    img.src = picture.src;
+    img.alt = picture.label;
+    div.append(img);
+    if (picture.boxes) div.append(picture.boxes.cloneNode(true));
+    return div;
+  }
+  function draw() {
+    const [a, b] = ["a", "b"].map((name) => pictures[Number(controls.elements[name].value)]);
+    stage.replaceChildren(layer(b, false), layer(a, true));
+    for (const [name, picture] of [["a", a], ["b", b]]) flip.querySelector(`.name.${name}`).textContent = picture.label;
+    cut();
+  }
+  function cut() {
+    const share = Number(wipe.value);
+    const over = stage.querySelector(".over");
+    if (over) over.style.clipPath = `inset(0 ${100 - share}% 0 0)`;
+    flip.querySelector(".name.a").classList.toggle("front", share > 50);
+    flip.querySelector(".name.b").classList.toggle("front", share < 50);
+  }
+  function swap() {
+    wipe.value = Number(wipe.value) >= 50 && Number(wipe.value) < 100 || wipe.value === "0" ? "100" : "0";
+    cut();
+  }
+  wipe.addEventListener("input", cut);
+  controls.addEventListener("input", (event) => event.target.name === "boxes" ? boxes(event.target.checked) : draw());
+  controls.elements.swap.addEventListener("click", swap);
+  stage.addEventListener("pointermove", (event) => {
+    if (event.pointerType === "mouse" && !event.buttons) return;
+    const box = stage.getBoundingClientRect();
+    wipe.value = String(Math.round(100 * (event.clientX - box.left) / box.width));
+    cut();
+  });
+  stage.addEventListener("click", (event) => {
+    const box = stage.getBoundingClientRect();
+    wipe.value = String(Math.round(100 * (event.clientX - box.left) / box.width));
+    cut();
+  });
+  for (const button of all(".compare")) {
+    const cell = document.getElementById(button.dataset.cell);
+    button.hidden = candidates(cell.closest(".row")).length < 2;
+    button.addEventListener("click", () => open(cell));
+  }
+  document.getElementById("keys-button").addEventListener("click", () => keys.showModal());
+
+  /* keys */
+  let hand = null;
+  function go(list, step) {
+    const visible = list.filter((element) => !element.closest("[hidden]"));
+    if (!visible.length) return;
+    const at = visible.indexOf(hand);
+    const near = visible.findIndex((element) => element.getBoundingClientRect().top > 90);
+    const next = at >= 0 ? at + step : step > 0 ? Math.max(0, near) : (near < 0 ? visible.length : near) - 1;
+    hand = visible[Math.max(0, Math.min(visible.length - 1, next))];
+    hand.scrollIntoView({ block: "start" });
+    hand.focus({ preventScroll: true });
+  }
+  const failing = cells.filter((cell) => cell.dataset.status !== "PASS");
+  const actions = {
+    j: () => go(cases, 1),
+    k: () => go(cases, -1),
+    n: () => go(failing, 1),
+    p: () => go(failing, -1),
+    b: () => boxes(document.body.classList.contains("boxes-off")),
+    f: () => {
+      const cell = (hand && hand.closest(".cell")) || (hand && hand.querySelector(".cell:not([hidden])")) || failing[0] || cells[0];
+      if (cell) open(cell);
+    },
+    r: reset,
+    "/": () => { form.elements.find.focus(); },
+    "?": () => keys.showModal(),
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (flip.open) {
+      if (event.key === " " && !event.target.closest("button, select")) { event.preventDefault(); swap(); }
+      if (event.key === "b") boxes(document.body.classList.contains("boxes-off"));
+      return;
+    }
+    if (keys.open || event.target.closest("input:not([type=checkbox]), select, textarea")) return;
+    const action = actions[event.key];
+    if (action) { event.preventDefault(); action(); }
+  });
+  filter();
+  reveal();
+})();

@@ -1,0 +1,93 @@
+"""Making hostile text harmless: prompts, readings and ids come from models and files that nobody vetted.
+
+`visible` comes first everywhere: it shows what would otherwise act (control characters, direction overrides) or break
+an encoder (lone surrogates). Escaping for the medium follows: HTML by jinja2's autoescape, Markdown by `markdown`,
+workflow commands by `command_data` and `command_property`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+#: longest text shown in full; a reader gone wild must not make a report of a gigabyte.
+MAX_SHOWN = 4_000
+
+_CONTROL_PICTURES = 0x2400
+_DELETE = 0x7F
+#: format characters that carry meaning in ordinary writing and cannot reorder it: the variation selectors of emoji.
+_HARMLESS = frozenset("\ufe0e\ufe0f")
+_MARKDOWN_SPECIAL = re.compile(r"[\\`*_{}\[\]<>|~$]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_URL = re.compile(r":(?=//)|(?<=\bwww)\.", re.IGNORECASE)
+#: @mentions and addresses, #numbers and :shortcodes: that GitHub turns into links and pictures after rendering.
+_REFERENCE = re.compile(r"(?<!\w)@(?=\w)|@(?=[\w-]+\.\w)|#(?=\d)|:(?=[a-z0-9_+-]+:)")
+_BLOCK_START = re.compile(r"^(\s*)([-+=]|\d+(?=[.)]))")
+
+
+def visible(text: str, *, newline: str = "\n") -> str:
+    """Return `text` with everything invisible or active made visible.
+
+    Control characters become control pictures (NUL: U+2400), direction and other format characters their code point
+    in guillemets, surrogates and noncharacters U+FFFD. Line feeds become `newline`; carriage returns before them go.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(newline if char == "\n" else _visible_character(char) for char in text.replace("\r\n", "\n"))
+
+
+def _visible_character(char: str) -> str:
+    code = ord(char)
+    if code < ord(" "):
+        return " " if char == "\t" else chr(_CONTROL_PICTURES + code)
+    if code == _DELETE:
+        return "\u2421"
+    category = unicodedata.category(char)
+    if category in {"Cs", "Cc"} or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF:
+        return "\ufffd"
+    if category in {"Cf", "Zl", "Zp"} and char not in _HARMLESS:
+        return f"«U+{code:04X}»"
+    return char
+
+
+def bounded(text: str, limit: int = MAX_SHOWN) -> str:
+    """Return at most `limit` characters of `text`; what was cut is said, never dropped in silence."""
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]} […{len(text) - limit} more characters]"
+
+
+def one_line(text: str, limit: int = MAX_SHOWN) -> str:
+    """Return `text` visible, bounded, with line feeds as a return mark."""
+    return bounded(visible(text, newline=" ⏎ "), limit)
+
+
+def without_surrogates(text: str) -> str:
+    """Return `text` with lone surrogates as U+FFFD: the least that an encoder needs, for machines."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def markdown(text: str, limit: int = MAX_SHOWN) -> str:
+    """Return `text` as inline Markdown that renders as itself, in a table cell too.
+
+    Beside Markdown's own marks it disarms what GitHub adds: bare links, @mentions, #references, :emoji:, $mathematics$.
+    """
+    escaped = _MARKDOWN_SPECIAL.sub(r"\\\g<0>", bounded(visible(text), limit).replace("&", "&amp;"))
+    escaped = escaped.replace("\\<", "&lt;").replace("\\>", "&gt;")
+    escaped = _BLOCK_START.sub(r"\1\\\2", escaped) if not escaped[:1].isdigit() else _ordered(escaped)
+    escaped = _URL.sub(r"\\\g<0>", escaped)
+    return _REFERENCE.sub(r"\g<0><!-- -->", escaped).replace("\n", "<br>")
+
+
+def _ordered(text: str) -> str:
+    return re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", text)
+
+
+def command_data(text: str) -> str:
+    """Return `text` escaped as the message of a GitHub workflow command."""
+    return visible(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def command_property(text: str) -> str:
+    """Return `text` escaped as a property value of a GitHub workflow command."""
+    return command_data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,86 @@
+"""Numbers and edits in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from qiltest.report.text import one_line
+from qiltest.scoring.normalise import normalise
+from qiltest.scoring.records import Edit, EditKind, TextScore
+
+_CONTEXT = 4
+
+
+def seconds(value: float) -> str:
+    """Return a duration as a person says it: `87 ms`, `3.42 s`, `1 min 42 s`."""
+    if not math.isfinite(value):
+        return "not a number"
+    if value < 0.9995:
+        return f"{value * 1000:.3g} ms"
+    if value < 99.95:
+        return f"{value:.3g} s"
+    minutes, rest = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def percent(value: float) -> str:
+    """Return a rate as per cent, with one decimal below 10 %."""
+    scaled = value * 100
+    return "0 %" if scaled == 0 else f"{scaled:.1f} %" if scaled < 9.95 else f"{scaled:.0f} %"
+
+
+def times(value: float) -> str:
+    """Return a factor, for example `12.4×`."""
+    return f"{value:.3g}×"
+
+
+def number(value: float) -> str:
+    """Return a number without needless decimals."""
+    return f"{value:.0f}" if value == round(value) else f"{value:.2g}"
+
+
+def count(amount: int, noun: str, plural: str = "") -> str:
+    """Return `1 picture`, `3 pictures`."""
+    return f"{amount} {noun if amount == 1 else plural or noun + 's'}"
+
+
+def edit_sentences(score: TextScore, limit: int = 6) -> tuple[str, ...]:
+    """Say each edit so that a newcomer finds the character.
+
+    Neighbouring edits of one kind are one sentence. Positions count from 1 in the expected text without white space.
+    """
+    compared = normalise(score.expected)
+    groups = _neighbours(score.edits)
+    said = [_sentence(group, compared) for group in groups[:limit]]
+    rest = sum(map(len, groups[limit:]))
+    return (*said, f"and {count(rest, 'more edit')}") if rest else tuple(said)
+
+
+def _neighbours(edits: Sequence[Edit]) -> list[list[Edit]]:
+    groups: list[list[Edit]] = []
+    for edit in sorted(edits, key=lambda e: e.position):
+        last = groups[-1][-1] if groups else None
+        alike = last is not None and (last.kind, last.counted) == (edit.kind, edit.counted)
+        if alike and last is not None and edit.position - last.position == len(last.expected):
+            groups[-1].append(edit)
+        else:
+            groups.append([edit])
+    return groups
+
+
+def _sentence(group: Sequence[Edit], compared: str) -> str:
+    first = group[0]
+    expected = one_line("".join(edit.expected for edit in group), 60)
+    read = one_line("".join(edit.read for edit in group), 60)
+    before = one_line(compared[max(0, first.position - _CONTEXT) : first.position])
+    where = f"after “{before}”" if before else "at the start"
+    if first.kind is EditKind.SUBSTITUTE:
+        what = f"“{read}” instead of “{expected}” {where} (character {first.position + 1})"
+    elif first.kind is EditKind.INSERT:
+        what = f"“{read}” too many {where}"
+    else:
+        what = f"“{expected}” missing {where} (character {first.position + 1})"
+    look = f", a look-alike ({first.look_alike})" if first.look_alike else ""
+    return f"{what}{look}" + ("" if first.counted else ": forgiven by the case, not counted")
