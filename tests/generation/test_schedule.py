@@ -4,7 +4,7 @@ import math
 
 import pytest
 from diffusers import FlowMatchEulerDiscreteScheduler
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qiltest.errors import RecipeError
@@ -15,6 +15,7 @@ from qiltest.recipe import Size
 sides = st.integers(1, 120).map(lambda cells: 16 * cells)
 
 
+@settings(deadline=None)
 @given(steps=st.integers(2, 60), width=sides, height=sides, lightning=st.booleans())
 def test_the_formulas_are_those_of_the_scheduler(steps, width, height, lightning):
     scheduler = FlowMatchEulerDiscreteScheduler.from_config(LIGHTNING if lightning else QWEN_IMAGE)

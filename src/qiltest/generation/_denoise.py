@@ -81,11 +81,17 @@ def run_loop(
             height=recipe.effective.height,
             num_inference_steps=steps,
             max_sequence_length=recipe.max_sequence_length,
-            generator=[torch.Generator(recipe.generator_device).manual_seed(one.seed) for one in recipes],
+            generator=[_noise(one, device) for one in recipes],
             callback_on_step_end=after_step,
             output_type="latent",
         ).images
     return LoopResult(latents=latents, step_seconds=clock.steps, seconds=clock.total, forwards=forwards.count)
+
+
+def _noise(recipe: Recipe, device: torch.device) -> torch.Generator:
+    """Return the generator of a picture's noise; "cuda" means the very GPU that draws."""
+    where = device if device.type == recipe.generator_device else torch.device(recipe.generator_device)
+    return torch.Generator(where).manual_seed(recipe.seed)
 
 
 def _stack(prompts: Sequence[Embedding]) -> tuple[torch.Tensor, torch.Tensor]:

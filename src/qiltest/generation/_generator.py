@@ -20,7 +20,7 @@ from qiltest.generation._denoise import LoopResult, run_loop
 from qiltest.generation._device import choose_device, choose_dtype
 from qiltest.generation._errors import translated
 from qiltest.generation._files import cache_folder, folder_sha256
-from qiltest.generation._load import load_draw_stage, load_text_stage
+from qiltest.generation._load import load_draw_stage, load_text_stage, prompt_template
 from qiltest.generation._lora import LoraRack
 from qiltest.generation._prompts import PromptBook
 from qiltest.generation._random_lora import random_lora
@@ -143,8 +143,8 @@ class DiffusersGenerator:
         packages = dict(own.versions)
         identity = {
             "text_encoder": folder_sha256(self._source.folder, ("text_encoder", "tokenizer")),
-            "template": packages["diffusers"],
-            "encoder_code": f"{packages['torch']} {packages['transformers']}",
+            "template": prompt_template(),
+            "encoder_code": " ".join(packages[name] for name in ("torch", "transformers", "diffusers")),
             "dtype": own.dtype,
             "device": own.device,
         }

@@ -91,6 +91,12 @@ def _from_pretrained(source: ModelSource, dtype: torch.dtype, **without: None) -
         ) from error
 
 
+def prompt_template() -> str:
+    """Return the installed pipeline's own prompt template, and how many tokens it drops of it."""
+    empty = QwenImagePipeline(scheduler=None, vae=None, text_encoder=None, tokenizer=None, transformer=None)
+    return f"{empty.prompt_template_encode_start_idx} {empty.prompt_template_encode}"
+
+
 def scheduler_config(source: ModelSource) -> dict[str, Scalar]:
     """Return the model's own scheduler config."""
     if source.is_random:

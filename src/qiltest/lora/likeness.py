@@ -118,7 +118,7 @@ def _products(here: _Opened, there: _Opened, name: str) -> tuple[tuple[float, fl
 
 
 def _inner(up: Any, down: Any, other_up: Any, other_down: Any) -> float:  # noqa: ANN401  float32 matrices
-    """Return the inner product in float64: the difference of two deltas that are nearly equal is the difference of two nearly equal sums."""
+    """Return the inner product in float64: nearly equal deltas differ by a difference of nearly equal sums."""
     up, down, other_up, other_down = (factor.astype(np.float64) for factor in (up, down, other_up, other_down))
     with np.errstate(invalid="ignore", over="ignore"):
         return float(((up.T @ other_up) * (down @ other_down.T)).sum())

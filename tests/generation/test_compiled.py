@@ -1,0 +1,33 @@
+"""Compiled blocks are a recipe of their own and draw the same picture. The compiler here is the identity: dynamo
+traces, guards and recompiles as on a GPU, no code is generated."""
+
+from functools import partialmethod
+
+import pytest
+import torch
+from diffusers import QwenImageTransformer2DModel
+
+from .conftest import BASE, EIGHT, FOUR, SIZE, case
+
+
+@pytest.fixture
+def compiled(fresh, monkeypatch):
+    compile_blocks = QwenImageTransformer2DModel.compile_repeated_blocks
+    monkeypatch.setattr(
+        QwenImageTransformer2DModel, "compile_repeated_blocks", partialmethod(compile_blocks, backend="eager")
+    )
+    torch._dynamo.reset()
+    yield fresh(compile=True)
+    torch._dynamo.reset()
+
+
+def test_it_draws_the_same_through_every_switch_and_says_so_in_the_recipe(compiled, generator):
+    for variant in (BASE, EIGHT, FOUR, BASE):
+        asked = compiled.recipe(case(), SIZE, variant, 42)
+        plain = generator.recipe(case(), SIZE, variant, 42)
+        assert asked.compiled
+        assert asked.key() != plain.key()
+        done = compiled.denoise(asked)
+        torch.testing.assert_close(done.latents, generator.denoise(plain).latents, rtol=1e-4, atol=1e-5)
+        assert done.forwards == asked.nfe
+    assert all(block._compiled_call_impl for block in compiled._pipeline.transformer.transformer_blocks)
