@@ -25,7 +25,6 @@ from qiltest.runs.records import CaseResult, Picture, Point, Timing
 from qiltest.runs.store import Stored, usable
 from qiltest.scoring import Score, score_case
 from qiltest.selection import Task
-from qiltest.session.message import failure_message
 from qiltest.session.options import Update
 from qiltest.session.work import Work, now
 
@@ -266,6 +265,9 @@ class CaseRun:
         return latency, self._work.options.update in records.get(latency.verdict, set())
 
     def _message(self) -> str:
+        # the report's code is loaded when there is something to show, not by every pytest that has this plugin
+        from qiltest.session.message import failure_message
+
         return failure_message(self._result, self.task, command=self._accepting())
 
     def _accepting(self) -> str:

@@ -1,0 +1,48 @@
+"""A benchmark that was switched off measures nothing, so the tests of the suite do not run without it."""
+
+import pytest
+
+
+@pytest.mark.parametrize("flag", ["--benchmark-disable", "--benchmark-skip"])
+@pytest.mark.parametrize("marks", [(), ("-m", "gpu")])
+def test_a_benchmark_that_is_switched_off_is_refused(suite, flag, marks):
+    suite.record()
+    result = suite.run(flag, *marks)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [f"*report cases measure latency, and {flag} switches that off*", f"*leave out {flag}*"]
+    )
+    assert suite.drawn() == []
+
+
+def test_a_benchmark_plugin_that_is_not_loaded_is_refused(suite):
+    result = suite.run_apart("-p", "no:benchmark")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*pytest-benchmark is not loaded*", "*leave out `-p no:benchmark`*"])
+
+
+def test_the_other_tests_run_with_the_benchmark_off(suite):
+    suite.pytester.makepyfile(test_unit="def test_unit(): pass")
+    suite.run("--benchmark-disable", "-m", "not report_case").assert_outcomes(passed=1, deselected=4)
+
+
+def test_a_benchmark_that_is_enabled_again_is_on(suite):
+    suite.record()
+    assert suite.run("--benchmark-disable", "--benchmark-enable").ret == 0
+
+
+def test_benchmarks_alone_are_the_tests_of_the_suite(suite):
+    suite.record()
+    suite.pytester.makepyfile(test_unit="def test_unit(): pass")
+    suite.run("--benchmark-only").assert_outcomes(passed=4, skipped=1)
+
+
+def test_workers_of_xdist_fail_each_test_with_one_line(suite):
+    suite.record()
+    result = suite.run_apart("-n", "2")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        ["*report cases measure latency, and pytest-xdist would draw several pictures at once", "*leave out -n*"]
+    )
+    assert suite.drawn() == []
+    assert not (suite.path / "runs").exists()

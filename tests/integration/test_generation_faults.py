@@ -1,0 +1,101 @@
+"""What goes wrong while a picture is made is an ERROR with a remedy, and never a distance."""
+
+import pytest
+
+from qiltest.gate import Verdict
+
+
+def assert_error(suite, *lines, run=None):
+    result = run or suite.run()
+    result.assert_outcomes(passed=3, failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(list(lines))
+    failed = suite.latest().result("coffee@1328x1328-fast-s42")
+    assert failed.verdict is Verdict.ERROR
+    return failed
+
+
+def test_a_wrong_recipe(suite):
+    suite.record()
+    suite.plan(coffee__fast={"fault": "recipe"})
+    failed = assert_error(suite, "ERROR * fast: the LoRA has no effect*use another file*")
+    assert failed.picture is None
+    assert suite.drawn() == ["coffee base 42", "poster base 42", "poster fast 42"]
+
+
+def test_a_picture_of_nan(suite):
+    suite.record()
+    suite.plan(coffee__fast={"fault": "nan"})
+    assert_error(suite, "ERROR * fast: the picture holds NaN*use bfloat16*")
+
+
+def test_more_forwards_than_the_recipe_says(suite):
+    suite.record()
+    suite.plan(coffee__fast={"forwards": 4})
+    assert_error(suite, "ERROR * 4 forwards were made, the recipe says 2*")
+
+
+@pytest.mark.parametrize("seconds", ["nan", 0, -1.0])
+def test_a_latency_that_was_not_measured(suite, seconds):
+    suite.record()
+    suite.plan(coffee__fast={"seconds": seconds})
+    assert_error(suite, "ERROR * the denoise loop was not timed*")
+
+
+def test_a_reading_without_text(suite):
+    suite.record()
+    suite.plan(coffee__fast={"fault": "empty"})
+    failed = assert_error(suite, "ERROR *returned no text*")
+    assert failed.picture is not None
+
+
+def test_an_error_of_the_model_itself(suite):
+    suite.record()
+    suite.plan(coffee__fast={"fault": "crash"})
+    failed = assert_error(suite, "*RuntimeError: illegal memory access*")
+    assert failed.error == "RuntimeError: illegal memory access"
+
+
+def test_an_error_is_never_recorded_as_a_golden(suite):
+    suite.plan(coffee__fast={"fault": "empty"})
+    suite.run("--qil-update=all").assert_outcomes(passed=3, failed=1)
+    assert "tiny/coffee@1328x1328/fast-s42.json" not in suite.goldens()
+
+
+def test_memory_that_ran_out_once_is_retried_and_said(suite):
+    suite.record()
+    suite.plan(coffee__fast={"fault": "oom-once"})
+    suite.run().assert_outcomes(passed=4)
+    result = suite.latest().result("coffee@1328x1328-fast-s42")
+    assert result.notes == ("drawn at the second attempt, after: out of memory",)
+
+
+def test_memory_that_runs_out_twice_is_an_error(suite):
+    suite.record()
+    suite.plan(coffee__fast={"fault": "oom"})
+    assert_error(suite, "ERROR * out of memory*--qil-offload*")
+    assert suite.drawn().count("coffee fast 42") == 2
+
+
+def test_a_reader_that_does_not_exist_fails_every_test_with_its_remedy(suite):
+    suite.record()
+    result = suite.run("--qil-reader=eyes")
+    result.assert_outcomes(errors=4)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*no reader is called 'eyes'", "*use one of: rapidocr, other"])
+    assert suite.drawn() == []
+
+
+def test_another_reader_is_used_where_asked(suite):
+    suite.record()
+    suite.run("--qil-reader=other").assert_outcomes(failed=4)
+    assert suite.latest().reader.name == "other"
+    assert {r.verdict for r in suite.latest().results} == {Verdict.INCOMPARABLE}
+
+
+def test_a_case_may_need_a_reader_of_its_own(suite):
+    path = suite.path / "cases" / "coffee.toml"
+    path.write_text('reader = "other"\n' + path.read_text())
+    suite.run("--qil-update=missing").assert_outcomes(passed=4)
+    readers = {r.point.case: r.reading.reader.name for r in suite.latest().results}
+    assert readers == {"coffee": "other", "poster": "rapidocr"}

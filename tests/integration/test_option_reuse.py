@@ -1,0 +1,143 @@
+"""Interrupted and killed sessions, and what is taken from the store: default, `--qil-fresh`, `--qil-reuse`."""
+
+import pytest
+
+from qiltest.runs import RunState
+
+
+def last_two_are_left(suite):
+    """Stop a session after two of its four pictures."""
+    suite.record()
+    suite.plan(coffee__fast={"fault": "interrupt"})
+    result = suite.run_apart()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert len(suite.drawn()) == 3
+    suite.plan()
+    return result
+
+
+def test_ctrl_c_leaves_the_finished_pictures_usable_and_says_so(suite):
+    result = last_two_are_left(suite)
+    result.stdout.fnmatch_lines(["qiltest: this run is not complete; the same command goes on from here"])
+    run = suite.latest()
+    assert run.state is RunState.INTERRUPTED
+    assert len(run.results) == 2
+    assert all(r.picture.path.is_file() and r.holds for r in run.results)
+
+
+def test_the_same_command_goes_on_where_it_stopped(suite):
+    last_two_are_left(suite)
+    first = suite.latest()
+    result = suite.run()
+    result.assert_outcomes(passed=4)
+    assert suite.drawn() == ["coffee fast 42", "poster fast 42"]
+    result.stdout.fnmatch_lines([f"qiltest: 2 pictures were taken, with their latency, from run {first.id}*"])
+    run = suite.latest()
+    assert run.state is RunState.FINISHED
+    assert [r.reused_from for r in run.results] == [first.id, first.id, "", ""]
+    assert [r.timing for r in run.results[:2]] == [r.timing for r in first.results]
+    assert [r.picture.sha256 for r in run.results[:2]] == [r.picture.sha256 for r in first.results]
+
+
+def test_a_run_that_went_on_and_finished_is_not_used_again(suite):
+    last_two_are_left(suite)
+    suite.run()
+    suite.drawn()
+    suite.run()
+    assert len(suite.drawn()) == 4
+
+
+def test_a_run_interrupted_twice_goes_on_from_both_parts(suite):
+    suite.record()
+    suite.plan(poster__base={"fault": "interrupt"})
+    suite.run_apart()
+    suite.plan(coffee__fast={"fault": "interrupt"})
+    suite.run_apart()
+    suite.drawn()
+    suite.plan()
+    suite.run().assert_outcomes(passed=4)
+    assert suite.drawn() == ["coffee fast 42", "poster fast 42"]
+
+
+def test_stopping_at_the_first_failure_is_an_interruption_too(suite):
+    suite.record()
+    suite.plan(poster__base={"typos": {"Enter a world": "Enter world"}})
+    assert suite.run("-x").ret == pytest.ExitCode.TESTS_FAILED
+    assert suite.latest().state is RunState.INTERRUPTED
+    suite.drawn()
+    suite.run()
+    assert suite.drawn() == ["coffee fast 42", "poster fast 42"]
+
+
+def test_fresh_takes_nothing_from_the_store(suite):
+    last_two_are_left(suite)
+    suite.run("--qil-fresh").assert_outcomes(passed=4)
+    assert len(suite.drawn()) == 4
+
+
+def test_reuse_takes_pictures_from_finished_runs(suite):
+    suite.record()
+    suite.run()
+    first = suite.latest()
+    suite.drawn()
+    suite.run("--qil-reuse").assert_outcomes(passed=4)
+    assert suite.drawn() == []
+    assert {r.reused_from for r in suite.latest().results} == {first.id}
+
+
+def test_a_picture_that_was_handed_on_names_the_run_that_drew_it(suite):
+    suite.record()
+    suite.run()
+    first = suite.latest()
+    suite.run("--qil-reuse")
+    suite.run("--qil-reuse")
+    assert {r.reused_from for r in suite.latest().results} == {first.id}
+
+
+def test_another_recipe_is_drawn_anew(suite):
+    suite.record()
+    suite.run()
+    suite.drawn()
+    suite.plan(weights="another file")
+    suite.run("--qil-reuse").assert_outcomes(passed=4)
+    assert len(suite.drawn()) == 4
+
+
+def test_no_prompt_is_encoded_where_all_pictures_are_in_the_store(suite):
+    suite.record()
+    suite.run()
+    (suite.path / "drawn.log").unlink()
+    suite.run("--qil-reuse")
+    assert (suite.path / "drawn.log").read_text() == "prepare 0\n"
+
+
+def test_fresh_and_reuse_together_are_refused(suite):
+    result = suite.run("--qil-fresh", "--qil-reuse")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*contradict each other*"])
+
+
+def test_a_killed_session_loses_the_picture_in_hand_and_no_other(suite):
+    suite.record()
+    suite.plan(coffee__fast={"fault": "kill"})
+    assert suite.run_apart().ret not in {0, 1, 2}
+    run = suite.latest()
+    assert run.state is RunState.UNFINISHED
+    assert [r.id for r in run.results] == ["coffee@1328x1328-base-s42", "poster@1328x1328-base-s42"]
+    assert all(r.holds for r in run.results)
+    suite.drawn()
+    suite.plan()
+    suite.run().assert_outcomes(passed=4)
+    assert suite.drawn() == ["coffee fast 42", "poster fast 42"]
+
+
+def test_a_damaged_picture_is_put_aside_and_said_before_it_is_drawn_again(suite):
+    last_two_are_left(suite)
+    victim = suite.latest().results[0].picture
+    victim.path.write_bytes(victim.path.read_bytes()[:-20])
+    result = suite.run()
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines([f"ERROR *{victim.sha256}*not what its name says*moved to*quarantine*"])
+    suite.drawn()
+    suite.run("--qil-reuse").assert_outcomes(passed=4)
+    assert suite.drawn() == ["coffee base 42"]
