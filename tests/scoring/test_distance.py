@@ -74,7 +74,8 @@ def test_a_missing_letter_is_named_with_its_place():
         ("一、", "一,", "、/,"),
         ("龍", "龙", "simplified/traditional"),
         ("问", "间", "问/间"),
-        ("World", "world", "upper/lower"),
+        ("World", "world", "c/C"),
+        ("Hello", "hello", "upper/lower"),
     ],
 )
 def test_look_alikes_are_named_and_counted(expected, read, kind):

@@ -73,7 +73,9 @@ def prepare(line: Pixels) -> tuple[NDArray[np.float32], float]:
     height, width = line.shape[:2]
     scaled = max(1, math.ceil(HEIGHT * width / height))
     total = max(LEAST_WIDTH, scaled)
-    resized = cv2.resize(line, (scaled, HEIGHT)).astype(np.float32).transpose(2, 0, 1)
+    # Averaging over areas: plain interpolation skips thin strokes of large writing when it is made this small.
+    method = cv2.INTER_AREA if height > HEIGHT else cv2.INTER_LINEAR
+    resized = cv2.resize(line, (scaled, HEIGHT), interpolation=method).astype(np.float32).transpose(2, 0, 1)
     padded = np.zeros((1, 3, HEIGHT, total), dtype=np.float32)
     padded[0, :, :, :scaled] = (resized / 255.0 - 0.5) / 0.5
     return padded, scaled / total

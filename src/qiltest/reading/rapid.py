@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from qiltest.errors import ReaderError
+from qiltest.reading.crops import Quad, cut, grown, upright
+from qiltest.reading.looks import VIEWS, View, confidence, looked
 from qiltest.reading.pictures import Pixels, load_picture
 from qiltest.reading.records import Line, Point, ReaderInfo, Reading
 from qiltest.reading.weights import combined_sha256, require_files, require_hashes
@@ -32,17 +33,20 @@ DETECTION: Mapping[str, float | bool] = {
     "unclip_ratio": 1.4,
     "use_dilation": False,
 }
-#: A box this many times higher than wide holds a vertical column.
-COLUMN_RATIO = 1.5
-
-Quad = NDArray[np.float32]
 
 
 class RapidReader:
     """RapidOCR's detector with a recogniser that keeps every line and each character's confidence."""
 
-    def __init__(self, *, threads: int = 0, pins: Mapping[str, str] | None = None) -> None:
-        """Load both models. `pins`: file name to SHA-256; another hash is refused. Raises ReaderError."""
+    def __init__(self, *, looks: int = len(VIEWS), threads: int = 0, pins: Mapping[str, str] | None = None) -> None:
+        """Load both models.
+
+        `looks`: most looks at a line, 1 for a single one (faster, worse). `threads`: 0 for as many as there are cores.
+        `pins`: file name to SHA-256; another hash is refused. Raises ReaderError.
+        """
+        if not 1 <= looks <= len(VIEWS):
+            raise ReaderError(f"looks={looks}", where="reader rapidocr", remedy=f"give 1 to {len(VIEWS)}")
+        self._views = VIEWS[:looks]
         folder = _models_folder()
         files = [folder / DETECTOR, folder / RECOGNISER]
         require_files(files, reader="rapidocr", remedy="pip install --force-reinstall 'rapidocr>=3.10'")
@@ -54,7 +58,7 @@ class RapidReader:
             engine="rapidocr/PP-OCRv6-small",
             version=metadata.version("rapidocr"),
             weights_sha256=combined_sha256(files),
-            settings=tuple(sorted((key, str(value)) for key, value in DETECTION.items())),
+            settings=tuple(sorted((key, str(value)) for key, value in {**DETECTION, "looks": looks}.items())),
         )
 
     @property
@@ -65,7 +69,7 @@ class RapidReader:
     def read(self, picture: Path | bytes) -> Reading:
         """Read one picture; a picture without text gives no lines. Raises ReaderError where it cannot be decoded."""
         started = time.perf_counter()
-        bgr = load_picture(picture)[:, :, ::-1]
+        bgr = np.ascontiguousarray(load_picture(picture)[:, :, ::-1])
         lines = tuple(line for quad in self.boxes(bgr) if (line := self.line(bgr, quad)) is not None)
         height, width = bgr.shape[:2]
         seconds = time.perf_counter() - started
@@ -73,12 +77,12 @@ class RapidReader:
 
     def boxes(self, bgr: Pixels) -> list[Quad]:
         """Quadrilaterals that hold text (4 points, clockwise from top left, pixels), top to bottom."""
-        found = self._detect(np.ascontiguousarray(bgr), use_det=True, use_cls=False, use_rec=False).boxes
+        found = self._detect(bgr, use_det=True, use_cls=False, use_rec=False).boxes
         return [] if found is None else [np.asarray(box, dtype=np.float32) for box in found]
 
     def characters(self, bgr: Pixels, quad: Quad) -> tuple[Character, ...]:
-        """Recognise what stands in one quadrilateral."""
-        return self._recogniser.read(upright(cut(bgr, quad)))
+        """Recognise what stands in one quadrilateral, by as many looks as it takes."""
+        return looked(lambda view: self._recogniser.read(seen(bgr, quad, view)), self._views)
 
     def line(self, bgr: Pixels, quad: Quad) -> Line | None:
         """Read one quadrilateral; None where nothing stands in it."""
@@ -86,29 +90,21 @@ class RapidReader:
         text = "".join(character.text for character in found)
         if not text.strip():
             return None
-        confidences = tuple(round(character.confidence, 5) for character in found)
         return Line(
             text=text,
             box=_points(quad),
-            confidence=round(sum(confidences) / len(confidences), 5),
-            characters=confidences,
+            confidence=round(confidence(found), 5),
+            characters=tuple(round(character.confidence, 5) for character in found),
         )
 
 
-def cut(bgr: Pixels, quad: Quad) -> Pixels:
-    """Straighten one quadrilateral of a picture into a rectangle."""
-    top, right, bottom, left = (float(np.linalg.norm(quad[i] - quad[(i + 1) % 4])) for i in range(4))
-    width, height = max(1, int(max(top, bottom))), max(1, int(max(right, left)))
-    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
-    matrix = cv2.getPerspectiveTransform(quad, corners)
-    flat = cv2.warpPerspective(bgr, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE, flags=cv2.INTER_CUBIC)
-    return np.asarray(flat, dtype=np.uint8)
-
-
-def upright(crop: Pixels) -> Pixels:
-    """Lay a vertical column on its side, the way the recogniser was trained to read it."""
+def seen(bgr: Pixels, quad: Quad, view: View) -> Pixels:
+    """Cut one line out of the picture the way that `view` says, upright."""
+    crop = upright(cut(bgr, grown(quad, view.along, view.across)))
+    if view.stretch == 1.0:
+        return crop
     height, width = crop.shape[:2]
-    return np.ascontiguousarray(np.rot90(crop)) if height >= COLUMN_RATIO * width else crop
+    return np.asarray(cv2.resize(crop, (max(1, round(width * view.stretch)), height)), dtype=np.uint8)
 
 
 def _points(quad: Quad) -> tuple[Point, Point, Point, Point]:

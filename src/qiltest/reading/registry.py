@@ -18,6 +18,12 @@ def _rapidocr(**options: Any) -> Reader:
     return RapidReader(**options)
 
 
+def _rapidocr_single(**options: Any) -> Reader:
+    from qiltest.reading.rapid import RapidReader
+
+    return RapidReader(**{"looks": 1, **options})
+
+
 def _easyocr(**options: Any) -> Reader:
     from qiltest.reading.easy import EasyReader
 
@@ -33,6 +39,7 @@ def _tesseract(**options: Any) -> Reader:
 #: A reader's module is imported when it is opened: an engine that is not installed only matters to who asks for it.
 _READERS: Mapping[str, Callable[..., Reader]] = {
     "rapidocr": _rapidocr,
+    "rapidocr-single": _rapidocr_single,
     "easyocr": _easyocr,
     "tesseract": _tesseract,
 }

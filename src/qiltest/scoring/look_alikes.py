@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 
+#: Letters whose capital has the same shape: only their size tells, and handwriting keeps no size.
+SAME_SHAPE = "c/C"
 CASE = "upper/lower"
 SCRIPTS = "simplified/traditional"
 
@@ -49,8 +51,7 @@ CLASSES: dict[str, str] = {
     "情/清/请": "情清请请",
     "口/囗/回": "口囗回",
 }
-#: Letters whose capital is the same shape, larger: size alone tells them apart.
-SAME_SHAPE = frozenset("cijkopsuvwxyz")
+_SAME_SHAPE_LETTERS = frozenset("cijkopsuvwxyz")
 
 _SIMPLIFIED = (
     "万与业丛东两严丧个丰临为丽举么义乌乐乔习乡书买乱争于亏云亚产亩亲亿仅从仑仓仪们价众优会伞伟传伤伦伪体余佣"
@@ -98,7 +99,7 @@ def _script_pairs() -> frozenset[frozenset[str]]:
 
 def names() -> tuple[str, ...]:
     """Names of all look-alike classes: what a case's `forgiven` may hold."""
-    return (CASE, SCRIPTS, *CLASSES)
+    return (SAME_SHAPE, CASE, SCRIPTS, *CLASSES)
 
 
 @functools.lru_cache(maxsize=65536)
@@ -107,7 +108,7 @@ def look_alike(first: str, second: str) -> str:
     if first == second or len(first) != 1 or len(second) != 1:
         return ""
     if first.lower() == second.lower():
-        return CASE
+        return SAME_SHAPE if first.lower() in _SAME_SHAPE_LETTERS else CASE
     if frozenset((first, second)) in _script_pairs():
         return SCRIPTS
     return next((name for name, members in CLASSES.items() if first in members and second in members), "")
