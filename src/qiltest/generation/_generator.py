@@ -14,7 +14,7 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from qiltest.cases import Case
-from qiltest.errors import RecipeError
+from qiltest.errors import DeviceError, RecipeError
 from qiltest.generation._decode import decode_latents, latent_stats, place
 from qiltest.generation._denoise import LoopResult, run_loop
 from qiltest.generation._device import choose_device, choose_dtype
@@ -27,7 +27,7 @@ from qiltest.generation._random_lora import random_lora
 from qiltest.generation._random_prompts import RandomPrompts
 from qiltest.generation._recipes import RecipeBook, check_scheduler, sigmas_of
 from qiltest.generation.pictures import finish
-from qiltest.generation.records import Decoded, Denoised, Generation
+from qiltest.generation.records import Decoded, Denoised, Generation, Generator
 from qiltest.generation.settings import Settings
 from qiltest.generation.sources import RANDOM_LORA, ModelSource
 from qiltest.recipe import Recipe, Size
@@ -42,6 +42,8 @@ class DiffusersGenerator:
         self._device = choose_device(settings, source.kind)
         self._dtype = choose_dtype(settings, self._device)
         if settings.threads is not None:
+            if settings.threads < 1:
+                raise DeviceError(f"{settings.threads} threads", remedy="1 or more")
             torch.set_num_threads(settings.threads)
         #: peak bytes allocated on the device, by stage ("encode", "load", "denoise", "decode"); empty on the CPU.
         self.peaks: dict[str, int] = {}
@@ -254,3 +256,8 @@ class DiffusersGenerator:
         finally:
             peak = torch.cuda.max_memory_allocated(self._device)
             self.peaks[name] = max(self.peaks.get(name, 0), peak)
+
+
+def _conforms(generator: DiffusersGenerator) -> Generator:
+    """Let mypy hold the class against the Protocol."""
+    return generator

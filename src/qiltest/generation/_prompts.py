@@ -70,6 +70,8 @@ class PromptBook:
 
     def free(self) -> None:
         """Let go of the text encoder; embeddings stay."""
+        if self._pipeline is None:
+            return
         self._pipeline = None
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
