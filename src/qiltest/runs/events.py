@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import cache
 
 from pydantic import TypeAdapter, ValidationError
@@ -106,6 +107,11 @@ class Ended:
 
 Event = Started | Drawn | Judged | Failed | Ended
 _KINDS: dict[str, type[Event]] = {kind.__name__.lower(): kind for kind in (Started, Drawn, Judged, Failed, Ended)}
+
+
+def now() -> str:
+    """Return the time as ISO 8601 in UTC, to the millisecond: the `at` of events."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def encode(event: Event) -> bytes:

@@ -19,14 +19,14 @@ from qiltest.gate.verdict import Judgement, Verdict
 from qiltest.generation.records import Denoised, Generation
 from qiltest.reading.records import Reading
 from qiltest.recipe import Recipe
-from qiltest.runs.events import Drawn, Failed, Judged
+from qiltest.runs.events import Drawn, Failed, Judged, now
 from qiltest.runs.pictures import StoreWriteError
 from qiltest.runs.records import CaseResult, Picture, Point, Timing
 from qiltest.runs.store import Stored, usable
 from qiltest.scoring import Score, score_case
 from qiltest.selection import Task
 from qiltest.session.options import Update
-from qiltest.session.work import Work, now
+from qiltest.session.work import Work
 
 
 class Benchmark(Protocol):

@@ -220,5 +220,3 @@ def _point(item: pytest.Item) -> Point:
 def _benchmark(request: pytest.FixtureRequest) -> Benchmark:
     benchmark: Benchmark = request.getfixturevalue("benchmark")
     return benchmark
-
-

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from qiltest import __version__
 from qiltest.cases import Case
@@ -17,7 +16,7 @@ from qiltest.generation.records import Generator
 from qiltest.reading.records import Reader
 from qiltest.reading.registry import DEFAULT_READER
 from qiltest.recipe import Recipe
-from qiltest.runs.events import SCHEMA, Ended, Event, Failed, Started
+from qiltest.runs.events import SCHEMA, Ended, Event, Failed, Started, now
 from qiltest.runs.records import Point, RunState
 from qiltest.runs.store import RunStore, Stored
 from qiltest.runs.writer import RunWriter
@@ -150,11 +149,6 @@ def begin(
     work.append(started)
     generator.prepare(_prompts(recipe for recipe in good if recipe.key() not in reusable))
     return work
-
-
-def now() -> str:
-    """Return the time as ISO 8601 in UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _recipe(generator: Generator, task: Task) -> Recipe | QiltestError:

@@ -1,0 +1,63 @@
+"""The end of a session on the terminal: the table, what is wrong, and where everything is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+
+from rich.console import Console
+
+from qiltest.errors import QiltestError
+from qiltest.report import write_html, write_markdown
+from qiltest.runs.records import Run
+from qiltest.session.session import SuiteSession
+from qiltest.session.table import terminal_table
+
+HTML, MARKDOWN = "report.html", "report.md"
+
+
+def summary_lines(session: SuiteSession, *, width: int, colour: bool) -> Iterator[str]:
+    """Yield the lines; none for a session that drew nothing and has nothing to say."""
+    run = session.run
+    if run is not None:
+        yield ""
+        yield from _table(run, width=width, colour=colour)
+        yield from _told(run)
+    yield from (f"qiltest: recorded {path}" for path in session.recorded)
+    yield from (f"qiltest: {line}" for problem in session.problems for line in problem.splitlines())
+    if run is not None:
+        yield from _reports(run)
+    if session.interrupted:
+        yield "qiltest: this run is not complete; the same command goes on from here"
+
+
+def _table(run: Run, *, width: int, colour: bool) -> Iterator[str]:
+    console = Console(file=StringIO(), width=width, force_terminal=colour, no_color=not colour, highlight=False)
+    with console.capture() as captured:
+        console.print(terminal_table(run))
+    yield from captured.get().rstrip("\n").split("\n")
+
+
+def _told(run: Run) -> Iterator[str]:
+    reused: dict[str, int] = {}
+    for result in run.results:
+        if result.reused_from:
+            reused[result.reused_from] = reused.get(result.reused_from, 0) + 1
+    for source, count in reused.items():
+        yield f"qiltest: {count} pictures were taken, with their latency, from run {source} (--qil-fresh draws anew)"
+    goldens = sum(1 for result in run.results if result.golden_recorded)
+    if goldens:
+        yield f"qiltest: {goldens} goldens were written; look at them (`git diff`) before you commit them"
+
+
+def _reports(run: Run) -> Iterator[str]:
+    yield f"qiltest: run {run.path}"
+    for write, name in ((write_html, HTML), (write_markdown, MARKDOWN)):
+        path: Path = run.path / name
+        try:
+            write(run, path)
+        except (QiltestError, OSError) as error:
+            yield f"qiltest: the report {path} could not be written: {error}"
+        else:
+            yield f"qiltest: report {path}"
