@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from qiltest.errors import RecipeError
@@ -26,7 +25,7 @@ from qiltest.variants import LoraSource, ModelKind, Variant
 Subparsers = Any
 _MARKS = {Severity.ERROR: ("ERROR", "bold red"), Severity.WARNING: ("note", "yellow")}
 #: blocks shown a row.
-_BLOCKS = 10
+_BLOCKS = 6
 
 
 def add_parsers(subparsers: Subparsers) -> None:
@@ -109,14 +108,12 @@ def _reference(report: LoraReport, like: str, variants: tuple[Variant, ...]) -> 
 
 def _show(report: LoraReport, likeness: Likeness | None) -> None:
     console = Console()
-    table = Table.grid(padding=(0, 2))
     for name, value in (*_facts(report), *(_likeness_facts(likeness) if likeness else ())):
-        table.add_row(Text(name, style="bold"), Text(printable(value)))
-    console.print(table)
+        console.print(Text.assemble((f"{name:<15}  ", "bold"), printable(value)), soft_wrap=True)
     for line in _block_lines(report):
-        console.print(Text(line))
+        console.print(Text(line), soft_wrap=True)
     for finding in (*report.findings, *(likeness.findings if likeness else ())):
-        console.print(_finding(finding))
+        console.print(_finding(finding), soft_wrap=True)
     holds = report.holds and not (likeness and likeness.findings)
     console.print(
         Text(f"fits {report.base}" if holds else f"does not hold on {report.base}", "green" if holds else "red")
@@ -159,7 +156,7 @@ def _likeness_facts(likeness: Likeness) -> list[tuple[str, str]]:
 
 
 def _block_lines(report: LoraReport) -> list[str]:
-    """Norm of the delta by block, ten a line; a star marks a block with a module that stands out."""
+    """Norm of the delta by block, six a line; a star marks a block with a module that stands out."""
     cells = [
         f"{'-' if block.block is None else block.block:>3} {_norm(block.norm)}{'*' if block.outliers else ' '}"
         for block in report.blocks

@@ -224,6 +224,7 @@ def test_a_file_of_another_base_says_which_it_fits(tmp_path):
     report = inspect_lora(path, base=other)
     assert not report.holds
     assert "72 modules of another shape than wider's" in report.errors[0]
+    assert len(report.errors) == 1
     assert report.fits == ()
 
 

@@ -35,7 +35,7 @@ def _errors(report: LoraReport, base: Base) -> Iterator[tuple[str, str]]:
     yield from _prefix_errors(report)
     if report.modules and not any(module.norm != 0 for module in report.modules):
         yield "no-effect", "no effect: the delta of every module is zero"
-    if report.left_out:
+    if report.left_out and not report.wrong_shapes:  # a file of another base leaves out nothing
         yield LEFT_OUT, _left_out(report, base)
 
 
