@@ -1,0 +1,150 @@
+"""Goldens on disk."""
+
+import json
+import math
+from dataclasses import asdict, fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qiltest.errors import GoldenError
+from qiltest.gate import GoldenStore
+from qiltest.recipe import Size
+
+WHERE = ("tiny", "coffee", Size(1328, 1328), "4step", 42)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return GoldenStore(root=tmp_path / "golden")
+
+
+def test_a_golden_comes_back_as_it_was(store, make):
+    golden = make.golden(3)
+    path = store.save(golden)
+    assert store.load(*WHERE) == golden
+    assert path == store.path(*WHERE)
+    assert path.relative_to(store.root).as_posix() == "tiny/coffee@1328x1328/4step-s42.json"
+
+
+def test_where_none_is_there_is_none(store):
+    assert store.load(*WHERE) is None
+
+
+def test_the_file_is_made_for_reading_and_for_diffs(store, make):
+    texts = tuple(replace(make.golden().texts[0], expected=text) for text in ("通义千问", "咖啡"))
+    text = store.save(make.golden(texts=texts)).read_text(encoding="utf-8")
+    assert "通义千问" in text
+    assert text.endswith("}\n")
+    assert len(text.splitlines()) > 20
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"distance": 1},
+        {"distance": -1},
+        {"length": 0},
+        {"texts": ()},
+        {"noise_floor": math.nan},
+        {"noise_floor": math.inf},
+        {"seed": "42"},
+    ],
+)
+def test_what_could_not_be_read_back_is_not_written(store, make, change):
+    store.save(make.golden())
+    before = store.path(*WHERE).read_bytes()
+    with pytest.raises((GoldenError, ValueError)):
+        store.save(replace(make.golden(), **change))
+    assert store.path(*WHERE).read_bytes() == before
+
+
+def test_every_field_is_needed_and_no_other_is_taken(store, make):
+    path = store.save(make.golden())
+    record = asdict(make.golden())
+    for name in record:
+        path.write_text(json.dumps({key: value for key, value in record.items() if key != name}))
+        with pytest.raises(GoldenError, match=name):
+            store.load(*WHERE)
+    path.write_text(json.dumps({**record, "verdict": "PASS"}))
+    with pytest.raises(GoldenError, match="verdict"):
+        store.load(*WHERE)
+
+
+@pytest.mark.parametrize("field", ["case", "size", "variant", "seed", "model", "schema"])
+def test_a_golden_must_be_of_the_picture_that_its_path_names(store, make, field):
+    path = store.save(make.golden())
+    record = asdict(make.golden())
+    record[field] = 7 if isinstance(record[field], int) else "other"
+    path.write_text(json.dumps(record))
+    with pytest.raises(GoldenError, match=f"another picture: {field}"):
+        store.load(*WHERE)
+
+
+@pytest.mark.parametrize(
+    ("model", "folder"),
+    [
+        ("tiny", "tiny"),
+        ("Qwen/Qwen-Image", "Qwen/Qwen-Image"),
+        ("/weights/Qwen-Image-2512", "local/Qwen-Image-2512"),
+        ("./weights/mine", "local/mine"),
+        ("../mine", "local/mine"),
+    ],
+)
+def test_a_model_has_a_folder(store, model, folder):
+    assert store.folder(model).relative_to(store.root).as_posix() == folder
+
+
+@pytest.mark.parametrize("model", ["", "..", "../..", "/", "a b", "a/..", "x/.hidden", "tiny\n", "a" * 97, "ü"])
+def test_a_name_that_cannot_stand_in_a_path_is_refused_and_not_cleaned(store, model):
+    with pytest.raises(GoldenError, match="cannot name a folder of goldens"):
+        store.folder(model)
+
+
+@given(st.text(max_size=40))
+def test_no_model_leads_out_of_the_folder_of_goldens(tmp_path_factory, model):
+    root = tmp_path_factory.getbasetemp() / "golden"
+    try:
+        folder = GoldenStore(root=root).folder(model)
+    except GoldenError:
+        return
+    assert folder.resolve().is_relative_to(root.resolve())
+    assert folder != root
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_with_a_remedy(tmp_path, make):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(GoldenError, match="--qil-golden"):
+        GoldenStore(root=tmp_path / "file").save(make.golden())
+
+
+def test_files_are_the_goldens_of_pictures_alone(store, make):
+    store.save(make.golden())
+    store.save(make.golden(seed=7))
+    folder = store.folder("tiny")
+    (folder / "latency").mkdir()
+    (folder / "latency" / "x.json").write_text("{}")
+    (folder / "coffee@1328x1328" / ".4step.tmp.json").write_text("{}")
+    assert [path.name for path in store.files("tiny")] == ["4step-s42.json", "4step-s7.json"]
+    assert list(store.files("random")) == []
+
+
+def test_the_same_text_means_everything_but_recipe_and_picture(make):
+    golden = make.golden()
+    assert golden.same_text(replace(golden, recipe="c", picture="d"))
+    changes = {
+        "effective": "1x1",
+        "reader": "x",
+        "distance": 1,
+        "distance_alnum": 1,
+        "length": 1,
+        "noise_floor": 1.0,
+        "texts": (),
+        "extra": (1,),
+    }
+    assert {f.name for f in fields(golden)} == {
+        *changes, "recipe", "picture", "schema", "case", "size", "variant", "seed", "model",
+    }  # fmt: skip
+    for name, value in changes.items():
+        assert not golden.same_text(replace(golden, **{name: value}))

@@ -1,0 +1,130 @@
+"""How a verdict on text comes about."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qiltest.cases import Limits
+from qiltest.gate import Verdict, judge
+from qiltest.gate.judge import above_absolute
+from qiltest.recipe import Size
+
+counts = st.integers(min_value=0, max_value=50)
+optional_counts = st.none() | counts
+#: from the best to the worst that may be said of a picture that was scored.
+ORDER = [Verdict.PASS, Verdict.ERROR, Verdict.INCOMPARABLE, Verdict.NEW, Verdict.FAIL]
+
+
+def verdict(make, distance, golden, *, tolerance=0, absolute=None, floor=None):
+    limits = Limits(tolerance=tolerance, absolute=absolute)
+    return judge(make.score(distance), golden, limits, effective=make.size, noise_floor=floor)
+
+
+@pytest.mark.parametrize(
+    ("distance", "golden", "tolerance", "absolute", "expected", "limit"),
+    [
+        (0, 0, 0, None, Verdict.PASS, 0),
+        (1, 0, 0, None, Verdict.FAIL, 0),
+        (1, 1, 0, None, Verdict.PASS, 1),
+        (0, 1, 0, None, Verdict.PASS, 1),
+        (2, 1, 1, None, Verdict.PASS, 2),
+        (3, 1, 1, None, Verdict.FAIL, 2),
+        (3, 3, 0, 2, Verdict.FAIL, 2),
+        (2, 3, 0, 2, Verdict.PASS, 2),
+        (2, 1, 0, 5, Verdict.FAIL, 1),
+    ],
+)
+def test_a_distance_is_held_against_both_limits(make, distance, golden, tolerance, absolute, expected, limit):
+    judgement = verdict(make, distance, make.golden(golden), tolerance=tolerance, absolute=absolute)
+    assert judgement.verdict is expected
+    assert judgement.limit == limit
+    assert judgement.distance == distance
+    assert judgement.golden_distance == golden
+    assert bool(judgement.reasons) == (expected is not Verdict.PASS)
+
+
+def test_both_limits_are_named_where_both_are_broken(make):
+    judgement = verdict(make, 9, make.golden(1), absolute=4)
+    assert judgement.reasons == (
+        "distance 9 is above the case's absolute limit 4",
+        "distance 9 is above the limit 1 (golden 1 + tolerance 0)",
+    )
+
+
+def test_no_golden_is_new_and_has_no_limit(make):
+    judgement = verdict(make, 7, None)
+    assert judgement.verdict is Verdict.NEW
+    assert judgement.limit is None
+    assert judgement.golden_distance is None
+
+
+def test_no_golden_does_not_excuse_a_distance_above_the_absolute_limit(make):
+    assert verdict(make, 7, None, absolute=6).verdict is Verdict.FAIL
+
+
+def test_a_golden_of_another_reader_gives_no_limit(make):
+    judgement = verdict(make, 7, make.golden(0, reader="another"))
+    assert judgement.verdict is Verdict.INCOMPARABLE
+    assert judgement.limit is None
+
+
+def test_a_golden_of_another_size_is_incomparable(make):
+    judgement = judge(make.score(), make.golden(), Limits(tolerance=0), effective=Size(512, 512))
+    assert judgement.verdict is Verdict.INCOMPARABLE
+    assert "256x128" in judgement.reasons[0]
+    assert "512x512" in judgement.reasons[0]
+
+
+def test_changed_expected_texts_are_incomparable_even_where_the_distance_holds(make):
+    score = make.score(expected="Qwen Tea")
+    judgement = judge(score, make.golden(), Limits(tolerance=0), effective=make.size)
+    assert judgement.verdict is Verdict.INCOMPARABLE
+    assert "'Qwen Tea'" in judgement.reasons[0]
+    assert "'Qwen Coffee'" in judgement.reasons[0]
+
+
+def test_expected_texts_in_another_order_are_incomparable(make):
+    texts = make.golden().texts
+    golden = make.golden(texts=(*texts, replace(texts[0], expected="b")))
+    score = make.score()
+    score = replace(score, texts=(replace(score.texts[0], expected="b"), score.texts[0]))
+    judgement = judge(score, golden, Limits(tolerance=0), effective=make.size)
+    assert judgement.verdict is Verdict.INCOMPARABLE
+    assert "their order" in judgement.reasons[0]
+
+
+def test_a_limit_below_the_readers_own_error_is_an_error(make):
+    judgement = verdict(make, 0, make.golden(0), floor=1.5)
+    assert judgement.verdict is Verdict.ERROR
+    assert judgement.noise_floor == 1.5
+    assert "1.5" in judgement.reasons[0]
+    assert verdict(make, 0, make.golden(0), tolerance=2, floor=1.5).verdict is Verdict.PASS
+
+
+@given(counts, optional_counts, counts, optional_counts, counts)
+def test_a_worse_distance_never_turns_a_verdict_for_the_better(make, distance, golden, tolerance, absolute, worse):
+    held = None if golden is None else make.golden(golden)
+    before = verdict(make, distance, held, tolerance=tolerance, absolute=absolute).verdict
+    after = verdict(make, distance + worse, held, tolerance=tolerance, absolute=absolute).verdict
+    assert ORDER.index(after) >= ORDER.index(before)
+
+
+@given(counts, optional_counts, counts, optional_counts)
+def test_pass_means_within_every_limit_that_is_stated(make, distance, golden, tolerance, absolute):
+    held = None if golden is None else make.golden(golden)
+    judgement = verdict(make, distance, held, tolerance=tolerance, absolute=absolute)
+    within = golden is not None and distance <= golden + tolerance and (absolute is None or distance <= absolute)
+    assert (judgement.verdict is Verdict.PASS) == within
+    assert (judgement.verdict is Verdict.PASS) == (judgement.reasons == ())
+    if judgement.verdict is Verdict.PASS:
+        assert judgement.distance <= judgement.limit
+
+
+@given(counts, optional_counts)
+def test_what_is_above_the_absolute_limit_fails_whatever_the_golden_says(make, distance, absolute):
+    limits = Limits(tolerance=50, absolute=absolute)
+    for golden in (None, make.golden(50), make.golden(0, reader="another"), make.golden(0, effective="16x16")):
+        failed = judge(make.score(distance), golden, limits, effective=make.size).verdict is Verdict.FAIL
+        assert failed == above_absolute(make.score(distance), limits) == (absolute is not None and distance > absolute)
