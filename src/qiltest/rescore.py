@@ -64,11 +64,12 @@ def rescore(
     goldens: GoldenStore,
     reader: str | None = None,
     cases: Sequence[Case] | None = None,
-    opener: Callable[[str], Reader] = open_reader,
+    opener: Callable[[str], Reader] | None = None,
 ) -> Rescored:
     """Read, score and judge the pictures of `run` again and write the result as a new run; `run` is not touched.
 
-    `reader` is the name of another reader than the run's own, `cases` are other case files than the run's own copy.
+    `reader` is the name of another reader than the run's own, `cases` are other case files than the run's own copy;
+    `opener` loads readers by name, where not `qiltest.reading.open_reader`.
     Latency is carried over, not measured. Raises ReaderError, StoreError, GoldenError, and CaseError for a case of the
     run that `cases` lack.
     """
@@ -76,7 +77,7 @@ def rescore(
 
     def open_once(name: str) -> Reader:
         if name not in readers:
-            readers[name] = opener(name)
+            readers[name] = (opener or open_reader)(name)
         return readers[name]
 
     known = _cases(run, cases)

@@ -93,7 +93,7 @@ def test_a_run_killed_at_any_step_keeps_what_it_accepted_and_goes_on(tmp_path, m
         kept = 0
         for run in folder.iterdir():
             if not (run / "events.jsonl").exists() or b"\n" not in (run / "events.jsonl").read_bytes():
-                with pytest.raises(StoreError, match="no run here|the run never began"):
+                with pytest.raises(StoreError, match=r"no run here|the run never began"):
                     load_run(run)
                 continue
             loaded = load_run(run)
