@@ -144,6 +144,56 @@ def test_the_base_is_bit_for_bit_the_same_after_every_switch(fresh, fuse):
     assert not torch.equal(first[0], first[1])
 
 
+@pytest.mark.parametrize("where", ["_merge", "_restore"])
+def test_an_interrupt_in_the_middle_of_a_switch_is_mended_by_the_next_one(fresh, monkeypatch, where):
+    from qiltest.generation._lora import LoraRack
+
+    generator = fresh(fuse=True)
+    base, eight, four = (draw(generator, variant) for variant in (BASE, EIGHT, FOUR))
+    draw(generator, EIGHT)
+    act = getattr(LoraRack, where)
+
+    def interrupted(self, *args):
+        half = self._merged or args[0].modules
+        act(self, *args)
+        self._transformer.get_submodule(half[0]).get_base_layer().weight.data += 1  # as if only a part were done
+        self._merged = half
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LoraRack, where, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            draw(generator, FOUR)
+    for variant, seen in ((EIGHT, eight), (FOUR, four), (BASE, base)):
+        assert torch.equal(draw(generator, variant), seen)
+
+
+def test_an_interrupted_load_is_done_again(fresh, monkeypatch):
+    from qiltest.generation._lora import LoraRack
+
+    generator = fresh()
+    base = draw(generator, BASE)
+    with monkeypatch.context() as patch:
+        patch.setattr(LoraRack, "_cast", lambda self, name: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            draw(generator, EIGHT)
+    assert torch.equal(draw(generator, BASE), base)
+    assert torch.equal(draw(generator, EIGHT), draw(fresh(), EIGHT))
+    assert torch.equal(draw(generator, BASE), base)
+
+
+def test_a_load_that_diffusers_refuses_leaves_the_active_lora_active(fresh, monkeypatch):
+    from diffusers import QwenImagePipeline
+
+    generator = fresh()
+    eight = draw(generator, EIGHT)
+    with monkeypatch.context() as patch:
+        patch.setattr(QwenImagePipeline, "load_lora_weights", lambda *a, **k: [][0])
+        with pytest.raises(RecipeError, match="diffusers does not load it: list index out of range"):
+            draw(generator, FOUR)
+    assert torch.equal(draw(generator, EIGHT), eight)
+
+
 def test_fused_and_unfused_draw_the_same_within_rounding_and_are_two_recipes(fresh, generator):
     fused = fresh(fuse=True)
     torch.testing.assert_close(draw(fused, EIGHT), draw(generator, EIGHT), rtol=1e-3, atol=1e-4)

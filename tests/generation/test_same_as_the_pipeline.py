@@ -65,6 +65,18 @@ def test_the_same_recipe_gives_the_same_png_bytes_in_the_same_and_in_another_gen
     assert first.recipe == other.recipe
 
 
+def test_two_threads_give_the_same_bytes_twice_and_are_named_in_the_recipe(fresh, recipe):
+    """Threads add up in another order than one alone, but always in the same."""
+    try:
+        two = fresh(threads=2)
+        asked = two.recipe(case(), SIZE, FOUR, 42)
+        assert two.decode(two.denoise(asked)).png == two.decode(two.denoise(asked)).png
+        assert asked.device.endswith(", 2 threads")
+        assert asked != recipe(FOUR)
+    finally:
+        torch.set_num_threads(1)
+
+
 def test_another_seed_another_prompt_and_another_variant_give_other_pictures(generator, recipe):
     recipes = [recipe(FOUR), recipe(FOUR, seed=43), recipe(FOUR, prompt="no sign"), recipe(EIGHT), recipe(BASE)]
     assert len({generator.decode(generator.denoise(one)).sha256 for one in recipes}) == 5

@@ -12,7 +12,7 @@ from qiltest.errors import GenerationError, OutOfMemoryError
 
 _CPU_ALLOCATOR = ("can't allocate memory", "not enough memory")
 _REMEDY = (
-    "close other programs on the device, or choose --qil-offload=model (then sequential); "
+    "close other programs on the device, or choose --qil-offload=model (the transformer alone must fit); "
     "the text encoder is freed before drawing unless it was kept"
 )
 

@@ -151,7 +151,7 @@ class DiffusersGenerator:
             "device": own.device,
         }
         return PromptBook(
-            lambda: load_text_stage(self._source, self._dtype, self._device),
+            lambda: load_text_stage(self._source, self._dtype, self._device, self._settings.offload),
             identity=identity,
             max_sequence_length=length,
             device=self._device,

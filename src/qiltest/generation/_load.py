@@ -52,11 +52,11 @@ def quiet_loading() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def load_text_stage(source: ModelSource, dtype: torch.dtype, device: torch.device) -> Any:  # noqa: ANN401  untyped
-    """Return a pipeline with text encoder and tokenizer alone, on the device."""
+def load_text_stage(source: ModelSource, dtype: torch.dtype, device: torch.device, offload: Offload) -> Any:  # noqa: ANN401
+    """Return a pipeline with text encoder and tokenizer alone, on the device (or offloaded by diffusers' means)."""
     pipeline = _from_pretrained(source, dtype, transformer=None, vae=None, scheduler=None)
     pipeline.text_encoder.requires_grad_(False)
-    return pipeline.to(device)
+    return _placed(pipeline, device, offload)
 
 
 def load_draw_stage(source: ModelSource, dtype: torch.dtype, device: torch.device, offload: Offload) -> Any:  # noqa: ANN401
@@ -68,10 +68,12 @@ def load_draw_stage(source: ModelSource, dtype: torch.dtype, device: torch.devic
     pipeline.set_progress_bar_config(disable=True)
     for part in (pipeline.transformer, pipeline.vae):
         part.requires_grad_(False)
+    return _placed(pipeline, device, offload)
+
+
+def _placed(pipeline: Any, device: torch.device, offload: Offload) -> Any:  # noqa: ANN401
     if offload is Offload.MODEL:
         pipeline.enable_model_cpu_offload(device=device)
-    elif offload is Offload.SEQUENTIAL:
-        pipeline.enable_sequential_cpu_offload(device=device)
     else:
         pipeline.to(device)
     return pipeline

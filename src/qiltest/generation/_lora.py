@@ -28,6 +28,8 @@ _PROBES = 4
 #: relative difference that rounding alpha into a bfloat16 factor and computing in bfloat16 may make.
 _TOLERANCE = 0.02
 _SHOWN = 8
+#: no hash: some modules may be switched and others not.
+_BETWEEN = "between"
 #: down factor, up factor, scale.
 _Meant = tuple[torch.Tensor, torch.Tensor, float]
 
@@ -62,10 +64,11 @@ class LoraRack:
         """Make one loaded LoRA active, or none. The base's weights are bit for bit the same whenever none is."""
         if sha256 == self._active:
             return
+        self._active = _BETWEEN  # an interrupt from here on makes the next switch do everything again
         self._restore()
-        self._active = None
         if sha256 is None:
             self._transformer.disable_lora()
+            self._active = None
             return
         adapter = self._adapters[sha256]
         self._transformer.enable_lora()
@@ -82,7 +85,7 @@ class LoraRack:
         adapter = self._adapters[report.sha256]
         try:
             _check_applied(self._transformer, adapter, _means(path, self._base, report), where=str(path))
-        except RecipeError:
+        except BaseException:  # an interrupted check is no check
             del self._adapters[report.sha256]
             self._transformer.delete_adapters(adapter.name)
             raise
@@ -90,11 +93,15 @@ class LoraRack:
     def load_tensors(self, sha256: str, title: str, load: Any) -> None:  # noqa: ANN401  a function of the adapter's name
         """Load by any of diffusers' functions, under a name of ours, and leave the active LoRA active."""
         active, name = self._active, f"lora_{sha256[:16]}"
-        self.switch(None) if active is not None else None
+        self.switch(None)
+        self._active = _BETWEEN
+        if name in getattr(self._transformer, "peft_config", {}):  # an earlier load was interrupted
+            self._transformer.delete_adapters(name)
         try:
             with _quiet():
                 load(name)
         except (ValueError, KeyError, IndexError, RuntimeError, OSError) as error:
+            self.switch(active)
             raise RecipeError(
                 f"diffusers does not load it: {str(error).splitlines()[0][:300]}",
                 where=title,
@@ -102,8 +109,7 @@ class LoraRack:
             ) from error
         self._cast(name)
         self._adapters[sha256] = _Adapter(name=name, modules=tuple(_modules_of(self._transformer, name)))
-        self._transformer.disable_lora()
-        self.switch(active)
+        self.switch(None if active == _BETWEEN else active)
 
     def _load_file(self, path: Path, name: str) -> None:
         self._pipeline.load_lora_weights(

@@ -14,8 +14,6 @@ class Offload(StrEnum):
     NONE = "none"
     #: one component on the device at a time (`enable_model_cpu_offload`): needs room for the transformer alone.
     MODEL = "model"
-    #: one layer at a time (`enable_sequential_cpu_offload`): little memory, many times slower.
-    SEQUENTIAL = "sequential"
 
 
 @dataclass(frozen=True, kw_only=True)
