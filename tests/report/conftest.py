@@ -15,7 +15,7 @@ from qiltest.cases import Case, ExpectedText, Limits, ReportVerdict, Resolution
 from qiltest.gate.golden import Golden, GoldenExtra, GoldenText
 from qiltest.gate.judge import judge
 from qiltest.gate.latency import Cohort, LatencyJudgement
-from qiltest.gate.verdict import Judgement, Verdict
+from qiltest.gate.verdict import Verdict
 from qiltest.reading.records import Line, ReaderInfo, Reading
 from qiltest.recipe import LoraRecipe, Recipe, Size
 from qiltest.runs.records import CaseResult, Picture, Point, Run, RunState, Timing
@@ -257,6 +257,18 @@ def fake(tmp_path: Path) -> Callable[..., FakeRun]:
 
 
 @pytest.fixture
+def case() -> Callable[..., Case]:
+    """`make_case`, for tests: `case("id", "text", ..., report_table=2)`."""
+    return make_case
+
+
+@pytest.fixture
+def told() -> Callable[..., Case]:
+    """`reported`, for tests: `told(case, table, base=True)`."""
+    return reported
+
+
+@pytest.fixture
 def typical(fake: Callable[..., FakeRun]) -> Run:
     """A regression, an improvement, a text twice, a missing sign, an error, a new and a good picture."""
     coffee = reported(make_case("coffee-shop", "π≈3.1415926-53589793-23846264", "通义千问"), 6, base=False, step8=True)
@@ -292,4 +304,41 @@ def slow() -> LatencyJudgement:
     )
 
 
-__all__ = ["FakeRun", "Judgement"]
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "\u202egnp.exe",
+    "nul\0byte \x1b[31mred\x07",
+    "lone \ud800 surrogate",
+    "{{ 7*7 }} {% raw %}",
+    "| a | b |\n|---|---|",
+    "\n::error file=x::injected",
+    "]]> <!-- --> &amp; </style></script>",
+    "https://example.org www.example.org @someone #12 ![x](y)",
+)
+
+
+@pytest.fixture
+def hostile(fake: Callable[..., FakeRun]) -> Run:
+    """A run in which every text that somebody else chose is hostile: prompt, title, expected, read, id, errors."""
+    texts = tuple(f"{text} {number}" for number, text in enumerate(HOSTILE))
+    case = make_case(
+        'x"><script>alert(2)</script>',
+        *texts,
+        title="<b>\u202etitle\0</b>",
+        prompt="\n".join(HOSTILE),
+        language='"><script>',
+        path="cases/<x>\u202e,:%.toml",
+    )
+    run = fake(case)
+    run.add(case.id, "base", *(text.upper() for text in texts), golden=texts)
+    run.add(case.id, "8step", *texts, "<svg onload=alert(3)>\u2066", golden=texts)
+    run.add(case.id, "4step", error="\n".join(HOSTILE), picture=False)
+    return run.build(
+        model=HOSTILE[0],
+        device_name=HOSTILE[3],
+        command=HOSTILE,
+        problems=HOSTILE,
+        versions=((HOSTILE[1], HOSTILE[4]),),
+    )

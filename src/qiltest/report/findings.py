@@ -177,8 +177,8 @@ def _some(names: list[str], limit: int = 4) -> str:
 
 def _hair(run: Run) -> _Judged:
     rates = _rates(run, _of_table(run, HAIR))
-    text = "; ".join(f"its text: {name} {percent(rate)} wrong" for name, (rate, _) in rates.items())
-    return "fine detail is not text" + (f"; {text}" if text else ""), Agreement.NOT_MEASURED
+    text = ", ".join(f"{name} {percent(rate)} wrong" for name, (rate, _) in rates.items())
+    return "fine detail is not text" + (f"; its text: {text}" if text else ""), Agreement.NOT_MEASURED
 
 
 def _signs(run: Run) -> _Judged:

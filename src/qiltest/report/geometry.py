@@ -41,18 +41,33 @@ def character_quad(line: Line, start: int, end: int) -> Quad:
 def wrong_quads(
     score: TextScore, lines: Sequence[Line], positions: Iterable[int], gaps: Iterable[int] = ()
 ) -> tuple[Quad, ...]:
-    """Return where the differing characters of a text are; positions count in `score.read`, gaps stand before one."""
-    wanted = [(position, 1) for position in positions] + [(gap, 0) for gap in gaps]
+    """Return where the differing characters of a text are, neighbours in one piece.
+
+    Positions count in `score.read`; gaps stand before one.
+    """
+    wanted = [*_runs(positions), *((gap, gap) for gap in gaps)]
     quads = []
     start = 0
     for part, line in _parts(score, lines):
         end = start + len(part)
-        for position, width in wanted:
-            if line is not None and (start <= position < end or (width == 0 and position == end)):
-                first = line.text.index(part) + position - start
-                quads.append(character_quad(line, first, first + width))
+        for first, last in wanted:
+            low, high = max(first, start), min(last, end)
+            if line is not None and (low < high or first == last == low == high):
+                shift = line.text.index(part) - start
+                quads.append(character_quad(line, low + shift, high + shift))
         start = end + 1
     return tuple(quads)
+
+
+def _runs(positions: Iterable[int]) -> list[tuple[int, int]]:
+    """Return consecutive positions as (first, one after the last)."""
+    runs: list[tuple[int, int]] = []
+    for position in sorted(positions):
+        if runs and runs[-1][1] == position:
+            runs[-1] = (runs[-1][0], position + 1)
+        else:
+            runs.append((position, position + 1))
+    return runs
 
 
 def _parts(score: TextScore, lines: Sequence[Line]) -> Iterable[tuple[str, Line | None]]:

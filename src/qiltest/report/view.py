@@ -17,7 +17,7 @@ from qiltest.gate.verdict import Verdict
 from qiltest.report.changes import Change, Changes, changes
 from qiltest.report.findings import Finding, ReportMark, findings, report_marks
 from qiltest.report.geometry import Box, bounds, polygon, wrong_quads
-from qiltest.report.marks import Span, marked
+from qiltest.report.marks import Marked, Span, marked
 from qiltest.report.measure import by_variant, speed_ups
 from qiltest.report.status import Status, status_of, worst
 from qiltest.report.text import one_line
@@ -49,13 +49,22 @@ class TextView:
 
     number: int
     score: TextScore
-    expected: tuple[Span, ...]
-    read: tuple[Span, ...]
+    sides: Marked
     sentences: tuple[str, ...]
     #: what the golden read here, where that was something else; None where it is the same or there is none.
     golden_read: str | None
     #: the lines' extent in the reading's pixels; None where nothing was matched.
     box: Box | None
+
+    @property
+    def expected(self) -> tuple[Span, ...]:
+        """The expected text with its differing characters marked."""
+        return self.sides.expected
+
+    @property
+    def read(self) -> tuple[Span, ...]:
+        """The text as read with its differing characters marked."""
+        return self.sides.read
 
     @property
     def right(self) -> bool:
@@ -241,7 +250,7 @@ def _headline(status: Status, counts: Mapping[Status, int], total: int) -> str:
         Status.INCOMPARABLE: f"{pictures} cannot be compared",
         Status.NEW: f"{pictures} without a golden",
         Status.WAITING: f"{pictures} not judged yet" if total else "No picture was asked for",
-        Status.PASS: f"All {count(total, 'picture')} hold",
+        Status.PASS: "The picture holds" if total == 1 else f"All {total} pictures hold",
     }[status]
 
 
@@ -354,15 +363,13 @@ def _texts(result: CaseResult) -> tuple[TextView, ...]:
     before = _golden_texts(result)
     out = []
     for number, score in enumerate(result.score.texts):
-        sides = marked(score)
         boxes = [lines[index].box for index in score.lines if 0 <= index < len(lines)]
         old = before.get(number)
         out.append(
             TextView(
                 number=number,
                 score=score,
-                expected=sides.expected,
-                read=sides.read,
+                sides=marked(score),
                 sentences=_sentences(score),
                 golden_read=None if old is None or old == score.read else old,
                 box=bounds(boxes),
@@ -408,7 +415,7 @@ def _shapes(result: CaseResult, texts: Iterable[TextView]) -> tuple[Shape, ...]:
 def _spots(result: CaseResult, text: TextView) -> Iterable[Shape]:
     if result.reading is None or text.right:
         return
-    sides = marked(text.score)
+    sides = text.sides
     for quad in wrong_quads(text.score, result.reading.lines, sides.read_positions, sides.read_gaps):
         yield Shape(points=polygon(quad), kind="spot", title="; ".join(text.sentences), text=text.number)
 

@@ -17,9 +17,9 @@ def seconds(value: float) -> str:
     if not math.isfinite(value):
         return "not a number"
     if value < 0.9995:
-        return f"{value * 1000:.3g} ms"
+        return f"{value * 1000:.3g}\u00a0ms"
     if value < 99.95:
-        return f"{value:.3g} s"
+        return f"{value:.3g}\u00a0s"
     minutes, rest = divmod(round(value), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
@@ -28,7 +28,8 @@ def seconds(value: float) -> str:
 def percent(value: float) -> str:
     """Return a rate as per cent, with one decimal below 10 %."""
     scaled = value * 100
-    return "0 %" if scaled == 0 else f"{scaled:.1f} %" if scaled < 9.95 else f"{scaled:.0f} %"
+    # a no-break space: a number never stands apart from its unit
+    return "0\u00a0%" if scaled == 0 else f"{scaled:.1f}\u00a0%" if scaled < 9.95 else f"{scaled:.0f}\u00a0%"
 
 
 def times(value: float) -> str:

@@ -1,0 +1,215 @@
+"""Markdown, job summary, annotations and JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from markdown_it import MarkdownIt
+
+from qiltest.report import job_summary, summary, workflow_commands, write_json, write_markdown
+from qiltest.report.jsonfile import SCHEMA_FILE, ReportModel, schema
+from qiltest.runs.records import Run
+
+Fake = Callable[..., Any]
+Make = Callable[..., Any]
+ALLOWED = {"h1", "h2", "p", "table", "thead", "tbody", "tr", "th", "td", "b", "br", "img", "strong", "em", "blockquote"}
+
+
+class Elements(HTMLParser):
+    """The elements and the text that a Markdown renderer makes."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.rows: list[list[str]] = []
+        self.in_cell = False
+        self.feed(MarkdownIt("commonmark").enable("table").render(source))
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "tr":
+            self.rows.append([])
+        if tag in {"td", "th"}:
+            self.rows[-1].append("")
+            self.in_cell = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self.in_cell = self.in_cell and tag not in {"td", "th"}
+
+    def handle_data(self, data: str) -> None:
+        if self.in_cell:
+            self.rows[-1][-1] += data.replace("\u00a0", " ").strip("\n")
+
+
+def markdown(run: Run) -> Elements:
+    path = run.path / "report.md"
+    write_markdown(run, path)
+    return Elements(path.read_text(encoding="utf-8"))
+
+
+def test_the_tables_of_the_report_are_filled_one_column_a_variant(typical: Run) -> None:
+    rows = markdown(typical).rows
+    head = next(row for row in rows if row[0] == "Prompt")
+    assert head == ["Prompt", "Resolution", "base NFE=100", "8step NFE=8", "4step NFE=4"]
+    measured = [row for row in rows if row[1:2] == ["measured"]]
+    assert any(
+        cell.startswith("❌ FAIL 1 edit, limit 0, reader 0") and "-2384" in cell for row in measured for cell in row
+    )
+    latency = [row for row in rows if row[1:2] == ["latency"]]
+    assert ["", "latency", "12 s", "1 s, 12× faster", "500 ms, 24× faster"] in latency
+
+
+def test_what_the_report_said_stands_beside_what_was_measured(typical: Run) -> None:
+    rows = markdown(typical).rows
+    assert ["coffee-shop", "256x256", "base", "❌ said so", "❌ 1 edit", "agrees"] in rows
+    assert ["finding", "report said", "measured", ""] in rows
+    said = {row[0]: row[-1] for row in rows}
+    assert said["Variability"] == "agrees"
+    assert said["Fine detail"] == "not measured"
+
+
+def test_the_pictures_of_the_markdown_are_the_runs_own(typical: Run) -> None:
+    sources = [attributes["src"] or "" for tag, attributes in markdown(typical).tags if tag == "img"]
+    assert len(sources) == 7
+    assert all(source.startswith("./") and (typical.path / unquote(source)).is_file() for source in sources)
+
+
+def test_hostile_text_makes_no_markup_in_markdown(hostile: Run) -> None:
+    found = markdown(hostile)
+    assert {tag for tag, _ in found.tags} <= ALLOWED
+    assert all(set(attributes) <= {"src", "width", "alt"} for _, attributes in found.tags)
+    text = (hostile.path / "report.md").read_text(encoding="utf-8")
+    assert not set("\0\x1b\u202e\u2066\r") & set(text)
+    widths = {len(row) for row in found.rows if row[:1] == [""] and row[1:2] == ["measured"]}
+    assert widths == {5}
+
+
+def test_the_summary_has_the_worst_first_and_says_what_is_wrong(typical: Run) -> None:
+    rows = Elements(job_summary(typical)).rows
+    verdicts = [row[0] for row in rows if row[0] in {"FAIL", "ERROR", "NEW", "PASS"}]
+    assert verdicts == ["FAIL", "FAIL", "FAIL", "ERROR", "NEW"]
+    first = next(row for row in rows if row[0] == "FAIL")
+    assert int(first[2]) > int(first[3])
+
+
+def test_the_summary_stays_below_its_limit_and_counts_what_it_leaves_out(
+    fake: Fake, case: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert summary.MAX_SUMMARY_BYTES < 1 << 20
+    monkeypatch.setattr(summary, "MAX_SUMMARY_BYTES", 40_000)
+    run = fake(case("wall", "龍" * 60))
+    result = run.add("wall", "base", "鳳" * 30 + "龍" * 30, golden=("龍" * 60,))
+    points = [replace(result.point, seed=seed) for seed in range(150)]
+    many = run.build(results=tuple(replace(result, point=point) for point in points), planned=tuple(points))
+    text = job_summary(many)
+    assert len(text.encode("utf-8")) < 40_000 + 200
+    shown = text.count("\n| FAIL |")
+    left = re.search(r"and (\d+) more pictures that did not fit", text)
+    assert shown
+    assert left is not None
+    assert shown + int(left[1]) == 150
+
+
+def test_hostile_text_makes_no_markup_in_the_summary(hostile: Run) -> None:
+    found = Elements(job_summary(hostile))
+    assert {tag for tag, _ in found.tags} <= ALLOWED
+    assert all(not attributes for _, attributes in found.tags)
+
+
+def test_at_most_ten_annotations_and_the_last_counts_the_rest(fake: Fake, case: Make) -> None:
+    run = fake(case("wall", "text"))
+    result = run.add("wall", "base", "texd", golden=("text",))
+    for amount, expected in ((10, 10), (11, 10), (400, 10)):
+        points = [replace(result.point, seed=seed) for seed in range(amount)]
+        many = run.build(results=tuple(replace(result, point=point) for point in points), planned=tuple(points))
+        commands = workflow_commands(many)
+        assert len(commands) == expected
+    assert commands[-1] == "::error title=qiltest::and 391 more pictures; see the report"
+
+
+def test_an_annotation_names_the_picture_and_the_character(typical: Run) -> None:
+    commands = workflow_commands(typical)
+    assert len(commands) == 4
+    assert any("title=qiltest FAIL%3A coffee-shop@256x256-base-s42::" in c and "“4” too many" in c for c in commands)
+
+
+def test_a_passing_picture_has_no_annotation(fake: Fake, case: Make) -> None:
+    run = fake(case("wall", "text"))
+    run.add("wall", "base", "text", golden=("text",))
+    assert workflow_commands(run.build()) == ()
+
+
+def test_hostile_text_ends_no_annotation_and_begins_none(hostile: Run) -> None:
+    commands = workflow_commands(hostile)
+    assert commands
+    for command in commands:
+        assert len(command.splitlines()) == 1
+        assert re.match(r"::error file=[^,:]*,title=[^,:]*::", command)
+        assert not set("\0\x1b\u202e\ud800") & set(command)
+
+
+def test_the_published_schema_is_the_one_that_the_report_keeps() -> None:
+    assert json.loads(SCHEMA_FILE.read_text(encoding="utf-8")) == json.loads(json.dumps(schema())), (
+        "src/qiltest/report/report-1.schema.json is not what the models say: write json.dumps(schema(), indent=1) to it"
+    )
+
+
+@pytest.mark.parametrize("name", ["typical", "hostile"])
+def test_the_json_report_keeps_the_schema_and_is_plain_ascii(name: str, request: pytest.FixtureRequest) -> None:
+    run = request.getfixturevalue(name)
+    path = run.path / "report.json"
+    write_json(run, path)
+    raw = path.read_bytes()
+    assert raw.isascii()
+    report = ReportModel.model_validate_json(raw, by_alias=True)
+    assert len(report.pictures) == len(run.results)
+    ranks = [picture.status.rank for picture in report.pictures]
+    assert ranks == sorted(ranks)
+    json.dumps(json.loads(raw), ensure_ascii=False).encode("utf-8")
+
+
+def test_the_json_report_keeps_text_as_it_was_read(hostile: Run) -> None:
+    path = hostile.path / "report.json"
+    write_json(hostile, path)
+    texts = json.loads(path.read_bytes())["pictures"][0]["texts"]
+    assert any("\0" in text["expected"] for text in texts)
+    assert any("\u202e" in text["expected"] for text in texts)
+
+
+def test_the_json_report_gives_edits_latency_and_the_picture(typical: Run) -> None:
+    path = typical.path / "report.json"
+    write_json(typical, path)
+    pictures = {picture["id"]: picture for picture in json.loads(path.read_bytes())["pictures"]}
+    wrong = pictures["coffee-shop@256x256-base-s42"]
+    assert wrong["status"] == "FAIL"
+    assert wrong["change"] == "worse"
+    assert (wrong["distance"], wrong["limit"], wrong["golden_distance"], wrong["noise_floor"]) == (1, 0, 0, 0.0)
+    assert [edit["read"] for text in wrong["texts"] for edit in text["edits"]] == ["4"]
+    assert wrong["report"] == {"said": False, "said_why": "said so", "measured": False, "agreement": "agrees"}
+    assert (typical.path / wrong["picture"]).is_file()
+    assert pictures["coffee-shop@256x256-4step-s42"]["latency"]["speed_up"] == 24.0
+    lost = pictures["classroom@256x256-4step-s42"]
+    assert (lost["status"], lost["verdict"], lost["latency"], lost["picture"]) == ("ERROR", "ERROR", None, None)
+
+
+def test_a_report_that_cannot_be_written_leaves_the_old_one(typical: Run, tmp_path: Path, monkeypatch: Any) -> None:
+    path = tmp_path / "report.md"
+    path.write_text("old")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_markdown(typical, path)
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir() if entry.is_file()] == ["report.md"]
