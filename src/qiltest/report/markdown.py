@@ -52,8 +52,8 @@ def markdown_lines(page: RunView, folder: Path) -> Iterator[str]:
     yield from _verdicts(page)
 
 
-def head_lines(page: RunView) -> Iterator[str]:
-    """Yield the title, the verdict and what changed."""
+def head_lines(page: RunView, *, most: int | None = None) -> Iterator[str]:
+    """Yield the title, the verdict and what changed, at most so many pictures of it."""
     run = page.run
     yield f"# {_icon(page.status)} {page.status.value}: {md(page.headline)}"
     yield ""
@@ -65,14 +65,14 @@ def head_lines(page: RunView) -> Iterator[str]:
     yield ""
     yield f"## What changed against {md(page.changes.against)}"
     yield ""
-    yield from _changed(page)
+    yield from _changed(page, most)
 
 
 def _counted(page: RunView) -> str:
     return ", ".join(f"{amount} {status.value}" for status, amount in page.counts) + "."
 
 
-def _changed(page: RunView) -> Iterator[str]:
+def _changed(page: RunView, most: int | None) -> Iterator[str]:
     if page.changes.refused:
         yield md(page.changes.refused)
         return
@@ -82,11 +82,13 @@ def _changed(page: RunView) -> Iterator[str]:
     if moved:
         yield "| | picture | before | now | what |"
         yield "|---|---|---|---|---|"
-    for change in moved:
+    shown = moved[:most]
+    for change in shown:
         yield _change_row(change, cells.get(change.point))
     if moved:
         yield ""
-    yield f"{count(len(same), 'picture')} unchanged."
+    more = f"{count(len(moved) - len(shown), 'more picture')} changed; " if len(shown) < len(moved) else ""
+    yield f"{more}{count(len(same), 'picture')} unchanged."
 
 
 def _change_row(change: Change, cell: Cell | None) -> str:

@@ -17,6 +17,8 @@ from qiltest.runs.records import Run
 MAX_SUMMARY_BYTES = (1 << 20) - (16 << 10)
 #: GitHub shows ten annotations of a kind a step; what comes after is lost in silence.
 MAX_ANNOTATIONS = 10
+#: rows of what changed; the table of what does not pass follows and has them all.
+MAX_CHANGES = 20
 _LEVELS = {Status.FAIL: "error", Status.ERROR: "error", Status.MISSING: "error", Status.INCOMPARABLE: "error"}
 
 
@@ -57,7 +59,7 @@ def _wanting(page: RunView) -> list[Cell]:
 
 def _lines(page: RunView) -> Iterator[tuple[str, bool]]:
     """Yield lines, and whether each is the row of a picture."""
-    for line in head_lines(page):
+    for line in head_lines(page, most=MAX_CHANGES):
         yield line, False
     wanting = _wanting(page)
     if wanting:
