@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from qiltest.gate.latency import LatencyJudgement
+from qiltest.gate.verdict import Verdict
 from qiltest.report.changes import ChangeKind, changes
 from qiltest.report.status import Status, status_of, worst
 from qiltest.runs.records import Run
@@ -101,3 +102,22 @@ def test_no_verdict_at_all_is_not_a_pass() -> None:
     assert worst(()) is Status.WAITING
     assert worst((Status.PASS, Status.NEW)) is Status.NEW
     assert worst((Status.ERROR, Status.FAIL, Status.PASS)) is Status.FAIL
+
+
+def test_what_this_run_accepted_is_new_and_not_failed(typical: Run) -> None:
+    accepted = replace(typical.results[0], golden_recorded=True)
+    assert status_of(typical.results[0]) is Status.FAIL
+    assert status_of(accepted) is Status.NEW
+
+
+def test_an_accepted_latency_does_not_fail(typical: Run, slow: LatencyJudgement) -> None:
+    assert status_of(replace(typical.results[1], latency=slow, latency_recorded=True)) is Status.NEW
+
+
+def test_where_no_text_is_judged_the_latency_stands_alone(typical: Run, slow: LatencyJudgement) -> None:
+    silent = replace(typical.results[1], reading=None, score=None, judgement=None, golden=None)
+    assert status_of(silent) is Status.WAITING
+    assert status_of(replace(silent, latency=slow)) is Status.FAIL
+    unknown = replace(slow, verdict=Verdict.INCOMPARABLE)
+    assert status_of(replace(silent, latency=unknown)) is Status.INCOMPARABLE
+    assert kinds(replace(typical, results=(replace(silent, latency=slow),)))["coffee-shop/8step"] is ChangeKind.SLOWER

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from qiltest.gate.latency import LatencyJudgement
 from qiltest.recipe import Size
 from qiltest.report import write_html
 from qiltest.report.html import href
@@ -272,3 +273,19 @@ def test_seeds_of_a_case_stand_in_rows_of_their_own(fake: Fake, case: Make, page
     words = page(run.build()).words
     assert "256x256, seed 1" in words
     assert "256x256, seed 2" in words
+
+
+def test_a_run_of_random_weights_says_that_no_text_was_judged(
+    typical: Run, slow: LatencyJudgement, page: Callable[..., Page]
+) -> None:
+    silent = replace(typical.results[1], reading=None, score=None, judgement=None, golden=None, latency=slow)
+    words = page(replace(typical, results=(silent,), planned=(silent.point,))).words
+    assert "Text was not judged" in words
+    assert "1 of 1 picture failed" in words
+
+
+def test_goldens_that_the_run_recorded_are_said(typical: Run, page: Callable[..., Page]) -> None:
+    results = tuple(replace(result, golden_recorded=True) for result in typical.results[:3])
+    words = page(replace(typical, results=results, planned=typical.planned[:3], exit_status=0)).words
+    assert "NEW 3 of 3 pictures new; 3 goldens were recorded" in words
+    assert "accepted: this run recorded it as the golden" in words

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from qiltest.gate.verdict import Verdict
-from qiltest.report.status import Status, status_of
+from qiltest.report.status import Status, status_of, text_is_judged
 from qiltest.runs.records import CaseResult, Run
 from qiltest.scoring.normalise import normalise
 
@@ -105,7 +105,9 @@ def _since_run(result: CaseResult, before: CaseResult | None) -> Change:
 
 def _change(result: CaseResult, before: int | None, texts: tuple[str, ...] | None) -> Change:
     now = None if result.score is None else result.score.distance
-    if now is None or status_of(result) in {Status.ERROR, Status.INCOMPARABLE}:
+    if now is None and not text_is_judged(result):
+        kind = ChangeKind.SAME
+    elif now is None or status_of(result) in {Status.ERROR, Status.INCOMPARABLE}:
         kind = ChangeKind.BROKEN
     elif before is None:
         kind = ChangeKind.NEW
@@ -130,4 +132,4 @@ def _alike(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
 
 def _too_slow(result: CaseResult) -> bool:
     latency = result.latency
-    return latency is not None and latency.gates and latency.verdict is Verdict.FAIL
+    return latency is not None and latency.gates and latency.verdict is Verdict.FAIL and not result.latency_recorded

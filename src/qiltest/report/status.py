@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-from qiltest.gate.verdict import Verdict
 from qiltest.runs.records import CaseResult
 
 
@@ -49,10 +48,30 @@ def worst(statuses: Iterable[Status]) -> Status:
 
 
 def status_of(result: CaseResult) -> Status:
-    """Return the worse of the text's verdict and, where latency gates, the latency's."""
-    verdict = result.verdict
-    text = Status.WAITING if verdict is None else Status(verdict.value)
+    """Return the worse of the text's verdict and, where latency gates, the latency's.
+
+    What `--qil-update` accepted in this run is NEW, whatever it was before. Where no text is judged (random weights)
+    the latency stands alone.
+    """
+    return worst((_text(result), _latency(result)))
+
+
+def text_is_judged(result: CaseResult) -> bool:
+    """Say whether the text is judged, or will be; not where only latency was, because random weights write none."""
+    return bool(result.error) or result.judgement is not None or result.latency is None
+
+
+def _text(result: CaseResult) -> Status:
+    if not text_is_judged(result):
+        return Status.PASS
+    if result.verdict is None:
+        return Status.WAITING
+    accepted = result.golden_recorded and not result.error
+    return Status.NEW if accepted else Status(result.verdict.value)
+
+
+def _latency(result: CaseResult) -> Status:
     latency = result.latency
-    if latency is None or not latency.gates or latency.verdict is Verdict.PASS:
-        return text
-    return worst((text, Status(latency.verdict.value)))
+    if latency is None or not latency.gates:
+        return Status.PASS
+    return Status.NEW if result.latency_recorded else Status(latency.verdict.value)

@@ -19,7 +19,7 @@ from qiltest.report.findings import Finding, ReportMark, findings, report_marks
 from qiltest.report.geometry import Box, bounds, polygon, wrong_quads
 from qiltest.report.marks import Marked, Span, marked
 from qiltest.report.measure import by_variant, speed_ups
-from qiltest.report.status import Status, status_of, worst
+from qiltest.report.status import Status, status_of, text_is_judged, worst
 from qiltest.report.text import one_line
 from qiltest.report.words import count, edit_sentences, seconds
 from qiltest.runs.records import CaseResult, Run, RunState
@@ -233,8 +233,13 @@ def _verdict(run: Run) -> tuple[Status, str, tuple[str, ...]]:
     said = [*run.problems]
     if run.state is not RunState.FINISHED:
         said.insert(0, f"The run is {run.state.value}: {len(run.results)} of {count(total, 'picture')} begun.")
+    if not all(map(text_is_judged, run.results)):
+        said.append("Text was not judged, because this model's weights are random: the verdict is on latency alone.")
     status = worst(counts)
     headline = _headline(status, counts, total)
+    recorded = sum(result.golden_recorded for result in run.results)
+    if recorded:
+        headline += f"; {count(recorded, 'golden was', 'goldens were')} recorded"
     session_failed = run.exit_status not in {0, None} or bool(run.problems)
     if status in {Status.PASS, Status.NEW} and session_failed:
         return Status.FAIL, f"{headline}, but the session failed", tuple(said)
@@ -248,7 +253,7 @@ def _headline(status: Status, counts: Mapping[Status, int], total: int) -> str:
         Status.ERROR: f"{pictures} could not be judged",
         Status.MISSING: f"{pictures} missing",
         Status.INCOMPARABLE: f"{pictures} cannot be compared",
-        Status.NEW: f"{pictures} without a golden",
+        Status.NEW: f"{pictures} new",
         Status.WAITING: f"{pictures} not judged yet" if total else "No picture was asked for",
         Status.PASS: "The picture holds" if total == 1 else f"All {total} pictures hold",
     }[status]
@@ -353,7 +358,8 @@ def _reasons(result: CaseResult) -> tuple[str, ...]:
     latency: tuple[str, ...] = ()
     if result.latency is not None and result.latency.gates and result.latency.verdict is not Verdict.PASS:
         latency = result.latency.reasons
-    return tuple(filter(None, (result.error, *judged, *latency)))
+    accepted = "accepted: this run recorded it as the golden" if result.golden_recorded else ""
+    return tuple(filter(None, (result.error, accepted, *judged, *latency)))
 
 
 def _texts(result: CaseResult) -> tuple[TextView, ...]:

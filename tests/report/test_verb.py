@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qiltest.cli import main
+from qiltest.generation.records import LatentStats
+from qiltest.runs import Run, RunState, RunStore
+from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started
+from qiltest.runs.writer import RunWriter
+
+Out = Callable[..., Any]
+
+
+def stored(root: Path, run: Run) -> str:
+    """Write the run as a session would; returns its id."""
+    writer = RunStore(root=root).create()
+    with writer:
+        writer.append(
+            Started(
+                schema=SCHEMA,
+                run=writer.id,
+                at=run.started,
+                command=run.command,
+                qiltest_version=run.qiltest_version,
+                model=run.model,
+                device=run.device,
+                device_name=run.device_name,
+                versions=run.versions,
+                reader=run.reader,
+                cases=run.cases,
+                variants=run.variants,
+                planned=run.planned,
+                full=run.full,
+            )
+        )
+        for result in run.results:
+            append(writer, result)
+        writer.append(Ended(at=run.started, state=RunState.FINISHED, exit_status=1))
+    return writer.id
+
+
+def append(writer: RunWriter, result: Any) -> None:
+    if result.error:
+        writer.append(Failed(at="2026-11-23T02:00:00+00:00", point=result.point, error=result.error))
+        return
+    writer.append(
+        Drawn(
+            at="2026-11-23T02:00:00+00:00",
+            point=result.point,
+            recipe=result.recipe,
+            key=result.recipe.key(),
+            sha256=writer.put(result.picture.path.read_bytes()),
+            timing=result.timing,
+            latents=LatentStats(mean=0.0, std=1.0, minimum=-3.0, maximum=3.0),
+            cohort=result.cohort,
+        )
+    )
+    writer.append(
+        Judged(
+            at="2026-11-23T02:00:00+00:00",
+            point=result.point,
+            reading=result.reading,
+            score=result.score,
+            judgement=result.judgement,
+            latency=result.latency,
+            golden=result.golden,
+            golden_recorded=result.golden_recorded,
+        )
+    )
+
+
+@pytest.fixture
+def root(tmp_path: Path, typical: Run) -> Path:
+    stored(tmp_path / "stored", typical)
+    return tmp_path / "stored"
+
+
+def report(root: Path, *arguments: str) -> int:
+    return main(["report", *arguments, "--runs", str(root)])
+
+
+@pytest.mark.parametrize(("form", "sign"), [("html", "<!doctype html>"), ("md", "# ❌ FAIL"), ("json", '{\n "schema"')])
+def test_the_latest_run_is_reported_beside_its_pictures(root: Path, capsys: Any, form: str, sign: str) -> None:
+    assert report(root, "latest", "--format", form) == 0
+    (path,) = root.glob(f"*/report.{form}")
+    assert path.read_text(encoding="utf-8").startswith(sign)
+    out = capsys.readouterr().out
+    assert "FAIL: 3 of 8 pictures failed" in out
+    assert str(path.resolve()) in out
+
+
+def test_html_is_the_default_and_the_output_can_be_named(root: Path, tmp_path: Path) -> None:
+    assert report(root, "latest", "--output", str(tmp_path / "new" / "morning.html")) == 0
+    assert (tmp_path / "new" / "morning.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_an_output_that_is_a_folder_gets_the_usual_name(root: Path, tmp_path: Path) -> None:
+    assert report(root, "latest", "--format", "md", "--output", str(tmp_path)) == 0
+    assert (tmp_path / "report.md").is_file()
+
+
+def test_json_says_what_was_written(root: Path, capsys: Any) -> None:
+    assert report(root, "latest", "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["format"], said["verdict"], said["headline"]) == ("html", "FAIL", "3 of 8 pictures failed")
+    assert Path(said["report"]).is_file()
+
+
+def test_what_changed_since_an_earlier_run(root: Path, typical: Run) -> None:
+    first = next(root.iterdir()).name
+    second = stored(root, typical)
+    assert report(root, second, "--previous", first, "--format", "md") == 0
+    text = (root / second / "report.md").read_text(encoding="utf-8")
+    assert f"## What changed against run {first}" in text
+    assert "7 pictures unchanged." in text
+
+
+def test_no_such_run_is_used_wrongly_and_says_what_there_is(root: Path, capsys: Any) -> None:
+    assert report(root, "nobody") == 2
+    assert "no run 'nobody'" in capsys.readouterr().err
+
+
+def test_a_report_that_cannot_be_written_is_an_error_and_no_traceback(root: Path, tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "file").write_text("")
+    assert report(root, "latest", "--output", str(tmp_path / "file" / "report.html")) == 2
+    assert "the report could not be written" in capsys.readouterr().err
+
+
+def test_an_unknown_format_is_used_wrongly(root: Path) -> None:
+    with pytest.raises(SystemExit) as stop:
+        report(root, "latest", "--format", "pdf")
+    assert stop.value.code == 2
