@@ -1,0 +1,276 @@
+"""The report in a real headless Chromium: no console error, nothing leaves the file, and it does what it offers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qiltest.report import write_html
+from qiltest.runs.records import Run
+
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="the browser tests need `pip install playwright` (its own browsers are not used)"
+)
+CHROMIUM = os.environ.get("QILTEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="no chromium: `apt-get install chromium`, or name one in QILTEST_CHROMIUM"
+    ),
+    pytest.mark.timeout(180),
+]
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+#: from opening the file of 200 pictures to a filter answering, in seconds.
+INTERACTIVE = 2.0
+
+Fake = Callable[..., Any]
+Make = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        # launch() gives the browser an empty profile of its own, in a temporary folder
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Opened:
+    """A report in a tab, with all that went wrong there."""
+
+    tab: Any
+    problems: list[str] = field(default_factory=list)
+
+    def shown(self) -> int:
+        return int(self.tab.locator(".cell:visible").count())
+
+    def labels(self) -> list[str]:
+        return [str(cell.get_attribute("data-variant")) for cell in self.tab.locator(".cell:visible").all()]
+
+
+@pytest.fixture
+def open_report(browser: Any) -> Iterator[Callable[..., Opened]]:
+    contexts = []
+
+    def opener(run: Run, *, width: int = 1440, scheme: str = "light", previous: Run | None = None) -> Opened:
+        path = run.path / "report.html"
+        write_html(run, path, previous=previous)
+        return opened(path, width=width, scheme=scheme)
+
+    def opened(path: Path, *, width: int, scheme: str) -> Opened:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+        )
+        contexts.append(context)
+        tab = context.new_page()
+        page = Opened(tab=tab)
+        tab.on("console", lambda message: page.problems.append(f"console: {message.text}"))
+        tab.on("pageerror", lambda error: page.problems.append(f"error: {error}"))
+        tab.on("dialog", lambda dialog: (page.problems.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+
+        def request(seen: Any) -> None:
+            if not seen.url.startswith("data:") and seen.url != path.as_uri():
+                page.problems.append(f"request: {seen.url}")
+
+        tab.on("request", request)
+        tab.goto(path.as_uri())
+        return page
+
+    yield opener
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("name", ["typical", "hostile"])
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_report_opens_without_an_error_a_request_or_a_sideways_scroll(
+    name: str, width: int, scheme: str, request: pytest.FixtureRequest, open_report: Callable[..., Opened]
+) -> None:
+    page = open_report(request.getfixturevalue(name), width=width, scheme=scheme)
+    page.tab.wait_for_timeout(200)
+    assert page.problems == []
+    assert page.tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.shown() == page.tab.locator(".cell").count() > 0
+
+
+def test_every_embedded_picture_is_really_shown(typical: Run, open_report: Callable[..., Opened]) -> None:
+    page = open_report(typical)
+    sizes = page.tab.evaluate(
+        "Promise.all([...document.images].map(i => i.decode().then(() => i.naturalWidth, () => 0)))"
+    )
+    assert len(sizes) > 7
+    assert all(sizes)
+
+
+def test_what_the_policy_forbids_does_not_happen(typical: Run, open_report: Callable[..., Opened]) -> None:
+    page = open_report(typical)
+    page.tab.evaluate(
+        """() => {
+            const script = document.createElement('script');
+            script.textContent = 'window.broken = true';
+            document.body.append(script);
+            const image = new Image();
+            image.src = 'file:///etc/hostname.png';
+            document.body.append(image);
+        }"""
+    )
+    page.tab.wait_for_timeout(200)
+    assert page.tab.evaluate("window.broken") is None
+    assert sum("Content Security Policy" in problem for problem in page.problems) >= 2
+
+
+def test_filters_by_verdict_case_variant_language_and_word(typical: Run, open_report: Callable[..., Opened]) -> None:
+    page = open_report(typical)
+    form = page.tab.locator(".filters")
+    form.locator("label.fail").click()
+    assert page.shown() == 3
+    form.locator("label.error").click()
+    assert page.shown() == 4
+    assert form.locator("output").inner_text() == "4 of 8 pictures"
+    form.locator("[name=variant]").select_option("base")
+    assert page.labels() == ["base"]
+    form.locator("button[type=reset]").click()
+    assert page.shown() == 8
+    form.locator("[name=case]").select_option(label="whiteboard")
+    assert page.labels() == ["base", "4step"]
+    form.locator("button[type=reset]").click()
+    form.locator("[name=language]").select_option("en")
+    assert page.shown() == 8
+    form.locator("[name=find]").fill("classroom 8step")
+    assert page.labels() == ["8step"]
+    form.locator("[name=find]").fill("nobody")
+    assert page.shown() == 0
+    assert page.tab.locator(".empty").is_visible()
+    assert page.problems == []
+
+
+def test_a_link_to_a_picture_that_a_filter_hides_shows_it(typical: Run, open_report: Callable[..., Opened]) -> None:
+    page = open_report(typical)
+    page.tab.locator(".filters [name=variant]").select_option("8step")
+    page.tab.locator(".matrix td.fail a").first.click()
+    assert page.tab.locator(".cell:target").is_visible()
+    assert page.shown() == 8
+
+
+def test_the_boxes_can_be_taken_off_and_the_wrong_character_has_one(
+    typical: Run, open_report: Callable[..., Opened]
+) -> None:
+    page = open_report(typical)
+    cell = page.tab.locator(".cell.fail", has_text="“4” too many").first
+    assert cell.locator(".picture polygon.spot").count() == 1
+    assert cell.locator(".picture .boxes").is_visible()
+    page.tab.keyboard.press("b")
+    assert not cell.locator(".picture .boxes").is_visible()
+    page.tab.locator(".filters [name=boxes]").check()
+    assert cell.locator(".picture .boxes").is_visible()
+
+
+def test_two_variants_are_compared_by_wiping_and_flipping(typical: Run, open_report: Callable[..., Opened]) -> None:
+    page = open_report(typical)
+    page.tab.locator("#c0 .compare").first.click()
+    dialog = page.tab.locator("#flip")
+    assert dialog.is_visible()
+    names = [dialog.locator(f".name.{side}").inner_text() for side in "ab"]
+    assert names == ["base", "8step"]
+    share = "document.querySelector('#flip .over').style.clipPath"
+    assert page.tab.evaluate(share) == "inset(0px 50% 0px 0px)"
+    page.tab.keyboard.press("Space")
+    flipped = page.tab.evaluate(share)
+    page.tab.keyboard.press("Space")
+    assert {flipped, page.tab.evaluate(share)} == {"inset(0px 0% 0px 0px)", "inset(0px 100% 0px 0px)"}
+    dialog.locator("[name=b]").select_option(label="4step")
+    assert dialog.locator(".name.b").inner_text() == "4step"
+    page.tab.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    assert page.problems == []
+
+
+def test_the_golden_and_now_are_compared(fake: Fake, case: Make, open_report: Callable[..., Opened]) -> None:
+    older = fake(case("wall", "text"), name="20261101-000000-000000")
+    kept = older.add("wall", "base", "text").picture
+    run = fake(case("wall", "text"))
+    run.add("wall", "base", "texd", golden=("text",), golden_picture=kept.sha256)
+    page = open_report(run.build())
+    page.tab.locator(".compare").click()
+    names = {page.tab.locator(f"#flip .name.{side}").inner_text() for side in "ab"}
+    assert names == {"base", "base, golden"}
+    sources = page.tab.evaluate("[...document.querySelectorAll('#flip .stage img')].map(i => i.src)")
+    assert len(set(sources)) == 2
+
+
+def test_the_keys_lead_from_one_bad_picture_to_the_next(typical: Run, open_report: Callable[..., Opened]) -> None:
+    page = open_report(typical)
+    seen = []
+    for _ in range(6):
+        page.tab.keyboard.press("n")
+        seen.append(page.tab.evaluate("document.activeElement.dataset.status"))
+    assert seen[:5] == ["FAIL", "FAIL", "FAIL", "NEW", "ERROR"]
+    page.tab.keyboard.press("p")
+    assert page.tab.evaluate("document.activeElement.className").startswith("cell")
+    page.tab.keyboard.press("k")
+    page.tab.keyboard.press("/")
+    page.tab.keyboard.type("jnpk")
+    assert page.tab.locator("[name=find]").input_value() == "jnpk"
+
+
+def test_the_page_is_whole_without_its_script(typical: Run, browser: Any) -> None:
+    path = typical.path / "report.html"
+    write_html(typical, path)
+    context = browser.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto(path.as_uri())
+    assert tab.locator(".cell").count() == 8
+    assert not tab.locator(".filters").is_visible()
+    assert tab.locator("mark.read").first.is_visible()
+    context.close()
+
+
+def test_two_hundred_pictures_answer_within_two_seconds(
+    fake: Fake, case: Make, open_report: Callable[..., Opened]
+) -> None:
+    from PIL import Image
+
+    run = fake(case("wall", "some text", "another text"))
+    result = run.add("wall", "base", "some text", "an0ther text", golden=("some text", "another text"))
+    pictures = [run._store(_noise(Image, seed)) for seed in range(200)]
+    points = [replace(result.point, seed=seed) for seed in range(200)]
+    results = tuple(replace(result, point=p, picture=q) for p, q in zip(points, pictures, strict=True))
+    many = run.build(results=results, planned=tuple(points))
+    page = open_report(many)
+    assert (many.path / "report.html").stat().st_size > 5 << 20
+    # opened once already, so that the browser's own start is not counted
+    began = time.monotonic()
+    page.tab.reload()
+    page.tab.locator(".filters [name=find]").fill("s199")
+    assert page.tab.locator(".filters output").inner_text() == "1 of 200 pictures"
+    assert time.monotonic() - began < INTERACTIVE
+    assert page.problems == []
+
+
+def _noise(image: Any, seed: int) -> bytes:
+    """A picture that compresses badly, as PNG bytes."""
+    import io
+    import random
+
+    small = image.frombytes("RGB", (64, 64), random.Random(seed).randbytes(64 * 64 * 3))
+    buffer = io.BytesIO()
+    small.resize((512, 512)).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
