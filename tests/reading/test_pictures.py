@@ -27,7 +27,7 @@ def header_only(width, height):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(ReaderError, match="nowhere.png"):
+    with pytest.raises(ReaderError, match=r"nowhere\.png"):
         load_picture(tmp_path / "nowhere.png")
 
 

@@ -1,0 +1,200 @@
+"""How well readers measure the text of real model pictures.
+
+    python benchmarks/readers.py [--reader NAME ...] [--pictures ../shared/real-images]
+
+Reads every picture of a folder with a `manifest.json` (expected text, shown text, true distances per text) and says per
+reader: share of texts whose distance is measured exactly, typo pictures found, correct pictures called wrong, each with
+a 95 % Wilson interval; seconds a picture and peak memory; and every text it measured wrongly, with what it misread.
+Each reader runs in a process of its own, so that memory is its own. Line breaks are strict here: the manifest counts a
+hyphen that is missing at a line's end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scipy.stats import binomtest
+
+from qiltest.cases import ExpectedText, LineBreaks
+from qiltest.files import write_atomically
+from qiltest.reading import Reading, open_reader
+from qiltest.scoring import EmptyReadingError, Score, score
+from qiltest.scoring.distance import align
+from qiltest.scoring.normalise import normalise, units
+
+ROOT = Path(__file__).resolve().parents[1]
+READERS = ("rapidocr", "rapidocr-single", "easyocr", "tesseract")
+#: The look-alikes that only size tells apart, for the second rate of false alarms.
+SIZE_ONLY = ("c/C", "O/0", "I/l/1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """A share with its 95 % Wilson interval."""
+
+    hits: int
+    of: int
+
+    def record(self) -> dict[str, Any]:
+        """Plain data; no interval where there was nothing to count."""
+        if not self.of:
+            return {"hits": 0, "of": 0, "share": None, "low": None, "high": None}
+        interval = binomtest(self.hits, self.of).proportion_ci(method="wilson")
+        return {
+            "hits": self.hits,
+            "of": self.of,
+            "share": round(self.hits / self.of, 4),
+            "low": round(float(interval.low), 4),
+            "high": round(float(interval.high), 4),
+        }
+
+
+def main() -> int:
+    """Run the benchmark; the results go to benchmarks/results/readers.json and a table to standard output."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--reader", action="append", help=f"default: {', '.join(READERS)}")
+    parser.add_argument("--pictures", type=Path, default=ROOT.parent / "shared" / "real-images")
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "readers.json")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if not (args.pictures / "manifest.json").is_file():
+        sys.exit(f"{args.pictures}: no manifest.json\n  -> give a folder of pictures with true readings (--pictures)")
+    if args.one:
+        print(json.dumps(measure(args.one, args.pictures), ensure_ascii=False, allow_nan=False))
+        return 0
+    results = [_in_process(name, args.pictures) for name in args.reader or READERS]
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    record = {"python": platform.python_version(), "machine": platform.machine(), "readers": results}
+    write_atomically(args.output, (json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode())
+    print(table(results))
+    return 0
+
+
+def measure(name: str, folder: Path) -> dict[str, Any]:
+    """Read all pictures with one reader."""
+    pictures = json.loads((folder / "manifest.json").read_text())["images"]
+    pictures = [picture for picture in pictures if picture["expected_text"]]
+    reader = open_reader(name)
+    rows, seconds = [], []
+    for picture in pictures:
+        reading = reader.read(folder / picture["file"])
+        seconds.append((reading.seconds, reading.width * reading.height))
+        wanted = [ExpectedText(text=text) for text in picture["expected_text"]]
+        rows.append((picture, *(_scored(wanted, reading, forgiven) for forgiven in ((), SIZE_ONLY))))
+    sure = [row for row in rows if row[0]["reading_confidence"] == "high"]
+    return {
+        "reader": name,
+        "engine": reader.info.engine,
+        "version": reader.info.version,
+        "fingerprint": reader.info.fingerprint,
+        "sure": _rates(sure),
+        "all": _rates(rows),
+        "seconds_a_picture": round(sum(s for s, _ in seconds) / len(seconds), 3),
+        "seconds_a_megapixel": round(sum(s for s, _ in seconds) / sum(p for _, p in seconds) * 1e6, 3),
+        "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "wrong": [wrong for row in rows for wrong in _wrong(row[0], row[1])],
+    }
+
+
+def _scored(wanted: list[ExpectedText], reading: Reading, forgiven: tuple[str, ...]) -> Score | None:
+    try:
+        return score(wanted, reading, line_breaks=LineBreaks.STRICT, forgiven=forgiven)
+    except EmptyReadingError:
+        return None
+
+
+def _rates(rows: list[tuple[dict[str, Any], Score | None, Score | None]]) -> dict[str, Any]:
+    texts = exact = exact_alnum = 0
+    for picture, found, _ in rows:
+        for i, true in enumerate(picture["char_edit_distance"]):
+            texts += 1
+            exact += found is not None and found.texts[i].distance == true
+            alnum = picture["char_edit_distance_alnum_casefold"][i]
+            exact_alnum += found is not None and found.texts[i].distance_alnum == alnum
+    typos = [row for row in rows if any(row[0]["char_edit_distance"])]
+    correct = [row for row in rows if not any(row[0]["char_edit_distance"])]
+    return {
+        "exact": Share(hits=exact, of=texts).record(),
+        "exact_alnum": Share(hits=exact_alnum, of=texts).record(),
+        "typos_found": Share(hits=sum(_flagged(row[1]) for row in typos), of=len(typos)).record(),
+        "false_alarms": Share(hits=sum(_flagged(row[1]) for row in correct), of=len(correct)).record(),
+        "typos_found_size_forgiven": Share(hits=sum(_flagged(row[2]) for row in typos), of=len(typos)).record(),
+        "false_alarms_size_forgiven": Share(hits=sum(_flagged(row[2]) for row in correct), of=len(correct)).record(),
+    }
+
+
+def _flagged(found: Score | None) -> bool:
+    return found is None or found.distance > 0
+
+
+def _wrong(picture: dict[str, Any], found: Score | None) -> list[dict[str, Any]]:
+    if found is None:
+        return [{"file": picture["file"], "why": "nothing read"}]
+    wrong = []
+    for text, true, shown in zip(found.texts, picture["char_edit_distance"], picture["shown_text"], strict=True):
+        if text.distance == true:
+            continue
+        wrong.append(
+            {
+                "file": picture["file"],
+                "true_reading": picture["reading_confidence"].split(";")[0].split(":")[0],
+                "shown": shown,
+                "read": text.read,
+                "true_distance": true,
+                "distance": text.distance,
+                "why": _why(shown, text.read),
+            }
+        )
+    extra = [item.text for item in found.extra if item.distance]
+    if extra:
+        wrong.append({"file": picture["file"], "extra": extra, "why": "other text taken for a repetition"})
+    return wrong
+
+
+def _why(shown: str, read: str) -> str:
+    """Say what the reader misread: the edits from what the picture shows to what was read."""
+    if not read:
+        return "no line found for it"
+    edits = align(units(shown), [normalise(read)], line_breaks=LineBreaks.STRICT).edits
+    named = [f"{e.expected or '∅'}→{e.read or '∅'}" + (f" ({e.look_alike})" if e.look_alike else "") for e in edits]
+    return "misread: " + ", ".join(named[:8]) + (f" and {len(named) - 8} more" if len(named) > 8 else "")
+
+
+def _in_process(name: str, folder: Path) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--one", name, "--pictures", str(folder)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """Markdown: readers by rates over the pictures whose true reading is sure."""
+    head = (
+        "| reader | texts exact | letters and digits exact | typo pictures found | false alarms | "
+        "false alarms, size forgiven | s a picture | MiB |\n|---|---|---|---|---|---|---|---|"
+    )
+    rows = []
+    for result in results:
+        rates = result["sure"]
+        keys = ("exact", "exact_alnum", "typos_found", "false_alarms", "false_alarms_size_forgiven")
+        cells = " | ".join(_cell(rates[key]) for key in keys)
+        rows.append(f"| {result['reader']} | {cells} | {result['seconds_a_picture']} | {result['peak_memory_mib']} |")
+    return "\n".join([head, *rows])
+
+
+def _cell(share: dict[str, Any]) -> str:
+    if share["share"] is None:
+        return "–"
+    return f"{share['hits']} of {share['of']} ({100 * share['low']:.0f} to {100 * share['high']:.0f} %)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""A reader's own error on a case: measured on drawn pictures, whose text is known, and on planted typos."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import cycle, islice
+
+import numpy as np
+
+from qiltest.calibration.drawing import Look, Style, draw
+from qiltest.calibration.typos import Typo, plant
+from qiltest.cases import Case, ExpectedText
+from qiltest.reading import Reader
+from qiltest.scoring import EmptyReadingError, Score, score_case
+
+#: The typos that the performance report found, by case: (what was asked, what was drawn).
+REPORTED: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "classroom": (("foundational", "fundational"),),
+    "coffee-shop": (("-23846264-", "-238446264-"), ("通义千问", "π≈通义千问")),
+    "whiteboard": (("自动布局", "自动布局自动布局"), ("2、精准", "22、精准")),
+}
+#: Name under which those are counted.
+REPORT_KIND = "report"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """How many of some typos were found: the distance rose above the same picture's without the typo."""
+
+    found: int
+    of: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Floor:
+    """A reader's error on one case. Distances are strict edits, summed over a picture."""
+
+    case: str
+    reader: str
+    fingerprint: str
+    pictures: int
+    #: the median distance of a picture drawn without a fault: no limit may be below it.
+    floor: float
+    mean: float
+    deviation: float
+    percentile_95: float
+    largest: int
+    #: texts read without a fault, of all texts drawn.
+    exact_texts: Rate
+    #: detection by kind of typo; "report" holds those of the performance report.
+    typos: Mapping[str, Rate]
+
+
+def calibrate(
+    case: Case, reader: Reader, *, pictures: int = 12, seed: int = 0, tick: Callable[[str], None] = lambda _: None
+) -> Floor:
+    """Draw, read and score `pictures` pictures of a case, and each once more with every kind of typo.
+
+    `tick` is called with a word before each reading. Raises FontsMissingError, ReaderError.
+    """
+    looks = [Look(style=style, seed=seed + i) for i, style in enumerate(islice(cycle(Style), pictures))]
+    found: list[int] = []
+    exact, texts = 0, 0
+    hits: dict[str, list[bool]] = {}
+    for look in looks:
+        tick(f"{case.id} {look.style}")
+        clean = _score(case, reader, case.texts, look)
+        found.append(_distance(clean, case))
+        texts += len(case.texts)
+        exact += sum(text.distance == 0 for text in clean.texts) if clean else 0
+        for kind, wrong in planted(case, random.Random(f"{case.id} {look.seed}")):
+            tick(f"{case.id} {look.style} {kind}")
+            distance = _distance(_score(case, reader, wrong, look), case)
+            hits.setdefault(kind, []).append(distance > found[-1])
+    return Floor(
+        case=case.id,
+        reader=reader.info.name,
+        fingerprint=reader.info.fingerprint,
+        pictures=len(looks),
+        floor=float(np.median(found)),
+        mean=round(float(np.mean(found)), 4),
+        deviation=round(float(np.std(found)), 4),
+        percentile_95=round(float(np.percentile(found, 95)), 4),
+        largest=max(found),
+        exact_texts=Rate(found=exact, of=texts),
+        typos={kind: Rate(found=sum(each), of=len(each)) for kind, each in sorted(hits.items())},
+    )
+
+
+def planted(case: Case, rng: random.Random) -> list[tuple[str, tuple[ExpectedText, ...]]]:
+    """Return the case's texts with one typo each: every kind that has a place, then those of the report."""
+    found: list[tuple[str, tuple[ExpectedText, ...]]] = []
+    for kind in Typo:
+        order = list(range(len(case.texts)))
+        rng.shuffle(order)
+        for i in order:
+            wrong = plant(case.texts[i].text, kind, rng)
+            if wrong is not None:
+                found.append((str(kind), _changed(case.texts, i, wrong)))
+                break
+    for asked, drawn in REPORTED.get(case.id, ()):
+        for i, text in enumerate(case.texts):
+            if asked in text.text:
+                found.append((REPORT_KIND, _changed(case.texts, i, text.text.replace(asked, drawn))))
+                break
+    return found
+
+
+def _changed(texts: Sequence[ExpectedText], place: int, wrong: str) -> tuple[ExpectedText, ...]:
+    return tuple(replace(text, text=wrong) if i == place else text for i, text in enumerate(texts))
+
+
+def _score(case: Case, reader: Reader, texts: Sequence[ExpectedText], look: Look) -> Score | None:
+    try:
+        return score_case(case, reader.read(draw(texts, look)))
+    except EmptyReadingError:
+        return None
+
+
+def _distance(found: Score | None, case: Case) -> int:
+    """Distance of a picture; one in which nothing was read misses every text."""
+    return sum(len(text.text) for text in case.texts) if found is None else found.distance
