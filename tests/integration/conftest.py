@@ -5,9 +5,15 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import PIL.ImageDraw
+import PIL.PngImagePlugin
 import pytest
 
+import qiltest.session.summary
 from qiltest.runs import Run, RunStore
+
+#: pytester forgets what an inner session imports: what is loaded here is loaded once, not two hundred times.
+LOADED = (PIL.ImageDraw, PIL.PngImagePlugin, qiltest.session.summary)
 
 STANDIN = Path(__file__).with_name("standin_conftest.py")
 
@@ -76,7 +82,8 @@ class SuiteFolder:
 
     def run(self, *args: str) -> pytest.RunResult:
         """Run pytest in the folder."""
-        return self.pytester.runpytest_inprocess("-p", "no:cacheprovider", *args)
+        # hypothesis would be imported anew by each session, for two seconds
+        return self.pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:hypothesispytest", *args)
 
     def run_apart(self, *args: str) -> pytest.RunResult:
         """Run pytest in a process of its own, which may be killed."""

@@ -32,11 +32,11 @@ def plan():
 
 
 class StandinGenerator:
-    is_tiny = True
     judges_text = True
 
     def __init__(self, model="tiny", device="cpu"):
         self.model, self.device = model, device
+        self.is_tiny = model != "Qwen/Qwen-Image"
         self.device_name = plan().get("device_name", "stand-in")
         self.log = Path("drawn.log")
         self.texts = {}
@@ -165,8 +165,9 @@ def line(note):
 
 @pytest.fixture(scope="session")
 def qil_generator(pytestconfig):
-    model = pytestconfig.getoption("--qil-model") or "tiny"
-    return StandinGenerator(model=model, device="cuda" if "gpu" in pytestconfig.option.markexpr else "cpu")
+    gpu = pytestconfig.option.markexpr == "gpu"
+    model = pytestconfig.getoption("--qil-model") or ("Qwen/Qwen-Image" if gpu else "tiny")
+    return StandinGenerator(model=model, device="cuda" if gpu else "cpu")
 
 
 @pytest.fixture(scope="session")
