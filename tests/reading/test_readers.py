@@ -34,6 +34,20 @@ def test_an_unknown_option_is_an_error():
         open_reader("rapidocr", colour="red")
 
 
+@pytest.mark.parametrize("name", ["rapidocr:colour=red", "rapidocr:looks", "rapidocr:looks=many", "easyocr:pins=x"])
+def test_a_malformed_option_behind_the_name_is_an_error(name):
+    with pytest.raises(ReaderError, match="->"):
+        open_reader(name)
+
+
+def test_options_may_stand_behind_the_name():
+    assert ("looks", "1") in open_reader("rapidocr:looks=1,threads=1").info.settings
+
+
+def test_the_number_of_threads_is_no_part_of_the_identity():
+    assert open_reader("rapidocr:threads=1").info == open_reader("rapidocr").info
+
+
 def test_the_default_reader_reads_what_is_drawn(reader, tmp_path):
     reading = reader.read(drawn(tmp_path, "Hello World 3.1415"))
     assert "".join(line.text for line in reading.lines).replace(" ", "") == "HelloWorld3.1415"

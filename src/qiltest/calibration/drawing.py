@@ -18,9 +18,9 @@ from qiltest.scoring.normalise import is_decoration
 
 Colour = tuple[int, int, int]
 #: Side of the drawn pictures in pixels, and their margin.
-SIDE, MARGIN = 1024, 40
+SIDE, MARGIN = 800, 30
 #: Writing sizes that are tried, largest first.
-SIZES = (88, 76, 66, 58, 50, 44, 38, 33, 29, 25, 22, 19)
+SIZES = (70, 60, 52, 46, 40, 35, 31, 28, 25, 22, 19)
 
 
 class Style(StrEnum):
@@ -78,8 +78,8 @@ def _boxes(texts: Sequence[ExpectedText]) -> list[Box]:
     boxes: dict[int, Box] = {}
     right = SIDE - MARGIN
     for i in columns:
-        boxes[i] = (right - 110, MARGIN, right, SIDE - MARGIN)
-        right -= 150
+        boxes[i] = (right - 80, MARGIN, right, SIDE - MARGIN)
+        right -= 115
     across = 1 if len(others) <= 6 else 2 if len(others) <= 14 else 3
     rows = [others[k : k + across] for k in range(0, len(others), across)]
     weights = [max(2.0, max(len(texts[i].text) for i in row) ** 0.75) for row in rows]
@@ -99,7 +99,7 @@ def _write(mask: Image.Image, text: ExpectedText, box: Box, style: Style, rng: r
     written = "".join(" " if is_decoration(char) else char for char in text.text)
     font = rng.choice(fonts_for(written))
     left, top, right, bottom = box
-    for size in SIZES[4:] if style is Style.SMALL else SIZES[rng.randrange(3) :]:
+    for size in SIZES[5:] if style is Style.SMALL else SIZES[rng.randrange(3) :]:
         opened = load(font, size)
         if text.layout is Layout.VERTICAL:
             lines, step, width = list(written.replace(" ", "")), int(size * 1.15), size

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from qiltest.errors import ReaderError
@@ -53,15 +54,60 @@ def reader_names() -> tuple[str, ...]:
 def open_reader(name: str = DEFAULT_READER, **options: Any) -> Reader:
     """Load a reader by name; `options` are those of its class.
 
+    Options may also stand behind the name, the way a command line gives them: `rapidocr:threads=1`,
+    `easyocr:languages=ch_sim,weights=FOLDER,device=cuda` (several languages are joined by `+`).
+
     Raises ReaderError where the name or an option is unknown, the engine is not installed, its weights are missing, or
     they are not those of a pin in `options`.
     """
-    factory = _READERS.get(name)
+    plain, _, written = name.partition(":")
+    factory = _READERS.get(plain)
     if factory is None:
-        raise ReaderError(f"no reader is called {name!r}", remedy=f"use one of: {', '.join(_READERS)}")
+        raise ReaderError(f"no reader is called {plain!r}", remedy=f"use one of: {', '.join(_READERS)}")
     try:
-        return factory(**options)
+        return factory(**_written_options(plain, written), **options)
     except TypeError as error:
-        if "unexpected keyword argument" not in str(error):
+        if "keyword argument" not in str(error):
             raise
-        raise ReaderError(f"unknown option ({error})", where=f"reader {name}", remedy="see docs/reading.md") from error
+        raise ReaderError(f"unknown option ({error})", where=f"reader {plain}", remedy="see docs/reading.md") from error
+
+
+def _written_options(name: str, written: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for part in filter(None, written.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals or not value or key not in _WRITTEN:
+            raise ReaderError(
+                f"{part!r} is not an option", where=f"reader {name}", remedy=f"write one of: {', '.join(_WRITTEN)}"
+            )
+        try:
+            found[key] = _WRITTEN[key](value)
+        except ValueError as error:
+            raise ReaderError(f"{part!r}: {error}", where=f"reader {name}", remedy="see docs/reading.md") from error
+    return found
+
+
+def _flag(value: str) -> bool:
+    if value not in ("yes", "no"):
+        raise ValueError("write yes or no")
+    return value == "yes"
+
+
+def _pin(value: str) -> dict[str, str]:
+    file, at, sha256 = value.partition("@")
+    if not at:
+        raise ValueError("write FILE@SHA256")
+    return {file: sha256}
+
+
+#: What may stand behind a reader's name, and how its value is read.
+_WRITTEN: Mapping[str, Callable[[str], Any]] = {
+    "looks": int,
+    "threads": int,
+    "languages": lambda value: tuple(value.split("+")),
+    "weights": Path,
+    "device": str,
+    "download": _flag,
+    "pins": _pin,
+    "program": str,
+}
