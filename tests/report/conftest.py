@@ -16,9 +16,13 @@ from qiltest.gate.golden import Golden, GoldenExtra, GoldenText
 from qiltest.gate.judge import judge
 from qiltest.gate.latency import Cohort, LatencyJudgement
 from qiltest.gate.verdict import Verdict
+from qiltest.generation.records import LatentStats
 from qiltest.reading.records import Line, ReaderInfo, Reading
 from qiltest.recipe import LoraRecipe, Recipe, Size
+from qiltest.runs import RunStore
+from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started
 from qiltest.runs.records import CaseResult, Picture, Point, Run, RunState, Timing
+from qiltest.runs.writer import RunWriter
 from qiltest.scoring import Score, score_case
 from qiltest.variants import LoraSource, SchedulerKind, Variant
 
@@ -342,3 +346,71 @@ def hostile(fake: Callable[..., FakeRun]) -> Run:
         problems=HOSTILE,
         versions=((HOSTILE[1], HOSTILE[4]),),
     )
+
+
+def stored(root: Path, run: Run) -> str:
+    """Write the run as a session would; returns its id."""
+    writer = RunStore(root=root).create()
+    with writer:
+        writer.append(
+            Started(
+                schema=SCHEMA,
+                run=writer.id,
+                at=run.started,
+                command=run.command,
+                qiltest_version=run.qiltest_version,
+                model=run.model,
+                device=run.device,
+                device_name=run.device_name,
+                versions=run.versions,
+                reader=run.reader,
+                cases=run.cases,
+                variants=run.variants,
+                planned=run.planned,
+                full=run.full,
+            )
+        )
+        for result in run.results:
+            append(writer, result)
+        writer.append(Ended(at=run.started, state=RunState.FINISHED, exit_status=1))
+    return writer.id
+
+
+def append(writer: RunWriter, result: CaseResult) -> None:
+    if result.error:
+        writer.append(Failed(at="2026-11-23T02:00:00+00:00", point=result.point, error=result.error))
+        return
+    assert result.recipe is not None
+    assert result.picture is not None
+    assert result.timing is not None
+    assert result.cohort is not None
+    writer.append(
+        Drawn(
+            at="2026-11-23T02:00:00+00:00",
+            point=result.point,
+            recipe=result.recipe,
+            key=result.recipe.key(),
+            sha256=writer.put(result.picture.path.read_bytes()),
+            timing=result.timing,
+            latents=LatentStats(mean=0.0, std=1.0, minimum=-3.0, maximum=3.0),
+            cohort=result.cohort,
+        )
+    )
+    writer.append(
+        Judged(
+            at="2026-11-23T02:00:00+00:00",
+            point=result.point,
+            reading=result.reading,
+            score=result.score,
+            judgement=result.judgement,
+            latency=result.latency,
+            golden=result.golden,
+            golden_recorded=result.golden_recorded,
+        )
+    )
+
+
+@pytest.fixture
+def store() -> Callable[[Path, Run], str]:
+    """Writes a run into a folder of runs as a session would, and returns its id."""
+    return stored

@@ -8,75 +8,14 @@ from typing import Any
 import pytest
 
 from qiltest.cli import main
-from qiltest.generation.records import LatentStats
-from qiltest.runs import Run, RunState, RunStore
-from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started
-from qiltest.runs.writer import RunWriter
+from qiltest.runs import Run
 
-Out = Callable[..., Any]
-
-
-def stored(root: Path, run: Run) -> str:
-    """Write the run as a session would; returns its id."""
-    writer = RunStore(root=root).create()
-    with writer:
-        writer.append(
-            Started(
-                schema=SCHEMA,
-                run=writer.id,
-                at=run.started,
-                command=run.command,
-                qiltest_version=run.qiltest_version,
-                model=run.model,
-                device=run.device,
-                device_name=run.device_name,
-                versions=run.versions,
-                reader=run.reader,
-                cases=run.cases,
-                variants=run.variants,
-                planned=run.planned,
-                full=run.full,
-            )
-        )
-        for result in run.results:
-            append(writer, result)
-        writer.append(Ended(at=run.started, state=RunState.FINISHED, exit_status=1))
-    return writer.id
-
-
-def append(writer: RunWriter, result: Any) -> None:
-    if result.error:
-        writer.append(Failed(at="2026-11-23T02:00:00+00:00", point=result.point, error=result.error))
-        return
-    writer.append(
-        Drawn(
-            at="2026-11-23T02:00:00+00:00",
-            point=result.point,
-            recipe=result.recipe,
-            key=result.recipe.key(),
-            sha256=writer.put(result.picture.path.read_bytes()),
-            timing=result.timing,
-            latents=LatentStats(mean=0.0, std=1.0, minimum=-3.0, maximum=3.0),
-            cohort=result.cohort,
-        )
-    )
-    writer.append(
-        Judged(
-            at="2026-11-23T02:00:00+00:00",
-            point=result.point,
-            reading=result.reading,
-            score=result.score,
-            judgement=result.judgement,
-            latency=result.latency,
-            golden=result.golden,
-            golden_recorded=result.golden_recorded,
-        )
-    )
+Store = Callable[[Path, Run], str]
 
 
 @pytest.fixture
-def root(tmp_path: Path, typical: Run) -> Path:
-    stored(tmp_path / "stored", typical)
+def root(tmp_path: Path, typical: Run, store: Store) -> Path:
+    store(tmp_path / "stored", typical)
     return tmp_path / "stored"
 
 
@@ -111,9 +50,9 @@ def test_json_says_what_was_written(root: Path, capsys: Any) -> None:
     assert Path(said["report"]).is_file()
 
 
-def test_what_changed_since_an_earlier_run(root: Path, typical: Run) -> None:
+def test_what_changed_since_an_earlier_run(root: Path, typical: Run, store: Store) -> None:
     first = next(root.iterdir()).name
-    second = stored(root, typical)
+    second = store(root, typical)
     assert report(root, second, "--previous", first, "--format", "md") == 0
     text = (root / second / "report.md").read_text(encoding="utf-8")
     assert f"## What changed against run {first}" in text

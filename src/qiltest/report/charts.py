@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from qiltest.report.history import history
 from qiltest.report.measure import (
     LENGTH_CLASSES,
     Rate,
@@ -20,6 +21,9 @@ from qiltest.report.words import count, percent, seconds, times
 from qiltest.runs.records import Run
 
 WIDTH = 460.0
+_PLOT_LEFT, _PLOT_RIGHT, _PLOT_BOTTOM, _PLOT_HEIGHT = 48.0, 18.0, 190.0, 176.0
+#: a trend needs two.
+_FEWEST_RUNS = 2
 _LEFT, _RIGHT, _ROW, _TOP = 96.0, 112.0, 34.0, 8.0
 
 
@@ -62,7 +66,7 @@ class _Bar:
 
 def charts(run: Run) -> tuple[Chart, ...]:
     """Return the charts that the run has numbers for, those that say most first."""
-    made = (_rate_chart(run), _denoise_chart(run), _length_chart(run), _step_chart(run))
+    made = (_rate_chart(run), _denoise_chart(run), _length_chart(run), _step_chart(run), _history_chart(run))
     return tuple(chart for chart in made if chart is not None)
 
 
@@ -159,47 +163,89 @@ def _bars(
 
 def _length_chart(run: Run) -> Chart | None:
     """Lay out error rate over text length, one line a variant; classes without texts leave a gap."""
-    styles = _styles(run)
     series = {variant.name: length_rates(results) for variant, results in by_variant(run)}
-    rates = [rate for values in series.values() for rate in values if rate is not None]
-    if not rates:
+    names = tuple(_class_name(bounds) for bounds in LENGTH_CLASSES)
+    return _lines(
+        "Error rate by text length",
+        "Counted edits per expected character, by the number of characters in the expected text.",
+        {name: tuple(None if rate is None else rate.value for rate in values) for name, values in series.items()},
+        names,
+        styles=_styles(run),
+        columns=("variant", *names),
+        rows=tuple((name, *(_rate_words(rate) for rate in values)) for name, values in series.items()),
+        spread=True,
+    )
+
+
+def _history_chart(run: Run) -> Chart | None:
+    """Lay out error rates over the runs stored beside this one; nothing where this is the only one."""
+    past = history(run)
+    if len(past) < _FEWEST_RUNS:
         return None
-    ceiling = _ceiling(max(rate.value for rate in rates))
-    left, right, top, bottom = 48.0, 18.0, 14.0, 190.0
-    step = (WIDTH - left - right) / len(LENGTH_CLASSES)
-    shapes: list[Shape] = []
-    for tick in range(5):
-        y = bottom - (bottom - top) * tick / 4
-        shapes.append(Shape(kind="line", style="grid" if tick else "axis", x=left, y=y, x2=WIDTH - right, y2=y))
-        label = percent(ceiling * tick / 4)
-        shapes.append(Shape(kind="text", style="tick", x=left - 8, y=y + 4, text=label, anchor="end"))
-    for number, bounds in enumerate(LENGTH_CLASSES):
-        x = left + step * (number + 0.5)
-        shapes.append(Shape(kind="text", style="tick", x=x, y=bottom + 18, text=_class_name(bounds), anchor="middle"))
-    for index, (name, values) in enumerate(series.items()):
-        shift = (index - (len(series) - 1) / 2) * 10
+    by_run = [dict(item.rates) for item in past]
+    names = [variant.name for variant, _ in by_variant(run)]
+    return _lines(
+        "Error rate over stored runs",
+        f"The last {len(past)} runs of these pictures with this model and reader, oldest first.",
+        {name: tuple(rates[name].value if name in rates else None for rates in by_run) for name in names},
+        tuple(item.started[5:10] if place in {0, len(past) - 1} else "" for place, item in enumerate(past)),
+        styles=_styles(run),
+        columns=("run", *names),
+        rows=tuple(
+            (item.run, *(percent(rates[name].value) if name in rates else "–" for name in names))
+            for item, rates in zip(past, by_run, strict=True)
+        ),
+        spread=False,
+    )
+
+
+def _lines(
+    title: str,
+    note: str,
+    series: Mapping[str, Sequence[float | None]],
+    places: Sequence[str],
+    *,
+    styles: Mapping[str, str],
+    columns: tuple[str, ...],
+    rows: tuple[tuple[str, ...], ...],
+    spread: bool,
+) -> Chart | None:
+    """Lay out rates from 0, one line a name over the places; `spread` sets points of one place beside each other."""
+    values = [value for line in series.values() for value in line if value is not None]
+    if not values:
+        return None
+    ceiling = _ceiling(max(values))
+    step = (WIDTH - _PLOT_LEFT - _PLOT_RIGHT) / len(places)
+    shapes = list(_grid(ceiling, places, step))
+    for index, (name, line) in enumerate(series.items()):
+        shift = (index - (len(series) - 1) / 2) * 10 if spread else 0.0
         points = [
-            (left + step * (number + 0.5) + shift, bottom - (bottom - top) * rate.value / ceiling, rate)
-            for number, rate in enumerate(values)
-            if rate is not None
+            (_PLOT_LEFT + step * (place + 0.5) + shift, _PLOT_BOTTOM - _PLOT_HEIGHT * value / ceiling, value)
+            for place, value in enumerate(line)
+            if value is not None
         ]
         path = " ".join(f"{'L' if place else 'M'}{x:.1f} {y:.1f}" for place, (x, y, _) in enumerate(points))
         shapes.append(Shape(kind="path", style=styles[name], text=path))
         shapes.extend(
-            Shape(kind="dot", style=styles[name], x=x, y=y, text=f"{name}: {percent(rate.value)}")
-            for x, y, rate in points
+            Shape(kind="dot", style=styles[name], x=x, y=y, text=f"{name}: {percent(value)}") for x, y, value in points
         )
-        shapes.append(Shape(kind="dot", style=styles[name], x=left + 8 + index * 110, y=bottom + 44))
-        shapes.append(Shape(kind="text", style="label", x=left + 18 + index * 110, y=bottom + 48, text=name))
-    return Chart(
-        title="Error rate by text length",
-        note="Counted edits per expected character, by the number of characters in the expected text.",
-        width=WIDTH,
-        height=bottom + 58,
-        shapes=tuple(shapes),
-        columns=("variant", *(_class_name(bounds) for bounds in LENGTH_CLASSES)),
-        rows=tuple((name, *(_rate_words(rate) for rate in values)) for name, values in series.items()),
-    )
+        across, down = _PLOT_LEFT + 8 + index % 3 * 130, _PLOT_BOTTOM + 44 + index // 3 * 22
+        shapes.append(Shape(kind="dot", style=styles[name], x=across, y=down))
+        shapes.append(Shape(kind="text", style="label", x=across + 10, y=down + 4, text=name))
+    height = _PLOT_BOTTOM + 58 + (len(series) - 1) // 3 * 22
+    return Chart(title=title, note=note, width=WIDTH, height=height, shapes=tuple(shapes), columns=columns, rows=rows)
+
+
+def _grid(ceiling: float, places: Sequence[str], step: float) -> Iterator[Shape]:
+    for tick in range(5):
+        y = _PLOT_BOTTOM - _PLOT_HEIGHT * tick / 4
+        yield Shape(kind="line", style="grid" if tick else "axis", x=_PLOT_LEFT, y=y, x2=WIDTH - _PLOT_RIGHT, y2=y)
+        yield Shape(
+            kind="text", style="tick", x=_PLOT_LEFT - 8, y=y + 4, text=percent(ceiling * tick / 4), anchor="end"
+        )
+    for number, place in enumerate(places):
+        x = _PLOT_LEFT + step * (number + 0.5)
+        yield Shape(kind="text", style="tick", x=x, y=_PLOT_BOTTOM + 18, text=place, anchor="middle")
 
 
 def _rate_words(rate: Rate | None) -> str:

@@ -23,6 +23,7 @@ from qiltest.report.status import Status, status_of, text_is_judged, worst
 from qiltest.report.text import one_line
 from qiltest.report.words import count, edit_sentences, seconds
 from qiltest.runs.records import CaseResult, Run, RunState
+from qiltest.scoring.normalise import normalise
 from qiltest.scoring.records import ExtraKind, Score, TextScore
 from qiltest.variants import Variant
 
@@ -377,7 +378,7 @@ def _texts(result: CaseResult) -> tuple[TextView, ...]:
                 score=score,
                 sides=marked(score),
                 sentences=_sentences(score),
-                golden_read=None if old is None or old == score.read else old,
+                golden_read=None if old is None or normalise(old) == normalise(score.read) else old,
                 box=bounds(boxes),
             )
         )
