@@ -36,8 +36,11 @@ def read_floor(case: str, reader: str, folder: Path = FLOORS) -> Floor | None:
     file = folder / f"{case}.json"
     if not file.is_file():
         return None
-    found = _load(file).get(reader)
-    return None if found is None else _floor(case, reader, found, str(file))
+    try:
+        found = _load(file).get(reader)
+        return None if found is None else _floor(case, reader, found, str(file))
+    except StoreError as error:
+        raise StoreError(error.what, where=error.where or str(file), remedy=REMEDY) from error
 
 
 def noise_floor(case: str, reader: ReaderInfo, folder: Path = FLOORS) -> float | None:

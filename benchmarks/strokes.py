@@ -1,0 +1,173 @@
+"""Tell broken characters from whole ones: by the reader's own doubt, or by comparison with fonts.
+
+    python benchmarks/strokes.py [--strips 240]
+
+Draws strips of Chinese characters in known fonts, erases a quarter of one character in half of them, and asks four
+measures for each character: the recogniser's confidence, the least confidence over several looks, the lead over its
+best alternative, and the correlation with the same character in other fonts. Says for each how many damaged characters
+it finds at the threshold that accuses 1 % of the whole ones (threshold and rates from different halves of the strips),
+and the area under its ROC curve. Also how often the damaged strip still read as it was before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+from qiltest.calibration.fonts import FILES, load
+from qiltest.files import write_atomically
+from qiltest.reading.ctc import Character
+from qiltest.reading.looks import VIEWS
+from qiltest.reading.rapid import RapidReader, seen
+
+ROOT = Path(__file__).resolve().parents[1]
+SIZE, PAD, LENGTH = 56, 24, 8
+#: Fonts to draw with; the others are what the characters are compared with.
+DRAWN, COMPARED = FILES[:8:2], FILES[1:8:2]
+TEXT = (
+    "探索视觉生成基础模型的极限开创理解与一体化未来复杂文字渲染支持中英自动布局精准图像编辑物体增减风格变换赋能专业内容创作助力式发展"
+    "义本知人机同道善思新通云赋智乾坤启数高志远千问原场景梅傲兰幽竹清菊淡年月敬请期待龍鳳冰室鴻運茶餐廳永魚蛋粉添記粥麵美都富糖水"
+)
+MEASURES = ("confidence", "least_confidence", "lead", "correlation")
+Grey = NDArray[np.uint8]
+
+
+def main() -> int:
+    """Run the experiment and write benchmarks/results/strokes.json."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--strips", type=int, default=240)
+    args = parser.parse_args()
+    reader = RapidReader(threads=1)
+    rng = random.Random(7)
+    rows = []
+    for number in range(args.strips):
+        rows.extend(strip(reader, rng, number))
+    result = summary(rows)
+    file = ROOT / "benchmarks" / "results" / "strokes.json"
+    write_atomically(file, (json.dumps(result, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode())
+    print(json.dumps(result, ensure_ascii=False, indent=1))
+    return 0
+
+
+def strip(reader: RapidReader, rng: random.Random, number: int) -> list[dict[str, float]]:
+    """Draw one strip, damage a character in every second one, and measure all characters that were read."""
+    text = "".join(rng.sample(TEXT, LENGTH))
+    picture = _draw(text, rng.choice(DRAWN))
+    hurt = rng.randrange(LENGTH) if number % 2 else -1
+    if hurt >= 0:
+        _erase(picture, hurt, rng)
+    bgr = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
+    height, width = picture.shape
+    inset = PAD * 0.7
+    quad = np.array(
+        [[inset, inset], [width - inset, inset], [width - inset, height - inset], [inset, height - inset]], np.float32
+    )
+    looks = [reader._recogniser.read(seen(bgr, quad, view)) for view in VIEWS[:4]]
+    if [len(look) for look in looks] != [LENGTH] * len(looks):
+        return [{"hurt": float(hurt >= 0), "read": 0.0, "half": float(number // 2 % 2), "lost": 1.0}]
+    return [
+        {
+            "hurt": float(i == hurt),
+            "half": float(number // 2 % 2),
+            "read": float(looks[0][i].text == text[i]),
+            "lost": 0.0,
+            **_measures([look[i] for look in looks], picture, i),
+        }
+        for i in range(LENGTH)
+    ]
+
+
+def _measures(looks: Sequence[Character], picture: Grey, place: int) -> dict[str, float]:
+    first = looks[0]
+    return {
+        "confidence": first.confidence,
+        "least_confidence": min(c.confidence if c.text == first.text else 0.0 for c in looks),
+        "lead": first.confidence - max((p for _, p in first.alternatives), default=0.0),
+        "correlation": _correlation(_cell(picture, place), first.text),
+    }
+
+
+def _draw(text: str, font: tuple[str, int]) -> Grey:
+    image = Image.new("L", (SIZE * LENGTH + 2 * PAD, SIZE + 2 * PAD), 235)
+    pen = ImageDraw.Draw(image)
+    for i, char in enumerate(text):
+        pen.text((PAD + i * SIZE, PAD - 6), char, fill=25, font=load(font, SIZE - 2))
+    noise = np.random.default_rng(len(text)).normal(0, 5, (image.height, image.width))
+    soft = np.asarray(image.filter(ImageFilter.GaussianBlur(0.7)), dtype=np.float64)
+    return np.clip(soft + noise, 0, 255).astype(np.uint8)
+
+
+def _erase(picture: Grey, place: int, rng: random.Random) -> None:
+    """Erase the quadrant of a character that holds most ink or any other but the emptiest."""
+    cell = _cell(picture, place)
+    half = SIZE // 2
+    quadrants = [(y, x) for y in (0, half) for x in (0, half)]
+    by_ink = sorted(quadrants, key=lambda q: -int((cell[q[0] : q[0] + half, q[1] : q[1] + half] < 130).sum()))
+    y, x = rng.choice(by_ink[:3])
+    cell[y : y + half, x : x + half] = 235
+
+
+def _cell(picture: Grey, place: int) -> Grey:
+    return picture[PAD : PAD + SIZE, PAD + place * SIZE : PAD + (place + 1) * SIZE]
+
+
+def _correlation(cell: Grey, char: str) -> float:
+    """Best correlation of the ink with the character in the fonts to compare with."""
+    shape = _shape(255 - cell)
+    return max(float(np.corrcoef(shape, _template(char, font))[0, 1]) for font in COMPARED)
+
+
+def _template(char: str, font: tuple[str, int]) -> NDArray[np.float64]:
+    image = Image.new("L", (SIZE, SIZE), 0)
+    ImageDraw.Draw(image).text((0, -6), char, fill=230, font=load(font, SIZE - 2))
+    return _shape(np.asarray(image, dtype=np.uint8))
+
+
+def _shape(ink: Grey) -> NDArray[np.float64]:
+    """Cut to the ink and scale to one size, softened: fonts differ in width and weight, not in where strokes lie."""
+    ys, xs = np.nonzero(ink > 110)
+    box = ink[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1] if len(ys) else ink
+    small = cv2.resize(box, (32, 32), interpolation=cv2.INTER_AREA)
+    return cv2.GaussianBlur(small, (0, 0), 1.2).astype(np.float64).ravel()
+
+
+def summary(rows: list[dict[str, float]]) -> dict[str, object]:
+    """Rates by measure; thresholds from one half of the strips, rates on the other, both ways."""
+    kept = [row for row in rows if not row["lost"]]
+    hurt = [row for row in kept if row["hurt"]]
+    return {
+        "whole_characters": sum(not row["hurt"] for row in kept),
+        "damaged_characters": len(hurt),
+        "strips_of_another_length": sum(bool(row["lost"]) for row in rows),
+        "damaged_read_as_before": round(sum(row["read"] for row in hurt) / len(hurt), 3),
+        "measures": {name: _rates(kept, name) for name in MEASURES},
+    }
+
+
+def _rates(rows: list[dict[str, float]], name: str) -> dict[str, float]:
+    caught, accused = [], []
+    for half in (0.0, 1.0):
+        threshold = np.percentile([row[name] for row in rows if not row["hurt"] and row["half"] == half], 1.0)
+        other = [row for row in rows if row["half"] != half]
+        caught.extend(row[name] < threshold for row in other if row["hurt"])
+        accused.extend(row[name] < threshold for row in other if not row["hurt"])
+    whole = np.array([row[name] for row in rows if not row["hurt"]])
+    area = np.mean([np.mean(whole > row[name]) + np.mean(whole == row[name]) / 2 for row in rows if row["hurt"]])
+    return {
+        "found_at_1_percent": round(float(np.mean(caught)), 3),
+        "false_alarms": round(float(np.mean(accused)), 4),
+        "auroc": round(float(area), 3),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
