@@ -101,13 +101,9 @@ def qil_case_run(
     benchmark: object,
     qil_generator: Generator,
     qil_open_reader: OpenReader,
-) -> Iterator[CaseRun]:
+) -> CaseRun:
     """Return one picture of the suite, to be generated, read, scored and judged."""
-    session = request.config.stash[_KEY]
-    run = session.case_run(request, qil_generator, qil_open_reader)
-    session.progress.show(run.point.id)
-    yield run
-    session.progress.hide()
+    return request.config.stash[_KEY].case_run(request, qil_generator, qil_open_reader)
 
 
 @pytest.hookimpl(wrapper=True)

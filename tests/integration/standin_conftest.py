@@ -14,6 +14,7 @@ import json
 import math
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,7 @@ class StandinGenerator:
         fault = settings.get("fault", "")
         with self.log.open("a") as log:
             log.write(f"{case.id} {recipe.variant} {recipe.seed}\n")
+        time.sleep(settings.get("wait", 0))
         if fault == "oom" or (fault == "oom-once" and recipe.key() not in self.failed):
             self.failed.add(recipe.key())
             raise OutOfMemoryError("out of memory", remedy="--qil-offload")

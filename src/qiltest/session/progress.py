@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 _REFRESH_SECONDS = 0.25
+_DEFAULT_WIDTH = 80
 _ERASE_LINE = "\x1b[2K"
 _SAVE, _RESTORE = "\x1b7", "\x1b8"
 
@@ -62,10 +63,10 @@ class ProgressBar:
         self._bar.update(self._task, description=f"{self._text} step {step}/{steps}")
 
     def hide(self) -> None:
-        """Take the bar away and count one picture."""
-        self._bar.advance(self._task)
+        """Take the bar away and count one picture; where it is not shown, do nothing."""
         if self._thread is None:
             return
+        self._bar.advance(self._task)
         self._stop.set()
         self._thread.join()
         self._thread = None
@@ -79,7 +80,9 @@ class ProgressBar:
 
     def _line(self) -> str:
         assert self._terminal is not None
-        console = Console(file=StringIO(), force_terminal=True, width=os.get_terminal_size(self._terminal).columns - 1)
+        # one column is left free, so that no terminal wraps; some say that they are 0 wide
+        width = (os.get_terminal_size(self._terminal).columns or _DEFAULT_WIDTH) - 1
+        console = Console(file=StringIO(), force_terminal=True, width=width)
         with console.capture() as captured:
             console.print(self._bar.get_renderable(), no_wrap=True, crop=True, end="")
         return captured.get().split("\n")[0]

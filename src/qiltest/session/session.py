@@ -90,6 +90,8 @@ class SuiteSession:
         """Return what a test works with; the first call opens the run."""
         guards.refuse_on_worker(self.config)
         point: Point = request.param
+        # from here on, because the first test loads the model and encodes all prompts
+        self.progress.show(point.id)
         return CaseRun(
             work=self._begun(generator, open_reader),
             task=self._tasks[point],
@@ -110,6 +112,8 @@ class SuiteSession:
         if point is None:
             return
         if report.when == "call" or report.outcome != "passed":
+            # before pytest itself writes on
+            self.progress.hide()
             self._outcomes[item.nodeid] = report.outcome
         if self._work is None:
             return
