@@ -25,7 +25,7 @@ from scipy.stats import binomtest
 
 from qiltest.cases import ExpectedText, LineBreaks
 from qiltest.files import write_atomically
-from qiltest.reading import Reading, open_reader
+from qiltest.reading import Reading, open_reader, suspicious
 from qiltest.scoring import EmptyReadingError, Score, score
 from qiltest.scoring.distance import align
 from qiltest.scoring.normalise import normalise, units
@@ -84,12 +84,16 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
     pictures = [picture for picture in pictures if picture["expected_text"]]
     reader = open_reader(name)
     rows, seconds = [], []
+    doubted = characters = 0
     for picture in pictures:
         reading = reader.read(folder / picture["file"])
         seconds.append((reading.seconds, reading.width * reading.height))
         wanted = [ExpectedText(text=text) for text in picture["expected_text"]]
+        right, doubtful = _right_characters(picture, reading)
+        characters, doubted = characters + right, doubted + doubtful
         rows.append((picture, *(_scored(wanted, reading, forgiven) for forgiven in ((), SIZE_ONLY))))
     sure = [row for row in rows if row[0]["reading_confidence"] == "high"]
+    doubts = Share(hits=doubted, of=characters).record()
     return {
         "reader": name,
         "engine": reader.info.engine,
@@ -97,6 +101,7 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
         "fingerprint": reader.info.fingerprint,
         "sure": _rates(sure),
         "all": _rates(rows),
+        "right_characters_called_suspicious": doubts,
         "seconds_a_picture": round(sum(s for s, _ in seconds) / len(seconds), 3),
         "seconds_a_megapixel": round(sum(s for s, _ in seconds) / sum(p for _, p in seconds) * 1e6, 3),
         "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
@@ -109,6 +114,16 @@ def _scored(wanted: list[ExpectedText], reading: Reading, forgiven: tuple[str, .
         return score(wanted, reading, line_breaks=LineBreaks.STRICT, forgiven=forgiven)
     except EmptyReadingError:
         return None
+
+
+def _right_characters(picture: dict[str, Any], reading: Reading) -> tuple[int, int]:
+    """Characters of texts that were read as a person reads them, and how many of them are called suspicious."""
+    found = _scored([ExpectedText(text=text) for text in picture["shown_text"]], reading, ())
+    if found is None or picture["reading_confidence"] != "high":
+        return 0, 0
+    lines = {line for text in found.texts if text.distance == 0 for line in text.lines}
+    total = sum(len(normalise(reading.lines[line].text)) for line in lines if reading.lines[line].characters)
+    return total, len(suspicious(reading, lines))
 
 
 def _rates(rows: list[tuple[dict[str, Any], Score | None, Score | None]]) -> dict[str, Any]:

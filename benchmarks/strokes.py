@@ -28,6 +28,7 @@ from qiltest.files import write_atomically
 from qiltest.reading.ctc import Character
 from qiltest.reading.looks import VIEWS
 from qiltest.reading.rapid import RapidReader, seen
+from qiltest.reading.strokes import DOUBT
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE, PAD, LENGTH = 56, 24, 8
@@ -149,6 +150,15 @@ def summary(rows: list[dict[str, float]]) -> dict[str, object]:
         "damaged_characters": len(hurt),
         "strips_of_another_length": sum(bool(row["lost"]) for row in rows),
         "damaged_read_as_before": round(sum(row["read"] for row in hurt) / len(hurt), 3),
+        "below_the_reports_threshold": {
+            "threshold": DOUBT,
+            "found": round(sum(row["confidence"] < DOUBT for row in hurt) / len(hurt), 3),
+            "false_alarms": round(
+                sum(row["confidence"] < DOUBT for row in kept if not row["hurt"])
+                / sum(not row["hurt"] for row in kept),
+                4,
+            ),
+        },
         "measures": {name: _rates(kept, name) for name in MEASURES},
     }
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from qiltest.cases import ExpectedText, LineBreaks
 from qiltest.errors import QiltestError
 from qiltest.gate.verdict import Verdict
-from qiltest.reading import DEFAULT_READER, Reader, Reading, open_reader, reader_names
+from qiltest.reading import DEFAULT_READER, Reader, Reading, Suspicion, open_reader, reader_names, suspicious
 from qiltest.scoring import EmptyReadingError, Score, TextScore, edit_to_json, extra_to_json, marked, score
 from qiltest.suite import load_suite
 
@@ -109,6 +109,7 @@ class _Outcome:
     score: Score | None
     verdict: Verdict
     error: str = ""
+    suspicions: tuple[Suspicion, ...] = ()
 
 
 def _asked(args: argparse.Namespace) -> _Asked:
@@ -138,11 +139,16 @@ def _asked(args: argparse.Namespace) -> _Asked:
 
 
 def _outcome(picture: Path, asked: _Asked, reader: Reader) -> _Outcome:
+    reading = reader.read(picture)
     try:
-        found = score(asked.texts, reader.read(picture), line_breaks=asked.line_breaks, forgiven=asked.forgiven)
+        found = score(asked.texts, reading, line_breaks=asked.line_breaks, forgiven=asked.forgiven)
     except EmptyReadingError as error:
         return _Outcome(score=None, verdict=Verdict.ERROR, error=str(error))
-    return _Outcome(score=found, verdict=Verdict.PASS if found.distance <= asked.limit else Verdict.FAIL)
+    return _Outcome(
+        score=found,
+        verdict=Verdict.PASS if found.distance <= asked.limit else Verdict.FAIL,
+        suspicions=suspicious(reading, {line for text in found.texts for line in text.lines}),
+    )
 
 
 def _reading_record(picture: Path, reading: Reading) -> dict[str, Any]:
@@ -161,6 +167,10 @@ def _score_record(picture: Path, asked: _Asked, reader: Reader, outcome: _Outcom
         "reader": reader.info.fingerprint,
         "texts": [_text_record(text) for text in found.texts] if found else [_unread(text) for text in asked.texts],
         "extra": [extra_to_json(extra) for extra in found.extra] if found else [],
+        "suspicious": [
+            {"text": item.text, "confidence": item.confidence, "place": [round(x, 1) for x in item.place]}
+            for item in outcome.suspicions
+        ],
         "distance": found.distance if found else None,
         "distance_alnum": found.distance_alnum if found else None,
         "limit": asked.limit,
@@ -218,6 +228,9 @@ def _print_score(console: Console, picture: Path, asked: _Asked, outcome: _Outco
     for extra in outcome.score.extra:
         if extra.distance:
             console.print(Text(f"{extra.kind}: {extra.text!r} (of {extra.of!r}), counts {extra.distance}"))
+    for item in outcome.suspicions:
+        x, y = item.place
+        console.print(Text(f"doubtful strokes: {item.text!r} at {x:.0f},{y:.0f} (confidence {item.confidence:.2f})"))
     console.print(Text(f"{outcome.verdict}: distance {outcome.score.distance}, limit {asked.limit}"))
 
 

@@ -45,6 +45,13 @@ def test_a_part_that_the_text_itself_lacks_is_not_counted_twice():
     assert (found.distance, [item.kind for item in found.extra]) == (4, [ExtraKind.OTHER])
 
 
+def test_one_word_of_a_longer_text_may_stand_elsewhere():
+    whole = line("Image Editing in IP Creation", 100, 100, 600, 50)
+    assert extras(texts("Image Editing in IP Creation"), whole, line("Image", 100, 900, 100, 40)) == [
+        (ExtraKind.OTHER, 0)
+    ]
+
+
 def test_other_text_is_reported_and_not_counted():
     assert extras(texts("通义千问"), SIGN, line("OPEN DAILY", 900, 900, 300, 50)) == [(ExtraKind.OTHER, 0)]
 

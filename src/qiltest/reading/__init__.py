@@ -3,6 +3,7 @@
 from qiltest.reading.records import Line, Reader, ReaderInfo, Reading
 from qiltest.reading.registry import DEFAULT_READER, open_reader, reader_names
 from qiltest.reading.serial import info_from_json, info_to_json, reading_from_json, reading_to_json
+from qiltest.reading.strokes import Suspicion, suspicious
 
 __all__ = [
     "DEFAULT_READER",
@@ -10,10 +11,12 @@ __all__ = [
     "Reader",
     "ReaderInfo",
     "Reading",
+    "Suspicion",
     "info_from_json",
     "info_to_json",
     "open_reader",
     "reader_names",
     "reading_from_json",
     "reading_to_json",
+    "suspicious",
 ]

@@ -49,7 +49,7 @@ class RapidReader:
         self._views = VIEWS[:looks]
         folder = _models_folder()
         files = [folder / DETECTOR, folder / RECOGNISER]
-        require_files(files, reader="rapidocr", remedy="pip install --force-reinstall 'rapidocr>=3.10'")
+        require_files(files, reader="rapidocr", remedy="pip install --force-reinstall 'rapidocr==3.10.*'")
         require_hashes(files, pins or {}, reader="rapidocr")
         self._detect = _detector(threads)
         self._recogniser = _recogniser(folder / RECOGNISER, threads)

@@ -15,8 +15,10 @@ from qiltest.scoring.records import Extra, ExtraKind
 
 #: Below this confidence a line is too doubtful to accuse the picture of it.
 SURE = 0.5
-#: Letters and digits that a line needs to be called a repetition; an ideograph weighs as much as `IDEOGRAPH` of them.
-WEIGHT, IDEOGRAPH = 5.0, 2.5
+#: Letters and digits that a line needs to be called a repetition of a whole text; an ideograph weighs `IDEOGRAPH`.
+WEIGHT, IDEOGRAPH = 4.0, 2.5
+#: What a fragment of a text needs: one common word may stand in a picture for other reasons.
+FRAGMENT_WEIGHT = 8.0
 #: Share of the characters that may differ between a repetition and what it repeats.
 WRONG = 0.2
 
@@ -52,7 +54,8 @@ def _kind(piece: Piece, text: Taken) -> ExtraKind | None:
         return ExtraKind.DOUBLED
     if weight(wanted) >= WEIGHT and len(wanted) < len(piece.text) and _contains(piece.text, wanted):
         return ExtraKind.LEAKED
-    if len(piece.text) < len(wanted) and _contains(wanted, piece.text):
+    fragment = len(piece.text) < len(wanted) and weight(piece.text) >= FRAGMENT_WEIGHT
+    if fragment and _contains(wanted, piece.text):
         return _kind_of_fragment(piece, text)
     return None
 

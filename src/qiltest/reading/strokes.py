@@ -1,0 +1,57 @@
+"""Characters that a reader recognised with doubt: broken strokes, pseudo-characters. Reported, never gating.
+
+A reader reads through damage: it tests spelling, not strokes. Of the measures tried (docs/reading.md) its own
+confidence in a character tells broken from whole best; still it misses many characters that lack a quarter, and one
+doubtful character in a long correct text is enough to accuse a picture. So it is shown to people and decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from qiltest.reading.records import Line, Point, Reading
+
+#: A character below this confidence is suspicious; measured in benchmarks/results/strokes.json and readers.json.
+DOUBT = 0.8
+#: A line below this confidence is noise as a whole.
+TEXT = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suspicion:
+    """A character that may be malformed."""
+
+    text: str
+    confidence: float
+    #: index into `Reading.lines`, and of the character in the line's text.
+    line: int
+    index: int
+    #: about where it stands, in pixels: characters are taken as equally wide.
+    place: Point
+
+
+def suspicious(reading: Reading, lines: Collection[int] | None = None) -> tuple[Suspicion, ...]:
+    """Return the doubtful characters of a reading, or of the given lines of it, in the reader's order.
+
+    Readers that give no confidence per character (EasyOCR, Tesseract) have none.
+    """
+    return tuple(
+        Suspicion(text=char, confidence=confidence, line=k, index=i, place=_place(line, (i + 0.5) / len(line.text)))
+        for k, line in enumerate(reading.lines)
+        if line.confidence >= TEXT and (lines is None or k in lines)
+        for i, (char, confidence) in enumerate(zip(line.text, line.characters, strict=False))
+        if confidence < DOUBT and not char.isspace()
+    )
+
+
+def _place(line: Line, share: float) -> Point:
+    """Return the point at a share of the line's length, halfway across it."""
+    a, b, c, d = line.box
+    tall = abs(d[1] - a[1]) >= 1.5 * abs(b[0] - a[0])
+    start, end = (_middle(a, b), _middle(d, c)) if tall else (_middle(a, d), _middle(b, c))
+    return start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share
+
+
+def _middle(first: Point, second: Point) -> Point:
+    return (first[0] + second[0]) / 2, (first[1] + second[1]) / 2
