@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -21,6 +22,8 @@ from qiltest.runs.records import Run
 
 #: wrong texts of one picture that get a cut-out.
 MAX_CROPS = 4
+#: each holds one decoded picture, 5 MB at 1328x1328.
+MAX_THREADS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +77,10 @@ def _hash(text: str) -> str:
 def _embedded(cells: Iterable[Cell], folder: Path) -> dict[str, Embedded]:
     cells = tuple(cells)
     limit = budget(len(cells) + sum(cell.before is not None for cell in cells))
-    return {cell.anchor: _embed(cell, folder, limit) for cell in cells}
+    # Pillow decodes, scales and encodes without Python's lock, so threads use the cores there are
+    with ThreadPoolExecutor(max_workers=min(MAX_THREADS, os.cpu_count() or 1)) as pool:
+        made = pool.map(lambda cell: _embed(cell, folder, limit), cells)
+        return {cell.anchor: embedded for cell, embedded in zip(cells, made, strict=True)}
 
 
 def _embed(cell: Cell, folder: Path, limit: int) -> Embedded:

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from qiltest.report.charts import WIDTH, Chart, charts
+from qiltest.runs.records import Run
+
+Fake = Callable[..., Any]
+Make = Callable[..., Any]
+
+
+def by_title(run: Run) -> dict[str, Chart]:
+    return {chart.title: chart for chart in charts(run)}
+
+
+def test_the_charts_hold_the_numbers_of_the_run(typical: Run) -> None:
+    found = by_title(typical)
+    assert list(found) == ["Error rate by variant", "Denoise latency", "Error rate by text length", "Step latency"]
+    rates = {row[0]: row[2:] for row in found["Error rate by variant"].rows}
+    assert rates == {"base": ("2", "77", "3"), "8step": ("0", "66", "2"), "4step": ("8", "44", "2")}
+    latency = {row[0]: row[1:3] for row in found["Denoise latency"].rows}
+    assert latency["4step"] == ("550\u00a0ms", "22×")
+
+
+def test_a_longer_bar_is_a_higher_rate(typical: Run) -> None:
+    shapes = by_title(typical)["Error rate by variant"].shapes
+    bars = {shape.style: shape.x2 for shape in shapes if shape.kind == "rect"}
+    assert bars["v1"] < bars["v0"] < bars["v2"]
+    assert bars["v0"] / bars["v2"] == pytest.approx((2 / 77) / (8 / 44), rel=0.02)
+
+
+def test_nothing_is_drawn_outside_the_chart(typical: Run) -> None:
+    for chart in charts(typical):
+        for shape in chart.shapes:
+            assert 0 <= shape.x <= WIDTH
+            assert 0 <= shape.y <= chart.height
+            right = shape.x + shape.x2 if shape.kind == "rect" else shape.x2
+            assert right <= WIDTH
+
+
+def test_a_rate_of_nought_everywhere_is_a_chart_and_no_division_by_nought(fake: Fake, case: Make) -> None:
+    run = fake(case("wall", "text"))
+    run.add("wall", "base", "text")
+    assert by_title(run.build())["Error rate by variant"].rows == (("base", "0\u00a0%", "0", "4", "1"),)
+
+
+def test_a_run_without_a_number_has_no_chart(fake: Fake, case: Make) -> None:
+    run = fake(case("wall", "text"))
+    run.add("wall", "base", error="lost", picture=False)
+    assert charts(run.build()) == ()
