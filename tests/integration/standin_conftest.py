@@ -26,9 +26,11 @@ from qiltest.generation import Denoised, Generation, LatentStats
 from qiltest.reading import Line, ReaderInfo, Reading
 from qiltest.recipe import LoraRecipe, Recipe
 
+HERE = Path(__file__).parent
+
 
 def plan():
-    path = Path("standin.json")
+    path = HERE / "standin.json"
     return json.loads(path.read_text()) if path.exists() else {}
 
 
@@ -39,7 +41,7 @@ class StandinGenerator:
         self.model, self.device = model, device
         self.is_tiny = model != "Qwen/Qwen-Image"
         self.device_name = plan().get("device_name", "stand-in")
-        self.log = Path("drawn.log")
+        self.log = HERE / "drawn.log"
         self.texts = {}
         self.failed = set()
 

@@ -108,3 +108,11 @@ def test_a_session_of_a_part_says_that_it_is_not_full(suite):
     assert not suite.latest().full
     suite.run("--qil-seeds=2")
     assert suite.latest().full
+
+
+def test_a_folder_of_runs_that_is_there_already_does_not_move_the_suite(suite):
+    suite.record()
+    for _ in range(2):
+        # as two words, which pytest takes for a path of tests too
+        assert suite.run("--qil-runs", "kept").ret == 0
+    assert len(list((suite.path / "kept").glob("*/events.jsonl"))) == 2

@@ -1,6 +1,9 @@
 """A session from its first picture to the verdict."""
 
 import json
+import shlex
+import subprocess
+import sys
 
 from qiltest.gate import Verdict
 from qiltest.runs import RunState
@@ -98,6 +101,24 @@ def test_the_command_in_the_message_accepts_the_very_picture_that_was_seen(suite
     assert suite.run(*words).ret == 0
     assert suite.drawn() == []
     suite.run("--qil-reuse").assert_outcomes(passed=4)
+
+
+def test_the_command_is_written_for_where_pytest_was_called(suite, monkeypatch):
+    (suite.path / "pytest.ini").write_text("[pytest]\n")
+    (suite.path / "below").mkdir()
+    monkeypatch.chdir(suite.path / "below")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "coffee and fast", ".."],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    accept = next(line for line in done.stdout.splitlines() if line.startswith("accept"))
+    words = shlex.split(accept.removeprefix("accept"))
+    assert words[1] == "../test_suite.py::test_report_case[coffee@1328x1328-fast-s42]"
+    done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert suite.goldens() == ["tiny/coffee@1328x1328/fast-s42.json"]
 
 
 def test_breaking_an_expected_text_fails_its_tests_and_no_others(suite):

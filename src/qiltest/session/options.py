@@ -197,7 +197,17 @@ def _seeds(value: str | None) -> tuple[int | None, tuple[int, ...]]:
 
 def _folder(config: pytest.Config, flag: str, name: str) -> Path:
     value = config.getoption(flag)
-    return config.invocation_params.dir / value if value else config.rootpath / name
+    return config.invocation_params.dir / value if value else _home(config) / name
+
+
+def _home(config: pytest.Config) -> Path:
+    """Return the folder of the suite: pytest's root, or where pytest was called if only that has cases.
+
+    Without a configuration file pytest takes every path on the command line into account for its root, also one that
+    is the value of an option: `--qil-runs DIR` would move it.
+    """
+    here = config.invocation_params.dir
+    return here if (here / "cases").is_dir() and not (config.rootpath / "cases").is_dir() else config.rootpath
 
 
 def _given(values: Mapping[str, object]) -> Iterator[str]:

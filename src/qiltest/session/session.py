@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -42,6 +43,8 @@ class SuiteSession:
         self._collected = 0
         self._outcomes: dict[str, str] = {}
         self._work: Work | None = None
+        #: why no run could be begun; the second test is told what the first was.
+        self._refused: QiltestError | None = None
 
     # collection
 
@@ -96,7 +99,7 @@ class SuiteSession:
             work=self._begun(generator, open_reader),
             task=self._tasks[point],
             point=point,
-            node=str(self.config.cwd_relative_nodeid(request.node.nodeid)),
+            node=self._node_from_here(str(request.node.nodeid)),
             benchmark=_benchmark(request),
         )
 
@@ -166,6 +169,8 @@ class SuiteSession:
     # inside
 
     def _begun(self, generator: Generator, open_reader: OpenReader) -> Work:
+        if self._refused is not None:
+            self.unusable(self._refused)
         if self._work is None:
             try:
                 self._work = begin(
@@ -177,9 +182,15 @@ class SuiteSession:
                     command=("pytest", *self.config.invocation_params.args),
                 )
             except QiltestError as error:
+                self._refused = error
                 self.unusable(error)
         assert self._work is not None
         return self._work
+
+    def _node_from_here(self, node: str) -> str:
+        """Return a node id as it is written where pytest was called, which need not be its root."""
+        path, separator, name = node.partition("::")
+        return os.path.relpath(self.config.rootpath / path, self.config.invocation_params.dir) + separator + name
 
     def _loaded(self) -> Suite:
         if self._suite is None:

@@ -1,0 +1,146 @@
+"""Sessions that are stopped from outside: a signal, a full disk, a second session, a time limit."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from qiltest.gate import Verdict
+from qiltest.runs import RunState, RunStore
+
+
+def start(suite, *args):
+    return subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *args],
+        cwd=suite.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for(suite, line):
+    """Wait until the stand-in model draws that picture."""
+    log = suite.path / "drawn.log"
+    for _ in range(600):
+        if log.exists() and line in log.read_text():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{line} was never drawn")
+
+
+def test_ctrl_c_while_a_picture_is_drawn(suite):
+    suite.record()
+    suite.plan(coffee__fast={"wait": 60})
+    child = start(suite)
+    wait_for(suite, "coffee fast")
+    child.send_signal(signal.SIGINT)
+    out, _ = child.communicate(timeout=30)
+    assert child.returncode == pytest.ExitCode.INTERRUPTED
+    assert "the same command goes on from here" in out
+    suite.drawn()
+    suite.plan()
+    suite.run().assert_outcomes(passed=4)
+    assert suite.drawn() == ["coffee fast 42", "poster fast 42"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_that_ends_the_process_at_once(suite, number):
+    suite.record()
+    suite.plan(coffee__fast={"wait": 60})
+    child = start(suite)
+    wait_for(suite, "coffee fast")
+    child.send_signal(number)
+    child.communicate(timeout=30)
+    assert suite.latest().state is RunState.UNFINISHED
+    suite.drawn()
+    suite.plan()
+    suite.run().assert_outcomes(passed=4)
+    assert suite.drawn() == ["coffee fast 42", "poster fast 42"]
+
+
+def test_two_sessions_on_one_store(suite):
+    suite.record()
+    suite.plan(poster__base={"wait": 1.0})
+    children = [start(suite), start(suite)]
+    for child in children:
+        out, _ = child.communicate(timeout=120)
+        assert child.returncode == 0, out
+    runs = [RunStore(root=suite.path / "runs").load(folder.name) for folder in (suite.path / "runs").iterdir()]
+    assert len(runs) == 2
+    for run in runs:
+        assert run.state is RunState.FINISHED
+        assert len(run.results) == 4
+        assert run.problems == ()
+
+
+def test_a_session_leaves_alone_what_another_is_writing(suite):
+    suite.record()
+    suite.plan(coffee__fast={"wait": 60})
+    child = start(suite)
+    wait_for(suite, "coffee fast")
+    suite.drawn()
+    suite.plan()
+    suite.run().assert_outcomes(passed=4)
+    assert len(suite.drawn()) == 4
+    child.kill()
+    child.communicate(timeout=30)
+
+
+def test_a_test_past_its_time_limit_is_an_error_and_the_run_goes_on(suite):
+    suite.record()
+    suite.plan(coffee__base={"wait": 60})
+    result = suite.run_apart("--timeout=2")
+    result.assert_outcomes(passed=3, failed=1)
+    run = suite.latest()
+    assert run.state is RunState.FINISHED
+    assert run.result("coffee@1328x1328-base-s42").verdict is Verdict.ERROR
+    assert "Timeout" in run.result("coffee@1328x1328-base-s42").error
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 48 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=48k", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+    )
+    if mount.returncode != 0:
+        pytest.skip(f"no tmpfs can be mounted here: {mount.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_ends_the_session_with_one_line_and_the_same_command_goes_on(suite, small_disk):
+    suite.record()
+    result = suite.run("--qil-runs", str(small_disk / "runs"), "--qil-seeds=8", "--qil-update=missing")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*could not be * No space left on device*", "*the same command goes on from here*"])
+    drawn = len(suite.drawn())
+    run = RunStore(root=small_disk / "runs").load("latest")
+    kept = [r for r in run.results if r.picture is not None]
+    assert kept
+    assert all(r.error == "" for r in kept)
+    assert len(kept) in {drawn - 1, drawn}
+    # the disk is given more room
+    subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
+    assert suite.run("--qil-runs", str(small_disk / "runs"), "--qil-seeds=8", "--qil-update=missing").ret == 0
+    assert len(suite.drawn()) == 32 - len(kept)
+
+
+def test_runs_that_cannot_be_written_at_all_fail_every_test_with_the_remedy(suite):
+    suite.record()
+    (suite.path / "runs").write_text("")
+    result = suite.run()
+    result.assert_outcomes(errors=4)
+    result.stdout.fnmatch_lines(["*no run can be written*", "*choose another folder with --qil-runs*"])
+
+
+def test_goldens_that_cannot_be_written_are_an_error(suite):
+    (suite.path / "golden").write_text("")
+    result = suite.run("--qil-update=missing")
+    result.assert_outcomes(failed=4)
+    result.stdout.fnmatch_lines(["ERROR *"])
