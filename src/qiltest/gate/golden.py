@@ -117,9 +117,8 @@ class GoldenStore:
     def load(self, model: str, case: str, size: Size, variant: str, seed: int) -> Golden | None:
         """Return the golden of a picture, None where there is none. Raises GoldenError for a file that is not one."""
         path = self.path(model, case, size, variant, seed)
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
+        data = read_if_there(path)
+        if data is None:
             return None
         golden = _parse(data, path)
         asked = (SCHEMA, model, case, str(size), variant, seed)
@@ -149,6 +148,20 @@ class GoldenStore:
         """Yield the files of all goldens of a model, sorted; latency goldens are not among them."""
         folder = self.folder(model)
         yield from sorted(path for path in folder.glob("*@*/*.json") if not path.name.startswith("."))
+
+
+def read_if_there(path: Path) -> bytes | None:
+    """Return a file's bytes, None where there is no such file. Raises GoldenError for one that cannot be read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise GoldenError(
+            f"the golden cannot be read: {error.strerror or error}",
+            where=str(path),
+            remedy="--qil-golden names the folder of goldens; make it and what is in it readable",
+        ) from error
 
 
 def _parse(data: bytes, path: Path) -> Golden:

@@ -24,7 +24,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from qiltest.errors import GoldenError
 from qiltest.files import write_atomically
-from qiltest.gate.golden import GoldenStore
+from qiltest.gate.golden import GoldenStore, read_if_there
 from qiltest.gate.verdict import Verdict
 
 SCHEMA = 1
@@ -142,10 +142,11 @@ class LatencyStore:
     def load(self, cohort: Cohort) -> LatencyGolden | None:
         """Return a cohort's golden, None where there is none. Raises GoldenError for a file that is not one."""
         path = self.path(cohort)
-        try:
-            golden = _ADAPTER.validate_json(path.read_bytes())
-        except FileNotFoundError:
+        data = read_if_there(path)
+        if data is None:
             return None
+        try:
+            golden = _ADAPTER.validate_json(data)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             raise _broken(path, f"{'.'.join(map(str, first['loc'])) or 'file'}: {first['msg']}") from error
