@@ -16,17 +16,17 @@ from torch.utils.data import IterableDataset
 CANVASES = (
     ((256, 128), 3, 1.5), ((512, 128), 4, 2.5), ((256, 192), 3, 1.5), ((512, 192), 2, 1.5), ((384, 128), 3, 1), ((320, 192), 3, 1),
     ((512, 256), 1, 1.2), ((256, 416), 0.6, 1.4), ((256, 448), 0.5, 1.2), ((352, 352), 0.5, 1.2), ((768, 224), 0.3, 1.4),
-    ((512, 384), 0.1, 1.2), ((320, 768), 0, 1.3), ((768, 512), 0, 0.1), ((512, 768), 0, 0.1),
+    ((512, 448), 0.1, 1.2), ((320, 768), 0, 1.3), ((768, 512), 0, 0.1), ((512, 768), 0, 0.1),
 )  # fmt: skip
 #: share of canvases of any other size, and their largest area early and late in pixels
 ANY_SIZE, AREAS = 0.45, (512 * 256, 512 * 512)
 #: prompt lengths in characters, with weights early and late
 LENGTHS = ((64, 4, 2), (112, 4, 2.5), (192, 3, 2.5), (320, 1.5, 2), (512, 0.5, 1.5), (720, 0.2, 1.2), (1024, 0, 0.6))
-FONTS = (0.45, 0.3, 0.25)
+FONTS = (0.8, 0.1, 0.1)
 PALETTES = 3
 MAX_OFFSET, MAX_INDEX, MAX_TOKENS = 192, 32, LONGEST
 #: image and text tokens in one batch: keeps the time of a step even
-BATCH_TOKENS = 64_000
+BATCH_TOKENS = 40_000
 
 
 @dataclass
@@ -114,7 +114,7 @@ class Batches(IterableDataset[dict[str, torch.Tensor]]):
         tokens = [*self.prefix, *(self.ids[c] for c in sample.prompt), *self.suffix][: len(out["ids"])]
         out["ids"][:] = tokens
         chars = self.glyphs.chars
-        kinds = [(len(t), chars.is_wide(t), s.mode) for s, t in sample.texts]
+        kinds = [(t, chars.is_wide(t), s.mode) for s, t in sample.texts]
         placed = place(kinds, width)
         used = max((r for cells in placed for r, _ in cells), default=0) + 2
         down = int(rng.integers(0, min(2, len(out["grid"]) - used) + 1))

@@ -17,7 +17,7 @@ from peft import LoraConfig
 from safetensors.torch import save_file
 
 RANK, ALPHA, GUIDANCE = 8, 8.0, 4.0
-SUB = {8: 4, 4: 6}
+SUB = {8: 3, 4: 4}
 TARGETS = (
     r"transformer_blocks\.\d+\.(attn\.(to_q|to_k|to_v|to_out\.0|add_q_proj|add_k_proj|add_v_proj|to_add_out)"
     r"|(img|txt)_mlp\.net\.(0\.proj|2)|(img|txt)_mod\.1)"

@@ -1,7 +1,8 @@
 """Where the embedded model writes what: the rule that its training pictures follow.
 
 A picture is a grid of 16 px tokens. A narrow glyph covers 1 x 2 tokens, a wide one 2 x 2. Texts stand below each other in
-the prompt's order, each from the left on lines of its own, wrapped after `columns` tokens. In couplets the banner stands on
+the prompt's order, each from the left on lines of its own, wrapped after `columns` tokens; a numbered paragraph (二、 to 九、) begins
+a new line. In couplets the banner stands on
 the first line, the text after 左书 in a column at the left edge below it and the text after 右书 in one at the right. The
 whole is shifted by (0 to 2, 0 to 2) tokens as far as there is room: that, the font and the colours are the seed's.
 """
@@ -16,6 +17,7 @@ from enum import StrEnum
 MARGIN = 2
 LINE = 2
 QUOTES = {"“": "”", "‘": "’", '"': '"'}
+PARAGRAPH = re.compile("(?<=.)[二三四五六七八九]、")
 UNQUOTED = re.compile(r"that reads ([^“‘\".]+)\.")
 
 
@@ -62,20 +64,33 @@ def columns(width: int) -> int:
     return width // 16 - MARGIN
 
 
-def lines(length: int, *, wide: bool, width: int) -> int:
-    """Lines that a horizontal text of `length` characters takes."""
-    return -(-length // (columns(width) // (2 if wide else 1)))
+def _flow(text: str, *, wide: bool, width: int) -> list[tuple[int, int]]:
+    """Line and place in the line of every character of a horizontal text, from 0."""
+    per = columns(width) // (2 if wide else 1)
+    starts = {m.start() for m in PARAGRAPH.finditer(text)}
+    cells, line, place = [], 0, 0
+    for i in range(len(text)):
+        if place == per or i in starts:
+            line, place = line + 1, 0
+        cells.append((line, place))
+        place += 1
+    return cells
 
 
-def place(texts: list[tuple[int, bool, Mode]], width: int) -> list[list[tuple[int, int]]]:
-    """Top left token (row, column) of every character of every text (length, wide, mode), before the shift."""
+def lines(text: str, *, wide: bool, width: int) -> int:
+    """Lines that a horizontal text takes."""
+    return _flow(text, wide=wide, width=width)[-1][0] + 1
+
+
+def place(texts: list[tuple[str, bool, Mode]], width: int) -> list[list[tuple[int, int]]]:
+    """Top left token (row, column) of every character of every text (text, wide, mode), before the shift."""
     placed, row = [], 0
-    for length, wide, mode in texts:
-        size = 2 if wide else 1
+    for text, wide, mode in texts:
+        size, length = 2 if wide else 1, len(text)
         if mode is Mode.HORIZONTAL:
-            per = columns(width) // size
-            placed.append([(row + LINE * (j // per), size * (j % per)) for j in range(length)])
-            row += LINE * lines(length, wide=wide, width=width)
+            cells = _flow(text, wide=wide, width=width)
+            placed.append([(row + LINE * line, size * at) for line, at in cells])
+            row += LINE * (cells[-1][0] + 1)
         elif mode is Mode.BANNER:
             first = (columns(width) - size * length) // 2
             placed.append([(0, first + size * j) for j in range(length)])

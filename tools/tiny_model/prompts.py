@@ -21,10 +21,12 @@ STYLE_WORDS = {
     "neon": ("neon", "霓虹"),
     "paper": ("paper", "纸"),
 }
-SUFFIXES = (", Ultra HD, 4K, cinematic composition.", ", 超清，4K，电影级构图.", "", "")
+SUFFIXES = (", Ultra HD, 4K, cinematic composition.", ", Ultra HD, 4K, cinematic composition.", ", 超清，4K，电影级构图.", "")
+#: share of texts whose Chinese characters come from the case files alone, and of texts taken from them whole
+FROM_CASES, ORIGINAL = 0.6, 0.2
 QUOTING = (("“", "”"), ("‘", "’"), ('"', '"'))
 LETTERS = "etaoinshrdlucmfwypvbgkjqxz"
-NOISY, WRONG = 0.2, 0.35
+NOISY, WRONG = 0.12, 0.35
 #: characters of a prompt that the pipeline takes
 LONGEST = 1024
 
@@ -86,7 +88,7 @@ class Writer:
         return "".join(self.rng.choice(self.ascii, n)).strip() or "?"
 
     def chinese(self, n: int) -> str:
-        text = self.rng.choice(self.cases if self.rng.random() < 0.35 else self.cjk, n)
+        text = self.rng.choice(self.cases if self.rng.random() < FROM_CASES else self.cjk, n)
         kind = self.rng.random()
         if kind < 0.35 and n > 3:
             marks = self.rng.random(n) < 0.12
@@ -95,12 +97,15 @@ class Writer:
             at, word = int(self.rng.integers(0, n - 2)), self.english(int(self.rng.integers(2, 11)))
             word = word if self.rng.random() < 0.6 else self.digits(int(self.rng.integers(1, 5)))
             text[at : at + len(word)] = list(word)[: n - at]
+        if n > 20 and self.rng.random() < 0.3:
+            at = int(self.rng.integers(1, n - 2))
+            text[at], text[at + 1] = self.rng.choice(list("二三四五六七八九")), "、"
         joined = "".join(text).strip()
         return joined if self.chars.is_wide(joined) else "中" + joined[1:]
 
     def text(self, limit: int, *, wide: bool) -> str:
         """A random text of at most `limit` cells' width in characters of its kind."""
-        if self.rng.random() < 0.12:
+        if self.rng.random() < ORIGINAL:
             fits = [o for o in self.originals if len(o) <= limit and self.chars.is_wide(o) == wide]
             if fits:
                 return str(fits[int(self.rng.integers(len(fits)))])
@@ -127,7 +132,7 @@ class Writer:
         else:
             made = self.text(min(per * cap, 80), wide=wide)
         made = made[: per * cap].strip() or "0"
-        return made, lines(len(made), wide=self.chars.is_wide(made), width=width)
+        return made, lines(made, wide=self.chars.is_wide(made), width=width)
 
     def texts(self, count: int, rows: int, width: int) -> list[str]:
         made = []
@@ -237,7 +242,7 @@ class Writer:
             text = prompt[span.start : span.stop]
             wide = self.chars.is_wide(text)
             if span.mode is Mode.HORIZONTAL:
-                used += lines(len(text), wide=wide, width=width)
+                used += lines(text, wide=wide, width=width)
             elif span.mode is Mode.BANNER:
                 used = max(used, 1)
             else:

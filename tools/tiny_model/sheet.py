@@ -22,7 +22,7 @@ WAYS = (
     ("base 4 cfg 1", 4, 1.0, LIGHTNING_SCHEDULER, None),
     ("4step, base scheduler", 4, 1.0, BASE_SCHEDULER, "4step"),
 )
-SUFFIX = {"en": ", Ultra HD, 4K, cinematic composition.", "zh": ", 超清，4K，电影级构图."}
+SUFFIX = ", Ultra HD, 4K, cinematic composition."
 
 
 def jobs() -> list[tuple[str, str, int, int]]:
@@ -33,7 +33,7 @@ def jobs() -> list[tuple[str, str, int, int]]:
         case = tomllib.loads(path.read_text("utf-8"))
         for resolution in case["resolutions"]:
             width, height = map(int, resolution["tiny"].split("x"))
-            found.append((path.stem, case["prompt"] + SUFFIX[case["language"]], width, height))
+            found.append((path.stem, case["prompt"] + SUFFIX, width, height))
     return found
 
 

@@ -55,7 +55,7 @@ class Session:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         if self.world > 1:
-            dist.init_process_group("nccl")
+            dist.init_process_group("nccl" if args.device == "cuda" else "gloo")
         torch.manual_seed(args.seed)
         train_on_single_pictures()
         self.tokenizer = build_tokenizer()
@@ -84,13 +84,21 @@ class Session:
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.device == "cuda")
 
+    def spent(self, began: float) -> float:
+        """Seconds since `began` by the first GPU's clock: all must leave a loop at the same step."""
+        now = torch.tensor(time.monotonic() - began, device=self.device)
+        if self.world > 1:
+            dist.broadcast(now, 0)
+        return float(now)
+
     def average(self, parameters: list[torch.nn.Parameter]) -> None:
         """Average gradients over the GPUs."""
         if self.world == 1:
             return
         grads = [p.grad for p in parameters if p.grad is not None]
         flat = torch.cat([g.flatten() for g in grads])
-        dist.all_reduce(flat, op=dist.ReduceOp.AVG)
+        dist.all_reduce(flat)
+        flat /= self.world
         for grad, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
             grad.copy_(part.view_as(grad))
 

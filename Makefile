@@ -1,0 +1,38 @@
+# qiltest: `make demo` and `make test` do all set-up by themselves, in one virtual environment, and install nothing twice.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+export TOKENIZERS_PARALLELISM := false
+export HF_HUB_OFFLINE := 1
+
+.PHONY: help demo test check suite lint clean
+
+help:  ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(INSTALLED)  ## draw the report's pictures with the embedded model, read them, judge them, write the report
+	@$(BIN)/python -m pytest tests/report_cases -q -p no:cacheprovider $(ARGS)
+	@$(BIN)/qiltest report latest --open
+
+test: lint check suite  ## everything: style, types, unit and integration tests, and the suite on the embedded model
+
+check: $(INSTALLED)  ## unit and integration tests: what a developer runs often
+	$(BIN)/python -m pytest tests --ignore=tests/report_cases -n 2 --dist=worksteal -q $(ARGS)
+
+suite: $(INSTALLED)  ## the suite itself on the embedded model
+	$(BIN)/python -m pytest tests/report_cases -q $(ARGS)
+
+lint: $(INSTALLED)  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check src tests
+	$(BIN)/mypy
+
+$(INSTALLED): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[easyocr,dev]'
+	touch $@
+
+clean:  ## remove the virtual environment and everything that was made
+	rm -rf $(VENV) build dist runs .pytest_cache .mypy_cache .ruff_cache .benchmarks .hypothesis src/*.egg-info

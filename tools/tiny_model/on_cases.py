@@ -1,0 +1,170 @@
+"""Tune the embedded model on the case files' prompts alone, on a CPU, starting from an exported model.
+
+    python tools/tiny_model/on_cases.py --model FOLDER --atlas FILE --out FOLDER --minutes 30
+
+This is how the first version was made to write the report's texts before the general training was long enough: the transformer
+learns these prompts' pictures, in one font and three colours a style, and no other text. The text encoder stays as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from charset import ROOT, charset
+from data import PALETTES, Batches, encode_map
+from diffusers import QwenImagePipeline
+from flow import sigmas
+from layout import spans
+from models import encode_text, export, train_on_single_pictures, use_real_rotary
+from picture import Painter
+from prompts import Sample, style_of
+
+SUFFIX = ", Ultra HD, 4K, cinematic composition."
+LONGEST = 1024
+
+
+class Shown:
+    """One case at one size: its prompt's embeddings and the latents of its pictures."""
+
+    def __init__(self, name: str, prompt: str, size: tuple[int, int], tools: Tools) -> None:
+        self.name, self.size = name, size
+        width, height = size
+        self.shape = (1, height // 16, width // 16)
+        tokens = tools.tokens(prompt)
+        with torch.no_grad():
+            self.embeds = encode_text(tools.pipe.text_encoder, torch.tensor([tokens]), len(tools.prefix))
+            self.latents = torch.cat([tools.latents(prompt, size, p, s) for p in range(PALETTES) for s in range(2)])
+
+
+class Tools:
+    """The exported pipeline and what draws its training pictures."""
+
+    def __init__(self, model: Path, atlas: Path) -> None:
+        train_on_single_pictures()
+        self.pipe = QwenImagePipeline.from_pretrained(model).to(torch.float32)
+        self.prefix, self.suffix, ids = encode_map(self.pipe.tokenizer)
+        self.data = Batches(seed=0, late=1.0, prefix=self.prefix, suffix=self.suffix, ids=ids)
+        self.painter = Painter(atlas, self.data.glyphs, "cpu")
+        config = self.pipe.vae.config
+        self.mean = torch.tensor(config.latents_mean).view(1, -1, 1, 1)
+        self.std = torch.tensor(config.latents_std).view(1, -1, 1, 1)
+        assert charset()
+
+    def tokens(self, prompt: str) -> list[int]:
+        ids = self.data.ids
+        return [*self.prefix, *(ids[c] for c in prompt), *self.suffix][: len(self.prefix) + LONGEST]
+
+    def latents(self, prompt: str, size: tuple[int, int], palette: int, shift: int) -> torch.Tensor:
+        width, height = size
+        sample = Sample(prompt, [(s, prompt[s.start : s.stop]) for s in spans(prompt)])
+        total = len(self.tokens(prompt)) - len(self.prefix)
+        out = {k: np.full(total, -100) for k in ("index", "offset", "row", "col")}
+        out |= {"ids": np.zeros(total + len(self.prefix), int), "grid": np.zeros((height // 16, width // 16), int)}
+        self.data.fill(sample, _Fixed(shift), out, width)
+        batch = {"grid": torch.from_numpy(out["grid"])[None], "style": torch.tensor([style_of(prompt)])}
+        batch |= {"font": torch.zeros(1, dtype=torch.long), "palette": torch.tensor([palette])}
+        z = self.pipe.vae.encode(self.painter(batch)[:, :, None]).latent_dist.mode()[:, :, 0]
+        z = (z - self.mean) / self.std
+        return QwenImagePipeline._pack_latents(z, 1, 16, z.shape[2], z.shape[3])
+
+
+class _Fixed:
+    """Stands in for the random generator of `Batches.fill`: shift by `shift` token and no wrong characters."""
+
+    def __init__(self, shift: int) -> None:
+        self.shift = shift
+
+    def integers(self, low: int, high: int) -> int:
+        return min(self.shift, high - 1)
+
+    def random(self) -> float:
+        return 1.0
+
+
+def cases() -> list[tuple[str, str, tuple[int, int]]]:
+    found = []
+    for path in sorted((ROOT / "cases").glob("*.toml")):
+        if path.stem != "variants":
+            case = tomllib.loads(path.read_text("utf-8"))
+            sizes = [tuple(map(int, r["tiny"].split("x"))) for r in case["resolutions"]]
+            found += [(path.stem, case["prompt"] + SUFFIX, size) for size in sizes]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("--model", "--atlas", "--out"):
+        parser.add_argument(name, type=Path, required=True)
+    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--rate", type=float, default=4e-4)
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    began = time.monotonic()
+    tools = Tools(args.model, args.atlas)
+    cache = args.out.with_suffix(".latents.pt")
+    if cache.exists():
+        shown = torch.load(cache, weights_only=False)
+    else:
+        shown = [Shown(name, prompt, size, tools) for name, prompt, size in cases()]
+        torch.save(shown, cache)
+    negative = torch.tensor([[*tools.prefix, tools.data.ids[" "], *tools.suffix]])
+    with torch.no_grad():
+        nothing = encode_text(tools.pipe.text_encoder, negative, len(tools.prefix))
+    print(f"{time.monotonic() - began:.0f} s: {len(shown)} cases encoded", flush=True)
+    tune(tools, shown, nothing, args)
+
+
+def tune(tools: Tools, shown: list[Shown], nothing: torch.Tensor, args: argparse.Namespace) -> None:
+    transformer = tools.pipe.transformer.train()
+    plain, plain_forward = tools.pipe.transformer, transformer.pos_embed.forward
+    use_real_rotary(transformer)
+    optimiser = torch.optim.AdamW(transformer.parameters(), args.rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+    began, saved, step, seen, order = time.monotonic(), time.monotonic(), 0, {}, []
+    budget = 60 * args.minutes
+    while (spent := time.monotonic() - began) < budget:
+        if not order:
+            order = torch.randperm(len(shown)).tolist()
+        case = shown[order.pop()]
+        for group in optimiser.param_groups:
+            group["lr"] = args.rate * min(1, (step + 1) / 60) * max(0.01, min(1.0, 1.6 * (1 - spent / budget)))
+        count = max(1, 1200 // (case.latents.shape[1] + case.embeds.shape[1]))
+        clean = case.latents[torch.randint(0, len(case.latents), (count,))]
+        conditional = bool(torch.rand(()) > 0.07)
+        embeds = (case.embeds if conditional else nothing).expand(count, -1, -1)
+        level, noise = sigmas(count, "cpu"), torch.randn_like(clean)
+        mixed = (1 - level)[:, None, None] * clean + level[:, None, None] * noise
+        velocity = transformer(
+            hidden_states=mixed,
+            timestep=level,
+            encoder_hidden_states=embeds,
+            encoder_hidden_states_mask=None,
+            img_shapes=[[case.shape]] * count,
+            return_dict=False,
+        )[0]
+        loss = F.mse_loss(velocity.float(), noise - clean)
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(transformer.parameters(), 1.0)
+        optimiser.step()
+        step += 1
+        if conditional:
+            seen[case.name, case.size] = 0.8 * seen.get((case.name, case.size), loss.item()) + 0.2 * loss.item()
+        if step % 22 == 0:
+            mean = sum(seen.values()) / len(seen)
+            print(f"{spent:.0f} s step {step} {mean:.4f}", {k[0][:6]: round(v, 3) for k, v in seen.items()}, flush=True)
+        if time.monotonic() - saved > 300:
+            saved = time.monotonic()
+            torch.save(transformer.state_dict(), args.out.with_suffix(".pt"))
+    plain.pos_embed.forward = plain_forward
+    pipe = tools.pipe
+    export(args.out, pipe.vae, pipe.transformer.eval(), pipe.text_encoder, pipe.tokenizer)
+
+
+if __name__ == "__main__":
+    main()
