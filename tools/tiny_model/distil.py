@@ -37,11 +37,11 @@ def _between(high: float, low: float, count: int) -> list[float]:
 
 
 class Distiller:
-    def __init__(self, session) -> None:  # noqa: ANN001
-        self.session, self.transformer = session, session.transformer
-        self.levels, self.sub = levels(session.args.steps), SUB[session.args.steps]
-        with torch.no_grad(), session.autocast():
-            self.nothing = encode_text(session.text_encoder, session.negative, len(session.prefix))
+    """Teacher and student of one LoRA: the transformer without and with its adapter."""
+
+    def __init__(self, transformer: torch.nn.Module, steps: int, nothing: torch.Tensor) -> None:
+        self.transformer, self.nothing = transformer, nothing
+        self.levels, self.sub = levels(steps), SUB[steps]
 
     def velocity(self, x: torch.Tensor, level: float, embeds: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
         return self.transformer(
@@ -82,26 +82,32 @@ class Distiller:
         self.transformer.enable_adapters()
         return (y - x) / (self.levels[i + 1] - self.levels[i])
 
-    def loss(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        session = self.session
-        _, rows, cols = batch["grid"].shape
-        i, shape = int(torch.randint(0, len(self.levels) - 1, ())), (1, rows, cols)
-        with session.autocast():
-            with torch.no_grad():
-                clean = normalised(session, session.painter(batch))
-                embeds = encode_text(session.text_encoder, batch["ids"], len(session.prefix))
-                x = self.start(clean, i, embeds, shape)
-                target = self.target(x, i, embeds, shape)
-            # the step's own weight: an error in a long interval moves the picture further
-            step = self.levels[i] - self.levels[i + 1]
-            return F.mse_loss(self.velocity(x, self.levels[i], embeds, shape), target) * step * (len(self.levels) - 1)
+    def loss(self, clean: torch.Tensor, embeds: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+        """Squared error of the mean velocity over one interval, weighted by the interval's length."""
+        i = int(torch.randint(0, len(self.levels) - 1, ()))
+        with torch.no_grad():
+            x = self.start(clean, i, embeds, shape)
+            target = self.target(x, i, embeds, shape)
+        # an error in a long interval moves the picture further
+        weight = (self.levels[i] - self.levels[i + 1]) * (len(self.levels) - 1)
+        return F.mse_loss(self.velocity(x, self.levels[i], embeds, shape), target) * weight
 
 
-def lightning_state(transformer: torch.nn.Module) -> dict[str, torch.Tensor]:
+def batch_loss(session, distiller: Distiller, batch: dict[str, torch.Tensor]) -> torch.Tensor:  # noqa: ANN001
+    """The loss of a batch of training data."""
+    _, rows, cols = batch["grid"].shape
+    with session.autocast():
+        with torch.no_grad():
+            clean = normalised(session, session.painter(batch))
+            embeds = encode_text(session.text_encoder, batch["ids"], len(session.prefix))
+        return distiller.loss(clean, embeds, (1, rows, cols))
+
+
+def lightning_state(transformer: torch.nn.Module, adapter: str = "default") -> dict[str, torch.Tensor]:
     """The adapter as `lora_down`, `lora_up` and `alpha` by module, as Qwen-Image-Lightning's files hold it."""
     state: dict[str, torch.Tensor] = {}
     for name, value in transformer.state_dict().items():
-        for theirs, ours in ((".lora_A.default.weight", ".lora_down.weight"), (".lora_B.default.weight", ".lora_up.weight")):
+        for theirs, ours in ((f".lora_A.{adapter}.weight", ".lora_down.weight"), (f".lora_B.{adapter}.weight", ".lora_up.weight")):
             if name.endswith(theirs):
                 module = name.removesuffix(theirs)
                 state[module + ours] = value.detach().to(torch.bfloat16).cpu().contiguous()
@@ -120,13 +126,15 @@ def train(session) -> None:  # noqa: ANN001
     parameters = [p for p in session.transformer.parameters() if p.requires_grad]
     session.say("lora", args.steps, sum(p.numel() for p in parameters), "parameters")
     optimiser = torch.optim.AdamW(parameters, args.rate, betas=(0.9, 0.98), weight_decay=0.0)
-    distiller, batches = Distiller(session), session.batches(0.7, 20 + args.steps)
+    with torch.no_grad(), session.autocast():
+        nothing = encode_text(session.text_encoder, session.negative, len(session.prefix))
+    distiller, batches = Distiller(session.transformer, args.steps, nothing), session.batches(0.7, 20 + args.steps)
     began, step, mean, early = time.monotonic(), 0, None, False
     budget = 60 * args.minutes - (began - session.began)
     while (spent := time.monotonic() - began) < budget:
         for group in optimiser.param_groups:
             group["lr"] = args.rate * min(1, (step + 1) / 50) * (1 if spent < 0.5 * budget else max(0.01, 2 - 2 * spent / budget))
-        loss = distiller.loss(next(batches))
+        loss = batch_loss(session, distiller, next(batches))
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)

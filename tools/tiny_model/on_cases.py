@@ -1,6 +1,7 @@
 """Tune the embedded model on the case files' prompts alone, on a CPU, starting from an exported model.
 
-    python tools/tiny_model/on_cases.py --model FOLDER --atlas FILE --out FOLDER --minutes 30
+    python tools/tiny_model/on_cases.py --model FOLDER --atlas FILE --out FOLDER --minutes 36
+    python tools/tiny_model/on_cases.py --model FOLDER --atlas FILE --out FOLDER --minutes 5 --lora FILE --steps 8
 
 This is how the first version was made to write the report's texts before the general training was long enough: the transformer
 learns these prompts' pictures, in one font and three colours a style, and no other text. The text encoder stays as it is.
@@ -19,23 +20,30 @@ import torch.nn.functional as F
 from charset import ROOT, charset
 from data import PALETTES, Batches, encode_map
 from diffusers import QwenImagePipeline
+from distil import Distiller, lightning_state
 from flow import sigmas
 from layout import spans
 from models import encode_text, export, train_on_single_pictures, use_real_rotary
 from picture import Painter
 from prompts import Sample, style_of
+from safetensors.torch import save_file
 
 SUFFIX = ", Ultra HD, 4K, cinematic composition."
 LONGEST = 1024
+#: embeddings and latents by case and size, kept between runs
+Kept = dict[str, tuple[torch.Tensor, torch.Tensor]]
 
 
 class Shown:
     """One case at one size: its prompt's embeddings and the latents of its pictures."""
 
-    def __init__(self, name: str, prompt: str, size: tuple[int, int], tools: Tools) -> None:
-        self.name, self.size = name, size
+    def __init__(self, name: str, prompt: str, size: tuple[int, int], tools: Tools, kept: Kept) -> None:
+        self.name, self.size, self.key = name, size, f"{name}@{size[0]}x{size[1]}"
         width, height = size
         self.shape = (1, height // 16, width // 16)
+        if self.key in kept:
+            self.embeds, self.latents = kept[self.key]
+            return
         tokens = tools.tokens(prompt)
         with torch.no_grad():
             self.embeds = encode_text(tools.pipe.text_encoder, torch.tensor([tokens]), len(tools.prefix))
@@ -102,22 +110,57 @@ def main() -> None:
     for name in ("--model", "--atlas", "--out"):
         parser.add_argument(name, type=Path, required=True)
     parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--lora", type=Path, help="distil on from this LoRA instead of tuning the transformer")
+    parser.add_argument("--steps", type=int, choices=[4, 8], default=8)
     parser.add_argument("--rate", type=float, default=4e-4)
     args = parser.parse_args()
     torch.manual_seed(0)
     began = time.monotonic()
     tools = Tools(args.model, args.atlas)
     cache = args.out.with_suffix(".latents.pt")
-    if cache.exists():
-        shown = torch.load(cache, weights_only=False)
-    else:
-        shown = [Shown(name, prompt, size, tools) for name, prompt, size in cases()]
-        torch.save(shown, cache)
+    kept = torch.load(cache, weights_only=True) if cache.exists() else {}
+    shown = [Shown(name, prompt, size, tools, kept) for name, prompt, size in cases()]
+    torch.save({case.key: (case.embeds, case.latents) for case in shown}, cache)
     negative = torch.tensor([[*tools.prefix, tools.data.ids[" "], *tools.suffix]])
     with torch.no_grad():
         nothing = encode_text(tools.pipe.text_encoder, negative, len(tools.prefix))
     print(f"{time.monotonic() - began:.0f} s: {len(shown)} cases encoded", flush=True)
-    tune(tools, shown, nothing, args)
+    if args.lora:
+        distil_on(tools, shown, nothing, args)
+    else:
+        tune(tools, shown, nothing, args)
+
+
+def distil_on(tools: Tools, shown: list[Shown], nothing: torch.Tensor, args: argparse.Namespace) -> None:
+    """Go on distilling a LoRA against the tuned base; writes `<out>/loras/<steps>step.safetensors`."""
+    tools.pipe.load_lora_weights(str(args.lora), adapter_name="lora", use_safetensors=True)
+    transformer = tools.pipe.transformer
+    use_real_rotary(transformer)
+    for name, parameter in transformer.named_parameters():
+        parameter.requires_grad_(".lora_" in name)
+    parameters = [p for p in transformer.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(parameters, args.rate, betas=(0.9, 0.98), weight_decay=0.0)
+    distiller, order, seen = Distiller(transformer, args.steps, nothing), [], None
+    began, step, budget = time.monotonic(), 0, 60 * args.minutes
+    while (spent := time.monotonic() - began) < budget:
+        if not order:
+            order = torch.randperm(len(shown)).tolist()
+        case = shown[order.pop()]
+        count = max(1, 900 // (case.latents.shape[1] + case.embeds.shape[1]))
+        clean = case.latents[torch.randint(0, len(case.latents), (count,))]
+        for group in optimiser.param_groups:
+            group["lr"] = args.rate * min(1, (step + 1) / 10) * max(0.02, min(1.0, 1.6 * (1 - spent / budget)))
+        loss = distiller.loss(clean, case.embeds.expand(count, -1, -1), case.shape)
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        step, seen = step + 1, loss.item() if seen is None else 0.95 * seen + 0.05 * loss.item()
+        if step % 22 == 0:
+            print(f"{spent:.0f} s lora {args.steps} step {step} {seen:.5f}", flush=True)
+    folder = args.out / "loras"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(lightning_state(transformer, "lora"), folder / f"{args.steps}step.safetensors", metadata={"format": "pt"})
 
 
 def tune(tools: Tools, shown: list[Shown], nothing: torch.Tensor, args: argparse.Namespace) -> None:

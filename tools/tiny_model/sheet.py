@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import tomllib
-from pathlib import Path
 
 import torch
 from charset import ROOT
