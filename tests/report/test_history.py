@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,48 +10,138 @@ from typing import Any
 import pytest
 
 from qiltest.report.charts import charts
-from qiltest.report.history import history
-from qiltest.runs import Run, RunStore
+from qiltest.report.history import HISTORY, history, past_of, read, record
+from qiltest.runs import Run
+from qiltest.verbs_history import add_parsers, run_history
+
+
+def later(run: Run, name: str) -> Run:
+    """The run again, under another id and a later time."""
+    return replace(run, id=name, path=run.path.parent / name, started=f"2026-11-24T02:00:{name[-2:]}+00:00")
+
+
+def test_a_run_is_one_line_and_reads_back_as_it_was(typical: Run) -> None:
+    path = record(typical)
+    assert path == typical.path.parent / HISTORY
+    assert path.read_bytes().count(b"\n") == 1
+    assert path.read_bytes().isascii()
+    assert read(path) == ((past_of(typical),), 0)
+
+
+def test_the_file_grows_by_lines_and_the_last_of_a_run_counts(typical: Run) -> None:
+    path = record(typical)
+    first = path.read_bytes()
+    record(replace(typical, results=typical.results[:1]))
+    assert path.read_bytes().startswith(first)
+    (past,), bad = read(path)
+    assert (len(past.points), bad) == (1, 0)
+
+
+def test_a_line_that_was_cut_short_costs_itself_alone(typical: Run) -> None:
+    path = record(typical)
+    with path.open("ab") as file:
+        file.write(b'{"schema":1,"run":"killed')
+    record(later(typical, "run-02"))
+    pasts, bad = read(path)
+    assert [past.run for past in pasts] == [typical.id, "run-02"]
+    assert bad == 1
+
+
+@pytest.mark.parametrize("change", [{"schema": 2}, {"run": 7}, {"points": {"x": {}}}, {"more": 1}, {"model": None}])
+def test_a_line_of_another_shape_is_left_out_and_counted(typical: Run, change: dict[str, Any]) -> None:
+    path = record(typical)
+    line = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**line, **change}) + "\n")
+    assert read(path) == ((), 1)
+
+
+def test_a_number_that_is_not_finite_is_left_out_and_counted(typical: Run) -> None:
+    path = record(typical)
+    path.write_text(path.read_text().replace('"seconds":12.0', '"seconds":NaN'))
+    assert read(path) == ((), 1)
+
+
+def test_no_file_is_an_empty_history(tmp_path: Path) -> None:
+    assert read(tmp_path / HISTORY) == ((), 0)
+
+
+def test_many_writers_lose_no_line(typical: Run) -> None:
+    runs = [later(typical, f"run-{number:02}") for number in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(record, runs))
+    pasts, bad = read(typical.path.parent / HISTORY)
+    assert ([past.run for past in pasts], bad) == ([run.id for run in runs], 0)
+
+
+def test_only_runs_of_the_same_pictures_model_and_reader_up_to_now_count(typical: Run) -> None:
+    now = later(typical, "run-30")
+    for other in (
+        typical,
+        replace(later(typical, "run-10"), model="Qwen/Qwen-Image"),
+        replace(later(typical, "run-11"), reader=replace(typical.reader, version="2")),
+        replace(later(typical, "run-12"), results=typical.results[1:]),
+        later(typical, "run-40"),
+    ):
+        record(other)
+    assert [past.run for past in history(now)] == [typical.id, "run-30"]
+    assert [past.run for past in history(now, limit=1)] == ["run-30"]
+
+
+def test_a_trend_needs_two_runs(typical: Run) -> None:
+    def titles(run: Run) -> list[str]:
+        return [chart.title for chart in charts(run)]
+
+    assert "Error rate over runs" not in titles(typical)
+    record(typical)
+    second = later(typical, "run-02")
+    (chart,) = [chart for chart in charts(second) if chart.title == "Error rate over runs"]
+    assert [row[0] for row in chart.rows] == [typical.id, "run-02"]
+    assert chart.rows[0][1:] == ("2.6\u00a0%", "0\u00a0%", "18\u00a0%")
 
 
 @pytest.fixture
-def stored_twice(tmp_path: Path, typical: Run, store: Any) -> tuple[Run, ...]:
-    """The same run, stored two times."""
-    root = tmp_path / "stored"
-    return tuple(RunStore(root=root).load(name) for name in sorted(store(root, typical) for _ in range(2)))
+def verb(typical: Run) -> Callable[..., int]:
+    def call(*arguments: str) -> int:
+        import argparse
+
+        parser = argparse.ArgumentParser()
+        add_parsers(parser.add_subparsers())
+        return run_history(parser.parse_args(["history", *arguments, "--runs", str(typical.path.parent)]))
+
+    return call
 
 
-def test_a_run_alone_has_no_trend(stored_twice: tuple[Run, ...]) -> None:
-    first, _ = stored_twice
-    assert [past.run for past in history(first)] == [first.id]
-    assert "Error rate over stored runs" not in [chart.title for chart in charts(first)]
+def test_the_verb_shows_a_case_over_the_runs(typical: Run, verb: Callable[..., int], capsys: Any) -> None:
+    record(typical)
+    record(later(typical, "run-02"))
+    assert verb("coffee-shop@256x256", "--variant", "base") == 0
+    out = capsys.readouterr().out.replace("\u00a0", " ")
+    assert out.count("FAIL 1, 12 s") == 2
+    assert "classroom" not in out
+    assert "8step" not in out
 
 
-def test_the_runs_before_it_are_its_history_oldest_first(stored_twice: tuple[Run, ...]) -> None:
-    first, second = stored_twice
-    past = history(second)
-    assert [item.run for item in past] == [first.id, second.id]
-    assert {name: rate.distance for name, rate in past[0].rates} == {"base": 2, "8step": 0, "4step": 8}
-    (chart,) = [chart for chart in charts(second) if chart.title == "Error rate over stored runs"]
-    assert [row[0] for row in chart.rows] == [first.id, second.id]
+def test_the_verb_gives_json(typical: Run, verb: Callable[..., int], capsys: Any) -> None:
+    record(typical)
+    assert verb("coffee-shop", "--json") == 0
+    (run,) = json.loads(capsys.readouterr().out)
+    assert run["run"] == typical.id
+    assert run["points"]["coffee-shop@256x256-base-s42"]["distance"] == 1
+    assert len(run["points"]) == 3
 
 
-def test_runs_of_other_pictures_models_or_readers_are_not_its_history(stored_twice: tuple[Run, ...]) -> None:
-    _, second = stored_twice
-    for other in (
-        replace(second, planned=second.planned[1:]),
-        replace(second, model="Qwen/Qwen-Image"),
-        replace(second, reader=replace(second.reader, version="2")),
-    ):
-        assert history(other) == ()
+def test_the_verb_says_what_there_is_where_a_case_is_not(typical: Run, verb: Callable[..., int]) -> None:
+    from qiltest.errors import StoreError
+
+    with pytest.raises(StoreError, match="no run is recorded"):
+        verb("coffee-shop")
+    record(typical)
+    with pytest.raises(StoreError, match="the cases there: classroom, coffee-shop, whiteboard"):
+        verb("coffee")
 
 
-def test_a_damaged_neighbour_does_not_stop_the_report(stored_twice: tuple[Run, ...]) -> None:
-    first, second = stored_twice
-    (first.path / "events.jsonl").write_bytes(b"not an event\n")
-    assert [past.run for past in history(second)] == [second.id]
-
-
-def test_only_the_last_runs_are_looked_back_at(stored_twice: tuple[Run, ...]) -> None:
-    _, second = stored_twice
-    assert [past.run for past in history(second, limit=1)] == [second.id]
+def test_a_hostile_id_is_shown_and_does_not_act(hostile: Run, verb: Callable[..., int], capsys: Any) -> None:
+    record(hostile)
+    case = hostile.results[0].point.case
+    assert verb(case) == 0
+    assert not set("\0\x1b\u202e") & set(capsys.readouterr().out)

@@ -182,11 +182,11 @@ def _history_chart(run: Run) -> Chart | None:
     past = history(run)
     if len(past) < _FEWEST_RUNS:
         return None
-    by_run = [dict(item.rates) for item in past]
+    by_run = [item.rates() for item in past]
     names = [variant.name for variant, _ in by_variant(run)]
     return _lines(
-        "Error rate over stored runs",
-        f"The last {len(past)} runs of these pictures with this model and reader, oldest first.",
+        "Error rate over runs",
+        f"The last {len(past)} recorded runs of these pictures with this model and reader, oldest first.",
         {name: tuple(rates[name].value if name in rates else None for rates in by_run) for name in names},
         tuple(item.started[5:10] if place in {0, len(past) - 1} else "" for place, item in enumerate(past)),
         styles=_styles(run),

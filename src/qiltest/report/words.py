@@ -83,5 +83,6 @@ def _sentence(group: Sequence[Edit], compared: str) -> str:
         what = f"“{read}” too many {where}"
     else:
         what = f"“{expected}” missing {where} (character {first.position + 1})"
-    look = f", a look-alike ({first.look_alike})" if first.look_alike else ""
+    kinds = {edit.look_alike for edit in group}
+    look = f", a look-alike ({first.look_alike})" if first.look_alike and len(kinds) == 1 else ""
     return f"{what}{look}" + ("" if first.counted else ": forgiven by the case, not counted")

@@ -10,7 +10,9 @@ from rich.console import Console
 
 from qiltest.errors import QiltestError
 from qiltest.report import write_html, write_markdown
+from qiltest.report.history import record
 from qiltest.runs.records import Run
+from qiltest.session.ci import ci_lines
 from qiltest.session.session import SuiteSession
 from qiltest.session.table import terminal_table
 
@@ -28,6 +30,7 @@ def summary_lines(session: SuiteSession, *, width: int, colour: bool) -> Iterato
     yield from (f"qiltest: {line}" for problem in session.problems for line in problem.splitlines())
     if run is not None:
         yield from _reports(run)
+        yield from ci_lines(run)
     if session.interrupted:
         yield "qiltest: this run is not complete; the same command goes on from here"
 
@@ -53,6 +56,10 @@ def _told(run: Run) -> Iterator[str]:
 
 def _reports(run: Run) -> Iterator[str]:
     yield f"qiltest: run {run.path}"
+    try:
+        record(run)
+    except OSError as error:
+        yield f"qiltest: the run could not be added to the history of {run.path.parent}: {error}"
     for write, name in ((write_html, HTML), (write_markdown, MARKDOWN)):
         path: Path = run.path / name
         try:
