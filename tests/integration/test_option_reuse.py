@@ -141,3 +141,16 @@ def test_a_damaged_picture_is_put_aside_and_said_before_it_is_drawn_again(suite)
     suite.drawn()
     suite.run("--qil-reuse").assert_outcomes(passed=4)
     assert suite.drawn() == ["coffee base 42"]
+
+
+def test_a_run_in_the_store_that_cannot_be_read_is_named_and_fails_the_session_alone(suite):
+    suite.record()
+    suite.run()
+    events = suite.latest().path / "events.jsonl"
+    lines = events.read_bytes().splitlines()
+    events.write_bytes(b"\n".join([lines[0], lines[1][:-40], *lines[2:]]) + b"\n")
+    result = suite.run()
+    result.assert_outcomes(passed=4)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([f"qiltest: {events}:2: *", "*move the run's folder away"])
+    assert suite.run("--qil-fresh").ret == 0

@@ -68,7 +68,7 @@ def steps_of(work: Callable[[Path], None], tmp_path: Path) -> list[Path]:
 def go_on(root: Path, make) -> list[int]:
     """Do what the suite does: take what is good from the store, draw the rest. Returns what had to be drawn."""
     store, drawn = RunStore(root=root), []
-    known = store.reusable(Reuse.UNFINISHED)
+    known = store.offer(Reuse.UNFINISHED).pictures
     with store.create() as writer:
         writer.append(make.started(writer.id, PICTURES))
         for number in range(PICTURES):
@@ -105,7 +105,7 @@ def test_a_run_killed_at_any_step_keeps_what_it_accepted_and_goes_on(tmp_path, m
             assert all("cut short" in problem or "unused" in problem for problem in loaded.problems)
             kept = PICTURES if loaded.state is RunState.FINISHED else len(loaded.results)
             finished = loaded.state is RunState.FINISHED
-            assert set(RunStore(root=folder).reusable(Reuse.ANY)) == {
+            assert set(RunStore(root=folder).offer(Reuse.ANY).pictures) == {
                 make.recipe(n).key() for n in range(len(loaded.results))
             }
             if finished:

@@ -58,27 +58,27 @@ def test_a_folder_that_cannot_be_written_is_an_error_with_a_remedy(tmp_path):
 @pytest.mark.parametrize("state", [None, RunState.INTERRUPTED])
 def test_pictures_of_a_run_that_did_not_finish_may_be_used_again(store, make, state):
     make.write(store.create(), range(2), state)
-    assert set(store.reusable(Reuse.UNFINISHED)) == keys(make, 0, 1)
+    assert set(store.offer(Reuse.UNFINISHED).pictures) == keys(make, 0, 1)
 
 
 def test_pictures_of_a_finished_run_may_be_used_only_where_asked(store, make):
     make.write(store.create(), range(2))
-    assert store.reusable(Reuse.UNFINISHED) == {}
-    assert set(store.reusable(Reuse.ANY)) == keys(make, 0, 1)
-    assert store.reusable(Reuse.NEVER) == {}
+    assert store.offer(Reuse.UNFINISHED).pictures == {}
+    assert set(store.offer(Reuse.ANY).pictures) == keys(make, 0, 1)
+    assert store.offer(Reuse.NEVER).pictures == {}
 
 
 def test_what_a_finished_run_took_over_is_not_offered_again_and_the_rest_is(store, make):
     make.write(store.create(), range(3), None)
     make.write(store.create(), range(1))
-    assert set(store.reusable(Reuse.UNFINISHED)) == keys(make, 1, 2)
+    assert set(store.offer(Reuse.UNFINISHED).pictures) == keys(make, 1, 2)
 
 
 def test_the_newest_of_several_is_offered(store, make):
     writers = [store.create(), store.create()]
     for writer in writers:
         make.write(writer, range(1), None)
-    assert store.reusable(Reuse.UNFINISHED)[make.recipe().key()].run == writers[1].folder
+    assert store.offer(Reuse.UNFINISHED).pictures[make.recipe().key()].run == writers[1].folder
 
 
 def test_a_run_that_is_being_written_is_left_alone(store, make):
@@ -86,21 +86,34 @@ def test_a_run_that_is_being_written_is_left_alone(store, make):
         writer.append(make.started(writer.id))
         writer.append(make.drawn(writer.put(make.png())))
         assert is_active(writer.folder)
-        assert store.reusable(Reuse.ANY) == {}
+        assert store.offer(Reuse.ANY).pictures == {}
     assert not is_active(writer.folder)
-    assert len(store.reusable(Reuse.ANY)) == 1
+    assert len(store.offer(Reuse.ANY).pictures) == 1
 
 
 def test_a_run_that_read_pictures_again_offers_none(store, make):
     with store.create() as writer:
         writer.append(make.started(writer.id, rescored_from="another"))
         writer.append(make.drawn(writer.put(make.png())))
-    assert store.reusable(Reuse.ANY) == {}
+    assert store.offer(Reuse.ANY).pictures == {}
+
+
+def test_a_run_that_cannot_be_read_is_named_and_the_others_are_offered(store, make):
+    for _ in range(2):
+        make.write(store.create(), range(2), None)
+    damaged = store.folders()[0] / "events.jsonl"
+    lines = damaged.read_bytes().splitlines()
+    damaged.write_bytes(b"\n".join([lines[0], lines[1][:-40], *lines[2:]]) + b"\n")
+    offer = store.offer(Reuse.UNFINISHED)
+    assert set(offer.pictures) == keys(make, 0, 1)
+    assert len(offer.problems) == 1
+    assert f"{damaged}:2" in offer.problems[0]
+    assert store.offer(Reuse.NEVER).problems == ()
 
 
 def test_a_picture_is_checked_before_it_is_used_again(store, make):
     make.write(store.create(), range(1), None)
-    stored = store.reusable(Reuse.UNFINISHED)[make.recipe().key()]
+    stored = store.offer(Reuse.UNFINISHED).pictures[make.recipe().key()]
     assert usable(stored)
     stored.path.write_bytes(b"damaged")
     with pytest.raises(StoreError, match="not what its name says"):
@@ -110,7 +123,7 @@ def test_a_picture_is_checked_before_it_is_used_again(store, make):
 
 def test_a_picture_that_somebody_took_away_is_drawn_again(store, make):
     make.write(store.create(), range(1), None)
-    stored = store.reusable(Reuse.UNFINISHED)[make.recipe().key()]
+    stored = store.offer(Reuse.UNFINISHED).pictures[make.recipe().key()]
     stored.path.unlink()
     assert not usable(stored)
 
@@ -118,7 +131,7 @@ def test_a_picture_that_somebody_took_away_is_drawn_again(store, make):
 def test_a_picture_taken_over_survives_the_run_that_drew_it(store, make):
     first = store.create()
     make.write(first, range(1), None)
-    stored = store.reusable(Reuse.UNFINISHED)[make.recipe().key()]
+    stored = store.offer(Reuse.UNFINISHED).pictures[make.recipe().key()]
     with store.create() as second:
         second.link(stored.path, stored.drawn.sha256)
         second.link(stored.path, stored.drawn.sha256)
@@ -132,7 +145,7 @@ def test_a_file_system_without_links_gets_a_copy(store, make, monkeypatch):
 
     monkeypatch.setattr("os.link", refuse)
     make.write(store.create(), range(1), None)
-    stored = store.reusable(Reuse.UNFINISHED)[make.recipe().key()]
+    stored = store.offer(Reuse.UNFINISHED).pictures[make.recipe().key()]
     with store.create() as second:
         second.link(stored.path, stored.drawn.sha256)
     assert second.picture(stored.drawn.sha256).read_bytes() == make.png()

@@ -128,6 +128,11 @@ def encode(event: Event) -> bytes:
     return line.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").encode() + b"\n"
 
 
+def prefix_of(kind: type[Event]) -> bytes:
+    """Return what the lines of a kind of event begin with, so that the others need not be parsed."""
+    return f'{{"event":"{kind.__name__.lower()}",'.encode()
+
+
 def decode(line: bytes, *, where: str) -> Event:
     """Return the event in a line. Raises StoreError that says where and what is wrong."""
     try:

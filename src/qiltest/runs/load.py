@@ -6,15 +6,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from qiltest.errors import StoreError
-from qiltest.runs.events import SCHEMA, Drawn, Ended, Event, Failed, Judged, Started, decode
+from qiltest.runs.events import SCHEMA, Drawn, Ended, Event, Failed, Judged, Started, decode, prefix_of
 from qiltest.runs.pictures import PictureState, check_picture, picture_path
 from qiltest.runs.records import CaseResult, Picture, Point, Run, RunState
 
 EVENTS = "events.jsonl"
 
 
-def read_events(run: Path) -> tuple[tuple[Event, ...], tuple[str, ...]]:
-    """Return a run's events and what is wrong with their file.
+def read_events(run: Path, *, only: tuple[type[Event], ...] = ()) -> tuple[tuple[Event, ...], tuple[str, ...]]:
+    """Return a run's events, of some kinds only where `only` names them, and what is wrong with their file.
 
     A last line without a newline was in hand when the process died: it is left out and said. Any other line that
     cannot be read is a StoreError, because lines are written whole and something else changed it.
@@ -29,7 +29,12 @@ def read_events(run: Path) -> tuple[tuple[Event, ...], tuple[str, ...]]:
             remedy="`ls` the folder of runs; each has an events.jsonl",
         ) from error
     *lines, rest = data.split(b"\n")
-    events = tuple(decode(line, where=f"{path}:{number}") for number, line in enumerate(lines, start=1))
+    prefixes = tuple(map(prefix_of, only))
+    events = tuple(
+        decode(line, where=f"{path}:{number}")
+        for number, line in enumerate(lines, start=1)
+        if not prefixes or line.startswith(prefixes)
+    )
     if not rest:
         return events, ()
     return events, (f"{path}: the last line was cut short and is left out: its process died while writing it",)

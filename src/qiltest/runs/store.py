@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -43,6 +43,16 @@ class Stored:
     def path(self) -> Path:
         """Where the picture lies."""
         return picture_path(self.run, self.drawn.sha256)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """What a store offers to use again."""
+
+    #: by `Recipe.key`.
+    pictures: Mapping[str, Stored]
+    #: runs that cannot be read, for a person: nothing of them is offered.
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,16 +104,20 @@ class RunStore:
         """Read a run back; see `find` for the name and `load_run` for what is checked."""
         return load_run(self.find(name))
 
-    def reusable(self, reuse: Reuse) -> dict[str, Stored]:
-        """Return pictures that may be used again, by recipe key.
+    def offer(self, reuse: Reuse) -> Offer:
+        """Return pictures that may be used again.
 
         Under `Reuse.UNFINISHED` a picture counts only where the newest run that has its recipe did not finish: once a
         finished run took it over, the next run draws anew. A run that another process is writing is left alone.
         """
         found: dict[str, Stored] = {}
-        if reuse is Reuse.NEVER:
-            return found
-        for folder, events in self._idle():
+        problems: list[str] = []
+        for folder in self.folders() if reuse is not Reuse.NEVER else ():
+            try:
+                events = _drawn_here(folder)
+            except StoreError as error:
+                problems.append(str(error))
+                continue
             finished = any(isinstance(event, Ended) and event.state is RunState.FINISHED for event in events)
             for event in events:
                 if not isinstance(event, Drawn):
@@ -112,16 +126,15 @@ class RunStore:
                     found.pop(event.key, None)
                 else:
                     found[event.key] = Stored(run=folder, drawn=event)
-        return found
+        return Offer(pictures=found, problems=tuple(problems))
 
-    def _idle(self) -> Iterator[tuple[Path, tuple[Event, ...]]]:
-        for folder in self.folders():
-            if is_active(folder):
-                continue
-            events, _ = read_events(folder)
-            # a run that reads pictures of another again drew none itself
-            if events and isinstance(events[0], Started) and not events[0].rescored_from:
-                yield folder, events
+
+def _drawn_here(folder: Path) -> tuple[Event, ...]:
+    """Return what a run drew and how it ended; nothing where it is being written, or read another's pictures again."""
+    if is_active(folder):
+        return ()
+    events, _ = read_events(folder, only=(Started, Drawn, Ended))
+    return events if events and isinstance(events[0], Started) and not events[0].rescored_from else ()
 
 
 def is_active(run: Path) -> bool:

@@ -140,6 +140,7 @@ class SuiteSession:
 
     def _finish_work(self, work: Work, exit_status: int) -> None:
         complete = work.done >= set(work.tasks)
+        self.problems.extend(work.problems)
         try:
             if complete and self._is_full():
                 self.problems.extend(unused_goldens(work.goldens, work.generator.model, self._loaded()))

@@ -42,6 +42,8 @@ class Work:
     reusable: dict[str, Stored]
     device_name: str
     readers: dict[str, Reader]
+    #: what is wrong with the store, for a person.
+    problems: list[str]
     #: seconds of every denoise loop by cohort, for the goldens of latency.
     seconds: dict[Cohort, list[float]] = field(default_factory=dict)
     #: cohorts whose latency did not hold.
@@ -116,7 +118,7 @@ def begin(
     good = [recipe for recipe in recipes.values() if isinstance(recipe, Recipe)]
     device = good[0].device if good else options.device or "cpu"
     store = RunStore(root=options.runs_folder)
-    reusable = store.reusable(options.reuse)
+    offer = store.offer(options.reuse)
     writer = store.create()
     work = Work(
         options=options,
@@ -126,7 +128,8 @@ def begin(
         writer=writer,
         goldens=GoldenStore(root=options.golden_folder),
         recipes=recipes,
-        reusable=reusable,
+        reusable=dict(offer.pictures),
+        problems=list(offer.problems),
         device_name=device_name(generator, device),
         readers={default: reader},
     )
@@ -147,7 +150,7 @@ def begin(
         full=full,
     )
     work.append(started)
-    generator.prepare(_prompts(recipe for recipe in good if recipe.key() not in reusable))
+    generator.prepare(_prompts(recipe for recipe in good if recipe.key() not in offer.pictures))
     return work
 
 
