@@ -18,6 +18,8 @@ from qiltest.report.history import HISTORY, Past, PastPoint, read
 from qiltest.report.text import one_line
 from qiltest.report.words import seconds
 
+#: columns where nobody's window says how many there are.
+_FILE_WIDTH = 200
 #: What argparse calls the object that `add_subparsers` returns.
 Subparsers = Any
 
@@ -54,6 +56,8 @@ def run_history(args: argparse.Namespace) -> int:
     if not wanted:
         raise _nothing(path, pasts, args.case, args.variant)
     console = Console(markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH
     if args.json:
         console.print(json.dumps(_record(wanted), allow_nan=False), soft_wrap=True)
     else:
@@ -99,7 +103,9 @@ def _table(wanted: list[tuple[Past, dict[str, PastPoint]]]) -> Table:
     names = list(dict.fromkeys(name for _, points in wanted for name in points))
     # a change of model or reader ends comparability, so both are columns where they differ
     models, readers = ({past.model for past, _ in wanted}, {past.reader for past, _ in wanted})
-    table = Table("run", "started", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("run", no_wrap=True)
+    table.add_column("started", no_wrap=True)
     for title in ("model",) * (len(models) > 1) + ("reader",) * (len(readers) > 1):
         table.add_column(title, overflow="fold")
     for name in names:

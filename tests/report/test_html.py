@@ -266,6 +266,16 @@ def test_a_cut_out_keeps_within_the_picture_and_is_none_where_it_says_no_more(fa
     assert crop(image, (300, 300, 400, 400), reading_size=(256, 256)) is None
 
 
+def test_a_low_cut_out_is_enlarged_so_that_a_character_can_be_seen(fake: Fake, case: Make) -> None:
+    picture = fake(case("wall", "text")).add("wall", "base", "text").picture
+    image = open_picture(picture.path)
+    assert image is not None
+    low = crop(image, (10, 10, 90, 26), reading_size=(256, 256))
+    assert low is not None
+    assert 60 <= low.preview.height <= 64
+    assert abs(low.preview.width / low.preview.height - low.box[2] / low.box[3]) < 0.2
+
+
 def test_seeds_of_a_case_stand_in_rows_of_their_own(fake: Fake, case: Make, page: Callable[..., Page]) -> None:
     run = fake(case("wall", "text"))
     for seed in (1, 2):

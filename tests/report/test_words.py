@@ -54,6 +54,13 @@ def test_an_edit_says_what_is_wrong_and_where() -> None:
     )
 
 
+def test_the_place_of_an_edit_is_said_in_the_text_as_it_was_written() -> None:
+    said = edit_sentences(scored("Qwen Coffee", "", edit(EditKind.DELETE, 6, "f", "")))
+    assert said == ("“f” missing after “n Co” (character 7)",)
+    said = edit_sentences(scored("… end", "", edit(EditKind.INSERT, 6, "", "s")))
+    assert said == ("“s” too many after “end”",)
+
+
 def test_neighbouring_edits_are_one_sentence() -> None:
     inserted = [edit(EditKind.INSERT, 4, "", char) for char in "自动布局"]
     assert edit_sentences(scored("自动布局", "", *inserted)) == ("“自动布局” too many after “自动布局”",)

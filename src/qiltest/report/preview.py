@@ -24,6 +24,9 @@ MIN_BYTES = 12 << 10
 MAX_SIDE = 800
 CROP_SIDE = 640
 CROP_BYTES = 20 << 10
+#: a lower cut-out, of a small picture, is enlarged to this height, but not more than so many times.
+CROP_HEIGHT = 64
+MAX_ENLARGED = 4
 _QUALITIES = (82, 70, 55, 40, 25)
 _SMALLER = 0.7
 #: a cut-out wider than this share of the picture says no more than the picture.
@@ -94,9 +97,17 @@ def crop(image: Image.Image, box: Box, *, reading_size: tuple[int, int]) -> Crop
     width, height = edges[2] - edges[0], edges[3] - edges[1]
     if width < 4 or height < 4 or width * height > _WHOLE * image.width * image.height:
         return None
-    small = preview(image.crop(edges), CROP_BYTES, CROP_SIDE)
+    small = preview(_enlarged(image.crop(edges)), CROP_BYTES, CROP_SIDE)
     placed = (edges[0] / across, edges[1] / down, width / across, height / down)
     return Crop(preview=small, box=(round(placed[0]), round(placed[1]), round(placed[2]), round(placed[3])))
+
+
+def _enlarged(cut: Image.Image) -> Image.Image:
+    """Return a low cut-out at a height where a single character can be seen."""
+    factor = min(CROP_HEIGHT / cut.height, CROP_SIDE / cut.width, MAX_ENLARGED)
+    if factor <= 1:
+        return cut
+    return cut.resize((round(cut.width * factor), round(cut.height * factor)), Image.Resampling.BICUBIC)
 
 
 def _webp(image: Image.Image, quality: int) -> bytes:

@@ -52,9 +52,8 @@ def edit_sentences(score: TextScore, limit: int = 6) -> tuple[str, ...]:
 
     Neighbouring edits of one kind are one sentence. Positions count from 1 in the expected text without white space.
     """
-    compared = normalise(score.expected)
     groups = _neighbours(score.edits)
-    said = [_sentence(group, compared) for group in groups[:limit]]
+    said = [_sentence(group, score.expected) for group in groups[:limit]]
     rest = sum(map(len, groups[limit:]))
     return (*said, f"and {count(rest, 'more edit')}") if rest else tuple(said)
 
@@ -71,11 +70,11 @@ def _neighbours(edits: Sequence[Edit]) -> list[list[Edit]]:
     return groups
 
 
-def _sentence(group: Sequence[Edit], compared: str) -> str:
+def _sentence(group: Sequence[Edit], asked: str) -> str:
     first = group[0]
     expected = one_line("".join(edit.expected for edit in group), 60)
     read = one_line("".join(edit.read for edit in group), 60)
-    before = one_line(compared[max(0, first.position - _CONTEXT) : first.position])
+    before = one_line(_before(asked, first.position).lstrip())
     where = f"after “{before}”" if before else "at the start"
     if first.kind is EditKind.SUBSTITUTE:
         what = f"“{read}” instead of “{expected}” {where} (character {first.position + 1})"
@@ -86,3 +85,13 @@ def _sentence(group: Sequence[Edit], compared: str) -> str:
     kinds = {edit.look_alike for edit in group}
     look = f", a look-alike ({first.look_alike})" if first.look_alike and len(kinds) == 1 else ""
     return f"{what}{look}" + ("" if first.counted else ": forgiven by the case, not counted")
+
+
+def _before(asked: str, position: int) -> str:
+    """Return the last characters, as written, before a position of the normalised text."""
+    counted = 0
+    for index, char in enumerate(asked):
+        if counted >= position:
+            return asked[max(0, index - _CONTEXT) : index]
+        counted += len(normalise(char))
+    return asked[-_CONTEXT:]
