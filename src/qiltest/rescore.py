@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from qiltest import __version__
 from qiltest.cases import Case
 from qiltest.errors import CaseError, QiltestError
+from qiltest.gate.floor import noise_floor_of
 from qiltest.gate.golden import GoldenStore
 from qiltest.gate.judge import judge
 from qiltest.gate.latency import LatencyJudgement
@@ -19,6 +20,9 @@ from qiltest.runs.records import CaseResult, Run, RunState
 from qiltest.runs.store import RunStore
 from qiltest.runs.writer import RunWriter
 from qiltest.scoring import score_case
+
+#: the embedded model's name.
+TINY = "tiny"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +163,7 @@ def _again(result: CaseResult, case: Case, reader: Reader, run: Run, writer: Run
         score = score_case(case, reading)
         point = result.point
         golden = goldens.load(run.model, point.case, point.size, point.variant, point.seed)
-        floor = dict(case.limits.noise_floor).get(reader.info.name)
+        floor = noise_floor_of(case, reader.info, tiny=run.model == TINY)
         judgement = judge(score, golden, case.limits, effective=recipe.effective, noise_floor=floor)
     except QiltestError as error:
         writer.append(Failed(at=now(), point=result.point, error=str(error)))

@@ -133,7 +133,9 @@ class SuiteFolder:
 
 @pytest.fixture
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> SuiteFolder:
-    monkeypatch.delenv("CI", raising=False)
+    # what the outer session, its CI and its pytest-xdist set is not the inner one's
+    for name in ("CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
+        monkeypatch.delenv(name, raising=False)
     pytester.makeconftest(STANDIN.read_text())
     pytester.makepyfile(test_suite=TEST)
     pytester.mkdir("cases")

@@ -46,3 +46,11 @@ def test_workers_of_xdist_fail_each_test_with_one_line(suite):
     )
     assert suite.drawn() == []
     assert not (suite.path / "runs").exists()
+
+
+def test_a_benchmark_that_switched_itself_off_is_refused(suite, monkeypatch):
+    # as where a suite is run inside a worker of another pytest
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
+    result = suite.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*pytest-benchmark has switched itself off*", "*without pytest-xdist*"])

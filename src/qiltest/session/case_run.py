@@ -12,6 +12,7 @@ import pytest
 
 from qiltest.cases import Case
 from qiltest.errors import GenerationError, GoldenError, OutOfMemoryError, QiltestError, RecipeError
+from qiltest.gate.floor import noise_floor_of
 from qiltest.gate.golden import SCHEMA, Golden, GoldenExtra, GoldenText
 from qiltest.gate.judge import above_absolute, judge
 from qiltest.gate.latency import LatencyJudgement, LatencyStore, judge_latency
@@ -201,7 +202,7 @@ class CaseRun:
     def _judge_text(self, recipe: Recipe, score: Score) -> None:
         golden, broken = self._golden()
         limits = self.case.limits
-        floor = dict(limits.noise_floor).get(score.reader.name)
+        floor = noise_floor_of(self.case, score.reader, tiny=self._work.generator.is_tiny)
         judgement = judge(score, golden, limits, effective=recipe.effective, noise_floor=floor)
         self._result = replace(self._result, judgement=judgement, golden=golden)
         candidate = self._candidate(recipe, score, judgement)

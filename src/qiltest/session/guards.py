@@ -43,12 +43,19 @@ def refuse_without_benchmark(config: pytest.Config) -> None:
             "report cases measure latency, and pytest-benchmark is not loaded\n"
             '  -> leave out `-p no:benchmark`, or leave out the report cases with -m "not report_case"'
         )
+    benchmarks = getattr(config, "_benchmarksession", None)
     for flag in ("--benchmark-skip", "--benchmark-disable"):
         if config.getoption(flag) and not config.getoption("--benchmark-enable"):
             raise pytest.UsageError(
                 f"report cases measure latency, and {flag} switches that off\n"
                 f'  -> leave out {flag}, or leave out the report cases with -m "not report_case"'
             )
+    # pytest-benchmark switches itself off under pytest-xdist, with no more than a warning
+    if getattr(benchmarks, "disabled", True) and not hasattr(config, "workerinput"):
+        raise pytest.UsageError(
+            "report cases measure latency, and pytest-benchmark has switched itself off\n"
+            '  -> run them without pytest-xdist, or leave them out with -m "not report_case"'
+        )
 
 
 def refuse_on_worker(config: pytest.Config) -> None:
