@@ -16,6 +16,7 @@ from qiltest.runs.records import Point, Run, RunState
 from qiltest.selection import Task
 from qiltest.session import guards
 from qiltest.session.case_run import Benchmark, CaseRun
+from qiltest.session.clock import LoopClock
 from qiltest.session.grid import default_points, select_tasks
 from qiltest.session.options import Options
 from qiltest.session.progress import ProgressBar
@@ -43,6 +44,7 @@ class SuiteSession:
         self._collected = 0
         self._outcomes: dict[str, str] = {}
         self._work: Work | None = None
+        self._clock = LoopClock()
         #: why no run could be begun; the second test is told what the first was.
         self._refused: QiltestError | None = None
 
@@ -101,6 +103,7 @@ class SuiteSession:
             point=point,
             node=self._node_from_here(str(request.node.nodeid)),
             benchmark=_benchmark(request),
+            clock=self._clock,
         )
 
     def unusable(self, error: QiltestError) -> None:
@@ -212,6 +215,7 @@ class SuiteSession:
     def _marks(self) -> list[pytest.MarkDecorator]:
         marks = [
             pytest.mark.report_case,
+            pytest.mark.benchmark(timer=self._clock.read),
             # a picture that was taken from the store has its latency there: the benchmark is rightly not used
             pytest.mark.filterwarnings("ignore:Benchmark fixture was not used"),
         ]
