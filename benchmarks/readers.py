@@ -106,7 +106,7 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
         "processor_seconds_a_picture": round((_processor_seconds() - started) / len(pictures), 3),
         "seconds_a_picture": round(sum(s for s, _ in seconds) / len(seconds), 3),
         "seconds_a_megapixel": round(sum(s for s, _ in seconds) / sum(p for _, p in seconds) * 1e6, 3),
-        "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_memory_mib": _peak_mib(),
         "wrong": [wrong for row in rows for wrong in _wrong(row[0], row[1])],
     }
 
@@ -116,6 +116,13 @@ def _scored(wanted: list[ExpectedText], reading: Reading, forgiven: tuple[str, .
         return score(wanted, reading, line_breaks=LineBreaks.STRICT, forgiven=forgiven)
     except EmptyReadingError:
         return None
+
+
+def _peak_mib() -> int:
+    """Return the largest resident size of this process or of a program it ran, in MiB."""
+    return round(
+        max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
+    )
 
 
 def _processor_seconds() -> float:
