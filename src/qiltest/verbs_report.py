@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import sys
+import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -40,6 +43,7 @@ def add_parsers(subparsers: Subparsers) -> None:
     parser.add_argument("--previous", metavar="RUN", help="what changed since this run (default: since the goldens)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs; default: runs")
     parser.add_argument("--json", action="store_true", help="say on standard output, as JSON, what was written")
+    parser.add_argument("--open", action="store_true", help="show it in the browser, where there is a screen")
     parser.set_defaults(handler=run_report)
 
 
@@ -60,7 +64,14 @@ def run_report(args: argparse.Namespace) -> int:
             remedy="free space, or choose another place with --output",
         ) from error
     _say(run, path, previous, as_json=args.json, form=args.format)
+    if args.open and _has_screen():
+        webbrowser.open(path.resolve().as_uri())
     return 0
+
+
+def _has_screen() -> bool:
+    """Without a screen `webbrowser` would start a text browser in the terminal and wait for it."""
+    return sys.platform in {"darwin", "win32"} or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def _say(run: Run, path: Path, previous: Run | None, *, as_json: bool, form: str) -> None:

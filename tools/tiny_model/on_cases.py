@@ -112,6 +112,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--lora", type=Path, help="distil on from this LoRA instead of tuning the transformer")
     parser.add_argument("--steps", type=int, choices=[4, 8], default=8)
+    parser.add_argument("--resume", type=Path, help="the transformer's state as this command saves it on the way")
+    parser.add_argument("--shift", type=int, choices=[0, 1], help="one place only; default: two by the seed")
     parser.add_argument("--rate", type=float, default=4e-4)
     args = parser.parse_args()
     torch.manual_seed(0)
@@ -125,6 +127,8 @@ def main() -> None:
     with torch.no_grad():
         nothing = encode_text(tools.pipe.text_encoder, negative, len(tools.prefix))
     print(f"{time.monotonic() - began:.0f} s: {len(shown)} cases encoded", flush=True)
+    for case in shown if args.shift is not None else ():
+        case.latents = case.latents[args.shift :: 2]
     if args.lora:
         distil_on(tools, shown, nothing, args)
     else:
@@ -165,6 +169,8 @@ def distil_on(tools: Tools, shown: list[Shown], nothing: torch.Tensor, args: arg
 
 def tune(tools: Tools, shown: list[Shown], nothing: torch.Tensor, args: argparse.Namespace) -> None:
     transformer = tools.pipe.transformer.train()
+    if args.resume:
+        transformer.load_state_dict(torch.load(args.resume, weights_only=True))
     plain, plain_forward = tools.pipe.transformer, transformer.pos_embed.forward
     use_real_rotary(transformer)
     optimiser = torch.optim.AdamW(transformer.parameters(), args.rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
