@@ -26,7 +26,7 @@ FONTS = (0.8, 0.1, 0.1)
 PALETTES = 3
 MAX_OFFSET, MAX_INDEX, MAX_TOKENS = 192, 32, LONGEST
 #: image and text tokens in one batch: keeps the time of a step even
-BATCH_TOKENS = 40_000
+BATCH_TOKENS = 160_000
 
 
 @dataclass

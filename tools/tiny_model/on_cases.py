@@ -21,7 +21,7 @@ from charset import ROOT, charset
 from data import PALETTES, Batches, encode_map
 from diffusers import QwenImagePipeline
 from distil import Distiller, lightning_state
-from flow import sigmas
+from flow import WHERE_BLOCK, WHICH_BLOCK, Heads, sigmas
 from layout import spans
 from models import encode_text, export, train_on_single_pictures, use_real_rotary
 from picture import Painter
@@ -41,6 +41,7 @@ class Shown:
         self.name, self.size, self.key = name, size, f"{name}@{size[0]}x{size[1]}"
         width, height = size
         self.shape = (1, height // 16, width // 16)
+        self.glyphs = torch.from_numpy(tools.data.glyphs.glyph_of_patch()[tools.grid(prompt, size, 1)]).flatten()
         if self.key in kept:
             self.embeds, self.latents = kept[self.key]
             return
@@ -68,14 +69,19 @@ class Tools:
         ids = self.data.ids
         return [*self.prefix, *(ids[c] for c in prompt), *self.suffix][: len(self.prefix) + LONGEST]
 
-    def latents(self, prompt: str, size: tuple[int, int], palette: int, shift: int) -> torch.Tensor:
+    def grid(self, prompt: str, size: tuple[int, int], shift: int) -> np.ndarray:
+        """Glyph patches of the picture that a prompt asks for."""
         width, height = size
         sample = Sample(prompt, [(s, prompt[s.start : s.stop]) for s in spans(prompt)])
         total = len(self.tokens(prompt)) - len(self.prefix)
         out = {k: np.full(total, -100) for k in ("index", "offset", "row", "col")}
         out |= {"ids": np.zeros(total + len(self.prefix), int), "grid": np.zeros((height // 16, width // 16), int)}
         self.data.fill(sample, _Fixed(shift), out, width)
-        batch = {"grid": torch.from_numpy(out["grid"])[None], "style": torch.tensor([style_of(prompt)])}
+        return out["grid"]
+
+    def latents(self, prompt: str, size: tuple[int, int], palette: int, shift: int) -> torch.Tensor:
+        grid = torch.from_numpy(self.grid(prompt, size, shift))
+        batch = {"grid": grid[None], "style": torch.tensor([style_of(prompt)])}
         batch |= {"font": torch.zeros(1, dtype=torch.long), "palette": torch.tensor([palette])}
         z = self.pipe.vae.encode(self.painter(batch)[:, :, None]).latent_dist.mode()[:, :, 0]
         z = (z - self.mean) / self.std
@@ -114,6 +120,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, choices=[4, 8], default=8)
     parser.add_argument("--resume", type=Path, help="the transformer's state as this command saves it on the way")
     parser.add_argument("--shift", type=int, choices=[0, 1], help="one place only; default: two by the seed")
+    parser.add_argument("--small", type=int, default=10_000, help="image and text tokens of a small picture")
     parser.add_argument("--rate", type=float, default=4e-4)
     args = parser.parse_args()
     torch.manual_seed(0)
@@ -173,16 +180,26 @@ def tune(tools: Tools, shown: list[Shown], nothing: torch.Tensor, args: argparse
         transformer.load_state_dict(torch.load(args.resume, weights_only=True))
     plain, plain_forward = tools.pipe.transformer, transformer.pos_embed.forward
     use_real_rotary(transformer)
-    optimiser = torch.optim.AdamW(transformer.parameters(), args.rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+    heads, states = Heads(tools.data.glyphs.count), {}
+    for block in (WHERE_BLOCK, WHICH_BLOCK):
+        transformer.transformer_blocks[block].register_forward_hook(
+            lambda _m, _i, out, block=block: states.__setitem__(block, out[1])
+        )
+    parameters = [*transformer.parameters(), *heads.parameters()]
+    optimiser = torch.optim.AdamW(parameters, args.rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
     began, saved, step, seen, order = time.monotonic(), time.monotonic(), 0, {}, []
-    budget = 60 * args.minutes
+    budget, places = 60 * args.minutes, None
     while (spent := time.monotonic() - began) < budget:
         if not order:
-            order = torch.randperm(len(shown)).tolist()
+            # small pictures are learned first: a round has all of them twice and one of the others
+            small = [i for i, case in enumerate(shown) if case.latents.shape[1] + case.embeds.shape[1] < args.small]
+            others = [i for i in range(len(shown)) if i not in small]
+            order = small * 2 + [others[int(torch.randint(0, len(others), ()))]] if others else small
+            order = [order[i] for i in torch.randperm(len(order)).tolist()]
         case = shown[order.pop()]
         for group in optimiser.param_groups:
             group["lr"] = args.rate * min(1, (step + 1) / 60) * max(0.01, min(1.0, 1.6 * (1 - spent / budget)))
-        count = max(1, 1200 // (case.latents.shape[1] + case.embeds.shape[1]))
+        count = max(1, 700 // (case.latents.shape[1] + case.embeds.shape[1]))
         clean = case.latents[torch.randint(0, len(case.latents), (count,))]
         conditional = bool(torch.rand(()) > 0.07)
         embeds = (case.embeds if conditional else nothing).expand(count, -1, -1)
@@ -196,23 +213,39 @@ def tune(tools: Tools, shown: list[Shown], nothing: torch.Tensor, args: argparse
             img_shapes=[[case.shape]] * count,
             return_dict=False,
         )[0]
-        loss = F.mse_loss(velocity.float(), noise - clean)
+        flow = F.mse_loss(velocity.float(), noise - clean)
+        loss = flow
+        if conditional:
+            aux = _places(heads, states, case, count)
+            loss = flow + 0.02 * sum(aux)
+            places = [0.9 * a + 0.1 * float(b) for a, b in zip(places or map(float, aux), aux, strict=True)]
         optimiser.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(transformer.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         step += 1
         if conditional:
-            seen[case.name, case.size] = 0.8 * seen.get((case.name, case.size), loss.item()) + 0.2 * loss.item()
+            seen[case.name, case.size] = 0.8 * seen.get((case.name, case.size), flow.item()) + 0.2 * flow.item()
         if step % 22 == 0:
             mean = sum(seen.values()) / len(seen)
-            print(f"{spent:.0f} s step {step} {mean:.4f}", {k[0][:6]: round(v, 3) for k, v in seen.items()}, flush=True)
+            print(f"{spent:.0f} s step {step} {mean:.4f}", [round(p, 2) for p in places or []], {k[0][:6]: round(v, 3) for k, v in seen.items()}, flush=True)
         if time.monotonic() - saved > 300:
             saved = time.monotonic()
             torch.save(transformer.state_dict(), args.out.with_suffix(".pt"))
+    for block in (WHERE_BLOCK, WHICH_BLOCK):
+        transformer.transformer_blocks[block]._forward_hooks.clear()
     plain.pos_embed.forward = plain_forward
     pipe = tools.pipe
     export(args.out, pipe.vae, pipe.transformer.eval(), pipe.text_encoder, pipe.tokenizer)
+
+
+def _places(heads: Heads, states: dict[int, torch.Tensor], case: Shown, count: int) -> list[torch.Tensor]:
+    """Cross-entropies of the auxiliary heads: where an image token is, and which glyph it shows."""
+    _, rows, cols = case.shape
+    row, col = torch.arange(rows * cols) // cols, torch.arange(rows * cols) % cols
+    where, which = states[WHERE_BLOCK], states[WHICH_BLOCK]
+    pairs = ((heads.image_row, where, row), (heads.image_col, where, col), (heads.glyph, which, case.glyphs))
+    return [F.cross_entropy(head(x).flatten(0, 1), target.repeat(count)) for head, x, target in pairs]
 
 
 if __name__ == "__main__":
