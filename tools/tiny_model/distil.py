@@ -8,6 +8,7 @@ the other half the student's own way down, so that it learns to mend what it dre
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -43,7 +44,9 @@ class Distiller:
         self.transformer, self.nothing = transformer, nothing
         self.levels, self.sub = levels(steps), SUB[steps]
 
-    def velocity(self, x: torch.Tensor, level: float, embeds: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+    def velocity(
+        self, x: torch.Tensor, level: float, embeds: torch.Tensor, shape: tuple[int, int, int]
+    ) -> torch.Tensor:
         return self.transformer(
             hidden_states=x,
             timestep=torch.full((len(x),), level, device=x.device),
@@ -77,7 +80,7 @@ class Distiller:
         """The teacher's mean velocity from level i to level i + 1."""
         self.transformer.disable_adapters()
         way, y = _between(self.levels[i], self.levels[i + 1], self.sub), x
-        for high, low in zip(way, way[1:], strict=False):
+        for high, low in pairwise(way):
             y = y + (low - high) * self.guided(y, high, embeds, shape)
         self.transformer.enable_adapters()
         return (y - x) / (self.levels[i + 1] - self.levels[i])
@@ -107,7 +110,10 @@ def lightning_state(transformer: torch.nn.Module, adapter: str = "default") -> d
     """The adapter as `lora_down`, `lora_up` and `alpha` by module, as Qwen-Image-Lightning's files hold it."""
     state: dict[str, torch.Tensor] = {}
     for name, value in transformer.state_dict().items():
-        for theirs, ours in ((f".lora_A.{adapter}.weight", ".lora_down.weight"), (f".lora_B.{adapter}.weight", ".lora_up.weight")):
+        for theirs, ours in (
+            (f".lora_A.{adapter}.weight", ".lora_down.weight"),
+            (f".lora_B.{adapter}.weight", ".lora_up.weight"),
+        ):
             if name.endswith(theirs):
                 module = name.removesuffix(theirs)
                 state[module + ours] = value.detach().to(torch.bfloat16).cpu().contiguous()
@@ -121,7 +127,9 @@ def train(session) -> None:  # noqa: ANN001
     # what is stored is bf16: the LoRA must fit those weights
     for part in (session.transformer, session.text_encoder):
         part.to(torch.bfloat16).float().requires_grad_(False)
-    session.transformer.add_adapter(LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=TARGETS, init_lora_weights=True))
+    session.transformer.add_adapter(
+        LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=TARGETS, init_lora_weights=True)
+    )
     session.compile()
     parameters = [p for p in session.transformer.parameters() if p.requires_grad]
     session.say("lora", args.steps, sum(p.numel() for p in parameters), "parameters")
@@ -133,7 +141,9 @@ def train(session) -> None:  # noqa: ANN001
     budget = 60 * args.minutes - (began - session.began)
     while (spent := time.monotonic() - began) < budget:
         for group in optimiser.param_groups:
-            group["lr"] = args.rate * min(1, (step + 1) / 50) * (1 if spent < 0.5 * budget else max(0.01, 2 - 2 * spent / budget))
+            group["lr"] = (
+                args.rate * min(1, (step + 1) / 50) * (1 if spent < 0.5 * budget else max(0.01, 2 - 2 * spent / budget))
+            )
         loss = batch_loss(session, distiller, next(batches))
         optimiser.zero_grad()
         loss.backward()

@@ -56,7 +56,9 @@ def _crops(session, batch: dict[str, torch.Tensor]) -> torch.Tensor:  # noqa: AN
     narrow = 1 + 2 * torch.randint(0, len(glyphs.narrow), (size, rows // 2, cols), device=device)
     slim = (narrow[:, :, None] + torch.arange(2, device=device)[None, None, :, None]).reshape(size, rows, cols)
     grid = torch.where(torch.rand(size, 1, 1, device=device) < 0.35, slim, grid)
-    grid[torch.rand(size, rows // 2, 1, cols // 2, 1, device=device).expand(-1, -1, 2, -1, 2).reshape(grid.shape) < 0.12] = 0
+    grid[
+        torch.rand(size, rows // 2, 1, cols // 2, 1, device=device).expand(-1, -1, 2, -1, 2).reshape(grid.shape) < 0.12
+    ] = 0
     pick = lambda n: torch.randint(0, n, (size,), device=device)  # noqa: E731
     return session.painter({"grid": grid, "font": pick(3), "style": pick(4), "palette": pick(3)})
 
@@ -133,7 +135,9 @@ class Objective:
 
         return hook
 
-    def __call__(self, batch: dict[str, torch.Tensor], *, conditional: bool) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def __call__(
+        self, batch: dict[str, torch.Tensor], *, conditional: bool
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         session = self.session
         size, rows, cols = batch["grid"].shape
         with session.autocast():
@@ -186,7 +190,11 @@ def _rate(spent: float, budget: float, step: int, peak: float) -> float:
 def train(session) -> None:  # noqa: ANN001
     args, path = session.args, session.args.out / "base.pt"
     heads = Heads(session.glyphs.count).to(session.device)
-    parameters = [*session.transformer.parameters(), *session.text_encoder.model.language_model.parameters(), *heads.parameters()]
+    parameters = [
+        *session.transformer.parameters(),
+        *session.text_encoder.model.language_model.parameters(),
+        *heads.parameters(),
+    ]
     decay = [p for p in parameters if p.ndim > 1]
     flat = [p for p in parameters if p.ndim <= 1]
     groups = [{"params": decay, "weight_decay": 0.01}, {"params": flat, "weight_decay": 0.0}]
@@ -203,7 +211,7 @@ def train(session) -> None:  # noqa: ANN001
     _loop(session, objective, parameters, optimiser, step, path, heads)
 
 
-def _loop(session, objective, parameters, optimiser, step: int, path, heads) -> None:  # noqa: ANN001, PLR0913
+def _loop(session, objective, parameters, optimiser, step: int, path, heads) -> None:  # noqa: ANN001
     began, budget = time.monotonic(), 60 * session.args.minutes - session.spent(session.began)
     late, saved, seen = 0.0, time.monotonic(), {}
     batches = session.batches(late, 1)
@@ -239,7 +247,9 @@ def _loop(session, objective, parameters, optimiser, step: int, path, heads) -> 
             break
     if session.rank == 0:
         _save(session, path, heads, optimiser, step)
-    session.say("done", step, "steps", pictures, "pictures on this GPU", {k: round(float(v), 4) for k, v in seen.items()})
+    session.say(
+        "done", step, "steps", pictures, "pictures on this GPU", {k: round(float(v), 4) for k, v in seen.items()}
+    )
 
 
 def _state(session, heads: Heads) -> dict[str, object]:  # noqa: ANN001

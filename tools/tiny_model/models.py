@@ -7,7 +7,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKLQwenImage, FlowMatchEulerDiscreteScheduler, QwenImagePipeline, QwenImageTransformer2DModel
+from diffusers import (
+    AutoencoderKLQwenImage,
+    FlowMatchEulerDiscreteScheduler,
+    QwenImagePipeline,
+    QwenImageTransformer2DModel,
+)
 from diffusers.models.autoencoders import autoencoder_kl_qwenimage
 from diffusers.models.transformers import transformer_qwenimage
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration

@@ -228,7 +228,12 @@ def tune(tools: Tools, shown: list[Shown], nothing: torch.Tensor, args: argparse
             seen[case.name, case.size] = 0.8 * seen.get((case.name, case.size), flow.item()) + 0.2 * flow.item()
         if step % 22 == 0:
             mean = sum(seen.values()) / len(seen)
-            print(f"{spent:.0f} s step {step} {mean:.4f}", [round(p, 2) for p in places or []], {k[0][:6]: round(v, 3) for k, v in seen.items()}, flush=True)
+            print(
+                f"{spent:.0f} s step {step} {mean:.4f}",
+                [round(p, 2) for p in places or []],
+                {k[0][:6]: round(v, 3) for k, v in seen.items()},
+                flush=True,
+            )
         if time.monotonic() - saved > 300:
             saved = time.monotonic()
             torch.save(transformer.state_dict(), args.out.with_suffix(".pt"))

@@ -21,7 +21,12 @@ STYLE_WORDS = {
     "neon": ("neon", "霓虹"),
     "paper": ("paper", "纸"),
 }
-SUFFIXES = (", Ultra HD, 4K, cinematic composition.", ", Ultra HD, 4K, cinematic composition.", ", 超清，4K，电影级构图.", "")
+SUFFIXES = (
+    ", Ultra HD, 4K, cinematic composition.",
+    ", Ultra HD, 4K, cinematic composition.",
+    ", 超清，4K，电影级构图.",
+    "",
+)
 #: share of texts whose Chinese characters come from the case files alone, and of texts taken from them whole
 FROM_CASES, ORIGINAL = 0.6, 0.2
 QUOTING = (("“", "”"), ("‘", "’"), ('"', '"'))
@@ -181,7 +186,7 @@ class Writer:
                 return None
         for span, text in zip(reversed(found), reversed(self.texts(len(found), rows, width)), strict=True):
             close = prompt[span.stop]
-            clean = "".join(c for c in text if c not in "\"“”‘’" and not (close == "." and c == ".")).strip() or "X"
+            clean = "".join(c for c in text if c not in '"“”‘’' and not (close == "." and c == ".")).strip() or "X"
             prompt = prompt[: span.start] + clean + prompt[span.stop :]
         return prompt
 
@@ -198,8 +203,12 @@ class Writer:
     def from_soup(self, length: int, rows: int, width: int) -> str:
         kind = self.rng.random()
         most = min(rows, 24)
-        count = 1 if kind < 0.35 else int(self.rng.integers(1, min(most, 6) + 1)) if kind < 0.8 else int(
-            self.rng.integers(1, most + 1)
+        count = (
+            1
+            if kind < 0.35
+            else int(self.rng.integers(1, min(most, 6) + 1))
+            if kind < 0.8
+            else int(self.rng.integers(1, most + 1))
         )
         texts = self.texts(count, rows, width)
         open_, close = QUOTING[int(self.rng.integers(3))]

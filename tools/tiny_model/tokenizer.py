@@ -67,7 +67,7 @@ def _sentence_token() -> str:
 def build() -> Qwen2Tokenizer:
     chars = [c for c in dict.fromkeys((*charset().wide, *charset().narrow)) if len(c.encode()) > 1]
     tokens, merges = _merges(chars)
-    assert ByteLevel.alphabet() and set(ByteLevel.alphabet()) == set(_bytes_as_text())
+    assert set(ByteLevel.alphabet()) == set(_bytes_as_text())
     tokenizer = Qwen2Tokenizer(
         vocab={t: i for i, t in enumerate([*tokens, SPECIAL[0]])}, merges=merges, padding_side="right"
     )

@@ -74,7 +74,11 @@ class Session:
     def batches(self, late: float, salt: int):  # noqa: ANN201
         """Endless batches on the device."""
         data = Batches(
-            seed=self.args.seed + 1000 * salt + self.rank, late=late, prefix=self.prefix, suffix=self.suffix, ids=self.ids
+            seed=self.args.seed + 1000 * salt + self.rank,
+            late=late,
+            prefix=self.prefix,
+            suffix=self.suffix,
+            ids=self.ids,
         )
         workers = self.args.workers
         loader = DataLoader(data, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None)
