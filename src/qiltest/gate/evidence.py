@@ -1,0 +1,121 @@
+"""Statistics of paired pictures: exact tests, an interval by bootstrap, Holm's correction. Numbers in, numbers out.
+
+Every number that leaves is finite: where a formula has no value (BCa on equal data, a test without a difference), what
+stands in its place is said.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+#: two-sided error of tests and intervals; half of it falls on "worse".
+ALPHA = 0.05
+#: resamples of a bootstrap, from a generator of this seed, so that the same runs give the same interval.
+RESAMPLES, RNG_SEED = 9_999, 20_260
+
+
+class Method(StrEnum):
+    """How an interval was found."""
+
+    BCA = "BCa bootstrap"
+    #: where BCa has no value: its bias is infinite, or all resamples are equal.
+    PERCENTILE = "percentile bootstrap"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A two-sided interval of `confidence` from resampling `units` units."""
+
+    low: float
+    high: float
+    confidence: float
+    method: Method
+    units: int
+
+
+def worse_p(losses: int, wins: int) -> float:
+    """Return the exact p of at least so many losses among the pictures that differ, doubled, at most 1.
+
+    Where losses prevail it is the exact two-sided McNemar (sign) test, scipy's `binomtest(losses, losses + wins)`.
+    Where they do not it is 1 or near: one more loss or one win less never raises it, which the two-sided p does not
+    keep. 1 where nothing differs.
+    """
+    from scipy.stats import binomtest
+
+    if losses + wins == 0:
+        return 1.0
+    return min(1.0, 2 * float(binomtest(losses, losses + wins, 0.5, alternative="greater").pvalue))
+
+
+def two_sided_p(losses: int, wins: int) -> float:
+    """Return the exact two-sided McNemar p, 1 where nothing differs."""
+    return worse_p(max(losses, wins), min(losses, wins))
+
+
+def holm(values: Sequence[float]) -> tuple[float, ...]:
+    """Return p-values adjusted by Holm's step-down method (1979), in the order given, each at most 1.
+
+    The smallest is multiplied by the number of tests, the next by one less, and none becomes less than one before it.
+    """
+    adjusted, least = [1.0] * len(values), 0.0
+    for rank, index in enumerate(sorted(range(len(values)), key=lambda index: values[index])):
+        least = max(least, min(1.0, (len(values) - rank) * values[index]))
+        adjusted[index] = least
+    return tuple(adjusted)
+
+
+def rate_interval(
+    edits: Sequence[int], lengths: Sequence[int], *, confidence: float, resamples: int = RESAMPLES
+) -> Interval | None:
+    """Return the interval of sum(edits) / sum(lengths) when units, each with its edits and length, are resampled.
+
+    `edits` are differences and may be negative; lengths are above 0. None for fewer than two units, which tell nothing
+    of how units differ.
+    """
+    if len(edits) < 2:
+        return None
+    # units of one rate: rounding alone would differ from resample to resample, and BCa would take it for a spread
+    equal = all(edit * lengths[0] == edits[0] * length for edit, length in zip(edits, lengths, strict=True))
+    for method, name in ((Method.BCA, "BCa"), (Method.PERCENTILE, "percentile"))[int(equal) :]:
+        low, high = _bootstrap(edits, lengths, name, confidence, resamples)
+        if math.isfinite(low) and math.isfinite(high):
+            return Interval(low=low, high=high, confidence=confidence, method=method, units=len(edits))
+    raise ValueError(f"no interval for {list(edits)} edits of {list(lengths)} characters")
+
+
+def _bootstrap(
+    edits: Sequence[int], lengths: Sequence[int], method: str, confidence: float, resamples: int
+) -> tuple[float, float]:
+    import numpy as np
+    from scipy.stats import bootstrap
+
+    def rate(edits: np.ndarray, lengths: np.ndarray, axis: int = -1) -> np.ndarray:
+        return np.asarray(edits.sum(axis=axis) / lengths.sum(axis=axis))
+
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        # BCa on degenerate data warns and gives NaN; the caller looks for it
+        warnings.simplefilter("ignore")
+        found = bootstrap(
+            (np.asarray(edits, float), np.asarray(lengths, float)),
+            rate,
+            paired=True,
+            vectorized=True,
+            method=method,
+            confidence_level=confidence,
+            n_resamples=resamples,
+            batch=1_000,
+            rng=np.random.default_rng(RNG_SEED),
+        ).confidence_interval
+    return float(found.low), float(found.high)
+
+
+def unseen_share(pictures: int, tail: float) -> float:
+    """Return the share of pictures that may go wrong although none of so many did, at one-sided error `tail`.
+
+    The exact (Clopper-Pearson) bound for 0 of n, 1 - tail^(1/n): a third of ten pictures, three per cent of a hundred.
+    """
+    return 1.0 - math.pow(tail, 1.0 / pictures)
