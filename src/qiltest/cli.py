@@ -14,7 +14,16 @@ from typing import cast
 
 from rich.console import Console
 
-from qiltest import __version__, verbs_calibrate, verbs_history, verbs_lora, verbs_reading, verbs_report, verbs_runs
+from qiltest import (
+    __version__,
+    verbs_calibrate,
+    verbs_compare,
+    verbs_history,
+    verbs_lora,
+    verbs_reading,
+    verbs_report,
+    verbs_runs,
+)
 from qiltest.errors import QiltestError
 
 
@@ -35,7 +44,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"qiltest {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for module in (verbs_reading, verbs_runs, verbs_report, verbs_history, verbs_lora, verbs_calibrate):
+    modules = (verbs_reading, verbs_runs, verbs_compare, verbs_report, verbs_history, verbs_lora, verbs_calibrate)
+    for module in modules:
         module.add_parsers(verbs)
     return parser
 
