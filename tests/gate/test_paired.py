@@ -256,3 +256,29 @@ def test_a_verdict_has_its_reasons_and_ship_stays_within_the_margin(rows, margin
         assert found.difference + found.unseen <= margin
     if found.plan is not None and found.plan.seeds is not None:
         assert found.plan.drawn < found.plan.seeds <= found.plan.limit
+
+
+def test_a_number_that_is_not_finite_cannot_be_told():
+    found = compared(rows_of([0] * 11))
+    with pytest.raises(ValueError, match="8step against 4step is not finite"):
+        replace(found, difference=math.nan)
+    with pytest.raises(ValueError, match="not finite"):
+        replace(found, interval=replace(found.interval, high=math.inf))
+
+
+def test_a_rise_of_less_than_the_margin_that_is_shown_still_ships():
+    rows = [(case, seed, 5, 5 + seed % 2) for case, seed, _, _ in rows_of([0] * 22)]
+    found = compared(rows, margin=0.05)
+    assert found.interval.low > 0
+    assert found.verdict is Release.SHIP
+
+
+def test_a_rise_that_is_shown_but_not_by_how_much_cannot_tell():
+    rows = [(case, seed, 5, 5 + 4 * (place % 5 == 0)) for place, (case, seed, _, _) in enumerate(rows_of([0] * 33))]
+    found = compared(rows, margin=0.018)
+    assert 0 < found.interval.low < 0.018 < found.difference
+    assert found.verdict is Release.CANNOT_TELL
+
+
+def test_what_is_not_seen_is_half_the_error_of_one_side_by_hand():
+    assert compared(rows_of([0] * 11)).unseen == pytest.approx((1 - 0.025 ** (1 / 11)) / 40)

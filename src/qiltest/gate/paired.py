@@ -125,15 +125,18 @@ class _Judge:
             yield f"all {len(self.pairs)} pictures are the same bytes on both sides"
 
     def _worse(self) -> Iterator[str]:
-        """Yield what shows that it is worse. Where a score gets worse yet, SHIP stays out of reach."""
+        """Yield what shows that it is worse. Where a score gets worse yet, SHIP stays out of reach.
+
+        A p for worse is small only where losses prevail, so their direction needs no question of its own.
+        """
         exact = self.exact
-        if exact.broken > exact.mended and not (exact.p_holm > self.alpha):
+        if not (exact.p_holm > self.alpha):
             yield (
                 f"exact text: {exact.broken} pictures lost it and {exact.mended} gained it, "
                 f"p = {exact.p_holm:.2g} (McNemar, comparisons made: {self.tests})"
             )
         for case in self.cases:
-            if case.losses > case.wins and not (case.p_holm > self.alpha):
+            if not (case.p_holm > self.alpha):
                 yield (
                     f"case {case.case}: {case.losses} pictures worse and {case.wins} better, "
                     f"p = {case.p_holm:.2g} (sign test, comparisons made: {self.case_tests})"
