@@ -7,6 +7,7 @@ import torch
 
 from qiltest.errors import GenerationError, RecipeError
 from qiltest.generation import _generator
+from qiltest.variants import ModelKind
 
 from .conftest import BASE, EIGHT, FOUR, SIZE, case
 
@@ -79,10 +80,17 @@ def test_a_damaged_embedding_is_put_aside_said_and_made_again(fresh, loads, tmp_
 
 
 def test_a_prompt_that_the_model_would_see_cut_is_refused(fresh):
-    generator = fresh(max_sequence_length=64)
+    generator = fresh(max_sequence_length=64, kind=ModelKind.REAL, device="cpu")
     with pytest.raises(RecipeError, match="of which the model would see 64"):
-        draw(generator, EIGHT, prompt="x" * 64)
-    draw(generator, EIGHT, prompt="x" * 20)
+        generator.prepare(["x" * 64])
+    generator.prepare(["x" * 20])
+
+
+def test_the_embedded_model_may_lose_an_end_that_quotes_nothing(fresh):
+    generator = fresh(max_sequence_length=64, kind=ModelKind.TINY)
+    generator.prepare(["a sign “hi” " + "x" * 64])
+    with pytest.raises(RecipeError, match="of which the model would see 64"):
+        generator.prepare(["x" * 64 + " a sign “hi”"])
 
 
 def test_a_text_encoder_that_gives_nan_is_an_error(fresh, monkeypatch):

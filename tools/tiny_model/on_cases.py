@@ -121,6 +121,7 @@ def main() -> None:
     parser.add_argument("--resume", type=Path, help="the transformer's state as this command saves it on the way")
     parser.add_argument("--shift", type=int, choices=[0, 1], help="one place only; default: two by the seed")
     parser.add_argument("--small", type=int, default=10_000, help="image and text tokens of a small picture")
+    parser.add_argument("--late", action="store_true", help="learn the large pictures twice as often as the small ones")
     parser.add_argument("--rate", type=float, default=4e-4)
     args = parser.parse_args()
     torch.manual_seed(0)
@@ -191,15 +192,18 @@ def tune(tools: Tools, shown: list[Shown], nothing: torch.Tensor, args: argparse
     budget, places = 60 * args.minutes, None
     while (spent := time.monotonic() - began) < budget:
         if not order:
-            # small pictures are learned first: a round has all of them twice and one of the others
+            # `--small` chooses what is learned first: twice those below it for one of the others, or once all and twice the others
             small = [i for i, case in enumerate(shown) if case.latents.shape[1] + case.embeds.shape[1] < args.small]
             others = [i for i in range(len(shown)) if i not in small]
-            order = small * 2 + [others[int(torch.randint(0, len(others), ()))]] if others else small
+            if args.late:
+                order = small + others * 2
+            else:
+                order = small * 2 + [others[int(torch.randint(0, len(others), ()))]] if others else small
             order = [order[i] for i in torch.randperm(len(order)).tolist()]
         case = shown[order.pop()]
         for group in optimiser.param_groups:
             group["lr"] = args.rate * min(1, (step + 1) / 60) * max(0.01, min(1.0, 1.6 * (1 - spent / budget)))
-        count = max(1, 700 // (case.latents.shape[1] + case.embeds.shape[1]))
+        count = max(1, 800 // (case.latents.shape[1] + case.embeds.shape[1]))
         clean = case.latents[torch.randint(0, len(case.latents), (count,))]
         conditional = bool(torch.rand(()) > 0.07)
         embeds = (case.embeds if conditional else nothing).expand(count, -1, -1)

@@ -154,6 +154,7 @@ class DiffusersGenerator:
             lambda: load_text_stage(self._source, self._dtype, self._device, self._settings.offload),
             identity=identity,
             max_sequence_length=length,
+            may_lose_prose=self._source.is_tiny,
             device=self._device,
             folder=self._embeddings_folder,
         )

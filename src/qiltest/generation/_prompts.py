@@ -23,6 +23,7 @@ from qiltest.generation._errors import translated
 from qiltest.generation._files import write_atomically
 
 _log = logging.getLogger(__name__)
+_QUOTATION = frozenset("\"“”‘’")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,11 @@ class Embedding:
 
 
 class PromptBook:
-    """Encodes prompts and remembers them. `load` gives a pipeline that has a text encoder and a tokenizer."""
+    """Encodes prompts and remembers them. `load` gives a pipeline that has a text encoder and a tokenizer.
+
+    `may_lose_prose`: a prompt that is too long may lose an end that quotes no text. For the embedded model alone, whose
+    tokens are characters, so that a prompt which the real one sees whole does not fit the pipeline's 1,024.
+    """
 
     def __init__(
         self,
@@ -48,7 +53,9 @@ class PromptBook:
         max_sequence_length: int,
         device: torch.device,
         folder: Path | None,
+        may_lose_prose: bool = False,
     ) -> None:
+        self._may_lose_prose = may_lose_prose
         self._load, self._device, self._folder = load, device, folder
         self._max_length = max_sequence_length
         self._identity = {**identity, "max_sequence_length": str(max_sequence_length)}
@@ -98,6 +105,10 @@ class PromptBook:
         ids = pipeline.tokenizer(pipeline.prompt_template_encode.format(prompt))["input_ids"]
         tokens = len(ids) - pipeline.prompt_template_encode_start_idx
         if tokens > self._max_length:
+            lost = pipeline.tokenizer.decode(ids[pipeline.prompt_template_encode_start_idx + self._max_length :])
+            if self._may_lose_prose and not _QUOTATION.intersection(lost):
+                _log.info("of %s… the end is cut, which quotes no text: %s", prompt[:30], lost)
+                return
             raise RecipeError(
                 f"the prompt has {tokens} tokens, of which the model would see {self._max_length}",
                 where=prompt[:60],
