@@ -23,7 +23,7 @@ from qiltest.generation._errors import translated
 from qiltest.generation._files import write_atomically
 
 _log = logging.getLogger(__name__)
-_QUOTATION = frozenset("\"“”‘’")
+_QUOTATION = frozenset('"“”‘’')
 
 
 @dataclass(frozen=True, kw_only=True)
