@@ -68,7 +68,8 @@ def test_two_sessions_on_one_store(suite):
     for child in children:
         out, _ = child.communicate(timeout=120)
         assert child.returncode == 0, out
-    runs = [RunStore(root=suite.path / "runs").load(folder.name) for folder in (suite.path / "runs").iterdir()]
+    folders = [path for path in (suite.path / "runs").iterdir() if path.is_dir()]
+    runs = [RunStore(root=suite.path / "runs").load(folder.name) for folder in folders]
     assert len(runs) == 2
     for run in runs:
         assert run.state is RunState.FINISHED
