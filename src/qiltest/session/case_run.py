@@ -11,7 +11,7 @@ from typing import NoReturn, Protocol
 import pytest
 
 from qiltest.cases import Case
-from qiltest.errors import GenerationError, GoldenError, OutOfMemoryError, QiltestError, RecipeError
+from qiltest.errors import CaseError, GenerationError, GoldenError, OutOfMemoryError, QiltestError, RecipeError
 from qiltest.gate.floor import noise_floor_of
 from qiltest.gate.golden import SCHEMA, Golden, GoldenExtra, GoldenText
 from qiltest.gate.judge import above_absolute, judge
@@ -84,6 +84,9 @@ class CaseRun:
         pytest-benchmark times the denoise loop alone: embeddings are made before, decoding comes after.
         """
         try:
+            if self.case.doubts:
+                # nothing is drawn for a text that its own prompt does not ask for; the other cases go on
+                raise CaseError("\n".join(self.case.doubts), remedy=f"mend {self.case.path}")
             recipe = self._work.recipes[self.point]
             if isinstance(recipe, QiltestError):
                 raise recipe
@@ -306,7 +309,11 @@ class CaseRun:
         self._result = replace(self._result, error=str(error))
         self._append(Failed(at=now(), point=self.point, error=str(error), reading=self._result.reading))
         self._work.done.add(self.point)
-        pytest.fail(self._message(), pytrace=False)
+        try:
+            pytest.fail(self._message(), pytrace=False)
+        except pytest.fail.Exception as failed:
+            # the message says it all: the error that led here would only be printed once more
+            raise failed from None
 
 
 def _check(generation: Generation, recipe: Recipe) -> None:

@@ -198,7 +198,7 @@ class SuiteSession:
 
     def _loaded(self) -> Suite:
         if self._suite is None:
-            self._suite = load_suite(self.options.cases_folder)
+            self._suite = load_suite(self.options.cases_folder, keep_doubtful=True)
         return self._suite
 
     def _all_tasks(self) -> Mapping[Point, Task]:
