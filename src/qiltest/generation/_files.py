@@ -1,11 +1,10 @@
-"""Hashes of files and folders, remembered by (path, size, modification time), and atomic writing. No torch here."""
+"""Hashes of files and folders, remembered by (path, size, modification time). No torch here."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from qiltest.errors import DeviceError
+from qiltest.files import write_atomically
 
 #: files from this size on have their hash remembered on disk, in bytes.
 REMEMBERED_FROM = 64 << 20
@@ -27,21 +27,6 @@ def cache_folder() -> Path:
     if named:
         return Path(named)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qiltest"
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to a temporary file beside `path`, sync it and rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def file_sha256(path: Path) -> str:

@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from qiltest.errors import GenerationError, RecipeError
+from qiltest.files import write_atomically
 from qiltest.generation._errors import translated
-from qiltest.generation._files import write_atomically
 
 _log = logging.getLogger(__name__)
 _QUOTATION = frozenset('"“”‘’')
