@@ -16,7 +16,8 @@ from rich.text import Text
 
 from qiltest.errors import StoreError
 from qiltest.gate.paired import MARGIN, compare_runs
-from qiltest.gate.paired_records import Comparison, Comparisons, Plan, Release
+from qiltest.gate.paired_records import Comparison, Comparisons, Release
+from qiltest.report.comparison_words import correction, exact_words, interval_words, meaning, plan_words
 from qiltest.report.text import one_line
 from qiltest.runs import Run, RunState, RunStore
 
@@ -41,6 +42,7 @@ def add_parsers(subparsers: Subparsers) -> None:
     parser.add_argument("--variant", metavar="A", help="this variant alone (each that both runs have)")
     parser.add_argument("--with", dest="with_variant", metavar="B", help="compare it with this variant (itself)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (runs)")
+    parser.add_argument("--report", type=Path, metavar="PATH", help="write an HTML page with the pictures that decided")
     parser.add_argument("--json", action="store_true", help="machine-readable result on standard output")
     parser.set_defaults(handler=run_compare)
 
@@ -72,7 +74,28 @@ def run_compare(args: argparse.Namespace) -> int:
         console.print(json.dumps(_record(found, before, after, problems), allow_nan=False), soft_wrap=True)
     else:
         _show(console, found, problems)
+    if args.report is not None:
+        _write_page(args, found, before, after, problems)
+        if not args.json:
+            console.print(f"page: {one_line(str(args.report.resolve()))}", soft_wrap=True)
     return 0 if found.holds else 1
+
+
+def _write_page(
+    args: argparse.Namespace, found: Comparisons, before: Run, after: Run, problems: tuple[str, ...]
+) -> None:
+    from qiltest.report.comparison import write_page
+
+    try:
+        write_page(
+            found, before, after, args.report, variant=args.variant, with_variant=args.with_variant, problems=problems
+        )
+    except OSError as error:
+        raise StoreError(
+            f"the page could not be written: {error.strerror or error}",
+            where=str(args.report),
+            remedy="free space, or choose another file with --report",
+        ) from error
 
 
 def _problems(run: Run) -> Iterator[str]:
@@ -89,8 +112,8 @@ def _show(console: Console, found: Comparisons, problems: tuple[str, ...]) -> No
         console.print()
     for line in (*found.unpaired, *problems):
         console.print(one_line(line), soft_wrap=True)
-    console.print(_corrected(found), soft_wrap=True)
-    console.print(Text(f"{found.verdict}: {_meaning(found.verdict)}", style=_STYLES[found.verdict]), soft_wrap=True)
+    console.print(correction(found), soft_wrap=True)
+    console.print(Text(f"{found.verdict}: {meaning(found.verdict)}", style=_STYLES[found.verdict]), soft_wrap=True)
 
 
 def _table(comparison: Comparison) -> Table:
@@ -124,49 +147,16 @@ def _table(comparison: Comparison) -> Table:
 
 
 def _words(comparison: Comparison) -> Iterator[str]:
-    exact = comparison.exact
-    if exact is not None:
-        yield (
-            f"exact text: {exact.both} in both, {exact.broken} lost, {exact.mended} gained, {exact.neither} in "
-            f"neither; McNemar p = {exact.p:.2g}, for worse and corrected {exact.p_holm:.2g}"
-        )
+    if comparison.exact is not None:
+        yield exact_words(comparison.exact)
     if comparison.interval is not None:
-        interval = comparison.interval
-        yield (
-            f"change of the error rate: {100 * interval.confidence:.4g} % interval {100 * interval.low:+.2f} to "
-            f"{100 * interval.high:+.2f} edits in 100 characters ({interval.method} over {interval.units} "
-            f"{'cases' if comparison.unit == 'case' else 'pictures: it speaks of these cases alone'})"
-        )
+        yield interval_words(comparison.interval, comparison.unit)
     yield from (f"{obstacle.verdict} {obstacle.id}: {obstacle.why}" for obstacle in comparison.obstacles)
     yield from (f"unpaired {name}" for name in comparison.unpaired)
     for first, reason in enumerate(comparison.reasons):
         yield f"{comparison.verdict if first == 0 else '':<14}{reason}"
     if comparison.plan is not None:
-        yield _plan(comparison.plan)
-
-
-def _plan(plan: Plan) -> str:
-    drawn = f"{plan.drawn} seed" + ("" if plan.drawn == 1 else "s")
-    if plan.seeds is None:
-        return f"drawn with {drawn}; no number of seeds up to {plan.limit} would decide, if further ones differ alike"
-    return f"drawn with {drawn}; about {plan.seeds} would decide, if further ones differ as these do"
-
-
-def _corrected(found: Comparisons) -> str:
-    return (
-        f"comparisons made: {len(found.comparisons)} of variants, {found.case_tests} of cases; p corrected by Holm in "
-        f"each of the two, margin {100 * found.margin:.2f} edits in 100 characters, error {found.alpha:.0%}"
-    )
-
-
-def _meaning(verdict: Release) -> str:
-    return {
-        Release.SHIP: "not worse by more than the margin",
-        Release.DO_NOT_SHIP: "worse",
-        Release.CANNOT_TELL: "neither worse nor not worse is shown",
-        Release.INCOMPARABLE: "what was to be compared measures different things",
-        Release.ERROR: "a picture that was to be compared has no score",
-    }[verdict]
+        yield plan_words(comparison.plan)
 
 
 _STYLES = {

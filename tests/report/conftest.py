@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -19,6 +22,7 @@ from qiltest.gate.verdict import Verdict
 from qiltest.generation.records import LatentStats
 from qiltest.reading.records import Line, ReaderInfo, Reading
 from qiltest.recipe import LoraRecipe, Recipe, Size
+from qiltest.report import write_html
 from qiltest.runs import RunStore
 from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started
 from qiltest.runs.records import CaseResult, Picture, Point, Run, RunState, Timing
@@ -414,3 +418,86 @@ def append(writer: RunWriter, result: CaseResult) -> None:
 def store() -> Callable[[Path, Run], str]:
     """Writes a run into a folder of runs as a session would, and returns its id."""
     return stored
+
+
+CHROMIUM = os.environ.get("QILTEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium; a test that asks for it is skipped where there is none."""
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="the browser tests need `pip install playwright` (its own browsers are not used)"
+    )
+    if CHROMIUM is None:
+        pytest.skip("no chromium: `apt-get install chromium`, or name one in QILTEST_CHROMIUM")
+    with playwright.sync_playwright() as driver:
+        # launch() gives the browser an empty profile of its own, in a temporary folder
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Opened:
+    """A page in a tab, with all that went wrong there."""
+
+    tab: Any
+    problems: list[str] = field(default_factory=list)
+
+    def shown(self) -> int:
+        return int(self.tab.locator(".cell:visible").count())
+
+    def labels(self) -> list[str]:
+        return [str(cell.get_attribute("data-variant")) for cell in self.tab.locator(".cell:visible").all()]
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., Opened]]:
+    """Opens a file: `open_page(path, width=390, scheme="dark")`."""
+    contexts = []
+
+    def opener(path: Path, *, width: int = 1440, scheme: str = "light") -> Opened:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+        )
+        contexts.append(context)
+        tab = context.new_page()
+        page = Opened(tab=tab)
+        tab.on("console", lambda message: page.problems.append(f"console: {message.text}"))
+        tab.on("pageerror", lambda error: page.problems.append(f"error: {error}"))
+        tab.on("dialog", lambda dialog: (page.problems.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+
+        def request(seen: Any) -> None:
+            if not seen.url.startswith("data:") and seen.url != path.as_uri():
+                page.problems.append(f"request: {seen.url}")
+
+        tab.on("request", request)
+        tab.goto(path.as_uri())
+        return page
+
+    yield opener
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def open_report(open_page: Callable[..., Opened]) -> Callable[..., Opened]:
+    """Writes the report of a run and opens it: `open_report(run, previous=None, width=390)`."""
+
+    def opener(run: Run, *, previous: Run | None = None, **look: Any) -> Opened:
+        path = run.path / "report.html"
+        write_html(run, path, previous=previous)
+        return open_page(path, **look)
+
+    return opener

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,26 +12,7 @@ import pytest
 from qiltest.report import write_html
 from qiltest.runs.records import Run
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="the browser tests need `pip install playwright` (its own browsers are not used)"
-)
-CHROMIUM = os.environ.get("QILTEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="no chromium: `apt-get install chromium`, or name one in QILTEST_CHROMIUM"
-    ),
-    pytest.mark.timeout(180),
-]
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+pytestmark = pytest.mark.timeout(180)
 #: from opening the file of 200 pictures to a filter answering, in seconds.
 INTERACTIVE = 2.0
 
@@ -42,67 +20,11 @@ Fake = Callable[..., Any]
 Make = Callable[..., Any]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        # launch() gives the browser an empty profile of its own, in a temporary folder
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield browser
-        browser.close()
-
-
-@dataclass
-class Opened:
-    """A report in a tab, with all that went wrong there."""
-
-    tab: Any
-    problems: list[str] = field(default_factory=list)
-
-    def shown(self) -> int:
-        return int(self.tab.locator(".cell:visible").count())
-
-    def labels(self) -> list[str]:
-        return [str(cell.get_attribute("data-variant")) for cell in self.tab.locator(".cell:visible").all()]
-
-
-@pytest.fixture
-def open_report(browser: Any) -> Iterator[Callable[..., Opened]]:
-    contexts = []
-
-    def opener(run: Run, *, width: int = 1440, scheme: str = "light", previous: Run | None = None) -> Opened:
-        path = run.path / "report.html"
-        write_html(run, path, previous=previous)
-        return opened(path, width=width, scheme=scheme)
-
-    def opened(path: Path, *, width: int, scheme: str) -> Opened:
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
-        )
-        contexts.append(context)
-        tab = context.new_page()
-        page = Opened(tab=tab)
-        tab.on("console", lambda message: page.problems.append(f"console: {message.text}"))
-        tab.on("pageerror", lambda error: page.problems.append(f"error: {error}"))
-        tab.on("dialog", lambda dialog: (page.problems.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-
-        def request(seen: Any) -> None:
-            if not seen.url.startswith("data:") and seen.url != path.as_uri():
-                page.problems.append(f"request: {seen.url}")
-
-        tab.on("request", request)
-        tab.goto(path.as_uri())
-        return page
-
-    yield opener
-    for context in contexts:
-        context.close()
-
-
 @pytest.mark.parametrize("name", ["typical", "hostile"])
 @pytest.mark.parametrize("width", [1440, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_report_opens_without_an_error_a_request_or_a_sideways_scroll(
-    name: str, width: int, scheme: str, request: pytest.FixtureRequest, open_report: Callable[..., Opened]
+    name: str, width: int, scheme: str, request: pytest.FixtureRequest, open_report: Callable[..., Any]
 ) -> None:
     page = open_report(request.getfixturevalue(name), width=width, scheme=scheme)
     page.tab.wait_for_timeout(200)
@@ -111,7 +33,7 @@ def test_the_report_opens_without_an_error_a_request_or_a_sideways_scroll(
     assert page.shown() == page.tab.locator(".cell").count() > 0
 
 
-def test_every_embedded_picture_is_really_shown(typical: Run, open_report: Callable[..., Opened]) -> None:
+def test_every_embedded_picture_is_really_shown(typical: Run, open_report: Callable[..., Any]) -> None:
     page = open_report(typical)
     sizes = page.tab.evaluate(
         "Promise.all([...document.images].map(i => i.decode().then(() => i.naturalWidth, () => 0)))"
@@ -120,7 +42,7 @@ def test_every_embedded_picture_is_really_shown(typical: Run, open_report: Calla
     assert all(sizes)
 
 
-def test_what_the_policy_forbids_does_not_happen(typical: Run, open_report: Callable[..., Opened]) -> None:
+def test_what_the_policy_forbids_does_not_happen(typical: Run, open_report: Callable[..., Any]) -> None:
     page = open_report(typical)
     page.tab.evaluate(
         """() => {
@@ -137,7 +59,7 @@ def test_what_the_policy_forbids_does_not_happen(typical: Run, open_report: Call
     assert sum("Content Security Policy" in problem for problem in page.problems) >= 2
 
 
-def test_filters_by_verdict_case_variant_language_and_word(typical: Run, open_report: Callable[..., Opened]) -> None:
+def test_filters_by_verdict_case_variant_language_and_word(typical: Run, open_report: Callable[..., Any]) -> None:
     page = open_report(typical)
     form = page.tab.locator(".filters")
     form.locator("label.fail").click()
@@ -162,7 +84,7 @@ def test_filters_by_verdict_case_variant_language_and_word(typical: Run, open_re
     assert page.problems == []
 
 
-def test_a_link_to_a_picture_that_a_filter_hides_shows_it(typical: Run, open_report: Callable[..., Opened]) -> None:
+def test_a_link_to_a_picture_that_a_filter_hides_shows_it(typical: Run, open_report: Callable[..., Any]) -> None:
     page = open_report(typical)
     page.tab.locator(".filters [name=variant]").select_option("8step")
     page.tab.locator(".matrix td.fail a").first.click()
@@ -171,7 +93,7 @@ def test_a_link_to_a_picture_that_a_filter_hides_shows_it(typical: Run, open_rep
 
 
 def test_the_boxes_can_be_taken_off_and_the_wrong_character_has_one(
-    typical: Run, open_report: Callable[..., Opened]
+    typical: Run, open_report: Callable[..., Any]
 ) -> None:
     page = open_report(typical)
     cell = page.tab.locator(".cell.fail", has_text="“4” too many").first
@@ -183,7 +105,7 @@ def test_the_boxes_can_be_taken_off_and_the_wrong_character_has_one(
     assert cell.locator(".picture .boxes").is_visible()
 
 
-def test_two_variants_are_compared_by_wiping_and_flipping(typical: Run, open_report: Callable[..., Opened]) -> None:
+def test_two_variants_are_compared_by_wiping_and_flipping(typical: Run, open_report: Callable[..., Any]) -> None:
     page = open_report(typical)
     page.tab.locator("#c0 .compare").first.click()
     dialog = page.tab.locator("#flip")
@@ -203,7 +125,7 @@ def test_two_variants_are_compared_by_wiping_and_flipping(typical: Run, open_rep
     assert page.problems == []
 
 
-def test_the_golden_and_now_are_compared(fake: Fake, case: Make, open_report: Callable[..., Opened]) -> None:
+def test_the_golden_and_now_are_compared(fake: Fake, case: Make, open_report: Callable[..., Any]) -> None:
     older = fake(case("wall", "text"), name="20261101-000000-000000")
     kept = older.add("wall", "base", "text").picture
     run = fake(case("wall", "text"))
@@ -216,7 +138,7 @@ def test_the_golden_and_now_are_compared(fake: Fake, case: Make, open_report: Ca
     assert len(set(sources)) == 2
 
 
-def test_the_keys_lead_from_one_bad_picture_to_the_next(typical: Run, open_report: Callable[..., Opened]) -> None:
+def test_the_keys_lead_from_one_bad_picture_to_the_next(typical: Run, open_report: Callable[..., Any]) -> None:
     page = open_report(typical)
     seen = []
     for _ in range(6):
@@ -244,7 +166,7 @@ def test_the_page_is_whole_without_its_script(typical: Run, browser: Any) -> Non
 
 
 def test_two_hundred_pictures_answer_within_two_seconds(
-    fake: Fake, case: Make, open_report: Callable[..., Opened]
+    fake: Fake, case: Make, open_report: Callable[..., Any]
 ) -> None:
     from PIL import Image
 
@@ -261,7 +183,7 @@ def test_two_hundred_pictures_answer_within_two_seconds(
     assert page.problems == []
 
 
-def _answer(page: Opened) -> float:
+def _answer(page: Any) -> float:
     """Open the page again and filter; seconds until the filter has answered."""
     began = time.monotonic()
     page.tab.reload()

@@ -55,16 +55,16 @@ def render_html(page: RunView, folder: Path) -> str:
         .render(
             page=page,
             cells_by_point={cell.result.id: cell for cell in page.cells},
-            embedded=_embedded(page.cells, folder),
+            embedded=embed(page.cells, folder),
             charts=charts(page.run),
             style=Markup(style),  # noqa: S704 - the package's own
             script=Markup(script),  # noqa: S704 - the package's own
-            policy=_policy(style, script),
+            policy=policy(style, script),
         )
     )
 
 
-def _policy(style: str, script: str) -> str:
+def policy(style: str, script: str) -> str:
     """Return the content security policy: nothing loads, and only this style and this script run."""
     parts = ("default-src 'none'", "img-src data:", f"style-src {_hash(style)}", f"script-src {_hash(script)}")
     return "; ".join((*parts, "base-uri 'none'", "form-action 'none'"))
@@ -74,7 +74,8 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _embedded(cells: Iterable[Cell], folder: Path) -> dict[str, Embedded]:
+def embed(cells: Iterable[Cell], folder: Path) -> dict[str, Embedded]:
+    """Return the embedded pictures of each cell by its anchor, within one budget for all."""
     cells = tuple(cells)
     limit = budget(len(cells) + sum(cell.before is not None for cell in cells))
     # Pillow decodes, scales and encodes without Python's lock, so threads use the cores there are

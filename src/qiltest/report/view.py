@@ -220,6 +220,17 @@ def view(run: Run, previous: Run | None = None) -> RunView:
     )
 
 
+def cell_of(run: Run, result: CaseResult, anchor: str) -> Cell:
+    """Return one picture of a run by itself: without what changed, speed-up and the performance report's mark."""
+    bare = _Builder(run=run, previous=None, compared_with=Changes(against="", items=()))
+    return bare.cell(anchor, result, None, None, None)
+
+
+def html_language(case: Case) -> str:
+    """Return the language that a browser is to pick the case's glyphs by."""
+    return _HTML_LANGUAGES.get(case.language.lower(), "en")
+
+
 def _counts(run: Run) -> tuple[tuple[Status, int], ...]:
     counter = Counter(map(status_of, run.results))
     undrawn = len(set(run.planned) - {result.point for result in run.results})
@@ -274,7 +285,7 @@ class _Builder:
         change = {item.point: item for item in self.compared_with.items}
         cells: dict[str, list[Cell]] = {}
         for number, result in enumerate(self.run.results):
-            cell = self._cell(f"p{number}", result, speed.get(result.id), marks.get(result.id), change.get(result.id))
+            cell = self.cell(f"p{number}", result, speed.get(result.id), marks.get(result.id), change.get(result.id))
             cells.setdefault(result.point.case, []).append(cell)
         views = [self._case(f"c{number}", case, cells[case]) for number, case in enumerate(cells)]
         return tuple(sorted(views, key=lambda case: min(cell.badness for cell in case.cells)))
@@ -301,12 +312,12 @@ class _Builder:
         return CaseView(
             anchor=anchor,
             case=case,
-            html_language=_HTML_LANGUAGES.get(case.language.lower(), "en"),
+            html_language=html_language(case),
             status=worst(cell.status for cell in cells),
             rows=tuple(ordered),
         )
 
-    def _cell(
+    def cell(
         self,
         anchor: str,
         result: CaseResult,

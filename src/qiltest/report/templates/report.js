@@ -157,7 +157,8 @@
     hand.scrollIntoView({ block: "start" });
     hand.focus({ preventScroll: true });
   }
-  const failing = cells.filter((cell) => cell.dataset.status !== "PASS");
+  /* on the page of a comparison the pair is walked to by its second picture */
+  const failing = cells.filter((cell) => cell.dataset.status !== "PASS" && !cell.classList.contains("before-side"));
   const actions = {
     j: () => go(cases, 1),
     k: () => go(cases, -1),
