@@ -79,7 +79,14 @@ def qil_generator(pytestconfig: pytest.Config) -> Iterator[Generator]:
     options = session.options
     try:
         generator = open_generator(
-            options.model, device=options.device, threads=options.threads, on_step=session.progress.step
+            options.model,
+            device=options.device,
+            threads=options.threads,
+            fuse=options.fuse,
+            compile=options.compiled,
+            offload=options.offload,
+            allow_partial_lora=options.allow_partial_lora,
+            on_step=session.progress.step,
         )
     except QiltestError as error:
         session.unusable(error)

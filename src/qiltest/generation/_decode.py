@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from typing import Any
 
@@ -31,6 +32,11 @@ def latent_stats(latents: torch.Tensor, recipe: Recipe) -> LatentStats:
         minimum=float(values.min()),
         maximum=float(values.max()),
     )
+
+
+def latents_sha256(latents: torch.Tensor) -> str:
+    """Return the SHA-256 of latents' bytes."""
+    return hashlib.sha256(latents.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()
 
 
 def decode_latents(

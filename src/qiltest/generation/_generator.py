@@ -15,7 +15,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 
 from qiltest.cases import Case
 from qiltest.errors import DeviceError, RecipeError
-from qiltest.generation._decode import decode_latents, latent_stats, place
+from qiltest.generation._decode import decode_latents, latent_stats, latents_sha256, place
 from qiltest.generation._denoise import LoopResult, run_loop
 from qiltest.generation._device import choose_device, choose_dtype
 from qiltest.generation._errors import translated
@@ -32,6 +32,9 @@ from qiltest.generation.settings import Settings
 from qiltest.generation.sources import RANDOM_LORA, ModelSource
 from qiltest.recipe import Recipe, Size
 from qiltest.variants import Variant
+
+#: steps that a warm-up takes: the model's own scheduler divides by zero with one.
+WARM_STEPS = 2
 
 
 class DiffusersGenerator:
@@ -102,6 +105,16 @@ class DiffusersGenerator:
             result = run_loop(pipeline, recipes, prompts, negative, device=self._device, on_step=self._settings.on_step)
         self._check_loop(recipe, result)
         return tuple(self._denoised(one, result, index) for index, one in enumerate(recipes))
+
+    def warm_up(self, recipe: Recipe) -> None:
+        """Run `WARM_STEPS` steps of a recipe and forget them. Raises as `denoise` does."""
+        self._recipes.check(recipe)
+        prompts, negative = self._embeddings((recipe,))
+        with self._stage("load"):
+            self._switch(recipe)
+        short = replace(recipe, steps=min(WARM_STEPS, recipe.steps))
+        with self._stage("denoise"), translated(f"warming up {place(recipe)}"):
+            run_loop(self._pipeline, (short,), prompts, negative, device=self._device)
 
     def decode(self, denoised: Denoised) -> Generation:
         """Decode latents to a picture. Raises GenerationError for a NaN or blank picture."""
@@ -243,6 +256,7 @@ class DiffusersGenerator:
             step_seconds=result.step_seconds,
             denoise_seconds=result.seconds,
             forwards=result.forwards,
+            latents_sha256=latents_sha256(latents),
         )
 
     @contextmanager

@@ -74,6 +74,8 @@ def load_draw_stage(source: ModelSource, dtype: torch.dtype, device: torch.devic
 def _placed(pipeline: Any, device: torch.device, offload: Offload) -> Any:  # noqa: ANN401
     if offload is Offload.MODEL:
         pipeline.enable_model_cpu_offload(device=device)
+    elif offload is Offload.SEQUENTIAL:
+        pipeline.enable_sequential_cpu_offload(device=device)
     else:
         pipeline.to(device)
     return pipeline

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from qiltest.cases import Case
 from qiltest.recipe import Recipe, Size
@@ -33,6 +33,8 @@ class Denoised:
     denoise_seconds: float
     #: transformer forwards that were made; a recipe check compares it with `recipe.nfe`.
     forwards: int
+    #: SHA-256 of the latents' bytes: equal for equal latents. "" where the generator does not say.
+    latents_sha256: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,24 @@ class Generation:
     decode_seconds: float
     forwards: int
     latents: LatentStats
+
+
+@runtime_checkable
+class DrawsAhead(Protocol):
+    """What a generator can do beside `Generator` so that drawing, writing and reading may overlap."""
+
+    @property
+    def on_cpu(self) -> bool:
+        """True where the CPU draws: then nothing overlaps."""
+        ...
+
+    def warm_up(self, recipe: Recipe) -> None:
+        """Do once what only a first loop of this size and variant pays for: compiling, choosing kernels, memory."""
+        ...
+
+    def decode_pixels(self, denoised: Denoised) -> Decoded:
+        """Decode latents to pixels; what remains to be done needs no device (`pictures.finish`)."""
+        ...
 
 
 class Generator(Protocol):

@@ -14,6 +14,8 @@ class Offload(StrEnum):
     NONE = "none"
     #: one component on the device at a time (`enable_model_cpu_offload`): needs room for the transformer alone.
     MODEL = "model"
+    #: one layer at a time (`enable_sequential_cpu_offload`): needs a few GB, and is slower by far.
+    SEQUENTIAL = "sequential"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import NoReturn, Protocol
 
 import pytest
 
 from qiltest.cases import Case
-from qiltest.errors import CaseError, GenerationError, GoldenError, OutOfMemoryError, QiltestError, RecipeError
+from qiltest.errors import CaseError, GoldenError, QiltestError
 from qiltest.gate.floor import noise_floor_of
 from qiltest.gate.golden import SCHEMA, Golden, GoldenExtra, GoldenText
 from qiltest.gate.judge import above_absolute, judge
 from qiltest.gate.latency import LatencyJudgement, LatencyStore, judge_latency
 from qiltest.gate.verdict import Judgement, Verdict
-from qiltest.generation.records import Denoised, Generation
 from qiltest.reading.records import Reading
 from qiltest.recipe import Recipe
 from qiltest.runs.events import Drawn, Failed, Judged, now
 from qiltest.runs.pictures import StoreWriteError
-from qiltest.runs.records import CaseResult, Picture, Point, Timing
-from qiltest.runs.store import Stored, usable
+from qiltest.runs.records import CaseResult, Picture, Point
+from qiltest.runs.store import usable
 from qiltest.scoring import Score, score_case
 from qiltest.selection import Task
 from qiltest.session.clock import LoopClock
+from qiltest.session.easel import Sheet
 from qiltest.session.options import Update
 from qiltest.session.work import Work
 
@@ -36,8 +34,8 @@ class Benchmark(Protocol):
 
     extra_info: dict[str, object]
 
-    def pedantic(self, target: Callable[[Recipe], Denoised], args: tuple[Recipe]) -> Denoised:
-        """Call the target once, timed, and return its result."""
+    def pedantic(self, target: Callable[[], None], *, rounds: int) -> None:
+        """Call the target `rounds` times, each timed."""
         ...
 
 
@@ -59,6 +57,7 @@ class CaseRun:
         self._benchmark = benchmark
         self._clock = clock
         self._result = CaseResult(point=point)
+        self._sheet: Sheet | None = None
 
     @property
     def case(self) -> Case:
@@ -81,7 +80,9 @@ class CaseRun:
     def generate(self) -> Picture:
         """Draw the picture, or take it from the store where one of equal recipe may stand for it.
 
-        pytest-benchmark times the denoise loop alone: embeddings are made before, decoding comes after.
+        pytest-benchmark times the denoise loop alone: embeddings are made before, decoding comes after. Where a GPU
+        draws, the picture may have been drawn while the one before was being read, and the next is drawn before this
+        one's reading is asked for.
         """
         try:
             if self.case.doubts:
@@ -91,12 +92,18 @@ class CaseRun:
             if isinstance(recipe, QiltestError):
                 raise recipe
             stored = self._work.reusable.get(recipe.key())
-            drawn = self._take(stored) if stored and usable(stored) else self._draw(recipe)
+            if stored and usable(stored):
+                sheet = self._sheet = self._work.easel.reuse(self.point, stored)
+            else:
+                self._work.reusable.pop(recipe.key(), None)
+                sheet = self._sheet = self._work.easel.take(self.point)
+            self._replay(sheet)
+            self._work.easel.look_ahead(self.point)
+            drawn = sheet.drawn.result()
         except StoreWriteError as error:
             self._stop(error)
         except QiltestError as error:
             self._fail(error)
-        self._append(drawn)
         self._work.reusable.pop(drawn.key, None)
         picture = Picture(path=self._work.writer.picture(drawn.sha256), sha256=drawn.sha256)
         self._result = replace(
@@ -109,7 +116,7 @@ class CaseRun:
             cohort=drawn.cohort,
             notes=drawn.notes,
         )
-        self._benchmark.extra_info.update(_extra_info(drawn))
+        self._benchmark.extra_info.update(_extra_info(drawn, sheet))
         return picture
 
     def read(self) -> Reading | None:
@@ -117,10 +124,10 @@ class CaseRun:
         picture = self._result.picture
         if picture is None:
             raise RuntimeError("read() before generate()")
-        if not self._work.generator.judges_text:
+        if self._sheet is None or self._sheet.reading is None:
             return None
         try:
-            reading = self._work.reader(self.case).read(picture.path)
+            reading = self._sheet.reading.result()
         except QiltestError as error:
             self._fail(error)
         self._result = replace(self._result, reading=reading)
@@ -171,45 +178,11 @@ class CaseRun:
         if not result.holds:
             pytest.fail(self._message(), pytrace=False)
 
-    def _take(self, stored: Stored) -> Drawn:
-        drawn = stored.drawn
-        self._work.writer.link(stored.path, drawn.sha256)
-        self._benchmark.extra_info["reused_from"] = stored.run.name
-        return replace(drawn, at=now(), point=self.point, reused_from=drawn.reused_from or stored.run.name)
-
-    def _draw(self, recipe: Recipe) -> Drawn:
-        denoised, notes = self._denoise(recipe)
-        generation = self._work.generator.decode(denoised)
-        _check(generation, recipe)
-        return Drawn(
-            at=now(),
-            point=self.point,
-            recipe=recipe,
-            key=recipe.key(),
-            sha256=self._work.writer.put(generation.png),
-            timing=Timing(
-                step_seconds=generation.step_seconds,
-                denoise_seconds=generation.denoise_seconds,
-                decode_seconds=generation.decode_seconds,
-                forwards=generation.forwards,
-            ),
-            latents=generation.latents,
-            cohort=self._work.cohort(recipe),
-            notes=notes,
-        )
-
-    def _denoise(self, recipe: Recipe) -> tuple[Denoised, tuple[str, ...]]:
-        """Run the denoise loop under the benchmark; memory that ran out is retried once, untimed, and said."""
-        try:
-            return self._benchmark.pedantic(self._timed, args=(recipe,)), ()
-        except OutOfMemoryError as error:
-            note = f"drawn at the second attempt, after: {error.what}"
-            return self._timed(recipe), (note,)
-
-    def _timed(self, recipe: Recipe) -> Denoised:
-        denoised = self._work.generator.denoise(recipe)
-        self._clock.advance(denoised)
-        return denoised
+    def _replay(self, sheet: Sheet) -> None:
+        """Show the benchmark the loops: its clock is moved on by each loop's own seconds, device synchronised."""
+        loops = iter(sheet.loops)
+        if sheet.loops:
+            self._benchmark.pedantic(lambda: self._clock.advance(next(loops)), rounds=len(sheet.loops))
 
     def _judge_text(self, recipe: Recipe, score: Score) -> None:
         golden, broken = self._golden()
@@ -316,28 +289,11 @@ class CaseRun:
             raise failed from None
 
 
-def _check(generation: Generation, recipe: Recipe) -> None:
-    """Refuse a picture that is not what its recipe says. Raises RecipeError and GenerationError."""
-    if generation.forwards != recipe.nfe:
-        raise RecipeError(
-            f"{generation.forwards} forwards were made, the recipe says {recipe.nfe}",
-            where=f"variant {recipe.variant}",
-            remedy="CFG must be 1 for a LoRA of few steps, and the scheduler must take all steps",
-        )
-    if hashlib.sha256(generation.png).hexdigest() != generation.sha256:
-        raise GenerationError("the picture's bytes are not those it was announced with", where=recipe.variant)
-    seconds = (generation.decode_seconds, *generation.step_seconds)
-    if not all(math.isfinite(value) and value >= 0 for value in seconds):
-        raise GenerationError(
-            f"decoding or a step was not timed: {seconds}",
-            where=recipe.variant,
-            remedy="a latency that is not measured must not pass",
-        )
-
-
-def _extra_info(drawn: Drawn) -> dict[str, object]:
+def _extra_info(drawn: Drawn, sheet: Sheet) -> dict[str, object]:
     recipe, timing = drawn.recipe, drawn.timing
+    reused = {"reused_from": drawn.reused_from} if drawn.reused_from else {}
     return {
+        **reused,
         "case": drawn.point.case,
         "variant": drawn.point.variant,
         "seed": drawn.point.seed,
@@ -347,5 +303,7 @@ def _extra_info(drawn: Drawn) -> dict[str, object]:
         "decode_seconds": timing.decode_seconds,
         "forwards": timing.forwards,
         "device": drawn.cohort.device_name,
+        "rounds": len(sheet.loops),
+        "device_state": [asdict(state) for state in sheet.device],
         "recipe": drawn.key,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -36,6 +37,43 @@ def cohort_of(recipe: Recipe, *, model: str, device: str) -> Cohort:
         compiled=recipe.compiled,
         torch=".".join(torch.split(".")[:2]),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceState:
+    """What a GPU says of itself at one moment: a latency means little without its clock."""
+
+    #: the driver's version.
+    driver: str
+    #: streaming multiprocessors' and memory's clock, MHz.
+    sm_mhz: int
+    memory_mhz: int
+    #: degrees Celsius.
+    celsius: int
+    #: draw, watts.
+    watts: float
+
+
+def gpu_state() -> tuple[DeviceState, ...]:
+    """Return the state of the GPU that torch calls the first; nothing where nvidia-ml-py is not there or refuses."""
+    try:
+        import pynvml
+    except ImportError:
+        return ()
+    try:
+        pynvml.nvmlInit()
+        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+        return (
+            DeviceState(
+                driver=str(pynvml.nvmlSystemGetDriverVersion()),
+                sm_mhz=int(pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM)),
+                memory_mhz=int(pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_MEM)),
+                celsius=int(pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU)),
+                watts=pynvml.nvmlDeviceGetPowerUsage(handle) / 1000,
+            ),
+        )
+    except pynvml.NVMLError:
+        return ()
 
 
 def versions() -> tuple[tuple[str, str], ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from qiltest.generation.settings import Offload
 from qiltest.recipe import Size
 from qiltest.runs.store import Reuse
 
@@ -18,6 +19,8 @@ RANDOM = "random"
 REAL = "Qwen/Qwen-Image"
 #: more pictures than this a case are asked for by a list, so that a seed given as a number is not taken for a count.
 MAX_SEED_COUNT = 64
+AUTO = "auto"
+MAX_ROUNDS = 100
 
 
 class Update(StrEnum):
@@ -46,6 +49,14 @@ class Options:
     seeds: tuple[int, ...]
     update: Update | None
     reuse: Reuse
+    #: merge LoRAs into the base's weights while their variant is drawn.
+    fuse: bool
+    #: compile the transformer's repeated blocks.
+    compiled: bool
+    offload: Offload
+    allow_partial_lora: bool
+    #: timed denoise loops a picture; None: by what one costs (`qiltest.session.rounds`).
+    rounds: int | None
     cases_folder: Path
     golden_folder: Path
     runs_folder: Path
@@ -71,6 +82,8 @@ def add_options(parser: pytest.Parser) -> None:
         default=None,
         help="write goldens: those that are missing, those that changed, or all. Refused where CI is set",
     )
+    for flag, text in _FLAGS:
+        group.addoption(flag, action="store_true", help=text)
     group.addoption("--qil-fresh", action="store_true", help="draw every picture, also those of an unfinished run")
     group.addoption(
         "--qil-reuse", action="store_true", help="take pictures of equal recipe from any run, with their stored latency"
@@ -81,11 +94,18 @@ _SINGLE = (
     ("--qil-model", "MODEL", f"tiny, random, a Hugging Face id or a folder. Default: {TINY}; with -m gpu {REAL}"),
     ("--qil-device", "DEVICE", "device to draw on, such as cuda:1. Default: the CPU for tiny; with -m gpu the GPU"),
     ("--qil-threads", "N", "CPU threads of the model"),
+    ("--qil-offload", "WAY", "for a card that does not hold the model: none, model or sequential. Default: none"),
+    ("--qil-rounds", "N|auto", "timed denoise loops a picture. Default: 1; with -m gpu auto, by what one costs"),
     ("--qil-reader", "READER", "reader of all cases that name none. Default: rapidocr"),
     ("--qil-seeds", "N|LIST", "N seeds a case, beginning with its own, or a list such as 42,43 (one seed: `42,`)"),
     ("--qil-cases", "DIR", "folder of case files and variants.toml. Default: cases"),
     ("--qil-golden", "DIR", "folder of goldens. Default: golden"),
     ("--qil-runs", "DIR", "folder of runs. Default: runs"),
+)
+_FLAGS = (
+    ("--qil-fuse", "merge LoRAs into the base's weights while their variant is drawn; a recipe of its own"),
+    ("--qil-compile", "compile the transformer's repeated blocks; a recipe of its own"),
+    ("--qil-allow-partial-lora", "take a LoRA that covers a module in some blocks and leaves it out in others"),
 )
 _LISTS = (
     ("--qil-case", "ID[@WxH]", "this case alone; may be repeated, or several with commas"),
@@ -113,6 +133,11 @@ def read_options(config: pytest.Config, *, gpu: bool) -> Options:
         seeds=seeds,
         update=update,
         reuse=_reuse(config),
+        fuse=config.getoption("--qil-fuse"),
+        compiled=config.getoption("--qil-compile"),
+        offload=_offload(config.getoption("--qil-offload")),
+        allow_partial_lora=config.getoption("--qil-allow-partial-lora"),
+        rounds=_rounds(config.getoption("--qil-rounds"), gpu=gpu),
         cases_folder=_folder(config, "--qil-cases", "cases"),
         golden_folder=_folder(config, "--qil-golden", "golden"),
         runs_folder=_folder(config, "--qil-runs", "runs"),
@@ -162,6 +187,27 @@ def _threads(value: str | None) -> int | None:
         return None
     if not value.isdecimal() or int(value) < 1:
         raise pytest.UsageError(f"--qil-threads={value} is not a number of threads\n  -> write 1 or more")
+    return int(value)
+
+
+def _offload(value: str | None) -> Offload:
+    try:
+        return Offload(value or Offload.NONE)
+    except ValueError:
+        ways = ", ".join(way.value for way in Offload)
+        raise pytest.UsageError(f"--qil-offload={value} is not known\n  -> write one of {ways}") from None
+
+
+def _rounds(value: str | None, *, gpu: bool) -> int | None:
+    """Return how often each picture is denoised under the clock, None for as often as its cost allows."""
+    if value is None:
+        return None if gpu else 1
+    if value == AUTO:
+        return None
+    if not value.isdecimal() or not 1 <= int(value) <= MAX_ROUNDS:
+        raise pytest.UsageError(
+            f"--qil-rounds={value} is not a number of denoise loops\n  -> write {AUTO}, or 1 to {MAX_ROUNDS}"
+        )
     return int(value)
 
 
@@ -218,3 +264,4 @@ def _given(values: Mapping[str, object]) -> Iterator[str]:
             yield f"{flag}={value}"
         elif isinstance(value, list):
             yield from (f"{flag}={item}" for item in value)
+    yield from (flag for flag, _ in _FLAGS if values.get(flag.removeprefix("--").replace("-", "_")))

@@ -20,6 +20,7 @@ from qiltest.session.clock import LoopClock
 from qiltest.session.grid import default_points, select_tasks
 from qiltest.session.options import Options
 from qiltest.session.progress import ProgressBar
+from qiltest.session.properties import add_properties
 from qiltest.session.work import OpenReader, Work, begin
 from qiltest.suite import Suite, load_suite
 
@@ -121,6 +122,7 @@ class SuiteSession:
             # before pytest itself writes on
             self.progress.hide()
             self._outcomes[item.nodeid] = report.outcome
+            add_properties(item, report)
         if self._work is None:
             return
         if report.failed and error is not None:
@@ -142,6 +144,7 @@ class SuiteSession:
         return int(pytest.ExitCode.TESTS_FAILED) if self.problems and exit_status == 0 else exit_status
 
     def _finish_work(self, work: Work, exit_status: int) -> None:
+        work.rest()
         complete = work.done >= set(work.tasks)
         self.problems.extend(work.problems)
         try:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shlex
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 
 from qiltest import __version__
 from qiltest.cases import Case
@@ -13,15 +16,17 @@ from qiltest.gate.golden import GoldenStore
 from qiltest.gate.latency import Cohort, LatencyStore
 from qiltest.gate.verdict import Verdict
 from qiltest.generation.records import Generator
-from qiltest.reading.records import Reader
-from qiltest.reading.registry import DEFAULT_READER
+from qiltest.reading.records import Reader, Reading
+from qiltest.reading.registry import DEFAULT_READER, open_reader
 from qiltest.recipe import Recipe
 from qiltest.runs.events import SCHEMA, Ended, Event, Failed, Started, now
 from qiltest.runs.records import Point, RunState
 from qiltest.runs.store import RunStore, Stored
 from qiltest.runs.writer import RunWriter
 from qiltest.selection import Task
-from qiltest.session.machine import cohort_of, device_name, versions
+from qiltest.session.background import Beside, Foreground, ReadingProcess
+from qiltest.session.easel import Easel, draws_ahead
+from qiltest.session.machine import DeviceState, cohort_of, device_name, gpu_state, versions
 from qiltest.session.options import Options, Update
 
 OpenReader = Callable[[str], Reader]
@@ -49,10 +54,35 @@ class Work:
     #: cohorts whose latency did not hold.
     slower: set[Cohort] = field(default_factory=set)
     done: set[Point] = field(default_factory=set)
+    #: pictures are drawn ahead: what the background writes and what a test writes take turns.
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+    _process: ReadingProcess | None = None
+
+    @cached_property
+    def easel(self) -> Easel:
+        """What draws. On a GPU the CPU reads beside it; on a CPU each thing has its turn."""
+        if not draws_ahead(self.generator):
+            return Easel(self, stores=Foreground(), readings=Foreground(), read=self._read)
+        if self.open_reader is open_reader:
+            self._process = ReadingProcess(open_reader)
+        return Easel(self, stores=Beside(), readings=Beside(cancel=True), read=self._read)
+
+    def device_state(self) -> tuple[DeviceState, ...]:
+        """Return clocks and temperature of the GPU that draws; nothing where there is none or it does not say."""
+        return () if not draws_ahead(self.generator) else gpu_state()
+
+    def _read(self, point: Point, picture: Path) -> Reading:
+        case = self.tasks[point].case
+        if self._process is None:
+            return self.reader(case).read(picture)
+        return self._process.read(self._reader_name(case), picture)
+
+    def _reader_name(self, case: Case) -> str:
+        return case.reader or self.options.reader or DEFAULT_READER
 
     def reader(self, case: Case) -> Reader:
         """Return the case's reader, loaded once. Raises ReaderError."""
-        name = case.reader or self.options.reader or DEFAULT_READER
+        name = self._reader_name(case)
         if name not in self.readers:
             self.readers[name] = self.open_reader(name)
         return self.readers[name]
@@ -63,7 +93,14 @@ class Work:
 
     def append(self, event: Event) -> None:
         """Write an event of the run. Raises StoreWriteError."""
-        self.writer.append(event)
+        with self._turn:
+            self.writer.append(event)
+
+    def rest(self) -> None:
+        """End what is at work in the background; what was drawn is stored."""
+        self.easel.close()
+        if self._process is not None:
+            self._process.close()
 
     def crashed(self, point: Point, what: str) -> None:
         """Record that a test ended by something that is not a verdict, unless its own error is there already."""

@@ -1,0 +1,134 @@
+"""Where work that needs no GPU is done: later in this thread, or in a thread and a process beside it.
+
+A reader holds Python's lock for a part of its time, and a thread that waits for that lock cannot feed the GPU. So
+pictures are read in a process of their own, on all CPU cores but one.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from qiltest.errors import ReaderError
+from qiltest.reading.records import Reader, Reading
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Later(Protocol[T_co]):
+    """A result that may not be there yet."""
+
+    def result(self) -> T_co:
+        """Return it, waiting if need be; raise what making it raised."""
+        ...
+
+
+class Background(Protocol):
+    """Does one thing after the other, in the order they were given."""
+
+    def submit(self, make: Callable[[], T]) -> Later[T]:
+        """Have `make` called."""
+        ...
+
+    def close(self) -> None:
+        """Wait for what is in hand."""
+        ...
+
+
+class _Once(Generic[T]):
+    """Makes its result when it is first asked for, and remembers it or what was raised."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make, self._future = make, Future[T]()
+
+    def result(self) -> T:
+        if not self._future.done():
+            try:
+                self._future.set_result(self._make())
+            except Exception as error:  # noqa: BLE001  handed on whole, to whoever asks
+                self._future.set_exception(error)
+        return self._future.result()
+
+
+class Foreground:
+    """Does each thing when its result is asked for: the order of a plain program, where the CPU also draws."""
+
+    def submit(self, make: Callable[[], T]) -> Later[T]:
+        """Return a result that is made on demand."""
+        return _Once(make)
+
+    def close(self) -> None:
+        """Do nothing: nothing is in hand."""
+
+
+class Beside:
+    """One thread beside this one. Compressing, hashing and waiting for a process let go of Python's lock."""
+
+    def __init__(self, *, cancel: bool = False) -> None:
+        """`cancel`: give up at the end what was not begun."""
+        self._cancel = cancel
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="qiltest-background")
+
+    def submit(self, make: Callable[[], T]) -> Later[T]:
+        """Have it done after everything that was given before."""
+        return self._pool.submit(make)
+
+    def close(self) -> None:
+        """Wait for what was begun, and for the rest unless that is to be given up."""
+        self._pool.shutdown(wait=True, cancel_futures=self._cancel)
+
+
+class ReadingProcess:
+    """Readers in a process of their own. One that dies is an error of the picture in hand; the next has a new one."""
+
+    def __init__(self, open_reader: Callable[[str], Reader]) -> None:
+        """`open_reader` must be importable by name, for it is called in the other process."""
+        self._open_reader = open_reader
+        self._pool: ProcessPoolExecutor | None = None
+
+    def read(self, name: str, picture: Path) -> Reading:
+        """Read with the reader of that name. Raises ReaderError."""
+        if self._pool is None:
+            # fork would copy a process that holds a GPU
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=_make_room)
+        try:
+            return self._pool.submit(_read, self._open_reader, name, picture).result()
+        except BrokenProcessPool as error:
+            self.close()
+            raise ReaderError(
+                "the process that reads pictures ended before it was done",
+                where=str(picture),
+                remedy="it was killed, or ran out of memory; the same command goes on from here",
+            ) from error
+
+    def close(self) -> None:
+        """End the process."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+
+def _make_room() -> None:
+    """Leave one core to the process that feeds the GPU."""
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) > 1:
+        os.sched_setaffinity(0, cores[1:])
+
+
+#: readers that this process has opened, by name.
+_opened: dict[str, Reader] = {}
+
+
+def _read(open_reader: Callable[[str], Reader], name: str, picture: Path) -> Reading:
+    if name not in _opened:
+        _opened[name] = open_reader(name)
+    return _opened[name].read(picture)
