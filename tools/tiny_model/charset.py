@@ -37,6 +37,13 @@ def case_prompts(folder: Path = ROOT / "cases") -> dict[str, str]:
     return {p.stem: tomllib.loads(p.read_text("utf-8"))["prompt"] for p in files}
 
 
+def case_sizes(folder: Path = ROOT / "cases") -> dict[str, list[tuple[int, int]]]:
+    """Sizes (width, height) at which the embedded model draws each case."""
+    files = sorted(p for p in folder.glob("*.toml") if p.stem != "variants")
+    found = {p.stem: tomllib.loads(p.read_text("utf-8"))["resolutions"] for p in files}
+    return {case: [tuple(map(int, r["tiny"].split("x"))) for r in sizes] for case, sizes in found.items()}
+
+
 def case_characters() -> list[str]:
     text = "".join(case_prompts().values())
     return sorted({c for c in text if "\u4e00" <= c <= "\u9fff"})

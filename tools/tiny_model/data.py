@@ -7,26 +7,28 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from charset import Charset, charset
+from charset import Charset, case_prompts, case_sizes, charset
 from layout import MARGIN, place
-from prompts import LONGEST, NOISY, WRONG, Sample, Writer, style_of
+from prompts import LONGEST, NOISY, SUFFIXES, WRONG, Sample, Writer, style_of
 from torch.utils.data import IterableDataset
 
 #: (width, height) of the case files' pictures and some others, with weights for the early and the late part of the training
 CANVASES = (
     ((256, 128), 3, 1.5), ((512, 128), 4, 2.5), ((256, 192), 3, 1.5), ((512, 192), 2, 1.5), ((384, 128), 3, 1), ((320, 192), 3, 1),
-    ((512, 256), 1, 1.2), ((256, 416), 0.6, 1.4), ((256, 448), 0.5, 1.2), ((352, 352), 0.5, 1.2), ((768, 224), 0.3, 1.4),
-    ((512, 448), 0.1, 1.2), ((320, 768), 0, 1.3), ((768, 512), 0, 0.1), ((512, 768), 0, 0.1),
+    ((256, 256), 1, 1.2), ((512, 336), 1, 1.2), ((256, 416), 0.6, 1.4), ((256, 448), 0.5, 1.2), ((352, 352), 0.5, 1.2),
+    ((768, 272), 0.3, 1.4), ((512, 448), 0.1, 1.4), ((320, 1152), 0, 1.6), ((768, 512), 0, 0.1), ((512, 768), 0, 0.1),
 )  # fmt: skip
 #: share of canvases of any other size, and their largest area early and late in pixels
 ANY_SIZE, AREAS = 0.45, (512 * 256, 512 * 512)
+#: share of batches of the case files' own prompts and sizes, early and late
+OF_CASES = (0.15, 0.35)
 #: prompt lengths in characters, with weights early and late
 LENGTHS = ((64, 4, 2), (112, 4, 2.5), (192, 3, 2.5), (320, 1.5, 2), (512, 0.5, 1.5), (720, 0.2, 1.2), (1024, 0, 0.6))
-FONTS = (0.8, 0.1, 0.1)
+FONTS = (0.75, 0.25)
 PALETTES = 3
 MAX_OFFSET, MAX_INDEX, MAX_TOKENS = 192, 32, LONGEST
 #: image and text tokens in one batch: keeps the time of a step even
-BATCH_TOKENS = 160_000
+BATCH_TOKENS = 50_000
 
 
 @dataclass
@@ -60,6 +62,11 @@ class Batches(IterableDataset[dict[str, torch.Tensor]]):
         self.seed, self.late = seed, late
         self.prefix, self.suffix, self.ids = prefix, suffix, ids
         self.glyphs = Glyphs(charset())
+        prompts, sizes = case_prompts(), case_sizes()
+        self.cases = [(i, prompts[c], size) for i, c in enumerate(prompts) for size in sizes[c]]
+        # a large picture has few companions in its batch: it comes the more often
+        tokens = np.array([len(p) + w * h // 256 for _, p, (w, h) in self.cases]) ** 0.5
+        self.cases_weights = tokens / tokens.sum()
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         info = torch.utils.data.get_worker_info()
@@ -73,6 +80,8 @@ class Batches(IterableDataset[dict[str, torch.Tensor]]):
         return weights / weights.sum()
 
     def batch(self, writer: Writer, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        if rng.random() < OF_CASES[0] * (1 - self.late) + OF_CASES[1] * self.late:
+            return self._of_case(writer, rng)
         (width, height), *_ = CANVASES[rng.choice(len(CANVASES), p=self._weights(CANVASES))]
         if rng.random() < ANY_SIZE:
             width, height = self._any_size(rng)
@@ -80,6 +89,14 @@ class Batches(IterableDataset[dict[str, torch.Tensor]]):
         if length != LONGEST or rng.random() < 0.4:
             length -= int(rng.integers(0, length // 4)) // 8 * 8
         return self.make(writer, rng, width, height, length, BATCH_TOKENS // (width * height // 256 + length))
+
+    def _of_case(self, writer: Writer, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        """One case's prompt, mostly with other texts, at a size at which the suite draws it."""
+        which = int(rng.choice(len(self.cases), p=self.cases_weights))
+        prompt, (width, height) = self.cases[which][1:]
+        length = min(LONGEST, len(prompt) + len(SUFFIXES[0]) + int(rng.integers(0, 4)) * 8)
+        size = BATCH_TOKENS // (width * height // 256 + length)
+        return self.make(writer, rng, width, height, length, size, self.cases[which][0])
 
     def _any_size(self, rng: np.random.Generator) -> tuple[int, int]:
         most = AREAS[0] * (1 - self.late) + AREAS[1] * self.late
@@ -89,7 +106,14 @@ class Batches(IterableDataset[dict[str, torch.Tensor]]):
                 return width, height
 
     def make(
-        self, writer: Writer, rng: np.random.Generator, width: int, height: int, length: int, size: int
+        self,
+        writer: Writer,
+        rng: np.random.Generator,
+        width: int,
+        height: int,
+        length: int,
+        size: int,
+        which: int | None = None,
     ) -> dict[str, torch.Tensor]:
         total = min(length + len(self.suffix), MAX_TOKENS)
         rows, cols = height // 16, width // 16
@@ -103,7 +127,7 @@ class Batches(IterableDataset[dict[str, torch.Tensor]]):
             "style": np.zeros(size, np.int64),
         }
         for i in range(size):
-            sample = writer.sample(length, width, height)
+            sample = writer.sample(length, width, height, which)
             self.fill(sample, rng, {k: v[i] for k, v in out.items()}, width)
             out["style"][i] = style_of(sample.prompt)
         out["font"] = rng.choice(len(FONTS), size, p=FONTS)
@@ -117,8 +141,7 @@ class Batches(IterableDataset[dict[str, torch.Tensor]]):
         kinds = [(t, chars.is_wide(t), s.mode) for s, t in sample.texts]
         placed = place(kinds, width)
         used = max((r for cells in placed for r, _ in cells), default=0) + 2
-        down = int(rng.integers(0, min(2, len(out["grid"]) - used) + 1))
-        right = int(rng.integers(0, MARGIN + 1))
+        down = right = int(rng.integers(0, min(1, MARGIN, len(out["grid"]) - used) + 1))
         noisy = rng.random() < NOISY
         for k, ((span, text), (_, wide, _), cells) in enumerate(zip(sample.texts, kinds, placed, strict=True)):
             here = np.arange(span.start, span.stop)

@@ -11,15 +11,20 @@ import time
 
 import torch
 import torch.nn.functional as F
-from data import MAX_INDEX, MAX_OFFSET
-from diffusers import QwenImagePipeline
+from data import FONTS, MAX_INDEX, MAX_OFFSET
+from diffusers import AutoencoderKLQwenImage, QwenImagePipeline
 from models import WIDTH, encode_text
+from muon import Muon
 
 #: blocks (from 0) whose output the heads read
 WHERE_BLOCK, WHICH_BLOCK = 2, 4
 #: share of steps without a prompt, for classifier-free guidance
 UNCONDITIONAL = 0.1
-PLACES = 64
+PLACES = 80
+#: noise levels for each picture of a batch: latents and prompt are encoded once for all
+DRAWS = 2
+#: weights of the auxiliary losses
+AUXILIARY = {"index": 0.05, "offset": 0.05, "row": 0.05, "col": 0.05, "y": 0.05, "x": 0.05, "glyph": 0.1}
 #: largest canvas of the VAE's own training, in tokens
 CROP = 12
 
@@ -60,7 +65,7 @@ def _crops(session, batch: dict[str, torch.Tensor]) -> torch.Tensor:  # noqa: AN
         torch.rand(size, rows // 2, 1, cols // 2, 1, device=device).expand(-1, -1, 2, -1, 2).reshape(grid.shape) < 0.12
     ] = 0
     pick = lambda n: torch.randint(0, n, (size,), device=device)  # noqa: E731
-    return session.painter({"grid": grid, "font": pick(3), "style": pick(4), "palette": pick(3)})
+    return session.painter({"grid": grid, "font": pick(len(FONTS)), "style": pick(4), "palette": pick(3)})
 
 
 def train_vae(session) -> None:  # noqa: ANN001
@@ -116,8 +121,7 @@ class Heads(torch.nn.Module):
 
 def _cross(head: torch.nn.Linear, states: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Cross-entropy over the tokens that have a target (others are -100)."""
-    keep = target >= 0
-    return F.cross_entropy(head(states[keep]).float(), target[keep])
+    return F.cross_entropy(head(states).float().flatten(0, 1), target.flatten(), ignore_index=-100)
 
 
 class Objective:
@@ -145,20 +149,21 @@ class Objective:
                 clean = normalised(session, session.painter(batch))
             ids = batch["ids"] if conditional else session.negative.expand(size, -1)
             embeds = encode_text(session.text_encoder, ids, len(session.prefix))
-            level, noise = sigmas(size, session.device), torch.randn_like(clean)
+            embeds, clean = embeds.repeat(DRAWS, 1, 1), clean.repeat(DRAWS, 1, 1)
+            level, noise = sigmas(len(clean), session.device), torch.randn_like(clean)
             mixed = (1 - level)[:, None, None] * clean + level[:, None, None] * noise
             velocity = session.transformer(
                 hidden_states=mixed,
                 timestep=level,
                 encoder_hidden_states=embeds,
                 encoder_hidden_states_mask=None,
-                img_shapes=[[(1, rows, cols)]] * size,
+                img_shapes=[[(1, rows, cols)]] * len(clean),
                 return_dict=False,
             )[0]
             parts = {"flow": F.mse_loss(velocity.float(), noise - clean)}
             if conditional:
-                parts |= self._auxiliary(batch, embeds)
-        loss = parts["flow"] + sum(0.05 * v for k, v in parts.items() if k != "flow")
+                parts |= self._auxiliary(batch, embeds[:size])
+        loss = parts["flow"] + sum(AUXILIARY[k] * v for k, v in parts.items() if k != "flow")
         return loss, parts
 
     def _auxiliary(self, batch: dict[str, torch.Tensor], embeds: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -169,12 +174,13 @@ class Objective:
         row = torch.arange(rows, device=image.device)[:, None].expand(rows, cols).reshape(-1)
         col = torch.arange(cols, device=image.device)[None].expand(rows, cols).reshape(-1)
         some = torch.randperm(rows * cols, device=image.device)[: max(64, rows * cols // 3)]
-        shown = self.glyph_of[batch["grid"]].reshape(size, -1)[:, some]
+        shown = self.glyph_of[batch["grid"]].reshape(size, -1)[:, some].repeat(DRAWS, 1)
+        size = len(image)
         return {
             "index": _cross(heads.index, embeds, batch["index"]),
             "offset": _cross(heads.offset, embeds, batch["offset"]),
-            "row": _cross(heads.row, text, batch["row"]),
-            "col": _cross(heads.col, text, batch["col"]),
+            "row": _cross(heads.row, text, batch["row"].repeat(DRAWS, 1)),
+            "col": _cross(heads.col, text, batch["col"].repeat(DRAWS, 1)),
             "y": _cross(heads.image_row, image[:, some], row[some].expand(size, -1)),
             "x": _cross(heads.image_col, image[:, some], col[some].expand(size, -1)),
             "glyph": _cross(heads.glyph, late[:, some], shown),
@@ -187,6 +193,28 @@ def _rate(spent: float, budget: float, step: int, peak: float) -> float:
     return peak * min(1.0, (step + 1) / 250) * fall
 
 
+def use_vae(session) -> None:  # noqa: ANN001
+    """Take the VAE of an exported model instead of training one."""
+    known = AutoencoderKLQwenImage.from_pretrained(session.args.vae)
+    session.vae.load_state_dict(known.state_dict())
+    session.vae.register_to_config(latents_mean=known.config.latents_mean, latents_std=known.config.latents_std)
+    session.say("VAE taken from", session.args.vae)
+
+
+def build_optimisers(session, heads: Heads) -> list[torch.optim.Optimizer]:  # noqa: ANN001
+    """Muon for the matrices inside the blocks; AdamW for embeddings, projections in and out, heads, and vectors."""
+    language = session.text_encoder.model.language_model
+    blocks = [session.transformer.transformer_blocks, language.layers]
+    matrices = [p for b in blocks for p in b.parameters() if p.ndim == 2]
+    known = {id(p) for p in matrices}
+    others = [*session.transformer.parameters(), *language.parameters(), *heads.parameters()]
+    others = [p for p in others if id(p) not in known]
+    adam = torch.optim.AdamW(
+        others, session.args.rate, betas=(0.9, 0.98), weight_decay=0.0, fused=session.device == "cuda"
+    )
+    return [Muon(matrices, session.args.rate), adam]
+
+
 def train(session) -> None:  # noqa: ANN001
     args, path = session.args, session.args.out / "base.pt"
     heads = Heads(session.glyphs.count).to(session.device)
@@ -195,23 +223,22 @@ def train(session) -> None:  # noqa: ANN001
         *session.text_encoder.model.language_model.parameters(),
         *heads.parameters(),
     ]
-    decay = [p for p in parameters if p.ndim > 1]
-    flat = [p for p in parameters if p.ndim <= 1]
-    groups = [{"params": decay, "weight_decay": 0.01}, {"params": flat, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, args.rate, betas=(0.9, 0.98), fused=session.device == "cuda")
+    optimisers = build_optimisers(session, heads)
     step = 0
     if path.exists():
-        step = _resume(session, path, heads, optimiser)
+        step = _resume(session, path, heads, optimisers)
+    elif args.vae:
+        use_vae(session)
     else:
         train_vae(session)
     take_statistics(session)
     session.vae.eval().requires_grad_(False)
     session.compile()
     objective = Objective(session, heads)
-    _loop(session, objective, parameters, optimiser, step, path, heads)
+    _loop(session, objective, parameters, optimisers, step, path, heads)
 
 
-def _loop(session, objective, parameters, optimiser, step: int, path, heads) -> None:  # noqa: ANN001
+def _loop(session, objective, parameters, optimisers, step: int, path, heads) -> None:  # noqa: ANN001
     began, budget = time.monotonic(), 60 * session.args.minutes - session.spent(session.began)
     late, saved, seen = 0.0, time.monotonic(), {}
     batches = session.batches(late, 1)
@@ -222,31 +249,34 @@ def _loop(session, objective, parameters, optimiser, step: int, path, heads) -> 
         elif late < 1 and spent > 0.5 * budget:
             late, batches = 1.0, session.batches(1.0, 3)
         batch = next(batches)
-        for group in optimiser.param_groups:
-            group["lr"] = _rate(spent, budget, step, session.args.rate)
+        rate = _rate(spent, budget, step, session.args.rate)
+        for group in (g for o in optimisers for g in o.param_groups):
+            group["lr"] = rate
         conditional = bool(torch.rand(()) >= UNCONDITIONAL)
         loss, parts = objective(batch, conditional=conditional)
-        optimiser.zero_grad()
+        for p in parameters:
+            p.grad = None
         loss.backward()
         for p in parameters:
             if p.grad is None:
                 p.grad = torch.zeros_like(p)
         session.average(parameters)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
+        for optimiser in optimisers:
+            optimiser.step()
         step, pictures = step + 1, pictures + len(batch["ids"])
         if conditional:
             for name, value in parts.items():
                 seen[name] = value.detach() if name not in seen else 0.97 * seen[name] + 0.03 * value.detach()
         if step % 200 == 0 or session.device == "cpu":
-            session.say(step, pictures, {k: round(float(v), 4) for k, v in seen.items()}, f"lr {group['lr']:.1e}")
+            session.say(step, pictures, {k: round(float(v), 4) for k, v in seen.items()}, f"lr {rate:.1e}")
         if session.rank == 0 and time.monotonic() - saved > 120:
-            _save(session, path, heads, optimiser, step)
+            _save(session, path, heads, optimisers, step)
             saved = time.monotonic()
         if session.device == "cpu" and step >= 6:
             break
     if session.rank == 0:
-        _save(session, path, heads, optimiser, step)
+        _save(session, path, heads, optimisers, step)
     session.say(
         "done", step, "steps", pictures, "pictures on this GPU", {k: round(float(v), 4) for k, v in seen.items()}
     )
@@ -256,8 +286,8 @@ def _state(session, heads: Heads) -> dict[str, object]:  # noqa: ANN001
     return {k: m.state_dict() for k, m in session.parts().items()} | {"heads": heads.state_dict()}
 
 
-def _save(session, path, heads, optimiser, step: int) -> None:  # noqa: ANN001
-    state = _state(session, heads) | {"optimiser": optimiser.state_dict(), "step": step}
+def _save(session, path, heads, optimisers, step: int) -> None:  # noqa: ANN001
+    state = _state(session, heads) | {"optimisers": [o.state_dict() for o in optimisers], "step": step}
     state["latents"] = (session.vae.config.latents_mean, session.vae.config.latents_std)
     torch.save(state, path.with_suffix(".tmp"))
     path.with_suffix(".tmp").replace(path)
@@ -275,9 +305,10 @@ def load(session, path) -> dict[str, object]:  # noqa: ANN001
     return state
 
 
-def _resume(session, path, heads: Heads, optimiser) -> int:  # noqa: ANN001
+def _resume(session, path, heads: Heads, optimisers) -> int:  # noqa: ANN001
     state = load(session, path)
     heads.load_state_dict(state["heads"])
-    optimiser.load_state_dict(state["optimiser"])
+    for optimiser, held in zip(optimisers, state["optimisers"], strict=True):
+        optimiser.load_state_dict(held)
     session.say("resumed at step", state["step"])
     return int(state["step"])

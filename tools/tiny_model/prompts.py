@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from charset import Charset, case_prompts, charset
-from layout import Mode, Span, lines, spans
+from layout import GAP, LINE, Mode, Span, lines, spans
 
 STYLES = ("whiteboard", "chalkboard", "neon", "paper")
 #: words that set the style; the first of them in a prompt counts, and a prompt without any gets paper.
@@ -28,10 +28,12 @@ SUFFIXES = (
     "",
 )
 #: share of texts whose Chinese characters come from the case files alone, and of texts taken from them whole
-FROM_CASES, ORIGINAL = 0.6, 0.2
+FROM_CASES, ORIGINAL = 0.45, 0.15
 QUOTING = (("“", "”"), ("‘", "’"), ('"', '"'))
 LETTERS = "etaoinshrdlucmfwypvbgkjqxz"
-NOISY, WRONG = 0.12, 0.35
+#: share of a case's own batches that show its own texts
+AS_IT_IS = 0.25
+NOISY, WRONG = 0.15, 0.35
 #: characters of a prompt that the pipeline takes
 LONGEST = 1024
 
@@ -124,10 +126,10 @@ class Writer:
             made = made[:at] + "😊" + made[at + 1 :]
         return made
 
-    def _fit(self, rows: int, width: int, *, more: int) -> tuple[str, int]:
-        """A text that leaves one line for each of `more` texts after it, and the lines that it takes."""
+    def _fit(self, tokens: int, width: int, *, more: int) -> tuple[str, int]:
+        """A text that leaves a line for each of `more` texts after it, and the rows of tokens that it takes."""
         wide = bool(self.rng.random() < 0.5)
-        spare = rows - more
+        spare = (tokens - more * (LINE + GAP) - GAP) // LINE
         cap = 1 if more > 4 else spare
         per = (width // 16 - 2) // (2 if wide else 1)
         if self.rng.random() < 0.12 and more < 2:
@@ -137,16 +139,18 @@ class Writer:
         else:
             made = self.text(min(per * cap, 80), wide=wide)
         made = made[: per * cap].strip() or "0"
-        return made, lines(made, wide=self.chars.is_wide(made), width=width)
+        return made, LINE * lines(made, wide=self.chars.is_wide(made), width=width) + GAP
 
-    def texts(self, count: int, rows: int, width: int) -> list[str]:
+    def texts(self, count: int, tokens: int, width: int) -> list[str]:
+        """`count` texts for `tokens` rows of tokens, the gap after the last included."""
         made = []
         for i in range(count):
-            text, used = self._fit(rows, width, more=count - 1 - i)
-            if used > rows - (count - 1 - i):
-                text, used = text[:1], 1
+            left = tokens - (count - 1 - i) * (LINE + GAP)
+            text, used = self._fit(tokens, width, more=count - 1 - i)
+            if used > left:
+                text, used = text[:1], LINE + GAP
             made.append(text)
-            rows -= used
+            tokens -= used
         return made
 
     # -- scenes --------------------------------------------------------------------------------------------------
@@ -169,22 +173,24 @@ class Writer:
             text = f"{text[:at]} {words[int(self.rng.integers(len(words)))]} {text[at:]}"
         return text[:n].replace('"', " ")
 
-    def from_template(self, length: int, rows: int, width: int) -> str | None:
+    def from_template(self, length: int, rows: int, width: int, which: int | None = None) -> str | None:
         """A case's prompt with other texts, or None where its texts do not fit."""
-        prompt, found = self.templates[int(self.rng.integers(len(self.templates)))]
+        prompt, found = self.templates[int(self.rng.integers(len(self.templates))) if which is None else which]
         if any(s.mode is not Mode.HORIZONTAL for s in found):
-            return self._couplets(prompt, found, rows, width)
-        keep = found
-        if len(found) > rows or (len(found) > 8 and self.rng.random() < 0.7):
-            keep = sorted(self.rng.permutation(len(found))[: int(self.rng.integers(1, min(rows, len(found)) + 1))])
+            return self._couplets(prompt, found, rows // LINE, width)
+        keep, most = found, (rows + GAP) // (LINE + GAP)
+        if which is not None and len(found) <= most and self.rng.random() < AS_IT_IS:
+            return prompt
+        if len(found) > most or (which is None and len(found) > 8 and self.rng.random() < 0.7):
+            keep = sorted(self.rng.permutation(len(found))[: int(self.rng.integers(1, min(most, len(found)) + 1))])
             # drop the other signs with their quotation marks
             for i in reversed(range(len(found))):
                 if i not in keep:
                     prompt = prompt[: found[i].start - 1] + prompt[found[i].stop + 1 :].lstrip()
             found = spans(prompt)
-            if len(found) > rows:
+            if len(found) > most:
                 return None
-        for span, text in zip(reversed(found), reversed(self.texts(len(found), rows, width)), strict=True):
+        for span, text in zip(reversed(found), reversed(self.texts(len(found), rows + GAP, width)), strict=True):
             close = prompt[span.stop]
             clean = "".join(c for c in text if c not in '"“”‘’' and not (close == "." and c == ".")).strip() or "X"
             prompt = prompt[: span.start] + clean + prompt[span.stop :]
@@ -202,7 +208,7 @@ class Writer:
 
     def from_soup(self, length: int, rows: int, width: int) -> str:
         kind = self.rng.random()
-        most = min(rows, 24)
+        most = min((rows + GAP) // (LINE + GAP), 24)
         count = (
             1
             if kind < 0.35
@@ -210,7 +216,7 @@ class Writer:
             if kind < 0.8
             else int(self.rng.integers(1, most + 1))
         )
-        texts = self.texts(count, rows, width)
+        texts = self.texts(count, rows + GAP, width)
         open_, close = QUOTING[int(self.rng.integers(3))]
         parts, left = [], length - sum(map(len, texts)) - 2 * count
         head = int(self.rng.random() ** 2 * max(0, left) * 0.8)
@@ -224,19 +230,22 @@ class Writer:
             left -= gap
         return "".join(parts)
 
-    def sample(self, length: int, width: int, height: int) -> Sample:
-        """A prompt of exactly `length` characters whose texts fit a canvas of `width` x `height` pixels."""
-        rows = height // 32
+    def sample(self, length: int, width: int, height: int, which: int | None = None) -> Sample:
+        """A prompt of exactly `length` characters whose texts fit a canvas of `width` x `height` pixels.
+
+        It is made from the case prompt number `which` where one is given.
+        """
+        rows = height // 16
         while True:
-            template = self.rng.random() < 0.5
-            prompt = self.from_template(length, rows, width) if template else self.from_soup(length, rows, width)
+            template = which is not None or self.rng.random() < 0.5
+            prompt = self.from_template(length, rows, width, which) if template else self.from_soup(length, rows, width)
             if prompt is None or (len(prompt) > length and length != LONGEST):
                 continue
             # the pipeline cuts what is longer than it takes; the prompt may lose its end so, but no text
             texts, prompt = len(spans(prompt)), prompt[:length]
             if len(spans(prompt)) != texts:
                 continue
-            suffix = str(self.rng.choice(SUFFIXES))
+            suffix = SUFFIXES[0] if which is not None else str(self.rng.choice(SUFFIXES))
             if len(prompt) + len(suffix) <= length:
                 prompt += suffix
             tail = self.scene(length - len(prompt))
@@ -246,14 +255,14 @@ class Writer:
                 return Sample(prompt, [(s, prompt[s.start : s.stop]) for s in found])
 
     def _fits(self, prompt: str, found: list[Span], rows: int, width: int) -> bool:
-        used = 0
+        used, after = 0, 0
         for span in found:
             text = prompt[span.start : span.stop]
             wide = self.chars.is_wide(text)
             if span.mode is Mode.HORIZONTAL:
-                used += lines(text, wide=wide, width=width)
+                used, after = used + after + LINE * lines(text, wide=wide, width=width), GAP
             elif span.mode is Mode.BANNER:
-                used = max(used, 1)
+                used = max(used, LINE)
             else:
-                used = max(used, 1 + len(text))
+                used = max(used, LINE * (1 + len(text)))
         return used <= rows

@@ -37,9 +37,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, choices=[4, 8], default=8)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=12)
-    parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
+    parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--tokens", type=int, help="image and text tokens in a batch")
+    parser.add_argument("--vae", type=Path, help="an exported model's VAE folder, to be taken instead of training one")
     parser.add_argument("--no-compile", action="store_true")
     return parser.parse_args()
 
@@ -110,6 +111,7 @@ class Session:
         use_real_rotary(self.transformer)
         if self.args.no_compile:
             return
+        torch._dynamo.config.recompile_limit = 64
         for block in self.transformer.transformer_blocks:
             block.forward = torch.compile(block.forward, dynamic=True)
 
