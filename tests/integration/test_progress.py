@@ -79,6 +79,17 @@ def test_it_says_what_is_drawn_and_how_many_of_how_many(slow):
     assert "3/4" in plain
 
 
+def test_it_says_the_verdicts_so_far(slow):
+    slow.plan(
+        coffee__base={"typos": {"Qwen Coffee": "Qwen Cofee"}}, coffee__fast={"wait": 0.6}, poster__fast={"wait": 0.6}
+    )
+    code, written = on_a_terminal(slow.path)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", written)
+    assert code == 1
+    assert "✕ 1  ✓ 1  coffee@1328x1328-fast-s42" in plain
+    assert "✕ 1  ✓ 2  poster@1328x1328-fast-s42" in plain
+
+
 @pytest.mark.parametrize("verbosity", ["-q", "-v", "--capture=no"])
 def test_nothing_of_it_is_left_and_nothing_of_pytest_is_lost(slow, verbosity):
     _, written = on_a_terminal(slow.path, verbosity)

@@ -7,6 +7,7 @@ field of the wrong type or a missing one is an error that names the line.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -106,6 +107,7 @@ class Ended:
 
 
 Event = Started | Drawn | Judged | Failed | Ended
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _KINDS: dict[str, type[Event]] = {kind.__name__.lower(): kind for kind in (Started, Drawn, Judged, Failed, Ended)}
 
 
@@ -124,7 +126,9 @@ def encode(event: Event) -> bytes:
             f"a {fields['event']} event holds a number that is not finite ({error})",
             remedy="the picture's timing or score is broken; nothing was written",
         ) from error
-    # json escapes control characters, but U+2028 and the like pass and some tools take them for line ends
+    # json escapes control characters, but U+2028 and the like pass and some tools take them for line ends; a lone
+    # surrogate, which a reader of one's own may return, is no character: no file holds it
+    line = _SURROGATE.sub("\ufffd", line)
     return line.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").encode() + b"\n"
 
 

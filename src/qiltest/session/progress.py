@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable
 from io import StringIO
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from qiltest.report.status import Status
 
 _REFRESH_SECONDS = 0.25
 _DEFAULT_WIDTH = 80
@@ -21,7 +26,10 @@ _SAVE, _RESTORE = "\x1b7", "\x1b8"
 
 
 class ProgressBar:
-    """Shows what is drawn now, how many of how many, and the time left. Without a terminal it does nothing."""
+    """Shows how many of how many, the time left, the verdicts so far, and what is drawn now.
+
+    In this order, so that a narrow terminal cuts the last. Without a terminal it does nothing.
+    """
 
     def __init__(self, *, terminal: int | None, column: Callable[[], int]) -> None:
         """Write to file descriptor `terminal` (None: be quiet); `column` says where pytest's cursor is, from 0."""
@@ -29,16 +37,17 @@ class ProgressBar:
         self._text = ""
         self._column = column
         self._bar = Progress(
-            TextColumn("  {task.description}"),
-            BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
+            BarColumn(bar_width=12),
             TimeRemainingColumn(),
+            TextColumn("left"),
+            # ids come from files: nothing in them is markup
+            TextColumn("{task.fields[verdicts]}{task.description}", markup=False),
             auto_refresh=False,
             console=Console(file=StringIO(), force_terminal=True),
         )
-        self._task = self._bar.add_task("", total=None)
+        self._task = self._bar.add_task("", total=None, verdicts="")
+        self._verdicts: Counter[Status] = Counter()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -62,10 +71,14 @@ class ProgressBar:
         """Say how far the picture in hand is; `step` counts from 1."""
         self._bar.update(self._task, description=f"{self._text} step {step}/{steps}")
 
-    def hide(self) -> None:
-        """Take the bar away and count one picture; where it is not shown, do nothing."""
+    def hide(self, verdict: Status | None = None) -> None:
+        """Take the bar away and count one picture and its verdict; where it is not shown, do nothing."""
         if self._thread is None:
             return
+        if verdict is not None:
+            self._verdicts[verdict] += 1
+        found = sorted(self._verdicts.items(), key=lambda item: item[0].rank)
+        self._bar.update(self._task, verdicts="".join(f"{status.icon} {number}  " for status, number in found))
         self._bar.advance(self._task)
         self._stop.set()
         self._thread.join()

@@ -20,7 +20,7 @@ from qiltest.session.clock import LoopClock
 from qiltest.session.grid import default_points, select_tasks
 from qiltest.session.options import Options
 from qiltest.session.progress import ProgressBar
-from qiltest.session.properties import add_properties
+from qiltest.session.properties import add_properties, verdict_of
 from qiltest.session.work import OpenReader, Work, begin
 from qiltest.suite import Suite, load_suite
 
@@ -120,7 +120,7 @@ class SuiteSession:
             return
         if report.when == "call" or report.outcome != "passed":
             # before pytest itself writes on
-            self.progress.hide()
+            self.progress.hide(verdict_of(item, report))
             self._outcomes[item.nodeid] = report.outcome
             add_properties(item, report)
         if self._work is None:
