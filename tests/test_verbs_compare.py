@@ -95,13 +95,19 @@ def store(
     *,
     reader: ReaderInfo = READER,
     case: str = "coffee",
+    cases: tuple[str, ...] = (),
     planned: int = 0,
     end: bool = True,
 ) -> str:
     """Store a run with a picture a seed: edits by variant, None for one that failed. Returns its id."""
+    names = cases or (case,)
     points = {
-        name: [Point(case=case, size=SIZE, variant=name, seed=seed) for seed in range(max(planned, len(edits)))]
-        for name, edits in distances.items()
+        variant: [
+            Point(case=name, size=SIZE, variant=variant, seed=seed)
+            for name in names
+            for seed in range(max(planned, len(edits)))
+        ]
+        for variant, edits in distances.items()
     }
     with RunStore(root=root).create() as writer:
         writer.append(
@@ -116,14 +122,14 @@ def store(
                 device_name="a CPU",
                 versions=(),
                 reader=reader,
-                cases=(replace(CASE, id=case),),
+                cases=tuple(replace(CASE, id=name) for name in names),
                 variants=(VARIANT,),
                 planned=tuple(point for of_variant in points.values() for point in of_variant),
                 full=True,
             )
         )
         for name, edits in distances.items():
-            for point, distance in zip(points[name], edits, strict=False):
+            for point, distance in zip(points[name], edits * len(names), strict=False):
                 for event in events(point, distance, reader, writer.put(f"{writer.id} {point.id}".encode())):
                     writer.append(event)
         if end:
@@ -244,7 +250,19 @@ def test_a_run_that_was_killed_does_not_ship_on_what_it_drew(tmp_path, capsys):
     assert compare(tmp_path, before, after) == 1
     out = capsys.readouterr().out
     assert f"run {after} is unfinished: 39 of 40 pictures begun" in out
-    assert "ERROR coffee@256x128-s39: after: planned and not drawn" in out
+    assert "MISSING coffee@256x128-s39: after: planned and not drawn" in out
+    assert "MISSING: a picture that was to be compared never came" in out
+
+
+def test_a_case_that_vanished_does_not_ship_unless_it_is_left_out_on_purpose(tmp_path, capsys):
+    first, second = store(tmp_path, {"4step": [0] * 40}), store(tmp_path, {"4step": [0] * 40}, cases=("coffee", "tea"))
+    assert compare(tmp_path, second, first) == 1
+    out = capsys.readouterr().out
+    assert "MISSING tea@256x128-s0: after: not planned" in out
+    assert compare(tmp_path, second, first, "--case", "coffee") == 0
+    assert compare(tmp_path, first, second) == 0
+    assert compare(tmp_path, second, first, "--case", "cofee") == 2
+    assert "no picture of case 'cofee'" in capsys.readouterr().err
 
 
 def test_runs_without_a_common_picture_are_incomparable(tmp_path, capsys):

@@ -65,6 +65,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     session.selected(items)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Take note of the tests that are left when every plugin has deselected."""
+    session.config.stash[_KEY].remaining(session.items)
+
+
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     """Say what will be drawn."""
     return list(config.stash[_KEY].headline())
@@ -129,7 +134,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Close the run; a session that showed nothing does not end with 0."""
     suite_session = session.config.stash.get(_KEY, None)
     if suite_session is not None:
-        session.exitstatus = suite_session.finish(int(exitstatus))
+        stopped = bool(session.shouldstop or session.shouldfail)
+        session.exitstatus = suite_session.finish(int(exitstatus), stopped=stopped)
 
 
 @pytest.hookimpl(trylast=True)

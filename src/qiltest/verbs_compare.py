@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qiltest.errors import StoreError
+from qiltest.gate.narrow import only_cases
 from qiltest.gate.paired import MARGIN, compare_runs
 from qiltest.gate.paired_records import Comparison, Comparisons, Release
 from qiltest.report.comparison_words import correction, exact_words, interval_words, meaning, plan_words
@@ -41,6 +42,9 @@ def add_parsers(subparsers: Subparsers) -> None:
     parser.add_argument("--margin", type=_margin, default=MARGIN, metavar="RATE", help=f"{_MARGIN_HELP} ({MARGIN})")
     parser.add_argument("--variant", metavar="A", help="this variant alone (each that both runs have)")
     parser.add_argument("--with", dest="with_variant", metavar="B", help="compare it with this variant (itself)")
+    parser.add_argument(
+        "--case", action="append", default=[], metavar="ID[@WxH]", help="this case alone; may be repeated (all)"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (runs)")
     parser.add_argument("--report", type=Path, metavar="PATH", help="write an HTML page with the pictures that decided")
     parser.add_argument("--json", action="store_true", help="machine-readable result on standard output")
@@ -57,8 +61,8 @@ def _margin(text: str) -> float:
 def run_compare(args: argparse.Namespace) -> int:
     """Compare and say what was found. Returns 0 where not worse was shown, else 1; raises StoreError."""
     store = RunStore(root=args.runs)
-    before = store.load(args.before)
-    after = before if args.after is None else store.load(args.after)
+    before = only_cases(store.load(args.before), args.case)
+    after = before if args.after is None else only_cases(store.load(args.after), args.case)
     if args.after is None and args.with_variant is None:
         raise StoreError(
             "one run alone is compared with nothing",
@@ -165,6 +169,7 @@ _STYLES = {
     Release.CANNOT_TELL: "yellow",
     Release.INCOMPARABLE: "bold red",
     Release.ERROR: "bold red",
+    Release.MISSING: "bold red",
 }
 
 

@@ -138,6 +138,17 @@ def test_a_picture_without_a_score_keeps_a_release_back():
     assert compared(rows_of([1] * 20), obstacles=(error,)).verdict is Release.DO_NOT_SHIP
 
 
+def test_a_picture_that_never_came_keeps_a_release_back_and_has_a_verdict_of_its_own():
+    missing = Obstacle(id="a@1x1-s1", verdict=Verdict.MISSING, why="after: planned and not drawn")
+    other = Obstacle(id="b@1x1-s1", verdict=Verdict.INCOMPARABLE, why="readers are never compared")
+    error = Obstacle(id="c@1x1-s1", verdict=Verdict.ERROR, why="after: out of memory")
+    found = compared(rows_of([0] * 20), obstacles=(other, missing))
+    assert found.verdict is Release.MISSING
+    assert found.reasons == ("1 of 22 pictures never came on one side; they are named below",)
+    assert compared(rows_of([0] * 20), obstacles=(error, missing)).verdict is Release.ERROR
+    assert compared(rows_of([1] * 20), obstacles=(missing,)).verdict is Release.DO_NOT_SHIP
+
+
 def test_no_pair_is_incomparable_and_holds_no_number():
     found = compared([], unpaired=("a@1x1-s1: only in run x, variant 4step",))
     assert found.verdict is Release.INCOMPARABLE

@@ -7,6 +7,8 @@ import pytest
 
 from qiltest.cases import Case, ExpectedText, Limits, Resolution
 from qiltest.errors import StoreError
+from qiltest.gate.missing import judge_missing
+from qiltest.gate.narrow import only_cases
 from qiltest.gate.paired import compare_runs
 from qiltest.gate.paired_records import Release
 from qiltest.gate.pairing import pair_runs, pair_up
@@ -124,17 +126,59 @@ def test_what_only_one_run_planned_is_named_and_no_obstacle(make):
     assert found.obstacles == ()
 
 
-def test_a_planned_picture_that_was_not_drawn_is_an_error_and_no_gain(make):
+def test_a_planned_picture_that_was_not_drawn_is_missing_and_no_gain(make):
     one = result(make)
     found = obstacle(run("a", one), run("b", planned=(one.point,)))
-    assert (found.verdict, found.why) == (Verdict.ERROR, "after: planned and not drawn")
+    assert (found.verdict, found.why) == (Verdict.MISSING, "after: planned and not drawn")
+
+
+def test_a_picture_whose_test_never_judged_it_is_missing_and_says_why(make):
+    lost = result(make, score=None, judgement=judge_missing("its test was skipped", None))
+    found = obstacle(run("a", lost), run("b", result(make)))
+    assert (found.verdict, found.why) == (
+        Verdict.MISSING,
+        "before: expected, and never judged: its test was skipped",
+    )
+
+
+def test_a_case_that_only_the_replaced_release_drew_is_missing(make):
+    drawn = [result(make, seed) for seed in range(40)]
+    before = run("a", *drawn, result(make, 0, case="tea"), result(make, 1, case="tea"))
+    after = run("b", *drawn, result(make, 0, case="milk"))
+    found = paired(before, after)
+    assert [(o.id, o.verdict, o.why) for o in found.obstacles] == [
+        ("tea@256x128-s0", Verdict.MISSING, "after: not planned"),
+        ("tea@256x128-s1", Verdict.MISSING, "after: not planned"),
+    ]
+    assert found.unpaired == ("milk@256x128-s0: only in run b, variant 4step",)
+    verdict = compare_runs(before, after)
+    assert verdict.verdict is Release.MISSING
+    assert verdict.comparisons[0].reasons == ("2 of 42 pictures never came on one side; they are named below",)
+    assert compare_runs(only_cases(before, ["coffee"]), only_cases(after, ["coffee"])).verdict is Release.SHIP
+
+
+def test_a_seed_or_a_new_case_that_one_run_lacks_is_named_and_not_missing(make):
+    before = run("a", *(result(make, seed) for seed in range(41)))
+    after = run("b", *(result(make, seed) for seed in range(40)), result(make, 0, case="tea"))
+    assert compare_runs(before, after).verdict is Release.SHIP
+    assert len(compare_runs(before, after).comparisons[0].unpaired) == 2
+
+
+def test_runs_are_narrowed_to_cases_and_resolutions_by_name(make):
+    both = run("a", result(make), result(make, case="tea"))
+    assert only_cases(both, []) is both
+    narrowed = only_cases(both, ["tea@256x128"])
+    assert [point.case for point in narrowed.planned] == [r.point.case for r in narrowed.results] == ["tea"]
+    with pytest.raises(StoreError, match="no picture of case 'te'"):
+        only_cases(both, ["tea", "te"])
 
 
 def test_a_picture_without_a_score_is_an_error(make):
     scored, failed = result(make), result(make, score=None, error="out of memory\n  -> a remedy")
     assert obstacle(run("a", failed), run("b", scored)).why == "before: out of memory"
     unread = result(make, score=None)
-    assert obstacle(run("a", unread), run("b", failed)).why == "before: not read and scored; after: out of memory"
+    found = obstacle(run("a", unread), run("b", failed))
+    assert (found.verdict, found.why) == (Verdict.ERROR, "before: not read and scored; after: out of memory")
 
 
 def test_a_score_of_no_characters_is_an_error_and_no_division(make):

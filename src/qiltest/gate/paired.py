@@ -106,7 +106,9 @@ class _Judge:
         if worse:
             return Release.DO_NOT_SHIP, worse
         if Verdict.ERROR in kinds:
-            return Release.ERROR, (self._hindered(Verdict.ERROR, "have no score on one side"),)
+            return Release.ERROR, (self._hindered(Verdict.ERROR, "could not be scored on one side"),)
+        if Verdict.MISSING in kinds:
+            return Release.MISSING, (self._hindered(Verdict.MISSING, "never came on one side"),)
         if kinds:
             return Release.INCOMPARABLE, (self._hindered(Verdict.INCOMPARABLE, "measure different things"),)
         if not self.pairs:

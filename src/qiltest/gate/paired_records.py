@@ -21,8 +21,10 @@ class Release(StrEnum):
     CANNOT_TELL = "CANNOT TELL"
     #: pictures that were to be compared measure different things, or there is no pair at all.
     INCOMPARABLE = "INCOMPARABLE"
-    #: pictures that were to be compared have no score.
+    #: something went wrong with pictures that were to be compared: they have no score.
     ERROR = "ERROR"
+    #: pictures that were to be compared never came.
+    MISSING = "MISSING"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +128,14 @@ class Comparison:
 
 
 #: the worst first: what is said of several comparisons together.
-_WORST = (Release.DO_NOT_SHIP, Release.ERROR, Release.INCOMPARABLE, Release.CANNOT_TELL, Release.SHIP)
+_WORST = (
+    Release.DO_NOT_SHIP,
+    Release.ERROR,
+    Release.MISSING,
+    Release.INCOMPARABLE,
+    Release.CANNOT_TELL,
+    Release.SHIP,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,7 +49,8 @@ class Obstacle:
     """A pair that both runs planned and that cannot be compared."""
 
     id: str
-    #: ERROR where a picture has no score, INCOMPARABLE where the two scores measure different things.
+    #: MISSING where a picture never came, ERROR where something went wrong with one, INCOMPARABLE where the two scores
+    #: measure different things.
     verdict: Verdict
     why: str
 
@@ -126,8 +127,9 @@ def _known(run: Run) -> str:
 def pair_up(before: Run, after: Run, *, variant: str, with_variant: str) -> Pairing:
     """Pair the pictures of `variant` in the run `before` with those of `with_variant` in the run `after`.
 
-    A picture that one run planned and the other did not is unpaired. One that both planned and one did not draw, read
-    or score is an obstacle: a run that stopped at the hard cases must not look better for it.
+    A picture that both planned and one did not draw, read or score is an obstacle: a run that stopped at the hard cases
+    must not look better for it. So is a case and resolution that the run `after` left out altogether (MISSING), where
+    the two have anything in common. Any other picture that one run alone planned, such as a further seed, is unpaired.
     """
     left, right = _planned(before, variant), _planned(after, with_variant)
     results = _results(before, variant), _results(after, with_variant)
@@ -139,13 +141,22 @@ def pair_up(before: Run, after: Run, *, variant: str, with_variant: str) -> Pair
             pairs.append(found)
         else:
             obstacles.append(found)
+    dropped = _dropped(left, right)
+    obstacles += [Obstacle(id=_name(key), verdict=Verdict.MISSING, why="after: not planned") for key in dropped]
     return Pairing(
         before=_label(before, variant, other=after),
         after=_label(after, with_variant, other=before),
         pairs=tuple(pairs),
         obstacles=tuple(obstacles),
-        unpaired=(*_alone(left - right, before, variant), *_alone(right - left, after, with_variant)),
+        unpaired=(*_alone(left - right - set(dropped), before, variant), *_alone(right - left, after, with_variant)),
     )
+
+
+def _dropped(left: set[_Key], right: set[_Key]) -> list[_Key]:
+    """Return the pictures of cases and resolutions that only the left side has; none where nothing is in common."""
+    places = {(case, size) for case, size, _ in right}
+    gone = [key for key in left if key[:2] not in places] if left & right else []
+    return sorted(gone, key=_order)
 
 
 def variants_of(run: Run) -> tuple[str, ...]:
@@ -191,11 +202,11 @@ def _alone(keys: set[_Key], run: Run, variant: str) -> Iterator[str]:
 def _pair(
     key: _Key, before: CaseResult | None, after: CaseResult | None, case_changes: tuple[str, ...]
 ) -> Pair | Obstacle:
-    missing = [
-        f"{side}: {why}" for side, result in (("before", before), ("after", after)) if (why := _no_score(result))
-    ]
-    if missing:
-        return Obstacle(id=_name(key), verdict=Verdict.ERROR, why="; ".join(missing))
+    found = [(side, told) for side, result in (("before", before), ("after", after)) if (told := _no_score(result))]
+    if found:
+        kinds = {kind for _, (kind, _) in found}
+        why = "; ".join(f"{side}: {told}" for side, (_, told) in found)
+        return Obstacle(id=_name(key), verdict=Verdict.ERROR if Verdict.ERROR in kinds else Verdict.MISSING, why=why)
     assert before is not None
     assert before.score is not None
     assert after is not None
@@ -228,17 +239,19 @@ def _case_changes(case: str, before: Run, after: Run) -> tuple[str, ...]:
     return (f"the case's {', '.join(changed)} changed between the runs",) if changed else ()
 
 
-def _no_score(result: CaseResult | None) -> str:
+def _no_score(result: CaseResult | None) -> tuple[Verdict, str] | None:
+    """Return why there is no score: MISSING where nothing is known to have gone wrong; None where there is one."""
     if result is None:
-        return "planned and not drawn"
+        return Verdict.MISSING, "planned and not drawn"
     if result.error:
-        return result.error.splitlines()[0]
+        return Verdict.ERROR, result.error.splitlines()[0]
     score = result.score
     if score is None:
-        return "not read and scored"
+        told = "" if result.judgement is None else "".join(result.judgement.reasons[:1])
+        return Verdict.MISSING, told or "not read and scored"
     if score.length < 1 or score.distance < 0:
-        return f"distance {score.distance} of {score.length} characters is no score"
-    return ""
+        return Verdict.ERROR, f"distance {score.distance} of {score.length} characters is no score"
+    return None
 
 
 def _differences(before: CaseResult, after: CaseResult, old: Score, new: Score) -> Iterator[str]:

@@ -37,6 +37,7 @@ _BADGES = {
     Release.CANNOT_TELL: Badge(style="new", icon="?"),
     Release.INCOMPARABLE: Badge(style="incomparable", icon="≠"),
     Release.ERROR: Badge(style="error", icon="!"),
+    Release.MISSING: Badge(style="missing", icon="?"),
 }
 
 

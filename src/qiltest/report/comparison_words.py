@@ -15,6 +15,7 @@ def meaning(verdict: Release) -> str:
         Release.CANNOT_TELL: "neither worse nor not worse is shown",
         Release.INCOMPARABLE: "what was to be compared measures different things",
         Release.ERROR: "a picture that was to be compared has no score",
+        Release.MISSING: "a picture that was to be compared never came",
     }[verdict]
 
 

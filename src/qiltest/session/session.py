@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from qiltest.errors import DeviceError, QiltestError
+from qiltest.gate.missing import golden_of, judge_missing
 from qiltest.gate.unused import unused_goldens
 from qiltest.generation.records import Generator
+from qiltest.runs.events import Judged, now
 from qiltest.runs.load import load_run
 from qiltest.runs.records import Point, Run, RunState
 from qiltest.selection import Task
@@ -44,6 +46,8 @@ class SuiteSession:
         self._selected: dict[Point, Task] = {}
         self._collected = 0
         self._outcomes: dict[str, str] = {}
+        #: tests that ended without a verdict, and how.
+        self._unjudged: dict[Point, str] = {}
         self._work: Work | None = None
         self._clock = LoopClock()
         #: why no run could be begun; the second test is told what the first was.
@@ -82,6 +86,11 @@ class SuiteSession:
             guards.refuse_without_benchmark(self.config)
         self._selected = {_point(item): self._tasks[_point(item)] for item in mine}
         self.progress.begin(len(mine))
+
+    def remaining(self, items: Sequence[pytest.Item]) -> None:
+        """Take note of what other plugins, such as `--lf`, have deselected after `selected`."""
+        left = {point_of_item(item) for item in items}
+        self._selected = {point: task for point, task in self._selected.items() if point in left}
 
     def headline(self) -> Iterator[str]:
         """Yield the line that says what will be drawn with what."""
@@ -123,31 +132,39 @@ class SuiteSession:
             self.progress.hide(verdict_of(item, report))
             self._outcomes[item.nodeid] = report.outcome
             add_properties(item, report)
-        if self._work is None:
-            return
-        if report.failed and error is not None:
+        if report.skipped:
+            self._unjudged[point] = f"its test was skipped: {_skip_reason(report)}"
+        elif report.when == "setup" and report.failed:
+            self._unjudged[point] = f"its test ended before it drew: {_first_line(error)}"
+        elif report.when == "call":
+            self._unjudged[point] = "its test called neither qil_case_run.judge() nor check()"
+        if self._work is not None and report.failed and error is not None:
             self._work.crashed(point, f"{type(error).__name__}: {str(error).strip() or 'no message'}")
-        elif report.skipped:
-            self._work.done.add(point)
 
     # the end
 
-    def finish(self, exit_status: int) -> int:
-        """Close the run and return the session's exit status, which is not 0 where nothing was shown."""
+    def finish(self, exit_status: int, *, stopped: bool) -> int:
+        """Close the run and return the session's exit status, which is not 0 where nothing was shown.
+
+        `stopped` says that tests were left out by `-x` or the like, so that the same command goes on from here.
+        """
         if guards.all_skipped(self._outcomes):
             self.problems.append(
                 f"all {len(self._outcomes)} report cases were skipped, so nothing was tested\n"
                 f"  -> run with -rs to see why, and mend or remove what skips them"
             )
         if self._work is not None:
-            self._finish_work(self._work, exit_status)
+            ran_through = not stopped and exit_status in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
+            self._finish_work(self._work, exit_status, ran_through=ran_through)
         return int(pytest.ExitCode.TESTS_FAILED) if self.problems and exit_status == 0 else exit_status
 
-    def _finish_work(self, work: Work, exit_status: int) -> None:
+    def _finish_work(self, work: Work, exit_status: int, *, ran_through: bool) -> None:
         work.rest()
-        complete = work.done >= set(work.tasks)
         self.problems.extend(work.problems)
         try:
+            if ran_through:
+                self._tell_missing(work)
+            complete = work.done >= set(work.tasks)
             if complete and self._is_full():
                 self.problems.extend(unused_goldens(work.goldens, work.generator.model, self._loaded()))
             self.recorded = work.record_latencies()
@@ -157,6 +174,30 @@ class SuiteSession:
         except QiltestError as error:
             self.problems.append(f"the run could not be closed: {error}")
         work.writer.close()
+
+    def _tell_missing(self, work: Work) -> None:
+        """Give the verdict MISSING to every picture that a session which ran through has none for."""
+        missing = {
+            point: self._unjudged.get(point, "its test did not run") for point in work.tasks if point not in work.done
+        }
+        for point, why in missing.items():
+            golden = golden_of(work.goldens, work.generator.model, point)
+            judgement = judge_missing(why, golden)
+            work.append(
+                Judged(
+                    at=now(),
+                    point=point,
+                    reading=None,
+                    score=None,
+                    judgement=judgement,
+                    latency=None,
+                    golden=golden,
+                    golden_recorded=False,
+                )
+            )
+            work.done.add(point)
+        if missing:
+            self.problems.append(_missing_words(missing))
 
     @property
     def silent(self) -> bool:
@@ -238,6 +279,25 @@ def _point(item: pytest.Item) -> Point:
     point = point_of_item(item)
     assert point is not None
     return point
+
+
+def _skip_reason(report: pytest.TestReport) -> str:
+    told = report.longrepr[2] if isinstance(report.longrepr, tuple) else getattr(report, "wasxfail", "")
+    return str(told).removeprefix("Skipped: ") or "no reason given"
+
+
+def _first_line(error: BaseException | None) -> str:
+    told = str(error).strip() or type(error).__name__
+    return told.splitlines()[0]
+
+
+def _missing_words(missing: Mapping[Point, str]) -> str:
+    pictures = f"{len(missing)} picture is" if len(missing) == 1 else f"{len(missing)} pictures are"
+    named = "".join(f"\n     {point.id}: {why}" for point, why in missing.items())
+    return (
+        f"{pictures} MISSING, expected and never judged:{named}\n"
+        f"  -> mend what keeps the tests from judging, or leave these pictures out with --qil-case, --qil-variant or -k"
+    )
 
 
 def _benchmark(request: pytest.FixtureRequest) -> Benchmark:
