@@ -22,7 +22,10 @@ SETS = (
     (("opentype/noto/NotoSansCJK-Regular.ttc", 2, 29), ("truetype/liberation/LiberationMono-Bold.ttf", 0, 26)),
 )
 #: characters that one font alone draws so that the reader knows them
-ALWAYS = {"π": ("truetype/liberation/LiberationMono-Bold.ttf", 0, 26), "≈": ("truetype/dejavu/DejaVuSansMono-Bold.ttf", 0, 25)}
+ALWAYS = {
+    "π": ("truetype/liberation/LiberationMono-Bold.ttf", 0, 26),
+    "≈": ("truetype/dejavu/DejaVuSansMono-Bold.ttf", 0, 25),
+}
 EMOJI = ("truetype/dejavu/DejaVuSans.ttf", 0, 18)
 
 

@@ -88,14 +88,15 @@ class Batches(IterableDataset[dict[str, torch.Tensor]]):
         length, *_ = LENGTHS[rng.choice(len(LENGTHS), p=self._weights(LENGTHS))]
         if length != LONGEST or rng.random() < 0.4:
             length -= int(rng.integers(0, length // 4)) // 8 * 8
-        return self.make(writer, rng, width, height, length, BATCH_TOKENS // (width * height // 256 + length))
+        size = max(2, BATCH_TOKENS // (width * height // 256 + length))
+        return self.make(writer, rng, width, height, length, size)
 
     def _of_case(self, writer: Writer, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         """One case's prompt, mostly with other texts, at a size at which the suite draws it."""
         which = int(rng.choice(len(self.cases), p=self.cases_weights))
         prompt, (width, height) = self.cases[which][1:]
         length = min(LONGEST, len(prompt) + len(SUFFIXES[0]) + int(rng.integers(0, 4)) * 8)
-        size = BATCH_TOKENS // (width * height // 256 + length)
+        size = max(2, BATCH_TOKENS // (width * height // 256 + length))
         return self.make(writer, rng, width, height, length, size, self.cases[which][0])
 
     def _any_size(self, rng: np.random.Generator) -> tuple[int, int]:

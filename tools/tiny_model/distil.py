@@ -7,18 +7,18 @@ the other half the student's own way down, so that it learns to mend what it dre
 
 from __future__ import annotations
 
+import re
 import time
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from flow import load, normalised
-from models import encode_text
-from peft import LoraConfig
+from flow import normalised
 from safetensors.torch import save_file
 
 RANK, ALPHA, GUIDANCE = 8, 8.0, 4.0
 SUB = {8: 3, 4: 4}
+RATE = 1e-3
 TARGETS = (
     r"transformer_blocks\.\d+\.(attn\.(to_q|to_k|to_v|to_out\.0|add_q_proj|add_k_proj|add_v_proj|to_add_out)"
     r"|(img|txt)_mlp\.net\.(0\.proj|2)|(img|txt)_mod\.1)"
@@ -37,11 +37,77 @@ def _between(high: float, low: float, count: int) -> list[float]:
     return [3 * t / (1 + 2 * t) for t in ts]
 
 
-class Distiller:
-    """Teacher and student of one LoRA: the transformer without and with its adapter."""
+class Adapter:
+    """A LoRA whose product is merged into the transformer's weights before each of the student's forwards.
 
-    def __init__(self, transformer: torch.nn.Module, steps: int, nothing: torch.Tensor) -> None:
-        self.transformer, self.nothing = transformer, nothing
+    The merged weights' gradient G gives those of the factors by the chain rule: dA = scale B^T G, dB = scale G A^T. So one
+    transformer serves as teacher and student, compiled once for training the base, and no layer is wrapped.
+    """
+
+    def __init__(self, transformer: torch.nn.Module) -> None:
+        found = re.compile(TARGETS)
+        modules = {
+            n: m for n, m in transformer.named_modules() if isinstance(m, torch.nn.Linear) and found.fullmatch(n)
+        }
+        self.shapes: dict[torch.Size, list[str]] = {}
+        for name, module in modules.items():
+            self.shapes.setdefault(module.weight.shape, []).append(name)
+        self.weights = {s: [modules[n].weight for n in names] for s, names in self.shapes.items()}
+        self.base = {s: torch.stack([w.detach() for w in ws]) for s, ws in self.weights.items()}
+        device = next(transformer.parameters()).device
+        self.down = {
+            s: torch.nn.Parameter(torch.randn(len(ws), RANK, s[1], device=device) / s[1] ** 0.5)
+            for s, ws in self.weights.items()
+        }
+        self.up = {
+            s: torch.nn.Parameter(torch.zeros(len(ws), s[0], RANK, device=device)) for s, ws in self.weights.items()
+        }
+        self.scale = ALPHA / RANK
+
+    def parameters(self) -> list[torch.nn.Parameter]:
+        return [*self.down.values(), *self.up.values()]
+
+    @torch.no_grad()
+    def off(self) -> None:
+        """The teacher: the base's own weights."""
+        for shape, weights in self.weights.items():
+            torch._foreach_copy_(weights, list(self.base[shape].unbind()))
+
+    @torch.no_grad()
+    def on(self) -> None:
+        """The student: base plus LoRA."""
+        for shape, weights in self.weights.items():
+            merged = self.base[shape] + self.scale * self.up[shape] @ self.down[shape]
+            torch._foreach_copy_(weights, list(merged.unbind()))
+
+    @torch.no_grad()
+    def pull(self) -> None:
+        """Gradients of the factors from those of the weights."""
+        for shape, weights in self.weights.items():
+            # the last block's text stream leads nowhere: no gradient
+            grad = torch.stack([torch.zeros_like(w) if w.grad is None else w.grad for w in weights])
+            self.down[shape].grad = self.scale * self.up[shape].mT @ grad
+            self.up[shape].grad = self.scale * grad @ self.down[shape].mT
+
+    def lightning_state(self) -> dict[str, torch.Tensor]:
+        """`lora_down`, `lora_up` and `alpha` by module, as Qwen-Image-Lightning's files hold them."""
+        state: dict[str, torch.Tensor] = {}
+        for shape, names in self.shapes.items():
+            for i, name in enumerate(names):
+                for key, value in ((".lora_down.weight", self.down[shape][i]), (".lora_up.weight", self.up[shape][i])):
+                    state[name + key] = value.detach().to(torch.bfloat16).cpu().contiguous()
+                state[name + ".alpha"] = torch.tensor(ALPHA)
+        return dict(sorted(state.items()))
+
+
+class Distiller:
+    """Teacher and student of one LoRA: the transformer without and with its adapter.
+
+    The teacher runs with gradients recorded and dropped: a second compilation without them would take longer than it saves.
+    """
+
+    def __init__(self, transformer: torch.nn.Module, adapter: Adapter, steps: int, nothing: torch.Tensor) -> None:
+        self.transformer, self.adapter, self.nothing = transformer, adapter, nothing
         self.levels, self.sub = levels(steps), SUB[steps]
 
     def velocity(
@@ -58,12 +124,11 @@ class Distiller:
 
     def guided(self, x: torch.Tensor, level: float, embeds: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
         """The teacher's velocity, as `QwenImagePipeline` guides it."""
-        told = self.velocity(x, level, embeds, shape)
-        untold = self.velocity(x, level, self.nothing.expand(len(x), -1, -1), shape)
+        told = self.velocity(x, level, embeds, shape).detach()
+        untold = self.velocity(x, level, self.nothing.expand(len(x), -1, -1), shape).detach()
         both = untold + GUIDANCE * (told - untold)
         return both * (told.norm(dim=-1, keepdim=True) / both.norm(dim=-1, keepdim=True))
 
-    @torch.no_grad()
     def start(self, clean: torch.Tensor, i: int, embeds: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
         noise = torch.randn_like(clean)
         if i == 0:
@@ -71,26 +136,25 @@ class Distiller:
         if torch.rand(()) < 0.5:
             return (1 - self.levels[i]) * clean + self.levels[i] * noise
         x = noise
+        self.adapter.on()
         for j in range(i):
-            x = x + (self.levels[j + 1] - self.levels[j]) * self.velocity(x, self.levels[j], embeds, shape)
+            x = x + (self.levels[j + 1] - self.levels[j]) * self.velocity(x, self.levels[j], embeds, shape).detach()
         return x
 
-    @torch.no_grad()
     def target(self, x: torch.Tensor, i: int, embeds: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
         """The teacher's mean velocity from level i to level i + 1."""
-        self.transformer.disable_adapters()
+        self.adapter.off()
         way, y = _between(self.levels[i], self.levels[i + 1], self.sub), x
         for high, low in pairwise(way):
             y = y + (low - high) * self.guided(y, high, embeds, shape)
-        self.transformer.enable_adapters()
         return (y - x) / (self.levels[i + 1] - self.levels[i])
 
     def loss(self, clean: torch.Tensor, embeds: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
         """Squared error of the mean velocity over one interval, weighted by the interval's length."""
         i = int(torch.randint(0, len(self.levels) - 1, ()))
-        with torch.no_grad():
-            x = self.start(clean, i, embeds, shape)
-            target = self.target(x, i, embeds, shape)
+        x = self.start(clean, i, embeds, shape)
+        target = self.target(x, i, embeds, shape)
+        self.adapter.on()
         # an error in a long interval moves the picture further
         weight = (self.levels[i] - self.levels[i + 1]) * (len(self.levels) - 1)
         return F.mse_loss(self.velocity(x, self.levels[i], embeds, shape), target) * weight
@@ -102,67 +166,52 @@ def batch_loss(session, distiller: Distiller, batch: dict[str, torch.Tensor]) ->
     with session.autocast():
         with torch.no_grad():
             clean = normalised(session, session.painter(batch))
-            embeds = encode_text(session.text_encoder, batch["ids"], len(session.prefix))
+        # gradients recorded and dropped: as compiled for training the base
+        embeds = session.encode(batch["ids"]).detach()
         return distiller.loss(clean, embeds, (1, rows, cols))
 
 
-def lightning_state(transformer: torch.nn.Module, adapter: str = "default") -> dict[str, torch.Tensor]:
-    """The adapter as `lora_down`, `lora_up` and `alpha` by module, as Qwen-Image-Lightning's files hold it."""
-    state: dict[str, torch.Tensor] = {}
-    for name, value in transformer.state_dict().items():
-        for theirs, ours in (
-            (f".lora_A.{adapter}.weight", ".lora_down.weight"),
-            (f".lora_B.{adapter}.weight", ".lora_up.weight"),
-        ):
-            if name.endswith(theirs):
-                module = name.removesuffix(theirs)
-                state[module + ours] = value.detach().to(torch.bfloat16).cpu().contiguous()
-                state[module + ".alpha"] = torch.tensor(ALPHA)
-    return state
-
-
-def train(session) -> None:  # noqa: ANN001
-    args = session.args
-    load(session, args.out / "base.pt")
+def train(session, steps: int, budget: float) -> None:  # noqa: ANN001
+    """Distil one LoRA in `budget` seconds and write it to `<out>/loras`; the transformer is the base again afterwards."""
+    rate = RATE
     # what is stored is bf16: the LoRA must fit those weights
-    for part in (session.transformer, session.text_encoder):
-        part.to(torch.bfloat16).float().requires_grad_(False)
-    session.transformer.add_adapter(
-        LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=TARGETS, init_lora_weights=True)
-    )
-    session.compile()
-    parameters = [p for p in session.transformer.parameters() if p.requires_grad]
-    session.say("lora", args.steps, sum(p.numel() for p in parameters), "parameters")
-    optimiser = torch.optim.AdamW(parameters, args.rate, betas=(0.9, 0.98), weight_decay=0.0)
-    with torch.no_grad(), session.autocast():
-        nothing = encode_text(session.text_encoder, session.negative, len(session.prefix))
-    distiller, batches = Distiller(session.transformer, args.steps, nothing), session.batches(0.7, 20 + args.steps)
+    with torch.no_grad():
+        for p in [*session.transformer.parameters(), *session.text_encoder.parameters()]:
+            p.copy_(p.to(torch.bfloat16))
+    adapter = Adapter(session.transformer)
+    parameters, weights = adapter.parameters(), list(session.transformer.parameters())
+    session.say("lora", steps, sum(p.numel() for p in parameters), "parameters")
+    optimiser = torch.optim.AdamW(parameters, rate, betas=(0.9, 0.98), weight_decay=0.0)
+    with session.autocast():
+        nothing = session.encode(session.negative.expand(2, -1))[:1].detach()
+    distiller, batches = Distiller(session.transformer, adapter, steps, nothing), session.batches(0.7, 20 + steps)
     began, step, mean, early = time.monotonic(), 0, None, False
-    budget = 60 * args.minutes - (began - session.began)
     while (spent := time.monotonic() - began) < budget:
         for group in optimiser.param_groups:
             group["lr"] = (
-                args.rate * min(1, (step + 1) / 50) * (1 if spent < 0.5 * budget else max(0.01, 2 - 2 * spent / budget))
+                rate * min(1, (step + 1) / 30) * (1 if spent < 0.5 * budget else max(0.01, 2 - 2 * spent / budget))
             )
         loss = batch_loss(session, distiller, next(batches))
-        optimiser.zero_grad()
+        for p in weights:
+            p.grad = None
         loss.backward()
+        adapter.pull()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         step, mean = step + 1, loss.detach() if mean is None else 0.97 * mean + 0.03 * loss.detach()
         if step % 50 == 0 or session.device == "cpu":
-            session.say("lora", args.steps, step, f"loss {float(mean):.5f}", f"lr {group['lr']:.1e}")
+            session.say("lora", steps, step, f"loss {float(mean):.5f}", f"lr {group['lr']:.1e}")
         if not early and spent > 0.05 * budget:
             early = True
-            _write(session, "early")
+            _write(session, adapter, f"{steps}step-early")
         if session.device == "cpu" and step >= 2:
             break
-    session.say("lora", args.steps, "done", step)
-    _write(session, "")
+    session.say("lora", steps, "done", step)
+    _write(session, adapter, f"{steps}step")
+    adapter.off()
 
 
-def _write(session, label: str) -> None:  # noqa: ANN001
+def _write(session, adapter: Adapter, name: str) -> None:  # noqa: ANN001
     folder = session.args.out / "loras"
     folder.mkdir(exist_ok=True)
-    name = f"{session.args.steps}step{'-' + label if label else ''}"
-    save_file(lightning_state(session.transformer), folder / f"{name}.safetensors", metadata={"format": "pt"})
+    save_file(adapter.lightning_state(), folder / f"{name}.safetensors", metadata={"format": "pt"})

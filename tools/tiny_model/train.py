@@ -5,7 +5,9 @@
     python tools/tiny_model/train.py lora --steps 8 --out checkpoints --minutes 5
     python tools/tiny_model/train.py lora --steps 4 --out checkpoints --minutes 5
 
-`base` resumes from `checkpoints/base.pt` where that exists. Any number of GPUs; each draws its own data.
+    python tools/tiny_model/train.py all --out checkpoints --minutes 15 --lora-minutes 2
+
+`all` trains the base and then both LoRAs in one process, which compiles once; one GPU. `base` resumes from `checkpoints/base.pt` where that exists. Any number of GPUs; each draws its own data.
 """
 
 from __future__ import annotations
@@ -21,7 +23,15 @@ import torch
 import torch.distributed as dist
 from charset import charset
 from data import Batches, Glyphs, encode_map
-from models import build_text_encoder, build_transformer, build_vae, export, train_on_single_pictures, use_real_rotary
+from models import (
+    build_text_encoder,
+    build_transformer,
+    build_vae,
+    export,
+    lean_encode,
+    train_on_single_pictures,
+    use_real_rotary,
+)
 from picture import Painter
 from tokenizer import build as build_tokenizer
 from torch.utils.data import DataLoader
@@ -29,10 +39,11 @@ from torch.utils.data import DataLoader
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["base", "lora"])
+    parser.add_argument("stage", choices=["base", "lora", "all"])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--atlas", type=Path)
     parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--lora-minutes", type=float, default=1.5, help="for each LoRA, where all are trained")
     parser.add_argument("--vae-minutes", type=float, default=1.3)
     parser.add_argument("--steps", type=int, choices=[4, 8], default=8)
     parser.add_argument("--seed", type=int, default=0)
@@ -66,6 +77,7 @@ class Session:
         self.vae = build_vae().to(self.device)
         self.transformer = build_transformer().to(self.device)
         self.text_encoder = build_text_encoder(len(self.tokenizer)).to(self.device)
+        self.lean = lean_encode
         self.negative = torch.tensor([[*self.prefix, self.ids[" "], *self.suffix]], device=self.device)
 
     def say(self, *words: object) -> None:
@@ -86,8 +98,13 @@ class Session:
         for batch in loader:
             yield {k: v.to(self.device, non_blocking=True) for k, v in batch.items()}
 
+    def encode(self, ids: torch.Tensor) -> torch.Tensor:
+        """Embeddings of the prompts, without the template."""
+        return self.lean(self.text_encoder.model.language_model, ids, len(self.prefix))
+
     def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.device == "cuda")
+        # no cache of cast weights: distilling changes the weights between two forwards
+        return torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.device == "cuda", cache_enabled=False)
 
     def spent(self, began: float) -> float:
         """Seconds since `began` by the first GPU's clock: all must leave a loop at the same step."""
@@ -112,6 +129,8 @@ class Session:
         if self.args.no_compile:
             return
         torch._dynamo.config.recompile_limit = 64
+        torch._dynamo.config.suppress_errors = True
+        self.lean = torch.compile(lean_encode, dynamic=True)
         for block in self.transformer.transformer_blocks:
             block.forward = torch.compile(block.forward, dynamic=True)
 
@@ -127,12 +146,17 @@ def main() -> None:
         data.BATCH_TOKENS = args.tokens
     args.out.mkdir(parents=True, exist_ok=True)
     session = Session(args)
-    if args.stage == "base":
+    if args.stage in ("base", "all"):
         flow.train(session)
-        if session.rank == 0:
-            export(args.out / "tiny", session.vae, session.transformer, session.text_encoder, session.tokenizer)
-    else:
-        distil.train(session)
+    if args.stage == "lora":
+        flow.load(session, args.out / "base.pt")
+        session.compile()
+        distil.train(session, args.steps, 60 * args.minutes)
+    elif args.stage == "all":
+        for steps in (8, 4):
+            distil.train(session, steps, 60 * args.lora_minutes)
+    if args.stage != "lora" and session.rank == 0:
+        export(args.out / "tiny", session.vae, session.transformer, session.text_encoder, session.tokenizer)
     if session.world > 1:
         dist.destroy_process_group()
 
