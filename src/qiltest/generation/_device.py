@@ -33,10 +33,10 @@ def choose_device(settings: Settings, kind: ModelKind) -> torch.device:
     return device
 
 
-def choose_dtype(settings: Settings, device: torch.device) -> torch.dtype:
-    """Return the dtype: bfloat16 on cuda and float32 on cpu unless named."""
+def choose_dtype(settings: Settings, device: torch.device, kind: ModelKind) -> torch.dtype:
+    """Return the dtype unless named: float32 on the CPU and for the embedded model, else bfloat16."""
     if settings.dtype is None:
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
+        return torch.bfloat16 if device.type == "cuda" and kind is ModelKind.REAL else torch.float32
     if settings.dtype not in _DTYPES:
         raise DeviceError(f"dtype {settings.dtype!r} is not supported", remedy=f"write one of {', '.join(_DTYPES)}")
     return _DTYPES[settings.dtype]

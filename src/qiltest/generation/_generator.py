@@ -43,7 +43,7 @@ class DiffusersGenerator:
     def __init__(self, source: ModelSource, settings: Settings) -> None:
         self._source, self._settings = source, settings
         self._device = choose_device(settings, source.kind)
-        self._dtype = choose_dtype(settings, self._device)
+        self._dtype = choose_dtype(settings, self._device, source.kind)
         if settings.threads is not None:
             if settings.threads < 1:
                 raise DeviceError(f"{settings.threads} threads", remedy="1 or more")

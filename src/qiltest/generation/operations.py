@@ -1,0 +1,54 @@
+"""How many operations a transformer forward is, by arithmetic from its config. Nothing here needs torch.
+
+A product of an (n x k) with a (k x m) matrix counts 2 n k m. Counted are the linear layers and the two products of
+attention, which a test holds against torch's own counter to the last operation; left out are norms, activations, the
+rotary embedding and the scheduler, which are of the order of tokens x width.
+"""
+
+from __future__ import annotations
+
+from qiltest.lora.bases import BLOCK, Base
+from qiltest.recipe import SIZE_MULTIPLE, Size
+
+#: modules of a block that see the prompt's tokens; `*_mod` and the timestep's see one row, all others the picture's.
+_OF_TEXT = ("attn.add_", "attn.to_add_out", "txt_mlp.")
+_OF_TIME = ("img_mod.", "txt_mod.")
+
+
+def image_tokens(size: Size) -> int:
+    """Return the length of the packed latent sequence: width / 16 times height / 16."""
+    return (size.width // SIZE_MULTIPLE) * (size.height // SIZE_MULTIPLE)
+
+
+def forward_operations(base: Base, size: Size, *, text_tokens: int, lora_rank: int = 0) -> int:
+    """Return the operations of one forward for one picture.
+
+    With C = heads x head dimension, N picture and T prompt tokens: for each linear layer 2 x tokens x in x out, and for
+    each block 4 (N + T)^2 C in attention. An unfused LoRA of rank r adds 2 x tokens x r x (in + out) to each of its
+    layers: attention's and the feed-forwards'.
+    """
+    picture = image_tokens(size)
+    total = 0
+    for name, (rows, columns) in base.modules.items():
+        tokens = _tokens(name, picture, text_tokens)
+        total += 2 * tokens * rows * columns
+        if lora_rank and _takes_lora(name):
+            total += 2 * tokens * lora_rank * (rows + columns)
+    width = base.num_attention_heads * base.attention_head_dim
+    return total + base.num_layers * 4 * (picture + text_tokens) ** 2 * width
+
+
+def _tokens(name: str, picture: int, text: int) -> int:
+    match = BLOCK.fullmatch(name)
+    if match is None:
+        one_row = name.startswith(("time_text_embed.", "norm_out."))
+        return 1 if one_row else text if name == "txt_in" else picture
+    part = match[2]
+    if part.startswith(_OF_TIME):
+        return 1
+    return text if part.startswith(_OF_TEXT) else picture
+
+
+def _takes_lora(name: str) -> bool:
+    match = BLOCK.fullmatch(name)
+    return match is not None and not match[2].startswith(_OF_TIME)
