@@ -280,7 +280,7 @@ def run_pytest(folder: Path, args: Sequence[str]) -> int:
     before = Path.cwd()
     os.chdir(folder)
     try:
-        quiet = ["-p", "no:cacheprovider", "-p", "no:randomly", "-q", "--tb=line", "--timeout=600"]
+        quiet = ["-p", "no:cacheprovider", "-p", "no:randomly", "-q", "--tb=line", "-p", "no:timeout", "-W", "ignore"]
         return int(pytest.main([*named, *quiet, "--rootdir", str(folder), *args, str(folder / "test_suite.py")]))
     finally:
         os.chdir(before)

@@ -224,7 +224,7 @@ def switch(lab: Lab) -> dict[str, Any]:
 
 def same_seed(lab: Lab) -> dict[str, Any]:
     """Draw the same recipe twice, and again after other variants, and compare the latents' bytes."""
-    generator, size = lab.generator(), lab.scale.sizes[0]
+    generator, size = lab.generator(), lab.scale.sizes[2]
     asked = {
         "4step": lab.recipe("4step", size),
         "8step": lab.recipe("8step", size),
@@ -287,6 +287,7 @@ def _suite_run(folder: Path, args: list[str]) -> dict[str, Any]:
         "pictures_read": sum(1 for result in run.results if result.reading),
         "errors": sorted({result.error.splitlines()[0] for result in run.results if result.error})[:3],
         "order": [result.point.variant for result in run.results],
+        "first_to_last": [run.started, run.finished],
     }
 
 
@@ -482,6 +483,9 @@ def tiny(lab: Lab) -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(parts.ROOT / "src"), *sys.path[2:]])}
     environment.pop("CI", None)
     done = subprocess.run(command, cwd=parts.ROOT, env=environment, capture_output=True, text=True, check=False)
+    told = {"exit_status": done.returncode, "tail": (done.stdout + done.stderr)[-3000:]}
+    if not RunStore(root=runs).folders():
+        return told | {"error": "no picture was drawn; see the tail"}
     run = RunStore(root=runs).load("latest")
     compared = []
     for result in run.results:
@@ -500,8 +504,7 @@ def tiny(lab: Lab) -> dict[str, Any]:
             }
         )
     return {
-        "exit_status": done.returncode,
-        "tail": (done.stdout + done.stderr)[-3000:],
+        **told,
         "pictures": len(run.results),
         "hold": sum(1 for result in run.results if result.holds),
         "read_as_on_the_cpu": sum(1 for one in compared if one["same_readings"]),
@@ -572,7 +575,7 @@ def _run(
     signal.alarm(max(1, int(left)))
     try:
         found = stage(lab)
-    except Exception as error:  # noqa: BLE001  one boundary: the other stages go on
+    except (Exception, OutOfTimeError) as error:  # noqa: BLE001  one boundary: the other stages go on
         found = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()[-4000:]}
     finally:
         signal.alarm(0)
@@ -581,8 +584,12 @@ def _run(
     return {"stage_seconds": seconds, **found}
 
 
+class OutOfTimeError(KeyboardInterrupt):
+    """The budget is spent. A kind of Ctrl-C, for that is what ends a pytest session within a stage too."""
+
+
 def _alarm(_signal: int, _frame: object) -> None:
-    raise TimeoutError("the stage outlasted the budget")
+    raise OutOfTimeError("the stage outlasted the budget")
 
 
 @contextmanager

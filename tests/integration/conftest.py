@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import PIL.ImageDraw
 import PIL.PngImagePlugin
 import pytest
 
+import qiltest.generation
 import qiltest.session.summary
 from qiltest.runs import Run, RunStore
 
@@ -144,3 +146,20 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> SuiteFo
     folder.case("coffee", first="Qwen Coffee", second="2 dollars")
     folder.case("poster", first="Imagination Unleashed", second="Enter a world")
     return folder
+
+
+@pytest.fixture
+def opened(suite: SuiteFolder, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
+    """Let the plugin itself open the stand-in model; return the options that it was opened with, session by session."""
+    path = suite.path / "conftest.py"
+    own = '@pytest.fixture(scope="session")\ndef qil_generator('
+    assert own in path.read_text()
+    path.write_text(path.read_text().replace(own, "def standin_generator("))
+    sessions: list[dict[str, object]] = []
+
+    def open_generator(model: str, **options: object) -> object:
+        sessions.append(options)
+        return sys.modules["conftest"].StandinGenerator(model=model)
+
+    monkeypatch.setattr(qiltest.generation, "open_generator", open_generator)
+    return sessions

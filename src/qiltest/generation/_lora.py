@@ -28,6 +28,8 @@ _PROBES = 4
 #: relative difference that rounding alpha into a bfloat16 factor and computing in bfloat16 may make.
 _TOLERANCE = 0.02
 _SHOWN = 8
+#: bytes of a device that copies of weights leave free for drawing.
+LEFT_FREE = 16 << 30
 #: no hash: some modules may be switched and others not.
 _BETWEEN = "between"
 #: down factor, up factor, scale.
@@ -47,7 +49,7 @@ class LoraRack:
         self._pipeline, self._transformer, self._base, self._fuse = pipeline, pipeline.transformer, base, fuse
         self._adapters: dict[str, _Adapter] = {}
         self._active: str | None = None
-        #: copies of the base's weights that a fused LoRA has changed, on the CPU.
+        #: copies of the base's weights that a fused LoRA has changed, on the device where it has room for them.
         self._saved: dict[str, torch.Tensor] = {}
         self._merged: tuple[str, ...] = ()
 
@@ -125,10 +127,11 @@ class LoraRack:
                 factor.requires_grad_(False)
 
     def _merge(self, adapter: _Adapter) -> None:
-        for module in adapter.modules:
-            weight = self._transformer.get_submodule(module).get_base_layer().weight
-            if module not in self._saved:
-                self._saved[module] = weight.detach().to("cpu", copy=True)
+        weights = {name: self._transformer.get_submodule(name).get_base_layer().weight for name in adapter.modules}
+        unsaved = {name: weight for name, weight in weights.items() if name not in self._saved}
+        place = _room_for(list(unsaved.values()))
+        for name, weight in unsaved.items():
+            self._saved[name] = weight.detach().to(place or weight.device, copy=True)
         self._merged = adapter.modules
         with torch.no_grad():
             self._transformer.fuse_lora(adapter_names=[adapter.name])
@@ -141,6 +144,18 @@ class LoraRack:
                 module.get_base_layer().weight.copy_(self._saved[name])
             module.merged_adapters.clear()
         self._merged = ()
+
+
+def _room_for(weights: list[torch.Tensor]) -> str | None:
+    """Return "cpu" where copies do not fit beside their weights, None where they do.
+
+    Copies on the CPU cross the bus at every switch, some 38 GB for Qwen-Image; copies on the device do not.
+    """
+    if not weights or weights[0].device.type != "cuda":
+        return "cpu"
+    free, _ = torch.cuda.mem_get_info(weights[0].device)
+    needed = sum(weight.numel() * weight.element_size() for weight in weights)
+    return None if free - needed > LEFT_FREE else "cpu"
 
 
 @contextmanager

@@ -1,0 +1,33 @@
+"""`--qil-offload`: for a card that does not hold the model."""
+
+import re
+
+import pytest
+
+from qiltest.generation._errors import _REMEDY
+from qiltest.generation.settings import Offload
+
+
+def test_nothing_is_offloaded_by_default(suite, opened):
+    suite.run("--qil-update=missing")
+    assert opened[0]["offload"] is Offload.NONE
+
+
+@pytest.mark.parametrize("way", list(Offload))
+def test_it_reaches_the_generator(suite, opened, way):
+    assert suite.run("--qil-update=missing", f"--qil-offload={way}").ret == 0
+    assert opened[0]["offload"] is way
+
+
+def test_another_word_is_refused_with_those_that_exist(suite):
+    result = suite.run("--qil-offload=disk")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--qil-offload=disk is not known*", "*none, model, sequential*"])
+    assert suite.drawn() == []
+
+
+def test_the_option_that_an_out_of_memory_error_names_exists(suite, opened):
+    named = re.findall(r"--qil-[a-z]+=[a-z]+", _REMEDY)
+    assert named
+    for option in named:
+        assert suite.run("--qil-update=all", option).ret == 0

@@ -1,0 +1,45 @@
+"""`--qil-rounds`: how often a picture is denoised under the clock."""
+
+import json
+
+import pytest
+
+
+def rounds(suite, *args):
+    """Rounds of each picture in pytest-benchmark's own record, by variant, in the order of drawing."""
+    suite.run("--qil-update=all", "--benchmark-json=benchmark.json", *args)
+    found = {}
+    for one in json.loads((suite.path / "benchmark.json").read_text())["benchmarks"]:
+        assert one["stats"]["rounds"] == one["extra_info"]["rounds"]
+        found.setdefault(one["extra_info"]["variant"], []).append(one["stats"]["rounds"])
+    return found
+
+
+def test_once_without_the_gpu(suite):
+    assert rounds(suite) == {"base": [1, 1], "fast": [1, 1]}
+
+
+def test_as_often_as_asked(suite):
+    assert rounds(suite, "--qil-rounds=4") == {"base": [4, 4], "fast": [4, 4]}
+    assert len(suite.drawn()) == 16
+
+
+def test_on_the_gpu_a_cheap_cohort_gets_three_loops_and_an_expensive_one_a_loop_a_picture(suite):
+    suite.plan(coffee__base={"seconds": 32.0}, poster__base={"seconds": 32.0})
+    assert rounds(suite, "-m", "gpu") == {"base": [1, 1], "fast": [3, 1]}
+
+
+def test_on_the_gpu_what_takes_some_seconds_is_drawn_as_often_as_fits_six(suite):
+    suite.plan(coffee__fast={"seconds": 2.6}, poster__fast={"seconds": 2.6})
+    assert rounds(suite, "-m", "gpu", "--qil-variant=fast") == {"fast": [2, 1]}
+
+
+def test_auto_can_be_asked_for_by_name(suite):
+    assert rounds(suite, "--qil-rounds=auto") == {"base": [3, 1], "fast": [3, 1]}
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "101"])
+def test_another_value_is_refused(suite, value):
+    result = suite.run(f"--qil-rounds={value}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*--qil-rounds={value} is not a number of denoise loops*", "*auto, or 1 to 100*"])
