@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+#: the name under which a LoRA file on trial is drawn (`--qil-lora`, `qiltest check`).
+CANDIDATE = "candidate"
+
 
 class SchedulerKind(StrEnum):
     """The two scheduler configurations of the report."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,17 @@ from rich.text import Text
 from qiltest.errors import RecipeError
 from qiltest.generation.sources import EMBEDDED, ModelSource, resolve_lora
 from qiltest.lora import Base, Finding, LoraReport, Severity, inspect_lora, known_bases, open_base
+from qiltest.lora.candidate import pinned
 from qiltest.lora.findings import printable
 from qiltest.lora.inspection import file_sha256
 from qiltest.lora.likeness import Likeness, compare
 from qiltest.suite import VARIANTS_FILE, load_variants, unknown
-from qiltest.variants import LoraSource, ModelKind, Variant
+from qiltest.variants import ModelKind, Variant
 
 #: What argparse calls the object that `add_subparsers` returns.
 Subparsers = Any
 _MARKS = {Severity.ERROR: ("ERROR", "bold red"), Severity.WARNING: ("note", "yellow")}
+_TINY = ModelSource(name="tiny", kind=ModelKind.TINY, folder=EMBEDDED, revision="embedded")
 #: blocks shown a row.
 _BLOCKS = 6
 
@@ -63,27 +64,13 @@ def run_lora(args: argparse.Namespace) -> int:
 def _find(text: str) -> Path:
     if "::" not in text:
         return Path(text)
-    return resolve_lora(text, model=ModelSource(name="tiny", kind=ModelKind.TINY, folder=EMBEDDED, revision="embedded"))
+    return resolve_lora(text, model=_TINY)
 
 
 def _variants(folder: Path) -> tuple[Variant, ...]:
     """Return the variants of a folder, embedded LoRAs with their files' hashes; none where there is no such file."""
     file = folder / VARIANTS_FILE
-    return tuple(_pinned(variant) for variant in load_variants(file)) if file.is_file() else ()
-
-
-def _pinned(variant: Variant) -> Variant:
-    loras = tuple((kind, _pin(lora)) for kind, lora in variant.loras)
-    return replace(variant, loras=loras)
-
-
-def _pin(lora: LoraSource) -> LoraSource:
-    if lora.sha256 is not None or not lora.source.startswith("embedded::"):
-        return lora
-    try:
-        return replace(lora, sha256=file_sha256(_find(lora.source)))
-    except RecipeError:
-        return lora
+    return tuple(pinned(variant, _TINY) for variant in load_variants(file)) if file.is_file() else ()
 
 
 def _compare(report: LoraReport, base: Base | None, like: str, variants: tuple[Variant, ...]) -> Likeness:

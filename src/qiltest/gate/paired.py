@@ -13,13 +13,11 @@ from math import isfinite
 
 from qiltest.gate.evidence import ALPHA, RESAMPLES, Interval, holm, rate_interval, two_sided_p, unseen_share, worse_p
 from qiltest.gate.paired_plan import Seen, plan
-from qiltest.gate.paired_records import CaseTally, Comparison, Comparisons, ExactText, Release
+from qiltest.gate.paired_records import MARGIN, CaseTally, Comparison, Comparisons, ExactText, Release
 from qiltest.gate.pairing import Pair, Pairing, pair_runs
 from qiltest.gate.verdict import Verdict
 from qiltest.runs.records import Run
 
-#: change of the character error rate that is taken for "not worse": one edit in a hundred characters.
-MARGIN = 0.01
 #: from so many cases on the interval resamples cases; fewer say nothing of how cases differ, and pictures are
 #: resampled: then the verdict is on these cases alone.
 MANY_CASES = 6

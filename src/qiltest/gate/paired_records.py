@@ -9,6 +9,9 @@ from enum import StrEnum
 from qiltest.gate.evidence import Interval
 from qiltest.gate.pairing import Obstacle
 
+#: change of the character error rate that is taken for "not worse": one edit in a hundred characters.
+MARGIN = 0.01
+
 
 class Release(StrEnum):
     """What is said of a release."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from qiltest.gate.paired_records import MARGIN
 from qiltest.generation.settings import Offload
 from qiltest.recipe import Size
 from qiltest.runs.store import Reuse
+from qiltest.variants import CANDIDATE
 
 TINY = "tiny"
 RANDOM = "random"
@@ -29,6 +32,20 @@ class Update(StrEnum):
     MISSING = "missing"
     CHANGED = "changed"
     ALL = "all"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """What was asked: a LoRA file, the variant that it is to replace, and the margin of "not worse"."""
+
+    lora: str
+    like: str
+    #: rise of the character error rate that is taken for not worse, 0 to 1.
+    margin: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.margin) and 0 <= self.margin < 1):
+            raise ValueError(f"a margin of {self.margin} is no share")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +74,8 @@ class Options:
     allow_partial_lora: bool
     #: timed denoise loops a picture; None: by what one costs (`qiltest.session.rounds`).
     rounds: int | None
+    #: the LoRA file on trial; None in a session that holds pictures against goldens.
+    release: Release | None
     cases_folder: Path
     golden_folder: Path
     runs_folder: Path
@@ -72,7 +91,7 @@ class Options:
 def add_options(parser: pytest.Parser) -> None:
     """Add the plugin's options to pytest."""
     group = parser.getgroup("qiltest", "text in generated pictures (qiltest)")
-    for flag, metavar, text in _SINGLE:
+    for flag, metavar, text in (*_SINGLE, *_RELEASE):
         group.addoption(flag, metavar=metavar, default=None, help=text)
     for flag, metavar, text in _LISTS:
         group.addoption(flag, metavar=metavar, action="append", default=[], help=text)
@@ -102,6 +121,11 @@ _SINGLE = (
     ("--qil-golden", "DIR", "folder of goldens. Default: golden"),
     ("--qil-runs", "DIR", "folder of runs. Default: runs"),
 )
+_RELEASE = (
+    ("--qil-lora", "FILE", "may this LoRA file replace a variant? Draws both and ends with the paired verdict"),
+    ("--qil-like", "VARIANT", "the variant that --qil-lora is to replace: all but the LoRA is as in this one"),
+    ("--qil-margin", "RATE", "rise of the character error rate that --qil-lora takes for not worse. Default: 0.01"),
+)
 _FLAGS = (
     ("--qil-fuse", "merge LoRAs into the base's weights while their variant is drawn; a recipe of its own"),
     ("--qil-compile", "compile the transformer's repeated blocks; a recipe of its own"),
@@ -120,6 +144,8 @@ def read_options(config: pytest.Config, *, gpu: bool) -> Options:
     update = _update(config)
     model = config.getoption("--qil-model") or (REAL if gpu else TINY)
     count, seeds = _seeds(config.getoption("--qil-seeds"))
+    release = _release(config, model=model)
+    variants = _names(config.getoption("--qil-variant"))
     return Options(
         model=model,
         device=_device(config.getoption("--qil-device"), gpu=gpu, model=model),
@@ -127,17 +153,19 @@ def read_options(config: pytest.Config, *, gpu: bool) -> Options:
         threads=_threads(config.getoption("--qil-threads")),
         reader=config.getoption("--qil-reader"),
         cases=_names(config.getoption("--qil-case")),
-        variants=_names(config.getoption("--qil-variant")),
+        # the candidate first: what keeps it from being drawn shows at once
+        variants=variants if release is None else (CANDIDATE, release.like),
         sizes=_sizes(_names(config.getoption("--qil-size"))),
         seed_count=count,
         seeds=seeds,
         update=update,
-        reuse=_reuse(config),
+        reuse=_reuse(config, release=release),
         fuse=config.getoption("--qil-fuse"),
         compiled=config.getoption("--qil-compile"),
         offload=_offload(config.getoption("--qil-offload")),
         allow_partial_lora=config.getoption("--qil-allow-partial-lora"),
         rounds=_rounds(config.getoption("--qil-rounds"), gpu=gpu),
+        release=release,
         cases_folder=_folder(config, "--qil-cases", "cases"),
         golden_folder=_folder(config, "--qil-golden", "golden"),
         runs_folder=_folder(config, "--qil-runs", "runs"),
@@ -162,13 +190,46 @@ def _update(config: pytest.Config) -> Update | None:
     return Update(value)
 
 
-def _reuse(config: pytest.Config) -> Reuse:
+def _release(config: pytest.Config, *, model: str) -> Release | None:
+    lora, like = config.getoption("--qil-lora"), config.getoption("--qil-like")
+    margin = config.getoption("--qil-margin")
+    if lora is None and like is None and margin is None:
+        return None
+    if lora is None or like is None:
+        raise pytest.UsageError(
+            "--qil-lora names the file on trial and --qil-like the variant that it is to replace\n  -> give both"
+        )
+    for flag in ("--qil-variant", "--qil-update"):
+        if config.getoption(flag):
+            raise pytest.UsageError(
+                f"{flag} and --qil-lora contradict each other: a file on trial is compared with --qil-like, and has no "
+                f"golden\n  -> leave out {flag}"
+            )
+    if model == RANDOM:
+        raise pytest.UsageError(
+            "--qil-lora compares texts, and random weights write none\n  -> leave out --qil-model=random"
+        )
+    try:
+        return Release(lora=_lora(config, lora), like=like, margin=MARGIN if margin is None else float(margin))
+    except ValueError:
+        raise pytest.UsageError(
+            f"--qil-margin={margin} is not a rate\n  -> write edits per character, such as 0.01"
+        ) from None
+
+
+def _lora(config: pytest.Config, value: str) -> str:
+    """Return the file as it is found from where pytest was called; `embedded::` and `repo::file` as they are."""
+    return value if "::" in value else str(config.invocation_params.dir / Path(value).expanduser())
+
+
+def _reuse(config: pytest.Config, *, release: Release | None) -> Reuse:
     fresh, reuse = config.getoption("--qil-fresh"), config.getoption("--qil-reuse")
     if fresh and reuse:
         raise pytest.UsageError("--qil-fresh and --qil-reuse contradict each other\n  -> give one of them")
     if fresh:
         return Reuse.NEVER
-    return Reuse.ANY if reuse else Reuse.UNFINISHED
+    # what is replaced need not be drawn again for each file that is to replace it
+    return Reuse.ANY if reuse or release is not None else Reuse.UNFINISHED
 
 
 def _device(value: str | None, *, gpu: bool, model: str) -> str | None:
@@ -258,7 +319,7 @@ def _home(config: pytest.Config) -> Path:
 
 def _given(values: Mapping[str, object]) -> Iterator[str]:
     """Yield the options that decide which picture is meant, as they would be written again."""
-    for flag, _, _ in (*_SINGLE, *_LISTS):
+    for flag, _, _ in (*_SINGLE, *_RELEASE, *_LISTS):
         value = values.get(flag.removeprefix("--").replace("-", "_"))
         if isinstance(value, str):
             yield f"{flag}={value}"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from qiltest.errors import DeviceError, QiltestError
 from qiltest.gate.missing import golden_of, judge_missing
+from qiltest.gate.paired_records import Comparisons
 from qiltest.gate.unused import unused_goldens
 from qiltest.generation.records import Generator
 from qiltest.runs.events import Judged, now
@@ -26,6 +28,9 @@ from qiltest.session.properties import add_properties, verdict_of
 from qiltest.session.work import OpenReader, Work, begin
 from qiltest.suite import Suite, load_suite
 
+if TYPE_CHECKING:
+    from qiltest.lora.candidate import Trial
+
 FIXTURE = "qil_case_run"
 #: for a picture of the real model: its loading is not counted, and the base draws it in about half a minute.
 GPU_TIMEOUT_SECONDS = 1800
@@ -41,6 +46,9 @@ class SuiteSession:
         self.problems: list[str] = []
         self.recorded: list[str] = []
         self.run: Run | None = None
+        #: with --qil-lora: what was found out about the file, and the paired verdict.
+        self.trial: Trial | None = None
+        self.comparisons: Comparisons | None = None
         self._suite: Suite | None = None
         self._tasks: dict[Point, Task] = {}
         self._selected: dict[Point, Task] = {}
@@ -91,6 +99,24 @@ class SuiteSession:
         """Take note of what other plugins, such as `--lf`, have deselected after `selected`."""
         left = {point_of_item(item) for item in items}
         self._selected = {point: task for point, task in self._selected.items() if point in left}
+        if self._selected and not self.config.option.collectonly:
+            self._try_release()
+
+    def _try_release(self) -> None:
+        """End the session before anything is drawn where a LoRA file on trial cannot be what it should."""
+        release = self.options.release
+        if release is None:
+            return
+        from qiltest.lora.candidate import refusal_lines  # here and below: reads files that no other session does
+        from qiltest.session.release import try_release
+
+        try:
+            self.trial = try_release(self._loaded(), release, self.options.model)
+        except QiltestError as error:
+            raise pytest.UsageError(f"qiltest: {error}") from None
+        if self.trial.refusals:
+            told = "\n".join(refusal_lines(self.trial, release.like))
+            pytest.exit(f"qiltest: {told}", returncode=pytest.ExitCode.TESTS_FAILED)
 
     def headline(self) -> Iterator[str]:
         """Yield the line that says what will be drawn with what."""
@@ -156,7 +182,12 @@ class SuiteSession:
         if self._work is not None:
             ran_through = not stopped and exit_status in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
             self._finish_work(self._work, exit_status, ran_through=ran_through)
-        return int(pytest.ExitCode.TESTS_FAILED) if self.problems and exit_status == 0 else exit_status
+        return self._status(exit_status)
+
+    def _status(self, exit_status: int) -> int:
+        """Return the exit status, 0 only where nothing is wrong and a file on trial may ship."""
+        ships = self.comparisons is None or self.comparisons.holds
+        return exit_status if exit_status or (ships and not self.problems) else int(pytest.ExitCode.TESTS_FAILED)
 
     def _finish_work(self, work: Work, exit_status: int, *, ran_through: bool) -> None:
         work.rest()
@@ -168,8 +199,11 @@ class SuiteSession:
             if complete and self._is_full():
                 self.problems.extend(unused_goldens(work.goldens, work.generator.model, self._loaded()))
             self.recorded = work.record_latencies()
-            status = 1 if self.problems and exit_status == 0 else exit_status
-            work.finish(status, self.problems)
+            if self.options.release is not None:
+                from qiltest.session.release import conclude
+
+                self.comparisons = conclude(load_run(work.writer.folder), self.options.release)
+            work.finish(self._status(exit_status), self.problems)
             self.run = load_run(work.writer.folder)
         except QiltestError as error:
             self.problems.append(f"the run could not be closed: {error}")
@@ -242,7 +276,12 @@ class SuiteSession:
 
     def _loaded(self) -> Suite:
         if self._suite is None:
-            self._suite = load_suite(self.options.cases_folder, keep_doubtful=True)
+            suite, release = load_suite(self.options.cases_folder, keep_doubtful=True), self.options.release
+            if release is not None:
+                from qiltest.session.release import admit
+
+                suite = admit(suite, release, self.options.model)
+            self._suite = suite
         return self._suite
 
     def _all_tasks(self) -> Mapping[Point, Task]:

@@ -31,6 +31,7 @@ def summary_lines(session: SuiteSession, *, width: int, colour: bool) -> Iterato
     if run is not None:
         yield from _reports(run)
         yield from ci_lines(run)
+        yield from _release(session, run, width=width, colour=colour)
     if session.interrupted:
         yield "qiltest: this run is not complete; the same command goes on from here"
 
@@ -52,6 +53,19 @@ def _told(run: Run) -> Iterator[str]:
     goldens = sum(1 for result in run.results if result.golden_recorded)
     if goldens:
         yield f"qiltest: {goldens} goldens were written; look at them (`git diff`) before you commit them"
+
+
+def _release(session: SuiteSession, run: Run, *, width: int, colour: bool) -> Iterator[str]:
+    found, release = session.comparisons, session.options.release
+    if found is None or release is None:
+        return
+    from qiltest.session.release import verdict_lines, write_release_page
+
+    try:
+        yield f"qiltest: comparison {write_release_page(found, run, release)}"
+    except (QiltestError, OSError) as error:
+        yield f"qiltest: the page of the comparison could not be written: {error}"
+    yield from verdict_lines(found, run, session.trial, width=width, colour=colour)
 
 
 def _reports(run: Run) -> Iterator[str]:

@@ -1,0 +1,219 @@
+"""`--qil-lora FILE --qil-like VARIANT`: may this LoRA file ship?"""
+
+import json
+import re
+import shutil
+
+import pytest
+import scipy.stats
+
+import qiltest.report.comparison
+from qiltest.generation.sources import EMBEDDED
+
+#: loaded once and not by each inner session, see conftest.py.
+LOADED = (scipy.stats, qiltest.report.comparison)
+RELEASED = EMBEDDED / "loras" / "4step.safetensors"
+TYPO = {"typos": {"Qwen Coffee": "Qwen Cofee", "Imagination Unleashed": "Imagination Unleashd"}}
+SEEDS = "--qil-seeds=10"
+
+
+@pytest.fixture
+def lora(suite):
+    """A suite whose `fast` is the embedded 4-step LoRA, and a new file that is to replace it."""
+    path = suite.path / "cases" / "variants.toml"
+    path.write_text(path.read_text().replace("embedded::fast", "embedded::4step"))
+    new = suite.path / "new.safetensors"
+    shutil.copy(RELEASED, new)
+    return new
+
+
+def edit(path, change):
+    """Change the header of a safetensors file."""
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = change(json.loads(data[8 : 8 + size]))
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + size :])
+
+
+def check(suite, *args):
+    return suite.run("--qil-lora=new.safetensors", "--qil-like=fast", *args)
+
+
+def test_a_release_that_is_not_worse_ships(suite, lora):
+    result = check(suite, SEEDS)
+    assert result.ret == pytest.ExitCode.OK
+    result.assert_outcomes(passed=40)
+    result.stdout.fnmatch_lines(
+        [
+            "qiltest: comparison */comparison.html",
+            f"note: {lora}: the file is the one that fast uses now",
+            "fast -> candidate*",
+            "comparisons made: 1 of variants, 2 of cases*",
+            "SHIP: not worse by more than the margin",
+        ]
+    )
+    run = suite.latest()
+    assert {point.variant for point in run.planned} == {"fast", "candidate"}
+    assert run.exit_status == 0
+    assert "SHIP" in (run.path / "comparison.html").read_text()
+    assert suite.goldens() == []
+
+
+def test_a_worse_release_does_not_ship_although_every_test_passes(suite, lora):
+    suite.plan(coffee__candidate=TYPO, poster__candidate=TYPO)
+    result = check(suite, "--qil-seeds=4")
+    result.assert_outcomes(passed=16)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["DO NOT SHIP   exact text: 8 pictures lost it*", "DO NOT SHIP: worse"])
+    assert suite.latest().exit_status == 1
+
+
+def test_too_few_pictures_cannot_tell_and_say_how_many_would(suite, lora):
+    suite.plan(coffee__candidate=TYPO)
+    result = check(suite)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["drawn with 1 seed; about * would decide*", "CANNOT TELL: neither *"])
+
+
+def test_the_margin_decides_what_is_not_worse(suite, lora):
+    suite.plan(coffee__candidate=TYPO)
+    assert check(suite, "--qil-seeds=3", "--qil-margin=0.9", "--qil-case=poster").ret == 1
+    result = check(suite, "--qil-seeds=8", "--qil-margin=0.5", "--qil-case=poster")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*margin 50.00 edits in 100 characters*"])
+
+
+def test_what_is_replaced_comes_from_the_store_and_only_the_file_is_drawn(suite, lora):
+    suite.run("--qil-variant=fast", "--qil-update=missing")
+    assert len(suite.drawn()) == 2
+    check(suite)
+    assert suite.drawn() == ["coffee candidate 42", "poster candidate 42"]
+    check(suite)
+    assert suite.drawn() == []
+    check(suite, "--qil-fresh")
+    assert len(suite.drawn()) == 4
+
+
+def test_goldens_are_not_asked(suite, lora):
+    suite.run("--qil-variant=fast", "--qil-update=missing")
+    suite.plan(coffee__fast=TYPO, weights="another machine")
+    check(suite).assert_outcomes(passed=4)
+
+
+def test_a_picture_that_cannot_be_made_keeps_the_release_back(suite, lora):
+    suite.plan(poster__candidate={"fault": "nan"})
+    result = check(suite, SEEDS)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=30, failed=10)
+    result.stdout.fnmatch_lines(
+        ["ERROR poster@1328x1328-s42: after: *the picture holds NaN", "ERROR: a picture that *"]
+    )
+
+
+def test_a_stopped_session_has_no_verdict_to_ship(suite, lora):
+    suite.plan(poster__fast={"fault": "interrupt"})
+    result = suite.run_apart("--qil-lora=new.safetensors", "--qil-like=fast")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["MISSING poster@1328x1328-s42: before: planned and not drawn", "MISSING: *"])
+
+
+def renamed(header):
+    return {name.replace("transformer_blocks.0.", "transformer_blocks.77."): value for name, value in header.items()}
+
+
+def without_a_block(header):
+    return {name: value for name, value in header.items() if not name.startswith("transformer_blocks.1.")}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (renamed, "keys that no module of tiny takes: *transformer_blocks.77.*"),
+        (without_a_block, "*"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused_before_anything_is_drawn(suite, lora, change, said):
+    edit(lora, change)
+    refused(suite, said)
+
+
+def test_a_file_of_nothing_but_zeros_is_refused(suite, lora):
+    data = lora.read_bytes()
+    size = 8 + int.from_bytes(data[:8], "little")
+    lora.write_bytes(data[:size] + bytes(len(data) - size))
+    refused(suite, "no effect: the delta of every module is zero")
+
+
+def test_a_file_of_nan_is_refused(suite, lora):
+    data = lora.read_bytes()
+    size = 8 + int.from_bytes(data[:8], "little")
+    lora.write_bytes(data[:size] + b"\xff" * (len(data) - size))
+    refused(suite, "* tensors with NaN or infinite values*")
+
+
+def test_a_truncated_file_is_refused(suite, lora):
+    lora.write_bytes(lora.read_bytes()[:5000])
+    refused(suite, "*")
+
+
+def test_the_file_of_another_variant_is_refused(suite, lora):
+    path = suite.path / "cases" / "variants.toml"
+    more = path.read_text() + path.read_text()[path.read_text().index("[fast]") : path.read_text().index("[spare]")]
+    first, _, second = more.rpartition("[fast]")
+    second = second.replace("[fast.loras]", "[slow.loras]").replace("steps = 2", "steps = 8")
+    path.write_text(first + "[slow]" + second.replace("embedded::4step", "embedded::8step"))
+    shutil.copy(RELEASED.with_name("8step.safetensors"), lora)
+    refused(suite, "this is the file of variant slow, which draws in 8 steps; fast draws in 2")
+
+
+def refused(suite, said):
+    result = check(suite)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    text = result.stdout.str() + result.stderr.str()
+    assert "new.safetensors cannot replace fast; nothing was drawn" in text
+    assert re.search(f"  ERROR  .*{re.escape(said).replace(re.escape('*'), '.*')}", text)
+    assert "shows all that is in the file" in text
+    assert suite.drawn() == []
+    assert not (suite.path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--qil-lora=new.safetensors",), "give both"),
+        (("--qil-like=fast",), "give both"),
+        (("--qil-margin=0.1",), "give both"),
+        (("--qil-lora=x", "--qil-like=fast", "--qil-update=all"), "leave out --qil-update"),
+        (("--qil-lora=x", "--qil-like=fast", "--qil-variant=base"), "leave out --qil-variant"),
+        (("--qil-lora=x", "--qil-like=fast", "--qil-margin=nan"), "--qil-margin=nan is not a rate"),
+        (("--qil-lora=x", "--qil-like=fast", "--qil-model=random"), "random weights write none"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(suite, lora, args, said):
+    result = suite.run(*args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert said in result.stderr.str()
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--qil-lora=gone.safetensors", "--qil-like=fast"), "no such LoRA file"),
+        (("--qil-lora=old.bin", "--qil-like=fast"), "pickles are never opened"),
+        (("--qil-lora=new.safetensors", "--qil-like=fsat"), 'no variant is called "fsat"'),
+    ],
+)
+def test_what_is_not_there_is_named(suite, lora, args, said):
+    result = suite.run(*args)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert said in result.stdout.str()
+    assert suite.drawn() == []
+
+
+def test_a_variant_of_the_candidates_name_is_refused(suite, lora):
+    path = suite.path / "cases" / "variants.toml"
+    path.write_text(path.read_text().replace("[spare]", "[candidate]"))
+    result = check(suite)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert "a variant is called 'candidate'" in result.stdout.str()
