@@ -471,7 +471,10 @@ def tiny(lab: Lab) -> dict[str, Any]:
 
     runs, golden = lab.scratch / "tiny-runs", lab.scratch / "tiny-golden"
     shutil.copytree(parts.ROOT / "golden", golden, dirs_exist_ok=True)
-    chosen = ["--qil-case=pi-number", "--qil-variant=4step"] if lab.scale.dry else ["-m", "gpu"]
+    chosen = ["-m", "gpu"]
+    if lab.scale.dry:
+        parts.copy_cases(lab.scratch / "tiny-cases")
+        chosen = [f"--qil-cases={lab.scratch}/tiny-cases", "--qil-case=pi-number", "--qil-variant=4step"]
     from importlib import metadata
 
     installed = {point.value for point in metadata.entry_points(group="pytest11")}
