@@ -25,6 +25,19 @@ def cut(bgr: Pixels, quad: Quad) -> Pixels:
     return np.asarray(flat, dtype=np.uint8)
 
 
+def extent(quad: Quad) -> tuple[float, float]:
+    """Mean width and height of a box, pixels."""
+    right = (quad[1] - quad[0] + quad[2] - quad[3]) / 2
+    down = (quad[3] - quad[0] + quad[2] - quad[1]) / 2
+    return max(1.0, float(np.linalg.norm(right))), max(1.0, float(np.linalg.norm(down)))
+
+
+def is_column(quad: Quad) -> bool:
+    """Tell a box that is so much higher than wide that it holds a vertical column."""
+    width, height = extent(quad)
+    return height >= COLUMN_RATIO * width
+
+
 def upright(crop: Pixels) -> Pixels:
     """Lay a vertical column on its side, the way the recogniser was trained to read it."""
     height, width = crop.shape[:2]

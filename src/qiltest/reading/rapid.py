@@ -5,8 +5,11 @@ Reads simplified and traditional Chinese and English in one pass, vertical colum
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,14 +18,16 @@ import cv2
 import numpy as np
 
 from qiltest.errors import ReaderError
-from qiltest.reading.crops import Quad, cut, grown, upright
-from qiltest.reading.looks import VIEWS, View, confidence, looked
+from qiltest.reading.blocks import blocks
+from qiltest.reading.crops import Quad, cut, extent, grown, is_column, upright
+from qiltest.reading.looks import DOUBT, MISSED, NOISE, VIEWS, View, looked
 from qiltest.reading.pictures import Pixels, load_picture
 from qiltest.reading.records import Line, Point, ReaderInfo, Reading
+from qiltest.reading.sizes import in_question, sized
 from qiltest.reading.weights import combined_sha256, require_files, require_hashes
 
 if TYPE_CHECKING:
-    from qiltest.reading.ctc import Character, Recogniser
+    from qiltest.reading.ctc import Character, Look, Recogniser
 
 DETECTOR, RECOGNISER = "PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"
 #: Chosen by measurement (docs/reading.md): the wheel's defaults merge neighbouring lines and cut thin ones.
@@ -33,6 +38,10 @@ DETECTION: Mapping[str, float | bool] = {
     "unclip_ratio": 1.4,
     "use_dilation": False,
 }
+#: Margin, in units of the writing's size, with which a line is cut out to measure its letters.
+RULED = View(along=0.2, across=0.2)
+#: Rows are believed where the least sure is this sure at least, in units of the least sure column.
+SURE = 0.9
 
 
 class RapidReader:
@@ -41,7 +50,8 @@ class RapidReader:
     def __init__(self, *, looks: int = len(VIEWS), threads: int = 0, pins: Mapping[str, str] | None = None) -> None:
         """Load both models.
 
-        `looks`: most looks at a line, 1 for a single one (faster, worse). `threads`: 0 for as many as there are cores.
+        `looks`: most looks at a line, 1 for a single one (faster, worse). `threads`: how many lines are read at once,
+        0 for as many as there are cores; a reading does not depend on it.
         `pins`: file name to SHA-256; another hash is refused. Raises ReaderError.
         """
         if not 1 <= looks <= len(VIEWS):
@@ -51,14 +61,16 @@ class RapidReader:
         files = [folder / DETECTOR, folder / RECOGNISER]
         require_files(files, reader="rapidocr", remedy="pip install --force-reinstall 'rapidocr==3.10.*'")
         require_hashes(files, pins or {}, reader="rapidocr")
+        threads = threads or os.cpu_count() or 1
         self._detect = _detector(threads)
-        self._recogniser = _recogniser(folder / RECOGNISER, threads)
+        self._recogniser = _recogniser(folder / RECOGNISER)
+        self._workers = ThreadPoolExecutor(threads, thread_name_prefix="reader")
         self._info = ReaderInfo(
             name="rapidocr",
             engine="rapidocr/PP-OCRv6-small",
             version=metadata.version("rapidocr"),
             weights_sha256=combined_sha256(files),
-            settings=tuple(sorted((key, str(value)) for key, value in {**DETECTION, "looks": looks}.items())),
+            settings=_settings(looks),
         )
 
     @property
@@ -70,19 +82,56 @@ class RapidReader:
         """Read one picture; a picture without text gives no lines. Raises ReaderError where it cannot be decoded."""
         started = time.perf_counter()
         bgr = np.ascontiguousarray(load_picture(picture)[:, :, ::-1])
-        lines = tuple(line for quad in self.boxes(bgr) if (line := self.line(bgr, quad)) is not None)
+        lines = tuple(line for _, line in self._in_rows(bgr, self._lines(bgr, self.boxes(bgr))))
         height, width = bgr.shape[:2]
         seconds = time.perf_counter() - started
         return Reading(reader=self._info, width=width, height=height, lines=lines, seconds=seconds)
+
+    def _lines(self, bgr: Pixels, quads: Sequence[Quad]) -> list[tuple[Quad, Line]]:
+        """Read several boxes at once, in their order; those with nothing in them are left out."""
+        found = self._workers.map(lambda quad: self.line(bgr, quad), quads)
+        return [(quad, line) for quad, line in zip(quads, found, strict=True) if line is not None]
+
+    def _in_rows(self, bgr: Pixels, found: list[tuple[Quad, Line]]) -> list[tuple[Quad, Line]]:
+        """Read blocks that the detector took for columns in rows, where their rows are read as surely."""
+        counts = [sum(not char.isspace() for char in line.text) for _, line in found]
+        for block in blocks([quad for quad, _ in found], counts):
+            rows = self._lines(bgr, block.rows)
+            columns = [found[i] for i in block.columns]
+            if len(rows) == len(block.rows) and _confidence(rows) >= SURE * _confidence(columns):
+                at = block.columns[0]
+                kept = [(i, [item]) for i, item in enumerate(found) if i not in block.columns]
+                found = [item for _, items in sorted([*kept, (at, rows)], key=lambda entry: entry[0]) for item in items]
+                return self._in_rows(bgr, found)
+        return found
 
     def boxes(self, bgr: Pixels) -> list[Quad]:
         """Quadrilaterals that hold text (4 points, clockwise from top left, pixels), top to bottom."""
         found = self._detect(bgr, use_det=True, use_cls=False, use_rec=False).boxes
         return [] if found is None else [np.asarray(box, dtype=np.float32) for box in found]
 
+    def look(self, bgr: Pixels, quad: Quad, view: View) -> Look:
+        """Recognise what stands in one quadrilateral, by a single look."""
+        return self._recogniser.look(seen(bgr, quad, view))
+
     def characters(self, bgr: Pixels, quad: Quad) -> tuple[Character, ...]:
-        """Recognise what stands in one quadrilateral, by as many looks as it takes."""
-        return looked(lambda view: self._recogniser.read(seen(bgr, quad, view)), self._views)
+        """Recognise what stands in one quadrilateral, by as many looks as it takes; each character's place is its own.
+
+        Places count along the box itself, 0 to 1, whatever margin the look believed had.
+        """
+        look, view = looked(lambda view: self.look(bgr, quad, view), self._views)
+        width, height = extent(quad)
+        long, short = max(width, height), min(width, height)
+        margin = view.along * short
+        found = tuple(
+            replace(character, place=(character.place * (long + 2 * margin) - margin) / long)
+            for character in look.characters
+        )
+        if is_column(quad) or not in_question(found):
+            return found
+        margin = RULED.along * short
+        places = [(character.place * long + margin) / (long + 2 * margin) for character in found]
+        return sized(found, cut(bgr, grown(quad, RULED.along, RULED.across)), places)
 
     def line(self, bgr: Pixels, quad: Quad) -> Line | None:
         """Read one quadrilateral; None where nothing stands in it."""
@@ -93,7 +142,7 @@ class RapidReader:
         return Line(
             text=text,
             box=_points(quad),
-            confidence=round(confidence(found), 5),
+            confidence=round(sum(character.confidence for character in found) / len(found), 5),
             characters=tuple(round(character.confidence, 5) for character in found),
         )
 
@@ -105,6 +154,23 @@ def seen(bgr: Pixels, quad: Quad, view: View) -> Pixels:
         return crop
     height, width = crop.shape[:2]
     return np.asarray(cv2.resize(crop, (max(1, round(width * view.stretch)), height)), dtype=np.uint8)
+
+
+def _confidence(lines: Sequence[tuple[Quad, Line]]) -> float:
+    return min(line.confidence for _, line in lines)
+
+
+def _settings(looks: int) -> tuple[tuple[str, str], ...]:
+    """Return everything that readings depend on besides the weights."""
+    rules: dict[str, object] = {
+        "looks": looks,
+        "doubt": DOUBT,
+        "missed": MISSED,
+        "noise": NOISE,
+        "sizes": "measured",
+        "grids": "rows",
+    }
+    return tuple(sorted((key, str(value)) for key, value in {**DETECTION, **rules}.items()))
 
 
 def _points(quad: Quad) -> tuple[Point, Point, Point, Point]:
@@ -127,12 +193,15 @@ def _detector(threads: int) -> Any:  # noqa: ANN401 -- the engine has no types
 
     parameters: dict[str, Any] = {f"Det.{key}": value for key, value in DETECTION.items()}
     parameters |= {"Global.use_cls": False, "Global.log_level": "error"}
-    if threads:
-        parameters["EngineConfig.onnxruntime.intra_op_num_threads"] = threads
+    parameters |= {
+        "EngineConfig.onnxruntime.intra_op_num_threads": threads,
+        "EngineConfig.onnxruntime.enable_cpu_mem_arena": True,
+    }
     return RapidOCR(params=parameters)
 
 
-def _recogniser(weights: Path, threads: int) -> Recogniser:
+def _recogniser(weights: Path) -> Recogniser:
     from qiltest.reading.ctc import Recogniser
 
-    return Recogniser(weights, threads=threads)
+    # One thread: lines are short, and several at once keep the cores busier than one line on all of them.
+    return Recogniser(weights, threads=1)
