@@ -1,0 +1,47 @@
+"""All measures of a picture, in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from qiltest.health.blur import blur
+from qiltest.health.detail import DetailMap, detail_map, detail_outside
+from qiltest.health.grid import grid
+from qiltest.health.halo import halo
+from qiltest.health.noise import noise
+from qiltest.health.planes import Pixels, luma
+from qiltest.health.records import VERSION, Health
+from qiltest.health.tone import tone
+from qiltest.reading.records import Line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """A picture's health, and what is still needed to measure detail once it is known where text stands."""
+
+    health: Health
+    detail: DetailMap
+
+    def outside(self, lines: Sequence[Line]) -> Health:
+        """Return the health with the fine detail outside the lines of a reading of the same picture."""
+        return replace(self.health, detail=detail_outside(self.detail, lines))
+
+
+def examine(pixels: Pixels) -> Examined:
+    """Measure RGB pixels (height x width x 3, 8 bits). Every figure is finite."""
+    values, plane = tone(pixels), luma(pixels)
+    grain, lattice = noise(plane), grid(plane)
+    health = Health(
+        version=VERSION,
+        spread=values.spread,
+        noise_fine=grain.fine,
+        noise_coarse=grain.coarse,
+        grid_latent=lattice.latent,
+        grid_patch=lattice.patch,
+        blur=blur(plane),
+        clipped=values.clipped,
+        saturation=values.saturation,
+        halo=halo(plane),
+    )
+    return Examined(health=health, detail=detail_map(plane))
