@@ -1,0 +1,267 @@
+"""Rates for `gate_power.py`: what both gates say of a candidate's pictures, and of typos planted into readings.
+
+Groups of seeds share no picture, so that trials are independent given the good release; intervals are
+Clopper-Pearson's.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from scipy.stats import binomtest
+
+from qiltest.calibration.typos import Typo, plant
+from qiltest.cases import Case
+from qiltest.gate.golden import SCHEMA, Golden, GoldenExtra, GoldenText
+from qiltest.gate.judge import judge
+from qiltest.gate.paired import compare
+from qiltest.gate.pairing import Obstacle, Pair, Pairing
+from qiltest.gate.verdict import Verdict
+from qiltest.reading import Line, Reading
+from qiltest.recipe import Size
+from qiltest.scoring import Score, normalise, score_case
+
+GROUPS = (1, 2, 4, 8)
+LEAK = "leak"
+#: kinds of planted typos; a leak is made of two texts.
+KINDS = (Typo.SUBSTITUTE, Typo.DELETE, Typo.INSERT, Typo.DOUBLED, LEAK)
+#: one seed in so many has the typo, for the comparison: a release seldom errs in every picture.
+SHARES = (1, 4)
+GOOD, AGAIN, GOOD8, AGAIN8 = "good", "good again", "good 8step", "good 8step again"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """One picture: its score, or why it has none."""
+
+    score: Score | None
+    effective: Size
+    sha256: str = ""
+    reading: Reading | None = None
+    error: str = ""
+
+
+#: pictures of one way of drawing, by (case, seed).
+Table = dict[tuple[str, int], Seen]
+
+
+def golden_of(case: Case, seed: int, seen: Seen) -> Golden:
+    """Return what `--qil-update=missing` would accept."""
+    score = seen.score
+    assert score is not None
+    return Golden(
+        schema=SCHEMA, case=case.id, size=str(case.resolutions[0].size), variant="4step", seed=seed, model="tiny",
+        effective=str(seen.effective), reader=score.reader.fingerprint, distance=score.distance,
+        distance_alnum=score.distance_alnum, length=score.length, noise_floor=None,
+        texts=tuple(GoldenText(expected=t.expected, read=t.read, distance=t.distance) for t in score.texts),
+        extra=tuple(GoldenExtra(text=e.text, kind=str(e.kind), distance=e.distance) for e in score.extra),
+        recipe="", picture=seen.sha256,
+    )  # fmt: skip
+
+
+def verdict(case: Case, seed: int, before: Seen, after: Seen) -> Verdict:
+    """Return the golden gate's verdict on one picture."""
+    if after.score is None:
+        return Verdict.ERROR
+    golden = golden_of(case, seed, before) if before.score is not None else None
+    return judge(after.score, golden, case.limits, effective=after.effective).verdict
+
+
+def release(cases: Sequence[Case], seeds: Sequence[int], before: Table, after: Table, *, other: int = 0) -> str:
+    """Return the comparison's verdict on a group of seeds; `other` pairs each seed with the one so much later."""
+    pairs, obstacles = [], []
+    for case in cases:
+        for seed in seeds:
+            old, new = before[case.id, seed], after[case.id, seed + other]
+            name = f"{case.id}-s{seed}"
+            if old.score is None or new.score is None:
+                obstacles.append(Obstacle(id=name, verdict=Verdict.ERROR, why=old.error or new.error))
+                continue
+            pairs.append(
+                Pair(case=case.id, size=str(case.resolutions[0].size), seed=seed, before=old.score.distance,
+                     after=new.score.distance, length=old.score.length, same_picture=old.sha256 == new.sha256)
+            )  # fmt: skip
+    pairing = Pairing(before=GOOD, after="candidate", pairs=tuple(pairs), obstacles=tuple(obstacles))
+    return str(compare([pairing]).verdict)
+
+
+def rate(hits: int, of: int) -> dict[str, Any]:
+    """Return a share with its exact 95 % interval."""
+    if of == 0:
+        return {"hits": 0, "of": 0}
+    interval = binomtest(hits, of).proportion_ci(method="exact")
+    return {
+        "hits": hits,
+        "of": of,
+        "share": round(hits / of, 4),
+        "low": round(float(interval.low), 4),
+        "high": round(float(interval.high), 4),
+    }
+
+
+def groups(seeds: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    """Yield groups of so many seeds, none in two of them."""
+    yield from (seeds[start : start + size] for start in range(0, len(seeds) - size + 1, size))
+
+
+def rates(cases: Sequence[Case], seeds: Sequence[int], before: Table, after: Table) -> dict[str, Any]:
+    """Try both gates on one candidate, by number of seeds."""
+    single = [verdict(case, seed, before[case.id, seed], after[case.id, seed]) for case in cases for seed in seeds]
+    record: dict[str, Any] = {
+        "pictures": len(single),
+        "errors": edits(cases, seeds, after),
+        "picture": rate(sum(v in (Verdict.FAIL, Verdict.ERROR) for v in single), len(single)),
+        "verdicts": dict(Counter(map(str, single))),
+        "golden": {},
+        "paired": {},
+    }
+    for size in GROUPS:
+        each = list(groups(seeds, size))
+        if not each:
+            continue
+        failed = [
+            any(
+                verdict(c, s, before[c.id, s], after[c.id, s]) in (Verdict.FAIL, Verdict.ERROR)
+                for c in cases
+                for s in g
+            )
+            for g in each
+        ]
+        record["golden"][size] = rate(sum(failed), len(each))
+        record["paired"][size] = _paired([release(cases, group, before, after) for group in each])
+    return record
+
+
+def _paired(found: Sequence[str]) -> dict[str, Any]:
+    return {**rate(sum(v in ("DO NOT SHIP", "ERROR") for v in found), len(found)), "verdicts": dict(Counter(found))}
+
+
+def edits(cases: Sequence[Case], seeds: Sequence[int], table: Table) -> dict[str, int]:
+    """Return edits, characters asked for, exact pictures and pictures without a score."""
+    scores = [table[case.id, seed].score for case in cases for seed in seeds]
+    known = [score for score in scores if score is not None]
+    return {
+        "edits": sum(score.distance for score in known),
+        "characters": sum(score.length for score in known),
+        "exact": sum(score.distance == 0 for score in known),
+        "unscored": len(scores) - len(known),
+    }
+
+
+def other_noise(cases: Sequence[Case], seeds: Sequence[int], table: Table) -> dict[int, Any]:
+    """Compare the good release with itself at other seeds: false alarms where the pictures do differ."""
+    half = len(seeds) // 2
+    return {
+        size: _paired([release(cases, group, table, table, other=half) for group in groups(seeds[:half], size)])
+        for size in GROUPS
+        if half >= size
+    }
+
+
+def planted(case: Case, seen: Seen, kind: str, rng: random.Random) -> Seen | None:
+    """Return the picture with a typo in its reading, scored again; None where the reading has no place for it."""
+    if seen.reading is None or seen.score is None:
+        return seen
+    used = [(text.expected, line) for text in seen.score.texts for line in text.lines]
+    rng.shuffle(used)
+    for expected, index in used:
+        lines = list(seen.reading.lines)
+        wrong = _leaked(case, lines[index], expected) if kind == LEAK else plant(lines[index].text, Typo(kind), rng)
+        if wrong is not None:
+            lines[index] = replace(lines[index], text=wrong, characters=())
+            reading = replace(seen.reading, lines=tuple(lines))
+            return replace(seen, reading=reading, score=score_case(case, reading))
+    return None
+
+
+def _leaked(case: Case, line: Line, expected: str) -> str | None:
+    """Return the line followed by four characters of another text, or of its own where there is no other."""
+    others = [text.text for text in case.texts if text.text != expected and len(normalise(text.text)) >= 4]
+    source = normalise((others or [expected])[0])
+    return line.text + source[:4] if len(source) >= 4 else None
+
+
+def in_readings(cases: Sequence[Case], seeds: Sequence[int], good: Table) -> dict[str, Any]:
+    """Plant typos by kind: the golden gate picture by picture, the comparison where all or a fourth of seeds err."""
+    found: dict[str, Any] = {}
+    for kind in KINDS:
+        rng = random.Random(str(kind))
+        wrong = {
+            key: planted(case, good[key], kind, rng) for case in cases for seed in seeds if (key := (case.id, seed))
+        }
+        hits = [
+            verdict(case, seed, good[case.id, seed], after) is Verdict.FAIL
+            for case in cases
+            for seed in seeds
+            if good[case.id, seed].score is not None and (after := wrong[case.id, seed]) is not None
+        ]
+        record: dict[str, Any] = {"picture": rate(sum(hits), len(hits)), "paired": {}}
+        for share in SHARES:
+            after = {key: (wrong[key] or good[key]) if key[1] % share == 0 else good[key] for key in good}
+            record["paired"][f"1 in {share}"] = {
+                size: _paired([release(cases, group, good, after) for group in groups(seeds, size)]) for size in GROUPS
+            }
+        found[str(kind)] = record
+    return found
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """Return the tables, for people."""
+    lines = [
+        f"{len(result['cases'])} cases ({', '.join(result['cases'])}), {result['seeds']} seeds, 4-step LoRA. A cell: "
+        "share caught (95 % interval), hits/trials.",
+        "",
+        "| release | refused or named before drawing | edits in 100 characters | one picture | "
+        + " | ".join(f"golden, {size} seeds" for size in GROUPS)
+        + " | "
+        + " | ".join(f"paired, {size} seeds" for size in GROUPS)
+        + " |",
+        "|" + "---|" * (4 + 2 * len(GROUPS)),
+    ]
+    for name, record in (
+        (AGAIN, result["good"][AGAIN]),
+        (AGAIN8, result["good"][AGAIN8]),
+        *result["releases"].items(),
+    ):
+        lines.append(_row(name, _named(result["bad"].get(name)), record))
+    for name, record in result["bad"].items():
+        if name not in result["releases"]:
+            lines.append(f"| {name} | {record['refused']} |" + " not drawn |" + " |" * (1 + 2 * len(GROUPS)))
+    lines += ["", "The good release against itself at other seeds, paired (false alarms):", ""]
+    for name, sizes in result["good"]["other seeds"].items():
+        lines.append(
+            f"- {name}: " + "; ".join(f"{s} seeds {_cell(c)} {c['verdicts']}" for s, c in sizes.items() if c["of"])
+        )
+    lines += ["", "| planted typo | in the reading, one picture | drawn, one picture | paired, typo in | " + " | ".join(
+        f"{size} seeds" for size in GROUPS) + " |", "|" + "---|" * (4 + len(GROUPS))]  # fmt: skip
+    for kind, record in result["typos in readings"].items():
+        drawn = _cell(result["typos drawn"].get(kind, {"of": 0}))
+        for share, sizes in record["paired"].items():
+            cells = " | ".join(_cell(sizes[size]) for size in GROUPS)
+            lines.append(f"| {kind} | {_cell(record['picture'])} | {drawn} | {share} | {cells} |")
+    return "\n".join(lines) + "\n"
+
+
+def _named(record: dict[str, Any] | None) -> str:
+    if record is None:
+        return "-"
+    return "; ".join(record["messages"]).split(" that of ")[0] or "-"
+
+
+def _row(name: str, named: str, record: dict[str, Any]) -> str:
+    errors = record["errors"]
+    share = f"{100 * errors['edits'] / errors['characters']:.1f}" if errors["characters"] else "-"
+    cells = [_cell(record["picture"])]
+    for gate in ("golden", "paired"):
+        cells += [_cell(record[gate].get(size, {"of": 0})) for size in GROUPS]
+    return f"| {name} | {named} | {share} | " + " | ".join(cells) + " |"
+
+
+def _cell(found: dict[str, Any]) -> str:
+    if not found["of"]:
+        return "-"
+    return f"{found['share']:.0%} ({found['low']:.0%} to {found['high']:.0%}), {found['hits']}/{found['of']}"
