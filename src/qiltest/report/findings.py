@@ -12,9 +12,10 @@ from enum import StrEnum
 from statistics import median
 
 from qiltest.cases import Case
+from qiltest.recipe import Size
 from qiltest.report.measure import base_variant, by_variant, speed_ups, variant_rate
 from qiltest.report.words import count, number, percent, times
-from qiltest.runs.records import CaseResult, Run
+from qiltest.runs.records import CaseResult, Point, Run
 
 #: The report's "12-25x faster inference", compared after rounding to whole numbers.
 SPEED_RANGE = (12, 25)
@@ -197,9 +198,10 @@ def _signs(run: Run) -> _Judged:
 def _variability(run: Run) -> _Judged:
     base = base_variant(run)
     scored = {r.point: r.score for r in run.results if r.score is not None}
+    of_base = {_scene(point): score for point, score in scored.items() if point.variant == base}
     better, compared = [], 0
     for point, score in scored.items():
-        other = next((s for p, s in scored.items() if p.variant == base and _same_scene(p, point)), None)
+        other = of_base.get(_scene(point))
         if point.variant == base or other is None:
             continue
         compared += 1
@@ -211,8 +213,8 @@ def _variability(run: Run) -> _Judged:
     return said + (f": {_some(better)}" if better else ""), _agreement([bool(better)])
 
 
-def _same_scene(one: object, other: object) -> bool:
-    return all(getattr(one, name) == getattr(other, name) for name in ("case", "size", "seed"))
+def _scene(point: Point) -> tuple[str, Size, int]:
+    return point.case, point.size, point.seed
 
 
 def _resolution(run: Run) -> _Judged:

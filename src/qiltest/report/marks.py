@@ -11,12 +11,16 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from itertools import groupby
 
 from rapidfuzz.distance import Indel
 
 from qiltest.scoring.normalise import normalise
 from qiltest.scoring.records import Edit, TextScore
+
+#: clusters recur: thousands of pictures ask for the same characters.
+_normalised = lru_cache(maxsize=16_384)(normalise)
 
 
 class Mark(StrEnum):
@@ -105,13 +109,13 @@ def _mark(edit: Edit) -> Mark:
 def _laid_over(raw: str, units: list[_Unit]) -> list[_Unit]:
     """Return the raw text cut into units with their marks, or `units` where marks laid over it would be wrong."""
     clusters = list(_clusters(raw))
-    owner = [index for index, cluster in enumerate(clusters) for _ in normalise(cluster)]
+    owner = [index for index, cluster in enumerate(clusters) for _ in _normalised(cluster)]
     single = [
         _Unit(char, unit.mark, "" if place else unit.other)
         for unit in units
         for place, char in enumerate(unit.text or ("",))
     ]
-    on_cluster, gaps, lost = _aligned(owner, "".join(map(normalise, clusters)), single)
+    on_cluster, gaps, lost = _aligned(owner, "".join(map(_normalised, clusters)), single)
     if lost:
         return units
     out: list[_Unit] = []

@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from qiltest.cases import Case
@@ -50,12 +51,16 @@ class TextView:
 
     number: int
     score: TextScore
-    sides: Marked
     sentences: tuple[str, ...]
     #: what the golden read here, where that was something else; None where it is the same or there is none.
     golden_read: str | None
     #: the lines' extent in the reading's pixels; None where nothing was matched.
     box: Box | None
+
+    @cached_property
+    def sides(self) -> Marked:
+        """Both sides with their marks; made when asked for, because a summary of thousands shows a few."""
+        return marked(self.score)
 
     @property
     def expected(self) -> tuple[Span, ...]:
@@ -90,7 +95,6 @@ class Cell:
     reasons: tuple[str, ...]
     change: Change | None
     texts: tuple[TextView, ...]
-    shapes: tuple[Shape, ...]
     #: width and height of the reading, in pixels; of the picture drawn where it was not read.
     extent: tuple[int, int]
     speed_up: float | None
@@ -98,6 +102,11 @@ class Cell:
     #: the picture to flip to: the golden's or the earlier run's, where it is stored and another; and what it is.
     before: Path | None
     before_name: str
+
+    @cached_property
+    def shapes(self) -> tuple[Shape, ...]:
+        """The reader's lines and the differing characters, over the picture; made when asked for."""
+        return _shapes(self.result, self.texts)
 
     @property
     def score(self) -> Score | None:
@@ -335,7 +344,6 @@ class _Builder:
             reasons=_reasons(result),
             change=change,
             texts=texts,
-            shapes=_shapes(result, texts),
             extent=_extent(result),
             speed_up=speed_up,
             mark=mark,
@@ -387,7 +395,6 @@ def _texts(result: CaseResult) -> tuple[TextView, ...]:
             TextView(
                 number=number,
                 score=score,
-                sides=marked(score),
                 sentences=_sentences(score),
                 golden_read=None if old is None or normalise(old) == normalise(score.read) else old,
                 box=bounds(boxes),
