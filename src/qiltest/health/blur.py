@@ -1,4 +1,4 @@
-"""Blur of the whole picture, from its sharpest edges: a background out of focus is no fault, no sharp edge at all is."""
+"""Blur of the whole picture, from its sharpest edges: a soft background is no fault, no sharp edge at all is one."""
 
 from __future__ import annotations
 

@@ -1,0 +1,88 @@
+"""Where a text first goes wrong, and on which line."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from scoring_builders import line, reading, stack, texts
+
+from qiltest.scoring import score
+from qiltest.scoring.first_error import first_error, line_errors
+
+PI = "3.14159265-358979-32384626-4338327950"
+
+
+def told(wanted, *read):
+    return first_error(score(texts(wanted), reading(stack(*read))).texts[0])
+
+
+def test_a_right_number_has_no_first_error():
+    found = told(PI, PI)
+    assert found.exact
+    assert found.right_before == found.longest_run == found.length == len(PI)
+    assert found.digits == found.digits_before == found.longest_digits == found.digits_exact == 33
+    assert found.at == ""
+
+
+def test_the_first_wrong_digit_is_placed_and_the_runs_before_and_after_it_counted():
+    found = told(PI, PI.replace("358979", "358679"))
+    assert found.right_before == PI.index("979")
+    assert found.at == "9"
+    assert found.digits_before == 12
+    assert found.digits_exact == 32
+    assert found.longest_run == len("79-32384626-4338327950")
+    assert found.longest_digits == 20
+
+
+def test_an_inserted_digit_breaks_a_run_and_leaves_every_digit_exact():
+    found = told("23846264", "238446264")
+    assert found.digits_exact == 8
+    assert not found.exact
+    assert found.longest_run < 8
+
+
+def test_a_lost_end_keeps_all_that_stands_before_it():
+    found = told(PI, PI[:-4])
+    assert found.right_before == found.longest_run == len(PI) - 4
+    assert found.digits_before == found.digits_exact == 29
+
+
+def test_a_text_that_was_not_read_is_wrong_from_its_first_character():
+    found = first_error(score(texts("12345678", "HELLO"), reading(stack("HELLO"))).texts[0])
+    assert found.right_before == found.longest_run == found.digits_exact == 0
+    assert found.at == "1"
+
+
+@given(st.text("0123456789", min_size=4, max_size=30), st.data())
+def test_one_changed_digit_is_found_at_its_place(number, data):
+    place = data.draw(st.integers(0, len(number) - 1))
+    other = data.draw(st.sampled_from([d for d in "0123456789" if d != number[place]]))
+    found = told(number, number[:place] + other + number[place + 1 :])
+    # equal neighbours leave several cheapest places; a substitution among different digits does not
+    assert found.digits_exact <= len(number) - 1 or found.longest_run < len(number)
+    assert found.right_before <= place
+    assert not found.exact
+
+
+def test_each_edit_falls_on_the_line_that_holds_it_and_lines_tell_their_height():
+    lines = [line("ABCDEFGH", 100, 100, 400, 50), line("IJKLXNOP", 100, 170, 400, 30)]
+    picture = reading(lines)
+    found = line_errors(score(texts("ABCDEFGHIJKLMNOP"), picture).texts[0], picture)
+    assert [item.distance for item in found] == [0, 1]
+    assert [item.height for item in found] == [50, 30]
+    assert [item.length for item in found] == [8, 8]
+
+
+def test_what_is_missing_at_a_break_belongs_to_the_line_before_it():
+    picture = reading(stack("ABCDEFG", "IJKLMNOP"))
+    found = line_errors(score(texts("ABCDEFGHIJKLMNOP"), picture).texts[0], picture)
+    assert [item.distance for item in found] == [1, 0]
+
+
+def test_the_lines_edits_sum_to_the_texts_distance():
+    picture = reading(stack("ABXDEFG", "IJKLLMNOP", "QRSTU"))
+    scored = score(texts("ABCDEFGHIJKLMNOPQRSTUVW"), picture).texts[0]
+    assert sum(item.distance for item in line_errors(scored, picture)) == scored.distance > 0
+
+
+def test_a_text_without_lines_has_no_line_errors():
+    picture = reading(stack("HELLO"))
+    assert line_errors(score(texts("12345678", "HELLO"), picture).texts[0], picture) == ()
