@@ -556,9 +556,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="qiltest-gpu-") as scratch:
         os.environ["QILTEST_CACHE"] = f"{scratch}/cache"
         lab = Lab(scale=parts.Scale(dry=args.dry_run), scratch=Path(scratch))
-        for name, stage, estimate in STAGES:
-            if name not in asked:
-                continue
+        known = {name: (stage, estimate) for name, stage, estimate in STAGES}
+        for name in asked:
+            stage, estimate = known[name]
             left = args.budget - (time.monotonic() - begin)
             results["stages"][name] = _run(name, stage, lab, left=left, estimate=0 if args.dry_run else estimate)
             results["wall_seconds"] = time.monotonic() - begin
