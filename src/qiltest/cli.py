@@ -17,6 +17,7 @@ from rich.console import Console
 from qiltest import (
     __version__,
     verbs_calibrate,
+    verbs_check,
     verbs_compare,
     verbs_history,
     verbs_lora,
@@ -44,7 +45,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"qiltest {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    modules = (verbs_reading, verbs_runs, verbs_compare, verbs_report, verbs_history, verbs_lora, verbs_calibrate)
+    modules = (
+        verbs_reading,
+        verbs_runs,
+        verbs_check,
+        verbs_compare,
+        verbs_report,
+        verbs_history,
+        verbs_lora,
+        verbs_calibrate,
+    )
     for module in modules:
         module.add_parsers(verbs)
     return parser

@@ -47,6 +47,11 @@ def pytest_configure(config: pytest.Config) -> None:
 _KEY: pytest.StashKey[SuiteSession] = pytest.StashKey()
 
 
+def session_of(config: pytest.Config) -> SuiteSession:
+    """Return the state that the plugin keeps for a session."""
+    return config.stash[_KEY]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize tests of the suite."""
     from qiltest.session.session import FIXTURE

@@ -11,7 +11,11 @@ from qiltest.recipe import Size
 from .stand_in import LAYERS, WIDTH, transformer
 
 BASE = Base(
-    name="stand-in", num_layers=LAYERS, attention_head_dim=64, num_attention_heads=WIDTH // 64, joint_attention_dim=WIDTH
+    name="stand-in",
+    num_layers=LAYERS,
+    attention_head_dim=64,
+    num_attention_heads=WIDTH // 64,
+    joint_attention_dim=WIDTH,
 )
 
 

@@ -49,7 +49,8 @@ class StandinGenerator:
         settings = plan().get(f"{case.id}/{variant.name}", {})
         if settings.get("fault") == "recipe":
             raise RecipeError("the LoRA has no effect", where=variant.name, remedy="use another file")
-        lora = LoraRecipe(source="standin", sha256="0" * 64, rank=4, scale=1.0, fused=False)
+        named = [source.sha256 for kind, source in variant.loras if kind == "tiny" and source.sha256]
+        lora = LoraRecipe(source="standin", sha256=(named or ["0" * 64])[0], rank=4, scale=1.0, fused=False)
         recipe = Recipe(
             model=self.model,
             model_revision="standin",
