@@ -1,4 +1,5 @@
 import builtins
+import shutil
 import sys
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from qiltest.errors import ReaderError
-from qiltest.reading import open_reader, reader_names
+from qiltest.reading import open_reader, rapid, reader_names
 from qiltest.reading import weights as weights_module
 from qiltest.reading.weights import combined_sha256, file_sha256, require_files, require_hashes
 
@@ -89,6 +90,14 @@ def test_missing_weights_are_named(tmp_path):
         require_files([tmp_path / "a.onnx"], reader="x", remedy="install them")
 
 
+def test_weights_that_the_engines_wheel_lacks_are_named_with_the_remedy(tmp_path, monkeypatch):
+    (tmp_path / rapid.DETECTOR).write_bytes(b"weights")
+    monkeypatch.setattr(rapid, "_models_folder", lambda: tmp_path)
+    with pytest.raises(ReaderError, match=r"missing: PP-OCRv6_rec_small\.onnx") as raised:
+        open_reader("rapidocr")
+    assert "pip install" in str(raised.value)
+
+
 def test_a_pin_of_the_right_hash_passes(tmp_path):
     file = tmp_path / "a.onnx"
     file.write_bytes(b"weights")
@@ -124,6 +133,29 @@ def test_an_engine_that_is_not_installed_is_an_error_with_the_remedy(name, packa
 def test_tesseract_that_is_not_installed_is_an_error_with_the_remedy():
     with pytest.raises(ReaderError, match="apt-get install"):
         open_reader("tesseract", program="no-such-tesseract")
+
+
+@pytest.mark.skipif(shutil.which("tesseract") is None, reason="the program tesseract is not installed")
+def test_tesseract_reads_what_is_drawn_and_names_languages_it_lacks(tmp_path):
+    reader = open_reader("tesseract:languages=eng")
+    reading = reader.read(drawn(tmp_path, "Hello World 3.1415"))
+    assert " ".join(line.text for line in reading.lines) == "Hello World 3.1415"
+    assert reader.info.settings[0] == ("languages", "eng")
+    with pytest.raises(ReaderError, match=r"missing: xyz\.traineddata"):
+        open_reader("tesseract:languages=xyz")
+
+
+@pytest.mark.parametrize("name", ["rapidocr:threads=1,looks=1"])
+@pytest.mark.parametrize("data", [b"", b"no picture"])
+def test_a_reader_refuses_what_is_no_picture(name, data):
+    with pytest.raises(ReaderError, match="->"):
+        open_reader(name).read(data)
+
+
+def test_lines_read_at_once_are_those_read_one_by_one(reader, tmp_path):
+    picture = drawn(tmp_path, "Hello World\nCoffee 2025\nSUNSHINE", size=40)
+    assert reader.read(picture).lines == open_reader("rapidocr:threads=1").read(picture).lines
+    assert len(reader.read(picture).lines) == 3
 
 
 def test_easyocr_opens_no_weights_without_a_pin(tmp_path):
