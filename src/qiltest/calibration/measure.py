@@ -51,6 +51,8 @@ class Floor:
     exact_texts: Rate
     #: detection by kind of typo; "report" holds those of the performance report.
     typos: Mapping[str, Rate]
+    #: what was planted and not found, as "kind: text with the typo, read as ...".
+    missed: tuple[str, ...] = ()
 
 
 def calibrate(
@@ -64,6 +66,7 @@ def calibrate(
     found: list[int] = []
     exact, texts = 0, 0
     hits: dict[str, list[bool]] = {}
+    missed: list[str] = []
     for look in looks:
         tick(f"{case.id} {look.style}")
         clean = _score(case, reader, case.texts, look)
@@ -72,8 +75,10 @@ def calibrate(
         exact += sum(text.distance == 0 for text in clean.texts) if clean else 0
         for kind, wrong in planted(case, random.Random(f"{case.id} {look.seed}")):
             tick(f"{case.id} {look.style} {kind}")
-            distance = _distance(_score(case, reader, wrong, look), case)
-            hits.setdefault(kind, []).append(distance > found[-1])
+            seen = _score(case, reader, wrong, look)
+            hits.setdefault(kind, []).append(_distance(seen, case) > found[-1])
+            if not hits[kind][-1]:
+                missed.append(f"{look.style} {kind}: {_misread(case, wrong, seen)}")
     return Floor(
         case=case.id,
         reader=reader.info.name,
@@ -86,6 +91,7 @@ def calibrate(
         largest=max(found),
         exact_texts=Rate(found=exact, of=texts),
         typos={kind: Rate(found=sum(each), of=len(each)) for kind, each in sorted(hits.items())},
+        missed=tuple(missed),
     )
 
 
@@ -117,6 +123,13 @@ def _score(case: Case, reader: Reader, texts: Sequence[ExpectedText], look: Look
         return score_case(case, reader.read(draw(texts, look)))
     except EmptyReadingError:
         return None
+
+
+def _misread(case: Case, wrong: Sequence[ExpectedText], found: Score | None) -> str:
+    """Say which text carried the typo and what was read for it."""
+    place = next(i for i, (text, other) in enumerate(zip(case.texts, wrong, strict=True)) if text != other)
+    read = found.texts[place].read if found else ""
+    return f"{wrong[place].text!r} read as {read!r}"
 
 
 def _distance(found: Score | None, case: Case) -> int:

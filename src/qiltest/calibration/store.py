@@ -12,7 +12,7 @@ from qiltest.calibration.measure import Floor, Rate
 from qiltest.errors import StoreError
 from qiltest.files import write_atomically
 from qiltest.reading.records import ReaderInfo
-from qiltest.reading.serial import integer, mapping, number, string
+from qiltest.reading.serial import integer, mapping, number, sequence, string
 
 FLOORS = Path(__file__).parent / "floors"
 REMEDY = "measure it again: qiltest calibrate --case ID"
@@ -62,7 +62,9 @@ def _load(file: Path) -> dict[str, Any]:
 
 def _floor(case: str, reader: str, data: object, where: str) -> Floor:
     numbers = ("floor", "mean", "deviation", "percentile_95")
-    fields = mapping(data, where, {*numbers, "fingerprint", "pictures", "largest", "exact_texts", "typos"})
+    if isinstance(data, Mapping):
+        data = {"missed": [], **data}
+    fields = mapping(data, where, {*numbers, "fingerprint", "pictures", "largest", "exact_texts", "typos", "missed"})
     typos = fields["typos"]
     if not isinstance(typos, Mapping):
         raise StoreError("`typos` is not an object", where=where, remedy=REMEDY)
@@ -74,6 +76,7 @@ def _floor(case: str, reader: str, data: object, where: str) -> Floor:
         largest=integer(fields["largest"], where),
         exact_texts=_rate(fields["exact_texts"], where),
         typos={kind: _rate(rate, where) for kind, rate in typos.items()},
+        missed=tuple(string(item, where) for item in sequence(fields["missed"], where)),
         **{key: number(fields[key], where, least=0.0) for key in numbers},
     )
 
