@@ -13,11 +13,13 @@ from urllib.parse import unquote
 import pytest
 
 from qiltest.gate.latency import LatencyJudgement
+from qiltest.reading.records import Line
 from qiltest.recipe import Size
 from qiltest.report import write_html
-from qiltest.report.html import href
+from qiltest.report.html import embed, href
 from qiltest.report.preview import MAX_BYTES, budget, crop, open_picture, preview
 from qiltest.report.templating import html_environment
+from qiltest.report.view import view
 from qiltest.runs.records import Run, RunState
 
 Fake = Callable[..., Any]
@@ -299,3 +301,24 @@ def test_goldens_that_the_run_recorded_are_said(typical: Run, page: Callable[...
     words = page(replace(typical, results=results, planned=typical.planned[:3], exit_status=0)).words
     assert "NEW 3 of 3 pictures new; 3 goldens were recorded" in words
     assert "accepted: this run recorded it as the golden" in words
+
+
+def test_a_wrong_character_of_a_long_text_is_shown_near_and_one_of_a_short_text_is_not_shown_twice(
+    fake: Fake, case: Make
+) -> None:
+    asked, read = "a text that is long enough", "a text that is l0ng enough"
+    run = fake(case("wall", asked, "ab"))
+    boxes = ((8.0, 40.0, 248.0, 56.0), (8.0, 100.0, 60.0, 130.0))
+    lines = tuple(
+        Line(text=text, box=((left, top), (right, top), (right, bottom), (left, bottom)), confidence=0.9)
+        for text, (left, top, right, bottom) in zip((read, "ad"), boxes, strict=True)
+    )
+    run.add("wall", "base", lines=lines)
+    page = view(run.build())
+    (cell,) = page.cells
+    made = embed(page.cells, run.folder)[cell.anchor]
+    assert {number: len(cuts) for number, cuts in made.close.items()} == {0: 1, 1: 0}
+    left, _, width, _ = made.close[0][0].box
+    ((spot_left, _, spot_right, _),) = cell.spots(cell.texts[0])
+    assert left < spot_left < spot_right < left + width < cell.extent[0]
+    assert width < 0.5 * made.crops[0].box[2]

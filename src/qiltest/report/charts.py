@@ -24,7 +24,7 @@ WIDTH = 460.0
 _PLOT_LEFT, _PLOT_RIGHT, _PLOT_BOTTOM, _PLOT_HEIGHT = 48.0, 18.0, 190.0, 176.0
 #: a trend needs two.
 _FEWEST_RUNS = 2
-_LEFT, _RIGHT, _ROW, _TOP = 96.0, 112.0, 34.0, 8.0
+_LEFT, _RIGHT, _ROW, _TOP = 96.0, 150.0, 34.0, 8.0
 
 
 @dataclass(frozen=True, kw_only=True)

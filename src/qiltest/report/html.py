@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from qiltest.files import write_atomically
 from qiltest.report.charts import charts
-from qiltest.report.preview import Crop, Preview, budget, crop, open_picture, preview
+from qiltest.report.preview import Crop, Preview, budget, close_ups, crop, open_picture, preview
 from qiltest.report.templating import asset, html_environment
 from qiltest.report.view import Cell, RunView, view
 from qiltest.runs.records import Run
@@ -36,6 +36,8 @@ class Embedded:
     before: Preview | None
     #: by number of the expected text.
     crops: dict[int, Crop] = field(default_factory=dict)
+    #: the same: characters that differ, near enough to be seen, where the cut-out of the text is much larger.
+    close: dict[int, tuple[Crop, ...]] = field(default_factory=dict)
 
 
 def write_html(run: Run, path: Path, *, previous: Run | None = None) -> None:
@@ -91,12 +93,14 @@ def _embed(cell: Cell, folder: Path, limit: int) -> Embedded:
     image = None if path is None else open_picture(path)
     if path is None or image is None:
         return Embedded(href="" if path is None else href(path, folder), now=None, before=then)
-    crops = {}
+    crops, close = {}, {}
     for text in cell.wrong[:MAX_CROPS]:
         cut = None if text.box is None else crop(image, text.box, reading_size=cell.extent)
         if cut is not None:
             crops[text.number] = cut
-    return Embedded(href=href(path, folder), now=preview(image, limit), before=then, crops=crops)
+        if text.box is not None:
+            close[text.number] = close_ups(image, text.box, cell.spots(text), reading_size=cell.extent)
+    return Embedded(href=href(path, folder), now=preview(image, limit), before=then, crops=crops, close=close)
 
 
 def href(path: Path, folder: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,12 @@ CROP_BYTES = 20 << 10
 #: a lower cut-out, of a small picture, is enlarged to this height, but not more than so many times.
 CROP_HEIGHT = 64
 MAX_ENLARGED = 4
+#: close-ups of one text, each with so much around it as the larger side of the place, times this.
+MAX_CLOSE = 3
+_AROUND = 0.6
+#: a close-up larger than this share of its text's cut-out says no more than that.
+_NEAR = 0.3
+CLOSE_BYTES, CLOSE_SIDE = 5 << 10, 192
 _QUALITIES = (82, 70, 55, 40, 25)
 _SMALLER = 0.7
 #: a cut-out wider than this share of the picture says no more than the picture.
@@ -80,10 +87,31 @@ def preview(image: Image.Image, limit: int = MAX_BYTES, side: int = MAX_SIDE) ->
         scale *= _SMALLER
 
 
-def crop(image: Image.Image, box: Box, *, reading_size: tuple[int, int]) -> Crop | None:
+def close_ups(
+    image: Image.Image, text: Box, spots: Iterable[Box], *, reading_size: tuple[int, int]
+) -> tuple[Crop, ...]:
+    """Cut out the differing characters of a text, the first few; () where its own cut-out shows them as large.
+
+    `text` is where the text is and `spots` where the characters are, in the reading's pixels.
+    """
+    whole = (text[2] - text[0]) * (text[3] - text[1])
+    found = []
+    for left, top, right, bottom in spots:
+        around = _AROUND * max(right - left, bottom - top)
+        box = (left - around, top - around, right + around, bottom + around)
+        if (box[2] - box[0]) * (box[3] - box[1]) <= _NEAR * whole:
+            found.append(crop(image, box, reading_size=reading_size, limit=CLOSE_BYTES, side=CLOSE_SIDE))
+        if len(found) == MAX_CLOSE:
+            break
+    return tuple(cut for cut in found if cut is not None)
+
+
+def crop(
+    image: Image.Image, box: Box, *, reading_size: tuple[int, int], limit: int = CROP_BYTES, side: int = CROP_SIDE
+) -> Crop | None:
     """Cut out the lines within `box` (left, top, right, bottom in the reading's pixels) with a margin.
 
-    Returns None where the box is empty, outside, or nearly the whole picture.
+    Returns None where the box is empty, outside, or nearly the whole picture. `limit` is in bytes, `side` in pixels.
     """
     across, down = image.width / max(1, reading_size[0]), image.height / max(1, reading_size[1])
     left, top, right, bottom = box[0] * across, box[1] * down, box[2] * across, box[3] * down
@@ -97,7 +125,7 @@ def crop(image: Image.Image, box: Box, *, reading_size: tuple[int, int]) -> Crop
     width, height = edges[2] - edges[0], edges[3] - edges[1]
     if width < 4 or height < 4 or width * height > _WHOLE * image.width * image.height:
         return None
-    small = preview(_enlarged(image.crop(edges)), CROP_BYTES, CROP_SIDE)
+    small = preview(_enlarged(image.crop(edges)), limit, side)
     placed = (edges[0] / across, edges[1] / down, width / across, height / down)
     return Crop(preview=small, box=(round(placed[0]), round(placed[1]), round(placed[2]), round(placed[3])))
 

@@ -17,7 +17,7 @@ from qiltest.cases import Case
 from qiltest.gate.verdict import Verdict
 from qiltest.report.changes import Change, Changes, changes
 from qiltest.report.findings import Finding, ReportMark, findings, report_marks
-from qiltest.report.geometry import Box, bounds, polygon, wrong_quads
+from qiltest.report.geometry import Box, Quad, bounds, polygon, wrong_quads
 from qiltest.report.marks import Marked, Span, marked
 from qiltest.report.measure import by_variant, speed_ups
 from qiltest.report.status import Status, status_of, text_is_judged, worst
@@ -107,6 +107,11 @@ class Cell:
     def shapes(self) -> tuple[Shape, ...]:
         """The reader's lines and the differing characters, over the picture; made when asked for."""
         return _shapes(self.result, self.texts)
+
+    def spots(self, text: TextView) -> tuple[Box, ...]:
+        """Return about where the differing characters of a text are, in the reading's pixels."""
+        boxes = (bounds((quad,)) for quad in _quads(self.result, text))
+        return tuple(box for box in boxes if box is not None)
 
     @property
     def score(self) -> Score | None:
@@ -438,11 +443,15 @@ def _shapes(result: CaseResult, texts: Iterable[TextView]) -> tuple[Shape, ...]:
 
 
 def _spots(result: CaseResult, text: TextView) -> Iterable[Shape]:
-    if result.reading is None or text.right:
-        return
-    sides = text.sides
-    for quad in wrong_quads(text.score, result.reading.lines, sides.read_positions, sides.read_gaps):
+    for quad in _quads(result, text):
         yield Shape(points=polygon(quad), kind="spot", title="; ".join(text.sentences), text=text.number)
+
+
+def _quads(result: CaseResult, text: TextView) -> tuple[Quad, ...]:
+    if result.reading is None or text.right:
+        return ()
+    sides = text.sides
+    return wrong_quads(text.score, result.reading.lines, sides.read_positions, sides.read_gaps)
 
 
 def _extent(result: CaseResult) -> tuple[int, int]:
