@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -61,6 +61,7 @@ class LimitsTable(FileModel):
         dict[str, Annotated[float, Field(ge=0)]],
         Field(description="edits by reader, 0 or more, such as { rapidocr = 0.5 }"),
     ] = Field(default_factory=dict)
+    health: Annotated[Literal["gate", "report"], Field(description='"gate" or "report"')] = "gate"
 
 
 class CaseTable(FileModel):
@@ -97,6 +98,7 @@ def case_from(table: CaseTable, path: Path, doubts: Iterable[Mistake] = ()) -> C
             tolerance=table.limits.tolerance,
             absolute=table.limits.absolute,
             noise_floor=tuple(sorted(table.limits.noise_floor.items())),
+            health_gates=table.limits.health == "gate",
         ),
         line_breaks=table.line_breaks,
         forgiven=tuple(table.forgiven),

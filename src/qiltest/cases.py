@@ -76,6 +76,9 @@ class Limits:
     absolute: int | None = None
     #: (reader, edits that it adds on pictures of known text), sorted; no limit may be below it. Empty: not measured.
     noise_floor: tuple[tuple[str, float], ...] = ()
+    #: False where noise or a grid in the picture is reported and does not fail it (`health = "report"`): a case that
+    #: asks for grain.
+    health_gates: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,9 @@ from qiltest.gate.floor import noise_floor_of
 from qiltest.gate.golden import GoldenStore
 from qiltest.gate.judge import judge
 from qiltest.gate.latency import LatencyJudgement
+from qiltest.health import examine
+from qiltest.health.verdict import judged_with
+from qiltest.reading.pictures import load_picture
 from qiltest.reading.records import Reader
 from qiltest.reading.registry import open_reader
 from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started, now
@@ -159,12 +162,15 @@ def _again(result: CaseResult, case: Case, reader: Reader, run: Run, writer: Run
         )
     )
     try:
+        examined = examine(load_picture(picture.path))
         reading = reader.read(picture.path)
         score = score_case(case, reading)
         point = result.point
         golden = goldens.load(run.model, point.case, point.size, point.variant, point.seed)
         floor = noise_floor_of(case, reader.info, tiny=run.model == TINY)
         judgement = judge(score, golden, case.limits, effective=recipe.effective, noise_floor=floor)
+        health = examined.outside(reading.lines)
+        judgement = judged_with(judgement, health, gates=case.limits.health_gates)
     except QiltestError as error:
         writer.append(Failed(at=now(), point=result.point, error=str(error)))
         return
@@ -178,6 +184,7 @@ def _again(result: CaseResult, case: Case, reader: Reader, run: Run, writer: Run
             latency=_carried(result),
             golden=golden,
             golden_recorded=False,
+            health=health,
         )
     )
 

@@ -1,10 +1,12 @@
 """Events of a small run, as the suite writes them."""
 
+import numpy as np
 import pytest
 
 from qiltest.cases import Case, ExpectedText, Limits, Resolution
 from qiltest.gate import Cohort, Judgement, LatencyJudgement, Verdict
 from qiltest.generation import LatentStats
+from qiltest.generation.pictures import encode_png
 from qiltest.reading import Line, ReaderInfo, Reading
 from qiltest.recipe import LoraRecipe, Recipe, Size
 from qiltest.runs import Point, RunState, RunWriter, Timing
@@ -23,7 +25,8 @@ class Maker:
         return Point(case="coffee", size=Size(1328, 1328), variant="4step", seed=42 + number)
 
     def png(self, number: int = 0) -> bytes:
-        return b"\x89PNG picture " + str(number).encode() * 50
+        ramp = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (64, 1))
+        return encode_png(np.stack([ramp, ramp.T, np.full_like(ramp, number)], axis=-1))
 
     def recipe(self, number: int = 0) -> Recipe:
         return Recipe(

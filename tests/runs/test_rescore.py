@@ -134,7 +134,7 @@ def test_a_damaged_picture_does_not_hold_and_is_named(run, store, goldens, reade
 
 
 def test_a_picture_that_cannot_be_read_is_an_error_and_the_others_go_on(run, store, goldens, reader):
-    reader.bad = b"picture 1"
+    reader.bad = run.results[1].picture.path.read_bytes()
     result = again(run, store, goldens, reader)
     assert not result.holds
     assert [change.verdict[1] for change in result.changes] == ["NEW", "ERROR"]

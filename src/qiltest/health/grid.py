@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
 
 from qiltest.health.planes import Plane
 
@@ -49,6 +48,9 @@ def grid(plane: Plane) -> Grid:
     measure of Wang, Bovik and Evan, ICIP 2000). Each is averaged over all tiles at equal phase. What the same average
     gives at periods that no part of the model has is chance, and is taken off.
     """
+    # imported where it is used: this module is loaded by every pytest that has the plugin
+    from scipy.ndimage import uniform_filter
+
     middle = _middle(plane)
     calm = _calm(middle)
     if min(middle.shape) < 4 * max(OTHERS[PATCH]) or not calm.mean() >= ENOUGH:

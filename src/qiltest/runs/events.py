@@ -20,6 +20,7 @@ from qiltest.gate.golden import Golden
 from qiltest.gate.latency import Cohort, LatencyJudgement
 from qiltest.gate.verdict import Judgement
 from qiltest.generation.records import LatentStats
+from qiltest.health.records import Health
 from qiltest.reading.records import ReaderInfo, Reading
 from qiltest.recipe import Recipe
 from qiltest.runs.records import Point, RunState, Timing
@@ -83,6 +84,8 @@ class Judged:
     golden: Golden | None
     golden_recorded: bool
     latency_recorded: bool = False
+    #: None where it was not measured, as in runs of before it was.
+    health: Health | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +97,7 @@ class Failed:
     error: str
     reading: Reading | None = None
     notes: tuple[str, ...] = ()
+    health: Health | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -107,7 +107,11 @@ class _Merged:
         elif isinstance(event, Failed):
             before = self.results.get(event.point, CaseResult(point=event.point))
             self.results[event.point] = replace(
-                before, error=event.error, reading=event.reading, notes=(*before.notes, *event.notes)
+                before,
+                error=event.error,
+                reading=event.reading,
+                health=event.health,
+                notes=(*before.notes, *event.notes),
             )
 
     def _drawn(self, event: Drawn) -> CaseResult:
@@ -137,6 +141,7 @@ class _Merged:
             score=event.score,
             judgement=event.judgement,
             latency=event.latency,
+            health=event.health,
             golden=event.golden,
             golden_recorded=event.golden_recorded,
             latency_recorded=event.latency_recorded,

@@ -11,6 +11,7 @@ from qiltest.gate.golden import Golden
 from qiltest.gate.latency import Cohort, LatencyJudgement
 from qiltest.gate.verdict import Judgement, Verdict
 from qiltest.generation.records import LatentStats
+from qiltest.health.records import Health
 from qiltest.reading.records import ReaderInfo, Reading
 from qiltest.recipe import Recipe, Size
 from qiltest.scoring.records import Score
@@ -81,6 +82,8 @@ class CaseResult:
     score: Score | None = None
     judgement: Judgement | None = None
     latency: LatencyJudgement | None = None
+    #: measures of the picture beside its text; None where they were not taken (random weights, a run of before).
+    health: Health | None = None
     #: the golden that it was judged against; None where there was none.
     golden: Golden | None = None
     #: True where this run wrote or replaced the golden (`--qil-update`).

@@ -1,4 +1,4 @@
-"""Many elements in one scene (report, table 4): sign by sign, drawn right, nearly, mixed from two, wrong, or missing."""
+"""Many elements in one scene (report, table 4): each sign drawn right, nearly, mixed from two, wrong, or missing."""
 
 from __future__ import annotations
 

@@ -15,6 +15,8 @@ from qiltest.gate.golden import SCHEMA, Golden, GoldenExtra, GoldenText
 from qiltest.gate.judge import above_absolute, judge
 from qiltest.gate.latency import LatencyJudgement, LatencyStore, judge_latency
 from qiltest.gate.verdict import Judgement, Verdict
+from qiltest.health import gating
+from qiltest.health.verdict import judged_with
 from qiltest.reading.records import Reading
 from qiltest.recipe import Recipe
 from qiltest.runs.events import Drawn, Failed, Judged, now
@@ -127,10 +129,14 @@ class CaseRun:
         if self._sheet is None or self._sheet.reading is None:
             return None
         try:
+            examined = None if self._sheet.health is None else self._sheet.health.result()
+            self._result = replace(self._result, health=None if examined is None else examined.health)
             reading = self._sheet.reading.result()
         except QiltestError as error:
             self._fail(error)
-        self._result = replace(self._result, reading=reading)
+        self._result = replace(
+            self._result, reading=reading, health=None if examined is None else examined.outside(reading.lines)
+        )
         return reading
 
     def score(self) -> Score | None:
@@ -172,13 +178,20 @@ class CaseRun:
                 golden=result.golden,
                 golden_recorded=result.golden_recorded,
                 latency_recorded=recorded,
+                health=result.health,
             )
         )
         self._work.done.add(self.point)
         # a file on trial and what it replaces are held against each other at the session's end, not against goldens
-        scored = self._work.options.release is not None and result.score is not None
+        scored = self._work.options.release is not None and result.score is not None and not self._unhealthy
         if not (result.holds or scored):
             pytest.fail(self._message(), pytrace=False)
+
+    @property
+    def _unhealthy(self) -> bool:
+        """True where the picture fails whatever its text says."""
+        health = self._result.health
+        return health is not None and self.case.limits.health_gates and bool(gating(health))
 
     def _replay(self, sheet: Sheet) -> None:
         """Show the benchmark the loops: its clock is moved on by each loop's own seconds, device synchronised."""
@@ -191,6 +204,7 @@ class CaseRun:
         limits = self.case.limits
         floor = noise_floor_of(self.case, score.reader, tiny=self._work.generator.is_tiny)
         judgement = judge(score, golden, limits, effective=recipe.effective, noise_floor=floor)
+        judgement = judged_with(judgement, self._result.health, gates=limits.health_gates)
         self._result = replace(self._result, judgement=judgement, golden=golden)
         candidate = self._candidate(recipe, score, judgement)
         if self._accepts(judgement, golden, candidate, broken=broken) and not above_absolute(score, limits):
@@ -210,7 +224,7 @@ class CaseRun:
 
     def _accepts(self, judgement: Judgement, golden: Golden | None, candidate: Golden, *, broken: bool) -> bool:
         update = self._work.options.update
-        if update is None or judgement.verdict is Verdict.ERROR:
+        if update is None or judgement.verdict is Verdict.ERROR or self._unhealthy:
             return False
         if update is Update.ALL:
             return True
@@ -264,6 +278,9 @@ class CaseRun:
             return f"nothing does: the absolute limit holds whatever the golden says; see [limits] in {self.case.path}"
         if result.error or result.verdict is Verdict.ERROR:
             return ""
+        if self._unhealthy:
+            where = f'where a case asks for grain, set health = "report" under [limits] in {self.case.path}'
+            return f"nothing does: noise or a grid is no golden; {where}"
         text = result.judgement.verdict if result.judgement else Verdict.PASS
         latency = result.latency.verdict if result.latency and result.latency.gates else Verdict.PASS
         if text in {Verdict.PASS, Verdict.NEW} and latency in {Verdict.PASS, Verdict.INCOMPARABLE}:
@@ -282,7 +299,15 @@ class CaseRun:
 
     def _fail(self, error: QiltestError) -> NoReturn:
         self._result = replace(self._result, error=str(error))
-        self._append(Failed(at=now(), point=self.point, error=str(error), reading=self._result.reading))
+        self._append(
+            Failed(
+                at=now(),
+                point=self.point,
+                error=str(error),
+                reading=self._result.reading,
+                health=self._result.health,
+            )
+        )
         self._work.done.add(self.point)
         try:
             pytest.fail(self._message(), pytrace=False)

@@ -20,6 +20,8 @@ from qiltest.errors import GenerationError, OutOfMemoryError, QiltestError, Reci
 from qiltest.gate.latency import Cohort
 from qiltest.generation.pictures import finish
 from qiltest.generation.records import Decoded, Denoised, DrawsAhead, Generation
+from qiltest.health import Examined, examine
+from qiltest.reading.pictures import Pixels, load_picture
 from qiltest.reading.records import Reading
 from qiltest.recipe import Recipe
 from qiltest.runs.events import Drawn, now
@@ -42,6 +44,8 @@ class Sheet:
     drawn: Later[Drawn]
     #: None where the model's text is not judged.
     reading: Later[Reading] | None
+    #: None where the model's text is not judged.
+    health: Later[Examined] | None = None
     #: the device before and after the loops.
     device: tuple[DeviceState, ...] = ()
 
@@ -67,7 +71,8 @@ class Easel:
     def reuse(self, point: Point, stored: Stored) -> Sheet:
         """Take a picture from the store, whose bytes the caller has checked."""
         drawn = self._stores.submit(partial(self._link, point, stored))
-        return Sheet(loops=(), drawn=drawn, reading=self._reading(point, drawn))
+        health = self._health(stored.path)
+        return Sheet(loops=(), drawn=drawn, reading=self._reading(point, drawn), health=health)
 
     def look_ahead(self, point: Point) -> None:
         """Draw what comes after a point, where the device that draws is not the one that reads."""
@@ -105,7 +110,9 @@ class Easel:
         generator = self._work.generator
         made = generator.decode_pixels(chosen) if isinstance(generator, DrawsAhead) else generator.decode(chosen)
         drawn = self._stores.submit(partial(self._store, point, made, notes))
-        return Sheet(loops=loops, drawn=drawn, reading=self._reading(point, drawn), device=(*before, *after))
+        health = self._health(made.png if isinstance(made, Generation) else made.pixels)
+        reading = self._reading(point, drawn)
+        return Sheet(loops=loops, drawn=drawn, reading=reading, health=health, device=(*before, *after))
 
     def _loops(self, recipe: Recipe) -> tuple[tuple[Denoised, ...], tuple[str, ...]]:
         """Run the denoise loop as often as it is to be timed; memory that ran out is retried once, and said."""
@@ -143,6 +150,14 @@ class Easel:
         if not self._work.generator.judges_text:
             return None
         return self._readings.submit(lambda: self._read(point, self._work.writer.picture(drawn.result().sha256)))
+
+    def _health(self, picture: Path | bytes | Pixels) -> Later[Examined] | None:
+        """Have a picture measured by the thread that stores: pixels at hand need not be decoded again."""
+        if not self._work.generator.judges_text:
+            return None
+        return self._stores.submit(
+            lambda: examine(load_picture(picture) if isinstance(picture, Path | bytes) else picture)
+        )
 
     def _store(self, point: Point, made: Decoded | Generation, notes: tuple[str, ...]) -> Drawn:
         generation = made if isinstance(made, Generation) else finish(made)
