@@ -1,0 +1,70 @@
+"""The README's two pictures of a report: the top by day, the worst case by night, each of at most 150 kB.
+
+    pytest tests/report_cases -q                        # or `make demo`: a run to show
+    python tools/report_images.py runs/RUN/report.html  # writes docs/images/report-light.png and report-dark.png
+
+Needs Chromium (`apt-get install chromium`, or one named in QILTEST_CHROMIUM) and playwright, both as the browser tests do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, sync_playwright
+
+WIDTH, HEIGHT = 1280, 860
+MOST_BYTES = 150_000
+#: where a page is scrolled to: the worst picture's case, with room for its heading.
+TO_THE_WORST = "document.querySelector('.case').scrollIntoView({block: 'start'})"
+
+
+def main() -> int:
+    """Write both pictures. Returns 2 where there is no Chromium."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("report", type=Path, help="report.html of a run")
+    parser.add_argument("--folder", type=Path, default=Path("docs/images"), help="default: docs/images")
+    args = parser.parse_args()
+    chromium = os.environ.get("QILTEST_CHROMIUM") or shutil.which("chromium")
+    if chromium is None:
+        print("no chromium: apt-get install chromium, or name one in QILTEST_CHROMIUM", file=sys.stderr)
+        return 2
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--headless", "--no-sandbox", "--disable-gpu"])
+        for scheme, move in (("light", ""), ("dark", TO_THE_WORST)):
+            path = args.folder / f"report-{scheme}.png"
+            path.write_bytes(small(shot(browser, args.report.resolve(), scheme, move)))
+            print(f"{path}: {path.stat().st_size} bytes")
+        browser.close()
+    return 0
+
+
+def shot(browser: Browser, report: Path, scheme: str, move: str) -> bytes:
+    """Return what a window shows of the report, as PNG."""
+    page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=scheme, reduced_motion="reduce")
+    page.goto(report.as_uri())
+    if move:
+        page.evaluate(move)
+    page.wait_for_timeout(500)
+    return page.screenshot()
+
+
+def small(png: bytes) -> bytes:
+    """Return the picture with as many colours, of a palette, as its limit allows."""
+    with Image.open(io.BytesIO(png)) as opened:
+        picture = opened.convert("RGB")
+    for colours in (256, 128, 64, 32, 16):
+        out = io.BytesIO()
+        picture.quantize(colours, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+        if out.tell() <= MOST_BYTES:
+            return out.getvalue()
+    raise ValueError(f"{out.tell()} bytes with 16 colours are more than {MOST_BYTES}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
