@@ -8,7 +8,7 @@ import pytest
 from qiltest import __version__
 from qiltest.cli import build_parser, main
 
-VERBS = ("read", "score", "rescore", "check", "compare", "report", "lora")
+VERBS = ("read", "score", "rescore", "review", "check", "compare", "report", "lora")
 
 
 def test_the_version_is_told(capsys):

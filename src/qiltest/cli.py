@@ -23,6 +23,7 @@ from qiltest import (
     verbs_lora,
     verbs_reading,
     verbs_report,
+    verbs_review,
     verbs_runs,
 )
 from qiltest.errors import QiltestError
@@ -48,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     modules = (
         verbs_reading,
         verbs_runs,
+        verbs_review,
         verbs_check,
         verbs_compare,
         verbs_report,

@@ -17,7 +17,7 @@ from typing import ClassVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from qiltest.errors import GoldenError
-from qiltest.files import write_atomically
+from qiltest.files import sync_folder, write_atomically
 from qiltest.recipe import Size
 
 SCHEMA = 1
@@ -143,6 +143,20 @@ class GoldenStore:
                 remedy="make its folder writable, or choose another with --qil-golden",
             ) from error
         return path
+
+    def remove(self, golden: Golden) -> None:
+        """Take a golden away; where it is gone already, do nothing. Raises GoldenError where that is not possible."""
+        path = self.path(golden.model, golden.case, Size.parse(golden.size), golden.variant, golden.seed)
+        try:
+            path.unlink(missing_ok=True)
+            if path.parent.is_dir():
+                sync_folder(path.parent)
+        except OSError as error:
+            raise GoldenError(
+                f"the golden could not be removed: {error.strerror or error}",
+                where=str(path),
+                remedy="make its folder writable",
+            ) from error
 
     def files(self, model: str) -> Iterator[Path]:
         """Yield the files of all goldens of a model, sorted; latency goldens are not among them."""

@@ -10,8 +10,9 @@ import pytest
 
 from qiltest.cases import Case
 from qiltest.errors import CaseError, GoldenError, QiltestError
+from qiltest.gate.acceptance import golden_from
 from qiltest.gate.floor import noise_floor_of
-from qiltest.gate.golden import SCHEMA, Golden, GoldenExtra, GoldenText
+from qiltest.gate.golden import Golden
 from qiltest.gate.judge import above_absolute, judge
 from qiltest.gate.latency import LatencyJudgement, LatencyStore, judge_latency
 from qiltest.gate.verdict import Judgement, Verdict
@@ -233,22 +234,12 @@ class CaseRun:
         return broken or (golden is not None and not golden.same_text(candidate))
 
     def _candidate(self, recipe: Recipe, score: Score, judgement: Judgement) -> Golden:
-        return Golden(
-            schema=SCHEMA,
-            case=self.point.case,
-            size=str(self.point.size),
-            variant=self.point.variant,
-            seed=self.point.seed,
+        return golden_from(
+            self.point,
             model=self._work.generator.model,
-            effective=str(recipe.effective),
-            reader=score.reader.fingerprint,
-            distance=score.distance,
-            distance_alnum=score.distance_alnum,
-            length=score.length,
+            recipe=recipe,
+            score=score,
             noise_floor=judgement.noise_floor,
-            texts=tuple(GoldenText(expected=t.expected, read=t.read, distance=t.distance) for t in score.texts),
-            extra=tuple(GoldenExtra(text=e.text, kind=str(e.kind), distance=e.distance) for e in score.extra),
-            recipe=recipe.key(),
             picture=self._result.picture.sha256 if self._result.picture else "",
         )
 

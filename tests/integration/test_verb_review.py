@@ -1,0 +1,239 @@
+"""`qiltest review`: what a run would change in the goldens, decided picture by picture."""
+
+import io
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from qiltest.cli import main
+
+TYPO = {"typos": {"Qwen Coffee": "Qwen Cofee"}}
+COFFEE, POSTER = "tiny/coffee@1328x1328/fast-s42.json", "tiny/poster@1328x1328/fast-s42.json"
+RUN = [sys.executable, "-c", "import sys; from qiltest.cli import main; sys.exit(main(sys.argv[1:]))", "review"]
+
+
+@pytest.fixture
+def changed(suite, monkeypatch):
+    """A suite with goldens, and a run in which two pictures are another reading: one worse, one better."""
+    suite.plan(poster__fast={"typos": {"Enter a world": "Enter world"}})
+    suite.run("--qil-update=missing")
+    suite.plan(coffee__fast=TYPO)
+    suite.run()
+    monkeypatch.chdir(suite.path)
+    return suite
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """Type these lines at a terminal."""
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    return lambda *lines: monkeypatch.setattr("sys.stdin", Terminal("".join(f"{line}\n" for line in lines)))
+
+
+def golden(suite, name):
+    return json.loads((suite.path / "golden" / name).read_text())
+
+
+def test_each_is_shown_with_old_and_new_and_accepted_or_rejected(changed, answers, capsys):
+    answers("r", "a")
+    before = golden(changed, COFFEE)
+    assert main(["review"]) == 1
+    out = capsys.readouterr().out
+    new = changed.latest().result("coffee@1328x1328-fast-s42").picture.path
+    old = next(changed.path.glob(f"runs/*/pictures/{before['picture']}.png"))
+    for line in (
+        "[1/2] coffee@1328x1328-fast-s42   CHANGED: the golden would be replaced; verdict FAIL",
+        "  distance   0 -> 1 of 18 characters",
+        "  expected   Qwen Coffee",
+        "    was      Qwen Coffee   distance 0",
+        "    is       Qwen Co[-f-]fee   distance 1",
+        "  why        distance 1 is above the limit 0 (golden 0 + tolerance 0)",
+        "  changed    the recipe is the same, the picture is not",
+        f"  old        {old}",
+        f"  new        {new.absolute()}",
+        "[2/2] poster@1328x1328-fast-s42   CHANGED: the golden would be replaced; verdict PASS",
+        "1 accepted, 1 rejected, 0 skipped, 0 left",
+    ):
+        assert line in out
+    assert golden(changed, COFFEE) == before
+    assert golden(changed, POSTER)["distance"] == 0
+
+
+def test_what_was_rejected_is_not_asked_again_unless_wanted_and_still_does_not_hold(changed, answers, capsys):
+    answers("r", "s")
+    main(["review"])
+    answers("s")
+    assert main(["review"]) == 1
+    out = capsys.readouterr().out
+    assert "[1/1] poster@1328x1328-fast-s42" in out
+    assert "1 rejected before (--again asks again): coffee@1328x1328-fast-s42" in out
+    answers("a", "a")
+    assert main(["review", "--again"]) == 0
+    assert golden(changed, COFFEE)["distance"] == 1
+    assert main(["review"]) == 0
+
+
+def test_an_accepted_golden_is_what_the_update_option_would_have_written(changed, answers):
+    answers("a", "a")
+    assert main(["review"]) == 0
+    reviewed = {name: (changed.path / "golden" / name).read_bytes() for name in changed.goldens()}
+    assert changed.run("--qil-reuse", "--qil-update=all").ret == 0
+    assert {name: (changed.path / "golden" / name).read_bytes() for name in changed.goldens()} == reviewed
+
+
+def test_new_goldens_are_accepted_all_at_once(suite, monkeypatch, capsys):
+    suite.run()
+    monkeypatch.chdir(suite.path)
+    assert main(["review", "--accept-all"]) == 0
+    assert "4 accepted, 0 rejected, 0 skipped, 0 left" in capsys.readouterr().out
+    suite.run("--qil-reuse").assert_outcomes(passed=4)
+
+
+def test_what_an_update_recorded_is_reviewed_too_and_put_back_where_rejected(changed, answers, capsys):
+    before = golden(changed, COFFEE)
+    (changed.path / "golden" / POSTER).unlink()
+    changed.run("--qil-update=all")
+    assert golden(changed, COFFEE) != before
+    answers("r", "r")
+    assert main(["review"]) == 1
+    out = capsys.readouterr().out
+    assert "RECORDED: --qil-update has written it; rejecting puts back what was there" in out
+    assert golden(changed, COFFEE) == before
+    assert not (changed.path / "golden" / POSTER).exists()
+    answers("a", "a")
+    assert main(["review", "--again"]) == 0
+    assert golden(changed, COFFEE)["distance"] == 1
+    capsys.readouterr()
+    assert main(["review"]) == 0
+    assert "0 accepted, 0 rejected, 0 skipped, 0 left" in capsys.readouterr().out
+
+
+def test_a_distance_above_the_absolute_limit_cannot_be_accepted(changed, answers, capsys):
+    path = changed.path / "cases" / "coffee.toml"
+    path.write_text(path.read_text() + "\n[limits]\nabsolute = 0\n")
+    changed.run()
+    before = golden(changed, COFFEE)
+    answers("a", "s", "s")
+    assert main(["review"]) == 1
+    assert "  blocked    distance 1 is above the case's absolute limit 0" in capsys.readouterr().out
+    assert main(["review", "--accept-all"]) == 1
+    assert golden(changed, COFFEE) == before
+    assert golden(changed, POSTER)["distance"] == 0
+
+
+def test_a_golden_that_changed_since_it_was_shown_is_left_alone(changed, monkeypatch, capsys):
+    class Meanwhile(io.StringIO):
+        def isatty(self):
+            return True
+
+        def readline(self):
+            (changed.path / "golden" / COFFEE).unlink()
+            return "a\n"
+
+    monkeypatch.setattr("sys.stdin", Meanwhile())
+    assert main(["review"]) == 2
+    assert "the golden has changed since it was shown, and was left alone" in capsys.readouterr().err
+    assert not (changed.path / "golden" / COFFEE).exists()
+
+
+def test_what_cannot_be_a_golden_is_named_and_not_asked_about(changed, capsys):
+    changed.plan(coffee__fast={"fault": "nan"})
+    changed.run()
+    main(["review", "--accept-all"])
+    out = capsys.readouterr().out
+    assert "coffee@1328x1328-fast-s42: fast: the picture holds NaN" in out
+    assert golden(changed, COFFEE)["distance"] == 0
+
+
+def test_json_lists_and_changes_nothing_even_in_ci(changed, monkeypatch, capsys):
+    monkeypatch.setenv("CI", "true")
+    before = {name: (changed.path / "golden" / name).read_bytes() for name in changed.goldens()}
+    assert main(["review", "--json"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    first, second = said["items"]
+    assert (first["point"], first["change"], first["verdict"]) == ("coffee@1328x1328-fast-s42", "CHANGED", "FAIL")
+    assert (first["distance"], first["decision"]) == ({"before": 0, "after": 1}, None)
+    assert first["texts"][0] == {"expected": "Qwen Coffee", "before": "Qwen Coffee", "after": "Qwen Cofee"}
+    assert all(Path(first["picture"][side]).is_file() for side in ("before", "after"))
+    assert second["distance"] == {"before": 1, "after": 0}
+    assert {name: (changed.path / "golden" / name).read_bytes() for name in changed.goldens()} == before
+
+
+@pytest.mark.parametrize("args", [[], ["--accept-all"], ["--accept-all", "--json"]])
+def test_ci_refuses_every_way_to_write(changed, monkeypatch, capsys, answers, args):
+    monkeypatch.setenv("CI", "1")
+    answers("a", "a")
+    assert main(["review", *args]) == 2
+    err = capsys.readouterr().err
+    assert "reviewing is refused because CI is set" in err
+    assert "  -> " in err
+    assert golden(changed, COFFEE)["distance"] == 0
+
+
+def test_without_a_terminal_nobody_is_asked(changed, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO("a\na\n"))
+    assert main(["review"]) == 2
+    assert "standard input is not a terminal" in capsys.readouterr().err
+    assert golden(changed, COFFEE)["distance"] == 0
+
+
+def test_quitting_or_the_end_of_input_leaves_the_rest(changed, answers, capsys):
+    answers("what?", "q")
+    assert main(["review"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("accept (a), reject (r), skip (s), quit (q)?") == 2
+    assert "0 accepted, 0 rejected, 0 skipped, 2 left" in out
+    answers()
+    assert main(["review"]) == 1
+
+
+def test_a_case_may_be_reviewed_alone(changed, capsys):
+    assert main(["review", "--accept-all", "--case", "poster"]) == 0
+    assert golden(changed, COFFEE)["distance"] == 0
+    assert main(["review", "--json", "--case", "postr"]) == 2
+    assert "no picture of case 'postr'" in capsys.readouterr().err
+
+
+def test_a_killed_review_loses_nothing_accepted_and_the_next_goes_on(changed):
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen(RUN, stdin=theirs, stdout=subprocess.PIPE, text=True, cwd=changed.path)
+    os.write(ours, b"a\n")
+    for _ in range(600):
+        if golden(changed, COFFEE)["distance"] == 1:
+            break
+        time.sleep(0.05)
+    child.send_signal(signal.SIGKILL)
+    child.communicate(timeout=30)
+    os.close(ours)
+    os.close(theirs)
+    assert child.returncode == -signal.SIGKILL
+    assert golden(changed, COFFEE)["distance"] == 1
+    assert not list(changed.path.rglob("*.tmp"))
+    done = subprocess.run(
+        [*RUN, "--json", "--accept-all"], capture_output=True, text=True, check=True, cwd=changed.path
+    )
+    assert [item["point"] for item in json.loads(done.stdout)["items"]] == ["poster@1328x1328-fast-s42"]
+
+
+def test_it_needs_neither_torch_nor_a_reader(changed):
+    block = "import sys; sys.modules.update(torch=None, diffusers=None, rapidocr=None, onnxruntime=None); "
+    command = [RUN[0], RUN[1], block + RUN[2], "review", "--accept-all"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=changed.path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_decisions_that_cannot_be_read_are_named(changed, capsys):
+    (changed.latest().path / "review.json").write_text("{")
+    assert main(["review", "--json"]) == 2
+    assert "the decisions of an earlier review cannot be read" in capsys.readouterr().err
