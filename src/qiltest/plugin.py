@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--qil-…`."""
-    from qiltest.session.options import add_options
-
+    try:
+        from qiltest.session.options import add_options  # and with it readers' and metrics' libraries
+    except ImportError as error:
+        raise pytest.UsageError(f"qiltest cannot be loaded: {error}\n  -> pip install --upgrade qiltest") from error
     add_options(parser)
 
 

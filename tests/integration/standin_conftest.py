@@ -17,12 +17,13 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from qiltest.errors import GenerationError, OutOfMemoryError, ReaderError, RecipeError
-from qiltest.generation import Denoised, Generation, LatentStats
+from qiltest.generation import Decoded, Denoised, Generation, LatentStats, finish
 from qiltest.reading import Line, ReaderInfo, Reading
 from qiltest.recipe import LoraRecipe, Recipe
 
@@ -111,6 +112,8 @@ class StandinGenerator:
         case, settings = self.texts[recipe.key()]
         if settings.get("fault") == "nan":
             raise GenerationError("the picture holds NaN", where=recipe.variant, remedy="use bfloat16")
+        if settings.get("fault") == "blank":
+            return finish(blank(denoised))
         png = draw(case, settings, recipe)
         return Generation(
             recipe=recipe,
@@ -125,6 +128,21 @@ class StandinGenerator:
 
     def close(self):
         pass
+
+
+def blank(denoised):
+    """A picture of one colour, as it comes off the device."""
+    size = denoised.recipe.effective
+    return Decoded(
+        recipe=denoised.recipe,
+        pixels=np.zeros((size.height, size.width, 3), np.uint8),
+        step_seconds=denoised.step_seconds,
+        denoise_seconds=denoised.denoise_seconds,
+        decode_seconds=0.01,
+        forwards=denoised.forwards,
+        latents=LatentStats(mean=0.0, std=1.0, minimum=-3.0, maximum=3.0),
+        judges_text=True,
+    )
 
 
 def draw(case, settings, recipe):

@@ -1,8 +1,23 @@
 """What goes wrong while a picture is made is an ERROR with a remedy, and never a distance."""
 
+import os
+
 import pytest
 
 from qiltest.gate import Verdict
+
+READER_OF_THE_PACKAGE = """
+import sys
+
+sys.modules["easyocr"] = None
+
+
+@pytest.fixture(scope="session")
+def qil_open_reader():
+    from qiltest.reading import open_reader
+
+    return open_reader
+"""
 
 
 def assert_error(suite, *lines, run=None):
@@ -27,6 +42,13 @@ def test_a_picture_of_nan(suite):
     suite.record()
     suite.plan(coffee__fast={"fault": "nan"})
     assert_error(suite, "ERROR * fast: the picture holds NaN*use bfloat16*")
+
+
+def test_a_blank_picture(suite):
+    suite.record()
+    suite.plan(coffee__fast={"fault": "blank"})
+    failed = assert_error(suite, "ERROR *blank*")
+    assert failed.picture is None
 
 
 def test_more_forwards_than_the_recipe_says(suite):
@@ -83,6 +105,29 @@ def test_a_reader_that_does_not_exist_fails_every_test_with_its_remedy(suite):
     result.assert_outcomes(errors=4)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*no reader is called 'eyes'", "*use one of: rapidocr, other"])
+    assert suite.drawn() == []
+
+
+def test_a_reader_that_cannot_be_imported_fails_every_test_with_its_remedy(suite, monkeypatch):
+    suite.record()
+    path = suite.path / "conftest.py"
+    path.write_text(path.read_text() + READER_OF_THE_PACKAGE)
+    result = suite.run_apart("--qil-reader=easyocr")
+    result.assert_outcomes(errors=4)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*qiltest: *easyocr*", "*-> *pip install*"])
+    assert suite.drawn() == []
+
+
+def test_a_metric_that_cannot_be_imported_ends_the_session_with_its_remedy(suite, monkeypatch):
+    suite.record()
+    (suite.path / "blocked").mkdir()
+    (suite.path / "blocked" / "rapidfuzz.py").write_text("raise ImportError('rapidfuzz is broken', name='rapidfuzz')")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(suite.path / "blocked"), os.environ.get("PYTHONPATH", "")]))
+    result = suite.run_apart()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*qiltest cannot be loaded: rapidfuzz is broken", "*-> pip install*"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
     assert suite.drawn() == []
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import struct
 
 import pytest
 import scipy.stats
@@ -126,10 +127,24 @@ def without_a_block(header):
     return {name: value for name, value in header.items() if not name.startswith("transformer_blocks.1.")}
 
 
+def of_a_wider_base(header):
+    """The same bytes as factors of half the rank for modules of twice the width."""
+    made = {}
+    for name, value in header.items():
+        shape = value.get("shape", [])
+        if len(shape) == 2:
+            rows, columns = shape
+            down = ".lora_down." in name
+            value = {**value, "shape": [rows // 2, columns * 2] if down else [rows * 2, columns // 2]}
+        made[name] = value
+    return made
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (renamed, "keys that no module of tiny takes: *transformer_blocks.77.*"),
+        (of_a_wider_base, "modules of another shape than tiny's: *"),
         (without_a_block, "*"),
     ],
 )
@@ -143,6 +158,18 @@ def test_a_file_of_nothing_but_zeros_is_refused(suite, lora):
     size = 8 + int.from_bytes(data[:8], "little")
     lora.write_bytes(data[:size] + bytes(len(data) - size))
     refused(suite, "no effect: the delta of every module is zero")
+
+
+def test_a_file_of_another_strength_than_its_rank_means_is_refused(suite, lora):
+    data = bytearray(lora.read_bytes())
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    for name, value in header.items():
+        if name.endswith(".alpha"):
+            start, end = (8 + size + offset for offset in value["data_offsets"])
+            data[start:end] = struct.pack("<f", 64.0)
+    lora.write_bytes(bytes(data))
+    refused(suite, "the delta is 8 times as strong as that of *4step.safetensors (alpha / rank 8 here, 1 there)")
 
 
 def test_a_file_of_nan_is_refused(suite, lora):

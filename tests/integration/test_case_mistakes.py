@@ -1,0 +1,58 @@
+"""Mistakes in case files: the session ends before anything is drawn, and names each with its file."""
+
+import pytest
+
+COFFEE = "coffee.toml"
+
+
+def refused(suite, *said):
+    result = suite.run()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    text = result.stdout.str() + result.stderr.str()
+    for words in said:
+        assert words in text
+    assert "  -> mend them" in text
+    assert "Traceback" not in text
+    assert suite.drawn() == []
+    assert not (suite.path / "runs").exists()
+
+
+def rewrite(suite, before, after, name=COFFEE):
+    path = suite.path / "cases" / name
+    assert path.read_text().count(before) >= 1
+    path.write_text(path.read_text().replace(before, after))
+
+
+def test_an_unknown_key(suite):
+    rewrite(suite, 'title = "', 'titel = "')
+    refused(suite, "cases/coffee.toml", "titel")
+
+
+def test_a_missing_text(suite):
+    path = suite.path / "cases" / COFFEE
+    text = path.read_text()
+    path.write_text(text[: text.index("[[texts]]")] + text[text.index("[[resolutions]]") :])
+    refused(suite, "cases/coffee.toml", "texts")
+
+
+def test_an_empty_text(suite):
+    rewrite(suite, 'text = "Qwen Coffee"', 'text = ""')
+    refused(suite, "cases/coffee.toml", "texts[0].text")
+
+
+def test_a_duplicate_id(suite):
+    rewrite(suite, 'id = "poster"', 'id = "coffee"', "poster.toml")
+    refused(suite, "cases/poster.toml", '"coffee" is the id of coffee.toml too')
+
+
+@pytest.mark.parametrize("name", ["Coffee", "../coffee", "-coffee", "coffee shop", "c" * 65])
+def test_an_id_that_is_no_plain_name(suite, name):
+    rewrite(suite, 'id = "coffee"', f'id = "{name}"')
+    refused(suite, "cases/coffee.toml", "[a-z0-9][a-z0-9-]{0,63}")
+
+
+def test_all_mistakes_of_all_files_at_once_each_with_its_path(suite):
+    rewrite(suite, 'title = "', 'titel = "')
+    rewrite(suite, 'size = "1328x1328"', 'size = "big"', "poster.toml")
+    rewrite(suite, "steps = 4", "steps = 0", "variants.toml")
+    refused(suite, "cases/coffee.toml", "titel", "cases/poster.toml", "cases/variants.toml", "steps")
