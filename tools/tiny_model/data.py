@@ -7,23 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from charset import Charset, case_prompts, case_sizes, charset
+from buckets import Bucket, buckets
+from charset import Charset, charset
 from layout import MARGIN, place
-from prompts import LONGEST, NOISY, SUFFIXES, WRONG, Sample, Writer, style_of
+from prompts import LONGEST, NOISY, WRONG, Sample, Writer, style_of
 from torch.utils.data import IterableDataset
 
-#: (width, height) of the case files' pictures and some others, with weights for the early and the late part of the training
-CANVASES = (
-    ((256, 128), 3, 1.5), ((512, 128), 4, 2.5), ((256, 192), 3, 1.5), ((512, 192), 2, 1.5), ((384, 128), 3, 1), ((320, 192), 3, 1),
-    ((256, 256), 1, 1.2), ((512, 336), 1, 1.2), ((256, 416), 0.6, 1.4), ((256, 448), 0.5, 1.2), ((352, 352), 0.5, 1.2),
-    ((768, 272), 0.3, 1.4), ((512, 448), 0.1, 1.4), ((320, 1152), 0, 1.6), ((768, 512), 0, 0.1), ((512, 768), 0, 0.1),
-)  # fmt: skip
-#: share of canvases of any other size, and their largest area early and late in pixels
-ANY_SIZE, AREAS = 0.45, (512 * 256, 512 * 512)
-#: share of batches of the case files' own prompts and sizes, early and late
-OF_CASES = (0.15, 0.35)
-#: prompt lengths in characters, with weights early and late
-LENGTHS = ((64, 4, 2), (112, 4, 2.5), (192, 3, 2.5), (320, 1.5, 2), (512, 0.5, 1.5), (720, 0.2, 1.2), (1024, 0, 0.6))
 FONTS = (0.75, 0.25)
 PALETTES = 3
 MAX_OFFSET, MAX_INDEX, MAX_TOKENS = 192, 32, LONGEST
@@ -56,67 +45,38 @@ class Glyphs:
 
 
 class Batches(IterableDataset[dict[str, torch.Tensor]]):
-    """Endless batches; each has one canvas and one prompt length, so that nothing is padded or masked."""
+    """Endless batches, each of one bucket's shape, so that nothing is padded or masked.
 
-    def __init__(self, *, seed: int, late: float, prefix: list[int], suffix: list[int], ids: dict[str, int]) -> None:
+    `late`, a tensor of one element in shared memory, says how far the training is, from 0 to 1.
+    """
+
+    def __init__(
+        self, *, seed: int, late: torch.Tensor, prefix: list[int], suffix: list[int], ids: dict[str, int]
+    ) -> None:
         self.seed, self.late = seed, late
         self.prefix, self.suffix, self.ids = prefix, suffix, ids
         self.glyphs = Glyphs(charset())
-        prompts, sizes = case_prompts(), case_sizes()
-        self.cases = [(i, prompts[c], size) for i, c in enumerate(prompts) for size in sizes[c]]
-        # a large picture has few companions in its batch: it comes the more often
-        tokens = np.array([len(p) + w * h // 256 for _, p, (w, h) in self.cases]) ** 0.5
-        self.cases_weights = tokens / tokens.sum()
+        self.buckets, shares = buckets(BATCH_TOKENS, len(suffix))
+        self.early_shares, self.late_shares = np.array(shares).T
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         info = torch.utils.data.get_worker_info()
         rng = np.random.default_rng([self.seed, info.id if info else 0])
         writer = Writer(rng)
         while True:
-            yield self.batch(writer, rng)
+            late = float(self.late)
+            shares = self.early_shares * (1 - late) + self.late_shares * late
+            yield self.batch(writer, rng, int(rng.choice(len(self.buckets), p=shares / shares.sum())))
 
-    def _weights(self, table: tuple[tuple[object, float, float], ...]) -> np.ndarray:
-        weights = np.array([a * (1 - self.late) + b * self.late for _, a, b in table])
-        return weights / weights.sum()
+    def batch(self, writer: Writer, rng: np.random.Generator, number: int) -> dict[str, torch.Tensor]:
+        """A batch of the bucket `number`; the number is in it."""
+        made = self.make(writer, rng, self.buckets[number])
+        return made | {"bucket": torch.tensor(number)}
 
-    def batch(self, writer: Writer, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        if rng.random() < OF_CASES[0] * (1 - self.late) + OF_CASES[1] * self.late:
-            return self._of_case(writer, rng)
-        (width, height), *_ = CANVASES[rng.choice(len(CANVASES), p=self._weights(CANVASES))]
-        if rng.random() < ANY_SIZE:
-            width, height = self._any_size(rng)
-        length, *_ = LENGTHS[rng.choice(len(LENGTHS), p=self._weights(LENGTHS))]
-        if length != LONGEST or rng.random() < 0.4:
-            length -= int(rng.integers(0, length // 4)) // 8 * 8
-        size = max(2, BATCH_TOKENS // (width * height // 256 + length))
-        return self.make(writer, rng, width, height, length, size)
-
-    def _of_case(self, writer: Writer, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        """One case's prompt, mostly with other texts, at a size at which the suite draws it."""
-        which = int(rng.choice(len(self.cases), p=self.cases_weights))
-        prompt, (width, height) = self.cases[which][1:]
-        length = min(LONGEST, len(prompt) + len(SUFFIXES[0]) + int(rng.integers(0, 4)) * 8)
-        size = max(2, BATCH_TOKENS // (width * height // 256 + length))
-        return self.make(writer, rng, width, height, length, size, self.cases[which][0])
-
-    def _any_size(self, rng: np.random.Generator) -> tuple[int, int]:
-        most = AREAS[0] * (1 - self.late) + AREAS[1] * self.late
-        while True:
-            width, height = 16 * int(rng.integers(16, 49)), 16 * int(8 * 6 ** rng.random())
-            if width * height <= most * rng.random():
-                return width, height
-
-    def make(
-        self,
-        writer: Writer,
-        rng: np.random.Generator,
-        width: int,
-        height: int,
-        length: int,
-        size: int,
-        which: int | None = None,
-    ) -> dict[str, torch.Tensor]:
-        total = min(length + len(self.suffix), MAX_TOKENS)
+    def make(self, writer: Writer, rng: np.random.Generator, bucket: Bucket) -> dict[str, torch.Tensor]:
+        width, height, size, total = bucket.width, bucket.height, bucket.size, bucket.tokens
+        # a prompt as long as the pipeline takes is cut there, the template's end with it
+        length = LONGEST if total == LONGEST else total - len(self.suffix)
         rows, cols = height // 16, width // 16
         out = {
             "ids": np.zeros((size, len(self.prefix) + total), np.int64),
@@ -128,7 +88,7 @@ class Batches(IterableDataset[dict[str, torch.Tensor]]):
             "style": np.zeros(size, np.int64),
         }
         for i in range(size):
-            sample = writer.sample(length, width, height, which)
+            sample = writer.sample(length, width, height, bucket.case)
             self.fill(sample, rng, {k: v[i] for k, v in out.items()}, width)
             out["style"][i] = style_of(sample.prompt)
         out["font"] = rng.choice(len(FONTS), size, p=FONTS)

@@ -184,14 +184,14 @@ def train(session, steps: int, budget: float) -> None:  # noqa: ANN001
     optimiser = torch.optim.AdamW(parameters, rate, betas=(0.9, 0.98), weight_decay=0.0)
     with session.autocast():
         nothing = session.encode(session.negative.expand(2, -1))[:1].detach()
-    distiller, batches = Distiller(session.transformer, adapter, steps, nothing), session.batches(0.7, 20 + steps)
+    distiller, batches = Distiller(session.transformer, adapter, steps, nothing), session.batches(20 + steps)
     began, step, mean, early = time.monotonic(), 0, None, False
     while (spent := time.monotonic() - began) < budget:
         for group in optimiser.param_groups:
             group["lr"] = (
                 rate * min(1, (step + 1) / 30) * (1 if spent < 0.5 * budget else max(0.01, 2 - 2 * spent / budget))
             )
-        loss = batch_loss(session, distiller, next(batches))
+        loss = batch_loss(session, distiller, next(batches)[1])
         for p in weights:
             p.grad = None
         loss.backward()

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from data import FONTS, MAX_INDEX, MAX_OFFSET
 from diffusers import AutoencoderKLQwenImage, QwenImagePipeline
+from engine import Engine
 from models import WIDTH
 from muon import Muon
 
@@ -23,7 +24,6 @@ UNCONDITIONAL = 0.1
 PLACES = 80
 #: noise levels for each picture of a batch: latents and prompt are encoded once for all
 DRAWS = 2
-MORE_DRAWS = 4
 #: weights of the auxiliary losses
 AUXILIARY = {"index": 0.05, "offset": 0.05, "row": 0.05, "col": 0.05, "y": 0.05, "x": 0.05, "glyph": 0.1}
 #: largest canvas of the VAE's own training, in tokens
@@ -75,7 +75,7 @@ def train_vae(session) -> None:  # noqa: ANN001
     optimiser = torch.optim.AdamW(parameters, 1e-3, weight_decay=0.0, fused=session.device == "cuda")
     torch.backends.cudnn.benchmark = True
     began, step = time.monotonic(), 0
-    while (spent := session.spent(began)) < budget:
+    while (spent := time.monotonic() - began) < budget:
         for group in optimiser.param_groups:
             group["lr"] = 2e-3 * min(1, (step + 1) / 100) * max(0.02, 1 - spent / budget)
         pictures = _crops(session, {})
@@ -86,7 +86,6 @@ def train_vae(session) -> None:  # noqa: ANN001
         loss = error + 1e-6 * posterior.kl().mean() / posterior.mean[0].numel()
         optimiser.zero_grad()
         loss.backward()
-        session.average(parameters)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         if step % 200 == 0:
@@ -97,15 +96,10 @@ def train_vae(session) -> None:  # noqa: ANN001
     torch.backends.cudnn.benchmark = False
     vae.eval().requires_grad_(False)
     with torch.no_grad(), session.autocast():
-        batches = session.batches(0.5, 7)
-        z = [vae.encode(session.painter(next(batches))[:32, :, None]).latent_dist.mode().float() for _ in range(8)]
+        batches = session.batches(7)
+        z = [vae.encode(session.painter(next(batches)[1])[:32, :, None]).latent_dist.mode().float() for _ in range(8)]
         flat = torch.cat([x.permute(1, 0, 2, 3, 4).flatten(1) for x in z], 1)
     vae.register_to_config(latents_mean=flat.mean(1).tolist(), latents_std=flat.std(1).tolist())
-    if session.world > 1:
-        for value in ("latents_mean", "latents_std"):
-            shared = torch.tensor(vae.config[value], device=session.device)
-            torch.distributed.broadcast(shared, 0)
-            vae.register_to_config(**{value: shared.tolist()})
     session.say("vae done", step, "latent std", [round(s, 2) for s in vae.config.latents_std])
 
 
@@ -129,7 +123,7 @@ class Objective:
     """The loss of one batch, and its parts for the log."""
 
     def __init__(self, session, heads: Heads) -> None:  # noqa: ANN001
-        self.session, self.heads, self.states, self.draws = session, heads, {}, DRAWS
+        self.session, self.heads, self.states = session, heads, {}
         self.glyph_of = torch.from_numpy(session.glyphs.glyph_of_patch()).to(session.device)
         for block in (WHERE_BLOCK, WHICH_BLOCK):
             session.transformer.transformer_blocks[block].register_forward_hook(self._keep(block))
@@ -150,7 +144,7 @@ class Objective:
                 clean = normalised(session, session.painter(batch))
             ids = batch["ids"] if conditional else session.negative.expand(size, -1)
             embeds = session.encode(ids)
-            embeds, clean = embeds.repeat(self.draws, 1, 1), clean.repeat(self.draws, 1, 1)
+            embeds, clean = embeds.repeat(DRAWS, 1, 1), clean.repeat(DRAWS, 1, 1)
             level, noise = sigmas(len(clean), session.device), torch.randn_like(clean)
             mixed = (1 - level)[:, None, None] * clean + level[:, None, None] * noise
             velocity = session.transformer(
@@ -174,14 +168,14 @@ class Objective:
         size, rows, cols = batch["grid"].shape
         row = torch.arange(rows, device=image.device)[:, None].expand(rows, cols).reshape(-1)
         col = torch.arange(cols, device=image.device)[None].expand(rows, cols).reshape(-1)
-        some = torch.randperm(rows * cols, device=image.device)[: max(64, rows * cols // 3)]
-        shown = self.glyph_of[batch["grid"]].reshape(size, -1)[:, some].repeat(self.draws, 1)
+        some = torch.randint(0, rows * cols, (max(64, rows * cols // 3),), device=image.device)
+        shown = self.glyph_of[batch["grid"]].reshape(size, -1)[:, some].repeat(DRAWS, 1)
         size = len(image)
         return {
             "index": _cross(heads.index, embeds, batch["index"]),
             "offset": _cross(heads.offset, embeds, batch["offset"]),
-            "row": _cross(heads.row, text, batch["row"].repeat(self.draws, 1)),
-            "col": _cross(heads.col, text, batch["col"].repeat(self.draws, 1)),
+            "row": _cross(heads.row, text, batch["row"].repeat(DRAWS, 1)),
+            "col": _cross(heads.col, text, batch["col"].repeat(DRAWS, 1)),
             "y": _cross(heads.image_row, image[:, some], row[some].expand(size, -1)),
             "x": _cross(heads.image_col, image[:, some], col[some].expand(size, -1)),
             "glyph": _cross(heads.glyph, late[:, some], shown),
@@ -202,7 +196,7 @@ def use_vae(session) -> None:  # noqa: ANN001
     session.say("VAE taken from", session.args.vae)
 
 
-def build_optimisers(session, heads: Heads) -> list[torch.optim.Optimizer]:  # noqa: ANN001
+def build_optimisers(session, heads: Heads, rate: torch.Tensor) -> list[torch.optim.Optimizer]:  # noqa: ANN001
     """Muon for the matrices inside the blocks; AdamW for embeddings, projections in and out, heads, and vectors."""
     language = session.text_encoder.model.language_model
     blocks = [session.transformer.transformer_blocks, language.layers]
@@ -210,10 +204,10 @@ def build_optimisers(session, heads: Heads) -> list[torch.optim.Optimizer]:  # n
     known = {id(p) for p in matrices}
     others = [*session.transformer.parameters(), *language.parameters(), *heads.parameters()]
     others = [p for p in others if id(p) not in known]
-    adam = torch.optim.AdamW(
-        others, session.args.rate, betas=(0.9, 0.98), weight_decay=0.0, fused=session.device == "cuda"
-    )
-    return [Muon(matrices, session.args.rate), adam]
+    # the rate is a tensor, which a recorded step reads anew
+    gpu = session.device == "cuda"
+    adam = torch.optim.AdamW(others, rate, betas=(0.9, 0.98), weight_decay=0.0, fused=gpu, capturable=gpu)
+    return [Muon(matrices, rate), adam]
 
 
 def train(session) -> None:  # noqa: ANN001
@@ -224,7 +218,8 @@ def train(session) -> None:  # noqa: ANN001
         *session.text_encoder.model.language_model.parameters(),
         *heads.parameters(),
     ]
-    optimisers = build_optimisers(session, heads)
+    rate = torch.tensor(args.rate, device=session.device)
+    optimisers = build_optimisers(session, heads, rate)
     step = 0
     if path.exists():
         step = _resume(session, path, heads, optimisers)
@@ -235,79 +230,52 @@ def train(session) -> None:  # noqa: ANN001
     take_statistics(session)
     session.vae.eval().requires_grad_(False)
     session.compile()
-    objective = Objective(session, heads)
-    _loop(session, objective, parameters, optimisers, step, path, heads)
 
-
-class Pace:
-    """Chooses how many noise levels each picture gets: more, where a step then takes less than 1.6 times as long.
-
-    A step of so small a model may be bound by launching kernels, and then more work in each is nearly free. Steps 150 to 300 are
-    timed with the few and 300 to 450 with the many; before that the compiler is at work.
-    """
-
-    def __init__(self, session, objective: Objective) -> None:  # noqa: ANN001
-        self.session, self.objective, self.at = session, objective, {}
-
-    def __call__(self, step: int) -> None:
-        if self.session.device == "cpu" or step not in (150, 300, 350, 500):
-            return
-        torch.cuda.synchronize()
-        self.at[step] = time.monotonic()
-        if step == 300:
-            self.objective.draws = MORE_DRAWS
-        if step == 500 and 150 in self.at:
-            few, many = (self.at[300] - self.at[150]) / 150, (self.at[500] - self.at[350]) / 150
-            self.objective.draws = MORE_DRAWS if many < 1.6 * few else DRAWS
-            self.session.say(
-                f"{1e3 * few:.0f} ms a step with {DRAWS} draws, {1e3 * many:.0f} ms with {MORE_DRAWS}:",
-                self.objective.draws,
-            )
-
-
-def _loop(session, objective, parameters, optimisers, step: int, path, heads) -> None:  # noqa: ANN001
-    began, budget = time.monotonic(), 60 * session.args.minutes - session.spent(session.began)
-    late, saved, seen = 0.0, time.monotonic(), {}
-    batches = session.batches(late, 1)
-    pictures, pace = 0, Pace(session, objective)
-    while (spent := session.spent(began)) < budget:
-        if late < 0.5 and spent > 0.2 * budget:
-            late, batches = 0.6, session.batches(0.6, 2)
-        elif late < 1 and spent > 0.5 * budget:
-            late, batches = 1.0, session.batches(1.0, 3)
-        batch = next(batches)
-        rate = _rate(spent, budget, step, session.args.rate)
-        for group in (g for o in optimisers for g in o.param_groups):
-            group["lr"] = rate
-        conditional = bool(torch.rand(()) >= UNCONDITIONAL)
-        loss, parts = objective(batch, conditional=conditional)
-        for p in parameters:
-            p.grad = None
-        loss.backward()
-        for p in parameters:
-            if p.grad is None:
-                p.grad = torch.zeros_like(p)
-        session.average(parameters)
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+    def update() -> None:
         for optimiser in optimisers:
             optimiser.step()
+
+    engine = Engine(Objective(session, heads), parameters, update, record=session.records)
+    _loop(session, engine, rate, step, lambda at: _save(session, path, heads, optimisers, at))
+
+
+#: how far the data are from the simple to the wanted mix (`Batches.late`), by share of the time
+MIX = ((0.0, 0.0), (0.15, 0.6), (0.4, 1.0))
+
+
+def _loop(session, engine: Engine, rates: torch.Tensor, step: int, save) -> None:  # noqa: ANN001
+    began, budget = time.monotonic(), 60 * session.args.minutes - (time.monotonic() - session.began)
+    saved, sums, counted, pictures = time.monotonic(), {}, 0, 0
+    batches = session.batches(1)
+    while (spent := time.monotonic() - began) < budget:
+        session.late.fill_(max(mix for share, mix in MIX if spent >= share * budget))
+        number, batch = next(batches)
+        rates.fill_(_rate(spent, budget, step, session.args.rate))
+        conditional = bool(torch.rand(()) >= UNCONDITIONAL)
+        parts = engine.step(batch, number, conditional=conditional)
         step, pictures = step + 1, pictures + len(batch["ids"])
-        pace(step)
         if conditional:
-            for name, value in parts.items():
-                seen[name] = value.detach() if name not in seen else 0.97 * seen[name] + 0.03 * value.detach()
+            sums = {name: sums.get(name, 0.0) + value.detach().clone() for name, value in parts.items()}
+            counted += 1
         if step % 200 == 0 or session.device == "cpu":
-            session.say(step, pictures, {k: round(float(v), 4) for k, v in seen.items()}, f"lr {rate:.1e}")
-        if session.rank == 0 and time.monotonic() - saved > 120:
-            _save(session, path, heads, optimisers, step)
+            shown = {name: round(float(total) / max(1, counted), 4) for name, total in sums.items()}
+            refused = int(engine.gradients.refused)
+            session.say(
+                step, pictures, shown, f"lr {float(rates):.1e}", f"{len(engine.graphs)} graphs, {refused} refused"
+            )
+            sums, counted = {}, 0
+            if engine.said:
+                session.say(engine.said)
+                engine.said = None
+            if refused > step // 4 + 20:
+                raise SystemExit("a quarter of the steps gave gradients that are not finite")
+        if time.monotonic() - saved > 120:
+            save(step)
             saved = time.monotonic()
         if session.device == "cpu" and step >= 6:
             break
-    if session.rank == 0:
-        _save(session, path, heads, optimisers, step)
-    session.say(
-        "done", step, "steps", pictures, "pictures on this GPU", {k: round(float(v), 4) for k, v in seen.items()}
-    )
+    save(step)
+    session.say("done", step, "steps", pictures, "pictures")
 
 
 def _state(session, heads: Heads) -> dict[str, object]:  # noqa: ANN001
@@ -337,6 +305,9 @@ def _resume(session, path, heads: Heads, optimisers) -> int:  # noqa: ANN001
     state = load(session, path)
     heads.load_state_dict(state["heads"])
     for optimiser, held in zip(optimisers, state["optimisers"], strict=True):
+        rate = optimiser.param_groups[0]["lr"]
         optimiser.load_state_dict(held)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
     session.say("resumed at step", state["step"])
     return int(state["step"])

@@ -3,8 +3,8 @@
 A picture is a grid of 16 px tokens. A narrow glyph covers 1 x 2 tokens, a wide one 2 x 2. Texts stand below each other in
 the prompt's order, each from the left on lines of its own, wrapped after `columns` tokens; a numbered paragraph (二、 to 九、) begins
 a new line. In couplets the banner stands on
-the first line, the text after 左书 in a column at the left edge below it and the text after 右书 in one at the right. Between
-two texts one row of tokens stays free. The whole is shifted by 0 or 1 token down and to the right, as far as there is room: that, the
+the first line, the text after 左书 in a column at the left edge below it and the text after 右书 in one at the right. After a
+text of at most three wide characters a row of tokens stays free. The whole is shifted by 0 or 1 token down and to the right, as far as there is room: that, the
 font of narrow glyphs and the colours are the seed's.
 """
 
@@ -17,8 +17,9 @@ from enum import StrEnum
 #: tokens at the right that a line never fills, room for the shift
 MARGIN = 2
 LINE = 2
-#: rows of tokens between two texts
-GAP = 1
+#: rows of tokens that stay free after a wide text of at most `SHORT` characters: without them a few such signs below each
+#: other are a square that may as well be read in columns
+GAP, SHORT = 1, 3
 QUOTES = {"“": "”", "‘": "’", '"': '"'}
 PARAGRAPH = re.compile("(?<=.)[二三四五六七八九]、")
 UNQUOTED = re.compile(r"that reads ([^“‘\".]+)\.")
@@ -85,6 +86,11 @@ def lines(text: str, *, wide: bool, width: int) -> int:
     return _flow(text, wide=wide, width=width)[-1][0] + 1
 
 
+def gap(text: str, *, wide: bool) -> int:
+    """Rows of tokens that stay free after a text."""
+    return GAP if wide and len(text) <= SHORT else 0
+
+
 def place(texts: list[tuple[str, bool, Mode]], width: int) -> list[list[tuple[int, int]]]:
     """Top left token (row, column) of every character of every text (text, wide, mode), before the shift."""
     placed, row = [], 0
@@ -93,7 +99,7 @@ def place(texts: list[tuple[str, bool, Mode]], width: int) -> list[list[tuple[in
         if mode is Mode.HORIZONTAL:
             cells = _flow(text, wide=wide, width=width)
             placed.append([(row + LINE * line, size * at) for line, at in cells])
-            row += LINE * (cells[-1][0] + 1) + GAP
+            row += LINE * (cells[-1][0] + 1) + gap(text, wide=wide)
         elif mode is Mode.BANNER:
             first = (columns(width) - size * length) // 2
             placed.append([(0, first + size * j) for j in range(length)])

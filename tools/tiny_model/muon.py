@@ -29,9 +29,9 @@ def orthogonalised(stack: torch.Tensor) -> torch.Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon over matrices alone."""
+    """Muon over matrices alone; `lr` is a tensor of one element, which a recorded step reads anew."""
 
-    def __init__(self, matrices: list[torch.nn.Parameter], lr: float, weight_decay: float = 0.01) -> None:
+    def __init__(self, matrices: list[torch.nn.Parameter], lr: torch.Tensor, weight_decay: float = 0.01) -> None:
         assert all(p.ndim == 2 for p in matrices)
         super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay})
 
@@ -46,6 +46,6 @@ class Muon(torch.optim.Optimizer):
                 grads = [p.grad for p in same]
                 torch._foreach_lerp_(held, grads, 1 - MOMENTUM)
                 ahead = torch._foreach_lerp(grads, held, MOMENTUM)
-                update = orthogonalised(torch.stack(ahead)).to(same[0].dtype)
+                update = orthogonalised(torch.stack(ahead)).to(same[0].dtype) * (-0.2 * max(shape) ** 0.5 * group["lr"])
                 torch._foreach_mul_(same, 1 - group["lr"] * group["weight_decay"])
-                torch._foreach_add_(same, list(update.unbind()), alpha=-group["lr"] * 0.2 * max(shape) ** 0.5)
+                torch._foreach_add_(same, list(update.unbind()))

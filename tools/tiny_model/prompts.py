@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from charset import Charset, case_prompts, charset
-from layout import GAP, LINE, Mode, Span, lines, spans
+from layout import GAP, LINE, SHORT, Mode, Span, gap, lines, spans
 
 STYLES = ("whiteboard", "chalkboard", "neon", "paper")
 #: words that set the style; the first of them in a prompt counts, and a prompt without any gets paper.
@@ -129,29 +129,43 @@ class Writer:
     def _fit(self, tokens: int, width: int, *, more: int) -> tuple[str, int]:
         """A text that leaves a line for each of `more` texts after it, and the rows of tokens that it takes."""
         wide = bool(self.rng.random() < 0.5)
-        spare = (tokens - more * (LINE + GAP) - GAP) // LINE
-        cap = 1 if more > 4 else spare
+        cap = 1 if more > 4 else max(1, (tokens - more * LINE) // LINE)
         per = (width // 16 - 2) // (2 if wide else 1)
         if self.rng.random() < 0.12 and more < 2:
             limit = min(per * cap, 170)
             n = int(self.rng.integers(1, limit + 1))
             made = self.chinese(n) if wide else self.english(n)
         else:
-            made = self.text(min(per * cap, 80), wide=wide)
+            # many signs are short, or no prompt of the wanted length holds them
+            made = self.text(min(per * cap, 7 if more > 8 else 80), wide=wide)
         made = made[: per * cap].strip() or "0"
-        return made, LINE * lines(made, wide=self.chars.is_wide(made), width=width) + GAP
+        wide = self.chars.is_wide(made)
+        return made, LINE * lines(made, wide=wide, width=width) + gap(made, wide=wide)
 
     def texts(self, count: int, tokens: int, width: int) -> list[str]:
-        """`count` texts for `tokens` rows of tokens, the gap after the last included."""
+        """`count` texts for `tokens` rows of tokens, the gap after the last included.
+
+        Where rows are few, texts ask for no gap: they are narrow or have four characters.
+        """
         made = []
         for i in range(count):
-            left = tokens - (count - 1 - i) * (LINE + GAP)
-            text, used = self._fit(tokens, width, more=count - 1 - i)
-            if used > left:
-                text, used = text[:1], LINE + GAP
+            more = count - 1 - i
+            text, used = self._fit(tokens, width, more=more)
+            if tokens - used < more * LINE:
+                made.append(self._tight(width))
+                tokens -= LINE
+                continue
             made.append(text)
             tokens -= used
         return made
+
+    def _tight(self, width: int) -> str:
+        """A short text of one line that asks for no gap after it."""
+        most = (width // 16 - 2) // 2
+        if most > SHORT and self.rng.random() < 0.7:
+            chars = self.cases if self.rng.random() < FROM_CASES else self.cjk
+            return "".join(self.rng.choice(chars, int(self.rng.integers(SHORT + 1, min(most, 6) + 1))))
+        return self.english(int(self.rng.integers(2, min(2 * most, 8) + 1)))
 
     # -- scenes --------------------------------------------------------------------------------------------------
     def scene(self, n: int) -> str:
@@ -178,7 +192,7 @@ class Writer:
         prompt, found = self.templates[int(self.rng.integers(len(self.templates))) if which is None else which]
         if any(s.mode is not Mode.HORIZONTAL for s in found):
             return self._couplets(prompt, found, rows // LINE, width)
-        keep, most = found, (rows + GAP) // (LINE + GAP)
+        keep, most = found, rows // LINE
         if which is not None and len(found) <= most and self.rng.random() < AS_IT_IS:
             return prompt
         if len(found) > most or (which is None and len(found) > 8 and self.rng.random() < 0.7):
@@ -208,7 +222,7 @@ class Writer:
 
     def from_soup(self, length: int, rows: int, width: int) -> str:
         kind = self.rng.random()
-        most = min((rows + GAP) // (LINE + GAP), 24)
+        most = min(rows // LINE, 24)
         count = (
             1
             if kind < 0.35
@@ -260,7 +274,7 @@ class Writer:
             text = prompt[span.start : span.stop]
             wide = self.chars.is_wide(text)
             if span.mode is Mode.HORIZONTAL:
-                used, after = used + after + LINE * lines(text, wide=wide, width=width), GAP
+                used, after = used + after + LINE * lines(text, wide=wide, width=width), gap(text, wide=wide)
             elif span.mode is Mode.BANNER:
                 used = max(used, LINE)
             else:

@@ -1,26 +1,24 @@
 """Train the embedded model: VAE, then transformer and text encoder together, then the two LoRAs.
 
     python tools/tiny_model/atlas.py checkpoints/atlas.npz
-    torchrun --nproc_per_node=1 tools/tiny_model/train.py base --out checkpoints --minutes 23
+    python tools/tiny_model/train.py base --out checkpoints --minutes 23
     python tools/tiny_model/train.py lora --steps 8 --out checkpoints --minutes 5
     python tools/tiny_model/train.py lora --steps 4 --out checkpoints --minutes 5
 
     python tools/tiny_model/train.py all --out checkpoints --minutes 15 --lora-minutes 2
 
-`all` trains the base and then both LoRAs in one process, which compiles once; one GPU. `base` resumes from `checkpoints/base.pt` where that exists. Any number of GPUs; each draws its own data.
+`all` trains the base and then both LoRAs in one process, which compiles once; one GPU. `base` resumes from `checkpoints/base.pt` where that exists.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from pathlib import Path
 
 import distil
 import flow
 import torch
-import torch.distributed as dist
 from charset import charset
 from data import Batches, Glyphs, encode_map
 from models import (
@@ -52,6 +50,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--tokens", type=int, help="image and text tokens in a batch")
     parser.add_argument("--vae", type=Path, help="an exported model's VAE folder, to be taken instead of training one")
+    parser.add_argument("--no-record", action="store_true", help="no CUDA graphs")
     parser.add_argument("--no-compile", action="store_true")
     return parser.parse_args()
 
@@ -61,13 +60,11 @@ class Session:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args, self.began = args, time.monotonic()
-        self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         self.device = args.device
         if args.device == "cuda":
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+            # cuDNN's attention is the suspect of the one training whose gradients stopped being finite
+            torch.backends.cuda.enable_cudnn_sdp(False)
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-        if self.world > 1:
-            dist.init_process_group("nccl" if args.device == "cuda" else "gloo")
         torch.manual_seed(args.seed)
         train_on_single_pictures()
         self.tokenizer = build_tokenizer()
@@ -78,25 +75,30 @@ class Session:
         self.transformer = build_transformer().to(self.device)
         self.text_encoder = build_text_encoder(len(self.tokenizer)).to(self.device)
         self.lean = lean_encode
+        #: how far the data are on the way to the wanted mix; the loader's workers read it
+        self.late = torch.zeros(1).share_memory_()
+        self.records = args.device == "cuda" and not args.no_record
         self.negative = torch.tensor([[*self.prefix, self.ids[" "], *self.suffix]], device=self.device)
 
     def say(self, *words: object) -> None:
-        if self.rank == 0:
-            print(f"{time.monotonic() - self.began:7.1f} s", *words, flush=True)
+        print(f"{time.monotonic() - self.began:7.1f} s", *words, flush=True)
 
-    def batches(self, late: float, salt: int):  # noqa: ANN201
-        """Endless batches on the device."""
+    def batches(self, salt: int):  # noqa: ANN201
+        """Endless batches on the device, each with its bucket's number."""
         data = Batches(
-            seed=self.args.seed + 1000 * salt + self.rank,
-            late=late,
+            seed=self.args.seed + 1000 * salt,
+            late=self.late,
             prefix=self.prefix,
             suffix=self.suffix,
             ids=self.ids,
         )
-        workers = self.args.workers
-        loader = DataLoader(data, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None)
+        workers, gpu = self.args.workers, self.device == "cuda"
+        loader = DataLoader(
+            data, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None, pin_memory=gpu
+        )
         for batch in loader:
-            yield {k: v.to(self.device, non_blocking=True) for k, v in batch.items()}
+            number = int(batch.pop("bucket"))
+            yield number, {k: v.to(self.device, non_blocking=True) for k, v in batch.items()}
 
     def encode(self, ids: torch.Tensor) -> torch.Tensor:
         """Embeddings of the prompts, without the template."""
@@ -105,24 +107,6 @@ class Session:
     def autocast(self) -> torch.autocast:
         # no cache of cast weights: distilling changes the weights between two forwards
         return torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.device == "cuda", cache_enabled=False)
-
-    def spent(self, began: float) -> float:
-        """Seconds since `began` by the first GPU's clock: all must leave a loop at the same step."""
-        now = torch.tensor(time.monotonic() - began, device=self.device)
-        if self.world > 1:
-            dist.broadcast(now, 0)
-        return float(now)
-
-    def average(self, parameters: list[torch.nn.Parameter]) -> None:
-        """Average gradients over the GPUs."""
-        if self.world == 1:
-            return
-        grads = [p.grad for p in parameters if p.grad is not None]
-        flat = torch.cat([g.flatten() for g in grads])
-        dist.all_reduce(flat)
-        flat /= self.world
-        for grad, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
-            grad.copy_(part.view_as(grad))
 
     def compile(self) -> None:
         use_real_rotary(self.transformer)
@@ -155,10 +139,8 @@ def main() -> None:
     elif args.stage == "all":
         for steps in (8, 4):
             distil.train(session, steps, 60 * args.lora_minutes)
-    if args.stage != "lora" and session.rank == 0:
+    if args.stage != "lora":
         export(args.out / "tiny", session.vae, session.transformer, session.text_encoder, session.tokenizer)
-    if session.world > 1:
-        dist.destroy_process_group()
 
 
 if __name__ == "__main__":
