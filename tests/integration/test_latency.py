@@ -67,6 +67,7 @@ def test_a_baseline_of_another_machine_or_torch_is_not_compared(suite, change):
     suite.plan(**change)
     result = suite.run(*GPU)
     result.assert_outcomes(failed=4)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["INCOMPARABLE * there is no latency golden of this cohort*", "accept *=missing"])
 
 
@@ -77,6 +78,7 @@ def test_a_baseline_of_zero_is_an_error(suite):
         path.write_text(path.read_text().replace("0.5", "0.0"))
     result = suite.run(*GPU)
     result.assert_outcomes(failed=4)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["ERROR *0.0 s is no baseline*"])
 
 

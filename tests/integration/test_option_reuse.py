@@ -137,6 +137,7 @@ def test_a_damaged_picture_is_put_aside_and_said_before_it_is_drawn_again(suite)
     victim.path.write_bytes(victim.path.read_bytes()[:-20])
     result = suite.run()
     result.assert_outcomes(passed=3, failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines([f"ERROR *{victim.sha256}*not what its name says*moved to*quarantine*"])
     suite.drawn()
     suite.run("--qil-reuse").assert_outcomes(passed=4)
