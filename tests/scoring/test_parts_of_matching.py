@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from scoring_builders import column, line
 
+from qiltest.cases import LineBreaks
 from qiltest.scoring import assign as assigning
 from qiltest.scoring.assign import assign
 from qiltest.scoring.chains import Piece, relevant
@@ -245,7 +246,7 @@ def test_hyphens_are_free_at_each_line_break_and_nowhere_else():
     assert aligned("ab-cd-ef", "ab", "cd", "ef").distance == 0
     assert aligned("abcdef", "ab-", "cd", "-ef").distance == 0
     assert aligned("abcdef", "ab-cd", "ef").distance == 1
-    assert aligned("ab-cdef", "ab", "cdef", line_breaks=align.__kwdefaults__["line_breaks"]).layout == (
+    assert aligned("ab-cdef", "ab", "cdef", line_breaks=LineBreaks.LAYOUT).layout == (
         "hyphen '-' missing at a line break",
     )
     assert aligned("abcdef", "abcdef-").distance == 1  # the end is no break
