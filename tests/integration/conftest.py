@@ -9,13 +9,15 @@ from pathlib import Path
 import PIL.ImageDraw
 import PIL.PngImagePlugin
 import pytest
+import scipy.ndimage
+import scipy.stats
 
 import qiltest.generation
 import qiltest.session.summary
 from qiltest.runs import Run, RunStore
 
 #: pytester forgets what an inner session imports: what is loaded here is loaded once, not two hundred times.
-LOADED = (PIL.ImageDraw, PIL.PngImagePlugin, qiltest.session.summary)
+LOADED = (PIL.ImageDraw, PIL.PngImagePlugin, scipy.ndimage, scipy.stats, qiltest.session.summary)
 
 STANDIN = Path(__file__).with_name("standin_conftest.py")
 
