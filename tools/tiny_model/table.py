@@ -1,0 +1,288 @@
+"""The embedded model's table: character error rates over the report's texts and over random strings.
+
+    python tools/tiny_model/table.py --out FOLDER [--model FOLDER] [--strings 50] [--seeds 4] [--part 0/2]
+    python tools/tiny_model/table.py --out FOLDER --perfect ATLAS       # the reader's own error
+    python tools/tiny_model/table.py --out FOLDER --show
+
+Draws every prompt by five ways with an unchanged `QwenImagePipeline`: the base, both LoRAs, and the two controls (the base
+at 4 steps without guidance; the 4-step LoRA under the base's scheduler). Readings are kept in `FOLDER/<way>.jsonl`, one line a picture,
+so that the same command goes on where it stopped and parts can run side by side. `--perfect` reads the pictures that the training
+data would show instead, through the VAE: what is wrong there is the reader's, not the model's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from charset import ROOT, charset
+from data import Batches, encode_map
+from diffusers import FlowMatchEulerDiscreteScheduler, QwenImagePipeline
+from layout import place, spans
+from models import BASE_SCHEDULER, LIGHTNING_SCHEDULER
+from PIL import Image
+from prompts import STYLE_WORDS, Sample, Writer, style_of
+from scipy.stats import bootstrap
+
+from qiltest.cases import ExpectedText
+from qiltest.reading import open_reader
+from qiltest.scoring import EmptyReadingError, score, score_case
+from qiltest.suite import load_suite
+
+SUFFIX = ", Ultra HD, 4K, cinematic composition."
+#: steps, CFG, scheduler, LoRA
+WAYS = {
+    "base": (50, 4.0, BASE_SCHEDULER, None),
+    "8step": (8, 1.0, LIGHTNING_SCHEDULER, "8step"),
+    "4step": (4, 1.0, LIGHTNING_SCHEDULER, "4step"),
+    "base, 4 steps, CFG 1": (4, 1.0, LIGHTNING_SCHEDULER, None),
+    "4step, base scheduler": (4, 1.0, BASE_SCHEDULER, "4step"),
+}
+PERFECT = "perfect pictures"
+KINDS = ("digits", "English", "simplified", "traditional")
+#: frequent characters whose form is simplified or traditional alone
+SIMPLIFIED = "国来时为个这们说对会过发经学动还进种现关开问话间长头样实见两应战机电业书门车东马语气给让记认识与处办"
+TRADITIONAL = "國來時為個這們說對會過發經學動還進種現關開問話間長頭樣實見兩應戰機電業書門車東馬語氣給讓記認識與處辦"
+SIZES = ((256, 128), (384, 128), (256, 192), (512, 128))
+
+
+@dataclass(frozen=True)
+class Job:
+    group: str
+    name: str
+    prompt: str
+    size: tuple[int, int]
+    seed: int
+
+
+def strings(count: int) -> Iterator[tuple[str, str]]:
+    """`count` random strings of each kind, always the same ones."""
+    rng = np.random.default_rng(1)
+    writer = Writer(rng)
+    known = set(writer.chars.wide)
+    for kind in KINDS:
+        for _ in range(count):
+            n = int(rng.integers(4, 17))
+            if kind == "digits":
+                yield kind, "".join(rng.choice(list("0123456789"), n))
+            elif kind == "English":
+                yield kind, " ".join(writer.word() for _ in range(1 + n // 6))[:28].strip()
+            else:
+                own = [c for c in (SIMPLIFIED if kind == "simplified" else TRADITIONAL) if c in known]
+                # half of a text's characters show the script, the others are any that the model writes
+                text = rng.choice(writer.cjk, n // 2 + 2)
+                mine = rng.random(len(text)) < 0.5
+                text[mine] = rng.choice(own, int(mine.sum()))
+                yield kind, "".join(text)
+
+
+def jobs(count: int, seeds: int) -> list[Job]:
+    rng = np.random.default_rng(2)
+    found = []
+    for case in load_suite(ROOT / "cases").cases:
+        for resolution in case.resolutions:
+            size = (resolution.tiny.width, resolution.tiny.height)
+            found += [Job("report", case.id, case.prompt + SUFFIX, size, 42 + s) for s in range(seeds)]
+    for kind, text in strings(count):
+        words = [w for ws in STYLE_WORDS.values() for w in ws if w.isascii()]
+        style, size = words[int(rng.integers(len(words)))], SIZES[int(rng.integers(len(SIZES)))]
+        opening, closing = (("“", "”"), ("‘", "’"), ('"', '"'))[int(rng.integers(3))]
+        prompt = f"A picture of {style} that says {opening}{text}{closing}" + SUFFIX
+        found += [Job(kind, text, prompt, size, 42 + s) for s in range(seeds)]
+    return found
+
+
+def fits(job: Job) -> bool:
+    """Whether the layout rule has room for all texts."""
+    chars = charset()
+    kinds = [(t, chars.is_wide(t), s.mode) for s in spans(job.prompt) for t in [job.prompt[s.start : s.stop]]]
+    return max(r for cells in place(kinds, job.size[0]) for r, _ in cells) + 2 <= job.size[1] // 16
+
+
+class Model:
+    """The exported model with both LoRAs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.pipe = QwenImagePipeline.from_pretrained(folder, dtype=torch.float32)
+        self.pipe.set_progress_bar_config(disable=True)
+        for name in ("8step", "4step"):
+            self.pipe.load_lora_weights(
+                str(folder / "loras"), weight_name=f"{name}.safetensors", adapter_name=name, use_safetensors=True
+            )
+
+    @torch.inference_mode()
+    def draw(self, job: Job, way: str) -> Image.Image:
+        steps, scale, scheduler, lora = WAYS[way]
+        self.pipe.scheduler = FlowMatchEulerDiscreteScheduler.from_config(scheduler)
+        if lora:
+            self.pipe.enable_lora()
+            self.pipe.set_adapters(lora)
+        else:
+            self.pipe.disable_lora()
+        return self.pipe(
+            job.prompt,
+            negative_prompt=" " if scale > 1 else None,
+            true_cfg_scale=scale,
+            num_inference_steps=steps,
+            width=job.size[0],
+            height=job.size[1],
+            max_sequence_length=1024,
+            generator=torch.Generator("cpu").manual_seed(job.seed),
+        ).images[0]
+
+
+class Perfect:
+    """Training pictures of the same prompts, through the VAE."""
+
+    def __init__(self, folder: Path, atlas: Path) -> None:
+        from picture import Painter
+
+        self.pipe = QwenImagePipeline.from_pretrained(folder, dtype=torch.float32)
+        prefix, suffix, ids = encode_map(self.pipe.tokenizer)
+        self.data = Batches(seed=0, late=torch.ones(1), prefix=prefix, suffix=suffix, ids=ids)
+        self.painter = Painter(atlas, self.data.glyphs, "cpu")
+
+    @torch.inference_mode()
+    def draw(self, job: Job, _way: str) -> Image.Image:
+        width, height = job.size
+        prompt = job.prompt[:1024]
+        sample = Sample(prompt, [(s, prompt[s.start : s.stop]) for s in spans(prompt)])
+        total = len(prompt) + len(self.data.suffix)
+        out = {k: np.full(total, -100) for k in ("index", "offset", "row", "col")}
+        out |= {
+            "ids": np.zeros(total + len(self.data.prefix), int),
+            "grid": np.zeros((height // 16, width // 16), int),
+        }
+        rng = np.random.default_rng(job.seed)
+        self.data.fill(sample, _Right(rng), out, width)
+        batch = {"grid": torch.from_numpy(out["grid"])[None], "style": torch.tensor([style_of(prompt)])}
+        batch |= {"font": torch.tensor([0]), "palette": torch.tensor([int(rng.integers(3))])}
+        z = self.pipe.vae.encode(self.painter(batch)[:, :, None]).latent_dist.mode()
+        decoded = self.pipe.vae.decode(z, return_dict=False)[0][0, :, 0]
+        return Image.fromarray(((decoded.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).numpy())
+
+
+class _Right:
+    """Stands in for the random generator of `Batches.fill`: places as it does, and never a wrong character."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng = rng
+
+    def integers(self, low: int, high: int) -> int:
+        return int(self.rng.integers(low, high))
+
+    def random(self) -> float:
+        return 1.0
+
+
+def read(picture: Image.Image, job: Job, reader: object, cases: dict[str, object]) -> tuple[int, int]:
+    """Edits and expected characters."""
+    data = io.BytesIO()
+    picture.save(data, "png")
+    expected = cases[job.name].texts if job.group == "report" else (ExpectedText(text=job.name),)
+    characters = sum(len(t.text.replace(" ", "")) for t in expected if t.required)
+    try:
+        reading = reader.read(data.getvalue())
+        found = score_case(cases[job.name], reading) if job.group == "report" else score(expected, reading)
+    except EmptyReadingError:
+        return characters, characters
+    return found.distance, characters
+
+
+def run(args: argparse.Namespace) -> None:
+    model = Perfect(args.model, args.perfect) if args.perfect else Model(args.model)
+    ways = [PERFECT] if args.perfect else [w for w in WAYS if not args.ways or w in args.ways.split(";")]
+    cases = {c.id: c for c in load_suite(ROOT / "cases").cases}
+    reader = open_reader(args.reader)
+    part, parts = map(int, args.part.split("/"))
+    todo = jobs(args.strings, 1 if args.perfect else args.seeds)[part::parts]
+    too_small = {job.name for job in todo if not fits(job)}
+    if too_small:
+        print("does not fit at its size, left out:", ", ".join(sorted(too_small)))
+        todo = [job for job in todo if job.name not in too_small]
+    began = time.monotonic()
+    for way in ways:
+        path = args.out / f"{way.replace(', ', '-').replace(' ', '-')}.{part}.jsonl"
+        kept = path.read_text("utf-8").splitlines() if path.exists() else []
+        done = {tuple(json.loads(line)["job"]) for line in kept}
+        with path.open("a", encoding="utf-8") as out:
+            for job in todo:
+                key = (job.group, job.name, *job.size, job.seed)
+                if key in done:
+                    continue
+                picture = model.draw(job, way)
+                if args.pictures:
+                    (args.out / "pictures").mkdir(exist_ok=True)
+                    picture.save(args.out / "pictures" / f"{way} {job.group} {job.name[:20]} {job.size} {job.seed}.png")
+                edits, characters = read(picture, job, reader, cases)
+                row = {"way": way, "group": job.group, "job": key, "edits": edits, "characters": characters}
+                out.write(json.dumps(row, ensure_ascii=False) + "\n")
+                out.flush()
+        print(f"{time.monotonic() - began:.0f} s: {way} done", flush=True)
+
+
+def show(folder: Path) -> str:
+    """Character error rates in per cent with 95 % bootstrap intervals over pictures, as a Markdown table."""
+    rows = defaultdict(list)
+    for path in sorted(folder.glob("*.jsonl")):
+        for line in path.read_text("utf-8").splitlines():
+            row = json.loads(line)
+            rows[row["way"], row["group"]].append((row["edits"], row["characters"]))
+    ways, groups = [w for w in [*WAYS, PERFECT] if any(k[0] == w for k in rows)], ("report", *KINDS)
+    lines = ["| way | " + " | ".join(groups) + " |", "|---" * (1 + len(groups)) + "|"]
+    for way in ways:
+        cells = []
+        for group in groups:
+            found = np.array(rows.get((way, group), []), float)
+            cells.append(_cell(found) if len(found) else "")
+        lines.append(f"| {way} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(found: np.ndarray) -> str:
+    edits, characters = found.T
+    rate = 100 * edits.sum() / characters.sum()
+    if len(found) < 3 or not edits.any():
+        return f"{rate:.2f} ({len(found)} pictures)"
+    spread = bootstrap(
+        (edits, characters),
+        lambda e, c, axis: 100 * e.sum(axis) / c.sum(axis),
+        paired=True,
+        vectorized=True,
+        method="percentile",
+        rng=np.random.default_rng(0),
+        n_resamples=2000,
+    ).confidence_interval
+    return f"{rate:.2f} [{spread.low:.2f}, {spread.high:.2f}] ({len(found)} pictures)"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--model", type=Path, default=ROOT / "src/qiltest/generation/tiny")
+    parser.add_argument("--strings", type=int, default=50, help="random strings of each of the four kinds")
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--ways", help="some ways alone, separated by semicolons")
+    parser.add_argument("--part", default="0/1", help="this process's share of the pictures, as in 0/2 and 1/2")
+    parser.add_argument("--reader", default="rapidocr:threads=1")
+    parser.add_argument("--perfect", type=Path, metavar="ATLAS")
+    parser.add_argument("--pictures", action="store_true", help="keep the pictures, to look at")
+    parser.add_argument("--show", action="store_true", help="the table of what was read so far")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1 if args.part != "0/1" else torch.get_num_threads())
+    if not args.show:
+        run(args)
+    print(show(args.out))
+
+
+if __name__ == "__main__":
+    main()
