@@ -97,7 +97,8 @@ class Engine:
                 self._differentiate(held, conditional=conditional)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self.pool):
+        # the loader's pinning thread calls CUDA meanwhile, which the default mode forbids
+        with torch.cuda.graph(graph, pool=self.pool, capture_error_mode="thread_local"):
             parts = self._differentiate(held, conditional=conditional)
         self.pool = self.pool or graph.pool()
         self.graphs[key] = graph, held, parts
@@ -109,6 +110,6 @@ class Engine:
             return
         if self.updating is None:
             self.updating = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.updating):
+            with torch.cuda.graph(self.updating, capture_error_mode="thread_local"):
                 self.update()
         self.updating.replay()

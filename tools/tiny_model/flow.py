@@ -19,8 +19,8 @@ from muon import Muon
 
 #: blocks (from 0) whose output the heads read
 WHERE_BLOCK, WHICH_BLOCK = 2, 4
-#: share of steps without a prompt, for classifier-free guidance
-UNCONDITIONAL = 0.1
+#: share of the case files' batches that are shown without their prompt, for classifier-free guidance
+UNCONDITIONAL = 0.25
 PLACES = 80
 #: noise levels for each picture of a batch: latents and prompt are encoded once for all
 DRAWS = 2
@@ -158,6 +158,8 @@ class Objective:
             parts = {"flow": F.mse_loss(velocity.float(), noise - clean)}
             if conditional:
                 parts |= self._auxiliary(batch, embeds[:size])
+            # what is held here would hold the whole step's memory
+            self.states.clear()
         loss = parts["flow"] + sum(AUXILIARY[k] * v for k, v in parts.items() if k != "flow")
         return loss, parts
 
@@ -251,7 +253,7 @@ def _loop(session, engine: Engine, rates: torch.Tensor, step: int, save) -> None
         session.late.fill_(max(mix for share, mix in MIX if spent >= share * budget))
         number, batch = next(batches)
         rates.fill_(_rate(spent, budget, step, session.args.rate))
-        conditional = bool(torch.rand(()) >= UNCONDITIONAL)
+        conditional = session.bucket(number).case is None or bool(torch.rand(()) >= UNCONDITIONAL)
         parts = engine.step(batch, number, conditional=conditional)
         step, pictures = step + 1, pictures + len(batch["ids"])
         if conditional:

@@ -19,6 +19,7 @@ from pathlib import Path
 import distil
 import flow
 import torch
+from buckets import Bucket
 from charset import charset
 from data import Batches, Glyphs, encode_map
 from models import (
@@ -83,6 +84,10 @@ class Session:
     def say(self, *words: object) -> None:
         print(f"{time.monotonic() - self.began:7.1f} s", *words, flush=True)
 
+    def bucket(self, number: int) -> Bucket:
+        """The bucket of a batch."""
+        return self.buckets[number]
+
     def batches(self, salt: int):  # noqa: ANN201
         """Endless batches on the device, each with its bucket's number."""
         data = Batches(
@@ -92,6 +97,7 @@ class Session:
             suffix=self.suffix,
             ids=self.ids,
         )
+        self.buckets = data.buckets
         workers, gpu = self.args.workers, self.device == "cuda"
         loader = DataLoader(
             data, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None, pin_memory=gpu
