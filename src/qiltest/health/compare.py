@@ -12,9 +12,12 @@ from qiltest.health.records import Health
 MORE = 1.15
 #: Per cent of the contrast below which a picture has no structure of the scale of hair.
 LEAST = 0.2
-#: By how much overshoot (share of an edge's rise) and noise (grey levels) of the one with more detail may exceed the
-#: other's: beyond, it may be finer because it was sharpened, or noise may have been counted.
-HALO, GRAIN = 0.03, 0.8
+#: Grey levels by which the noise of the one with more detail may exceed the other's.
+GRAIN = 0.8
+#: Overshoot, as shares of an edge's rise. The one with more detail may overshoot by `HALO` more than the other. Beyond,
+#: it is suspected of sharpening where it overshoots more than `NATURAL`, unless the other is the blurrier by `SOFTER`
+#: pixels, which takes halos away too; above `STRONG` it is suspected in any case.
+HALO, NATURAL, STRONG, SOFTER = 0.03, 0.06, 0.1, 0.1
 
 
 class Finer(StrEnum):
@@ -63,11 +66,16 @@ def _suspect(finer: Health, other: Health) -> str:
     noise, before = _noise(finer), _noise(other)
     if not noise <= NOISE or not noise - before <= GRAIN:
         return f"the one with more detail has more noise ({noise:.1f} against {before:.1f} grey levels)"
-    if finer.halo is None or other.halo is None:
-        return ""
-    if not finer.halo - other.halo <= HALO:
+    if finer.halo is not None and other.halo is not None and _sharpened(finer, other, finer.halo, other.halo):
         return f"the one with more detail has stronger halos ({finer.halo:.0%} against {other.halo:.0%} of an edge)"
     return ""
+
+
+def _sharpened(finer: Health, other: Health, halo: float, before: float) -> bool:
+    if halo - before <= HALO or halo <= NATURAL:
+        return False
+    softer = finer.blur is not None and other.blur is not None and other.blur - finer.blur >= SOFTER
+    return halo > STRONG or not softer
 
 
 def _noise(health: Health) -> float:

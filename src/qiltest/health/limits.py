@@ -49,7 +49,7 @@ def _gating(health: Health) -> Iterator[Symptom]:
         )
         return
     noise = max(health.noise_fine, health.noise_coarse)
-    if not noise <= NOISE:
+    if not (health.noise_fine <= NOISE and health.noise_coarse <= NOISE):
         yield _symptom(
             Fault.NOISE,
             f"noise of {noise:.1f} grey levels in the flattest parts (limit {NOISE:g}): the denoising did not end; "
@@ -62,7 +62,7 @@ def _gating(health: Health) -> Iterator[Symptom]:
 def _grids(health: Health) -> Iterator[Symptom]:
     periods = (("16 pixels, a patch", health.grid_patch), ("8 pixels, a latent", health.grid_latent))
     name, strength = max(periods, key=lambda period: period[1])
-    if not strength <= GRID:
+    if not (health.grid_patch <= GRID and health.grid_latent <= GRID):
         yield _symptom(
             Fault.GRID,
             f"a grid that repeats every {name}, of {strength:.1f} grey levels (limit {GRID:g}): look at the base's "
