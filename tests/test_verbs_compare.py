@@ -214,6 +214,16 @@ def test_two_variants_of_a_run(tmp_path, capsys):
     assert "exact text: 0 in both, 0 lost, 40 gained, 0 in neither" in capsys.readouterr().out
 
 
+def test_several_runs_joined_count_as_one(tmp_path, capsys):
+    first, other = store(tmp_path, {"4step": [0] * 30}), store(tmp_path, {"4step": [0] * 30}, case="tea")
+    after = store(tmp_path, {"4step": [0] * 30}, cases=("coffee", "tea"))
+    assert compare(tmp_path, f"{first}+{other}", after) == 0
+    out = capsys.readouterr().out
+    assert f"4step of run {first}+{other} -> 4step" in out
+    assert "60 in both" in out
+    assert compare(tmp_path, after, first) == 1
+
+
 def test_json_says_it_all_in_finite_numbers(tmp_path, capsys):
     before = store(tmp_path, {"4step": [0] * 7, "8step": [0] * 7})
     after = store(tmp_path, {"4step": [1] * 6, "8step": [0] * 6})

@@ -17,6 +17,7 @@ from qiltest.gate.paired_records import MARGIN, Comparisons
 from qiltest.report.paired_text import comparison_record, print_comparisons, run_problems
 from qiltest.report.text import one_line
 from qiltest.runs import Run, RunStore
+from qiltest.runs.merge import merge_runs
 
 _MARGIN_HELP = "rise of the character error rate that is taken for not worse, 0 to 1"
 #: columns where nobody's window says how many there are.
@@ -33,7 +34,9 @@ def add_parsers(subparsers: Subparsers) -> None:
         description='Compares pictures of the same case, resolution and seed. Exit code 0: "not worse by more than '
         'the margin" is shown of every comparison; 1: worse, cannot tell, or not comparable; 2: used wrongly.',
     )
-    parser.add_argument("before", metavar="RUN", help="what is replaced: id, start of an id, folder, or latest")
+    parser.add_argument(
+        "before", metavar="RUN", help="what is replaced: id, start of an id, folder, latest, or several: A+B"
+    )
     parser.add_argument("after", nargs="?", metavar="RUN", help="what replaces it (the same run, for two variants)")
     parser.add_argument("--margin", type=rate, default=MARGIN, metavar="RATE", help=f"{_MARGIN_HELP} ({MARGIN})")
     parser.add_argument("--variant", metavar="A", help="this variant alone (each that both runs have)")
@@ -58,8 +61,8 @@ def rate(text: str) -> float:
 def run_compare(args: argparse.Namespace) -> int:
     """Compare and say what was found. Returns 0 where not worse was shown, else 1; raises StoreError."""
     store = RunStore(root=args.runs)
-    before = only_cases(store.load(args.before), args.case)
-    after = before if args.after is None else only_cases(store.load(args.after), args.case)
+    before = only_cases(_load(store, args.before), args.case)
+    after = before if args.after is None else only_cases(_load(store, args.after), args.case)
     if args.after is None and args.with_variant is None:
         raise StoreError(
             "one run alone is compared with nothing",
@@ -80,6 +83,12 @@ def run_compare(args: argparse.Namespace) -> int:
         if not args.json:
             console.print(f"page: {one_line(str(args.report.resolve()))}", soft_wrap=True)
     return 0 if found.holds else 1
+
+
+def _load(store: RunStore, names: str) -> Run:
+    """Read a run back, or several joined by `+` as one. Raises StoreError."""
+    found = [store.load(name) for name in ([names] if Path(names).is_dir() else names.split("+"))]
+    return merge_runs(found) if len(found) > 1 else found[0]
 
 
 def _write_page(

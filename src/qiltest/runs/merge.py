@@ -1,0 +1,106 @@
+"""Several runs as one: other seeds drawn on another day, or a grid that was shared between machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from qiltest.errors import StoreError
+from qiltest.gate.verdict import Verdict
+from qiltest.runs.records import CaseResult, Point, Run, RunState
+
+T = TypeVar("T")
+_STATES = (RunState.FINISHED, RunState.INTERRUPTED, RunState.UNFINISHED)
+#: from what shows nothing to what shows the most against a picture.
+_VERDICTS = (
+    None,
+    Verdict.PASS,
+    Verdict.MISSING,
+    Verdict.NEW,
+    Verdict.INCOMPARABLE,
+    Verdict.ERROR,
+    Verdict.FAIL,
+)
+_JOINT = "+"
+
+
+def merge_runs(runs: Sequence[Run]) -> Run:
+    """Return one run that planned and drew what any of them did.
+
+    Where several drew one point, the result that speaks most against the picture stands, so that a merge hides nothing;
+    the order of the runs decides nothing, and a run merged twice counts once. Raises StoreError for runs of different
+    models, or where a case or variant is not the same in all of them.
+    """
+    _one([run.model for run in runs], "model", runs)
+    results: dict[Point, CaseResult] = {}
+    for result in (result for run in runs for result in run.results):
+        known = results.get(result.point)
+        results[result.point] = result if known is None else max(known, result, key=_weight)
+    planned = sorted({*results, *(point for run in runs for point in run.planned)}, key=_place)
+    ids = {part for run in runs for part in run.id.split(_JOINT)}
+    first = min(runs, key=lambda run: (str(run.path), repr(run.command)))
+    return replace(
+        first,
+        id=_JOINT.join(sorted(ids)),
+        state=max((run.state for run in runs), key=_STATES.index),
+        started=min(run.started for run in runs),
+        finished=_latest(run.finished for run in runs),
+        exit_status=_latest(run.exit_status for run in runs),
+        qiltest_version=_joined(run.qiltest_version for run in runs),
+        device=_joined(run.device for run in runs),
+        device_name=_joined(run.device_name for run in runs),
+        versions=tuple(sorted({pair for run in runs for pair in run.versions})),
+        reader=min((run.reader for run in runs), key=lambda reader: reader.fingerprint),
+        cases=_same({case.id: case for case in run.cases} for run in runs),
+        variants=_same({variant.name: variant for variant in run.variants} for run in runs),
+        planned=tuple(planned),
+        results=tuple(results[point] for point in planned if point in results),
+        full=any(run.full for run in runs),
+        rescored_from=_joined(run.rescored_from for run in runs),
+        problems=tuple(sorted({problem for run in runs for problem in run.problems})),
+    )
+
+
+def _weight(result: CaseResult) -> tuple[int, int, str]:
+    """Order results of one point totally; equal weights are equal results."""
+    distance = -1 if result.score is None else result.score.distance
+    return _VERDICTS.index(result.verdict), distance, repr(result)
+
+
+def _place(point: Point) -> tuple[str, int, int, str, int]:
+    return point.case, point.size.width, point.size.height, point.variant, point.seed
+
+
+def _latest(values: Iterable[T | None]) -> T | None:
+    """Return the greatest; None where one of the runs never ended."""
+    found = list(values)
+    known = [value for value in found if value is not None]
+    return max(known) if len(known) == len(found) else None  # type: ignore[type-var]
+
+
+def _joined(values: Iterable[str]) -> str:
+    parts = {part for value in values for part in value.split(f" {_JOINT} ") if part}
+    return f" {_JOINT} ".join(sorted(parts))
+
+
+def _same(tables: Iterable[dict[str, T]]) -> tuple[T, ...]:
+    merged: dict[str, T] = {}
+    for table in tables:
+        for name, value in table.items():
+            if merged.setdefault(name, value) != value:
+                raise StoreError(
+                    f"{name} is not the same in all of the runs",
+                    where="merging runs",
+                    remedy="compare runs of one suite; `qiltest rescore --cases` scores old pictures by new cases",
+                )
+    return tuple(merged[name] for name in sorted(merged))
+
+
+def _one(values: Sequence[str], what: str, runs: Sequence[Run]) -> None:
+    if len(set(values)) > 1:
+        raise StoreError(
+            f"runs of several {what}s are not one run: {', '.join(sorted(set(values)))}",
+            where=", ".join(str(run.path) for run in runs),
+            remedy=f"merge runs of one {what}",
+        )
