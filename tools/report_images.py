@@ -1,6 +1,6 @@
-"""The README's two pictures of a report: the top by day, the worst case by night, each of at most 150 kB.
+"""The README's two pictures of a report, each of at most 150 kB: the top by day, wrong characters from near by night.
 
-    pytest tests/report_cases -q                        # or `make demo`: a run to show
+    pytest tests/report_cases -q                        # or `make demo`, on an idle machine: it shows latencies
     python tools/report_images.py runs/RUN/report.html  # writes docs/images/report-light.png and report-dark.png
 
 Needs Chromium (`apt-get install chromium`, or one named in QILTEST_CHROMIUM) and playwright, both as the browser tests do.
@@ -20,8 +20,11 @@ from playwright.sync_api import Browser, sync_playwright
 
 WIDTH, HEIGHT = 1280, 860
 MOST_BYTES = 150_000
-#: where a page is scrolled to: the worst picture's case, with room for its heading.
-TO_THE_WORST = "document.querySelector('.case').scrollIntoView({block: 'start'})"
+#: where a page is scrolled to: the first text with close-ups of what is wrong, or the worst case where there is none.
+TO_THE_WORST = """
+const near = document.querySelector('.near');
+(near ? near.closest('.text') : document.querySelector('.case')).scrollIntoView({block: near ? 'center' : 'start'});
+"""
 
 
 def main() -> int:

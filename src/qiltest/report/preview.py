@@ -17,7 +17,7 @@ from qiltest.report.geometry import Box
 logger = logging.getLogger(__name__)
 
 #: all previews of a report together, in bytes before base64; 200 pictures then still open at once.
-TOTAL_BYTES = 24 << 20
+TOTAL_BYTES = 12 << 20
 #: one preview, in bytes.
 MAX_BYTES = 90 << 10
 MIN_BYTES = 12 << 10
