@@ -42,6 +42,7 @@ def test_a_healthy_picture_shows_nothing(wall):
         ({"grid_patch": 1.0}, Fault.GRID, True),
         ({"spread": 5.0}, Fault.UNIFORM, False),
         ({"blur": 2.0}, Fault.BLUR, False),
+        ({"blur": None}, Fault.BLUR, False),
         ({"clipped": 0.9}, Fault.CLIPPED, False),
         ({"saturation": 0.5}, Fault.SATURATED, False),
     ],

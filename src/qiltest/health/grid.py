@@ -46,8 +46,8 @@ def grid(plane: Plane) -> Grid:
     Two views are taken, and the stronger counts: the residual after a moving mean (a pattern that every tile has), and
     the size of second differences across and down (seams between tiles, whatever their sign; after the blockiness
     measure of Wang, Bovik and Evan, ICIP 2000). Each is averaged over all tiles at equal phase. What the same average
-    gives at periods that no part of the model has is chance, and is taken off. What repeats with 4 pixels does so with 8
-    too; so does a part of what repeats with 12 or 24.
+    gives at periods that no part of the model has is chance, and is taken off. What repeats with 4 pixels
+    repeats with 8 too, and so does a part of what repeats with 12 or 24.
     """
     # imported where it is used: this module is loaded by every pytest that has the plugin
     from scipy.ndimage import uniform_filter

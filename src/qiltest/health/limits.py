@@ -74,6 +74,10 @@ def _grids(health: Health) -> Iterator[Symptom]:
 def _reported(health: Health) -> Iterator[Symptom]:
     if not health.spread >= UNIFORM:
         yield _symptom(Fault.UNIFORM, f"nearly uniform: its values vary by {health.spread:.1f} of 255")
+    if health.blur is None and health.spread >= UNIFORM:
+        yield _symptom(
+            Fault.BLUR, "blurred, or without any edge: nowhere do neighbouring pixels differ as writing does"
+        )
     if health.blur is not None and not health.blur <= BLUR:
         yield _symptom(
             Fault.BLUR,

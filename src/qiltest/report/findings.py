@@ -13,9 +13,12 @@ from statistics import median
 
 from qiltest.cases import Case
 from qiltest.recipe import Size
+from qiltest.report.beside import sign_words
+from qiltest.report.hair import compare_hair
 from qiltest.report.measure import base_variant, by_variant, speed_ups, variant_rate
 from qiltest.report.words import count, number, percent, times
 from qiltest.runs.records import CaseResult, Point, Run
+from qiltest.scoring.signs import sign_recall
 
 #: The report's "12-25x faster inference", compared after rounding to whole numbers.
 SPEED_RANGE = (12, 25)
@@ -179,17 +182,18 @@ def _some(names: list[str], limit: int = 4) -> str:
 def _hair(run: Run) -> _Judged:
     rates = _rates(run, _of_table(run, HAIR))
     text = ", ".join(f"{name} {percent(rate)} wrong" for name, (rate, _) in rates.items())
-    return "fine detail is not text" + (f"; its text: {text}" if text else ""), Agreement.NOT_MEASURED
+    measured, holds = compare_hair(_of_table(run, HAIR), base_variant(run) or "")
+    words = (measured or "fine detail was not measured") + (f"; its text: {text}" if text else "")
+    return words, _agreement(holds) if holds else Agreement.NOT_MEASURED
 
 
 def _signs(run: Run) -> _Judged:
     results = [result for result in _of_table(run, SIGNS) if result.score is not None]
     parts, troubled = [], []
     for result in results:
-        texts = () if result.score is None else result.score.texts
-        good = sum(text.distance == 0 and bool(text.read) for text in texts)
         troubled.append(not right(result))
-        parts.append(f"{result.point.variant} {good} of {count(len(texts), 'sign')} right")
+        words = "" if result.score is None else sign_words(sign_recall(result.score))
+        parts.append(f"{result.point.variant} {words}")
     if not results:
         return "no scene with many signs was read", Agreement.NOT_MEASURED
     return "; ".join(parts), _agreement(troubled)

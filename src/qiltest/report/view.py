@@ -15,6 +15,7 @@ from pathlib import Path
 
 from qiltest.cases import Case
 from qiltest.gate.verdict import Verdict
+from qiltest.report.beside import Beside, beside
 from qiltest.report.changes import Change, Changes, changes
 from qiltest.report.findings import Finding, ReportMark, findings, report_marks
 from qiltest.report.geometry import Box, Quad, bounds, polygon, wrong_quads
@@ -117,6 +118,11 @@ class Cell:
     def score(self) -> Score | None:
         """The picture's score, None where it was not scored."""
         return self.result.score
+
+    @property
+    def beside(self) -> Beside | None:
+        """What was measured beside the text, None where nothing was."""
+        return beside(self.result)
 
     @property
     def wrong(self) -> tuple[TextView, ...]:
