@@ -3,7 +3,8 @@
 The stand-in model writes the expected texts with a PIL font and notes in the PNG what it wrote where; the stand-in
 reader returns that note. `standin.json` in the suite's folder plants faults, by `case/variant`:
 
-    {"coffee/4step": {"typos": {"Coffee": "Cofee"}, "extra": ["Coffee"], "fault": "oom-once", "seconds": 0.5}}
+    {"coffee/4step": {"typos": {"Coffee": "Cofee"}, "extra": ["Coffee"], "fault": "oom-once", "seconds": 0.5},
+     "coffee/8step": {"noise": 12}}
 
 Tests copy this file into a folder of their own; it is not a conftest of the repository.
 """
@@ -157,6 +158,13 @@ def draw(case, settings, recipe):
             box = pen.textbbox((8, 8 + 24 * row), text, font=font)
             pen.text((8, 8 + 24 * row), text, fill="black", font=font)
             lines.append({"text": text, "box": box})
+    if settings.get("noise"):
+        values = (
+            np.asarray(picture) * 0.8
+            + 20
+            + np.random.default_rng(0).normal(0, settings["noise"], (*picture.size[::-1], 3))
+        )
+        picture = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
     # two seeds or variants never draw the same bytes
     note = PngInfo()
     note.add_itxt("lines", json.dumps(lines))

@@ -1,0 +1,56 @@
+"""A picture's health is measured beside its text, kept in the run, and fails what its text would let pass."""
+
+import json
+
+import pytest
+
+from qiltest.gate import Verdict
+from qiltest.runs import load_run
+
+POINT = "coffee@1328x1328-fast-s42"
+
+
+def test_health_is_kept_in_the_run(suite):
+    suite.record()
+    assert suite.run().ret == 0
+    health = suite.latest().result(POINT).health
+    assert health.noise_fine == 0.0
+    assert health.spread > 1
+
+
+def test_a_noisy_picture_with_the_right_text_fails_names_the_cause_and_cannot_be_accepted(suite):
+    suite.record()
+    suite.plan(coffee__fast={"noise": 12})
+    result = suite.run("--qil-update=all")
+    result.assert_outcomes(passed=3, failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["FAIL * noise of * grey levels*scheduler*", "accept * nothing does*"])
+    failed = suite.latest().result(POINT)
+    assert failed.verdict is Verdict.FAIL
+    assert failed.score.distance == 0
+    assert not failed.golden_recorded
+
+
+def test_a_case_that_asks_for_grain_passes_with_it(suite):
+    path = suite.path / "cases" / "coffee.toml"
+    path.write_text(path.read_text() + '\n[limits]\nhealth = "report"\n')
+    suite.record()
+    suite.plan(coffee__fast={"noise": 12})
+    assert suite.run().ret == 0
+    assert suite.latest().result(POINT).health.noise_fine > 2.5
+
+
+def test_a_run_of_before_health_was_measured_still_loads(suite):
+    suite.record()
+    suite.run()
+    run = suite.latest()
+    events = run.path / "events.jsonl"
+    lines = [json.loads(line) for line in events.read_text().splitlines()]
+    for line in lines:
+        line.pop("health", None)
+        for case in line.get("cases", ()):
+            case["limits"].pop("health_gates")
+    events.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    again = load_run(run.path)
+    assert again.result(POINT).health is None
+    assert again.result(POINT).holds
