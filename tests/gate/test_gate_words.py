@@ -1,0 +1,293 @@
+"""What goldens and latencies say when something is wrong with them: message, place and remedy, word by word."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from qiltest.cases import Limits
+from qiltest.errors import GoldenError
+from qiltest.gate import Cohort, GoldenStore, LatencyStore, Verdict, judge, judge_latency
+from qiltest.gate.golden import GoldenExtra, GoldenText
+from qiltest.gate.latency import SCHEMA, LatencyGolden
+from qiltest.recipe import Size
+
+COHORT = Cohort(
+    model="tiny",
+    device_name="NVIDIA H100 80GB HBM3",
+    dtype="bfloat16",
+    effective="1328x1328",
+    variant="4step",
+    nfe=4,
+    attention_backend="native",
+    compiled=False,
+    torch="2.14",
+)
+RECORD = ("coffee", Size(1328, 1328), "4step", 42)
+AGAIN = "restore it (`git checkout` it), or record it again with --qil-update=changed"
+
+
+@pytest.fixture
+def store(tmp_path):
+    return GoldenStore(root=tmp_path)
+
+
+def refused(call, *args):
+    with pytest.raises(GoldenError) as error:
+        call(*args)
+    return error.value
+
+
+def latency(seconds=2.0):
+    return LatencyGolden(schema=SCHEMA, cohort=COHORT, seconds=seconds, fastest=1.9, slowest=2.1, pictures=3)
+
+
+def test_a_golden_is_a_small_file_that_people_can_read(store, make):
+    golden = make.golden(2, extra=(GoldenExtra(text="wéi", kind="other", distance=0),))
+    path = store.save(golden)
+    assert path == store.root / "tiny" / "coffee@1328x1328" / "4step-s42.json"
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith('{\n  "schema": 1,\n  "case": "coffee",\n')
+    assert text.endswith("}\n")
+    assert "wéi" in text
+    assert store.load("tiny", *RECORD) == golden
+
+
+def test_a_golden_that_cannot_be_read_names_the_file_and_the_option(store):
+    path = store.path("tiny", *RECORD)
+    path.mkdir(parents=True)
+    error = refused(store.load, "tiny", *RECORD)
+    assert error.what == "the golden cannot be read: Is a directory"
+    assert error.where == str(path)
+    assert error.remedy == "--qil-golden names the folder of goldens; make it and what is in it readable"
+
+
+def test_a_golden_that_cannot_be_written_names_the_file_and_the_option(store, make):
+    (store.root / "tiny").write_text("a file where a folder should be")
+    error = refused(store.save, make.golden())
+    assert error.what.startswith("the golden could not be written: ")
+    assert error.where == str(store.path("tiny", *RECORD))
+    assert error.remedy == "make its folder writable, or choose another with --qil-golden"
+
+
+def test_a_model_that_is_no_folders_name_is_refused_with_a_rule(store):
+    error = refused(store.folder, "..")
+    assert error.what == "'..' cannot name a folder of goldens"
+    assert error.where == str(store.root)
+    assert error.remedy == (
+        "rename the model's folder: letters, digits, '.', '_' and '-', at most 96, beginning with a letter or digit"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"case": "tea"}, "the golden is of another picture: case 'tea' instead of 'coffee'"),
+        (
+            {"seed": 7, "variant": "8step"},
+            "the golden is of another picture: variant '8step' instead of '4step', seed 7 instead of 42",
+        ),
+        ({"distance": 3}, "distance 3 is not the sum of its texts and extras, 0"),
+        ({"length": 0}, "not a golden: a distance below 0 or no expected text"),
+        ({"distance_alnum": -1}, "not a golden: a distance below 0 or no expected text"),
+        ({"texts": []}, "not a golden: a distance below 0 or no expected text"),
+    ],
+)
+def test_a_golden_that_is_not_this_pictures_says_what_is_wrong(store, make, fields, what):
+    path = store.save(make.golden())
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+    error = refused(store.load, "tiny", *RECORD)
+    assert (error.what, error.where, error.remedy) == (what, str(path), AGAIN)
+
+
+def test_a_damaged_golden_names_its_first_three_faults(store, make):
+    path = store.save(make.golden())
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "seed": "x", "length": None, "model": 1, "size": 2}))
+    error = refused(store.load, "tiny", *RECORD)
+    assert error.what.startswith("not a golden: size: Input should be a valid string; seed: ")
+    assert error.what.count(";") == 2
+    path.write_text("{")
+    error = refused(store.load, "tiny", *RECORD)
+    assert error.what.startswith("not a golden: file: Invalid JSON")
+    assert (error.where, error.remedy) == (str(path), AGAIN)
+
+
+def test_a_removed_golden_is_gone_and_may_be_removed_twice(store, make):
+    path = store.save(make.golden())
+    other = store.save(make.golden(seed=43))
+    store.remove(make.golden())
+    assert not path.exists()
+    assert other.exists()
+    store.remove(make.golden())
+    store.remove(make.golden(case="never"))
+
+
+def test_a_golden_that_cannot_be_removed_says_so(store, make):
+    path = store.path("tiny", *RECORD)
+    path.mkdir(parents=True)
+    error = refused(store.remove, make.golden())
+    assert error.what.startswith("the golden could not be removed: ")
+    assert error.where == str(path)
+    assert error.remedy == "make its folder writable"
+
+
+def test_two_goldens_are_the_same_text_whatever_picture_and_recipe_were(make):
+    golden = make.golden()
+    assert golden.same_text(replace(golden, recipe="c" * 64, picture="d" * 64, seed=1))
+    for change in (
+        {"effective": "1x1"},
+        {"reader": "other"},
+        {"distance": 1},
+        {"distance_alnum": 1},
+        {"length": 11},
+        {"noise_floor": 1.0},
+        {"texts": (GoldenText(expected="x", read="x", distance=0),)},
+        {"extra": (GoldenExtra(text="x", kind="other", distance=0),)},
+    ):
+        assert not golden.same_text(replace(golden, **change))
+
+
+def judged(make, distance, golden, *, tolerance=0, absolute=None, noise_floor=None, size=None, **fields):
+    score = make.score(distance, **fields)
+    limits = Limits(tolerance=tolerance, absolute=absolute)
+    return judge(score, golden, limits, effective=size or make.size, noise_floor=noise_floor)
+
+
+def test_a_judgement_holds_every_number_that_led_to_it(make):
+    found = judged(make, 2, make.golden(1), tolerance=3, absolute=3, noise_floor=0.5)
+    assert (found.verdict, found.reasons) == (Verdict.PASS, ())
+    assert (found.distance, found.limit, found.golden_distance, found.noise_floor) == (2, 3, 1, 0.5)
+
+
+def test_a_failure_names_both_limits_where_both_are_passed(make):
+    found = judged(make, 5, make.golden(1), tolerance=1, absolute=3)
+    assert found.verdict is Verdict.FAIL
+    assert found.reasons == (
+        "distance 5 is above the case's absolute limit 3",
+        "distance 5 is above the limit 2 (golden 1 + tolerance 1)",
+    )
+
+
+def test_no_golden_is_new_in_words(make):
+    found = judged(make, 5, None)
+    assert (found.verdict, found.limit, found.golden_distance) == (Verdict.NEW, None, None)
+    assert found.reasons == ("there is no golden for this picture yet",)
+
+
+def test_a_golden_of_other_things_says_which(make):
+    other = make.golden(reader="easyocr-1-abc", effective="512x512")
+    found = judged(make, 5, other)
+    assert found.verdict is Verdict.INCOMPARABLE
+    assert found.limit is None
+    assert found.reasons == (
+        f"the golden was read by easyocr-1-abc, this picture by {make.reader.fingerprint}: readers are never compared "
+        "with each other",
+        "the golden is of a picture of 512x512, this one is 256x128",
+    )
+
+
+@pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        (["Qwen Tea"], "asked now: 'Qwen Coffee'; asked then: 'Qwen Tea'"),
+        (["Qwen Coffee", "Qwen Tea"], "asked then: 'Qwen Tea'"),
+        (["Qwen Coffee", "Qwen Coffee"], "their order"),
+    ],
+)
+def test_a_golden_of_other_texts_says_how_they_changed(make, texts, told):
+    golden = make.golden(texts=tuple(GoldenText(expected=text, read="", distance=0) for text in texts))
+    found = judged(make, 0, golden)
+    assert found.verdict is Verdict.INCOMPARABLE
+    assert found.reasons == (f"the case's expected texts changed since the golden was recorded ({told})",)
+
+
+def test_a_limit_below_the_readers_own_error_is_an_error_in_words(make):
+    found = judged(make, 1, make.golden(1), noise_floor=1.5)
+    assert found.verdict is Verdict.ERROR
+    assert found.reasons == (
+        "the limit 1 is below the reader's own error on this case, 1.5: it would fail on perfect text; raise the "
+        "case's tolerance",
+    )
+    assert judged(make, 1, make.golden(1), noise_floor=1.0).verdict is Verdict.PASS
+
+
+def test_a_latency_within_its_limit_says_nothing_but_its_numbers():
+    found = judge_latency(2.1, latency(), gates=True)
+    assert (found.verdict, found.seconds, found.golden_seconds, found.gates) == (Verdict.PASS, 2.1, 2.0, True)
+    assert found.limit_seconds == pytest.approx(2.16)
+    assert found.reasons == ()
+    assert judge_latency(2.1, latency(), gates=False).gates is False
+
+
+def test_a_latency_above_its_limit_says_both_floors():
+    found = judge_latency(2.5, latency(), gates=False)
+    assert (found.verdict, found.seconds, found.golden_seconds, found.gates) == (Verdict.FAIL, 2.5, 2.0, False)
+    assert found.reasons == ("2.500 s is above the limit 2.160 s (golden 2.000 s, past both 8% and 0.05 s)",)
+
+
+def test_no_latency_golden_names_what_a_cohort_is():
+    found = judge_latency(2.5, None, gates=True)
+    assert (found.verdict, found.seconds, found.golden_seconds) == (Verdict.INCOMPARABLE, 2.5, None)
+    assert (found.limit_seconds, found.gates) == (None, True)
+    assert found.reasons == (
+        "there is no latency golden of this cohort (device, dtype, size, variant, attention, torch)",
+    )
+
+
+def test_a_loop_that_was_not_timed_is_an_error_with_its_golden():
+    found = judge_latency(0.0, latency(), gates=True)
+    assert (found.verdict, found.seconds, found.golden_seconds, found.gates) == (Verdict.ERROR, 0.0, 2.0, True)
+    assert found.reasons == ("0.0 is not a latency: the loop was not timed",)
+
+
+REMOVE = "restore it (`git checkout` it), or remove it and record it again with --qil-update=missing"
+
+
+def test_a_latency_golden_is_a_small_file_beside_the_models_goldens(store):
+    kept = LatencyStore(goldens=store)
+    path = kept.save(COHORT, [2.0, 4.0, 3.0])
+    assert path == store.root / "tiny" / "latency" / f"4step@1328x1328-{COHORT.key}.json"
+    assert path.read_text().startswith('{\n  "schema": 1,\n  "cohort": {\n    "model": "tiny"')
+    found = kept.load(COHORT)
+    assert (found.seconds, found.fastest, found.slowest, found.pictures) == (3.0, 2.0, 4.0, 3)
+    kept.save(COHORT, [2.0])
+    assert kept.load(COHORT).pictures == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"schema": 2}, "not a latency golden: it is of another schema or cohort than its name says"),
+        ({"seconds": 5.0}, "not a latency golden: 5.0 s is no baseline"),
+        ({"pictures": 0}, "not a latency golden: 2.0 s is no baseline"),
+        ({"fastest": 0.0}, "not a latency golden: 2.0 s is no baseline"),
+        ({"seconds": "x"}, "not a latency golden: seconds: Input should be a valid number"),
+        ({"cohort": {}}, "not a latency golden: cohort.model: Field required"),
+    ],
+)
+def test_a_damaged_latency_golden_says_what_is_wrong(store, fields, what):
+    kept = LatencyStore(goldens=store)
+    path = kept.save(COHORT, [2.0])
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+    error = refused(kept.load, COHORT)
+    assert (error.what, error.where, error.remedy) == (what, str(path), REMOVE)
+    path.write_text("[")
+    assert refused(kept.load, COHORT).what.startswith("not a latency golden: file: Invalid JSON")
+
+
+def test_numbers_that_are_no_latencies_are_not_recorded(store):
+    kept = LatencyStore(goldens=store)
+    error = refused(kept.save, COHORT, [2.0, 0.0])
+    assert error.what == "not a latency golden: [2.0, 0.0] are no latencies"
+    assert error.where == str(kept.path(COHORT))
+    assert refused(kept.save, COHORT, []).what == "not a latency golden: [] are no latencies"
+    assert not kept.path(COHORT).exists()
+
+
+def test_a_latency_golden_that_cannot_be_written_says_why(store):
+    (store.root / "tiny").write_text("a file where a folder should be")
+    kept = LatencyStore(goldens=store)
+    error = refused(kept.save, COHORT, [2.0])
+    assert error.what.startswith("not a latency golden: it could not be written (")
+    assert error.where == str(kept.path(COHORT))
