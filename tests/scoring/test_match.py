@@ -146,14 +146,14 @@ def test_two_hundred_lines_against_sixty_texts_take_little_time():
     signs = [f"SIGN{i:02d}號招牌{chr(0x4E00 + 37 * i)}{chr(0x5E00 + 53 * i)}" for i in range(60)]
     noise = [f"{chr(0x6000 + 11 * i)}{chr(0x7000 + 7 * i)}SIG{i}" for i in range(140)]
     lines = [line(text, (i * 313) % 1900, (i * 571) % 1900, 150, 30) for i, text in enumerate(signs + noise)]
-    started = time.perf_counter()
+    started = time.process_time()
     found = score(texts(*signs), reading(lines))
     assert found.distance == sum(extra.distance for extra in found.extra) == 0
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 def test_many_equal_texts_with_one_missing_end_soon():
     lines = [line("福", (i * 313) % 1900, (i * 571) % 1900, 80, 80) for i in range(11)]
-    started = time.perf_counter()
+    started = time.process_time()
     assert score(texts(*["福"] * 12), reading(lines)).distance == 1
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10

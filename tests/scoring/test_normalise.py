@@ -53,3 +53,8 @@ def test_stars_are_decoration_and_currency_is_not():
     assert is_decoration("😊")
     assert not is_decoration("$")
     assert not is_decoration("≈")
+
+
+def test_middle_dots_of_several_scripts_are_one_and_a_full_stop_or_bullet_is_none_of_them():
+    assert {normalise(f"场景{dot}布局") for dot in "\u00b7\u30fb\u2027\u22c5\u0387\uff65"} == {"场景·布局"}
+    assert len({normalise(dot) for dot in "·.。•"}) == 4

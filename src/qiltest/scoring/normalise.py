@@ -9,6 +9,9 @@ from dataclasses import dataclass
 HYPHENS = frozenset("-\u2010\u2011\u2012\u2013\u2014\u2212")
 #: General categories that draw nothing: format and control characters, variation selectors among the marks.
 _INVISIBLE = frozenset({"Cf", "Cc"})
+#: Dots in the middle of the line that Unicode keeps apart by script and fonts draw alike: katakana's (what readers
+#: mostly return between ideographs), the hyphenation point and the dot operator. NFKC makes U+0387 and U+FF65 of them.
+_DOTS = str.maketrans(dict.fromkeys("\u30fb\u2027\u22c5", "\u00b7"))
 _SELECTORS = frozenset(chr(code) for code in range(0xFE00, 0xFE10))
 
 
@@ -21,14 +24,14 @@ class Unit:
 
 
 def normalise(text: str) -> str:
-    """NFKC, then white space and invisible characters dropped; case and punctuation kept.
+    """NFKC, middle dots made one, then white space and invisible characters dropped; case and punctuation kept.
 
     NFKC is Unicode's compatibility composition (UAX 15): full-width forms become ASCII, `…` three full stops. It is
     idempotent, and so is this.
     """
-    folded = unicodedata.normalize("NFKC", text)
+    folded = unicodedata.normalize("NFKC", text).translate(_DOTS)
     kept = "".join(char for char in folded if not _dropped(char))
-    return kept if kept == folded else unicodedata.normalize("NFKC", kept)
+    return kept if kept == folded else unicodedata.normalize("NFKC", kept).translate(_DOTS)
 
 
 def letters_and_digits(text: str) -> str:
