@@ -130,6 +130,10 @@ def test_a_line_is_accused_only_where_the_reader_is_sure(confidence, kind):
     assert kind_of("ABCDE", "ABCDE", at=FAR, confidence=confidence) is kind
 
 
+def box_of(at):
+    return tuple(round(value, 6) for value in (at.left, at.top, at.right, at.bottom))
+
+
 def parts(read, wanted, at=None):
     made = at or line(read, 100, 50, 600, 30)
     return [
@@ -279,3 +283,23 @@ def test_a_single_letter_is_measured_by_its_larger_side():
     word = place_of(line("II", 0, 0, 10, 50), 2)
     assert (word.size, word.column) == (10, True)
     assert place_of(line("II", 0, 0, 34, 50), 2).column is False
+
+
+def test_a_quadrilateral_is_measured_by_the_means_of_its_sides():
+    row = place_of(replace(line("", 0, 0, 1, 1), box=((5, 0), (45, 0), (49, 10), (5, 20))), 3)
+    assert row.size == pytest.approx((20 + math.hypot(4, 10)) / 2)
+    assert (row.left, row.top, row.right, row.bottom, row.column) == (5, 0, 49, 20, False)
+    tall = place_of(replace(line("", 0, 0, 1, 1), box=((5, 0), (15, 0), (17, 50), (5, 40))), 3)
+    assert tall.size == pytest.approx((10 + math.hypot(12, 10)) / 2)
+    assert (tall.column, tall.angle) == (True, 0.0)
+    tilted = place_of(replace(line("", 0, 0, 1, 1), box=((0, 10), (40, 0), (42, 10), (2, 20))), 3)
+    assert tilted.angle == pytest.approx(math.atan2(-10, 40))
+
+
+def test_a_line_is_cut_across_only_where_it_is_a_column():
+    flat = replace(line("", 0, 0, 1, 1), box=((100, 50), (140, 50), (140, 110), (100, 110)))  # 1.5 times as high
+    first, second = pieces_of(flat, "ABCDUVWX", 3, ["ABCD", "UVWX"])
+    assert (box_of(first.place), box_of(second.place)) == ((100, 50, 120, 110), (120, 50, 140, 110))
+    tall = replace(flat, box=((100, 50), (140, 50), (140, 112), (100, 112)))
+    first, second = pieces_of(tall, "ABCDUVWX", 3, ["ABCD", "UVWX"])
+    assert (box_of(first.place), box_of(second.place)) == ((100, 50, 140, 81), (100, 81, 140, 112))
