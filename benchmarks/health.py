@@ -80,7 +80,7 @@ def main() -> int:
     result = (json.loads(file.read_text()) if file.exists() else {}) | found
     text = json.dumps(result, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
     write_atomically(file, text.encode())
-    if set(PARTS) <= result.keys():
+    if set(PARTS) - {"latents"} <= result.keys():
         write_page(args.page, result)
     print(text)
     return 0

@@ -22,7 +22,7 @@ def write_page(page: Path, result: dict[str, Any]) -> None:
 
 def _page(result: dict[str, Any]) -> Iterator[str]:
     yield from _good(result["good"])
-    yield from _planted([*result["planted"], *result["latents"]])
+    yield from _planted([*result["planted"], *result.get("latents", [])])
     yield from _detail(result["detail"])
     yield from _seconds(result["seconds"])
 
