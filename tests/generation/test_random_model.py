@@ -54,7 +54,7 @@ def test_it_is_drawn_without_weights_text_encoder_or_lora_files(random_generator
 
 def test_its_lora_stands_in_for_the_released_ones_at_their_rank(random_generator):
     lora = random_generator.recipe(case(), SIZE, REAL_EIGHT, 42).lora
-    assert (lora.source, lora.rank, lora.scale) == ("random::64", 64, 1.0)
+    assert (lora.source, lora.rank, lora.scale) == (f"random::64 for {REAL_EIGHT.loras[0][1].source}", 64, 1.0)
     draw(random_generator, REAL_EIGHT)
     carriers = [m for m in random_generator._pipeline.transformer.modules() if hasattr(m, "lora_A")]
     assert len(carriers) == 12 * LAYERS
@@ -67,6 +67,15 @@ def test_its_lora_has_an_effect_and_leaves_the_base_as_it_was(random_generator):
     without = draw(random_generator, replace(REAL_EIGHT, loras=())).latents
     assert not torch.equal(with_lora, without)
     assert torch.equal(draw(random_generator, BASE).latents, base)
+
+
+def test_another_released_file_is_another_lora_so_that_switching_costs_what_it_costs(random_generator):
+    four = replace(REAL_EIGHT, loras=(("real", LoraSource(source="lightx2v/Qwen-Image-Lightning::4.safetensors")),))
+    first = draw(random_generator, REAL_EIGHT)
+    other = draw(random_generator, four)
+    assert first.recipe.lora.sha256 != other.recipe.lora.sha256
+    assert not torch.equal(first.latents, other.latents)
+    assert torch.equal(draw(random_generator, REAL_EIGHT).latents, first.latents)
 
 
 def test_the_same_weights_every_time():

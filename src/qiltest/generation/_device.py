@@ -13,6 +13,7 @@ from qiltest.errors import DeviceError
 from qiltest.generation.settings import Settings
 from qiltest.variants import ModelKind
 
+_SIDE, _PRODUCTS = 8192, 10
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -62,6 +63,24 @@ def synchronise(device: torch.device) -> None:
     """Wait until the device has done all that was asked of it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def measured_matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
+    """Return operations a second of `_PRODUCTS` products of square matrices, after three that are not timed.
+
+    A product of two n x n matrices counts 2 n^3 (n = `_SIDE`). That is what the device reaches on its best-known
+    task with this dtype and these clocks, not what its data sheet promises.
+    """
+    side = _SIDE if device.type == "cuda" else _SIDE // 32
+    one, other = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    for _ in range(3):
+        one @ other
+    synchronise(device)
+    begin = time.perf_counter()
+    for _ in range(_PRODUCTS):
+        one @ other
+    synchronise(device)
+    return _PRODUCTS * 2 * side**3 / (time.perf_counter() - begin)
 
 
 class StepClock:

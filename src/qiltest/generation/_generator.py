@@ -17,7 +17,7 @@ from qiltest.cases import Case
 from qiltest.errors import DeviceError, RecipeError
 from qiltest.generation._decode import decode_latents, latent_stats, latents_sha256, place
 from qiltest.generation._denoise import LoopResult, run_loop
-from qiltest.generation._device import choose_device, choose_dtype
+from qiltest.generation._device import choose_device, choose_dtype, measured_matrix_rate
 from qiltest.generation._errors import translated
 from qiltest.generation._files import cache_folder, folder_sha256
 from qiltest.generation._load import load_draw_stage, load_text_stage, prompt_template
@@ -137,6 +137,11 @@ class DiffusersGenerator:
             judges_text=self.judges_text,
         )
 
+    def matrix_rate(self) -> float:
+        """Return the device's measured matrix rate in the model's dtype, operations a second."""
+        with translated("measuring the matrix rate"):
+            return measured_matrix_rate(self._device, self._dtype)
+
     def close(self) -> None:
         """Give the device's memory back; the next picture would load again."""
         for name in ("_pipeline", "_prompts", "_rack"):
@@ -220,7 +225,8 @@ class DiffusersGenerator:
         if lora is None or self._rack.holds(lora.sha256):
             return
         if lora.source.startswith(RANDOM_LORA):
-            tensors = random_lora(self._recipes.base, lora.rank, self._dtype, self._device)
+            seed = int(lora.sha256[:8], 16)
+            tensors = random_lora(self._recipes.base, lora.rank, self._dtype, self._device, seed=seed)
             self._rack.load_tensors(
                 lora.sha256, lora.source, lambda name: self._pipeline.load_lora_weights(tensors, adapter_name=name)
             )

@@ -14,9 +14,11 @@ _COVERED = ("attn.", "img_mlp.", "txt_mlp.")
 _UP_STD = 1e-3
 
 
-def random_lora(base: Base, rank: int, dtype: torch.dtype, device: torch.device) -> dict[str, torch.Tensor]:
+def random_lora(
+    base: Base, rank: int, dtype: torch.dtype, device: torch.device, *, seed: int
+) -> dict[str, torch.Tensor]:
     """Return factors named as diffusers writes them, for 12 modules a block, drawn on `device`."""
-    random = torch.Generator(device).manual_seed(rank)
+    random = torch.Generator(device).manual_seed(seed)
     tensors: dict[str, Any] = {}
     for name, (rows, columns) in base.modules.items():
         if not any(f".{part}" in name for part in _COVERED):

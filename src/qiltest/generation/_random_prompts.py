@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterable
 
 import torch
 
 from qiltest.generation._prompts import Embedding
-
-#: tokens a character of Qwen's tokenizer, about: measured on no text of ours, good enough for a sequence length.
-_WIDE, _NARROW = 0.7, 0.25
-#: the template's end: `<|im_end|>`, a line break, `<|im_start|>`, `assistant`, a line break.
-_TEMPLATE_END = 5
-_CJK = 0x2E80
+from qiltest.generation.operations import random_prompt_tokens
 
 
 class RandomPrompts:
@@ -40,11 +34,9 @@ class RandomPrompts:
 
     def _draw(self, prompt: str) -> Embedding:
         seed = int.from_bytes(hashlib.sha256(prompt.encode()).digest()[:4], "big")
-        wide = sum(ord(character) >= _CJK for character in prompt)
-        tokens = _TEMPLATE_END + math.ceil(_WIDE * wide + _NARROW * (len(prompt) - wide))
         noise = torch.randn(
             1,
-            min(tokens, self._max),
+            random_prompt_tokens(prompt, self._max),
             self._channels,
             generator=torch.Generator().manual_seed(seed),
             dtype=torch.float32,

@@ -20,7 +20,7 @@ from qiltest.generation._device import device_name
 from qiltest.generation._files import folder_sha256
 from qiltest.generation._load import RANDOM_SEED, RANDOM_STD, scheduler_config, versions
 from qiltest.generation.schedule import LIGHTNING, SchedulerConfig, as_tuple, check_sigmas
-from qiltest.generation.settings import Settings
+from qiltest.generation.settings import Offload, Settings
 from qiltest.generation.sources import COMPONENTS, RANDOM_LORA, ModelSource, resolve_lora
 from qiltest.lora import Base, LoraReport, base_from_folder, inspect_lora, qwen_image
 from qiltest.lora.findings import LEFT_OUT
@@ -181,8 +181,15 @@ class RecipeBook:
                     remedy=f"choose another variant, or give [{variant.name}.loras] {self._source.kind.value} = ...",
                 )
             return None
+        if self._settings.offload is Offload.SEQUENTIAL:
+            raise RecipeError(
+                "a LoRA cannot be checked under --qil-offload=sequential, which keeps weights away from their modules",
+                where=f"variant {variant.name}",
+                remedy="--qil-offload=model, where the transformer alone must fit; or draw the base alone: "
+                "--qil-variant=base",
+            )
         if self._source.is_random and "::" in lora.source:
-            return _random_lora(fused=self._settings.fuse)
+            return _random_lora(lora.source, fused=self._settings.fuse)
         return self._file_lora(lora, variant)
 
     def _file_lora(self, lora: LoraSource, variant: Variant) -> LoraRecipe:
@@ -246,7 +253,8 @@ def _model_sha256(source: ModelSource) -> str:
     return hashlib.sha256(f"random {qwen_image()!r} seed {RANDOM_SEED} std {RANDOM_STD}".encode()).hexdigest()
 
 
-def _random_lora(*, fused: bool) -> LoraRecipe:
-    source = f"{RANDOM_LORA}{RANDOM_RANK}"
+def _random_lora(named: str, *, fused: bool) -> LoraRecipe:
+    """Return what stands for a released file: another one for each, so that switching between them is real."""
+    source = f"{RANDOM_LORA}{RANDOM_RANK} for {named}"
     digest = hashlib.sha256(source.encode()).hexdigest()
     return LoraRecipe(source=source, sha256=digest, rank=RANDOM_RANK, scale=1.0, fused=fused)

@@ -87,6 +87,15 @@ class DrawsAhead(Protocol):
         ...
 
 
+@runtime_checkable
+class MeasuresRate(Protocol):
+    """A generator that can say how fast its device multiplies matrices."""
+
+    def matrix_rate(self) -> float:
+        """Return operations a second in the model's dtype, measured now."""
+        ...
+
+
 class Generator(Protocol):
     """Draws pictures. Loads once; switches variants without reloading."""
 

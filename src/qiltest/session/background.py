@@ -85,27 +85,34 @@ class Beside:
 
 
 class ReadingProcess:
-    """Readers in a process of their own. One that dies is an error of the picture in hand; the next has a new one."""
+    """Readers in a process of their own. One that dies is started anew, once a picture, and that is said."""
 
     def __init__(self, open_reader: Callable[[str], Reader]) -> None:
         """`open_reader` must be importable by name, for it is called in the other process."""
         self._open_reader = open_reader
         self._pool: ProcessPoolExecutor | None = None
+        #: what happened to the process, for a person.
+        self.said: list[str] = []
+
+    def start(self, name: str) -> None:
+        """Have the process begin and open that reader, without waiting; what goes wrong is raised when it reads."""
+        self._begun().submit(_start, self._open_reader, name)
 
     def read(self, name: str, picture: Path) -> Reading:
-        """Read with the reader of that name. Raises ReaderError."""
-        if self._pool is None:
-            # fork would copy a process that holds a GPU
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=_make_room)
+        """Read with the reader of that name. Raises ReaderError, also where the process dies twice over a picture."""
         try:
-            return self._pool.submit(_read, self._open_reader, name, picture).result()
+            return self._try(name, picture)
+        except BrokenProcessPool:
+            self.close()
+            self.said.append(f"the process that reads pictures died over {picture.name} and was started anew")
+        try:
+            return self._try(name, picture)
         except BrokenProcessPool as error:
             self.close()
             raise ReaderError(
-                "the process that reads pictures ended before it was done",
+                "the process that reads pictures ended twice before it was done",
                 where=str(picture),
-                remedy="it was killed, or ran out of memory; the same command goes on from here",
+                remedy="it was killed, or ran out of memory (`dmesg` says which); the same command goes on from here",
             ) from error
 
     def close(self) -> None:
@@ -113,6 +120,16 @@ class ReadingProcess:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
+
+    def _try(self, name: str, picture: Path) -> Reading:
+        return self._begun().submit(_read, self._open_reader, name, picture).result()
+
+    def _begun(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            # fork would copy a process that holds a GPU
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=_make_room)
+        return self._pool
 
 
 def _make_room() -> None:
@@ -128,7 +145,16 @@ def _make_room() -> None:
 _opened: dict[str, Reader] = {}
 
 
-def _read(open_reader: Callable[[str], Reader], name: str, picture: Path) -> Reading:
+def _open(open_reader: Callable[[str], Reader], name: str) -> Reader:
     if name not in _opened:
         _opened[name] = open_reader(name)
-    return _opened[name].read(picture)
+    return _opened[name]
+
+
+def _start(open_reader: Callable[[str], Reader], name: str) -> None:
+    """Open a reader ahead of its first picture, whose own reading tells what goes wrong."""
+    _open(open_reader, name)
+
+
+def _read(open_reader: Callable[[str], Reader], name: str, picture: Path) -> Reading:
+    return _open(open_reader, name).read(picture)

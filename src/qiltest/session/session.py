@@ -239,6 +239,16 @@ class SuiteSession:
         return self.run is None and not self.problems
 
     @property
+    def said(self) -> list[str]:
+        """What befell the reading process: infrastructure is retried once, and that is said."""
+        return [] if self._work is None or self._work.process is None else self._work.process.said
+
+    @property
+    def matrix_rate(self) -> float | None:
+        """The device's measured matrix rate, operations a second, where weights are random; else None."""
+        return None if self._work is None else self._work.matrix_rate
+
+    @property
     def interrupted(self) -> bool:
         """True where the same command goes on from this run."""
         return self.run is not None and self.run.state is not RunState.FINISHED

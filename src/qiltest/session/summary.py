@@ -26,10 +26,12 @@ def summary_lines(session: SuiteSession, *, width: int, colour: bool) -> Iterato
         yield ""
         yield from _table(run, width=width, colour=colour)
         yield from _told(run)
+    yield from (f"qiltest: {line}" for line in session.said)
     yield from (f"qiltest: recorded {path}" for path in session.recorded)
     yield from (f"qiltest: {line}" for problem in session.problems for line in problem.splitlines())
     if run is not None:
         yield from _reports(run)
+        yield from _rates(run, session.matrix_rate)
         yield from ci_lines(run)
         yield from _release(session, run, width=width, colour=colour)
     if session.interrupted:
@@ -66,6 +68,21 @@ def _release(session: SuiteSession, run: Run, *, width: int, colour: bool) -> It
     except (QiltestError, OSError) as error:
         yield f"qiltest: the page of the comparison could not be written: {error}"
     yield from verdict_lines(found, run, session.trial, width=width, colour=colour)
+
+
+def _rates(run: Run, matrix_rate: float | None) -> Iterator[str]:
+    """Yield the table of speeds of random weights, which is added to the Markdown report and kept as JSON."""
+    if matrix_rate is None:
+        return
+    from qiltest.lora import qwen_image
+    from qiltest.session.rates import rate_lines, rates_of, write_rates
+
+    rates = rates_of(run, qwen_image(), matrix_rate)
+    yield from ("", *rate_lines(rates, matrix_rate))
+    try:
+        yield f"qiltest: speeds {write_rates(rates, matrix_rate, run.path, run.path / MARKDOWN)}"
+    except OSError as error:
+        yield f"qiltest: the speeds could not be written: {error}"
 
 
 def _reports(run: Run) -> Iterator[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TypeGuard
 
 from qiltest import __version__
 from qiltest.cases import Case
@@ -15,7 +16,7 @@ from qiltest.errors import QiltestError
 from qiltest.gate.golden import GoldenStore
 from qiltest.gate.latency import Cohort, LatencyStore
 from qiltest.gate.verdict import Verdict
-from qiltest.generation.records import Generator
+from qiltest.generation.records import Generator, MeasuresRate
 from qiltest.reading.records import Reader, Reading
 from qiltest.reading.registry import DEFAULT_READER, open_reader
 from qiltest.recipe import Recipe
@@ -54,17 +55,18 @@ class Work:
     #: cohorts whose latency did not hold.
     slower: set[Cohort] = field(default_factory=set)
     done: set[Point] = field(default_factory=set)
+    #: the device's measured matrix rate, operations a second, where the model's weights are random; else None.
+    matrix_rate: float | None = None
     #: pictures are drawn ahead: what the background writes and what a test writes take turns.
     _turn: threading.Lock = field(default_factory=threading.Lock)
-    _process: ReadingProcess | None = None
+    #: where a GPU draws with a reader of ours: readers in a process of their own.
+    process: ReadingProcess | None = None
 
     @cached_property
     def easel(self) -> Easel:
         """What draws. On a GPU the CPU reads beside it; on a CPU each thing has its turn."""
         if not draws_ahead(self.generator):
             return Easel(self, stores=Foreground(), readings=Foreground(), read=self._read)
-        if self.open_reader is open_reader:
-            self._process = ReadingProcess(open_reader)
         return Easel(self, stores=Beside(), readings=Beside(cancel=True), read=self._read)
 
     def device_state(self) -> tuple[DeviceState, ...]:
@@ -73,9 +75,9 @@ class Work:
 
     def _read(self, point: Point, picture: Path) -> Reading:
         case = self.tasks[point].case
-        if self._process is None:
+        if self.process is None:
             return self.reader(case).read(picture)
-        return self._process.read(self._reader_name(case), picture)
+        return self.process.read(self._reader_name(case), picture)
 
     def _reader_name(self, case: Case) -> str:
         return case.reader or self.options.reader or DEFAULT_READER
@@ -99,8 +101,8 @@ class Work:
     def rest(self) -> None:
         """End what is at work in the background; what was drawn is stored."""
         self.easel.close()
-        if self._process is not None:
-            self._process.close()
+        if self.process is not None:
+            self.process.close()
 
     def crashed(self, point: Point, what: str) -> None:
         """Record that a test ended by something that is not a verdict, unless its own error is there already."""
@@ -150,6 +152,41 @@ def begin(
     Raises ReaderError where the reader cannot be loaded and StoreError where no run can be written.
     """
     default = options.reader or DEFAULT_READER
+    process = _reading_process(generator, open_reader)
+    if process is not None:
+        process.start(default)  # it loads while files are hashed, prompts encoded and the first picture drawn
+    try:
+        return _begin(
+            options=options,
+            tasks=tasks,
+            full=full,
+            generator=generator,
+            open_reader=open_reader,
+            command=command,
+            process=process,
+        )
+    except BaseException:
+        if process is not None:
+            process.close()
+        raise
+
+
+def _reading_process(generator: Generator, asked: OpenReader) -> ReadingProcess | None:
+    """Return a process for readers where the CPU is free to read; a reader of a conftest's own stays in this one."""
+    return ReadingProcess(asked) if asked is open_reader and draws_ahead(generator) else None
+
+
+def _begin(
+    *,
+    options: Options,
+    tasks: Mapping[Point, Task],
+    full: bool,
+    generator: Generator,
+    open_reader: OpenReader,
+    command: Sequence[str],
+    process: ReadingProcess | None,
+) -> Work:
+    default = options.reader or DEFAULT_READER
     reader = open_reader(default)
     recipes = {point: _recipe(generator, task) for point, task in tasks.items()}
     good = [recipe for recipe in recipes.values() if isinstance(recipe, Recipe)]
@@ -169,6 +206,8 @@ def begin(
         problems=list(offer.problems),
         device_name=device_name(generator, device),
         readers={default: reader},
+        process=process,
+        matrix_rate=generator.matrix_rate() if _is_random(generator) else None,
     )
     started = Started(
         schema=SCHEMA,
@@ -189,6 +228,10 @@ def begin(
     work.append(started)
     generator.prepare(_prompts(recipe for recipe in good if recipe.key() not in offer.pictures))
     return work
+
+
+def _is_random(generator: Generator) -> TypeGuard[MeasuresRate]:
+    return not generator.judges_text and isinstance(generator, MeasuresRate)
 
 
 def _recipe(generator: Generator, task: Task) -> Recipe | QiltestError:

@@ -1,0 +1,80 @@
+"""Readers in a process of their own: one that dies is started anew once a picture, and that is said."""
+
+import pytest
+
+from qiltest.errors import ReaderError
+from qiltest.session.background import ReadingProcess
+
+READERS = '''
+import os
+import signal
+from pathlib import Path
+
+from qiltest.reading import ReaderInfo, Reading
+
+
+class Mortal:
+    """Dies over a picture as often as that picture's file says."""
+
+    def __init__(self, name):
+        if name == "missing":
+            raise ValueError("no such reader")
+        self.info = ReaderInfo(name=name, engine="mortal", version="1", weights_sha256="0" * 64)
+
+    def read(self, picture):
+        lives = Path(picture)
+        deaths = int(lives.read_text())
+        if deaths:
+            lives.write_text(str(deaths - 1))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Reading(reader=self.info, width=1, height=1, lines=(), seconds=float(os.getpid()))
+'''
+
+
+@pytest.fixture
+def process(tmp_path, monkeypatch):
+    """A process with readers that another process can import."""
+    (tmp_path / "mortal_readers.py").write_text(READERS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    from mortal_readers import Mortal
+
+    made = ReadingProcess(Mortal)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def picture(tmp_path):
+    def make(deaths):
+        path = tmp_path / f"dies-{deaths}-times.png"
+        path.write_text(str(deaths))
+        return path
+
+    return make
+
+
+def test_pictures_are_read_by_one_process_that_is_not_this_one(process, picture):
+    process.start("mortal")
+    first, second = (process.read("mortal", picture(0)).seconds for _ in range(2))
+    assert first == second
+    assert process.said == []
+
+
+def test_a_process_that_dies_is_started_anew_and_that_is_said(process, picture):
+    reading = process.read("mortal", picture(1))
+    assert reading.reader.name == "mortal"
+    assert process.said == ["the process that reads pictures died over dies-1-times.png and was started anew"]
+
+
+def test_a_picture_over_which_it_dies_twice_is_an_error_and_the_next_one_is_read(process, picture):
+    with pytest.raises(ReaderError, match="ended twice before it was done") as caught:
+        process.read("mortal", picture(2))
+    assert "dies-2-times.png" in str(caught.value)
+    assert "the same command goes on from here" in str(caught.value)
+    assert process.read("mortal", picture(0)).reader.name == "mortal"
+
+
+def test_an_error_within_a_reader_is_no_death_and_is_not_tried_again(process, picture):
+    with pytest.raises(ValueError, match="no such reader"):
+        process.read("missing", picture(0))
+    assert process.said == []
