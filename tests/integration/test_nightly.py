@@ -1,0 +1,150 @@
+"""The nightly workflow and its page: options exist, inputs stay out of the shell, tables are those of the results."""
+
+import importlib.util
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+WORKFLOW = ROOT / ".github/workflows/nightly.yml"
+RESULTS = ROOT / "benchmarks/results/gpu_h200.json"
+
+
+@pytest.fixture(scope="module")
+def workflow():
+    # YAML 1.1 takes the key `on` for true
+    read = yaml.safe_load(WORKFLOW.read_text())
+    return {("on" if key is True else key): value for key, value in read.items()}
+
+
+@pytest.fixture(scope="module")
+def steps(workflow):
+    return workflow["jobs"]["gpu"]["steps"]
+
+
+def commands(steps, program):
+    """The words after a program's name, for each line of a step that calls it."""
+    lines = [line for step in steps for line in step.get("run", "").splitlines()]
+    return [shlex.split(line.partition(program)[2]) for line in lines if program in line]
+
+
+def test_it_runs_each_night_and_by_hand_with_a_lora_and_what_it_is_like(workflow):
+    assert workflow["on"]["schedule"][0]["cron"]
+    assert set(workflow["on"]["workflow_dispatch"]["inputs"]) == {"lora", "like", "seeds"}
+    assert workflow["jobs"]["gpu"]["runs-on"] == ["self-hosted", "linux", "gpu"]
+
+
+def test_it_may_read_the_repository_and_no_more(workflow, steps):
+    assert workflow["permissions"] == {"contents": "read"}
+    assert "permissions" not in workflow["jobs"]["gpu"]
+    assert steps[0]["with"]["persist-credentials"] is False
+
+
+def test_every_action_is_pinned_to_a_commit(steps):
+    used = [step["uses"] for step in steps if "uses" in step]
+    assert len(used) == 2
+    assert all(re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", one) for one in used)
+
+
+def test_nothing_that_a_person_typed_is_written_into_a_shell_command(steps):
+    assert not [step for step in steps if "${{" in step.get("run", "")]
+    trial = next(step for step in steps if step.get("name") == "A LoRA on trial")
+    assert trial["env"] == {"LORA": "${{ inputs.lora }}", "LIKE": "${{ inputs.like }}", "SEEDS": "${{ inputs.seeds }}"}
+    for name in ("LORA", "LIKE", "SEEDS", "RUNS"):
+        assert f'="${name}"' in trial["run"]
+
+
+def test_its_suite_command_draws_and_leaves_what_is_uploaded(suite, steps):
+    words = commands(steps, "-m pytest")[0]
+    assert words[:3] == ["tests/report_cases", "-m", "gpu"]
+    suite.pytester.mkdir("nightly")
+    result = suite.run(*[word.replace("$RUNS", str(suite.path / "kept")) for word in words[1:]])
+    assert len(set(suite.drawn())) == 4, result.stderr.str()
+    assert (suite.path / "nightly/junit.xml").is_file()
+    assert len(json.loads((suite.path / "nightly/benchmark.json").read_text())["benchmarks"]) == 4
+    keep = next(step for step in steps if step.get("name") == "Keep the report")
+    program = suite.path / ".venv/bin/qiltest"
+    program.parent.mkdir(parents=True)
+    code = "import sys; from qiltest.cli import main; sys.exit(main())"
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(code)} "$@"\n')
+    program.chmod(0o755)
+    environment = {**os.environ, "RUNS": str(suite.path / "kept")}
+    subprocess.run(["bash", "-e", "-c", keep["run"]], cwd=suite.path, env=environment, check=True)
+    assert sorted(path.name for path in (suite.path / "nightly/report").iterdir()) == ["report.html", "report.md"]
+
+
+def test_its_trial_command_names_options_that_exist(suite, steps):
+    words = commands(steps, "-m pytest")[1]
+    values = {"$RUNS": "kept", "$LORA": "no-such-file.safetensors", "$LIKE": "fast", "$SEEDS": "2"}
+    suite.pytester.mkdir("nightly")
+    for name, value in values.items():
+        words = [word.replace(name, value) for word in words]
+    # the embedded model, for the real one's weights are not here and would be missed first
+    result = suite.run(*words[1:], "--qil-model=tiny")
+    # every option was taken: what is wrong is the file alone
+    told = result.stdout.str() + result.stderr.str()
+    assert "no such LoRA file" in told
+    assert "unrecognized arguments" not in told
+    assert suite.drawn() == []
+
+
+def test_what_it_uploads_is_where_its_commands_write(steps):
+    upload = next(step for step in steps if step.get("name") == "Upload")
+    assert upload["if"] == "${{ always() }}"
+    assert upload["with"]["path"] == "nightly/"
+    assert "mkdir -p nightly" in steps[1]["run"]  # pytest-benchmark opens its file before anything is drawn
+
+
+def test_every_option_that_the_page_names_exists(pytester):
+    named = set(re.findall(r"--qil-[a-z-]+", (ROOT / "docs/runner.md").read_text()))
+    known = set(re.findall(r"--qil-[a-z-]+", pytester.runpytest_inprocess("--help").stdout.str()))
+    assert len(named) > 8
+    assert named <= known
+
+
+@pytest.fixture(scope="module")
+def table():
+    spec = importlib.util.spec_from_file_location("gpu_table", ROOT / "benchmarks/gpu_table.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_pages_tables_are_those_of_the_committed_results(table):
+    page = (ROOT / "docs/runner.md").read_text()
+    assert table.page_with(page, table.tables(json.loads(RESULTS.read_text())["stages"])) == page
+
+
+def test_a_stage_that_has_not_run_or_failed_is_said_not_to_be_measured(table):
+    empty = list(table.tables({}))
+    assert empty[0] == "Device: not measured yet."
+    facts = empty[empty.index("| what | measured |") + 2 :]
+    assert len(facts) > 8
+    assert all(line.endswith("| not measured yet |") for line in facts)
+    assert [line.split(",")[0] for line in empty if line.startswith("- ")] == [f"- {size}" for size in table.SIZES]
+    failed = list(table.tables({"switch": {"error": "RuntimeError"}, "model": {"left_out": "1 s remained"}}))
+    assert failed == empty
+
+
+def test_a_later_run_replaces_what_it_has_done_and_keeps_what_it_left_out(table):
+    machine = {"device": "NVIDIA H200"}
+    old = {"stages": {"machine": machine, "switch": {"worst_seconds": 1.0}, "tiny": {"pictures": 33}}}
+    new = {"stages": {"machine": machine, "switch": {"worst_seconds": 0.5}, "tiny": {"left_out": "no time"}}}
+    stages = table.merged(old, new)["stages"]
+    assert stages["switch"]["worst_seconds"] == 0.5
+    assert stages["tiny"] == {"pictures": 33}
+
+
+@pytest.mark.parametrize(
+    "new", [{"stages": {"machine": {"device": "another"}}}, {"stages": {}}, {"dry_run": True, "stages": {}}]
+)
+def test_results_of_another_device_or_of_none_are_not_mixed_in(table, new):
+    with pytest.raises(ValueError, match=r"dry run|keep another device's results"):
+        table.merged({"stages": {"machine": {"device": "NVIDIA H200"}}}, new)
