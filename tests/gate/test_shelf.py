@@ -14,8 +14,9 @@ import pytest
 from qiltest.cases import Case, ExpectedText, Limits, Resolution
 from qiltest.cli import main
 from qiltest.errors import RecipeError
-from qiltest.generation.sources import EMBEDDED
+from qiltest.generation.sources import EMBEDDED, resolve_model
 from qiltest.lora import base_from_folder, compare, inspect_lora
+from qiltest.lora.candidate import candidate_variant, try_candidate
 from qiltest.lora.inspection import file_sha256
 from qiltest.lora.safetensors_file import open_safetensors
 from qiltest.recipe import Size
@@ -215,3 +216,31 @@ def test_an_early_checkpoint_is_a_whole_lora_that_has_learned_little():
     strong = [np.linalg.norm(good[name].values) for name in ups]
     weak = [np.linalg.norm(early[name].values) for name in ups]
     assert 0 < sum(weak) < 0.5 * sum(strong)
+
+
+def refusals_of(path):
+    model = resolve_model("tiny")
+    variants = load_variants(VARIANTS)
+    candidate = candidate_variant(str(path), four(), model)
+    return try_candidate(candidate, four(), model, variants).refusals
+
+
+@pytest.mark.parametrize("name", [*of(shelf.CaughtBy.INSPECTION), *of(shelf.CaughtBy.LIKENESS)])
+def test_the_release_check_refuses_it_before_anything_is_drawn(made, name):
+    out, releases = made
+    (told,) = refusals_of(out / releases[name].file)
+    assert releases[name].message in told
+
+
+def test_the_release_check_knows_the_8_step_file_and_lets_the_good_one_pass(made):
+    out, releases = made
+    assert refusals_of(out / releases["8step-as-4step"].file) == (
+        "this is the file of variant 8step, which draws in 8 steps; 4step draws in 4",
+    )
+    assert refusals_of(GOOD) == ()
+
+
+@pytest.mark.parametrize("percent", [2, 5, 10])
+def test_the_release_check_draws_what_only_pictures_can_tell(made, percent):
+    out, releases = made
+    assert refusals_of(out / releases[f"perturbed-{percent}"].file) == ()
