@@ -20,7 +20,7 @@ def health(pixels, lines=()):
 def test_it_falls_with_every_step_of_a_loss(furry, name, treat, strengths, unit):
     course = [health(furry).detail, *(health(treat(furry, strength)).detail for strength in strengths)]
     # once four fifths are gone, what is left is the treatment's own ringing and may go either way
-    # and the mildest JPEG puts ripple in the place of what it drops: in drawn fur up to a tenth more
+    # and the mildest JPEG puts ripple in the place of what it drops, hardly less than that
     most = [1.12 if name == "JPEG" else 1.0, *[1.0] * len(strengths)]
     steps = zip(pairwise(course), most, strict=False)
     assert all(after < before * above or before < 0.2 * course[0] for (before, after), above in steps), course
