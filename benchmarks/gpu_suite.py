@@ -246,6 +246,10 @@ def suite_wall(lab: Lab) -> dict[str, Any]:
     """3 variants x 4 cases by pytest in this process, everything loaded: wall time over denoising and decoding."""
     folder = parts.write_suite(lab.scratch / "suite", lab.scale, lab.loras, size=Size(704, 1280))
     generator = _writing(lab)
+    if parts.has_reader():  # its libraries are loading too, as torch and the weights are
+        from qiltest.reading import open_reader
+
+        open_reader()
     for name in parts.VARIANTS:  # everything is loaded and warm, and known to be
         generator.warm_up(lab.recipe(name, lab.scale.sizes[2]))
     _share(generator)
