@@ -63,6 +63,7 @@ def _load(file: Path) -> dict[str, Any]:
 def _floor(case: str, reader: str, data: object, where: str) -> Floor:
     numbers = ("floor", "mean", "deviation", "percentile_95")
     if isinstance(data, Mapping):
+        # Floors of older readers were kept without it.
         data = {"missed": [], **data}
     fields = mapping(data, where, {*numbers, "fingerprint", "pictures", "largest", "exact_texts", "typos", "missed"})
     typos = fields["typos"]
