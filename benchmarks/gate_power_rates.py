@@ -212,9 +212,9 @@ def in_readings(cases: Sequence[Case], seeds: Sequence[int], good: Table) -> dic
 def markdown(result: dict[str, Any]) -> str:
     """Return the tables, for people."""
     lines = [
-        f"{len(result['cases'])} cases ({', '.join(result['cases'])}); {result['seeds']['good']} seeds of the good LoRAs, "
-        f"{result['seeds']['bad']} of each bad release. A cell: share caught (95 % interval), hits/trials. A release that "
-        "writes as well as the good one on these cases cannot be told by its text, and is not.",
+        f"{len(result['cases'])} cases ({', '.join(result['cases'])}); {result['seeds']['good']} seeds of the good "
+        f"LoRAs, {result['seeds']['bad']} of each bad release. A cell: share caught (95 % interval), hits/trials. A "
+        "release that writes as well as the good one on these cases cannot be told by its text, and is not.",
         "",
         "| release | refused or named before drawing | edits in 100 characters | one picture | "
         + " | ".join(f"golden, {size} seeds" for size in GROUPS)
