@@ -50,6 +50,27 @@ def test_embeddings_on_disk_spare_the_next_session_the_text_encoder(fresh, loads
     assert len(loads) == 1
 
 
+def test_a_nightly_on_known_prompts_never_loads_the_text_encoder(fresh, loads, tmp_path, monkeypatch):
+    monkeypatch.setenv("QILTEST_CACHE", str(tmp_path))
+
+    def session(*prompts):
+        generator = fresh(kind=ModelKind.REAL, device="cpu")
+        generator.prepare([case(prompt).prompt for prompt in prompts] + [" "])
+        before = len(loads)
+        latents = [draw(generator, replace(BASE, prompt_suffix=()), prompt) for prompt in prompts]
+        assert len(loads) == before  # drawing needs no more of it, for it was freed
+        generator.close()
+        return latents
+
+    first = session("a sign", "a shop")
+    assert len(loads) == 1
+    again = session("a sign", "a shop")
+    assert len(loads) == 1
+    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+    session("a sign", "a new prompt")
+    assert len(loads) == 2
+
+
 def test_embeddings_of_another_text_encoder_or_length_are_not_taken(fresh, loads, tmp_path, monkeypatch):
     draw(fresh(embeddings=tmp_path), EIGHT)
     draw(fresh(embeddings=tmp_path, max_sequence_length=700), EIGHT)
