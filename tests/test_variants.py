@@ -126,6 +126,16 @@ ONE_MISTAKE = {
         'base.scheduler: "lightning" without a LoRA: shift 3 is what Lightning LoRAs were distilled with; '
         'allowed: scheduler = "model", or a LoRA in loras.real or loras.tiny',
     ),
+    "a Lightning LoRA on the model's scheduler": (
+        (
+            'scheduler = "lightning"\ndefault = false\nbase_model = "owner/model"\nnote = "newer"\n\n'
+            '["4steps-v2.0".loras.real]\n'
+            'source = "owner/repo::file.safetensors"',
+            'scheduler = "model"\n\n["4steps-v2.0".loras.real]\nsource = "owner/Lightning::file.safetensors"',
+        ),
+        '"4steps-v2.0".scheduler: "model" with the Lightning LoRA "owner/Lightning::file.safetensors", which was '
+        'distilled with shift 3; allowed: scheduler = "lightning"',
+    ),
     "a short hash": (
         ("0123456789abcdef" * 4, "0123456789abcdef"),
         '"4steps-v2.0".loras.real.sha256: "0123456789abcdef" is not allowed; '

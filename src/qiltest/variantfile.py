@@ -15,6 +15,8 @@ from qiltest.variants import LoraSource, ModelKind, SchedulerKind, Variant
 NAME_PATTERN = "[a-z0-9][a-z0-9.-]{0,63}"
 _EMBEDDED = re.compile(rf"embedded::{NAME_PATTERN}")
 _REAL_FILE = re.compile(r"(?!embedded::)[^\s:][^\n:]*(::[^\n:]+)?\.safetensors")
+#: LoRA files whose few steps were distilled on the shift-3 scheduler.
+_DISTILLED = re.compile(r"embedded::|lightning", re.IGNORECASE)
 _SOURCES = {
     ModelKind.REAL: (_REAL_FILE, "a file.safetensors, or owner/name::file.safetensors on the Hugging Face hub"),
     ModelKind.TINY: (re.compile(f"{_EMBEDDED.pattern}|{_REAL_FILE.pattern}"), "embedded::name, or a file.safetensors"),
@@ -100,11 +102,21 @@ def _lora(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
     if raw.get("scheduler") == SchedulerKind.LIGHTNING and not loras:
         seen = '"lightning" without a LoRA: shift 3 is what Lightning LoRAs were distilled with'
         yield ("scheduler",), seen, 'scheduler = "model", or a LoRA in loras.real or loras.tiny'
+    yield from _unshifted(raw, loras)
     for kind, (pattern, allowed) in _SOURCES.items():
         table = loras.get(kind.value)
         source = table.get("source") if isinstance(table, Mapping) else None
         if isinstance(source, str) and source and pattern.fullmatch(source) is None:
             yield ("loras", kind.value, "source"), f"{show(source)} is not allowed", allowed
+
+
+def _unshifted(raw: Mapping[str, Any], loras: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
+    """Yield the commonest mistake: a Lightning LoRA under the model's own scheduler, which draws noise or blur."""
+    sources = [table.get("source") for table in loras.values() if isinstance(table, Mapping)]
+    distilled = [source for source in sources if isinstance(source, str) and _DISTILLED.search(source)]
+    if raw.get("scheduler") == SchedulerKind.MODEL and distilled:
+        seen = f'"model" with the Lightning LoRA {show(distilled[0])}, which was distilled with shift 3'
+        yield ("scheduler",), seen, 'scheduler = "lightning"'
 
 
 def _variant(name: str, table: VariantTable) -> Variant:

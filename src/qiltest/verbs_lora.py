@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from rich.text import Text
 from qiltest.errors import RecipeError
 from qiltest.generation.sources import EMBEDDED, ModelSource, resolve_lora
 from qiltest.lora import Base, Finding, LoraReport, Severity, inspect_lora, known_bases, open_base
-from qiltest.lora.candidate import pinned
+from qiltest.lora.candidate import pinned, wrong_variant
 from qiltest.lora.findings import printable
 from qiltest.lora.inspection import file_sha256
 from qiltest.lora.likeness import Likeness, compare
@@ -52,6 +53,7 @@ def run_lora(args: argparse.Namespace) -> int:
     path = _find(args.file)
     base = open_base(args.base) if args.base else None
     report = inspect_lora(path, base=base, variants=variants)
+    report = _as_like(report, args.like, variants)
     likeness = _compare(report, base, args.like, variants) if args.like else None
     if args.json:
         record = report.as_dict() | ({"like": likeness.as_dict()} if likeness else {})
@@ -59,6 +61,17 @@ def run_lora(args: argparse.Namespace) -> int:
     else:
         _show(report, likeness)
     return 0 if report.holds and not (likeness and likeness.findings) else 1
+
+
+def _as_like(report: LoraReport, like: str | None, variants: tuple[Variant, ...]) -> LoraReport:
+    """Return the report with an error more where the file is another variant's own than the one it is to replace."""
+    wanted = [variant for variant in variants if variant.name == like]
+    found = (
+        Finding(severity=Severity.ERROR, code="other-variant", text=text)
+        for variant in wanted
+        for text in wrong_variant(report, variant, variants)
+    )
+    return replace(report, findings=(*found, *report.findings))
 
 
 def _find(text: str) -> Path:

@@ -19,9 +19,10 @@ from qiltest.lora import base_from_folder, compare, inspect_lora
 from qiltest.lora.candidate import candidate_variant, try_candidate
 from qiltest.lora.inspection import file_sha256
 from qiltest.lora.safetensors_file import open_safetensors
+from qiltest.mistakes import CaseFileError
 from qiltest.recipe import Size
 from qiltest.suite import load_variants
-from qiltest.variants import LoraSource
+from qiltest.variants import LoraSource, SchedulerKind
 
 TOOLS = Path(__file__).parents[2] / "tools" / "shelf"
 sys.path.insert(0, str(TOOLS))
@@ -103,6 +104,8 @@ def test_the_8_step_file_under_the_4_step_name_is_known_by_its_hash(made, recipe
     assert bad.file.endswith("/4step.safetensors")
     main(["lora", "--base", "tiny", "--json", str(out / bad.file)])
     assert json.loads(capsys.readouterr().out)["variants"] == ["8step"]
+    assert main(["lora", "--base", "tiny", "--like", "4step", str(out / bad.file)]) == 1
+    assert "this is the file of variant 8step, which draws in 8 steps; 4step draws in 4" in capsys.readouterr().out
     with pytest.raises(RecipeError, match=bad.message):
         recipe_of(four(tiny=LoraSource(source=str(out / bad.file), sha256=file_sha256(GOOD))))
 
@@ -121,8 +124,10 @@ def test_a_scheduler_that_is_not_the_recipes_is_refused(made, recipe_of):
     from qiltest.generation._recipes import check_scheduler
 
     out, releases = made
-    variant = next(v for v in load_variants(out / releases["base-scheduler"].file) if v.name == "4step")
-    wrong, right = recipe_of(variant), recipe_of(four())
+    bad = releases["base-scheduler"]
+    with pytest.raises(CaseFileError, match=bad.message):
+        load_variants(out / bad.file)
+    wrong, right = recipe_of(replace(four(), scheduler=SchedulerKind.MODEL)), recipe_of(four())
     assert wrong.sigmas != right.sigmas
     live = FlowMatchEulerDiscreteScheduler.from_config(
         {name: value for name, value in wrong.scheduler if name != "class"}

@@ -36,7 +36,8 @@ def test_a_picture_that_lost_detail_is_never_called_the_finer(furry, name, treat
 
 
 @pytest.mark.parametrize(
-    ("treat", "strength"), [(treat, s) for _, treat, strengths, _ in GAINS for s in strengths], ids=str
+    ("treat", "strength"),
+    [pytest.param(treat, s, id=f"{name}-{s}") for name, treat, strengths, _ in GAINS for s in strengths],
 )
 def test_noise_and_sharpening_are_never_called_detail(furry, treat, strength):
     found = compare_detail(health(treat(furry, strength)), health(furry))

@@ -159,8 +159,8 @@ def _recipes(out: Path) -> list[Release]:
             "base-scheduler",
             _SCHEDULER.format("model"),
             "4 steps on the base's scheduler instead of shift 3",
-            CaughtBy.PICTURES,
-            "",
+            CaughtBy.RECIPE,
+            "which was distilled with shift 3",
         ),
         (
             "guided",

@@ -4,7 +4,7 @@ A picture is a grid of 16 px tokens. A narrow glyph covers 1 x 2 tokens, a wide 
 the prompt's order, each from the left on lines of its own, wrapped after `columns` tokens; a numbered paragraph (二、 to 九、) begins
 a new line. In couplets the banner stands on
 the first line, the text after 左书 in a column at the left edge below it and the text after 右书 in one at the right. After a
-text of at most three wide characters a row of tokens stays free. The whole is shifted by 0 or 1 token down and to the right, as far as there is room: that, the
+wide text of at most `SHORT` characters a row of tokens stays free. The whole is shifted by 0 or 1 token down and to the right, as far as there is room: that, the
 font of narrow glyphs and the colours are the seed's.
 """
 
@@ -18,8 +18,9 @@ from enum import StrEnum
 MARGIN = 2
 LINE = 2
 #: rows of tokens that stay free after a wide text of at most `SHORT` characters: without them a few such signs below each
-#: other are a square that may as well be read in columns
-GAP, SHORT = 1, 3
+#: other are a square that may as well be read in columns. 0 as long as the weights are those of the first version, which was
+#: trained without; 3 for the next training (README.md has the sizes that go with it)
+GAP, SHORT = 1, 0
 QUOTES = {"“": "”", "‘": "’", '"': '"'}
 PARAGRAPH = re.compile("(?<=.)[二三四五六七八九]、")
 UNQUOTED = re.compile(r"that reads ([^“‘\".]+)\.")

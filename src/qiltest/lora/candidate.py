@@ -66,7 +66,7 @@ def try_candidate(candidate: Variant, like: Variant, model: ModelSource, variant
     except RecipeError as error:
         return Trial(path=path, sha256=lora.sha256, report=None, likeness=None, refusals=(error.what,), notes=())
     likeness = _likeness(report, like, base, model) if report.holds else None
-    refusals = [*report.errors, *_wrong_variant(report, like, known)]
+    refusals = [*report.errors, *wrong_variant(report, like, known)]
     notes = list(report.warnings)
     if likeness is not None:
         refusals += [finding.text for finding in likeness.findings]
@@ -107,7 +107,7 @@ def _pin(lora: LoraSource, model: ModelSource) -> LoraSource:
         return lora
 
 
-def _wrong_variant(report: LoraReport, like: Variant, variants: Iterable[Variant]) -> Iterator[str]:
+def wrong_variant(report: LoraReport, like: Variant, variants: Iterable[Variant]) -> Iterator[str]:
     """Yield why a file that is another variant's own is not tried as this one (8 steps distilled, 4 drawn)."""
     for variant in variants if like.name not in report.variants else ():
         if variant.name in report.variants and (variant.steps, variant.scheduler) != (like.steps, like.scheduler):
