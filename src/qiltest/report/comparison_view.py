@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from qiltest.cases import Case
 from qiltest.gate.paired_records import Comparison, Comparisons, Release
 from qiltest.gate.pairing import Pair, pair_up, variants_of
+from qiltest.report.cell import Cell, TextView
+from qiltest.report.cell_builder import cell_of
 from qiltest.report.comparison_words import exact_words, interval_words, meaning, plan_words
 from qiltest.report.measure import denoise_median
-from qiltest.report.view import Cell, TextView, cell_of, html_language
+from qiltest.report.view import html_language
 from qiltest.report.words import count, seconds
 from qiltest.runs.records import CaseResult, Run
 from qiltest.scoring.normalise import normalise

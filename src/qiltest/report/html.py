@@ -14,10 +14,11 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from qiltest.files import write_atomically
+from qiltest.report.cell import Cell
 from qiltest.report.charts import charts
 from qiltest.report.preview import Crop, Preview, budget, close_ups, crop, open_picture, preview
 from qiltest.report.templating import asset, html_environment
-from qiltest.report.view import Cell, RunView, view
+from qiltest.report.view import RunView, view
 from qiltest.runs.records import Run
 
 #: wrong texts of one picture that get a cut-out.

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from qiltest.files import write_atomically
+from qiltest.report.cell import Cell, TextView
 from qiltest.report.changes import Change, ChangeKind
 from qiltest.report.findings import ReportMark
 from qiltest.report.html import href
@@ -13,7 +14,7 @@ from qiltest.report.marks import Mark, Span
 from qiltest.report.measure import by_variant, denoise_median, speed_ups, step_times, variant_rate
 from qiltest.report.status import Status
 from qiltest.report.text import markdown as md
-from qiltest.report.view import CaseView, Cell, Row, RunView, TextView, view
+from qiltest.report.view import CaseView, Row, RunView, view
 from qiltest.report.words import count, number, percent, seconds, times
 from qiltest.runs.records import Run
 from qiltest.variants import Variant

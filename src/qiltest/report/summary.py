@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from qiltest.report.cell import Cell
 from qiltest.report.markdown import finding_lines, head_lines, spans
 from qiltest.report.status import Status
 from qiltest.report.text import command_data, command_property
 from qiltest.report.text import markdown as md
-from qiltest.report.view import Cell, RunView, view
+from qiltest.report.view import RunView, view
 from qiltest.report.words import count
 from qiltest.runs.records import Run
 
