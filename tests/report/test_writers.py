@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import pytest
 from markdown_it import MarkdownIt
 
+from qiltest.health import Health
 from qiltest.report import job_summary, workflow_commands, write_json, write_markdown
 from qiltest.report.jsonfile import SCHEMA_FILE, ReportModel, schema
 from qiltest.runs.records import Run
@@ -200,6 +201,24 @@ def test_the_json_report_gives_edits_latency_and_the_picture(typical: Run) -> No
     assert pictures["coffee-shop@256x256-4step-s42"]["latency"]["speed_up"] == 24.0
     lost = pictures["classroom@256x256-4step-s42"]
     assert (lost["status"], lost["verdict"], lost["latency"], lost["picture"]) == ("ERROR", "ERROR", None, None)
+
+
+def test_the_json_report_gives_the_health_of_each_picture_and_what_is_beyond_a_limit(typical: Run) -> None:
+    health = Health(
+        version=1, spread=60.0, noise_fine=3.1, noise_coarse=0.2, grid_latent=0.1, grid_patch=0.05, blur=2.0,
+        clipped=0.01, saturation=0.15, halo=None, detail=0.9,
+    )  # fmt: skip
+    first, *rest = typical.results
+    path = typical.path / "report.json"
+    write_json(replace(typical, results=(replace(first, health=health), *rest)), path)
+    pictures = {picture["id"]: picture["health"] for picture in json.loads(path.read_bytes())["pictures"]}
+    found = pictures.pop(first.id)
+    assert (found["noise_fine"], found["halo"], found["detail"]) == (3.1, None, 0.9)
+    told = [(symptom["fault"], symptom["gates"]) for symptom in found["symptoms"]]
+    assert told == [("noise", True), ("blur", False)]
+    assert "the denoising did not end" in found["symptoms"][0]["message"]
+    # a run of before health was measured has none
+    assert set(pictures.values()) == {None}
 
 
 def test_a_report_that_cannot_be_written_leaves_the_old_one(typical: Run, tmp_path: Path, monkeypatch: Any) -> None:

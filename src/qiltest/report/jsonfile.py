@@ -7,6 +7,7 @@ file must treat them as hostile; only lone surrogates, which no JSON reader need
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,12 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from qiltest.files import write_atomically
 from qiltest.gate.verdict import Verdict
+from qiltest.health import Fault, Health, symptoms
+from qiltest.report.cell import Cell, TextView
 from qiltest.report.changes import ChangeKind
 from qiltest.report.findings import Agreement
 from qiltest.report.html import href
 from qiltest.report.status import Status
 from qiltest.report.text import without_surrogates
-from qiltest.report.view import Cell, RunView, TextView, view
+from qiltest.report.view import RunView, view
 from qiltest.runs.records import Run
 from qiltest.scoring.records import EditKind, ExtraKind
 
@@ -79,6 +82,31 @@ class LatencyModel(_Model):
     gates: bool
 
 
+class SymptomModel(_Model):
+    """A fault that a picture shows."""
+
+    fault: Fault
+    gates: bool = Field(description='a case may say `health = "report"`; its pictures hold all the same')
+    message: str
+
+
+class HealthModel(_Model):
+    """The picture itself, beside its text; docs/health.md has the measures and their limits."""
+
+    version: int = Field(description="of the measures; figures of two versions are not compared")
+    spread: float = Field(description="largest standard deviation of a channel, 8-bit units")
+    noise_fine: float = Field(description="in periods of 2 to 4 pixels, grey levels")
+    noise_coarse: float = Field(description="in periods of 4 to 8 pixels, grey levels")
+    grid_latent: float = Field(description="what repeats with 8 pixels, grey levels")
+    grid_patch: float = Field(description="what repeats with 16 pixels, grey levels")
+    blur: float | None = Field(description="width of the sharpest edges, pixels; null without edges")
+    clipped: float = Field(description="share of channel values at 0 or 255")
+    saturation: float = Field(description="mean chroma, share of 255")
+    halo: float | None = Field(description="overshoot beside edges, share of their rise; null where none was seen")
+    detail: float | None = Field(description="fine detail outside text, per cent of the contrast; null: not measured")
+    symptoms: tuple[SymptomModel, ...] = Field(description="what is beyond its limit, gating faults first")
+
+
 class ReportMarkModel(_Model):
     """The performance report's mark beside the run's."""
 
@@ -110,6 +138,7 @@ class PictureModel(_Model):
     texts: tuple[TextModel, ...]
     extra: tuple[ExtraModel, ...]
     latency: LatencyModel | None
+    health: HealthModel | None = Field(description="null where the picture was not measured")
     report: ReportMarkModel | None
     picture: str | None = Field(description="address of the PNG, relative to the report's folder")
     picture_sha256: str | None
@@ -225,6 +254,7 @@ def _picture(cell: Cell, folder: Path) -> PictureModel:
             for extra in (() if score is None else score.extra)
         ),
         latency=_latency(cell),
+        health=_health(cell.result.health),
         report=_mark(cell),
         picture=None if result.picture is None else href(result.picture.path, folder),
         picture_sha256=None if result.picture is None else result.picture.sha256,
@@ -272,6 +302,13 @@ def _latency(cell: Cell) -> LatencyModel | None:
         limit_seconds=None if latency is None else latency.limit_seconds,
         gates=latency is not None and latency.gates,
     )
+
+
+def _health(health: Health | None) -> HealthModel | None:
+    if health is None:
+        return None
+    found = tuple(SymptomModel(fault=s.fault, gates=s.gates, message=s.message) for s in symptoms(health))
+    return HealthModel(**asdict(health), symptoms=found)
 
 
 def _mark(cell: Cell) -> ReportMarkModel | None:
