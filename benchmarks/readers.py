@@ -5,17 +5,23 @@
 Reads every picture of a folder with a `manifest.json` (expected text, shown text, true distances per text) and says per
 reader: share of texts whose distance is measured exactly, typo pictures found, correct pictures called wrong, each with
 a 95 % Wilson interval; seconds a picture and peak memory; and every text it measured wrongly, with what it misread.
-Each reader runs in a process of its own, so that memory is its own. EasyOCR, whose weights in packages are English,
-reads only the pictures that ask for nothing else, and the result says so. Line breaks are strict here: the manifest
-counts a hyphen that is missing at a line's end.
+Each reader runs in a process of its own, so that memory is its own, and on one thread. EasyOCR, whose weights in
+packages are English, reads only the pictures that ask for nothing else, and the result says so. Line breaks are strict
+here: the manifest counts a hyphen that is missing at a line's end.
+
+Every reading is kept under build/ until its reader is done with all pictures: after a run that was cut off the same
+command goes on where it stopped. A reader's row in the results replaces the one it had; the others stay.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -26,13 +32,15 @@ from scipy.stats import binomtest
 
 from qiltest.cases import ExpectedText, LineBreaks
 from qiltest.files import write_atomically
-from qiltest.reading import Reading, open_reader, suspicious
+from qiltest.reading import Reader, Reading, open_reader, reading_from_json, reading_to_json, suspicious
 from qiltest.scoring import EmptyReadingError, Score, score
 from qiltest.scoring.distance import align
 from qiltest.scoring.normalise import normalise, units
 
 ROOT = Path(__file__).resolve().parents[1]
-READERS = ("rapidocr", "rapidocr-single", "easyocr", "tesseract")
+READERS = ("rapidocr:threads=1", "rapidocr-single:threads=1", "easyocr", "tesseract")
+#: Where readings are kept until all pictures are read.
+KEPT = ROOT / "build" / "readers"
 #: Readers that are opened with English weights alone.
 ENGLISH = ("easyocr",)
 #: Code points from here on are no Latin writing or its punctuation.
@@ -75,12 +83,45 @@ def main() -> int:
     if args.one:
         print(json.dumps(measure(args.one, args.pictures), ensure_ascii=False, allow_nan=False))
         return 0
-    results = [_in_process(name, args.pictures) for name in args.reader or READERS]
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    record = {"python": platform.python_version(), "machine": platform.machine(), "readers": results}
-    write_atomically(args.output, (json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode())
-    print(table(results))
+    for name in args.reader or READERS:
+        row = _in_process(name, args.pictures)
+        _write(args.output, row)
+        shutil.rmtree(KEPT / row["fingerprint"])
+    print(table(json.loads(args.output.read_text())["readers"]))
     return 0
+
+
+def _write(output: Path, result: dict[str, Any]) -> None:
+    """Put one reader's row among those that the results hold, in the order of `READERS`, others last."""
+    rows = json.loads(output.read_text())["readers"] if output.is_file() else []
+    rows = [row for row in rows if row["reader"] != result["reader"]] + [result]
+    rows.sort(key=lambda row: READERS.index(row["reader"]) if row["reader"] in READERS else len(READERS))
+    record = {"python": platform.python_version(), "machine": platform.machine(), "readers": rows}
+    write_atomically(output, (json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One picture's reading and what it cost."""
+
+    reading: Reading
+    processor_seconds: float
+    peak_memory_mib: int
+
+
+def measured(reader: Reader, picture: Path, kept: Path) -> Measured:
+    """Read a picture, or take what an earlier run kept of the same reader and bytes."""
+    file = kept / f"{hashlib.sha256(picture.read_bytes()).hexdigest()}.json"
+    if file.is_file():
+        record = json.loads(file.read_text())
+        record["reading"] = reading_from_json(record["reading"])
+        return Measured(**record)
+    started = _processor_seconds()
+    reading = reader.read(picture)
+    cost = {"processor_seconds": round(_processor_seconds() - started, 3), "peak_memory_mib": _peak_mib()}
+    write_atomically(file, json.dumps({"reading": reading_to_json(reading), **cost}, allow_nan=False).encode())
+    print(f"{picture.name}: {cost['processor_seconds']} s", file=sys.stderr, flush=True)
+    return Measured(reading=reading, **cost)
 
 
 def measure(name: str, folder: Path) -> dict[str, Any]:
@@ -90,18 +131,19 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
     if name.partition(":")[0] in ENGLISH:
         pictures = [picture for picture in pictures if _latin(picture)]
     reader = open_reader(name)
-    rows, seconds = [], []
+    kept = KEPT / reader.info.fingerprint
+    rows, costs = [], []
     doubted = characters = 0
-    started = _processor_seconds()
     for picture in pictures:
-        reading = reader.read(folder / picture["file"])
-        seconds.append((reading.seconds, reading.width * reading.height))
+        costs.append(measured(reader, folder / picture["file"], kept))
+        reading = costs[-1].reading
         wanted = [ExpectedText(text=text) for text in picture["expected_text"]]
         right, doubtful = _right_characters(picture, reading)
         characters, doubted = characters + right, doubted + doubtful
         rows.append((picture, *(_scored(wanted, reading, forgiven) for forgiven in ((), SIZE_ONLY))))
     sure = [row for row in rows if row[0]["reading_confidence"] == "high"]
     doubts = Share(hits=doubted, of=characters).record()
+    pixels = sum(each.reading.width * each.reading.height for each in costs)
     return {
         "reader": name,
         "engine": reader.info.engine,
@@ -112,10 +154,10 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
         "sure": _rates(sure),
         "all": _rates(rows),
         "right_characters_called_suspicious": doubts,
-        "processor_seconds_a_picture": round((_processor_seconds() - started) / len(pictures), 3),
-        "seconds_a_picture": round(sum(s for s, _ in seconds) / len(seconds), 3),
-        "seconds_a_megapixel": round(sum(s for s, _ in seconds) / sum(p for _, p in seconds) * 1e6, 3),
-        "peak_memory_mib": _peak_mib(),
+        "processor_seconds_a_picture": round(sum(each.processor_seconds for each in costs) / len(costs), 3),
+        "seconds_a_picture": round(sum(each.reading.seconds for each in costs) / len(costs), 3),
+        "seconds_a_megapixel": round(sum(each.reading.seconds for each in costs) / pixels * 1e6, 3),
+        "peak_memory_mib": max(each.peak_memory_mib for each in costs),
         "wrong": [wrong for row in rows for wrong in _wrong(row[0], row[1])],
     }
 
@@ -213,7 +255,9 @@ def _why(shown: str, read: str) -> str:
 
 def _in_process(name: str, folder: Path) -> dict[str, Any]:
     command = [sys.executable, __file__, "--one", name, "--pictures", str(folder)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=True, env={"OMP_NUM_THREADS": "1", **os.environ}
+    )
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
