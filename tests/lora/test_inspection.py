@@ -120,6 +120,21 @@ BAD = {
         "left-out",
         "1 blocks lack modules that other blocks have",
     ),
+    "two silent blocks": (
+        changed(changed(lora(), "blocks.1.", lambda a: a * 0 if a.ndim else a), "4.", lambda a: a * 0 if a.ndim else a),
+        "left-out",
+        "2 of 6 blocks have no effect (1, 4), the others have: transformer_blocks.1.attn.to_q",
+    ),
+    "blocks that are all but silent": (
+        changed(lora(), "blocks.3.", lambda a: a * 1e-3),
+        "left-out",
+        "1 of 6 blocks have no effect (3), the others have",
+    ),
+    "a silent module": (
+        changed(lora(), "2.attn.to_v.lora_up", lambda a: a * 0),
+        "left-out",
+        "1 modules have no effect that have one in other blocks: transformer_blocks.2.attn.to_v",
+    ),
     "two ways of naming": (twice(lora()), "unknown-keys", "has that twice"),
     "mixed prefixes": (
         without(lora(), "blocks.0.") | {f"transformer.{k}": v for k, v in lora().items() if "blocks.0." in k},
@@ -150,11 +165,19 @@ def test_modules_of_the_last_block_that_change_no_picture_may_be_missing_or_zero
     assert "zero-modules" not in codes(report)
 
 
-def test_a_module_without_effect_is_noted(tmp_path):
-    report = inspect(tmp_path, changed(lora(), "2.attn.to_v.lora_up", lambda a: a * 0))
+def test_a_module_that_was_trained_in_no_block_is_noted(tmp_path):
+    report = inspect(tmp_path, changed(lora(), ".attn.to_v.lora_up", lambda a: a * 0))
     assert report.holds
-    assert report.zero_modules == ("transformer_blocks.2.attn.to_v",)
-    assert any("1 modules have no effect" in text for text in report.warnings)
+    assert len(report.zero_modules) == BASE.num_layers
+    assert report.silenced == ()
+    assert any("6 modules have no effect" in text for text in report.warnings)
+
+
+def test_weak_is_not_silent(tmp_path):
+    report = inspect(tmp_path, changed(lora(), "2.attn.to_v.lora_up", lambda a: a * 0.01))
+    assert report.holds
+    assert report.silenced == ()
+    assert "outliers" in codes(report)
 
 
 @pytest.mark.parametrize("factor", [20.0, 0.05])

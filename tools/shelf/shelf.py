@@ -1,6 +1,6 @@
 """A shelf of bad releases, made from the good LoRAs of the embedded model, each a failure that users had.
 
-    python tools/shelf/shelf.py OUT                   # 12 LoRA files, 2 variants files, manifest.json
+    python tools/shelf/shelf.py OUT                   # 13 LoRA files, 2 variants files, manifest.json
     python tools/shelf/shelf.py OUT --no-undertrained # without torch, in a second
 
 Nothing of it is stored in the repository. `manifest.json` says of each release what was done to it, which variant it
@@ -83,6 +83,12 @@ FAULTS: dict[str, _Fault] = {
         CaughtBy.INSPECTION,
         "no effect: the delta of every module is zero",
         faults.zero_effect,
+    ),
+    "silent-blocks": (
+        "the up factors of a quarter of the blocks zero",
+        CaughtBy.INSPECTION,
+        "2 of 8 blocks have no effect (0-1), the others have",
+        lambda tensors: faults.silent_blocks(tensors, 0.25),
     ),
     "one-nan": (
         "one NaN in one factor of 224",

@@ -32,6 +32,16 @@ def zero_effect(tensors: Tensors) -> Tensors:
     return {name: _times(tensor, 0.0) if ".lora_up." in name else tensor for name, tensor in tensors.items()}
 
 
+def silent_blocks(tensors: Tensors, share: float) -> Tensors:
+    """Up factors of the first blocks zero: a merge or a block-weight tool silenced them."""
+    blocks = {name: int(match[1]) for name in tensors if (match := BLOCK.match(name))}
+    count = round((max(blocks.values()) + 1) * share)
+    return {
+        name: _times(tensor, 0.0) if ".lora_up." in name and blocks.get(name, count) < count else tensor
+        for name, tensor in tensors.items()
+    }
+
+
 def alpha_times(tensors: Tensors, factor: float) -> Tensors:
     """Every alpha off by a factor: the delta is that many times as strong as it was trained."""
     return {name: _times(tensor, factor) if name.endswith(".alpha") else tensor for name, tensor in tensors.items()}

@@ -20,6 +20,9 @@ RATIO = 4.0
 #: ... and its logarithm this many robust standard deviations (1.4826 x median absolute deviation) away from theirs.
 DEVIATIONS = 6.0
 _FEWEST = 4
+#: a module has no effect where its norm is below this share of the largest of the same module in all blocks; trained
+#: ones stay above 0.3 (the embedded model's LoRAs), and what is only weaker is an outlier.
+SILENT = 1e-3
 
 
 def split_name(name: str) -> tuple[int | None, str]:
@@ -73,3 +76,22 @@ def left_out(modules: Sequence[ModuleDelta], base: Base) -> tuple[str, ...]:
     kinds = {split_name(name)[1] for name in covered if split_name(name)[0] is not None}
     expected = (f"transformer_blocks.{block}.{kind}" for block in range(base.num_layers) for kind in sorted(kinds))
     return tuple(name for name in expected if name in base.modules and name not in covered | base.unused)
+
+
+def silenced(modules: Sequence[ModuleDelta], base: Base) -> tuple[str, ...]:
+    """Name modules whose delta is (almost) zero although the same module has one in other blocks.
+
+    To the picture this is the same as leaving them out. A module that is zero in all blocks was not trained; one of the
+    last block that cannot change the picture gets no gradient.
+    """
+    largest: dict[str, float] = defaultdict(float)
+    for module in modules:
+        kind = split_name(module.name)[1]
+        largest[kind] = max(largest[kind], module.norm if math.isfinite(module.norm) else 0.0)
+    return tuple(
+        module.name
+        for module in modules
+        if split_name(module.name)[0] is not None
+        and module.name not in base.unused
+        and module.norm < SILENT * largest[split_name(module.name)[1]]
+    )

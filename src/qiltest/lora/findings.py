@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from qiltest.lora.bases import Base
 
 _SHOWN = 5
-#: code of the finding that a LoRA covers a module in some blocks and not in others.
+#: code of the finding that a LoRA covers a module in some blocks and not in others, or is zero there.
 LEFT_OUT = "left-out"
 
 
@@ -37,6 +37,8 @@ def _errors(report: LoraReport, base: Base) -> Iterator[tuple[str, str]]:
         yield "no-effect", "no effect: the delta of every module is zero"
     if report.left_out and not report.wrong_shapes:  # a file of another base leaves out nothing
         yield LEFT_OUT, _left_out(report, base)
+    if report.silenced:
+        yield LEFT_OUT, _silenced(report, base)
 
 
 def _unless_empty(code: str, names: Sequence[str], what: str, base: Base) -> Iterator[tuple[str, str]]:
@@ -79,6 +81,22 @@ def _left_out(report: LoraReport, base: Base) -> str:
     return f"{head}: {_some(report.left_out)}"
 
 
+def _silenced(report: LoraReport, base: Base) -> str:
+    silent = set(report.silenced)
+    blocks = {split_name(name)[0] for name in silent}
+    heard = {
+        split_name(module.name)[0]
+        for module in report.modules
+        if module.norm != 0 and module.name not in silent | base.unused
+    }
+    whole = sorted(block for block in blocks - heard if block is not None)
+    if whole:
+        head = f"{len(whole)} of {base.num_layers} blocks have no effect ({_ranges(whole)}), the others have"
+    else:
+        head = f"{len(silent)} modules have no effect that have one in other blocks"
+    return f"{head}: {_some(report.silenced)}"
+
+
 def _ranges(numbers: Sequence[int]) -> str:
     """`[0, 1, 2, 5]` as `0-2, 5`."""
     runs: list[list[int]] = []
@@ -100,7 +118,8 @@ def _warnings(report: LoraReport, base: Base) -> Iterator[tuple[str, str]]:
     alphas = report.alphas
     if None in alphas and len(alphas) > 1:
         yield "alphas", "some modules have an alpha and some do not (those count as alpha = rank)"
-    zero = [name for name in report.zero_modules if name not in base.unused]
+    told = {*base.unused, *report.silenced}
+    zero = [name for name in report.zero_modules if name not in told]
     if zero and len(report.zero_modules) < len(report.modules):
         yield "zero-modules", f"{len(zero)} modules have no effect: {_some(zero)}"
     far = [name for block in report.blocks for name in block.outliers]

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from qiltest.lora.bases import known_bases
-from qiltest.lora.blocks import block_norms, left_out
+from qiltest.lora.blocks import block_norms, left_out, silenced
 from qiltest.lora.deltas import Measured, Pair, measure, metadata_scale, pair_up
 from qiltest.lora.findings import find
 from qiltest.lora.keys import Key, Naming, parse_key
@@ -67,6 +67,7 @@ def _report(
         "non_finite": tuple(name for item in measured for name in item.non_finite),
         "zero_modules": tuple(module.name for module in modules if module.norm == 0),
         "blocks": block_norms(modules), "left_out": left_out(modules, base),
+        "silenced": silenced(modules, base),
     }  # fmt: skip
     return LoraReport(**facts, findings=find(LoraReport(**facts, findings=()), base))  # type: ignore[arg-type]
 

@@ -84,6 +84,8 @@ class LoraReport:
     blocks: tuple[BlockNorm, ...]
     #: blocks (or blocks' modules) that the file leaves out although it covers the same in other blocks.
     left_out: tuple[str, ...]
+    #: modules that are (almost) zero in some blocks and not in others: to the picture as good as left out.
+    silenced: tuple[str, ...]
     findings: tuple[Finding, ...]
 
     @property
