@@ -55,6 +55,18 @@ def test_stars_are_decoration_and_currency_is_not():
     assert not is_decoration("≈")
 
 
-def test_middle_dots_of_several_scripts_are_one_and_a_full_stop_or_bullet_is_none_of_them():
-    assert {normalise(f"场景{dot}布局") for dot in "\u00b7\u30fb\u2027\u22c5\u0387\uff65"} == {"场景·布局"}
-    assert len({normalise(dot) for dot in "·.。•"}) == 4
+@pytest.mark.parametrize(
+    ("one", "several"),
+    [
+        ("·", "\u30fb\u2027\u22c5\u2219\u2022\u25e6\u0387\uff65"),
+        ("-", "\u2010\u2011\u2012\u2013\u2212\uff0d\ufe63"),
+        ("'", "\u2018\u2019\u201b\u02bc\u2032\uff07"),
+        ('"', "\u201c\u201d\u201f\u2033\uff02"),
+    ],
+)
+def test_marks_that_fonts_and_readers_do_not_tell_apart_are_one(one, several):
+    assert {normalise(f"场景{char}布局") for char in one + several} == {f"场景{one}布局"}
+
+
+def test_marks_that_are_drawn_otherwise_stay_apart():
+    assert len({normalise(char) for char in "·.。、,'\"`‚„-—_~一"}) == 15

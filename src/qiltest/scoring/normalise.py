@@ -9,9 +9,17 @@ from dataclasses import dataclass
 HYPHENS = frozenset("-\u2010\u2011\u2012\u2013\u2014\u2212")
 #: General categories that draw nothing: format and control characters, variation selectors among the marks.
 _INVISIBLE = frozenset({"Cf", "Cc"})
-#: Dots in the middle of the line that Unicode keeps apart by script and fonts draw alike: katakana's (what readers
-#: mostly return between ideographs), the hyphenation point and the dot operator. NFKC makes U+0387 and U+FF65 of them.
-_DOTS = str.maketrans(dict.fromkeys("\u30fb\u2027\u22c5", "\u00b7"))
+#: Marks that Unicode keeps apart and fonts or readers do not, made one: what is drawn for them does not tell which was
+#: meant (benchmarks/marks.py: the default reader returns ' for every ’, - for most –, a middle dot for every bullet).
+#: Middle dots and bullets; hyphens, the en dash and the minus, but not the em dash; single and double quotation marks,
+#: opening, closing and straight, but not the low ones. NFKC makes some of them of others.
+_ALIKE = {
+    "\u00b7": "\u30fb\u2027\u22c5\u2219\u2022\u25e6",
+    "-": "\u2010\u2011\u2012\u2013\u2212",
+    "'": "\u2018\u2019\u201b\u02bc\u2032",
+    '"': "\u201c\u201d\u201f\u2033",
+}
+_ONE = str.maketrans({char: one for one, several in _ALIKE.items() for char in several})
 _SELECTORS = frozenset(chr(code) for code in range(0xFE00, 0xFE10))
 
 
@@ -24,14 +32,19 @@ class Unit:
 
 
 def normalise(text: str) -> str:
-    """NFKC, middle dots made one, then white space and invisible characters dropped; case and punctuation kept.
+    """NFKC, marks that no reader tells apart made one, white space and invisible characters dropped.
 
-    NFKC is Unicode's compatibility composition (UAX 15): full-width forms become ASCII, `…` three full stops. It is
-    idempotent, and so is this.
+    Case and all other punctuation are kept. NFKC is Unicode's compatibility composition (UAX 15): full-width forms
+    become ASCII, `…` three full stops. It is idempotent, and so is this.
     """
-    folded = unicodedata.normalize("NFKC", text).translate(_DOTS)
+    folded = _folded(text)
     kept = "".join(char for char in folded if not _dropped(char))
-    return kept if kept == folded else unicodedata.normalize("NFKC", kept).translate(_DOTS)
+    return kept if kept == folded else _folded(kept)
+
+
+def _folded(text: str) -> str:
+    """NFKC between two rounds of making marks one: it would make two of a double prime,."""
+    return unicodedata.normalize("NFKC", text.translate(_ONE)).translate(_ONE)
 
 
 def letters_and_digits(text: str) -> str:
