@@ -73,9 +73,20 @@ def test_without_room_outside_text_or_without_contrast_there_is_no_figure(wall):
 
 
 def test_pictures_without_hair_cannot_be_told_apart(wall):
-    found = compare_detail(health(wall), health(wall))
+    # writing fills its blocks as fur does; the reader says where it stands
+    box = ((268.0, 60.0), (475.0, 60.0), (475.0, 95.0), (268.0, 95.0))
+    line = Line(text="HELLO WORLD", box=box, confidence=0.9)
+    found = compare_detail(health(wall, [line]), health(wall, [line]))
     assert found.finer is Finer.CANNOT_TELL
     assert "scale of hair" in found.why
+
+
+def test_strokes_that_no_reader_took_for_text_do_not_count_unless_they_fill_a_block():
+    pixels = np.full((512, 512, 3), 200, np.uint8)
+    for at in range(5, 512, 32):
+        pixels[at : at + 2] = 40
+        pixels[:, at : at + 2] = 40
+    assert detail_outside(detail_map(luma(pixels)), ()) == 0.0
 
 
 def test_equal_pictures_are_level(furry):
