@@ -1,244 +1,158 @@
 """What the health measures find and what they accuse wrongly, on real pictures and the embedded model's.
 
-    python benchmarks/health.py [--pictures DIR] [--every 4] [--draw 4] [--run RUN] [--parts ...]
+    python benchmarks/health.py                    # every part that is not stored yet or no longer true, then the page
+    python benchmarks/health.py --part real        # real-good, real-planted, real-detail: no model
+    python benchmarks/health.py --part embedded    # embedded-good, -planted, -latents, -scheduler
+    python benchmarks/health.py --part speed       # on an idle machine
+    python benchmarks/health.py --again ...        # also what is stored
 
 Measures every good picture (false alarms, distributions), plants each fault at three strengths in every n-th real
-picture and in all embedded ones (detection), draws with noise and NaN in the embedded model's latents, follows fine
-detail under losses, noise and sharpening, and times it all beside the reader. Writes benchmarks/results/health.json and
-the tables between the marks of docs/health.md.
+picture and every second of the embedded model's (detection), leaves noise in the embedded model's latents, draws with
+wrong schedulers, follows fine detail under losses, noise and sharpening, and times it all beside the reader.
+
+Each part is written to benchmarks/results/health.json as soon as it is measured, with a stamp of what it depends on
+(the measures' source, and the pictures or the model's weights): the same command goes on where it stopped, and a part
+whose stamp changed is measured again. The tables between the marks of docs/health.md are written from all stored parts.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
+import hashlib
 import json
+import os
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from itertools import pairwise
+from collections.abc import Callable, Iterable
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from scipy.stats import binomtest
+# threads that wait must not spin: cores are shared with other work
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from health_faults import CONTRASTS, FAULTS, GAINS, LOSSES, Pixels, Plant, Planted
+from health_detail import detail
+from health_faults import Pixels
 from health_page import write_page
-from qiltest.errors import GenerationError
+from health_rates import good, planted
 from qiltest.files import write_atomically
-from qiltest.health import Fault, Finer, Health, compare_detail, examine, symptoms
-from qiltest.reading import open_reader
+from qiltest.generation.pictures import encode_png
+from qiltest.generation.sources import EMBEDDED
+from qiltest.health import examine
+from qiltest.reading import Reader, open_reader
 from qiltest.reading.pictures import load_picture
-from qiltest.reading.records import Line
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("good", "planted", "latents", "detail", "seconds")
-MEASURES = (
-    "noise_fine",
-    "noise_coarse",
-    "grid_latent",
-    "grid_patch",
-    "blur",
-    "clipped",
-    "saturation",
-    "spread",
-    "halo",
-)
-#: Pictures of the embedded model: this variant and seed of every case and size.
-VARIANT, SEED = "8step", 42
-#: Standard deviation of the noise left in the latents, as a share of theirs.
-LEFT_OVER = (0.2, 0.5, 1.0)
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "health.json"
+GROUPS = {
+    "real": ("real-good", "real-planted", "real-detail"),
+    "embedded": ("embedded-good", "embedded-planted", "embedded-latents", "embedded-scheduler"),
+    "speed": ("speed",),
+}
+PARTS = tuple(part for group in GROUPS.values() for part in group)
+#: Pictures of the embedded model: of each variant's so many smallest cases (of 11 places).
+DRAWN = {"8step": 11, "4step": 11, "base": 5}
+#: Cases with noise left in their latents, and cases drawn with wrong schedulers, smallest first.
+LATENTS, SCHEDULERS = 8, 6
+
+
+class Bench:
+    """What the parts share; made when the first of them needs it."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+
+    @cached_property
+    def real(self) -> dict[str, Pixels]:
+        """All real pictures."""
+        return {file.stem: load_picture(file) for file in sorted(self.args.pictures.glob("*.png"))}
+
+    @property
+    def some(self) -> dict[str, Pixels]:
+        """Every n-th real picture."""
+        return dict(list(self.real.items())[:: self.args.every])
+
+    @cached_property
+    def reader(self) -> Reader:
+        """The standard reader, one thread."""
+        return open_reader("rapidocr:threads=1")
+
+    @cached_property
+    def studio(self) -> Any:  # noqa: ANN401  torch is imported by what draws alone
+        """The embedded model."""
+        from health_drawn import Studio
+
+        return Studio(self.args.cases, self.args.store)
+
+    @cached_property
+    def embedded(self) -> dict[str, Pixels]:
+        """Good pictures of the embedded model."""
+        found: dict[str, Pixels] = self.studio.good(DRAWN)
+        return found
+
+    def measure(self, part: str) -> object:
+        """Measure one part."""
+        work: dict[str, Callable[[], object]] = {
+            "real-good": lambda: good(self.real),
+            "real-planted": lambda: list(planted("real", self.some)),
+            "real-detail": self._detail,
+            "embedded-good": lambda: good(self.embedded),
+            "embedded-planted": lambda: list(planted("embedded", dict(list(self.embedded.items())[::2]))),
+            "embedded-latents": lambda: self.studio.left_over(LATENTS),
+            "embedded-scheduler": lambda: self.studio.schedulers(SCHEDULERS, self.reader),
+            "speed": lambda: speed(self.real, self.reader),
+        }
+        return work[part]()
+
+    def _detail(self) -> object:
+        lines = {name: self.reader.read(encode_png(pixels)).lines for name, pixels in self.some.items()}
+        return detail(self.some, lines)
+
+    def stamp(self, part: str) -> str:
+        """Return a hash of what a part's result depends on."""
+        files = [*(ROOT / "src" / "qiltest" / "health").glob("*.py"), HERE / "health_faults.py"]
+        if part.startswith("embedded"):
+            files += [*EMBEDDED.rglob("*.safetensors"), HERE / "health_drawn.py"]
+        if part in {"real-detail"}:
+            files += [HERE / "health_detail.py"]
+        names = [] if part.startswith("embedded") else [f.name for f in self.args.pictures.glob("*.png")]
+        return _hash(files, [*names, str(self.args.every)])
 
 
 def main() -> int:
-    """Measure, write the results and the page."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=Path, default=ROOT.parent / "shared" / "real-images")
-    parser.add_argument("--every", type=int, default=4, help="plant faults in every n-th real picture")
-    parser.add_argument("--draw", type=int, default=4, help="cases that the embedded model draws, smallest first")
-    parser.add_argument("--run", type=Path, help="a stored run of the embedded model, instead of drawing")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "health.md")
-    parser.add_argument("--cases", type=Path, default=ROOT / "cases")
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="measure these, keep the others")
-    args = parser.parse_args()
-    real = {file.stem: load_picture(file) for file in sorted(args.pictures.glob("*.png"))}
-    if not real:
+    """Measure what is missing, write the results and the page. Returns 2 without real pictures that are needed."""
+    args = _arguments()
+    bench, parts = Bench(args), _parts(args.part)
+    if not bench.args.pictures.is_dir() and any(not part.startswith("embedded") for part in parts):
         print(f"no pictures in {args.pictures}", file=sys.stderr)
         return 2
-    some = dict(list(real.items())[:: args.every])
-    found: dict[str, object] = {}
-    if {"good", "planted"} & set(args.parts):
-        found = _good_and_planted(args, real, some)
-    if "latents" in args.parts:
-        found["latents"] = draw(args.cases, args.draw)[1]
-    if "detail" in args.parts:
-        found["detail"] = detail(some)
-    if "seconds" in args.parts:
-        found["seconds"] = seconds(real)
-    file = ROOT / "benchmarks" / "results" / "health.json"
-    result = (json.loads(file.read_text()) if file.exists() else {}) | found
-    text = json.dumps(result, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
-    write_atomically(file, text.encode())
-    if set(PARTS) - {"latents"} <= result.keys():
-        write_page(args.page, result)
-    print(text)
+    result = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    for part in parts:
+        stamp = bench.stamp(part)
+        if not args.again and result.get(part, {}).get("stamp") == stamp:
+            print(f"{part}: stored, {result[part]['seconds']} s then", flush=True)
+            continue
+        began = time.monotonic()
+        found = bench.measure(part)
+        seconds = round(time.monotonic() - began, 1)
+        print(f"{part}: {seconds} s", flush=True)
+        result[part] = {"stamp": stamp, "seconds": seconds, "found": found}
+        kept = {name: result[name] for name in PARTS if name in result}
+        text = json.dumps(kept, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+        write_atomically(RESULTS, text.encode())
+    stale = [part for part in PARTS if result.get(part, {}).get("stamp") != bench.stamp(part)]
+    if stale:
+        print(f"not measured, or of other measures, pictures or weights: {', '.join(stale)}")
+    write_page(args.page, {part: result[part]["found"] for part in PARTS if part in result}, stale)
     return 0
 
 
-def _good_and_planted(args: argparse.Namespace, real: dict[str, Pixels], some: dict[str, Pixels]) -> dict[str, object]:
-    stored = sorted(args.run.glob("pictures/*.png")) if args.run else []
-    tiny = {file.stem[:12]: load_picture(file) for file in stored} or draw(args.cases, args.draw)[0]
-    sets = {"real": (real, some), "embedded": (tiny, dict(list(tiny.items())[::2]))}
-    return {
-        "good": {name: good(whole) for name, (whole, _) in sets.items()},
-        "planted": [row for name, (_, part) in sets.items() for row in planted(name, part)],
-    }
-
-
-def good(pictures: dict[str, Pixels]) -> dict[str, object]:
-    """Distributions over good pictures, and how many of them each fault is found in."""
-    healths = {name: examine(pixels).health for name, pixels in pictures.items()}
-    alarms = {str(fault): [name for name, health in healths.items() if fault in _faults(health)] for fault in Fault}
-    gating = {name for name, health in healths.items() if any(symptom.gates for symptom in symptoms(health))}
-    return {
-        "pictures": len(healths),
-        "alarms": {fault: rate(len(names), len(healths)) | {"in": names} for fault, names in alarms.items()},
-        "gating": rate(len(gating), len(healths)),
-        "distributions": {
-            name: _distribution([getattr(health, name) for health in healths.values()]) for name in MEASURES
-        },
-    }
-
-
-def planted(name: str, pictures: dict[str, Pixels]) -> Iterator[dict[str, object]]:
-    """Plant every fault at every strength; how often it is found, and what else is called wrong by gates."""
-    for fault in FAULTS:
-        for strength in fault.strengths:
-            found = [_faults(examine(fault.plant(pixels, strength)).health) for pixels in pictures.values()]
-            yield _row(name, fault, strength, sum(fault.fault in faults for faults in found), len(found))
-            print(name, fault.name, strength, sum(fault.fault in faults for faults in found), len(found), flush=True)
-
-
-def _row(name: str, fault: Planted, strength: float, found: int, count: int) -> dict[str, object]:
-    head = {"set": name, "planted": fault.name, "fault": str(fault.fault), "strength": strength, "unit": fault.unit}
-    return head | rate(found, count)
-
-
-def draw(cases: Path, most: int) -> tuple[dict[str, Pixels], list[dict[str, object]]]:
-    """Draw the smallest cases with the embedded model, good and with noise or NaN left in the latents."""
-    import torch
-
-    from qiltest.generation import open_generator
-    from qiltest.suite import load_suite
-
-    suite = load_suite(cases)
-    generator = open_generator("tiny", threads=1)
-    variant = next(variant for variant in suite.variants if variant.name == VARIANT)
-    places = [(case, resolution) for case in suite.cases for resolution in case.resolutions]
-    places.sort(key=lambda place: place[1].tiny.width * place[1].tiny.height)
-    pictures: dict[str, Pixels] = {}
-    found = dict.fromkeys(LEFT_OVER, 0)
-    refused, count = 0, 0
-    for case, resolution in places[:most]:
-        recipe = generator.recipe(case, resolution.size, variant, SEED)
-        generator.prepare([recipe.prompt])
-        done = generator.denoise(recipe)
-        pictures[f"{case.id}@{resolution.size}"] = np.asarray(generator.decode_pixels(done).pixels)
-        count += 1
-        noise = torch.randn(done.latents.shape, generator=torch.Generator().manual_seed(count))
-        for share in LEFT_OVER:
-            worse = done.latents + share * done.latents.std() * noise.to(done.latents)
-            health = examine(np.asarray(generator.decode_pixels(replace(done, latents=worse)).pixels)).health
-            found[share] += Fault.NOISE in _faults(health)
-            print(case.id, share, health, flush=True)
-        refused += _refused(generator, done)
-    rows: list[dict[str, object]] = [
-        {"set": "embedded", "planted": "noise in latents", "fault": "noise", "strength": share, "unit": "of their σ"}
-        | rate(found[share], count)
-        for share in LEFT_OVER
-    ]
-    nan = {"set": "embedded", "planted": "one NaN latent", "fault": "NaN", "strength": 1, "unit": "latent"}
-    return pictures, [*rows, nan | rate(refused, count)]
-
-
-def _refused(generator, done) -> bool:  # noqa: ANN001
-    """Say whether a picture with one NaN in its latents is refused before it becomes 8 bits."""
-    broken = done.latents.clone()
-    broken.view(-1)[7] = float("nan")
-    try:
-        generator.decode_pixels(replace(done, latents=broken))
-    except GenerationError:
-        return True
-    return False
-
-
-def detail(pictures: dict[str, Pixels]) -> dict[str, object]:
-    """Fine detail under losses, noise, sharpening and contrast, outside the lines that the reader found."""
-    reader = open_reader("rapidocr")
-    lines = {name: _lines(reader, pixels) for name, pixels in pictures.items()}
-    clean = {name: examine(pixels).outside(lines[name]) for name, pixels in pictures.items()}
-    hairy = [name for name, health in clean.items() if health.detail is not None and health.detail >= 0.2]
-    out: dict[str, object] = {"pictures": len(pictures), "with_structure": len(hairy), "losses": [], "gains": []}
-
-    def treated(plant: Plant, strength: float, name: str) -> Health:
-        return examine(plant(pictures[name], strength)).outside(lines[name])
-
-    for title, plant, strengths, unit in LOSSES:
-        courses = {name: [clean[name], *(treated(plant, strength, name) for strength in strengths)] for name in hairy}
-        out["losses"].append(_loss(title, strengths, unit, courses))
-        print(out["losses"][-1], flush=True)
-    for title, plant, strengths, unit in GAINS:
-        for strength in strengths:
-            said = [compare_detail(treated(plant, strength, name), clean[name]) for name in hairy]
-            out["gains"].append(_gain(title, strength, unit, said))
-            print(out["gains"][-1], flush=True)
-    plant, strengths = CONTRASTS
-    out["contrast"] = [
-        {"times": strength, **_ratios([treated(plant, strength, name).detail / clean[name].detail for name in hairy])}
-        for strength in strengths
-    ]
-    return out
-
-
-def _lines(reader, pixels: Pixels) -> tuple[Line, ...]:  # noqa: ANN001
-    from qiltest.generation.pictures import encode_png
-
-    return reader.read(encode_png(pixels)).lines
-
-
-def _loss(title: str, strengths: Sequence[float], unit: str, courses: dict[str, list[Health]]) -> dict[str, object]:
-    values = {name: [health.detail or 0.0 for health in course] for name, course in courses.items()}
-    steps = [after < before for course in values.values() for before, after in pairwise(course)]
-    rising = [name for name, course in values.items() if any(b >= a for a, b in pairwise(course))]
-    wrong = [
-        name
-        for name, course in courses.items()
-        if any(compare_detail(after, course[0]).finer is Finer.FIRST for after in course[1:])
-    ]
-    shares = [_ratios([course[k] / course[0] for course in values.values()]) for k in range(1, len(strengths) + 1)]
-    return {
-        "treatment": title, "strengths": list(strengths), "unit": unit, "left": shares,
-        "falling_steps": rate(sum(steps), len(steps)), "not_falling_in": rising, "called_finer": wrong,
-    }  # fmt: skip
-
-
-def _gain(title: str, strength: float, unit: str, said: list) -> dict[str, object]:
-    raised = [item for item in said if item.ratio is not None and item.ratio >= 1.15]
-    return {
-        "treatment": title, "strength": strength, "unit": unit,
-        "ratio": _ratios([item.ratio for item in said if item.ratio]),
-        "raised": len(raised), "raised_and_told": sum(item.finer is Finer.CANNOT_TELL for item in raised),
-        "called_finer": rate(sum(item.finer is Finer.FIRST for item in said), len(said)),
-    }  # fmt: skip
-
-
-def seconds(pictures: dict[str, Pixels]) -> dict[str, object]:
+def speed(pictures: dict[str, Pixels], reader: Reader) -> dict[str, object]:
     """Time the measures beside the reader on the largest square picture; processor seconds and wall, medians of 5."""
     name = max((n for n, p in pictures.items() if p.shape[0] == p.shape[1]), key=lambda n: pictures[n].size)
-    reader = open_reader("rapidocr")
-    from qiltest.generation.pictures import encode_png
-
     png = encode_png(pictures[name])
     reader.read(png), examine(pictures[name])
     times: dict[str, list[tuple[float, float]]] = {"health": [], "reading": []}
@@ -247,31 +161,38 @@ def seconds(pictures: dict[str, Pixels]) -> dict[str, object]:
             wall, cpu = time.perf_counter(), time.process_time()
             work()
             times[what].append((time.perf_counter() - wall, time.process_time() - cpu))
-    medians = {
-        what: [round(statistics.median(t[k] for t in found), 4) for k in (0, 1)] for what, found in times.items()
-    }
-    size = "x".join(map(str, pictures[name].shape[1::-1]))
-    return {"picture": name, "size": size, "wall": {k: v[0] for k, v in medians.items()}, "cpu": {k: v[1] for k, v in medians.items()}}  # fmt: skip  # noqa: E501
+    wall, cpu = (
+        {what: round(statistics.median(t[k] for t in found), 4) for what, found in times.items()} for k in (0, 1)
+    )
+    return {"picture": name, "size": "x".join(map(str, pictures[name].shape[1::-1])), "wall": wall, "cpu": cpu}
 
 
-def rate(found: int, count: int) -> dict[str, object]:
-    """Share with its exact 95 % interval (Clopper and Pearson 1934)."""
-    interval = binomtest(found, count).proportion_ci(0.95)
-    return {"found": found, "of": count, "low": round(float(interval.low), 4), "high": round(float(interval.high), 4)}
+def _parts(asked: Iterable[str]) -> tuple[str, ...]:
+    named = {part for name in asked for part in GROUPS.get(name, (name,))}
+    return tuple(part for part in PARTS if part in named)
 
 
-def _faults(health: Health) -> set[Fault]:
-    return {symptom.fault for symptom in symptoms(health)}
+def _hash(files: Iterable[Path], words: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        # of source the code alone: a comment changes no figure
+        source = file.suffix == ".py"
+        content = ast.dump(ast.parse(file.read_bytes())).encode() if source else file.read_bytes()
+        digest.update(file.name.encode() + hashlib.sha256(content).digest())
+    digest.update("\n".join(sorted(words)).encode())
+    return digest.hexdigest()[:16]
 
 
-def _distribution(values: list[float | None]) -> dict[str, float]:
-    known = [value for value in values if value is not None]
-    quantiles = {"least": 0, "median": 50, "p90": 90, "most": 100}
-    return {name: round(float(np.percentile(known, q)), 4) for name, q in quantiles.items()}
-
-
-def _ratios(values: list[float]) -> dict[str, float]:
-    return {k: round(float(np.percentile(values, q)), 3) for k, q in (("least", 0), ("median", 50), ("most", 100))}
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", nargs="+", choices=(*GROUPS, *PARTS), default=tuple(GROUPS))
+    parser.add_argument("--again", action="store_true", help="measure also what is stored")
+    parser.add_argument("--pictures", type=Path, default=ROOT.parent / "shared" / "real-images")
+    parser.add_argument("--every", type=int, default=4, help="plant faults in every n-th real picture")
+    parser.add_argument("--store", type=Path, default=ROOT / "build" / "health", help="pictures that were drawn")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "health.md")
+    parser.add_argument("--cases", type=Path, default=ROOT / "cases")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

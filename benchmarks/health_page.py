@@ -11,20 +11,31 @@ from qiltest.files import write_atomically
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
-def write_page(page: Path, result: dict[str, Any]) -> None:
-    """Replace what stands between the marks of the page by tables of the results."""
+def write_page(page: Path, result: dict[str, Any], stale: list[str]) -> None:
+    """Replace what stands between the marks of the page by tables of the results; `stale` parts are named."""
     text = page.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
-    body = "\n".join(_page(result))
+    body = "\n".join(_page(result, stale)).rstrip("\n")
     write_atomically(page, f"{before}{BEGIN}\n\n{body}\n\n{END}{after}".encode())
 
 
-def _page(result: dict[str, Any]) -> Iterator[str]:
-    yield from _good(result["good"])
-    yield from _planted([*result["planted"], *result.get("latents", [])])
-    yield from _detail(result["detail"])
-    yield from _seconds(result["seconds"])
+def _page(result: dict[str, Any], stale: list[str]) -> Iterator[str]:
+    if stale:
+        yield f"Not measured, or measured with other measures, pictures or weights than these: {', '.join(stale)}."
+        yield ""
+    good = {name: result[f"{name}-good"] for name in ("real", "embedded") if f"{name}-good" in result}
+    if good:
+        yield from _good(good)
+    rows = [row for part in ("real-planted", "embedded-planted", "embedded-latents") for row in result.get(part, [])]
+    if rows:
+        yield from _planted(rows)
+    if "embedded-scheduler" in result:
+        yield from _schedulers(result["embedded-scheduler"])
+    if "real-detail" in result:
+        yield from _detail(result["real-detail"])
+    if "speed" in result:
+        yield from _seconds(result["speed"])
 
 
 def _good(good: dict[str, Any]) -> Iterator[str]:
@@ -65,20 +76,43 @@ def _planted(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield ""
 
 
+def _schedulers(rows: list[dict[str, Any]]) -> Iterator[str]:
+    yield f"### Wrong schedulers, drawn by the embedded model: {rows[0]['gating']['of']} cases"
+    yield ""
+    heads = ("drawn", "σ left", "noise, grey levels: median, most", "found as noise", "anything that gates")
+    yield _row(*heads, "named", "edits in 100 characters")
+    yield "|" + "---|" * 7
+    for row in rows:
+        noise = f"{row['noise']:.2f}, {row['most_noise']:.2f}"
+        edits = f"{100 * row['edits'] / row['characters']:.0f}" if row["characters"] else "-"
+        edits += f" ({row['unread']} not read)" if row["unread"] else ""
+        stopped = "" if row["sigma_left"] == 0 else ", stopped"
+        found = (_rate(row["as_noise"]), _rate(row["gating"]), ", ".join(row["named"]) or "-", edits)
+        yield _row(f"{row['way']}{stopped}", f"{row['sigma_left']:.2g}", noise, *found)
+    yield ""
+
+
 def _detail(found: dict[str, Any]) -> Iterator[str]:
     known = f"{found['with_structure']} of {found['pictures']} real pictures"
     yield f"### Fine detail: {known} have structure of the scale of hair"
     yield ""
     left = "detail left, median (least to most)"
-    yield _row("loss", "strengths", left, "steps that fall", "pictures with a step that does not", "called finer")
+    yield _row(
+        "loss",
+        "strengths",
+        left,
+        "steps that fall",
+        "pictures with a step that does not (what is left)",
+        "called finer",
+    )
     yield "|---|---|---|---|---|---|"
     for row in found["losses"]:
-        left = "; ".join(f"{v['median']:.2f} ({v['least']:.2f} to {v['most']:.2f})" for v in row["left"])
+        course = "; ".join(f"{v['median']:.2f} ({v['least']:.2f} to {v['most']:.2f})" for v in row["left"])
         steps = row["falling_steps"]
-        rising = ", ".join(f"`{name}`" for name in row["not_falling_in"]) or "none"
+        rising = "; ".join(f"`{name}` ({_course(left)})" for name, left in row["not_falling_in"].items()) or "none"
         strengths = ", ".join(f"{s:g}" for s in row["strengths"])
         falling, finer = f"{steps['found']} of {steps['of']}", str(len(row["called_finer"]))
-        yield _row(row["treatment"], f"{strengths} ({row['unit']})", left, falling, rising, finer)
+        yield _row(row["treatment"], f"{strengths} ({row['unit']})", course, falling, rising, finer)
     yield ""
     heads = ("strength", "ratio, median (least to most)", "raised by 15 % or more", "of these told", "called finer")
     yield _row("gain that is none", *heads)
@@ -105,6 +139,10 @@ def _seconds(found: dict[str, Any]) -> Iterator[str]:
     yield "### Time"
     yield ""
     yield f"On a picture of {found['size']}: {health}, {reading}: {share}."
+
+
+def _course(left: list[float]) -> str:
+    return ", ".join(f"{share:.2f}" for share in left)
 
 
 def _row(*cells: str) -> str:
