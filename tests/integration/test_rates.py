@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from qiltest.cli import main
 from qiltest.generation.operations import forward_operations, random_prompt_tokens
 from qiltest.lora import qwen_image
 from qiltest.recipe import Size
@@ -70,3 +71,19 @@ def test_the_markdown_report_has_the_table_and_a_model_that_writes_has_none(rand
     path.write_text(path.read_text().replace("judges_text = False", "judges_text = True"))
     random_suite.run("--qil-update=all")
     assert not (random_suite.latest().path / "speeds.json").exists()
+
+
+def test_the_verb_report_writes_the_table_too_and_refuses_a_damaged_one(random_suite, capsys):
+    random_suite.run("-m", "gpu", "--qil-model=random", "--qil-update=missing")
+    run = random_suite.latest()
+    page = run.path / "report.md"
+    before = page.read_text()
+    page.unlink()
+    arguments = ["report", "latest", "--format=md", f"--runs={run.path.parent}"]
+    for _ in range(2):
+        assert main(arguments) == 0
+        assert page.read_text() == before
+    (run.path / "speeds.json").write_text('{"matrix_rate": 1, "rows": [{"size": "8x8"}]}')
+    capsys.readouterr()
+    assert main(arguments) == 2
+    assert "the run's speeds cannot be read" in capsys.readouterr().err

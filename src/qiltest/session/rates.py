@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from statistics import median
 
+from qiltest.errors import StoreError
 from qiltest.files import write_atomically
 from qiltest.generation.operations import picture_operations, random_prompt_tokens
 from qiltest.lora.bases import Base
@@ -100,9 +101,34 @@ def write_rates(rates: Sequence[Rate], matrix_rate: float, folder: Path, page: P
     text = json.dumps({"matrix_rate": matrix_rate, "rows": rows}, indent=1, allow_nan=False)
     write_atomically(path, text.encode())
     if page.is_file():
-        table = "\n".join(rate_lines(rates, matrix_rate))
-        write_atomically(page, f"{page.read_text(encoding='utf-8').rstrip()}\n\n## Speed\n\n{table}\n".encode())
+        _add(page, rates, matrix_rate)
     return path
+
+
+def add_stored_rates(folder: Path, page: Path) -> None:
+    """Add the table that a run's folder holds to its Markdown report; nothing where there is none.
+
+    Raises OSError, and StoreError where the file is not what `write_rates` writes.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        names = {one.name for one in fields(Rate)}
+        rates = [Rate(**{name: value for name, value in row.items() if name in names}) for row in stored["rows"]]
+        _add(page, rates, float(stored["matrix_rate"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"the run's speeds cannot be read ({type(error).__name__}: {error})",
+            where=str(path),
+            remedy="the file was changed or damaged; remove it, and the report is written without them",
+        ) from error
+
+
+def _add(page: Path, rates: Sequence[Rate], matrix_rate: float) -> None:
+    table = "\n".join(rate_lines(rates, matrix_rate))
+    write_atomically(page, f"{page.read_text(encoding='utf-8').rstrip()}\n\n## Speed\n\n{table}\n".encode())
 
 
 def _most_forwards(size: str, drawn: dict[tuple[str, str], list[tuple[float, Recipe]]]) -> tuple[float, int]:
