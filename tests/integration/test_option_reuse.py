@@ -155,3 +155,49 @@ def test_a_run_in_the_store_that_cannot_be_read_is_named_and_fails_the_session_a
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines([f"qiltest: {events}:2: *", "*move the run's folder away"])
     assert suite.run("--qil-fresh").ret == 0
+
+
+def reader_that_reads_nothing_more(suite):
+    path = suite.path / "conftest.py"
+    path.write_text(path.read_text() + "\n\ndef never(self, picture):\n    raise ReaderError('read again')\n")
+    path.write_text(path.read_text() + "\n\nStandinReader.read = never\n")
+
+
+def test_a_reused_picture_keeps_the_reading_of_the_same_reader_and_the_run_says_whose(suite):
+    suite.record()
+    suite.run()
+    first = suite.latest()
+    reader_that_reads_nothing_more(suite)
+    result = suite.run("--qil-reuse")
+    result.assert_outcomes(passed=4)
+    result.stdout.fnmatch_lines(["qiltest: 4 of them were not read again: this reader, of these weights, *"])
+    second = suite.latest()
+    assert [r.read_in for r in second.results] == [first.id] * 4
+    assert [r.reading for r in second.results] == [r.reading for r in first.results]
+    suite.run("--qil-reuse").assert_outcomes(passed=4)
+    assert [r.read_in for r in suite.latest().results] == [first.id] * 4
+
+
+def test_a_reader_of_other_weights_reads_a_reused_picture_again(suite):
+    suite.record()
+    suite.run()
+    suite.plan(reader_weights="others")
+    suite.run("--qil-reuse")
+    assert suite.drawn() == [f"{case} {variant} 42" for variant in ("base", "fast") for case in ("coffee", "poster")]
+    run = suite.latest()
+    assert all(r.reused_from for r in run.results)
+    assert [r.read_in for r in run.results] == [""] * 4
+    reader_that_reads_nothing_more(suite)
+    suite.plan(reader_weights="third")
+    suite.run("--qil-reuse").assert_outcomes(failed=4)
+
+
+def test_a_stored_reading_that_cannot_be_understood_is_read_again(suite):
+    suite.record()
+    suite.run()
+    events = suite.latest().path / "events.jsonl"
+    events.write_text(events.read_text().replace('"confidence":', '"sureness":'))
+    suite.run("--qil-reuse").assert_outcomes(passed=4)
+    run = suite.latest()
+    assert all(r.reused_from and r.reading.lines for r in run.results)
+    assert [r.read_in for r in run.results] == [""] * 4

@@ -4,6 +4,7 @@ import pytest
 
 from qiltest.errors import ReaderError
 from qiltest.session.background import ReadingProcess
+from qiltest.session.work import Work
 
 READERS = '''
 import os
@@ -58,12 +59,14 @@ def test_pictures_are_read_by_one_process_that_is_not_this_one(process, picture)
     first, second = (process.read("mortal", picture(0)).seconds for _ in range(2))
     assert first == second
     assert process.said == []
+    assert process.restarted == set()
 
 
 def test_a_process_that_dies_is_started_anew_and_that_is_said(process, picture):
     reading = process.read("mortal", picture(1))
     assert reading.reader.name == "mortal"
     assert process.said == ["the process that reads pictures died over dies-1-times.png and was started anew"]
+    assert {path.name for path in process.restarted} == {"dies-1-times.png"}
 
 
 def test_a_picture_over_which_it_dies_twice_is_an_error_and_the_next_one_is_read(process, picture):
@@ -78,3 +81,16 @@ def test_an_error_within_a_reader_is_no_death_and_is_not_tried_again(process, pi
     with pytest.raises(ValueError, match="no such reader"):
         process.read("missing", picture(0))
     assert process.said == []
+
+
+def test_the_run_keeps_a_restart_with_its_picture_also_where_that_ends_in_an_error(suite, monkeypatch):
+    suite.record()
+    suite.plan(coffee__fast={"fault": "empty"}, poster__fast={"fault": "oom-once"})
+    monkeypatch.setattr(Work, "restarted_over", lambda self, picture: True)
+    suite.run()
+    results = {result.id.partition("@")[0] + " " + result.point.variant: result for result in suite.latest().results}
+    told = "the process that reads pictures died over it and was started anew"
+    assert results["coffee base"].notes == (told,)
+    assert results["coffee fast"].error
+    assert results["coffee fast"].notes == (told,)
+    assert results["poster fast"].notes == ("drawn at the second attempt, after: out of memory", told)

@@ -86,6 +86,9 @@ class Judged:
     latency_recorded: bool = False
     #: None where it was not measured, as in runs of before it was.
     health: Health | None = None
+    #: id of the run in which the picture was read, "" for this one.
+    read_in: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

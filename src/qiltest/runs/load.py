@@ -145,6 +145,8 @@ class _Merged:
             golden=event.golden,
             golden_recorded=event.golden_recorded,
             latency_recorded=event.latency_recorded,
+            read_in=event.read_in,
+            notes=(*before.notes, *event.notes),
         )
 
     def in_order(self, planned: tuple[Point, ...]) -> tuple[CaseResult, ...]:

@@ -79,6 +79,8 @@ class CaseResult:
     latents: LatentStats | None = None
     cohort: Cohort | None = None
     reading: Reading | None = None
+    #: id of the run that read the picture, where its reading was taken from the store; "" where this run read it.
+    read_in: str = ""
     score: Score | None = None
     judgement: Judgement | None = None
     latency: LatencyJudgement | None = None

@@ -12,10 +12,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from qiltest.errors import StoreError
-from qiltest.runs.events import Drawn, Ended, Event, Started
+from qiltest.reading.records import Reading
+from qiltest.runs.events import Drawn, Ended, Event, Judged, Started
 from qiltest.runs.load import EVENTS, load_run, picture_problem, read_events
 from qiltest.runs.pictures import PictureState, check_picture, picture_path
-from qiltest.runs.records import Run, RunState
+from qiltest.runs.records import Point, Run, RunState
 from qiltest.runs.writer import LOCK, RunWriter
 
 LATEST = "latest"
@@ -43,6 +44,15 @@ class Stored:
     def path(self) -> Path:
         """Where the picture lies."""
         return picture_path(self.run, self.drawn.sha256)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredReading:
+    """What was read in a stored picture."""
+
+    reading: Reading
+    #: id of the run that read it.
+    run: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +137,26 @@ class RunStore:
                 else:
                     found[event.key] = Stored(run=folder, drawn=event)
         return Offer(pictures=found, problems=tuple(problems))
+
+
+def readings_of(run: Path) -> Mapping[tuple[str, str], StoredReading]:
+    """Return what a run knows to stand in its pictures, by the picture's SHA-256 and the reader's fingerprint.
+
+    Empty where the run's events cannot be read: its pictures are then read again.
+    """
+    try:
+        events, _ = read_events(run, only=(Drawn, Judged))
+    except StoreError:
+        return {}
+    pictures: dict[Point, str] = {}
+    found: dict[tuple[str, str], StoredReading] = {}
+    for event in events:
+        if isinstance(event, Drawn):
+            pictures[event.point] = event.sha256
+        elif isinstance(event, Judged) and event.reading is not None and event.point in pictures:
+            key = (pictures[event.point], event.reading.reader.fingerprint)
+            found[key] = StoredReading(reading=event.reading, run=event.read_in or run.name)
+    return found
 
 
 def _drawn_here(folder: Path) -> tuple[Event, ...]:

@@ -93,6 +93,8 @@ class ReadingProcess:
         self._pool: ProcessPoolExecutor | None = None
         #: what happened to the process, for a person.
         self.said: list[str] = []
+        #: pictures over which it died and was started anew.
+        self.restarted: set[Path] = set()
 
     def start(self, name: str) -> None:
         """Have the process begin and open that reader, without waiting; what goes wrong is raised when it reads."""
@@ -104,6 +106,7 @@ class ReadingProcess:
             return self._try(name, picture)
         except BrokenProcessPool:
             self.close()
+            self.restarted.add(picture)
             self.said.append(f"the process that reads pictures died over {picture.name} and was started anew")
         try:
             return self._try(name, picture)

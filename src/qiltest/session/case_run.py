@@ -61,6 +61,8 @@ class CaseRun:
         self._clock = clock
         self._result = CaseResult(point=point)
         self._sheet: Sheet | None = None
+        #: what happened after the picture was drawn, beside the notes of its drawing.
+        self._notes: tuple[str, ...] = ()
 
     @property
     def case(self) -> Case:
@@ -134,11 +136,20 @@ class CaseRun:
             self._result = replace(self._result, health=None if examined is None else examined.health)
             reading = self._sheet.reading.result()
         except QiltestError as error:
+            self._note_restart(picture)
             self._fail(error)
+        self._note_restart(picture)
+        self._result = replace(self._result, read_in=self._sheet.read_in)
         self._result = replace(
             self._result, reading=reading, health=None if examined is None else examined.outside(reading.lines)
         )
         return reading
+
+    def _note_restart(self, picture: Picture) -> None:
+        """Keep with the picture that its reading was begun a second time."""
+        if self._work.restarted_over(picture.path):
+            self._notes = ("the process that reads pictures died over it and was started anew",)
+            self._result = replace(self._result, notes=(*self._result.notes, *self._notes))
 
     def score(self) -> Score | None:
         """Match the reading to the expected texts; None where there is no reading.
@@ -180,6 +191,8 @@ class CaseRun:
                 golden_recorded=result.golden_recorded,
                 latency_recorded=recorded,
                 health=result.health,
+                read_in=result.read_in,
+                notes=self._notes,
             )
         )
         self._work.done.add(self.point)
@@ -296,6 +309,7 @@ class CaseRun:
                 point=self.point,
                 error=str(error),
                 reading=self._result.reading,
+                notes=self._notes,
                 health=self._result.health,
             )
         )

@@ -27,7 +27,7 @@ from qiltest.recipe import Recipe
 from qiltest.runs.events import Drawn, now
 from qiltest.runs.records import Point, Timing
 from qiltest.runs.store import Stored
-from qiltest.session.background import Background, Later
+from qiltest.session.background import Background, Foreground, Later
 from qiltest.session.machine import DeviceState
 from qiltest.session.rounds import rounds_of
 
@@ -46,6 +46,8 @@ class Sheet:
     reading: Later[Reading] | None
     #: None where the model's text is not judged.
     health: Later[Examined] | None = None
+    #: id of the run that read the picture, where its reading is a stored one.
+    read_in: str = ""
     #: the device before and after the loops.
     device: tuple[DeviceState, ...] = ()
 
@@ -69,10 +71,14 @@ class Easel:
         return sheet
 
     def reuse(self, point: Point, stored: Stored) -> Sheet:
-        """Take a picture from the store, whose bytes the caller has checked."""
+        """Take a picture from the store, whose bytes the caller has checked, and its reading if it is this reader's."""
         drawn = self._stores.submit(partial(self._link, point, stored))
         health = self._health(stored.path)
-        return Sheet(loops=(), drawn=drawn, reading=self._reading(point, drawn), health=health)
+        known = self._work.stored_reading(point, stored) if self._work.generator.judges_text else None
+        if known is None:
+            return Sheet(loops=(), drawn=drawn, reading=self._reading(point, drawn), health=health)
+        reading = Foreground().submit(lambda: known.reading)
+        return Sheet(loops=(), drawn=drawn, reading=reading, health=health, read_in=known.run)
 
     def look_ahead(self, point: Point) -> None:
         """Draw what comes after a point, where the device that draws is not the one that reads."""

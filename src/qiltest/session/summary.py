@@ -52,6 +52,9 @@ def _told(run: Run) -> Iterator[str]:
             reused[result.reused_from] = reused.get(result.reused_from, 0) + 1
     for source, count in reused.items():
         yield f"qiltest: {count} pictures were taken, with their latency, from run {source} (--qil-fresh draws anew)"
+    known = sum(1 for result in run.results if result.read_in)
+    if known:
+        yield f"qiltest: {known} of them were not read again: this reader, of these weights, read them before"
     goldens = sum(1 for result in run.results if result.golden_recorded)
     if goldens:
         yield f"qiltest: {goldens} goldens were written; look at them (`git diff`) before you commit them"

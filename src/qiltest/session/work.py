@@ -12,7 +12,7 @@ from typing import TypeGuard
 
 from qiltest import __version__
 from qiltest.cases import Case
-from qiltest.errors import QiltestError
+from qiltest.errors import QiltestError, ReaderError
 from qiltest.gate.golden import GoldenStore
 from qiltest.gate.latency import Cohort, LatencyStore
 from qiltest.gate.verdict import Verdict
@@ -22,7 +22,7 @@ from qiltest.reading.registry import DEFAULT_READER, open_reader
 from qiltest.recipe import Recipe
 from qiltest.runs.events import SCHEMA, Ended, Event, Failed, Started, now
 from qiltest.runs.records import Point, RunState
-from qiltest.runs.store import RunStore, Stored
+from qiltest.runs.store import RunStore, Stored, StoredReading, readings_of
 from qiltest.runs.writer import RunWriter
 from qiltest.selection import Task
 from qiltest.session.background import Beside, Foreground, ReadingProcess
@@ -59,6 +59,8 @@ class Work:
     matrix_rate: float | None = None
     #: pictures are drawn ahead: what the background writes and what a test writes take turns.
     _turn: threading.Lock = field(default_factory=threading.Lock)
+    #: what was read before, by the folder of the run.
+    _known: dict[Path, Mapping[tuple[str, str], StoredReading]] = field(default_factory=dict)
     #: where a GPU draws with a reader of ours: readers in a process of their own.
     process: ReadingProcess | None = None
 
@@ -78,6 +80,26 @@ class Work:
         if self.process is None:
             return self.reader(case).read(picture)
         return self.process.read(self._reader_name(case), picture)
+
+    def stored_reading(self, point: Point, stored: Stored) -> StoredReading | None:
+        """Return what the point's reader saw in a stored picture before; None where that very reader did not read it.
+
+        A reader is the same where name, engine, version, settings and the hash of its weights are.
+        """
+        if stored.run not in self._known:
+            self._known[stored.run] = readings_of(stored.run)
+        known = self._known[stored.run]
+        if not any(sha256 == stored.drawn.sha256 for sha256, _ in known):
+            return None
+        try:
+            reader = self.reader(self.tasks[point].case)
+        except ReaderError:
+            return None  # told when the picture is read
+        return known.get((stored.drawn.sha256, reader.info.fingerprint))
+
+    def restarted_over(self, picture: Path) -> bool:
+        """Say whether the process of the readers died over a picture and was started anew."""
+        return self.process is not None and picture in self.process.restarted
 
     def _reader_name(self, case: Case) -> str:
         return case.reader or self.options.reader or DEFAULT_READER
