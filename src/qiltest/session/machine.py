@@ -55,14 +55,23 @@ class DeviceState:
 
 
 def gpu_state() -> tuple[DeviceState, ...]:
-    """Return the state of the GPU that torch calls the first; nothing where nvidia-ml-py is not there or refuses."""
+    """Return the state of the GPU that torch calls the first; nothing where nvidia-ml-py is not there or refuses.
+
+    The driver's library does not heed CUDA_VISIBLE_DEVICES, so that is done here. GPUs are counted in the driver's
+    order: where they differ in kind, set CUDA_DEVICE_ORDER=PCI_BUS_ID for torch to count so too.
+    """
     try:
         import pynvml
     except ImportError:
         return ()
     try:
         pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+        first = os.environ.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0].strip()
+        handle = (
+            pynvml.nvmlDeviceGetHandleByUUID(first)
+            if first.startswith(("GPU-", "MIG-"))
+            else pynvml.nvmlDeviceGetHandleByIndex(int(first) if first.isdecimal() else 0)
+        )
         return (
             DeviceState(
                 driver=str(pynvml.nvmlSystemGetDriverVersion()),

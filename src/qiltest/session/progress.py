@@ -68,7 +68,9 @@ class ProgressBar:
         self._thread.start()
 
     def step(self, step: int, steps: int) -> None:
-        """Say how far the picture in hand is; `step` counts from 1."""
+        """Say how far the picture in hand is; `step` counts from 1. Without a terminal it costs the loop nothing."""
+        if self._terminal is None:
+            return
         self._bar.update(self._task, description=f"{self._text} step {step}/{steps}")
 
     def hide(self, verdict: Status | None = None) -> None:
