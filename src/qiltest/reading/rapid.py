@@ -21,6 +21,7 @@ from qiltest.errors import ReaderError
 from qiltest.reading.blocks import blocks
 from qiltest.reading.crops import Quad, cut, extent, grown, is_column, upright
 from qiltest.reading.looks import DOUBT, MISSED, NOISE, VIEWS, View, looked
+from qiltest.reading.ones import SEEN, with_ones
 from qiltest.reading.pictures import Pixels, load_picture
 from qiltest.reading.records import Line, Point, ReaderInfo, Reading
 from qiltest.reading.sizes import in_question, sized
@@ -127,6 +128,7 @@ class RapidReader:
             replace(character, place=(character.place * (long + 2 * margin) - margin) / long)
             for character in look.characters
         )
+        found = with_ones(found)
         if is_column(quad) or not in_question(found):
             return found
         margin = RULED.along * short
@@ -167,6 +169,7 @@ def _settings(looks: int) -> tuple[tuple[str, str], ...]:
         "doubt": DOUBT,
         "missed": MISSED,
         "noise": NOISE,
+        "ones": SEEN,
         "sizes": "measured",
         "grids": "rows",
     }
