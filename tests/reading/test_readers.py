@@ -158,29 +158,6 @@ def test_lines_read_at_once_are_those_read_one_by_one(reader, tmp_path):
     assert len(reader.read(picture).lines) == 3
 
 
-def test_easyocr_opens_no_weights_without_a_pin(tmp_path):
-    pytest.importorskip("easyocr", reason="EasyOCR is not installed")
-    for name in ("craft_mlt_25k.pth", "zh_sim_g2.pth"):
-        (tmp_path / name).write_bytes(b"not weights")
-    with pytest.raises(ReaderError, match=r"zh_sim_g2\.pth has no pinned SHA-256"):
-        open_reader("easyocr", languages=("ch_sim",), weights=tmp_path)
-    with pytest.raises(ReaderError, match=r"craft_mlt_25k\.pth has SHA-256"):
-        open_reader("easyocr", languages=("ch_sim",), weights=tmp_path, pins={"zh_sim_g2.pth": "0" * 64})
-
-
-def test_easyocr_names_the_weights_that_are_missing(tmp_path):
-    pytest.importorskip("easyocr", reason="EasyOCR is not installed")
-    with pytest.raises(ReaderError, match=r"missing: craft_mlt_25k\.pth, chinese\.pth"):
-        open_reader("easyocr", languages=("ch_tra",), weights=tmp_path)
-
-
-@pytest.mark.parametrize("languages", [(), ("xx",), ("ch_sim", "ch_tra")])
-def test_easyocr_refuses_languages_that_it_cannot_read(languages):
-    pytest.importorskip("easyocr", reason="EasyOCR is not installed")
-    with pytest.raises(ReaderError, match="languages"):
-        open_reader("easyocr", languages=languages)
-
-
 def test_the_installed_weights_are_those_that_the_limits_were_measured_with():
     import rapidocr
 

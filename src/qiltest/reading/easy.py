@@ -6,7 +6,9 @@ Nothing is downloaded unless asked for.
 
 from __future__ import annotations
 
+import pickle
 import time
+import zipfile
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -44,24 +46,17 @@ class EasyReader:
         """Load detector and recogniser.
 
         `languages`: of "en", "ch_sim", "ch_tra". `weights`: a folder with EasyOCR's .pth files. `pins`: file name to
-        SHA-256, besides those known. `device`: "cpu", "cuda", "cuda:1". `download`: let EasyOCR fetch what is missing.
-        Raises ReaderError.
+        SHA-256, besides those known. `device`: "cpu", "cuda", "cuda:1". `download`: fetch what is missing from where
+        EasyOCR keeps it; it too is opened only under a pin. Raises ReaderError.
         """
         easyocr = _import()
         folder = weights or _packaged_weights()
         files = [folder / DETECTOR, folder / _recogniser(languages)]
-        if not download:
-            require_files(files, reader="easyocr", remedy=INSTALL)
-        _require_pins([path for path in files if path.is_file()], {**PINNED, **(pins or {})})
-        self._engine = easyocr.Reader(
-            [*dict.fromkeys([*languages, "en"])],
-            gpu=False if device == "cpu" else device,
-            model_storage_directory=str(folder),
-            user_network_directory=str(folder),
-            download_enabled=download,
-            quantize=False,
-            verbose=False,
-        )
+        if download:
+            _fetch([path for path in files if not path.is_file()])
+        require_files(files, reader="easyocr", remedy=INSTALL)
+        _require_pins(files, {**PINNED, **(pins or {})})
+        self._engine = _open(easyocr, [*dict.fromkeys([*languages, "en"])], folder, device)
         self._info = ReaderInfo(
             name="easyocr",
             engine="easyocr/craft+" + Path(_recogniser(languages)).stem,
@@ -102,6 +97,45 @@ def _import() -> Any:  # noqa: ANN401 -- the engine has no types
     except ImportError as error:
         raise ReaderError(f"not installed ({error})", where="reader easyocr", remedy=INSTALL) from error
     return easyocr
+
+
+def _open(easyocr: Any, languages: list[str], folder: Path, device: str) -> Any:  # noqa: ANN401
+    """Load the engine. It may not download: it would open what it fetched, and delete what it did not expect."""
+    try:
+        return easyocr.Reader(
+            languages,
+            gpu=False if device == "cpu" else device,
+            model_storage_directory=str(folder),
+            user_network_directory=str(folder),
+            download_enabled=False,
+            quantize=False,
+            verbose=False,
+        )
+    except (OSError, RuntimeError, ValueError, AssertionError, pickle.UnpicklingError) as error:
+        raise ReaderError(
+            f"EasyOCR cannot be opened on {device!r} ({error})",
+            where=f"reader easyocr ({folder})",
+            remedy="give a device that this machine has, and weights of the installed EasyOCR's own models",
+        ) from error
+
+
+def _fetch(missing: Sequence[Path]) -> None:
+    """Download files from the addresses that EasyOCR knows, without opening them."""
+    if not missing:
+        return
+    from easyocr.config import detection_models, recognition_models
+    from easyocr.utils import download_and_unzip
+
+    models = [*detection_models.values(), *(model for each in recognition_models.values() for model in each.values())]
+    addresses = {model["filename"]: model["url"] for model in models}
+    for path in missing:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            download_and_unzip(addresses[path.name], path.name, str(path.parent), False)
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise ReaderError(
+                f"{path.name} cannot be downloaded ({error})", where=f"reader easyocr ({path.parent})", remedy=INSTALL
+            ) from error
 
 
 def _packaged_weights() -> Path:
