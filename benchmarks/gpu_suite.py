@@ -272,6 +272,10 @@ def suite_wall(lab: Lab) -> dict[str, Any]:
     for name in parts.VARIANTS:  # everything is loaded and warm, and known to be
         generator.warm_up(lab.recipe(name, lab.scale.sizes[2]))
     _share(generator)
+    # pytest's plugins and what the session's end imports are libraries, loaded like torch before the clock starts
+    import qiltest.session.summary  # noqa: F401
+
+    parts.run_pytest(folder, ["--collect-only", "--qil-model=random"])
     return _suite_run(folder, ["--qil-rounds=1", "--qil-model=random"])
 
 

@@ -1,9 +1,10 @@
 """Show the measurements of `gpu_suite.py` as tables in docs/runner.md, between markers.
 
-    python benchmarks/gpu_table.py [--results FILE] [--page FILE] [--merge RESULTS] [--check]
+    python benchmarks/gpu_table.py [--results FILE] [--page FILE] [--merge RESULTS ...] [--check]
 
 Only what was measured is shown; what was not run yet says so. `--merge` takes the stages that a later run has done
-into the results first; stages that it left out, or that failed, stay as they were. `--check` writes nothing: exit code
+into the results first (several, where GPUs shared the stages; a results file that is not there yet begins with them);
+stages that it left out, or that failed, stay as they were. `--check` writes nothing: exit code
 1 where the page is not what the results say.
 """
 
@@ -183,13 +184,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks/results/gpu_h200.json")
     parser.add_argument("--page", type=Path, default=ROOT / "docs/runner.md")
-    parser.add_argument("--merge", type=Path, metavar="RESULTS", help="gpu_suite.json of a later run")
+    parser.add_argument(
+        "--merge", type=Path, nargs="+", metavar="RESULTS", default=[], help="gpu_suite.json of later runs"
+    )
     parser.add_argument("--check", action="store_true")
     args = parser.parse_args()
     try:
-        results = json.loads(args.results.read_text(encoding="utf-8"))
-        if args.merge is not None:
-            results = merged(results, json.loads(args.merge.read_text(encoding="utf-8")))
+        new = bool(args.merge) and not args.results.exists()
+        results = {"stages": {}} if new else json.loads(args.results.read_text(encoding="utf-8"))
+        for later in args.merge:
+            results = merged(results, json.loads(later.read_text(encoding="utf-8")))
         before = args.page.read_text(encoding="utf-8")
         after = page_with(before, tables(results["stages"]))
     except (OSError, ValueError) as error:
@@ -197,7 +201,7 @@ def main() -> int:
     if args.check:
         print("as measured" if after == before else "stale: run benchmarks/gpu_table.py")
         return int(after != before)
-    if args.merge is not None:
+    if args.merge:
         text = json.dumps(results, indent=1, ensure_ascii=False)
         args.results.write_text(text, encoding="utf-8")
     args.page.write_text(after, encoding="utf-8")

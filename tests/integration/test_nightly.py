@@ -142,6 +142,28 @@ def test_a_later_run_replaces_what_it_has_done_and_keeps_what_it_left_out(table)
     assert stages["tiny"] == {"pictures": 33}
 
 
+def test_results_that_gpus_shared_make_one_file_and_what_was_cut_short_is_not_measured(table, tmp_path, monkeypatch):
+    row = {"way": "compiled", "variant": "8step", "size": "1328x1328", "seconds": 2.0, "seconds_a_forward": 0.25}
+    row["share_of_matrix_rate"] = 0.5
+    versions = dict.fromkeys(("torch", "diffusers", "peft", "transformers"), "1")
+    machine = {"device": "H100", "versions": versions, "state": [], "matrix_tera_operations_a_second": 700.0}
+    machine |= {"cuda": "13.0", "python": "3.12", "cores": 16}
+    short = {"rows": [row], "cut_short": ["4step at 1328x1328"]}
+    for name, stages in (("a", {"switch": {"worst_seconds": 0.5}}), ("b", {"latency_compiled": short})):
+        (tmp_path / name).write_text(json.dumps({"dry_run": False, "stages": {"machine": machine, **stages}}))
+    page, results = tmp_path / "page.md", tmp_path / "gpu_h100.json"
+    page.write_text(f"{table.BEGIN}\n{table.END}\n")
+    named = ["--results", str(results), "--page", str(page), "--merge", str(tmp_path / "a"), str(tmp_path / "b")]
+    monkeypatch.setattr("sys.argv", ["gpu_table.py", *named])
+    assert table.main() == 0
+    assert set(json.loads(results.read_text())["stages"]) == {"machine", "switch", "latency_compiled"}
+    text = page.read_text()
+    assert "| 1328x1328 | compiled | 8step | 8 | 2.00 |" in text
+    assert "| going from one variant to another, slowest of 18 | 0.500 s |" in text
+    assert "- 1328x1328, not measured yet: base, unfused 8step" in text
+    assert "compiled 4step" in text.partition("- 1328x1328")[2].partition("\n")[0]
+
+
 @pytest.mark.parametrize(
     "new", [{"stages": {"machine": {"device": "another"}}}, {"stages": {}}, {"dry_run": True, "stages": {}}]
 )
