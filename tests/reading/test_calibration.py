@@ -81,6 +81,28 @@ def test_a_reader_that_is_blind_to_a_typo_is_said_to_be(without_drawing):
     assert floor.typos["report"] == Rate(found=0, of=6)
 
 
+class SlipsOnce(PerfectReader):
+    """Misreads the first picture, and so the twin of its typos, and nothing else."""
+
+    read_so_far = 0
+
+    def read(self, picture):
+        self.read_so_far += 1
+        self.slips = {"image": "imoge"} if self.read_so_far == 1 else {}
+        return super().read(picture)
+
+
+def test_typos_in_pictures_that_are_misread_anyway_are_counted_and_named_apart(without_drawing):
+    floor = calibrate(CASE, SlipsOnce(), pictures=3)
+    planted = sum(rate.of for rate in floor.typos.values())
+    found = sum(rate.found for rate in floor.typos.values())
+    assert (floor.floor, floor.largest) == (0, 1)
+    assert floor.clean_typos == Rate(found=planted * 2 // 3, of=planted * 2 // 3)
+    assert found < planted
+    assert len(floor.missed) == planted - found
+    assert all("untouched 1: " in each for each in floor.missed)
+
+
 @given(
     st.sampled_from(list(Typo)),
     st.integers(0, 10**6),
@@ -144,6 +166,7 @@ FLOOR = Floor(
     largest=3,
     exact_texts=Rate(found=5, of=6),
     typos={"delete": Rate(found=1, of=2)},
+    clean_typos=Rate(found=1, of=1),
 )
 
 
@@ -151,6 +174,16 @@ def test_a_floor_comes_back_as_it_was_kept(tmp_path):
     write_floor(FLOOR, tmp_path)
     assert read_floor("classroom", "fake", tmp_path) == FLOOR
     assert noise_floor("classroom", INFO, tmp_path) == 1.0
+
+
+def test_a_floor_kept_without_the_rate_of_clean_pictures_has_none(tmp_path):
+    file = write_floor(FLOOR, tmp_path)
+    data = json.loads(file.read_text())
+    del data["readers"]["fake"]["clean_typos"]
+    file.write_text(json.dumps(data))
+    found = read_floor("classroom", "fake", tmp_path)
+    assert found is not None
+    assert found.clean_typos == Rate(found=0, of=0)
 
 
 def test_floors_of_several_readers_stand_beside_each_other(tmp_path):

@@ -63,9 +63,10 @@ def _load(file: Path) -> dict[str, Any]:
 def _floor(case: str, reader: str, data: object, where: str) -> Floor:
     numbers = ("floor", "mean", "deviation", "percentile_95")
     if isinstance(data, Mapping):
-        # Floors of older readers were kept without it.
-        data = {"missed": [], **data}
-    fields = mapping(data, where, {*numbers, "fingerprint", "pictures", "largest", "exact_texts", "typos", "missed"})
+        # Floors of older readers were kept without these.
+        data = {"missed": [], "clean_typos": {"found": 0, "of": 0}, **data}
+    others = {"fingerprint", "pictures", "largest", "exact_texts", "typos", "clean_typos", "missed"}
+    fields = mapping(data, where, {*numbers, *others})
     typos = fields["typos"]
     if not isinstance(typos, Mapping):
         raise StoreError("`typos` is not an object", where=where, remedy=REMEDY)
@@ -77,6 +78,7 @@ def _floor(case: str, reader: str, data: object, where: str) -> Floor:
         largest=integer(fields["largest"], where),
         exact_texts=_rate(fields["exact_texts"], where),
         typos={kind: _rate(rate, where) for kind, rate in typos.items()},
+        clean_typos=_rate(fields["clean_typos"], where),
         missed=tuple(string(item, where) for item in sequence(fields["missed"], where)),
         **{key: number(fields[key], where, least=0.0) for key in numbers},
     )
