@@ -295,11 +295,14 @@ def release_check(lab: Lab) -> dict[str, Any]:
 
 def _suite_run(folder: Path, args: list[str]) -> dict[str, Any]:
     from qiltest.runs import RunStore
+    from qiltest.runs.events import now
+    from qiltest.runs.load import read_events
 
-    begin = time.perf_counter()
+    called, begin = now(), time.perf_counter()
     # verdicts are not of interest: random weights draw no text, the pictures say something else than was asked
     status = parts.run_pytest(folder, args)
     wall = time.perf_counter() - begin
+    returned = now()
     run = RunStore(root=folder / "runs").load("latest")
     drawn = [result for result in run.results if result.timing and not result.reused_from]
     own = sum(result.timing.denoise_seconds + result.timing.decode_seconds for result in drawn if result.timing)
@@ -315,6 +318,12 @@ def _suite_run(folder: Path, args: list[str]) -> dict[str, Any]:
         "errors": sorted({result.error.splitlines()[0] for result in run.results if result.error})[:3],
         "order": [result.point.variant for result in run.results],
         "first_to_last": [run.started, run.finished],
+        # where the seconds beside drawing go: when pytest was called, each event, when it returned
+        "timeline": [
+            ["called", called],
+            *([type(event).__name__.lower(), event.at] for event in read_events(run.path)[0]),
+            ["returned", returned],
+        ],
     }
 
 
