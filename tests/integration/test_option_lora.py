@@ -145,7 +145,7 @@ def of_a_wider_base(header):
     [
         (renamed, "keys that no module of tiny takes: *transformer_blocks.77.*"),
         (of_a_wider_base, "modules of another shape than tiny's: *"),
-        (without_a_block, "*"),
+        (without_a_block, "tensor '*' starts at byte * where * was expected"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_before_anything_is_drawn(suite, lora, change, said):
@@ -158,6 +158,17 @@ def test_a_file_of_nothing_but_zeros_is_refused(suite, lora):
     size = 8 + int.from_bytes(data[:8], "little")
     lora.write_bytes(data[:size] + bytes(len(data) - size))
     refused(suite, "no effect: the delta of every module is zero")
+
+
+def test_a_file_that_is_zero_in_some_blocks_is_refused(suite, lora):
+    data = bytearray(lora.read_bytes())
+    size = int.from_bytes(data[:8], "little")
+    for name, value in json.loads(data[8 : 8 + size]).items():
+        if name.startswith(("transformer_blocks.0.", "transformer_blocks.1.")) and ".lora_up." in name:
+            start, end = (8 + size + offset for offset in value["data_offsets"])
+            data[start:end] = bytes(end - start)
+    lora.write_bytes(bytes(data))
+    refused(suite, "2 of 8 blocks have no effect (0-1), the others have: *")
 
 
 def test_a_file_of_another_strength_than_its_rank_means_is_refused(suite, lora):
@@ -181,7 +192,7 @@ def test_a_file_of_nan_is_refused(suite, lora):
 
 def test_a_truncated_file_is_refused(suite, lora):
     lora.write_bytes(lora.read_bytes()[:5000])
-    refused(suite, "*")
+    refused(suite, "truncated: *")
 
 
 def test_the_file_of_another_variant_is_refused(suite, lora):
