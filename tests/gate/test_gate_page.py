@@ -65,6 +65,17 @@ def test_the_picture_is_read_scored_and_judged_as_the_page_says():
     assert judge(score, golden, Limits(tolerance=1), effective=size, noise_floor=floor).verdict is Verdict.PASS
 
 
+@pytest.mark.skipif(not PICTURE.is_file(), reason=f"the real pictures are not part of the repository: no {PICTURE}")
+def test_the_picture_is_as_healthy_as_the_page_says():
+    from qiltest.health import examine, gating
+    from qiltest.reading.pictures import load_picture
+
+    health = examine(load_picture(PICTURE)).health
+    said(f"noise of {max(health.noise_fine, health.noise_coarse):.2f} grey levels")
+    said(f"a grid of {max(health.grid_latent, health.grid_patch):.2f} (limit")
+    assert gating(health) == ()
+
+
 @pytest.mark.parametrize(("golden", "limit"), [(2.0, "2.16"), (0.3, "0.35")])
 def test_the_limits_of_latency_are_those_of_the_page(golden, limit):
     assert f"{limit_seconds(golden):.2f}" == limit
