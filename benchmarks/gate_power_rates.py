@@ -232,6 +232,11 @@ def markdown(result: dict[str, Any]) -> str:
     for name, record in result["bad"].items():
         if name not in result["releases"]:
             lines.append(f"| {name} | {record['refused']} |" + " not drawn |" + " |" * (1 + 2 * len(GROUPS)))
+    same = "; ".join(
+        f"{name}: {result['good'][name]['same bytes']} of {result['good'][name]['pictures']}"
+        for name in (AGAIN, AGAIN8)
+    )
+    lines += ["", f"Pictures of a re-run that are the same byte by byte as the first: {same}."]
     lines += ["", "The good release against itself at other seeds, paired (false alarms):", ""]
     for name, sizes in result["good"]["other seeds"].items():
         lines.append(

@@ -138,6 +138,12 @@ def make(out: Path, *, undertrained: bool = True, like: str = "4step") -> tuple[
     return tuple(releases)
 
 
+def stored(out: Path) -> tuple[Release, ...]:
+    """Return the releases of a shelf that is there."""
+    found = json.loads((out / "manifest.json").read_text(encoding="utf-8"))["releases"]
+    return tuple(Release(**{**one, "caught_by": CaughtBy(one["caught_by"])}) for one in found)
+
+
 def _other_release(out: Path) -> Release:
     """The 8-step file under the 4-step release's name, as an alias once did."""
     folder = out / "8step-as-4step"
