@@ -30,6 +30,16 @@ def test_words_drawn_in_the_wrong_order_count():
     assert score(texts("Hello World"), reading(stack("World", "Hello"))).distance > 0
 
 
+def test_a_short_text_that_goes_on_is_found_with_what_was_added():
+    found = score(texts("OPEN"), reading([line("OPEN 24H", 100, 100, 200, 40)]))
+    assert (found.distance, found.texts[0].read, found.extra) == (3, "OPEN 24H", ())
+
+
+def test_small_writing_belongs_to_a_text_whose_headline_is_four_times_as_large():
+    lines = [line("Sale", 100, 100, 100, 30), line("50% OFF", 100, 140, 600, 115), line("today", 100, 265, 100, 30)]
+    assert score(texts("Sale 50% OFF today"), reading(lines)).distance == 0
+
+
 def test_lines_with_a_tilt_are_read_in_order():
     a = line("IT WAS THE", 100, 100, 200, 40)
     b = line("BEST OF", 320, 90, 200, 40)

@@ -69,9 +69,9 @@ def test_a_gap_is_counted_in_the_larger_writing_whichever_line_comes_first(secon
     assert gap(second, place()) == pytest.approx(distance)
 
 
-def test_lines_join_up_to_three_times_the_size_and_two_and_a_half_heights():
-    assert may_join(place(), place(size=60))
-    assert not may_join(place(), place(size=60.1))
+def test_lines_join_up_to_four_times_the_size_and_two_and_a_half_heights():
+    assert may_join(place(), place(size=80))
+    assert not may_join(place(), place(size=80.1))
     assert may_join(place(), place(top=70, bottom=90))
     assert not may_join(place(), place(top=70.1, bottom=90))
 

@@ -66,7 +66,7 @@ def cheapest_chain(text: str, pieces: Sequence[Piece], candidates: Sequence[int]
     """Return the cheapest chain for `text` among `candidates` (indices into `pieces`), or `nothing`.
 
     Ties go to fewer pieces, then to lower indices. A chain that does not keep at least a third of the text counts as
-    nothing.
+    nothing, unless it is one piece that holds the text whole: "OPEN 24H" is an OPEN that goes on.
     """
     best = nothing(text)
     if not candidates or not text:
@@ -76,7 +76,11 @@ def cheapest_chain(text: str, pieces: Sequence[Piece], candidates: Sequence[int]
         chain = _in_order(target, pieces, [candidates[k] for k in order])
         if _rank(chain) < _rank(best):
             best = chain
-    return best if 3 * (len(text) * EDIT - best.cost) >= len(text) * EDIT else nothing(text)
+    if 3 * (len(text) * EDIT - best.cost) >= len(text) * EDIT:
+        return best
+    holding = (i for i in candidates if text in pieces[i].text)
+    longer = [Chain(cost=(len(pieces[i].text) - len(text)) * EDIT, pieces=(i,)) for i in holding]
+    return min([nothing(text), *longer], key=_rank)
 
 
 class _Target:
