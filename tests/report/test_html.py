@@ -322,3 +322,17 @@ def test_a_wrong_character_of_a_long_text_is_shown_near_and_one_of_a_short_text_
     ((spot_left, _, spot_right, _),) = cell.spots(cell.texts[0])
     assert left < spot_left < spot_right < left + width < cell.extent[0]
     assert width < 0.5 * made.crops[0].box[2]
+
+
+def test_characters_that_the_reader_doubts_are_shown_with_their_place_and_not_counted(
+    typical: Run, page: Callable[..., Page]
+) -> None:
+    found = typical.results[1]
+    assert found.reading is not None
+    first, *others = found.reading.lines
+    doubted = replace(first, characters=tuple(0.55 if i == 2 else 1.0 for i in range(len(first.text))))
+    result = replace(found, reading=replace(found.reading, lines=(doubted, *others)))
+    words = page(replace(typical, results=(typical.results[0], result, *typical.results[2:]))).words
+    assert "1 character read with doubt, not counted" in words
+    assert f"{first.text[2]} 0.55 at" in words
+    assert "read with doubt" not in page(typical).words

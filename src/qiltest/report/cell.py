@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from qiltest.reading import Suspicion, suspicious
 from qiltest.report.beside import Beside, beside
 from qiltest.report.changes import Change
 from qiltest.report.findings import ReportMark
@@ -108,6 +109,13 @@ class Cell:
     def beside(self) -> Beside | None:
         """What was measured beside the text, None where nothing was."""
         return beside(self.result)
+
+    @cached_property
+    def doubts(self) -> tuple[Suspicion, ...]:
+        """Characters of the texts asked for whose strokes the reader doubts: shown, never counted."""
+        if self.result.reading is None:
+            return ()
+        return suspicious(self.result.reading, {line for text in self.texts for line in text.score.lines})
 
     @property
     def wrong(self) -> tuple[TextView, ...]:
