@@ -36,12 +36,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from health_detail import detail
 from health_faults import Pixels
 from health_page import write_page
-from health_rates import good, planted
+from health_rates import Lines, good, planted
 from qiltest.files import write_atomically
 from qiltest.generation.pictures import encode_png
 from qiltest.generation.sources import EMBEDDED
 from qiltest.health import examine
-from qiltest.reading import Reader, open_reader
+from qiltest.reading import Reader, Reading, open_reader, reading_from_json, reading_to_json
 from qiltest.reading.pictures import load_picture
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -93,27 +93,44 @@ class Bench:
         found: dict[str, Pixels] = self.studio.good(DRAWN)
         return found
 
+    @property
+    def half(self) -> dict[str, Pixels]:
+        """Every second picture of the embedded model."""
+        return dict(list(self.embedded.items())[::2])
+
     def measure(self, part: str) -> object:
         """Measure one part."""
         work: dict[str, Callable[[], object]] = {
-            "real-good": lambda: good(self.real),
-            "real-planted": lambda: list(planted("real", self.some)),
-            "real-detail": self._detail,
-            "embedded-good": lambda: good(self.embedded),
-            "embedded-planted": lambda: list(planted("embedded", dict(list(self.embedded.items())[::2]))),
-            "embedded-latents": lambda: self.studio.left_over(LATENTS),
+            "real-good": lambda: good(self.real, self._lines(self.real)),
+            "real-planted": lambda: list(planted("real", self.some, self._lines(self.some))),
+            "real-detail": lambda: detail(self.some, self._lines(self.some)),
+            "embedded-good": lambda: good(self.embedded, self._lines(self.embedded)),
+            "embedded-planted": lambda: list(planted("embedded", self.half, self._lines(self.half))),
+            "embedded-latents": lambda: self.studio.left_over(LATENTS, self.reader),
             "embedded-scheduler": lambda: self.studio.schedulers(SCHEDULERS, self.reader),
             "speed": lambda: speed(self.real, self.reader),
         }
         return work[part]()
 
-    def _detail(self) -> object:
-        lines = {name: self.reader.read(encode_png(pixels)).lines for name, pixels in self.some.items()}
-        return detail(self.some, lines)
+    def _lines(self, pictures: dict[str, Pixels]) -> Lines:
+        """Return what the reader finds in each, read once and kept."""
+        return {name: self._reading(encode_png(pixels)).lines for name, pixels in pictures.items()}
+
+    def _reading(self, png: bytes) -> Reading:
+        name = f"{hashlib.sha256(png).hexdigest()}-{self.reader.info.fingerprint}.json"
+        path = self.args.store / "readings" / name
+        if not path.is_file():
+            record = reading_to_json(self.reader.read(png))
+            write_atomically(path, json.dumps(record, ensure_ascii=False, allow_nan=False).encode())
+        return reading_from_json(json.loads(path.read_text(encoding="utf-8")))
 
     def stamp(self, part: str) -> str:
         """Return a hash of what a part's result depends on."""
-        files = [*(ROOT / "src" / "qiltest" / "health").glob("*.py"), HERE / "health_faults.py"]
+        files = [
+            *(ROOT / "src" / "qiltest" / "health").glob("*.py"),
+            HERE / "health_faults.py",
+            HERE / "health_rates.py",
+        ]
         if part.startswith("embedded"):
             files += [*EMBEDDED.rglob("*.safetensors"), HERE / "health_drawn.py"]
         if part in {"real-detail"}:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -95,29 +95,35 @@ class Studio:
             write_atomically(path, self.generator.decode(self.generator.denoise(recipe)).png)
         return load_picture(path)
 
-    def left_over(self, most: int) -> list[dict[str, object]]:
+    def left_over(self, most: int, reader: Reader) -> list[dict[str, object]]:
         """Decode latents with noise or a NaN in them."""
         found: dict[float, list[Health]] = {share: [] for share in LEFT_OVER}
         refused = 0
         places = self.places[:most]
         for number, (case, resolution) in enumerate(places):
             done = self.generator.denoise(self.generator.recipe(case, resolution.tiny, self.variants["8step"], SEED))
+            clean = np.asarray(self.generator.decode_pixels(done).pixels)
+            lines = reader.read(encode_png(clean)).lines
             noise = torch.randn(done.latents.shape, generator=torch.Generator().manual_seed(number))
             for share in LEFT_OVER:
                 worse = replace(done, latents=done.latents + share * done.latents.std() * noise.to(done.latents))
-                found[share].append(examine(np.asarray(self.generator.decode_pixels(worse).pixels)).health)
+                pixels = np.asarray(self.generator.decode_pixels(worse).pixels)
+                found[share].append(examine(pixels).outside(lines))
             refused += self._refused(done)
-            print(f"  {case.id}: {[round(_noise(found[share][-1]), 2) for share in LEFT_OVER]} grey levels", flush=True)
+            last = [found[share][-1] for share in LEFT_OVER]
+            told = ", ".join(f"{_noise(health):.2f} / {health.specks or 0:.2f}" for health in last)
+            print(f"  {case.id}: noise / specks {told}", flush=True)
         rows: list[dict[str, object]] = [
             {
                 "set": "embedded",
                 "planted": "noise in latents",
-                "fault": "noise",
+                "fault": str(fault),
                 "strength": share,
                 "unit": "of their σ",
             }
-            | rate(sum(Fault.NOISE in faults_of(health) for health in healths), len(healths))
+            | rate(sum(fault in faults_of(health) for health in healths), len(healths))
             | {"noise": round(statistics.median(map(_noise, healths)), 2)}
+            for fault in (Fault.NOISE, Fault.SPECKS)
             for share, healths in found.items()
         ]
         nan = {"set": "embedded", "planted": "one NaN latent", "fault": "NaN", "strength": 1, "unit": "latent"}
@@ -213,9 +219,10 @@ class _Seen:
 
 
 def _see(case: Case, pixels: Pixels, left: float, reader: Reader) -> _Seen:
-    health = examine(pixels).health
+    reading = reader.read(encode_png(pixels))
+    health = examine(pixels).outside(reading.lines)
     try:
-        score = score_case(case, reader.read(encode_png(pixels)))
+        score = score_case(case, reading)
     except QiltestError:
         return _Seen(health=health, left=left, edits=None, characters=0)
     return _Seen(health=health, left=left, edits=score.distance, characters=score.length)
@@ -231,13 +238,20 @@ def _row(name: str, stop: float, found: Sequence[_Seen]) -> dict[str, object]:
         "sigma_left": round(statistics.median(seen.left for seen in found), 3),
         "noise": round(statistics.median(map(_noise, healths)), 2),
         "most_noise": round(max(map(_noise, healths)), 2),
+        "specks": _middle(health.specks for health in healths),
         "as_noise": rate(sum(Fault.NOISE in faults for faults in told), len(told)),
+        "as_specks": rate(sum(Fault.SPECKS in faults for faults in told), len(told)),
         "gating": rate(sum(bool(gating(health)) for health in healths), len(healths)),
         "named": sorted({str(fault) for faults in told for fault in faults}),
         "edits": sum(seen.edits for seen in read if seen.edits is not None),
         "characters": sum(seen.characters for seen in read),
         "unread": len(found) - len(read),
     }
+
+
+def _middle(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(statistics.median(known), 2) if known else None
 
 
 def _noise(health: Health) -> float:

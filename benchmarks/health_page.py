@@ -79,16 +79,17 @@ def _planted(rows: list[dict[str, Any]]) -> Iterator[str]:
 def _schedulers(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield f"### Wrong schedulers, drawn by the embedded model: {rows[0]['gating']['of']} cases"
     yield ""
-    heads = ("drawn", "σ left", "noise, grey levels: median, most", "found as noise", "anything that gates")
+    heads = ("drawn", "σ left", "noise: median, most", "specks: median", "found as noise", "as specks")
     yield _row(*heads, "named", "edits in 100 characters")
-    yield "|" + "---|" * 7
+    yield "|" + "---|" * 8
     for row in rows:
         noise = f"{row['noise']:.2f}, {row['most_noise']:.2f}"
         edits = f"{100 * row['edits'] / row['characters']:.0f}" if row["characters"] else "-"
         edits += f" ({row['unread']} not read)" if row["unread"] else ""
         stopped = "" if row["sigma_left"] == 0 else ", stopped"
-        found = (_rate(row["as_noise"]), _rate(row["gating"]), ", ".join(row["named"]) or "-", edits)
-        yield _row(f"{row['way']}{stopped}", f"{row['sigma_left']:.2g}", noise, *found)
+        specks = "-" if row["specks"] is None else f"{row['specks']:.2f}"
+        found = (_rate(row["as_noise"]), _rate(row["as_specks"]), ", ".join(row["named"]) or "-", edits)
+        yield _row(f"{row['way']}{stopped}", f"{row['sigma_left']:.2g}", noise, specks, *found)
     yield ""
 
 

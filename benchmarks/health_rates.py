@@ -9,7 +9,10 @@ from scipy.stats import binomtest
 
 from health_faults import FAULTS, Pixels
 from qiltest.health import Fault, Health, examine, symptoms
+from qiltest.reading.records import Line
 
+#: What the reader found in each good picture.
+Lines = dict[str, tuple[Line, ...]]
 MEASURES = (
     "noise_fine",
     "noise_coarse",
@@ -20,6 +23,7 @@ MEASURES = (
     "saturation",
     "spread",
     "halo",
+    "specks",
 )
 
 
@@ -34,9 +38,9 @@ def faults_of(health: Health) -> set[Fault]:
     return {symptom.fault for symptom in symptoms(health)}
 
 
-def good(pictures: dict[str, Pixels]) -> dict[str, object]:
+def good(pictures: dict[str, Pixels], lines: Lines) -> dict[str, object]:
     """Distributions over good pictures, and how many of them each fault is found in."""
-    healths = {name: examine(pixels).health for name, pixels in pictures.items()}
+    healths = {name: examine(pixels).outside(lines[name]) for name, pixels in pictures.items()}
     alarms = {str(fault): [name for name, health in healths.items() if fault in faults_of(health)] for fault in Fault}
     gating = {name for name, health in healths.items() if any(symptom.gates for symptom in symptoms(health))}
     return {
@@ -49,11 +53,14 @@ def good(pictures: dict[str, Pixels]) -> dict[str, object]:
     }
 
 
-def planted(name: str, pictures: dict[str, Pixels]) -> Iterator[dict[str, object]]:
+def planted(name: str, pictures: dict[str, Pixels], lines: Lines) -> Iterator[dict[str, object]]:
     """Plant every fault at every strength; how often it is found."""
     for fault in FAULTS:
         for strength in fault.strengths:
-            found = [faults_of(examine(fault.plant(pixels, strength)).health) for pixels in pictures.values()]
+            found = [
+                faults_of(examine(fault.plant(pixels, strength)).outside(lines[picture]))
+                for picture, pixels in pictures.items()
+            ]
             hits = sum(fault.fault in faults for faults in found)
             yield {
                 "set": name, "planted": fault.name, "fault": str(fault.fault), "strength": strength,

@@ -40,6 +40,8 @@ def test_a_healthy_picture_shows_nothing(wall):
         ({"noise_coarse": 3.0}, Fault.NOISE, True),
         ({"grid_latent": 1.0}, Fault.GRID, True),
         ({"grid_patch": 1.0}, Fault.GRID, True),
+        ({"specks": 3.0}, Fault.SPECKS, False),
+        ({"specks": math.nan}, Fault.SPECKS, False),
         ({"spread": 5.0}, Fault.UNIFORM, False),
         ({"blur": 2.0}, Fault.BLUR, False),
         ({"blur": None}, Fault.BLUR, False),

@@ -9,11 +9,13 @@ from scipy.ndimage import gaussian_filter
 
 from health_faults import blurred, sharpened
 from qiltest.health.blur import blur
+from qiltest.health.detail import free_of_text
 from qiltest.health.grid import grid
 from qiltest.health.halo import halo
-from qiltest.health.noise import noise
+from qiltest.health.noise import noise, speck_map, specks_outside
 from qiltest.health.planes import diagonal, filling_power, luma
 from qiltest.health.tone import tone
+from qiltest.reading import Line
 
 #: independent noise in three channels, seen in luma
 IN_LUMA = math.sqrt(0.299**2 + 0.587**2 + 0.114**2)
@@ -22,6 +24,41 @@ IN_LUMA = math.sqrt(0.299**2 + 0.587**2 + 0.114**2)
 def noisy(pixels, sigma, seed=5):
     values = pixels + np.random.default_rng(seed).normal(0, sigma, pixels.shape)
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def speckled(pixels, count, seed=6):
+    """Dark fragments of three by two pixels all over: what a VAE makes of noise that is left in the latents."""
+    made, rng = pixels.copy(), np.random.default_rng(seed)
+    for row, column in zip(*(rng.integers(0, side - 3, count) for side in pixels.shape[:2]), strict=True):
+        made[row : row + 2, column : column + 3] //= 3
+    return made
+
+
+def specks(pixels, lines=()):
+    found = speck_map(luma(pixels))
+    return specks_outside(found, free_of_text(found.power.shape, lines))
+
+
+def test_specks_are_seen_where_they_are_too_few_to_be_noise(wall):
+    assert specks(wall) < 0.3
+    pixels = speckled(wall, 1500)
+    assert specks(pixels) > 2.5
+    assert noise(luma(pixels)).coarse < 1
+
+
+def test_specks_in_a_part_of_the_picture_do_not_count(wall):
+    pixels = wall.copy()
+    pixels[:256] = speckled(pixels[:256], 1500)
+    assert specks(pixels) < 0.3
+
+
+def test_specks_are_not_measured_where_text_and_white_leave_hardly_a_block(wall):
+    whole = Line(text="x", box=((0.0, 0.0), (512.0, 0.0), (512.0, 470.0), (0.0, 470.0)), confidence=0.9)
+    assert specks(wall, [whole]) is None
+    page = np.full((512, 512, 3), 255, np.uint8)
+    page[::64, ::64] = 0
+    page[:64, :64] = noisy(page[:64, :64] // 2, 20)
+    assert specks(page) is None
 
 
 @pytest.mark.parametrize("sigma", [2, 5, 10, 20])

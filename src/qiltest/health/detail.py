@@ -78,12 +78,18 @@ def _freed(power: NDArray[np.float32], flat: NDArray[np.intp], rounding: float) 
     return freed
 
 
+def free_of_text(shape: tuple[int, ...], lines: Sequence[Line]) -> NDArray[np.bool_]:
+    """Return which blocks no line of a reading touches."""
+    free: NDArray[np.bool_] = ~_touched(shape, lines)
+    return free
+
+
 def detail_outside(found: DetailMap, lines: Sequence[Line]) -> float | None:
     """Return the mean amplitude over blocks that no line of text touches, in per cent of the picture's contrast.
 
     None where text leaves too few blocks, or the picture has too little contrast to divide by.
     """
-    free = ~_touched(found.amplitude.shape, lines)
+    free = free_of_text(found.amplitude.shape, lines)
     if free.sum() < FEWEST or not found.contrast >= FLAT:
         return None
     return 100.0 * float(found.amplitude[free].mean()) / found.contrast

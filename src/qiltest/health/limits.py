@@ -16,6 +16,8 @@ BLANK = 1.0
 UNIFORM = 12.0
 #: Grey levels of luma; good pictures reach 1.8 (a poster with a grained ground), nine in ten stay below 0.6.
 NOISE = 2.5
+#: Grey levels of luma, root mean square; good pictures reach 1.5 (the same poster).
+SPECKS = 2.5
 #: Grey levels of luma; good pictures reach 0.41, Qwen-Image's 0.32.
 GRID = 0.8
 #: Pixels; good pictures reach 0.5.
@@ -74,6 +76,12 @@ def _grids(health: Health) -> Iterator[Symptom]:
 def _reported(health: Health) -> Iterator[Symptom]:
     if not health.spread >= UNIFORM:
         yield _symptom(Fault.UNIFORM, f"nearly uniform: its values vary by {health.spread:.1f} of 255")
+    if health.specks is not None and not health.specks <= SPECKS:
+        yield _symptom(
+            Fault.SPECKS,
+            f"specks of {health.specks:.1f} grey levels in the flattest parts outside text (usual: below {SPECKS:g}): "
+            "much noise left in the latents looks so; look at the scheduler and the steps",
+        )
     if health.blur is None and health.spread >= UNIFORM:
         yield _symptom(
             Fault.BLUR, "blurred, or without any edge: nowhere do neighbouring pixels differ as writing does"

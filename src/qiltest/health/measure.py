@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from qiltest.health.blur import blur
-from qiltest.health.detail import DetailMap, detail_map, detail_outside
+from qiltest.health.detail import DetailMap, detail_map, detail_outside, free_of_text
 from qiltest.health.grid import grid
 from qiltest.health.halo import halo
-from qiltest.health.noise import noise
+from qiltest.health.noise import SpeckMap, noise, speck_map, specks_outside
 from qiltest.health.planes import Pixels, luma
 from qiltest.health.records import VERSION, Health
 from qiltest.health.tone import tone
@@ -18,14 +18,16 @@ from qiltest.reading.records import Line
 
 @dataclass(frozen=True, kw_only=True)
 class Examined:
-    """A picture's health, and what is still needed to measure detail once it is known where text stands."""
+    """A picture's health, and what is still needed to measure the rest once it is known where text stands."""
 
     health: Health
     detail: DetailMap
+    specks: SpeckMap
 
     def outside(self, lines: Sequence[Line]) -> Health:
-        """Return the health with the fine detail outside the lines of a reading of the same picture."""
-        return replace(self.health, detail=detail_outside(self.detail, lines))
+        """Return the health with what is measured outside the lines of a reading of the same picture."""
+        free = free_of_text(self.specks.power.shape, lines)
+        return replace(self.health, detail=detail_outside(self.detail, lines), specks=specks_outside(self.specks, free))
 
 
 def examine(pixels: Pixels) -> Examined:
@@ -44,4 +46,4 @@ def examine(pixels: Pixels) -> Examined:
         saturation=values.saturation,
         halo=halo(plane),
     )
-    return Examined(health=health, detail=detail_map(plane))
+    return Examined(health=health, detail=detail_map(plane), specks=speck_map(plane))

@@ -14,6 +14,7 @@ class Fault(StrEnum):
 
     BLANK = "blank"
     NOISE = "noise"
+    SPECKS = "specks"
     GRID = "grid"
     UNIFORM = "near-uniform"
     BLUR = "blur"
@@ -44,6 +45,9 @@ class Health:
     halo: float | None
     #: fine detail outside text, per cent of the picture's contrast; None where it was not or cannot be measured.
     detail: float | None = None
+    #: structure of periods of 4 to 8 pixels in the flattest parts outside text, specks and all, grey levels of luma
+    #: (root mean square); None where it was not or cannot be measured.
+    specks: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

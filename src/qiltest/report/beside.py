@@ -43,6 +43,8 @@ def beside(result: CaseResult) -> Beside | None:
 
 def _figures(health: Health) -> Iterator[tuple[str, str]]:
     yield "noise", f"{_two(max(health.noise_fine, health.noise_coarse))} grey levels"
+    if health.specks is not None:
+        yield "specks", f"{_two(health.specks)} grey levels"
     yield "grid", f"{_two(max(health.grid_latent, health.grid_patch))} grey levels"
     if health.blur is not None:
         yield "sharpest edges", f"{_two(health.blur)} px"

@@ -104,6 +104,7 @@ class HealthModel(_Model):
     saturation: float = Field(description="mean chroma, share of 255")
     halo: float | None = Field(description="overshoot beside edges, share of their rise; null where none was seen")
     detail: float | None = Field(description="fine detail outside text, per cent of the contrast; null: not measured")
+    specks: float | None = Field(description="in the flattest parts outside text, grey levels; null: not measured")
     symptoms: tuple[SymptomModel, ...] = Field(description="what is beyond its limit, gating faults first")
 
 
