@@ -51,8 +51,16 @@ def test_figures_have_units_and_faults_that_do_not_gate_are_reported():
     found = beside(CaseResult(point=point(), health=replace(GOOD, blur=2.0)))
     assert "px" in dict(found.figures)["sharpest edges"]
     assert "of the contrast" in dict(found.figures)["fine detail outside text"]
+    assert "specks" not in dict(found.figures)
     (fault,) = found.reported
     assert "blurred" in fault
+
+
+def test_specks_are_shown_where_they_were_measured_and_told_beyond_their_limit():
+    found = beside(CaseResult(point=point(), health=replace(GOOD, specks=4.0)))
+    assert plain(dict(found.figures)["specks"]) == "4 grey levels"
+    (fault,) = found.reported
+    assert "much noise left in the latents" in fault
 
 
 def test_a_result_of_before_health_was_measured_shows_nothing():
