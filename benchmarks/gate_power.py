@@ -215,7 +215,7 @@ def candidates(folder: Path, variants: dict[str, Variant]) -> tuple[list[Way], d
         else:
             report = inspect_lora(path, base=base)
             like = hold_against(path, good, base, reference_sha256=file_sha256(good))
-            record["messages"] = [plain(text, folder) for text in (*report.errors, *(f.text for f in like.findings))]
+            record["messages"] = [plain(text, folder) for text in (*report.errors, *like.errors, *like.warnings)]
             record["difference"] = None if like.as_dict()["difference"] is None else round(like.difference, 4)
             variant = replace(four, loras=(("tiny", LoraSource(source=str(path))),))
             record["loads"] = report.holds

@@ -60,7 +60,7 @@ def run_lora(args: argparse.Namespace) -> int:
         Console(soft_wrap=True).out(json.dumps(record, allow_nan=False), highlight=False)
     else:
         _show(report, likeness)
-    return 0 if report.holds and not (likeness and likeness.findings) else 1
+    return 0 if report.holds and not (likeness and likeness.errors) else 1
 
 
 def _as_like(report: LoraReport, like: str | None, variants: tuple[Variant, ...]) -> LoraReport:
@@ -114,7 +114,7 @@ def _show(report: LoraReport, likeness: Likeness | None) -> None:
         console.print(Text(line), soft_wrap=True)
     for finding in (*report.findings, *(likeness.findings if likeness else ())):
         console.print(_finding(finding), soft_wrap=True)
-    holds = report.holds and not (likeness and likeness.findings)
+    holds = report.holds and not (likeness and likeness.errors)
     console.print(
         Text(f"fits {report.base}" if holds else f"does not hold on {report.base}", "green" if holds else "red")
     )

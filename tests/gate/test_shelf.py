@@ -151,7 +151,8 @@ def test_a_perturbed_file_is_well_formed_and_as_far_off_as_it_says(made, percent
         assert off == pytest.approx(percent / 100, abs=0.003)
     likeness = compare(path, GOOD, BASE, reference_sha256=file_sha256(GOOD))
     assert percent / 100 < likeness.difference < 2 * percent / 100
-    assert not likeness.findings
+    assert likeness.errors == ()
+    assert f"changed by {likeness.difference:.1%} of its norm" in likeness.warnings[0]
 
 
 def test_the_shelf_is_the_same_every_time(made, tmp_path):

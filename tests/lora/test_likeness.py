@@ -60,7 +60,20 @@ def test_perturbed_weights_are_measured_by_their_share_of_the_norm(tmp_path, sha
             here[key] = here[key] + share * noise * np.linalg.norm(here[key]) / np.linalg.norm(noise)
     found = likeness(tmp_path, here, lora())
     assert found.difference == pytest.approx(share, rel=0.1)
+    assert found.errors == ()
+    noted = f"changed by {found.difference:.1%} of its norm, more than rounding does"
+    assert [noted in text for text in found.warnings] == ([True] if found.difference > 0.02 else [])
+
+
+def test_a_bfloat16_copy_is_not_called_changed(tmp_path):
+    copy = {key: (value.view(np.uint32) + 0x8000 >> 16 << 16).view(np.float32) for key, value in lora().items()}
+    found = likeness(tmp_path, copy, lora())
+    assert 0 < found.difference < 0.005
     assert found.findings == ()
+
+
+def test_another_training_is_not_called_changed(tmp_path):
+    assert likeness(tmp_path, lora(seed=1), lora(seed=2)).findings == ()
 
 
 def test_modules_that_the_replaced_release_covers_and_this_one_does_not_are_an_error(tmp_path):

@@ -69,7 +69,8 @@ def try_candidate(candidate: Variant, like: Variant, model: ModelSource, variant
     refusals = [*report.errors, *wrong_variant(report, like, known)]
     notes = list(report.warnings)
     if likeness is not None:
-        refusals += [finding.text for finding in likeness.findings]
+        refusals += likeness.errors
+        notes += likeness.warnings
         notes += [f"the file is the one that {like.name} uses now"] if likeness.sha256 == report.sha256 else []
     return Trial(
         path=path,

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 #: a release that is this many times stronger or weaker than the one it replaces is not a retrained one, but misscaled.
 STRENGTH = 2.0
-#: deltas with at least this cosine are one training run: changed afterwards, or the next checkpoint.
+#: deltas with at least this cosine are one training run: changed afterwards, or the next checkpoint ...
 SAME_RUN = 0.95
+#: ... and differ by more than this share of the norm, ten times what rounding both factors to bfloat16 does.
+ROUNDED = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,16 @@ class Likeness:
     scale_here: float | None
     scale_there: float | None
     findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """The findings with which the file does not replace the other."""
+        return tuple(finding.text for finding in self.findings if finding.severity is Severity.ERROR)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The findings that are only unusual."""
+        return tuple(finding.text for finding in self.findings if finding.severity is Severity.WARNING)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the record for JSON: None where a number is not finite."""
@@ -138,7 +150,14 @@ def _findings(likeness: Likeness) -> tuple[Finding, ...]:
         found.append(("nothing-in-common", f"no module in common with {likeness.path}"))
     elif not 1 / STRENGTH <= likeness.strength <= STRENGTH:
         found.append(("strength", _strength(likeness)))
-    return tuple(Finding(severity=Severity.ERROR, code=code, text=text) for code, text in found)
+    errors = tuple(Finding(severity=Severity.ERROR, code=code, text=text) for code, text in found)
+    if errors or not (likeness.cosine >= SAME_RUN and likeness.difference > ROUNDED):
+        return errors
+    text = (
+        f"the file is {likeness.path} changed by {likeness.difference:.1%} of its norm, more than rounding does: "
+        "another checkpoint of that training, a merge, or damage"
+    )
+    return (Finding(severity=Severity.WARNING, code="changed", text=text),)
 
 
 def _strength(likeness: Likeness) -> str:
