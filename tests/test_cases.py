@@ -92,7 +92,7 @@ def test_limits_and_choices_are_read(tmp_path: Path) -> None:
 TEXT_AGAIN = '\n[[texts]]\ntext = "HelloＷorld😊"\n'
 VERDICT_AGAIN = '\n[[resolutions.report]]\nvariant = "base"\nholds = false\n'
 RESOLUTION_AGAIN = '\n[[resolutions]]\nsize = "704x1280"\ntiny = "128x128"\n'
-NOT_TINY = "multiples of 16, at most 768 a side and 393216 pixels (768x512)"
+NOT_TINY = "multiples of 16, at most 800 a side and 393216 pixels"
 ONE_MISTAKE = {
     "unknown key": (
         ('layout = "sign"', 'layuot = "sign"'),

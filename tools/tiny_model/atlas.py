@@ -23,8 +23,8 @@ SETS = (
 )
 #: characters that one font alone draws so that the reader knows them
 ALWAYS = {
-    "π": ("truetype/liberation/LiberationMono-Bold.ttf", 0, 26),
-    "≈": ("truetype/dejavu/DejaVuSansMono-Bold.ttf", 0, 25),
+    "π": ("truetype/dejavu/DejaVuSans.ttf", 0, 26),
+    "≈": ("truetype/liberation/LiberationMono-Bold.ttf", 0, 28),
 }
 EMOJI = ("truetype/dejavu/DejaVuSans.ttf", 0, 18)
 

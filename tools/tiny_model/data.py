@@ -47,13 +47,22 @@ class Glyphs:
 class Batches(IterableDataset[dict[str, torch.Tensor]]):
     """Endless batches, each of one bucket's shape, so that nothing is padded or masked.
 
-    `late`, a tensor of one element in shared memory, says how far the training is, from 0 to 1.
+    `late`, a tensor of one element in shared memory, says how far the training is, from 0 to 1. `only` names the buckets to
+    be used, all of them by default.
     """
 
     def __init__(
-        self, *, seed: int, late: torch.Tensor, prefix: list[int], suffix: list[int], ids: dict[str, int]
+        self,
+        *,
+        seed: int,
+        late: torch.Tensor,
+        prefix: list[int],
+        suffix: list[int],
+        ids: dict[str, int],
+        rank: int = 0,
+        only: frozenset[int] | None = None,
     ) -> None:
-        self.seed, self.late = seed, late
+        self.seed, self.late, self.rank, self.only = seed, late, rank, only
         self.prefix, self.suffix, self.ids = prefix, suffix, ids
         self.glyphs = Glyphs(charset())
         self.buckets, shares = buckets(BATCH_TOKENS, len(suffix))
@@ -61,12 +70,15 @@ class Batches(IterableDataset[dict[str, torch.Tensor]]):
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         info = torch.utils.data.get_worker_info()
-        rng = np.random.default_rng([self.seed, info.id if info else 0])
+        worker = info.id if info else 0
+        # the same shapes at the same time on every GPU, or the one waits for the other
+        shapes, rng = np.random.default_rng([self.seed, worker]), np.random.default_rng([self.seed, worker, self.rank])
         writer = Writer(rng)
+        usable = np.array([self.only is None or i in self.only for i in range(len(self.buckets))])
         while True:
             late = float(self.late)
-            shares = self.early_shares * (1 - late) + self.late_shares * late
-            yield self.batch(writer, rng, int(rng.choice(len(self.buckets), p=shares / shares.sum())))
+            shares = (self.early_shares * (1 - late) + self.late_shares * late) * usable
+            yield self.batch(writer, rng, int(shapes.choice(len(self.buckets), p=shares / shares.sum())))
 
     def batch(self, writer: Writer, rng: np.random.Generator, number: int) -> dict[str, torch.Tensor]:
         """A batch of the bucket `number`; the number is in it."""

@@ -11,9 +11,13 @@ import re
 import time
 from itertools import pairwise
 
+import data
 import torch
 import torch.nn.functional as F
+from buckets import distilled
+from engine import Recorder
 from flow import normalised
+from lean import Lean
 from safetensors.torch import save_file
 
 RANK, ALPHA, GUIDANCE = 8, 8.0, 4.0
@@ -100,36 +104,55 @@ class Adapter:
         return dict(sorted(state.items()))
 
 
+class Scene:
+    """What a batch draws: prompts' embeddings and the latents' shape; `key` names the tensors' shapes."""
+
+    def __init__(self, key: int, embeds: torch.Tensor, shape: tuple[int, int, int]) -> None:
+        self.key, self.embeds, self.shape = key, embeds, shape
+
+
 class Distiller:
     """Teacher and student of one LoRA: the transformer without and with its adapter.
 
-    The teacher runs with gradients recorded and dropped: a second compilation without them would take longer than it saves.
+    Both are recorded with gradients that are dropped: a second compilation without them would take longer than it saves.
     """
 
-    def __init__(self, transformer: torch.nn.Module, adapter: Adapter, steps: int, nothing: torch.Tensor) -> None:
-        self.transformer, self.adapter, self.nothing = transformer, adapter, nothing
-        self.levels, self.sub = levels(steps), SUB[steps]
+    def __init__(self, lean: Lean, adapter: Adapter, steps: int, nothing: torch.Tensor, *, record: bool) -> None:
+        self.lean, self.adapter, self.nothing = lean, adapter, nothing
+        self.levels, self.sub, self.recorder = levels(steps), SUB[steps], Recorder(record=record)
+        self.held: dict[float, torch.Tensor] = {}
+
+    def level(self, value: float) -> torch.Tensor:
+        """The noise level as a tensor on the device."""
+        if value not in self.held:
+            self.held[value] = torch.tensor(value, device=self.nothing.device)
+        return self.held[value]
 
     def velocity(
-        self, x: torch.Tensor, level: float, embeds: torch.Tensor, shape: tuple[int, int, int]
+        self, x: torch.Tensor, level: torch.Tensor, embeds: torch.Tensor, shape: tuple[int, int, int]
     ) -> torch.Tensor:
-        return self.transformer(
-            hidden_states=x,
-            timestep=torch.full((len(x),), level, device=x.device),
-            encoder_hidden_states=embeds,
-            encoder_hidden_states_mask=None,
-            img_shapes=[[shape]] * len(x),
-            return_dict=False,
-        )[0].float()
+        return self.lean.velocity(x, level.expand(len(x)), embeds, shape)[0]
 
-    def guided(self, x: torch.Tensor, level: float, embeds: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+    def guided(self, x: torch.Tensor, level: float, scene: Scene) -> torch.Tensor:
         """The teacher's velocity, as `QwenImagePipeline` guides it."""
-        told = self.velocity(x, level, embeds, shape).detach()
-        untold = self.velocity(x, level, self.nothing.expand(len(x), -1, -1), shape).detach()
-        both = untold + GUIDANCE * (told - untold)
-        return both * (told.norm(dim=-1, keepdim=True) / both.norm(dim=-1, keepdim=True))
 
-    def start(self, clean: torch.Tensor, i: int, embeds: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+        def velocity(x: torch.Tensor, level: torch.Tensor, embeds: torch.Tensor) -> torch.Tensor:
+            told = self.velocity(x, level, embeds, scene.shape).detach()
+            untold = self.velocity(x, level, self.nothing.expand(len(x), -1, -1), scene.shape).detach()
+            both = untold + GUIDANCE * (told - untold)
+            return both * (told.norm(dim=-1, keepdim=True) / both.norm(dim=-1, keepdim=True))
+
+        return self.recorder.call((scene.key, "guided"), velocity, x, self.level(level), scene.embeds)
+
+    def own(self, x: torch.Tensor, level: float, scene: Scene) -> torch.Tensor:
+        """The student's velocity without gradients."""
+
+        def velocity(x: torch.Tensor, level: torch.Tensor, embeds: torch.Tensor) -> torch.Tensor:
+            return self.velocity(x, level, embeds, scene.shape)
+
+        return self.recorder.call((scene.key, "own"), velocity, x, self.level(level), scene.embeds)
+
+    def start(self, clean: torch.Tensor, i: int, scene: Scene) -> torch.Tensor:
         noise = torch.randn_like(clean)
         if i == 0:
             return noise
@@ -138,37 +161,36 @@ class Distiller:
         x = noise
         self.adapter.on()
         for j in range(i):
-            x = x + (self.levels[j + 1] - self.levels[j]) * self.velocity(x, self.levels[j], embeds, shape).detach()
+            x = x + (self.levels[j + 1] - self.levels[j]) * self.own(x, self.levels[j], scene)
         return x
 
-    def target(self, x: torch.Tensor, i: int, embeds: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+    def target(self, x: torch.Tensor, i: int, scene: Scene) -> torch.Tensor:
         """The teacher's mean velocity from level i to level i + 1."""
         self.adapter.off()
         way, y = _between(self.levels[i], self.levels[i + 1], self.sub), x
         for high, low in pairwise(way):
-            y = y + (low - high) * self.guided(y, high, embeds, shape)
+            y = y + (low - high) * self.guided(y, high, scene)
         return (y - x) / (self.levels[i + 1] - self.levels[i])
 
-    def loss(self, clean: torch.Tensor, embeds: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+    def loss(self, clean: torch.Tensor, scene: Scene) -> torch.Tensor:
         """Squared error of the mean velocity over one interval, weighted by the interval's length."""
         i = int(torch.randint(0, len(self.levels) - 1, ()))
-        x = self.start(clean, i, embeds, shape)
-        target = self.target(x, i, embeds, shape)
+        x = self.start(clean, i, scene)
+        target = self.target(x, i, scene)
         self.adapter.on()
         # an error in a long interval moves the picture further
         weight = (self.levels[i] - self.levels[i + 1]) * (len(self.levels) - 1)
-        return F.mse_loss(self.velocity(x, self.levels[i], embeds, shape), target) * weight
+        return F.mse_loss(self.velocity(x, self.level(self.levels[i]), scene.embeds, scene.shape), target) * weight
 
 
-def batch_loss(session, distiller: Distiller, batch: dict[str, torch.Tensor]) -> torch.Tensor:  # noqa: ANN001
-    """The loss of a batch of training data."""
+def batch_loss(session, distiller: Distiller, number: int, batch: dict[str, torch.Tensor]) -> torch.Tensor:  # noqa: ANN001
+    """The loss of a batch of training data of the bucket `number`."""
     _, rows, cols = batch["grid"].shape
-    with session.autocast():
-        with torch.no_grad():
-            clean = normalised(session, session.painter(batch))
-        # gradients recorded and dropped: as compiled for training the base
-        embeds = session.encode(batch["ids"]).detach()
-        return distiller.loss(clean, embeds, (1, rows, cols))
+    with session.autocast(), torch.no_grad():
+        clean = normalised(session, session.painter(batch))
+    # gradients recorded and dropped: as compiled for training the base
+    embeds = session.encode(batch["ids"]).detach()
+    return distiller.loss(clean, Scene(number, embeds, (1, rows, cols)))
 
 
 def train(session, steps: int, budget: float) -> None:  # noqa: ANN001
@@ -182,16 +204,16 @@ def train(session, steps: int, budget: float) -> None:  # noqa: ANN001
     parameters, weights = adapter.parameters(), list(session.transformer.parameters())
     session.say("lora", steps, sum(p.numel() for p in parameters), "parameters")
     optimiser = torch.optim.AdamW(parameters, rate, betas=(0.9, 0.98), weight_decay=0.0)
-    with session.autocast():
-        nothing = session.encode(session.negative.expand(2, -1))[:1].detach()
-    distiller, batches = Distiller(session.transformer, adapter, steps, nothing), session.batches(20 + steps)
+    nothing = session.encode(session.negative.expand(2, -1))[:1].detach()
+    distiller = Distiller(session.lean, adapter, steps, nothing, record=session.records)
+    batches = session.batches(20 + steps, only=distilled(data.BATCH_TOKENS, len(session.suffix)))
     began, step, mean, early = time.monotonic(), 0, None, False
     while (spent := time.monotonic() - began) < budget:
         for group in optimiser.param_groups:
             group["lr"] = (
                 rate * min(1, (step + 1) / 30) * (1 if spent < 0.5 * budget else max(0.01, 2 - 2 * spent / budget))
             )
-        loss = batch_loss(session, distiller, next(batches)[1])
+        loss = batch_loss(session, distiller, *next(batches))
         for p in weights:
             p.grad = None
         loss.backward()
@@ -201,6 +223,9 @@ def train(session, steps: int, budget: float) -> None:  # noqa: ANN001
         step, mean = step + 1, loss.detach() if mean is None else 0.97 * mean + 0.03 * loss.detach()
         if step % 50 == 0 or session.device == "cpu":
             session.say("lora", steps, step, f"loss {float(mean):.5f}", f"lr {group['lr']:.1e}")
+            if distiller.recorder.said:
+                session.say(distiller.recorder.said)
+                distiller.recorder.said = None
         if not early and spent > 0.05 * budget:
             early = True
             _write(session, adapter, f"{steps}step-early")

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from data import FONTS, MAX_INDEX, MAX_OFFSET
 from diffusers import AutoencoderKLQwenImage, QwenImagePipeline
 from engine import Engine
+from lite import read_weights, write_weights
 from models import WIDTH
 from muon import Muon
 
@@ -23,7 +24,7 @@ WHERE_BLOCK, WHICH_BLOCK = 2, 4
 UNCONDITIONAL = 0.25
 PLACES = 80
 #: noise levels for each picture of a batch: latents and prompt are encoded once for all
-DRAWS = 2
+DRAWS = 3
 #: weights of the auxiliary losses
 AUXILIARY = {"index": 0.05, "offset": 0.05, "row": 0.05, "col": 0.05, "y": 0.05, "x": 0.05, "glyph": 0.1}
 #: largest canvas of the VAE's own training, in tokens
@@ -123,50 +124,38 @@ class Objective:
     """The loss of one batch, and its parts for the log."""
 
     def __init__(self, session, heads: Heads) -> None:  # noqa: ANN001
-        self.session, self.heads, self.states = session, heads, {}
+        self.session, self.heads = session, heads
         self.glyph_of = torch.from_numpy(session.glyphs.glyph_of_patch()).to(session.device)
-        for block in (WHERE_BLOCK, WHICH_BLOCK):
-            session.transformer.transformer_blocks[block].register_forward_hook(self._keep(block))
-
-    def _keep(self, block: int):  # noqa: ANN202
-        def hook(_module: object, _inputs: object, output: tuple[torch.Tensor, torch.Tensor]) -> None:
-            self.states[block] = output
-
-        return hook
 
     def __call__(
         self, batch: dict[str, torch.Tensor], *, conditional: bool
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         session = self.session
         size, rows, cols = batch["grid"].shape
-        with session.autocast():
-            with torch.no_grad():
-                clean = normalised(session, session.painter(batch))
-            ids = batch["ids"] if conditional else session.negative.expand(size, -1)
-            embeds = session.encode(ids)
-            embeds, clean = embeds.repeat(DRAWS, 1, 1), clean.repeat(DRAWS, 1, 1)
-            level, noise = sigmas(len(clean), session.device), torch.randn_like(clean)
-            mixed = (1 - level)[:, None, None] * clean + level[:, None, None] * noise
-            velocity = session.transformer(
-                hidden_states=mixed,
-                timestep=level,
-                encoder_hidden_states=embeds,
-                encoder_hidden_states_mask=None,
-                img_shapes=[[(1, rows, cols)]] * len(clean),
-                return_dict=False,
-            )[0]
-            parts = {"flow": F.mse_loss(velocity.float(), noise - clean)}
-            if conditional:
-                parts |= self._auxiliary(batch, embeds[:size])
-            # what is held here would hold the whole step's memory
-            self.states.clear()
+        with session.autocast(), torch.no_grad():
+            clean = normalised(session, session.painter(batch))
+        ids = batch["ids"] if conditional else session.negative.expand(size, -1)
+        embeds = session.encode(ids)
+        told, clean = embeds.repeat(DRAWS, 1, 1), clean.repeat(DRAWS, 1, 1)
+        level, noise = sigmas(len(clean), session.device), torch.randn_like(clean)
+        mixed = (1 - level)[:, None, None] * clean + level[:, None, None] * noise
+        velocity, states = session.lean.velocity(mixed, level, told, (1, rows, cols), keep=(WHERE_BLOCK, WHICH_BLOCK))
+        parts = {"flow": F.mse_loss(velocity, noise - clean)}
+        if conditional:
+            with session.autocast():
+                parts |= self._auxiliary(batch, embeds, states)
         loss = parts["flow"] + sum(AUXILIARY[k] * v for k, v in parts.items() if k != "flow")
         return loss, parts
 
-    def _auxiliary(self, batch: dict[str, torch.Tensor], embeds: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _auxiliary(
+        self,
+        batch: dict[str, torch.Tensor],
+        embeds: torch.Tensor,
+        states: dict[int, tuple[torch.Tensor, torch.Tensor]],
+    ) -> dict[str, torch.Tensor]:
         heads = self.heads
-        text, image = self.states[WHERE_BLOCK]
-        _, late = self.states[WHICH_BLOCK]
+        text, image = states[WHERE_BLOCK]
+        _, late = states[WHICH_BLOCK]
         size, rows, cols = batch["grid"].shape
         row = torch.arange(rows, device=image.device)[:, None].expand(rows, cols).reshape(-1)
         col = torch.arange(cols, device=image.device)[None].expand(rows, cols).reshape(-1)
@@ -229,37 +218,83 @@ def train(session) -> None:  # noqa: ANN001
         use_vae(session)
     else:
         train_vae(session)
+    if args.start and not path.exists():
+        read_weights(args.start, _trained(session, heads))
+        session.say("weights taken from", args.start)
+    session.share([*session.vae.parameters(), *parameters])
+    # the processes begin with the same weights and go on with noise of their own
+    torch.manual_seed(args.seed + 1 + session.rank)
     take_statistics(session)
     session.vae.eval().requires_grad_(False)
-    session.compile()
 
     def update() -> None:
         for optimiser in optimisers:
             optimiser.step()
 
-    engine = Engine(Objective(session, heads), parameters, update, record=session.records)
+    engine = Engine(
+        Objective(session, heads),
+        parameters,
+        update,
+        record=session.records,
+        average=session.average if session.world > 1 else None,
+    )
     _loop(session, engine, rate, step, lambda at: _save(session, path, heads, optimisers, at))
+    session.share(parameters)
 
 
 #: how far the data are from the simple to the wanted mix (`Batches.late`), by share of the time
 MIX = ((0.0, 0.0), (0.15, 0.6), (0.4, 1.0))
+#: steps between two agreements on the time, two snapshots, two lines in the log
+AGREE, SNAP, SAY = 10, 100, 200
+#: steps refused since the last snapshot after which it is taken back
+TOO_MANY = 20
+
+
+class Snapshot:
+    """The weights of a while ago, in case that steps are refused one after the other."""
+
+    def __init__(self, parameters: list[torch.Tensor]) -> None:
+        self.parameters, self.refused = parameters, 0
+        self.kept = [p.detach().clone() for p in parameters]
+
+    @torch.no_grad()
+    def look(self, refused: int) -> bool:
+        """Keep today's weights, or take the kept ones back where too many steps were refused since: then True."""
+        since, self.refused = refused - self.refused, refused
+        if since <= TOO_MANY:
+            if not since:
+                torch._foreach_copy_(self.kept, [p.detach() for p in self.parameters])
+            return False
+        torch._foreach_copy_([p.data for p in self.parameters], self.kept)
+        return True
 
 
 def _loop(session, engine: Engine, rates: torch.Tensor, step: int, save) -> None:  # noqa: ANN001
     began, budget = time.monotonic(), 60 * session.args.minutes - (time.monotonic() - session.began)
-    saved, sums, counted, pictures = time.monotonic(), {}, 0, 0
-    batches = session.batches(1)
-    while (spent := time.monotonic() - began) < budget:
+    budget = session.agreed(budget)
+    saved, sums, counted, pictures, peak, first = time.monotonic(), {}, 0, 0, session.args.rate, step
+    batches, spent = session.batches(1), 0.0
+    snapshot = Snapshot(engine.gradients.parameters)
+    while True:
+        if (step - first) % AGREE == 0:
+            if session.device == "cuda":
+                torch.cuda.synchronize()
+            spent = session.agreed(time.monotonic() - began)
+            if spent >= budget:
+                break
         session.late.fill_(max(mix for share, mix in MIX if spent >= share * budget))
         number, batch = next(batches)
-        rates.fill_(_rate(spent, budget, step, session.args.rate))
+        rates.fill_(_rate(spent, budget, step - first, peak))
         conditional = session.bucket(number).case is None or bool(torch.rand(()) >= UNCONDITIONAL)
         parts = engine.step(batch, number, conditional=conditional)
         step, pictures = step + 1, pictures + len(batch["ids"])
         if conditional:
             sums = {name: sums.get(name, 0.0) + value.detach().clone() for name, value in parts.items()}
             counted += 1
-        if step % 200 == 0 or session.device == "cpu":
+        if step % SNAP == 0 and snapshot.look(int(engine.gradients.refused)):
+            peak /= 2
+            session.say(step, f"weights of {SNAP} steps ago taken back, peak rate {peak:.1e}")
+        if step % SAY == 0 or session.device == "cpu":
             shown = {name: round(float(total) / max(1, counted), 4) for name, total in sums.items()}
             refused = int(engine.gradients.refused)
             session.say(
@@ -269,15 +304,18 @@ def _loop(session, engine: Engine, rates: torch.Tensor, step: int, save) -> None
             if engine.said:
                 session.say(engine.said)
                 engine.said = None
-            if refused > step // 4 + 20:
-                raise SystemExit("a quarter of the steps gave gradients that are not finite")
-        if time.monotonic() - saved > 120:
+        if time.monotonic() - saved > 60 and session.rank == 0:
             save(step)
             saved = time.monotonic()
         if session.device == "cpu" and step >= 6:
             break
-    save(step)
+    if session.rank == 0:
+        save(step)
     session.say("done", step, "steps", pictures, "pictures")
+
+
+def _trained(session, heads: Heads) -> dict[str, torch.nn.Module]:  # noqa: ANN001
+    return {"transformer": session.transformer, "text_encoder": session.text_encoder, "heads": heads}
 
 
 def _state(session, heads: Heads) -> dict[str, object]:  # noqa: ANN001
@@ -285,6 +323,7 @@ def _state(session, heads: Heads) -> dict[str, object]:  # noqa: ANN001
 
 
 def _save(session, path, heads, optimisers, step: int) -> None:  # noqa: ANN001
+    write_weights(path.parent / "lite", _trained(session, heads))
     state = _state(session, heads) | {"optimisers": [o.state_dict() for o in optimisers], "step": step}
     state["latents"] = (session.vae.config.latents_mean, session.vae.config.latents_std)
     torch.save(state, path.with_suffix(".tmp"))

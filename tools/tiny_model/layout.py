@@ -18,9 +18,8 @@ from enum import StrEnum
 MARGIN = 2
 LINE = 2
 #: rows of tokens that stay free after a wide text of at most `SHORT` characters: without them a few such signs below each
-#: other are a square that may as well be read in columns. 0 as long as the weights are those of the first version, which was
-#: trained without; 3 for the next training (README.md has the sizes that go with it)
-GAP, SHORT = 1, 0
+#: other are a square that may as well be read in columns
+GAP, SHORT = 1, 3
 QUOTES = {"“": "”", "‘": "’", '"': '"'}
 PARAGRAPH = re.compile("(?<=.)[二三四五六七八九]、")
 UNQUOTED = re.compile(r"that reads ([^“‘\".]+)\.")

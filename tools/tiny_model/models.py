@@ -14,7 +14,6 @@ from diffusers import (
     QwenImageTransformer2DModel,
 )
 from diffusers.models.autoencoders import autoencoder_kl_qwenimage
-from diffusers.models.transformers import transformer_qwenimage
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 WIDTH, LAYERS, HEADS, HEAD = 192, 8, 3, 64
@@ -88,34 +87,6 @@ def encode_text(text_encoder: Qwen2_5_VLForConditionalGeneration, ids: torch.Ten
     return states.last_hidden_state[:, drop:]
 
 
-def lean_encode(language_model: torch.nn.Module, ids: torch.Tensor, drop: int) -> torch.Tensor:
-    """`encode_text` in one function that the compiler fuses: the library's own launches ten times as many kernels.
-
-    For text alone the three position axes of Qwen2.5-VL's rotary embedding are one and the same.
-    """
-
-    def norm(x: torch.Tensor, by: torch.nn.Module) -> torch.Tensor:
-        x = x.float()
-        return by.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + by.variance_epsilon))
-
-    def rotate(x: torch.Tensor) -> torch.Tensor:
-        first, second = x.float().chunk(2, -1)
-        return torch.cat([first * cos - second * sin, second * cos + first * sin], -1).to(x.dtype)
-
-    half = torch.arange(0, HEAD, 2, device=ids.device).float() / HEAD
-    angles = torch.arange(ids.shape[1], device=ids.device).float()[:, None] / 10000.0**half
-    cos, sin = angles.cos(), angles.sin()
-    x = language_model.embed_tokens(ids)
-    for layer in language_model.layers:
-        a, h = layer.self_attn, norm(x, layer.input_layernorm)
-        q, k, v = (p(h).unflatten(-1, (HEADS, HEAD)).transpose(1, 2) for p in (a.q_proj, a.k_proj, a.v_proj))
-        seen = F.scaled_dot_product_attention(rotate(q), rotate(k), v, is_causal=True)
-        x = x + a.o_proj(seen.transpose(1, 2).flatten(2))
-        m, h = layer.mlp, norm(x, layer.post_attention_layernorm)
-        x = x + m.down_proj(F.silu(m.gate_proj(h)) * m.up_proj(h))
-    return norm(x, language_model.norm)[:, drop:]
-
-
 def train_on_single_pictures() -> None:
     """Run the VAE's causal 3-D convolutions as 2-D ones with their last temporal slice.
 
@@ -130,23 +101,6 @@ def train_on_single_pictures() -> None:
         return flat.unsqueeze(2)
 
     autoencoder_kl_qwenimage.QwenImageCausalConv3d.forward = forward
-
-
-def use_real_rotary(transformer: QwenImageTransformer2DModel) -> None:
-    """Rotate with real numbers instead of complex ones, which the compiler does not fuse. Same arithmetic."""
-    complex_freqs = transformer.pos_embed.forward
-
-    def freqs(*args: object, **kwargs: object) -> tuple[torch.Tensor, torch.Tensor]:
-        return tuple(torch.view_as_real(f) for f in complex_freqs(*args, **kwargs))  # type: ignore[return-value]
-
-    def rotate(x: torch.Tensor, freqs_cis: torch.Tensor, **_: object) -> torch.Tensor:
-        pairs = x.float().unflatten(-1, (-1, 2))
-        cos, sin = freqs_cis[None, :, None, :, 0], freqs_cis[None, :, None, :, 1]
-        a, b = pairs[..., 0], pairs[..., 1]
-        return torch.stack([a * cos - b * sin, a * sin + b * cos], -1).flatten(-2).type_as(x)
-
-    transformer.pos_embed.forward = freqs
-    transformer_qwenimage.apply_rotary_emb_qwen = rotate
 
 
 def forget_unused_slices(vae: AutoencoderKLQwenImage) -> None:

@@ -1,7 +1,8 @@
 """Muon: momentum orthogonalised by Newton-Schulz, for the weight matrices inside the blocks.
 
 Keller Jordan and others, "Muon: An optimizer for hidden layers in neural networks" (2024); the update's size is matched to AdamW's
-by 0.2 sqrt(max(rows, columns)) (Liu and others, "Muon is scalable for LLM training", 2025), so that both take one learning rate.
+by sqrt(max(rows, columns)) (Liu and others, "Muon is scalable for LLM training", 2025), so that both take one learning rate; their
+factor is 0.2, ours `SIZE`.
 Matrices of one shape are orthogonalised together: at this size a step is bound by launching kernels.
 """
 
@@ -13,7 +14,7 @@ import torch
 
 #: quintic iteration's coefficients, from Jordan's page
 A, B, C = 3.4445, -4.7750, 2.0315
-MOMENTUM, ITERATIONS = 0.95, 5
+MOMENTUM, ITERATIONS, SIZE = 0.95, 5, 0.3
 
 
 def orthogonalised(stack: torch.Tensor) -> torch.Tensor:
@@ -46,6 +47,8 @@ class Muon(torch.optim.Optimizer):
                 grads = [p.grad for p in same]
                 torch._foreach_lerp_(held, grads, 1 - MOMENTUM)
                 ahead = torch._foreach_lerp(grads, held, MOMENTUM)
-                update = orthogonalised(torch.stack(ahead)).to(same[0].dtype) * (-0.2 * max(shape) ** 0.5 * group["lr"])
+                update = orthogonalised(torch.stack(ahead)).to(same[0].dtype) * (
+                    -SIZE * max(shape) ** 0.5 * group["lr"]
+                )
                 torch._foreach_mul_(same, 1 - group["lr"] * group["weight_decay"])
                 torch._foreach_add_(same, list(update.unbind()))

@@ -24,7 +24,7 @@ GROUND = (
 )
 NEON = 2
 #: share of the ink's colour that a neon letter's glow adds around it
-GLOW = 0.55
+GLOW = 0.35
 
 
 def _colours(table: tuple[tuple[tuple[int, int, int], ...], ...], device: str) -> torch.Tensor:

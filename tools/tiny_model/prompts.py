@@ -32,7 +32,7 @@ FROM_CASES, ORIGINAL = 0.45, 0.15
 QUOTING = (("“", "”"), ("‘", "’"), ('"', '"'))
 LETTERS = "etaoinshrdlucmfwypvbgkjqxz"
 #: share of a case's own batches that show its own texts
-AS_IT_IS = 0.25
+AS_IT_IS = 0.4
 NOISY, WRONG = 0.15, 0.35
 #: characters of a prompt that the pipeline takes
 LONGEST = 1024

@@ -5,31 +5,34 @@
     python tools/tiny_model/train.py lora --steps 8 --out checkpoints --minutes 5
     python tools/tiny_model/train.py lora --steps 4 --out checkpoints --minutes 5
 
-    python tools/tiny_model/train.py all --out checkpoints --minutes 15 --lora-minutes 2
+    torchrun --nproc-per-node 2 tools/tiny_model/train.py all --out checkpoints --minutes 15 --lora-minutes 3
 
-`all` trains the base and then both LoRAs in one process, which compiles once; one GPU. `base` resumes from `checkpoints/base.pt` where that exists.
+`all` trains the base and then both LoRAs in one process a GPU, which compiles once. On two GPUs the base learns from twice
+the pictures a step, and each distils one LoRA. `base` resumes from `checkpoints/base.pt` where that exists; `--start` begins with the
+weights of `lite.py`, which fit into a mail. Every minute such weights are written to `checkpoints/lite`.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from pathlib import Path
 
 import distil
 import flow
 import torch
+import torch.distributed as dist
 from buckets import Bucket
 from charset import charset
 from data import Batches, Glyphs, encode_map
+from lean import Lean
 from models import (
     build_text_encoder,
     build_transformer,
     build_vae,
     export,
-    lean_encode,
     train_on_single_pictures,
-    use_real_rotary,
 )
 from picture import Painter
 from tokenizer import build as build_tokenizer
@@ -51,6 +54,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--tokens", type=int, help="image and text tokens in a batch")
     parser.add_argument("--vae", type=Path, help="an exported model's VAE folder, to be taken instead of training one")
+    parser.add_argument("--start", type=Path, help="a folder written by lite.py, to begin with its weights")
     parser.add_argument("--no-record", action="store_true", help="no CUDA graphs")
     parser.add_argument("--no-compile", action="store_true")
     return parser.parse_args()
@@ -62,6 +66,11 @@ class Session:
     def __init__(self, args: argparse.Namespace) -> None:
         self.args, self.began = args, time.monotonic()
         self.device = args.device
+        self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        if self.world > 1:
+            if args.device == "cuda":
+                torch.cuda.set_device(self.rank)
+            dist.init_process_group("cpu:gloo,cuda:nccl" if args.device == "cuda" else "gloo")
         if args.device == "cuda":
             # cuDNN's attention is the suspect of the one training whose gradients stopped being finite
             torch.backends.cuda.enable_cudnn_sdp(False)
@@ -75,20 +84,46 @@ class Session:
         self.vae = build_vae().to(self.device)
         self.transformer = build_transformer().to(self.device)
         self.text_encoder = build_text_encoder(len(self.tokenizer)).to(self.device)
-        self.lean = lean_encode
+        dtype = torch.bfloat16 if args.device == "cuda" else torch.float32
+        language = self.text_encoder.model.language_model
+        self.lean = Lean(self.transformer, language, dtype, compiled=not args.no_compile)
         #: how far the data are on the way to the wanted mix; the loader's workers read it
         self.late = torch.zeros(1).share_memory_()
         self.records = args.device == "cuda" and not args.no_record
         self.negative = torch.tensor([[*self.prefix, self.ids[" "], *self.suffix]], device=self.device)
 
+    def agreed(self, value: float) -> float:
+        """The first process's value, in all of them: loops that each ended by their own clock once waited for ever."""
+        if self.world == 1:
+            return value
+        held = torch.tensor([value], dtype=torch.float64)
+        dist.broadcast(held, 0)
+        return float(held)
+
+    def average(self, flat: torch.Tensor) -> None:
+        """Gradients, averaged over the processes."""
+        if self.device == "cuda":
+            dist.all_reduce(flat, dist.ReduceOp.AVG)
+        else:
+            dist.all_reduce(flat)
+            flat /= self.world
+
+    def share(self, tensors: list[torch.Tensor]) -> None:
+        """Give the first process's values to all."""
+        if self.world > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor.data, 0)
+
     def say(self, *words: object) -> None:
+        if self.world > 1:
+            words = (f"[{self.rank}]", *words)
         print(f"{time.monotonic() - self.began:7.1f} s", *words, flush=True)
 
     def bucket(self, number: int) -> Bucket:
         """The bucket of a batch."""
         return self.buckets[number]
 
-    def batches(self, salt: int):  # noqa: ANN201
+    def batches(self, salt: int, only: frozenset[int] | None = None):  # noqa: ANN201
         """Endless batches on the device, each with its bucket's number."""
         data = Batches(
             seed=self.args.seed + 1000 * salt,
@@ -96,6 +131,8 @@ class Session:
             prefix=self.prefix,
             suffix=self.suffix,
             ids=self.ids,
+            rank=self.rank,
+            only=only,
         )
         self.buckets = data.buckets
         workers, gpu = self.args.workers, self.device == "cuda"
@@ -108,21 +145,11 @@ class Session:
 
     def encode(self, ids: torch.Tensor) -> torch.Tensor:
         """Embeddings of the prompts, without the template."""
-        return self.lean(self.text_encoder.model.language_model, ids, len(self.prefix))
+        return self.lean.encode(ids, len(self.prefix))
 
     def autocast(self) -> torch.autocast:
-        # no cache of cast weights: distilling changes the weights between two forwards
-        return torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.device == "cuda", cache_enabled=False)
-
-    def compile(self) -> None:
-        use_real_rotary(self.transformer)
-        if self.args.no_compile:
-            return
-        torch._dynamo.config.recompile_limit = 64
-        torch._dynamo.config.suppress_errors = True
-        self.lean = torch.compile(lean_encode, dynamic=True)
-        for block in self.transformer.transformer_blocks:
-            block.forward = torch.compile(block.forward, dynamic=True)
+        """For the VAE; transformer and text encoder see to their precision themselves."""
+        return torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.device == "cuda")
 
     def parts(self) -> dict[str, torch.nn.Module]:
         return {"vae": self.vae, "transformer": self.transformer, "text_encoder": self.text_encoder}
@@ -140,12 +167,11 @@ def main() -> None:
         flow.train(session)
     if args.stage == "lora":
         flow.load(session, args.out / "base.pt")
-        session.compile()
         distil.train(session, args.steps, 60 * args.minutes)
     elif args.stage == "all":
-        for steps in (8, 4):
+        for steps in (8, 4)[session.rank :: session.world]:
             distil.train(session, steps, 60 * args.lora_minutes)
-    if args.stage != "lora":
+    if args.stage != "lora" and session.rank == 0:
         export(args.out / "tiny", session.vae, session.transformer, session.text_encoder, session.tokenizer)
 
 
