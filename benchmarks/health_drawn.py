@@ -159,7 +159,7 @@ class _Bench:
     """The embedded model under schedulers that qiltest would refuse."""
 
     def __init__(self) -> None:
-        self.pipeline = QwenImagePipeline.from_pretrained(EMBEDDED, torch_dtype=torch.float32, local_files_only=True)
+        self.pipeline = QwenImagePipeline.from_pretrained(EMBEDDED, dtype=torch.float32, local_files_only=True)
         self.pipeline.set_progress_bar_config(disable=True)
         self.own = dict(self.pipeline.scheduler.config)
         for name in ("8step", "4step"):
