@@ -1,6 +1,6 @@
 """How good is the gate? Bad releases and planted typos against good re-runs, on the embedded model and a CPU.
 
-    python benchmarks/gate_power.py [--seeds 20] [--bad-seeds 16] [--minutes 20] [--workers 2]
+    python benchmarks/gate_power.py [--seeds 20] [--bad-seeds 12] [--minutes 20] [--workers 2]
 
 Draws, reads and scores a few cases at many seeds with the good LoRAs, with every bad release of `tools/shelf` that can
 be drawn at all, and once more with the good LoRAs at another number of threads. Then it asks both gates, by groups of
@@ -382,7 +382,7 @@ def _same(before: Table, after: Table) -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20, help="seeds of the good releases")
-    parser.add_argument("--bad-seeds", type=int, default=16, help="seeds of each bad release, at most --seeds")
+    parser.add_argument("--bad-seeds", type=int, default=12, help="seeds of each bad release, at most --seeds")
     parser.add_argument("--drawn-seeds", type=int, default=4, help="seeds of typos that are drawn")
     parser.add_argument("--minutes", type=float, default=20, help="draw nothing more after so many")
     parser.add_argument("--workers", type=int, default=2, help="processes that draw")
