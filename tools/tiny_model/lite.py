@@ -2,7 +2,7 @@
 
     python tools/tiny_model/lite.py FOLDER --vae src/qiltest/generation/tiny/vae --out MODEL
 
-writes them as a model in diffusers layout. `train.py --start FOLDER` goes on from them, without the optimisers' state.
+writes them as a model in diffusers layout. `train.py --start FOLDER` goes on from them, or from a model in diffusers layout, without the optimisers' state.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import argparse
 from pathlib import Path
 
 import torch
+from diffusers import QwenImageTransformer2DModel
 from safetensors.torch import load_file, save_file
+from transformers import Qwen2_5_VLForConditionalGeneration
 
 LARGEST = 15_000_000
 
@@ -36,10 +38,14 @@ def write_weights(folder: Path, modules: dict[str, torch.nn.Module]) -> None:
 
 
 def read_weights(folder: Path, modules: dict[str, torch.nn.Module]) -> None:
-    """Load weights that `write_weights` wrote; a module without any stays as it is."""
+    """Load weights that `write_weights` wrote, or a model in diffusers layout; a module without any stays as it is."""
     found: dict[str, torch.Tensor] = {}
     for path in sorted(folder.glob("*.safetensors")):
         found |= load_file(path)
+    kinds = {"transformer": QwenImageTransformer2DModel, "text_encoder": Qwen2_5_VLForConditionalGeneration}
+    for name in () if found else set(kinds) & set(modules):
+        held = kinds[name].from_pretrained(folder / name, dtype=torch.float32).state_dict()
+        found |= {f"{name}/{key}": value for key, value in held.items()}
     for name, module in modules.items():
         own = {key.removeprefix(f"{name}/"): value for key, value in found.items() if key.startswith(f"{name}/")}
         if own:
