@@ -14,6 +14,8 @@ from models import HEAD, HEADS, WIDTH
 
 #: scale, shift and gate of both norms of both streams
 PARTS = 12
+#: cosines and sines of the text's and of the picture's places
+Turns = tuple[tuple[torch.Tensor, torch.Tensor], ...]
 
 
 def _norm_modulate(x: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -35,23 +37,14 @@ def _rms(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
 
 
 def _norm_rotate(x: torch.Tensor, weight: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Norm over each head and rotation of neighbouring pairs."""
+    """Norm over each head and rotation of neighbouring pairs: [tokens, heads, 64] of [tokens, width].
+
+    All tokens of a batch are one dimension: with batch and length apart the compiler took a minute more.
+    """
     normed = _rms(x.unflatten(-1, (HEADS, HEAD)), weight, 1e-6)
     a, b = normed.unflatten(-1, (-1, 2)).unbind(-1)
-    cos, sin = cos[None, :, None], sin[None, :, None]
+    cos, sin = cos[:, None], sin[:, None]
     return torch.stack([a * cos - b * sin, a * sin + b * cos], -1).flatten(-2).to(x.dtype)
-
-
-def _joint(
-    txt: torch.Tensor, img: torch.Tensor, weights: tuple[torch.Tensor, ...], turns: tuple[torch.Tensor, ...]
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Queries, keys and values [B, text and image tokens, heads, 64] of both streams' projections."""
-    (tq, tk, tv), (iq, ik, iv) = txt.chunk(3, -1), img.chunk(3, -1)
-    norm_tq, norm_tk, norm_iq, norm_ik = weights
-    cos_t, sin_t, cos_i, sin_i = turns
-    q = torch.cat([_norm_rotate(tq, norm_tq, cos_t, sin_t), _norm_rotate(iq, norm_iq, cos_i, sin_i)], 1)
-    k = torch.cat([_norm_rotate(tk, norm_tk, cos_t, sin_t), _norm_rotate(ik, norm_ik, cos_i, sin_i)], 1)
-    return q, k, torch.cat([tv, iv], 1).unflatten(-1, (HEADS, HEAD))
 
 
 def _rms_to(x: torch.Tensor, weight: torch.Tensor, eps: float, dtype: torch.dtype) -> torch.Tensor:
@@ -82,10 +75,10 @@ class Lean:
         self, transformer: torch.nn.Module, language: torch.nn.Module, dtype: torch.dtype, *, compiled: bool
     ) -> None:
         self.transformer, self.language, self.dtype = transformer, language, dtype
-        self.turns: dict[tuple[object, ...], tuple[torch.Tensor, ...]] = {}
+        self.turns: dict[tuple[object, ...], Turns] = {}
         fuse = (lambda f: torch.compile(f, dynamic=True)) if compiled else (lambda f: f)
         self.norm_modulate, self.gate_norm_modulate = fuse(_norm_modulate), fuse(_gate_norm_modulate)
-        self.joint, self.rms_to = fuse(_joint), fuse(_rms_to)
+        self.norm_rotate, self.rms_to = fuse(_norm_rotate), fuse(_rms_to)
         self.rotate_halves, self.silu_times = fuse(_rotate_halves), fuse(_silu_times)
 
     def linear(self, x: torch.Tensor, *layers: torch.nn.Linear) -> torch.Tensor:
@@ -95,13 +88,26 @@ class Lean:
         bias = None if biases[0] is None else (biases[0] if len(biases) == 1 else torch.cat(biases)).to(self.dtype)
         return F.linear(x.to(self.dtype), weight.to(self.dtype), bias)
 
-    def _rotations(self, shape: tuple[int, int, int], tokens: int, device: torch.device) -> tuple[torch.Tensor, ...]:
-        key = (shape, tokens)
+    def _rotations(self, shape: tuple[int, int, int], size: int, tokens: int, device: torch.device) -> Turns:
+        """Cosines and sines [batch x tokens, 32] of the text's and of the picture's places."""
+        key = (shape, size, tokens)
         if key not in self.turns:
             image, text = self.transformer.pos_embed([[shape]], max_txt_seq_len=tokens, device=device)
-            parts = [part.contiguous() for z in (text, image) for part in (z.real, z.imag)]
-            self.turns[key] = tuple(parts)
+            self.turns[key] = tuple((z.real.repeat(size, 1), z.imag.repeat(size, 1)) for z in (text, image))
         return self.turns[key]
+
+    def _joint(
+        self, txt: torch.Tensor, img: torch.Tensor, norms: tuple[torch.nn.Module, ...], turns: Turns
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Queries, keys and values [B, text and image tokens, heads, 64] of both streams' projections."""
+        parts = []
+        for stream, (norm_q, norm_k), turn in ((txt, norms[:2], turns[0]), (img, norms[2:], turns[1])):
+            size, length, _ = stream.shape
+            q, k, v = stream.flatten(0, 1).chunk(3, -1)
+            q, k = self.norm_rotate(q, norm_q.weight, *turn), self.norm_rotate(k, norm_k.weight, *turn)
+            parts.append([z.unflatten(0, (size, length)) for z in (q, k, v.unflatten(-1, (HEADS, HEAD)))])
+        q, k, v = (torch.cat(pair, 1) for pair in zip(*parts, strict=True))
+        return q, k, v
 
     def velocity(
         self,
@@ -117,7 +123,7 @@ class Lean:
 
     def _velocity(self, x, level, embeds, shape, keep):  # noqa: ANN001, ANN202
         net, blocks, tokens = self.transformer, self.transformer.transformer_blocks, embeds.shape[1]
-        turns = self._rotations(shape, tokens, x.device)
+        turns = self._rotations(shape, len(x), tokens, x.device)
         img = self.linear(x, net.img_in).float()
         txt = self.linear(self.rms_to(embeds, net.txt_norm.weight, net.txt_norm.eps, self.dtype), net.txt_in).float()
         temb = F.silu(net.time_text_embed(level.float(), img))
@@ -132,10 +138,10 @@ class Lean:
             mod, last, attn = mods[PARTS * n : PARTS * (n + 1)], n + 1 == len(blocks), block.attn
             following = (shift, scale) if last else mods[PARTS * (n + 1) : PARTS * (n + 1) + 2]
             norms = (attn.norm_added_q, attn.norm_added_k, attn.norm_q, attn.norm_k)
-            q, k, v = self.joint(
+            q, k, v = self._joint(
                 self.linear(txt_in, attn.add_q_proj, attn.add_k_proj, attn.add_v_proj),
                 self.linear(img_in, attn.to_q, attn.to_k, attn.to_v),
-                tuple(m.weight for m in norms),
+                norms,
                 turns,
             )
             q, k, v = (z.transpose(1, 2) for z in (q, k, v))
