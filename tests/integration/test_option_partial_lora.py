@@ -1,4 +1,4 @@
-"""`--qil-allow-partial-lora`: a LoRA that covers a module in some blocks and leaves it out in others."""
+"""`--qil-allow-partial-lora`: a LoRA that leaves a module out, or is zero, in some blocks and not in others."""
 
 
 def test_such_a_file_is_refused_by_default(suite, opened):

@@ -43,7 +43,7 @@ class Settings:
     embeddings: Path | None = None
     #: free the text encoder once prompts are encoded; None: yes, but for the embedded model.
     free_text_encoder: bool | None = None
-    #: take LoRAs that cover a module in some blocks and leave it out in others.
+    #: take LoRAs that leave a module out, or are zero, in some blocks and not in others.
     allow_partial_lora: bool = False
     #: called after each step with (step from 1, steps).
     on_step: Callable[[int, int], None] | None = None

@@ -105,7 +105,9 @@ def add_options(parser: pytest.Parser) -> None:
         group.addoption(flag, action="store_true", help=text)
     group.addoption("--qil-fresh", action="store_true", help="draw every picture, also those of an unfinished run")
     group.addoption(
-        "--qil-reuse", action="store_true", help="take pictures of equal recipe from any run, with their stored latency"
+        "--qil-reuse",
+        action="store_true",
+        help="take pictures of equal recipe from any run, with their latency and what the same reader read in them",
     )
 
 
@@ -129,7 +131,7 @@ _RELEASE = (
 _FLAGS = (
     ("--qil-fuse", "merge LoRAs into the base's weights while their variant is drawn; a recipe of its own"),
     ("--qil-compile", "compile the transformer's repeated blocks; a recipe of its own"),
-    ("--qil-allow-partial-lora", "take a LoRA that covers a module in some blocks and leaves it out in others"),
+    ("--qil-allow-partial-lora", "take a LoRA that leaves a module out, or is zero, in some blocks and not in others"),
 )
 _LISTS = (
     ("--qil-case", "ID[@WxH]", "this case alone; may be repeated, or several with commas"),
