@@ -42,6 +42,11 @@ def first_block_only(tensors: Tensors) -> Tensors:
     return {key: value for key, value in tensors.items() if key.startswith("transformer_blocks.0.")}
 
 
+def first_block_silent(tensors: Tensors) -> Tensors:
+    first = "transformer_blocks.0."
+    return {k: value * 0 if k.startswith(first) and "lora_up" in k else value for k, value in tensors.items()}
+
+
 def no_effect(tensors: Tensors) -> Tensors:
     return {key: value * 0 if "lora_up" in key else value for key, value in tensors.items()}
 

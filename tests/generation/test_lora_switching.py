@@ -11,7 +11,7 @@ from qiltest.lora.keys import Naming, Prefix, ignored_by_diffusers
 from qiltest.variants import LoraSource
 
 from .conftest import BASE, EIGHT, FOUR, SIZE, case
-from .lora_files import BAD, PREFIXES, good, rename, write
+from .lora_files import BAD, PREFIXES, first_block_only, first_block_silent, good, rename, write
 
 FORMATS = [(prefix, a_b, alpha) for prefix in PREFIXES for a_b in (False, True) for alpha in (False, True)]
 
@@ -250,10 +250,15 @@ def test_a_file_that_changes_during_the_session_is_noticed(fresh, tmp_path):
 
 
 def test_partial_loras_are_taken_where_that_is_asked_for(fresh, tmp_path):
-    from .lora_files import first_block_only
-
     path = write(tmp_path / "part.safetensors", first_block_only(good()))
     draw(fresh(allow_partial_lora=True), of_file(path))
+
+
+def test_loras_that_are_zero_in_some_blocks_are_partial_too(fresh, tmp_path):
+    variant = of_file(write(tmp_path / "silent.safetensors", first_block_silent(good())))
+    with pytest.raises(RecipeError, match=r"1 of \d+ blocks have no effect \(0\)"):
+        fresh().recipe(case(), SIZE, variant, 1)
+    assert fresh(allow_partial_lora=True).recipe(case(), SIZE, variant, 1).variant == variant.name
 
 
 def test_factors_in_half_precision_are_computed_in_the_bases_dtype(fresh):
