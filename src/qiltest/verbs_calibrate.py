@@ -49,7 +49,7 @@ def run_calibrate(args: argparse.Namespace) -> int:
         console.print(text, markup=False, highlight=False, soft_wrap=True, emoji=False)
     else:
         console.print(_table(floors))
-        console.print(_summary(floors), markup=False, highlight=False)
+        console.print(_summary(floors), markup=False, highlight=False, soft_wrap=True)
     return 0
 
 
