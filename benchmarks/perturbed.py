@@ -32,7 +32,7 @@ from qiltest.reading.ctc import Look
 from qiltest.reading.looks import View
 from qiltest.reading.pictures import Pixels
 from qiltest.reading.rapid import RapidReader
-from readers import Share, _flagged, _scored, _why
+from readers import Share, _flagged, _scored, _why, pictures_of
 
 ROOT = Path(__file__).resolve().parents[1]
 OUTPUT = ROOT / "benchmarks" / "results" / "perturbed.json"
@@ -111,11 +111,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", type=Path, default=ROOT.parent / "shared" / "real-images")
     args = parser.parse_args()
-    listing = args.pictures / "manifest.json"
-    if not listing.is_file():
-        sys.exit(f"{args.pictures}: no manifest.json\n  -> give a folder of pictures with true readings (--pictures)")
-    pictures = [each for each in json.loads(listing.read_text())["images"] if each["expected_text"]]
-    pictures = [each for each in pictures if each["reading_confidence"] == "high"]
+    pictures = pictures_of(args.pictures, sure=True)
     reader = Remembering(threads=1)
     kept = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
     same = kept.get("fingerprint") == reader.info.fingerprint and kept.get("pictures") == len(pictures)

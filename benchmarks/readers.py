@@ -78,8 +78,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "readers.json")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if not (args.pictures / "manifest.json").is_file():
-        sys.exit(f"{args.pictures}: no manifest.json\n  -> give a folder of pictures with true readings (--pictures)")
+    pictures_of(args.pictures)
     if args.one:
         print(json.dumps(measure(args.one, args.pictures), ensure_ascii=False, allow_nan=False))
         return 0
@@ -89,6 +88,15 @@ def main() -> int:
         shutil.rmtree(KEPT / row["fingerprint"])
     print(table(json.loads(args.output.read_text())["readers"]))
     return 0
+
+
+def pictures_of(folder: Path, *, sure: bool = False) -> list[dict[str, Any]]:
+    """Return what the manifest says of the pictures that ask for text; `sure`: whose true reading is sure."""
+    listing = folder / "manifest.json"
+    if not listing.is_file():
+        sys.exit(f"{folder}: no manifest.json\n  -> give a folder of pictures with true readings (--pictures)")
+    pictures = [picture for picture in json.loads(listing.read_text())["images"] if picture["expected_text"]]
+    return [picture for picture in pictures if not sure or picture["reading_confidence"] == "high"]
 
 
 def _write(output: Path, result: dict[str, Any]) -> None:
@@ -126,8 +134,7 @@ def measured(reader: Reader, picture: Path, kept: Path) -> Measured:
 
 def measure(name: str, folder: Path) -> dict[str, Any]:
     """Read all pictures with one reader."""
-    pictures = json.loads((folder / "manifest.json").read_text())["images"]
-    pictures = [picture for picture in pictures if picture["expected_text"]]
+    pictures = pictures_of(folder)
     if name.partition(":")[0] in ENGLISH:
         pictures = [picture for picture in pictures if _latin(picture)]
     reader = open_reader(name)

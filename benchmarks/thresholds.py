@@ -21,7 +21,7 @@ from qiltest.cases import ExpectedText
 from qiltest.files import write_atomically
 from qiltest.reading import Reading, open_reader
 from qiltest.scoring import chains, extras, geometry, scorer, split
-from readers import _flagged, _scored
+from readers import _flagged, _scored, pictures_of
 
 ROOT = Path(__file__).resolve().parents[1]
 MOVED: tuple[tuple[Any, str, tuple[float, ...]], ...] = (
@@ -48,13 +48,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", type=Path, default=ROOT.parent / "shared" / "real-images")
     args = parser.parse_args()
-    listing = args.pictures / "manifest.json"
-    if not listing.is_file():
-        sys.exit(f"{args.pictures}: no manifest.json\n  -> give a folder of pictures with true readings (--pictures)")
-    pictures = [each for each in json.loads(listing.read_text())["images"] if each["expected_text"]]
+    pictures = pictures_of(args.pictures, sure=True)
     reader = open_reader("rapidocr:threads=1")
-    sure = [each for each in pictures if each["reading_confidence"] == "high"]
-    read = [(picture, reader.read(args.pictures / picture["file"])) for picture in sure]
+    read = [(picture, reader.read(args.pictures / picture["file"])) for picture in pictures]
     result = {"fingerprint": reader.info.fingerprint, "pictures": len(read), "as_it_is": counts(read)}
     result["moved"] = list(moved(read))
     file = ROOT / "benchmarks" / "results" / "thresholds.json"
