@@ -33,7 +33,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-# threads that wait must not spin: two cores are shared with other work
+# threads that wait must not spin: workers share the cores
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from gate_power_rates import (

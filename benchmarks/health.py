@@ -30,7 +30,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-# threads that wait must not spin: cores are shared with other work
+# threads that wait must not spin: something else may need the cores
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from health_detail import detail

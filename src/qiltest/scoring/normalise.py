@@ -43,7 +43,7 @@ def normalise(text: str) -> str:
 
 
 def _folded(text: str) -> str:
-    """NFKC between two rounds of making marks one: it would make two of a double prime,."""
+    """NFKC between two rounds of making marks one: by itself it makes two primes of a double one."""
     return unicodedata.normalize("NFKC", text.translate(_ONE)).translate(_ONE)
 
 

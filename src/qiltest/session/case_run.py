@@ -139,9 +139,11 @@ class CaseRun:
             self._note_restart(picture)
             self._fail(error)
         self._note_restart(picture)
-        self._result = replace(self._result, read_in=self._sheet.read_in)
         self._result = replace(
-            self._result, reading=reading, health=None if examined is None else examined.outside(reading.lines)
+            self._result,
+            reading=reading,
+            read_in=self._sheet.read_in,
+            health=None if examined is None else examined.outside(reading.lines),
         )
         return reading
 
