@@ -5,6 +5,7 @@ import types
 
 import pytest
 
+from qiltest.session import work
 from qiltest.session.machine import gpu_state
 
 
@@ -48,3 +49,22 @@ def test_it_is_the_state_of_the_first_gpu_that_the_process_sees(asked, monkeypat
     (state,) = gpu_state()
     assert asked == [which]
     assert (state.driver, state.sm_mhz, state.celsius, state.watts) == ("580.1", 1980, 36, 103.931)
+
+
+@pytest.mark.parametrize(
+    ("visible", "device", "which"),
+    [
+        ("", None, 0),
+        ("", "cuda", 0),
+        ("", "cuda:1", 1),
+        ("3,1", "cuda:1", 1),
+        ("3, GPU-11", "cuda:1", "GPU-11"),
+        ("3,1", "cuda:0", 3),
+    ],
+)
+def test_a_session_asks_for_the_gpu_that_it_was_told_to_draw_on(asked, monkeypatch, visible, device, which):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr(work, "draws_ahead", lambda generator: True)
+    session = types.SimpleNamespace(generator=None, options=types.SimpleNamespace(device=device))
+    assert work.Work.device_state(session)
+    assert asked == [which]

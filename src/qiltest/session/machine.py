@@ -54,8 +54,8 @@ class DeviceState:
     watts: float
 
 
-def gpu_state() -> tuple[DeviceState, ...]:
-    """Return the state of the GPU that torch calls the first; nothing where nvidia-ml-py is not there or refuses.
+def gpu_state(number: int = 0) -> tuple[DeviceState, ...]:
+    """Return the state of the GPU that torch calls `cuda:number`; nothing where nvidia-ml-py is not there or refuses.
 
     The driver's library does not heed CUDA_VISIBLE_DEVICES, so that is done here. GPUs are counted in the driver's
     order: where they differ in kind, set CUDA_DEVICE_ORDER=PCI_BUS_ID for torch to count so too.
@@ -66,11 +66,12 @@ def gpu_state() -> tuple[DeviceState, ...]:
         return ()
     try:
         pynvml.nvmlInit()
-        first = os.environ.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0].strip()
+        seen = [one.strip() for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+        own = seen[number] if number < len(seen) else ""
         handle = (
-            pynvml.nvmlDeviceGetHandleByUUID(first)
-            if first.startswith(("GPU-", "MIG-"))
-            else pynvml.nvmlDeviceGetHandleByIndex(int(first) if first.isdecimal() else 0)
+            pynvml.nvmlDeviceGetHandleByUUID(own)
+            if own.startswith(("GPU-", "MIG-"))
+            else pynvml.nvmlDeviceGetHandleByIndex(int(own) if own.isdecimal() else number)
         )
         return (
             DeviceState(

@@ -73,7 +73,8 @@ class Work:
 
     def device_state(self) -> tuple[DeviceState, ...]:
         """Return clocks and temperature of the GPU that draws; nothing where there is none or it does not say."""
-        return () if not draws_ahead(self.generator) else gpu_state()
+        number = (self.options.device or "").partition(":")[2]
+        return () if not draws_ahead(self.generator) else gpu_state(int(number or 0))
 
     def _read(self, point: Point, picture: Path) -> Reading:
         case = self.tasks[point].case
