@@ -93,6 +93,14 @@ class Adapter:
             self.down[shape].grad = self.scale * self.up[shape].mT @ grad
             self.up[shape].grad = self.scale * grad @ self.down[shape].mT
 
+    @torch.no_grad()
+    def take(self, state: dict[str, torch.Tensor]) -> None:
+        """Take the factors from what `lightning_state` returned."""
+        for shape, names in self.shapes.items():
+            for i, name in enumerate(names):
+                self.down[shape][i].copy_(state[name + ".lora_down.weight"])
+                self.up[shape][i].copy_(state[name + ".lora_up.weight"])
+
     def lightning_state(self) -> dict[str, torch.Tensor]:
         """`lora_down`, `lora_up` and `alpha` by module, as Qwen-Image-Lightning's files hold them."""
         state: dict[str, torch.Tensor] = {}

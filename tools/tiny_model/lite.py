@@ -66,6 +66,7 @@ def main() -> None:
     modules = {"transformer": build_transformer(), "text_encoder": build_text_encoder(len(tokenizer))}
     read_weights(args.folder, modules)
     vae = AutoencoderKLQwenImage.from_pretrained(args.vae)
+    vae.register_to_config(_name_or_path="")
     export(args.out, vae, modules["transformer"], modules["text_encoder"], tokenizer)
 
 

@@ -7,7 +7,8 @@
 
 `draw` lets the guided base go its way from noise to picture and keeps the latents at the levels of 8 steps, of which those of 4
 steps are every second: one set of ways serves both LoRAs. `fit` starts on a way, or where the student itself has come to from
-the way's noise, and learns the velocity that leads to the way's next level. Each process uses one thread: two threads that share
+the way's noise, and learns the velocity that leads to the way's next level. `--go-on` begins with the LoRA that is there and
+takes half of its samples from new noise, for the first step alone: it decides where the texts stand. Each process uses one thread: two threads that share
 their cores with anything else wait for each other more than they work.
 """
 
@@ -27,7 +28,7 @@ from distil import Adapter, Distiller, Scene, levels
 from lean import Lean
 from prompts import LONGEST, SUFFIXES, Writer
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 #: levels at which a way is kept, and the teacher's steps between two of them
 KEPT, BETWEEN = 8, 2
@@ -113,33 +114,55 @@ class Ways:
             return held.get_tensor("ids"), (1, rows, cols), held.get_tensor("way").float()
 
 
+Sample = tuple[int, torch.Tensor, torch.Tensor, Scene, tuple[int, int, int]]
+
+
+@torch.no_grad()
+def on_a_way(lab: Lab, student: Distiller, ways: Ways, steps: int) -> Sample:
+    """Interval, start, velocity to learn, scene and shape, from a stored way."""
+    ids, shape, way = ways.next()
+    grid, stride = levels(steps), KEPT // steps
+    scene, i = Scene(0, lab.encode(ids), shape), int(torch.randint(0, steps, ()))
+    x = way[i * stride : i * stride + 1]
+    if i and torch.rand(()) < OWN:
+        x = way[:1]
+        for j in range(i):
+            x = x + (grid[j + 1] - grid[j]) * student.own(x, grid[j], scene)
+    return i, x, (way[(i + 1) * stride : (i + 1) * stride + 1] - x) / (grid[i + 1] - grid[i]), scene, shape
+
+
+@torch.no_grad()
+def first_steps(lab: Lab, student: Distiller) -> Sample:
+    """The same from new noise, for the first interval."""
+    ids, rows, cols = lab.scene()
+    scene, x = Scene(0, lab.encode(ids), (1, rows, cols)), torch.randn(1, rows * cols, 64)
+    return 0, x, student.target(x, 0, scene), scene, scene.shape
+
+
 def fit(args: argparse.Namespace) -> None:
     lab = Lab(args, seed=200 + args.steps)
-    adapter, ways = Adapter(lab.transformer), Ways(args.out, lab.rng)
+    adapter, ways, path = Adapter(lab.transformer), Ways(args.out, lab.rng), args.out / f"{args.steps}step.safetensors"
+    if args.go_on:
+        adapter.take(load_file(path))
     student = Distiller(lab.lean, adapter, args.steps, lab.nothing, record=False)
     optimiser = torch.optim.AdamW(adapter.parameters(), RATE, betas=(0.9, 0.98), weight_decay=0.0)
-    weights, grid, stride = list(lab.transformer.parameters()), levels(args.steps), KEPT // args.steps
+    weights, grid = list(lab.transformer.parameters()), levels(args.steps)
     began, step, mean, early = time.monotonic(), 0, None, False
     while (spent := time.monotonic() - began) < 60 * args.minutes:
         share = spent / (60 * args.minutes)
         rate = RATE * min(1.0, (step + 1) / 20) * min(1.0, max(0.01, 2 - 2 * share))
         for group in optimiser.param_groups:
             group["lr"] = rate
-        adapter.on()
         for p in weights:
             p.grad = None
         total = 0.0
-        for _ in range(BATCH):
-            ids, shape, way = ways.next()
-            with torch.no_grad():
-                scene = Scene(0, lab.encode(ids), shape)
-                i = int(torch.randint(0, args.steps, ()))
-                x = way[i * stride : i * stride + 1]
-                if i and torch.rand(()) < OWN:
-                    x = way[:1]
-                    for j in range(i):
-                        x = x + (grid[j + 1] - grid[j]) * student.own(x, grid[j], scene)
-            target = (way[(i + 1) * stride : (i + 1) * stride + 1] - x) / (grid[i + 1] - grid[i])
+        begun = [first_steps(lab, student) for _ in range(BATCH // 2 if args.go_on else 0)]
+        adapter.on()
+        for n in range(BATCH):
+            if n < len(begun):
+                i, x, target, scene, shape = begun[n]
+            else:
+                i, x, target, scene, shape = on_a_way(lab, student, ways, args.steps)
             found = student.velocity(x, student.level(grid[i]), scene.embeds, shape)
             # an error in a long interval moves the picture further
             loss = F.mse_loss(found, target) * (grid[i] - grid[i + 1]) * args.steps / BATCH
@@ -151,11 +174,11 @@ def fit(args: argparse.Namespace) -> None:
         step, mean = step + 1, total if mean is None else 0.96 * mean + 0.04 * total
         if step % 25 == 0:
             print(f"{spent:.0f} s: {step} steps of {BATCH}, loss {mean:.5f}, rate {rate:.1e}", flush=True)
-            save_file(adapter.lightning_state(), args.out / f"{args.steps}step.safetensors", metadata={"format": "pt"})
-        if not early and share > 0.05:
+            save_file(adapter.lightning_state(), path, metadata={"format": "pt"})
+        if not early and not args.go_on and share > 0.05:
             early = True
             save_file(adapter.lightning_state(), args.out / f"{args.steps}step-early.safetensors", metadata={"format": "pt"})
-    save_file(adapter.lightning_state(), args.out / f"{args.steps}step.safetensors", metadata={"format": "pt"})
+    save_file(adapter.lightning_state(), path, metadata={"format": "pt"})
     print(f"done: {step} steps, loss {mean:.5f}, {len(ways.paths)} ways")
 
 
@@ -166,6 +189,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--steps", type=int, choices=[4, 8], default=8)
+    parser.add_argument("--go-on", action="store_true", help="begin with the LoRA that is in --out")
     parser.add_argument("--part", default="0/1", help="this process's share, as in 0/2 and 1/2")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
