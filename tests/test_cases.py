@@ -163,8 +163,8 @@ ONE_MISTAKE = {
         f'resolutions[0].tiny: "250x128" is not a multiple of 16 on both sides; allowed: {NOT_TINY}',
     ),
     "a stand-in that is too wide": (
-        ('"256x128"', '"784x128"'),
-        f'resolutions[0].tiny: "784x128" is too large for the embedded model; allowed: {NOT_TINY}',
+        ('"256x128"', '"816x128"'),
+        f'resolutions[0].tiny: "816x128" is too large for the embedded model; allowed: {NOT_TINY}',
     ),
     "a stand-in of too many pixels": (
         ('"256x128"', '"640x640"'),

@@ -160,17 +160,17 @@ def is_emoji(char: str) -> bool:
 
 #: Rows that the embedded model fills, and rows that are left below them.
 ROWS = {
-    "anime-street@1328x1328": (5, 1),
+    "anime-street@1328x1328": (7, 1),
     "capybara@1328x1328": (1, 3),
     "classroom@1328x1328": (5, 1),
     "coffee-shop@713x1280": (7, 7),
     "coffee-shop@1280x1280": (6, 5),
     "couplets@1328x1328": (12, 1),
     "movie-poster@1328x1328": (6, 1),
-    # A row for each of 24 signs is all that the largest height holds.
-    "neon-street@1328x1328": (24, 0),
+    "neon-street@1328x1328": (24, 1),
     "pi-number@1328x1328": (2, 2),
-    "ppt-slide@1328x1328": (7, 1),
+    # Half a row is left: as much as the seed moves the whole.
+    "ppt-slide@1328x1328": (9, 0),
     "whiteboard@1328x1328": (13, 1),
 }
 

@@ -113,6 +113,7 @@ def test_another_scheduler_than_the_recipes_is_refused_by_the_settings_that_diff
     """nunchaku#735: the tested pipeline lacked the shift-3 scheduler."""
     from qiltest.generation import _generator
 
+    assert generator._pipeline is not None  # loaded before the class is not itself any more
     own, asked = generator._recipes.scheduler(SchedulerKind.MODEL), recipe(EIGHT)
     monkeypatch.setattr(_generator.FlowMatchEulerDiscreteScheduler, "from_config", classmethod(lambda cls, config: own))
     for draw in (lambda: recipe(EIGHT), lambda: generator.denoise(asked)):
