@@ -160,17 +160,20 @@ class Distiller:
 
         return self.recorder.call((scene.key, "own"), velocity, x, self.level(level), scene.embeds)
 
+    def own_way(self, x: torch.Tensor, steps: int, scene: Scene) -> torch.Tensor:
+        """Where the student comes to from noise in some steps."""
+        for high, low in pairwise(self.levels[: steps + 1]):
+            x = x + (low - high) * self.own(x, high, scene)
+        return x
+
     def start(self, clean: torch.Tensor, i: int, scene: Scene) -> torch.Tensor:
         noise = torch.randn_like(clean)
         if i == 0:
             return noise
         if torch.rand(()) < 0.5:
             return (1 - self.levels[i]) * clean + self.levels[i] * noise
-        x = noise
         self.adapter.on()
-        for j in range(i):
-            x = x + (self.levels[j + 1] - self.levels[j]) * self.own(x, self.levels[j], scene)
-        return x
+        return self.own_way(noise, i, scene)
 
     def target(self, x: torch.Tensor, i: int, scene: Scene) -> torch.Tensor:
         """The teacher's mean velocity from level i to level i + 1."""

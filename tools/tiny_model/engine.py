@@ -9,12 +9,29 @@ On several GPUs the gradients are averaged between the two graphs.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 
 Batch = dict[str, torch.Tensor]
 Loss = Callable[..., tuple[torch.Tensor, dict[str, torch.Tensor]]]
+Result = TypeVar("Result")
 LARGEST_NORM = 1.0
+
+
+def captured(run: Callable[[], Result], pool: object, *, warm_ups: int) -> tuple[torch.cuda.CUDAGraph, Result]:
+    """Record a function after some runs on a stream of their own; its result is overwritten by each replay."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(warm_ups):
+            run()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    # the loader's pinning thread calls CUDA meanwhile, which the default mode forbids
+    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+        result = run()
+    return graph, result
 
 
 class Gradients:
@@ -98,16 +115,7 @@ class Engine:
 
     def _record(self, batch: Batch, key: object, *, conditional: bool) -> None:
         held = {name: value.clone() for name, value in batch.items()}
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(2):
-                self._differentiate(held, conditional=conditional)
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        # the loader's pinning thread calls CUDA meanwhile, which the default mode forbids
-        with torch.cuda.graph(graph, pool=self.pool, capture_error_mode="thread_local"):
-            parts = self._differentiate(held, conditional=conditional)
+        graph, parts = captured(lambda: self._differentiate(held, conditional=conditional), self.pool, warm_ups=2)
         self.pool = self.pool or graph.pool()
         self.graphs[key] = graph, held, parts
 
@@ -153,13 +161,6 @@ class Recorder:
 
     def _record(self, key: object, fn: Callable[..., torch.Tensor], tensors: tuple[torch.Tensor, ...]) -> None:
         held = [t.detach().clone() for t in tensors]
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            fn(*held)
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self.pool, capture_error_mode="thread_local"):
-            result = fn(*held).detach()
+        graph, result = captured(lambda: fn(*held).detach(), self.pool, warm_ups=1)
         self.pool = self.pool or graph.pool()
         self.graphs[key] = graph, held, result

@@ -9,7 +9,7 @@
 
 `all` trains the base and then both LoRAs in one process a GPU, which compiles once. On two GPUs the base learns from twice
 the pictures a step, and each distils one LoRA. `base` resumes from `checkpoints/base.pt` where that exists; `--start` begins with the
-weights of `lite.py`, which fit into a mail. Every minute such weights are written to `checkpoints/lite`.
+weights of an exported model or of `lite.py`. Every minute such weights are written to `checkpoints/lite`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--tokens", type=int, help="image and text tokens in a batch")
     parser.add_argument("--vae", type=Path, help="an exported model's VAE folder, to be taken instead of training one")
-    parser.add_argument("--start", type=Path, help="a folder written by lite.py, to begin with its weights")
+    parser.add_argument("--start", type=Path, help="an exported model or a folder written by lite.py, to begin with its weights")
     parser.add_argument("--no-record", action="store_true", help="no CUDA graphs")
     parser.add_argument("--no-compile", action="store_true")
     return parser.parse_args()

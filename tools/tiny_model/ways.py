@@ -118,16 +118,15 @@ Sample = tuple[int, torch.Tensor, torch.Tensor, Scene, tuple[int, int, int]]
 
 
 @torch.no_grad()
-def on_a_way(lab: Lab, student: Distiller, ways: Ways, steps: int) -> Sample:
+def on_a_way(lab: Lab, student: Distiller, ways: Ways) -> Sample:
     """Interval, start, velocity to learn, scene and shape, from a stored way."""
     ids, shape, way = ways.next()
-    grid, stride = levels(steps), KEPT // steps
+    grid, steps = student.levels, len(student.levels) - 1
+    stride = KEPT // steps
     scene, i = Scene(0, lab.encode(ids), shape), int(torch.randint(0, steps, ()))
     x = way[i * stride : i * stride + 1]
     if i and torch.rand(()) < OWN:
-        x = way[:1]
-        for j in range(i):
-            x = x + (grid[j + 1] - grid[j]) * student.own(x, grid[j], scene)
+        x = student.own_way(way[:1], i, scene)
     return i, x, (way[(i + 1) * stride : (i + 1) * stride + 1] - x) / (grid[i + 1] - grid[i]), scene, shape
 
 
@@ -146,7 +145,7 @@ def fit(args: argparse.Namespace) -> None:
         adapter.take(load_file(path))
     student = Distiller(lab.lean, adapter, args.steps, lab.nothing, record=False)
     optimiser = torch.optim.AdamW(adapter.parameters(), RATE, betas=(0.9, 0.98), weight_decay=0.0)
-    weights, grid = list(lab.transformer.parameters()), levels(args.steps)
+    weights, grid = list(lab.transformer.parameters()), student.levels
     began, step, mean, early = time.monotonic(), 0, None, False
     while (spent := time.monotonic() - began) < 60 * args.minutes:
         share = spent / (60 * args.minutes)
@@ -162,7 +161,7 @@ def fit(args: argparse.Namespace) -> None:
             if n < len(begun):
                 i, x, target, scene, shape = begun[n]
             else:
-                i, x, target, scene, shape = on_a_way(lab, student, ways, args.steps)
+                i, x, target, scene, shape = on_a_way(lab, student, ways)
             found = student.velocity(x, student.level(grid[i]), scene.embeds, shape)
             # an error in a long interval moves the picture further
             loss = F.mse_loss(found, target) * (grid[i] - grid[i + 1]) * args.steps / BATCH
