@@ -20,7 +20,7 @@ RANDOM = (
     (768, 512, 296, 0, 1), (512, 768, 640, 0, 1), (384, 256, 1024, 0, 1),
 )  # fmt: skip
 #: share of batches of the case files' own prompts and sizes, early and late
-OF_CASES = (0.15, 0.5)
+OF_CASES = (0.15, 0.3)
 #: those of `RANDOM` that the LoRAs learn from, besides the case files': each more is recorded twice more
 DISTILLED = (1, 3, 4, 5, 9, 11, 12, 15)
 

@@ -98,24 +98,29 @@ class Batches(IterableDataset[dict[str, torch.Tensor]]):
             "col": np.full((size, total), -100, np.int64),
             "grid": np.zeros((size, rows, cols), np.int64),
             "style": np.zeros(size, np.int64),
+            "shift": np.zeros(size, np.int64),
+            "room": np.zeros(size, bool),
         }
         for i in range(size):
             sample = writer.sample(length, width, height, bucket.case)
-            self.fill(sample, rng, {k: v[i] for k, v in out.items()}, width)
+            out["shift"][i], out["room"][i] = self.fill(sample, rng, {k: v[i] for k, v in out.items()}, width)
             out["style"][i] = style_of(sample.prompt)
         out["font"] = rng.choice(len(FONTS), size, p=FONTS)
         out["palette"] = rng.integers(0, PALETTES, size)
         return {k: torch.from_numpy(v) for k, v in out.items()}
 
-    def fill(self, sample: Sample, rng: np.random.Generator, out: dict[str, np.ndarray], width: int) -> None:
+    def fill(self, sample: Sample, rng: np.random.Generator, out: dict[str, np.ndarray], width: int) -> tuple[int, bool]:
+        """Write a picture's arrays; returns its shift in tokens and whether there was room for another."""
         tokens = [*self.prefix, *(self.ids[c] for c in sample.prompt), *self.suffix][: len(out["ids"])]
         out["ids"][:] = tokens
         chars = self.glyphs.chars
         kinds = [(t, chars.is_wide(t), s.mode) for s, t in sample.texts]
         placed = place(kinds, width)
         used = max((r for cells in placed for r, _ in cells), default=0) + 2
-        down = right = int(rng.integers(0, min(1, MARGIN, len(out["grid"]) - used) + 1))
-        noisy = rng.random() < NOISY
+        most = min(1, MARGIN, len(out["grid"]) - used)
+        down = right = int(rng.integers(0, most + 1))
+        late = float(self.late)
+        noisy = rng.random() < (1 - late) * NOISY[0] + late * NOISY[1]
         for k, ((span, text), (_, wide, _), cells) in enumerate(zip(sample.texts, kinds, placed, strict=True)):
             here = np.arange(span.start, span.stop)
             here = here[here < len(out["index"])]
@@ -126,6 +131,7 @@ class Batches(IterableDataset[dict[str, torch.Tensor]]):
             out["col"][here] = [c for _, c in cells[:n]]
             shown = self._shown(text, wide=wide, rng=rng) if noisy else text
             self._draw(out["grid"], shown, cells, wide=wide, down=down, right=right)
+        return down, most > 0
 
     def _shown(self, text: str, *, wide: bool, rng: np.random.Generator) -> str:
         """The text with `WRONG` of its characters replaced."""

@@ -15,6 +15,7 @@ import data
 import torch
 import torch.nn.functional as F
 from buckets import distilled
+from coupling import couple
 from engine import Recorder
 from flow import normalised
 from lean import Lean
@@ -23,6 +24,8 @@ from safetensors.torch import save_file
 RANK, ALPHA, GUIDANCE = 8, 8.0, 4.0
 SUB = {8: 3, 4: 4}
 RATE = 1e-3
+#: seconds between two writings of the LoRA
+KEEP = 30
 TARGETS = (
     r"transformer_blocks\.\d+\.(attn\.(to_q|to_k|to_v|to_out\.0|add_q_proj|add_k_proj|add_v_proj|to_add_out)"
     r"|(img|txt)_mlp\.net\.(0\.proj|2)|(img|txt)_mod\.1)"
@@ -166,12 +169,12 @@ class Distiller:
             x = x + (low - high) * self.own(x, high, scene)
         return x
 
-    def start(self, clean: torch.Tensor, i: int, scene: Scene) -> torch.Tensor:
+    def start(self, clean: torch.Tensor, i: int, scene: Scene, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         noise = torch.randn_like(clean)
         if i == 0:
             return noise
         if torch.rand(()) < 0.5:
-            return (1 - self.levels[i]) * clean + self.levels[i] * noise
+            return (1 - self.levels[i]) * clean + self.levels[i] * couple(noise, batch)
         self.adapter.on()
         return self.own_way(noise, i, scene)
 
@@ -183,10 +186,10 @@ class Distiller:
             y = y + (low - high) * self.guided(y, high, scene)
         return (y - x) / (self.levels[i + 1] - self.levels[i])
 
-    def loss(self, clean: torch.Tensor, scene: Scene) -> torch.Tensor:
+    def loss(self, clean: torch.Tensor, scene: Scene, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Squared error of the mean velocity over one interval, weighted by the interval's length."""
         i = int(torch.randint(0, len(self.levels) - 1, ()))
-        x = self.start(clean, i, scene)
+        x = self.start(clean, i, scene, batch)
         target = self.target(x, i, scene)
         self.adapter.on()
         # an error in a long interval moves the picture further
@@ -201,7 +204,7 @@ def batch_loss(session, distiller: Distiller, number: int, batch: dict[str, torc
         clean = normalised(session, session.painter(batch))
     # gradients recorded and dropped: as compiled for training the base
     embeds = session.encode(batch["ids"]).detach()
-    return distiller.loss(clean, Scene(number, embeds, (1, rows, cols)))
+    return distiller.loss(clean, Scene(number, embeds, (1, rows, cols)), batch)
 
 
 def train(session, steps: int, budget: float) -> None:  # noqa: ANN001
@@ -218,7 +221,7 @@ def train(session, steps: int, budget: float) -> None:  # noqa: ANN001
     nothing = session.encode(session.negative.expand(2, -1))[:1].detach()
     distiller = Distiller(session.lean, adapter, steps, nothing, record=session.records)
     batches = session.batches(20 + steps, only=distilled(data.BATCH_TOKENS, len(session.suffix)))
-    began, step, mean, early = time.monotonic(), 0, None, False
+    began, written, step, mean, early = time.monotonic(), 0.0, 0, None, False
     while (spent := time.monotonic() - began) < budget:
         for group in optimiser.param_groups:
             group["lr"] = (
@@ -240,6 +243,9 @@ def train(session, steps: int, budget: float) -> None:  # noqa: ANN001
         if not early and spent > 0.05 * budget:
             early = True
             _write(session, adapter, f"{steps}step-early")
+        if spent > written + KEEP:
+            written = spent
+            _write(session, adapter, f"{steps}step")
         if session.device == "cpu" and step >= 2:
             break
     session.say("lora", steps, "done", step)

@@ -2,7 +2,7 @@
 
 Flow matching (Lipman et al., 2023; the form of Liu et al.'s rectified flow): x_s = (1 - s) x_0 + s e, the model predicts e - x_0.
 The auxiliary heads tell the text encoder which character of which text a token is, the transformer's text stream where it
-stands, its image stream where it is and which glyph it shows. They are thrown away after the training.
+stands, its image stream where it is, which glyph it shows and what chance decided. They are thrown away after the training.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 
 import torch
 import torch.nn.functional as F
+from coupling import CHANCE, couple
 from data import FONTS, MAX_INDEX, MAX_OFFSET
 from diffusers import AutoencoderKLQwenImage, QwenImagePipeline
 from engine import Engine
@@ -21,12 +22,15 @@ from muon import Muon
 #: blocks (from 0) whose output the heads read
 WHERE_BLOCK, WHICH_BLOCK = 2, 4
 #: share of the case files' batches that are shown without their prompt, for classifier-free guidance
-UNCONDITIONAL = 0.25
+UNCONDITIONAL = 0.3
 PLACES = 80
 #: noise levels for each picture of a batch: latents and prompt are encoded once for all
 DRAWS = 3
+#: weight of a token with ink; most of a picture is ground
+INK = 2.0
 #: weights of the auxiliary losses
 AUXILIARY = {"index": 0.05, "offset": 0.05, "row": 0.05, "col": 0.05, "y": 0.05, "x": 0.05, "glyph": 0.1}
+AUXILIARY |= dict.fromkeys(CHANCE, 0.02)
 #: largest canvas of the VAE's own training, in tokens
 CROP = 12
 
@@ -113,6 +117,7 @@ class Heads(torch.nn.Module):
         self.row, self.col = torch.nn.Linear(WIDTH, PLACES), torch.nn.Linear(WIDTH, PLACES)
         self.image_row, self.image_col = torch.nn.Linear(WIDTH, PLACES), torch.nn.Linear(WIDTH, PLACES)
         self.glyph = torch.nn.Linear(WIDTH, glyphs)
+        self.chance = torch.nn.ModuleDict({name: torch.nn.Linear(WIDTH, values) for name, values in CHANCE.items()})
 
 
 def _cross(head: torch.nn.Linear, states: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -137,10 +142,12 @@ class Objective:
         ids = batch["ids"] if conditional else session.negative.expand(size, -1)
         embeds = session.encode(ids)
         told, clean = embeds.repeat(DRAWS, 1, 1), clean.repeat(DRAWS, 1, 1)
-        level, noise = sigmas(len(clean), session.device), torch.randn_like(clean)
+        level, noise = sigmas(len(clean), session.device), couple(torch.randn_like(clean), batch)
         mixed = (1 - level)[:, None, None] * clean + level[:, None, None] * noise
         velocity, states = session.lean.velocity(mixed, level, told, (1, rows, cols), keep=(WHERE_BLOCK, WHICH_BLOCK))
-        parts = {"flow": F.mse_loss(velocity, noise - clean)}
+        weight = (1 + (INK - 1) * (batch["grid"] > 0)).flatten(1).repeat(DRAWS, 1)
+        squares = (velocity - (noise - clean)).pow(2).mean(-1)
+        parts = {"flow": (weight * squares).mean() / weight.mean()}
         if conditional:
             with session.autocast():
                 parts |= self._auxiliary(batch, embeds, states)
@@ -170,6 +177,9 @@ class Objective:
             "y": _cross(heads.image_row, image[:, some], row[some].expand(size, -1)),
             "x": _cross(heads.image_col, image[:, some], col[some].expand(size, -1)),
             "glyph": _cross(heads.glyph, late[:, some], shown),
+        } | {
+            name: _cross(head, image[:, some], batch[name].repeat(DRAWS)[:, None].expand(-1, len(some)))
+            for name, head in heads.chance.items()
         }
 
 
@@ -282,7 +292,9 @@ def _loop(session, engine: Engine, rates: torch.Tensor, step: int, save) -> None
             spent = session.agreed(time.monotonic() - began)
             if spent >= budget:
                 break
-        session.late.fill_(max(mix for share, mix in MIX if spent >= share * budget))
+        # weights that can write already are shown the wanted mix at once
+        mix = 1.0 if session.args.start else max(mix for share, mix in MIX if spent >= share * budget)
+        session.late.fill_(mix)
         number, batch = next(batches)
         rates.fill_(_rate(spent, budget, step - first, peak))
         conditional = session.bucket(number).case is None or bool(torch.rand(()) >= UNCONDITIONAL)

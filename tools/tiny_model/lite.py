@@ -43,13 +43,16 @@ def read_weights(folder: Path, modules: dict[str, torch.nn.Module]) -> None:
     for path in sorted(folder.glob("*.safetensors")):
         found |= load_file(path)
     kinds = {"transformer": QwenImageTransformer2DModel, "text_encoder": Qwen2_5_VLForConditionalGeneration}
-    for name in () if found else set(kinds) & set(modules):
+    for name in set(kinds) & set(modules):
+        if any(key.startswith(f"{name}/") for key in found):
+            continue
         held = kinds[name].from_pretrained(folder / name, dtype=torch.float32).state_dict()
         found |= {f"{name}/{key}": value for key, value in held.items()}
     for name, module in modules.items():
         own = {key.removeprefix(f"{name}/"): value for key, value in found.items() if key.startswith(f"{name}/")}
         if own:
-            module.load_state_dict(own)
+            # heads that are new begin anew
+            module.load_state_dict(own, strict=name != "heads")
 
 
 def main() -> None:
