@@ -1,10 +1,11 @@
 """Show the measurements of `gpu_suite.py` as tables in docs/runner.md, between markers.
 
-    python benchmarks/gpu_table.py [--results FILE] [--page FILE] [--merge RESULTS ...] [--check]
+    python benchmarks/gpu_table.py [--results FILE] [--other FILE] [--page FILE] [--merge RESULTS ...] [--check]
 
 Only what was measured is shown; what was not run yet says so. `--merge` takes the stages that a later run has done
 into the results first (several, where GPUs shared the stages; a results file that is not there yet begins with them);
-stages that it left out, or that failed, stay as they were. `--check` writes nothing: exit code
+stages that it left out, or that failed, stay as they were. What these results lack besides latencies is taken from those of another
+device (`--other`), which is named beside it. `--check` writes nothing: exit code
 1 where the page is not what the results say.
 """
 
@@ -38,15 +39,19 @@ def done(stages: Stages, name: str) -> Mapping[str, Any] | None:
     return None if found is None or "error" in found or "left_out" in found else found
 
 
-def tables(stages: Stages) -> Iterator[str]:
-    """Yield the lines between the markers."""
+def tables(stages: Stages, other: Stages | None = None) -> Iterator[str]:
+    """Yield the lines between the markers; `other` are another device's results, for facts that these lack."""
     yield from _machine(stages)
     yield ""
     yield from _latency(stages)
     yield ""
     yield "| what | measured |"
     yield "|---|---|"
-    yield from (f"| {what} | {found or NONE} |" for what, found in _facts(stages))
+    elsewhere = dict(_facts(other or {}))
+    device = done(other or {}, "machine")
+    for what, found in _facts(stages):
+        there = f"{elsewhere[what]}, on an {device['device']}" if device and elsewhere[what] else None
+        yield f"| {what} | {found or there or NONE} |"
 
 
 def _machine(stages: Stages) -> Iterator[str]:
@@ -182,7 +187,8 @@ def page_with(page: str, lines: Iterator[str]) -> str:
 def main() -> int:
     """Write or check the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks/results/gpu_h200.json")
+    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks/results/gpu_h100.json")
+    parser.add_argument("--other", type=Path, default=ROOT / "benchmarks/results/gpu_h200.json")
     parser.add_argument("--page", type=Path, default=ROOT / "docs/runner.md")
     parser.add_argument(
         "--merge", type=Path, nargs="+", metavar="RESULTS", default=[], help="gpu_suite.json of later runs"
@@ -195,7 +201,8 @@ def main() -> int:
         for later in args.merge:
             results = merged(results, json.loads(later.read_text(encoding="utf-8")))
         before = args.page.read_text(encoding="utf-8")
-        after = page_with(before, tables(results["stages"]))
+        other = json.loads(args.other.read_text(encoding="utf-8"))["stages"]
+        after = page_with(before, tables(results["stages"], other))
     except (OSError, ValueError) as error:
         parser.error(str(error))
     if args.check:

@@ -11,6 +11,7 @@ drawn. With the embedded model unless a `build` of another one is given (`gpu_su
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 import tempfile
@@ -94,7 +95,10 @@ def vendor_way(
             files.append(folder / f"{case.id}-{variant.name}.png")
             image.save(files[-1])
         spent["encode_draw_save"] += time.perf_counter() - begin
+        # a pipeline with LoRAs is full of cycles: two of 56 GB would lie on the card side by side
         del pipeline
+        gc.collect()
+        torch.cuda.empty_cache()
     begin = time.perf_counter()
     for file in files if read is not None else ():
         read(file)

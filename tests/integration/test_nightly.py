@@ -14,7 +14,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW = ROOT / ".github/workflows/nightly.yml"
-RESULTS = ROOT / "benchmarks/results/gpu_h200.json"
+RESULTS, OTHER = (ROOT / "benchmarks/results" / name for name in ("gpu_h100.json", "gpu_h200.json"))
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,16 @@ def table():
 
 def test_the_pages_tables_are_those_of_the_committed_results(table):
     page = (ROOT / "docs/runner.md").read_text()
-    assert table.page_with(page, table.tables(json.loads(RESULTS.read_text())["stages"])) == page
+    mine, other = (json.loads(path.read_text())["stages"] for path in (RESULTS, OTHER))
+    assert table.page_with(page, table.tables(mine, other)) == page
+
+
+def test_a_fact_of_another_device_is_shown_under_its_name_where_this_one_has_none(table):
+    other = {"machine": {"device": "Other Card"}, "switch": {"worst_seconds": 0.5}}
+    lines = list(table.tables({}, other))
+    assert "| going from one variant to another, slowest of 18 | 0.500 s, on an Other Card |" in lines
+    mine = {"switch": {"worst_seconds": 0.25}}
+    assert "| going from one variant to another, slowest of 18 | 0.250 s |" in list(table.tables(mine, other))
 
 
 def test_a_stage_that_has_not_run_or_failed_is_said_not_to_be_measured(table):

@@ -183,9 +183,9 @@ class Objective:
         }
 
 
-def _rate(spent: float, budget: float, step: int, peak: float) -> float:
-    """Warm-up, a plateau, and a linear fall over the last 45 per cent of the time."""
-    fall = 1.0 if spent < 0.55 * budget else max(0.01, (budget - spent) / (0.45 * budget))
+def _rate(spent: float, budget: float, step: int, peak: float, plateau: float) -> float:
+    """Warm-up, a plateau over that share of the time, and a linear fall."""
+    fall = 1.0 if spent < plateau * budget else max(0.01, (budget - spent) / ((1 - plateau) * budget))
     return peak * min(1.0, (step + 1) / 250) * fall
 
 
@@ -228,9 +228,9 @@ def train(session) -> None:  # noqa: ANN001
         use_vae(session)
     else:
         train_vae(session)
-    if args.start and not path.exists():
-        read_weights(args.start, _trained(session, heads))
-        session.say("weights taken from", args.start)
+    if args.begin_with and not path.exists():
+        read_weights(args.begin_with, _trained(session, heads))
+        session.say("weights taken from", args.begin_with)
     session.share([*session.vae.parameters(), *parameters])
     # the processes begin with the same weights and go on with noise of their own
     torch.manual_seed(args.seed + 1 + session.rank)
@@ -293,10 +293,10 @@ def _loop(session, engine: Engine, rates: torch.Tensor, step: int, save) -> None
             if spent >= budget:
                 break
         # weights that can write already are shown the wanted mix at once
-        mix = 1.0 if session.args.start else max(mix for share, mix in MIX if spent >= share * budget)
+        mix = 1.0 if session.args.begin_with else max(mix for share, mix in MIX if spent >= share * budget)
         session.late.fill_(mix)
         number, batch = next(batches)
-        rates.fill_(_rate(spent, budget, step - first, peak))
+        rates.fill_(_rate(spent, budget, step - first, peak, session.args.plateau))
         conditional = session.bucket(number).case is None or bool(torch.rand(()) >= UNCONDITIONAL)
         parts = engine.step(batch, number, conditional=conditional)
         step, pictures = step + 1, pictures + len(batch["ids"])

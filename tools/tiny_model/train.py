@@ -8,7 +8,7 @@
     torchrun --nproc-per-node 2 tools/tiny_model/train.py all --out checkpoints --minutes 15 --lora-minutes 3
 
 `all` trains the base and then both LoRAs in one process a GPU, which compiles once. On two GPUs the base learns from twice
-the pictures a step, and each distils one LoRA. `base` resumes from `checkpoints/base.pt` where that exists; `--start` begins with the
+the pictures a step, and each distils one LoRA. `base` resumes from `checkpoints/base.pt` where that exists; `--begin-with` begins with the
 weights of an exported model or of `lite.py`. Every minute such weights are written to `checkpoints/lite`.
 """
 
@@ -51,10 +51,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=12)
     parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
+    parser.add_argument("--plateau", type=float, default=0.55, help="share of the time before the rate falls")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--tokens", type=int, help="image and text tokens in a batch")
     parser.add_argument("--vae", type=Path, help="an exported model's VAE folder, to be taken instead of training one")
-    parser.add_argument("--start", type=Path, help="an exported model or a folder written by lite.py, to begin with its weights")
+    parser.add_argument("--begin-with", type=Path, help="an exported model or a folder written by lite.py, to begin with its weights")
     parser.add_argument("--no-record", action="store_true", help="no CUDA graphs")
     parser.add_argument("--no-compile", action="store_true")
     return parser.parse_args()

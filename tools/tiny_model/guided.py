@@ -1,0 +1,175 @@
+"""Train the base on the states that its own guided way passes through.
+
+    torchrun --nproc-per-node 2 tools/tiny_model/guided.py --model MODEL --atlas ATLAS --out FOLDER --minutes 25
+
+Guidance of 4 leads where no noised picture lies: a glyph that emerges is drawn with four times its contrast. What the
+unconditional model takes it for there is subtracted three times, and a wrong guess becomes strokes in the picture. So both
+models learn on states of the guided way to say which picture it leads to: the noise tells the picture's place, font and
+colours (`coupling.py`), the prompt the rest. A part of the states are noised pictures, as in `flow.py`.
+
+Only a low-rank change of the transformer is learned and merged, so that some hundred steps on a CPU serve. Each process uses one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from buckets import Bucket
+from coupling import couple
+from data import Batches, encode_map
+from diffusers import QwenImagePipeline
+from distil import Adapter, Distiller, Scene
+from flow import take_statistics, normalised
+from lean import Lean
+from lite import write_weights
+from models import train_on_single_pictures
+from picture import Painter
+from prompts import Writer
+
+#: steps of a way, states of it to learn from, and noised pictures beside them
+STEPS, STATES, PLAIN = 12, 4, 1
+#: shift of a way's levels: between the base scheduler's at small sizes and Lightning's
+SHIFTS = (1.6, 3.0)
+#: levels of noise to learn at: above, nothing is decided; below, all is
+BETWEEN = (0.2, 0.97)
+RANK, RATE = 32, 1e-3
+#: largest picture and prompt, in tokens: larger ones take too long on a CPU
+LARGEST = 1600
+
+
+class Lab:
+    """The model, what draws its prompts and pictures, and the low-rank change."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.device, self.rank, self.world = "cpu", dist.get_rank(), dist.get_world_size()
+        torch.set_num_threads(1)
+        torch.manual_seed(args.seed + self.rank)
+        train_on_single_pictures()
+        pipe = QwenImagePipeline.from_pretrained(args.model, dtype=torch.float32)
+        self.transformer, self.text_encoder, self.vae = pipe.transformer, pipe.text_encoder, pipe.vae
+        self.lean = Lean(pipe.transformer, pipe.text_encoder.model.language_model, torch.float32, compiled=False)
+        prefix, suffix, ids = encode_map(pipe.tokenizer)
+        self.drop = len(prefix)
+        self.data = Batches(seed=args.seed, late=torch.ones(1), prefix=prefix, suffix=suffix, ids=ids)
+        self.painter = Painter(args.atlas, self.data.glyphs, "cpu")
+        self.shapes = np.random.default_rng(args.seed)
+        self.rng = np.random.default_rng([args.seed, self.rank])
+        self.writer = Writer(self.rng)
+        take_statistics(self)
+        with torch.no_grad():
+            self.nothing = self.encode(torch.tensor([[*prefix, ids[" "], *suffix]]))
+
+    def encode(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.lean.encode(ids, self.drop)
+
+    def bucket(self) -> Bucket:
+        """The same in all processes, which so take the same time."""
+        shares = self.data.late_shares * [b.width * b.height // 256 + b.tokens <= LARGEST for b in self.data.buckets]
+        return self.data.buckets[int(self.shapes.choice(len(shares), p=shares / shares.sum()))]
+
+    @torch.no_grad()
+    def scene(self) -> tuple[Scene, torch.Tensor, torch.Tensor]:
+        """A prompt, the latents of its picture, and noise that tells this picture."""
+        batch = self.data.make(self.writer, self.rng, replace(self.bucket(), size=1))
+        clean = normalised(self, self.painter(batch))
+        _, rows, cols = batch["grid"].shape
+        scene = Scene(0, self.encode(batch["ids"]), (1, rows, cols))
+        return scene, clean, couple(torch.randn_like(clean), batch)
+
+
+def levels(rng: np.random.Generator) -> list[float]:
+    shift, first = rng.uniform(*SHIFTS), rng.uniform(0.5, 1.0)
+    even = [1.0, *(1 - (i + first) / STEPS for i in range(STEPS))]
+    return [shift * t / (1 + (shift - 1) * t) for t in even]
+
+
+@torch.no_grad()
+def states(lab: Lab, model: Distiller, scene: Scene, noise: torch.Tensor) -> list[tuple[torch.Tensor, float]]:
+    """Some states of the guided way from the noise, with their levels."""
+    way, x, found = levels(lab.rng), noise, []
+    for high, low in zip(way, way[1:], strict=False):
+        if low < BETWEEN[0]:
+            break
+        x = x + (low - high) * model.guided(x, high, scene)
+        if low < BETWEEN[1]:
+            found.append((x, low))
+    chosen = lab.rng.permutation(len(found))[:STATES]
+    return [found[i] for i in chosen]
+
+
+def differentiate(lab: Lab, model: Distiller) -> tuple[float, float]:
+    """Add one scene's gradients; the mean errors of the conditional and of the unconditional model on the guided way."""
+    scene, clean, noise = lab.scene()
+    known = states(lab, model, scene, noise)
+    plain = [float(s) for s in lab.rng.uniform(*BETWEEN, PLAIN)]
+    known += [((1 - s) * clean + s * noise, s) for s in plain]
+    sums = [0.0, 0.0]
+    for x, level in known:
+        goal = (x - clean) / level
+        for which, told in enumerate((scene.embeds, lab.nothing)):
+            error = F.mse_loss(model.velocity(x, torch.tensor([level]), told, scene.shape), goal)
+            (error / len(known)).backward()
+            sums[which] += float(error) / len(known)
+    return sums[0], sums[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--atlas", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="for the weights; `lite.py` makes a model of them")
+    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    dist.init_process_group("gloo")
+    lab = Lab(args)
+    adapter = Adapter(lab.transformer, rank=RANK)
+    parameters = adapter.parameters()
+    for p in parameters:
+        dist.broadcast(p.data, 0)
+    model = Distiller(lab.lean, adapter, 8, lab.nothing, record=False)
+    optimiser = torch.optim.AdamW(parameters, RATE, betas=(0.9, 0.98), weight_decay=0.0)
+    for p in lab.text_encoder.parameters():
+        p.requires_grad_(False)
+    began, step, mean, budget = time.monotonic(), 0, np.zeros(2), 60 * args.minutes
+    while True:
+        spent = torch.tensor(time.monotonic() - began)
+        dist.broadcast(spent, 0)
+        if spent >= budget:
+            break
+        rate = RATE * min(1, (step + 1) / 20) * min(1.0, max(0.02, 2 * (1 - float(spent) / budget)))
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        adapter.on()
+        for p in lab.transformer.parameters():
+            p.grad = None
+        found = np.array(differentiate(lab, model))
+        adapter.pull()
+        flat = torch.cat([p.grad.flatten() for p in parameters])
+        dist.all_reduce(flat)
+        for p, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+            p.grad = part.view_as(p) / lab.world
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        step, mean = step + 1, found if step == 0 else 0.95 * mean + 0.05 * found
+        if step % 10 == 0 and lab.rank == 0:
+            print(f"{float(spent):6.0f} s", step, f"told {mean[0]:.4f}, untold {mean[1]:.4f}", f"rate {rate:.1e}", flush=True)
+        if step % 50 == 0 and lab.rank == 0:
+            adapter.on()
+            write_weights(args.out, {"transformer": lab.transformer, "text_encoder": lab.text_encoder})
+    adapter.on()
+    if lab.rank == 0:
+        write_weights(args.out, {"transformer": lab.transformer, "text_encoder": lab.text_encoder})
+        print("done", step)
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
