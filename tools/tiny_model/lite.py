@@ -2,7 +2,7 @@
 
     python tools/tiny_model/lite.py FOLDER --vae src/qiltest/generation/tiny/vae --out MODEL
 
-writes them as a model in diffusers layout. `train.py --start FOLDER` goes on from them, or from a model in diffusers layout, without the optimisers' state.
+writes them as a model in diffusers layout. `train.py --begin-with FOLDER` goes on from them, or from a model in diffusers layout, without the optimisers' state.
 """
 
 from __future__ import annotations
