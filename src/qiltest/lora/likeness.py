@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 STRENGTH = 2.0
 #: deltas with at least this cosine are one training run: changed afterwards, or the next checkpoint ...
 SAME_RUN = 0.95
-#: ... and differ by more than this share of the norm, over four times what rounding both factors to bfloat16 does.
-ROUNDED = 0.02
+#: ... and differ by more than this share of the norm, twice what rounding both factors to bfloat16 does.
+ROUNDED = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
