@@ -128,10 +128,10 @@ class Distiller:
     Both are recorded with gradients that are dropped: a second compilation without them would take longer than it saves.
     """
 
-    def __init__(self, lean: Lean, adapter: Adapter, steps: int, nothing: torch.Tensor, *, record: bool) -> None:
+    def __init__(self, lean: Lean, adapter: Adapter, steps: int, nothing: torch.Tensor, *, record: bool, couple: bool = False) -> None:
         self.lean, self.adapter, self.nothing = lean, adapter, nothing
         self.levels, self.sub, self.recorder = levels(steps), SUB[steps], Recorder(record=record)
-        self.held: dict[float, torch.Tensor] = {}
+        self.couple, self.held = couple, dict[float, torch.Tensor]()
 
     def level(self, value: float) -> torch.Tensor:
         """The noise level as a tensor on the device."""
@@ -174,7 +174,7 @@ class Distiller:
         if i == 0:
             return noise
         if torch.rand(()) < 0.5:
-            return (1 - self.levels[i]) * clean + self.levels[i] * couple(noise, batch)
+            return (1 - self.levels[i]) * clean + self.levels[i] * (couple(noise, batch) if self.couple else noise)
         self.adapter.on()
         return self.own_way(noise, i, scene)
 
@@ -219,7 +219,7 @@ def train(session, steps: int, budget: float) -> None:  # noqa: ANN001
     session.say("lora", steps, sum(p.numel() for p in parameters), "parameters")
     optimiser = torch.optim.AdamW(parameters, rate, betas=(0.9, 0.98), weight_decay=0.0)
     nothing = session.encode(session.negative.expand(2, -1))[:1].detach()
-    distiller = Distiller(session.lean, adapter, steps, nothing, record=session.records)
+    distiller = Distiller(session.lean, adapter, steps, nothing, record=session.records, couple=session.args.couple)
     batches = session.batches(20 + steps, only=distilled(data.BATCH_TOKENS, len(session.suffix)))
     began, written, step, mean, early = time.monotonic(), 0.0, 0, None, False
     while (spent := time.monotonic() - began) < budget:

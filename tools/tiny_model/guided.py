@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,6 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from buckets import Bucket
-from coupling import couple
 from data import Batches, encode_map
 from diffusers import QwenImagePipeline
 from distil import Adapter, Distiller, Scene
@@ -77,13 +77,13 @@ class Lab:
         return self.data.buckets[int(self.shapes.choice(len(shares), p=shares / shares.sum()))]
 
     @torch.no_grad()
-    def scene(self) -> tuple[Scene, torch.Tensor, torch.Tensor]:
-        """A prompt, the latents of its picture, and noise that tells this picture."""
+    def scene(self) -> tuple[Scene, torch.Tensor]:
+        """A prompt, and the latents of a picture of it."""
         batch = self.data.make(self.writer, self.rng, replace(self.bucket(), size=1))
         clean = normalised(self, self.painter(batch))
         _, rows, cols = batch["grid"].shape
         scene = Scene(0, self.encode(batch["ids"]), (1, rows, cols))
-        return scene, clean, couple(torch.randn_like(clean), batch)
+        return scene, clean
 
 
 def levels(rng: np.random.Generator) -> list[float]:
@@ -96,7 +96,7 @@ def levels(rng: np.random.Generator) -> list[float]:
 def states(lab: Lab, model: Distiller, scene: Scene, noise: torch.Tensor) -> list[tuple[torch.Tensor, float]]:
     """Some states of the guided way from the noise, with their levels."""
     way, x, found = levels(lab.rng), noise, []
-    for high, low in zip(way, way[1:], strict=False):
+    for high, low in pairwise(way):
         if low < BETWEEN[0]:
             break
         x = x + (low - high) * model.guided(x, high, scene)
@@ -108,7 +108,8 @@ def states(lab: Lab, model: Distiller, scene: Scene, noise: torch.Tensor) -> lis
 
 def differentiate(lab: Lab, model: Distiller) -> tuple[float, float]:
     """Add one scene's gradients; the mean errors of the unconditional and of the held conditional model."""
-    scene, clean, noise = lab.scene()
+    scene, clean = lab.scene()
+    noise = torch.randn_like(clean)
     known = states(lab, model, scene, noise)
     plain = [float(s) for s in lab.rng.uniform(*BETWEEN, PLAIN)]
     known += [((1 - s) * clean + s * noise, s) for s in plain]

@@ -38,7 +38,7 @@ LETTERS = "etaoinshrdlucmfwypvbgkjqxz"
 #: share of a case's own batches that show its own texts
 AS_IT_IS = 0.4
 #: share of pictures, early and late, with wrong characters, and their share there
-NOISY, WRONG = (0.15, 0.02), 0.35
+NOISY, WRONG = (0.15, 0.05), 0.35
 #: characters of a prompt that the pipeline takes
 LONGEST = 1024
 
