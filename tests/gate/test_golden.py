@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from qiltest.errors import GoldenError
 from qiltest.gate import GoldenStore
+from qiltest.gate.golden import GoldenExtra
 from qiltest.recipe import Size
 
 WHERE = ("tiny", "coffee", Size(1328, 1328), "4step", 42)
@@ -26,6 +27,15 @@ def test_a_golden_comes_back_as_it_was(store, make):
     assert store.load(*WHERE) == golden
     assert path == store.path(*WHERE)
     assert path.relative_to(store.root).as_posix() == "tiny/coffee@1328x1328/4step-s42.json"
+
+
+def test_what_nobody_asked_for_counts_into_the_distance(store, make):
+    extra = (GoldenExtra(text="Qwen", kind="duplicate", distance=4),)
+    golden = replace(make.golden(3, extra=extra), distance=7)
+    store.save(golden)
+    assert store.load(*WHERE) == golden
+    with pytest.raises(GoldenError):
+        store.save(make.golden(3, extra=extra))
 
 
 def test_where_none_is_there_is_none(store):

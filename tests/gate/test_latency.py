@@ -52,6 +52,13 @@ def test_a_latency_fails_past_a_relative_and_an_absolute_floor(base, seconds, ve
     assert judge_latency(seconds, golden(base), gates=True).verdict is verdict
 
 
+@given(positive)
+def test_exactly_at_the_limit_it_holds(base):
+    assert judge_latency(limit_seconds(base), golden(base), gates=True).verdict is Verdict.PASS
+    past = math.nextafter(limit_seconds(base), math.inf)
+    assert judge_latency(past, golden(base), gates=True).verdict is Verdict.FAIL
+
+
 @given(positive, positive)
 def test_it_fails_exactly_where_both_floors_are_passed(base, seconds):
     failed = judge_latency(seconds, golden(base), gates=True).verdict is Verdict.FAIL

@@ -190,6 +190,7 @@ def test_two_readers_are_never_compared(make):
     other = result(make, score=make.score(reader=replace(READER, version="2")))
     found = obstacle(run("a", result(make)), run("b", other))
     assert found.verdict is Verdict.INCOMPARABLE
+    assert found.id.startswith("coffee@")
     assert "rapidocr-1-" in found.why
     assert "rapidocr-2-" in found.why
 
