@@ -86,3 +86,68 @@ def test_the_lines_edits_sum_to_the_texts_distance():
 def test_a_text_without_lines_has_no_line_errors():
     picture = reading(stack("HELLO"))
     assert line_errors(score(texts("12345678", "HELLO"), picture).texts[0], picture) == ()
+
+
+def on_lines(wanted, *read):
+    seen = reading(stack(*read))
+    return line_errors(score(texts(wanted), seen).texts[0], seen)
+
+
+def test_an_edit_falls_on_the_line_that_holds_its_place():
+    for read, edits in (
+        (("31415926", "53589793"), [0, 0]),
+        (("X1415926", "53589793"), [1, 0]),
+        (("3141592X", "53589793"), [1, 0]),
+        (("31415926", "X3589793"), [0, 1]),
+        (("31415926", "5358979X"), [0, 1]),
+        (("X141592X", "X358979X"), [2, 2]),
+    ):
+        assert [line.distance for line in on_lines("3141592653589793", *read)] == edits, read
+
+
+def test_what_is_missing_at_a_break_or_an_end_belongs_to_the_line_before_it():
+    for read, edits in (
+        (("3141592", "53589793"), [1, 0]),
+        (("314159", "53589793"), [2, 0]),
+        (("31415926", "5358979"), [0, 1]),
+        (("31415926", "535897"), [0, 2]),
+        (("1415926", "53589793"), [1, 0]),
+    ):
+        assert [line.distance for line in on_lines("3141592653589793", *read)] == edits, read
+
+
+def test_what_is_too_much_belongs_to_a_line_and_the_sum_is_the_distance():
+    for read in (
+        ("31415926", "53589793X"),
+        ("3141592X6", "53589793"),
+        ("31415926", "5358X9793"),
+        ("X31415926", "53589793"),
+    ):
+        found = on_lines("3141592653589793", *read)
+        assert [line.distance for line in found] == [int("X" in line) for line in read], read
+        assert [line.text for line in found] == list(read)
+        assert [line.length for line in found] == list(map(len, read))
+
+
+def test_a_text_of_three_lines_has_its_edits_on_the_middle_one():
+    found = on_lines("314159265358979323846264", "31415926", "5358X793", "23846264")
+    assert [line.distance for line in found] == [0, 1, 0]
+
+
+def test_what_was_not_read_at_all_is_wrong_from_its_first_character():
+    found = told(PI, "Qwen")
+    assert (found.right_before, found.at, found.longest_run, found.digits_exact) == (0, "3", 0, 0)
+    assert not found.exact
+
+
+def test_a_wrong_stretch_is_as_long_as_it_is():
+    found = told("3141592653589793", "3141XXXX53589793")
+    assert (found.right_before, found.at) == (4, "5")
+    assert (found.longest_run, found.longest_digits, found.digits_exact) == (8, 8, 12)
+
+
+def test_one_too_many_before_the_first_character_leaves_nothing_right_before_it():
+    found = told("31415926", "X31415926")
+    assert (found.right_before, found.at, found.digits_exact) == (0, "3", 8)
+    found = told("31415926", "3X1415926")
+    assert (found.right_before, found.at) == (1, "1")

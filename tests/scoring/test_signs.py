@@ -1,5 +1,7 @@
 """Sign by sign: what became of the 24 signs of a street."""
 
+from dataclasses import replace
+
 import pytest
 from scoring_builders import line, reading, texts
 
@@ -65,3 +67,32 @@ def test_other_writing_in_the_street_is_neither_mixture_nor_leak(strange):
     found = street(*SIGNS, strange)
     assert found.recall == 1.0
     assert found.doubled == found.leaked == ()
+
+
+def test_each_sign_says_what_was_read_for_it():
+    found = street("龍鳳冰至", "金華燒臘", "HAPY HAR", "鴻運茶餐廳", "EASY BAR", "永發魚蛋粉", "CITY LIGHTS BAR")
+    read = {sign.expected: sign.read for sign in found.signs}
+    assert (read["龍鳳冰室"], read["金華燒臘"], read["太平館"]) == ("龍鳳冰至", "金華燒臘", "")
+    assert read["HAPPY HAIR"].replace(" ", "") == "HAPYHAR"
+    assert {sign.mixed_with for sign in found.signs} == {""}
+
+
+def test_a_score_without_texts_is_refused():
+    with pytest.raises(ValueError, match=r"^a score without texts has no signs$"):
+        sign_recall(replace(score(texts("A"), reading([line("A", 10, 10, 40, 40)])), texts=()))
+
+
+def test_one_sign_alone_has_nothing_to_be_mixed_with():
+    found = street("金華茶餐廳", wanted=("金華燒臘",))
+    assert [sign.mixed_with for sign in found.signs] == [""]
+
+
+@pytest.mark.parametrize(
+    ("read", "other"),
+    [("金華茶餐廳", "鴻運茶餐廳"), ("鴻運燒臘", "鴻運茶餐廳"), ("金華冰室", "龍鳳冰室"), ("龍鳳燒臘", "龍鳳冰室")],
+)
+def test_a_mixture_is_found_whichever_of_the_two_it_begins_as(read, other):
+    wanted = ("金華燒臘", other)
+    found = street(read, other, wanted=wanted)
+    mixed = next(sign for sign in found.signs if sign.expected == "金華燒臘")
+    assert (mixed.state, mixed.mixed_with, mixed.read) == (SignState.MIXED, other, read)
