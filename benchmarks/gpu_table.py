@@ -4,9 +4,9 @@
 
 Only what was measured is shown; what was not run yet says so. `--merge` takes the stages that a later run has done
 into the results first (several, where GPUs shared the stages; a results file that is not there yet begins with them);
-stages that it left out, or that failed, stay as they were. What these results lack besides latencies is taken from those of another
-device (`--other`), which is named beside it. `--check` writes nothing: exit code
-1 where the page is not what the results say.
+stages that it left out, or that failed, stay as they were. What these results lack besides latencies is taken from
+those of another device (`--other`), which is named beside it. `--check` writes nothing: exit code 1 where the page is
+not what the results say.
 """
 
 from __future__ import annotations
