@@ -1,5 +1,6 @@
 """Where a text first goes wrong, and on which line."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scoring_builders import line, reading, stack, texts
@@ -93,27 +94,25 @@ def on_lines(wanted, *read):
     return line_errors(score(texts(wanted), seen).texts[0], seen)
 
 
-def test_an_edit_falls_on_the_line_that_holds_its_place():
-    for read, edits in (
+@pytest.mark.parametrize(
+    ("read", "edits"),
+    [
         (("31415926", "53589793"), [0, 0]),
         (("X1415926", "53589793"), [1, 0]),
         (("3141592X", "53589793"), [1, 0]),
         (("31415926", "X3589793"), [0, 1]),
         (("31415926", "5358979X"), [0, 1]),
         (("X141592X", "X358979X"), [2, 2]),
-    ):
-        assert [line.distance for line in on_lines("3141592653589793", *read)] == edits, read
-
-
-def test_what_is_missing_at_a_break_or_an_end_belongs_to_the_line_before_it():
-    for read, edits in (
+        # what is missing at a break or an end belongs to the line before it
         (("3141592", "53589793"), [1, 0]),
         (("314159", "53589793"), [2, 0]),
         (("31415926", "5358979"), [0, 1]),
         (("31415926", "535897"), [0, 2]),
         (("1415926", "53589793"), [1, 0]),
-    ):
-        assert [line.distance for line in on_lines("3141592653589793", *read)] == edits, read
+    ],
+)
+def test_an_edit_falls_on_the_line_that_holds_its_place(read, edits):
+    assert [line.distance for line in on_lines("3141592653589793", *read)] == edits
 
 
 def test_what_is_too_much_belongs_to_a_line_and_the_sum_is_the_distance():

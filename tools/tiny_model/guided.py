@@ -22,12 +22,11 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+import ways
 from buckets import Bucket
-from data import Batches, encode_map
-from diffusers import QwenImagePipeline
+from data import Batches
 from distil import Adapter, Distiller, Scene
 from flow import normalised, take_statistics
-from lean import Lean
 from lite import write_weights
 from models import train_on_single_pictures
 from picture import Painter
@@ -46,30 +45,24 @@ RANK, RATE = 32, 1e-3
 LARGEST = 1600
 
 
-class Lab:
-    """The model, what draws its prompts and pictures, and the low-rank change."""
+class Lab(ways.Lab):
+    """The model of `ways.py`, with pictures of its prompts, in one of several processes."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.device, self.rank, self.world = "cpu", dist.get_rank(), dist.get_world_size()
-        torch.set_num_threads(1)
-        torch.manual_seed(args.seed + self.rank)
+        super().__init__(args, args.seed + self.rank)
         train_on_single_pictures()
-        pipe = QwenImagePipeline.from_pretrained(args.model, dtype=torch.float32)
-        self.transformer, self.text_encoder, self.vae = pipe.transformer, pipe.text_encoder, pipe.vae
-        self.lean = Lean(pipe.transformer, pipe.text_encoder.model.language_model, torch.float32, compiled=False)
-        prefix, suffix, ids = encode_map(pipe.tokenizer)
-        self.drop = len(prefix)
-        self.data = Batches(seed=args.seed, late=torch.ones(1), prefix=prefix, suffix=suffix, ids=ids)
+        self.text_encoder, self.vae = self.pipe.text_encoder, self.pipe.vae
+        self.data = Batches(seed=args.seed, late=torch.ones(1), prefix=self.prefix, suffix=self.suffix, ids=self.ids)
         self.painter = Painter(args.atlas, self.data.glyphs, "cpu")
         self.shapes = np.random.default_rng(args.seed)
         self.rng = np.random.default_rng([args.seed, self.rank])
         self.writer = Writer(self.rng)
         take_statistics(self)
-        with torch.no_grad():
-            self.nothing = self.encode(torch.tensor([[*prefix, ids[" "], *suffix]]))
 
-    def encode(self, ids: torch.Tensor) -> torch.Tensor:
-        return self.lean.encode(ids, self.drop)
+    def write(self, folder: Path) -> None:
+        """Write the weights as they are now; `lite.py` makes a model of them."""
+        write_weights(folder, {"transformer": self.transformer, "text_encoder": self.text_encoder})
 
     def bucket(self) -> Bucket:
         """The same in all processes, which so take the same time."""
@@ -77,7 +70,7 @@ class Lab:
         return self.data.buckets[int(self.shapes.choice(len(shares), p=shares / shares.sum()))]
 
     @torch.no_grad()
-    def scene(self) -> tuple[Scene, torch.Tensor]:
+    def pictured(self) -> tuple[Scene, torch.Tensor]:
         """A prompt, and the latents of a picture of it."""
         batch = self.data.make(self.writer, self.rng, replace(self.bucket(), size=1))
         clean = normalised(self, self.painter(batch))
@@ -108,7 +101,7 @@ def states(lab: Lab, model: Distiller, scene: Scene, noise: torch.Tensor) -> lis
 
 def differentiate(lab: Lab, model: Distiller) -> tuple[float, float]:
     """Add one scene's gradients; the mean errors of the unconditional and of the held conditional model."""
-    scene, clean = lab.scene()
+    scene, clean = lab.pictured()
     noise = torch.randn_like(clean)
     known = states(lab, model, scene, noise)
     plain = [float(s) for s in lab.rng.uniform(*BETWEEN, PLAIN)]
@@ -169,10 +162,10 @@ def main() -> None:
             print(f"{float(spent):6.0f} s", step, f"untold {mean[0]:.4f}, held {mean[1]:.5f}", f"rate {rate:.1e}", flush=True)
         if step % 50 == 0 and lab.rank == 0:
             adapter.on()
-            write_weights(args.out, {"transformer": lab.transformer, "text_encoder": lab.text_encoder})
+            lab.write(args.out)
     adapter.on()
     if lab.rank == 0:
-        write_weights(args.out, {"transformer": lab.transformer, "text_encoder": lab.text_encoder})
+        lab.write(args.out)
         print("done", step)
     dist.destroy_process_group()
 
