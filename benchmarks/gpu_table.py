@@ -102,7 +102,7 @@ def _facts(stages: Stages) -> Iterator[tuple[str, str | None]]:
     loads = [value for name, value in seconds.items() if name.startswith("load ")]
     yield "loading a LoRA and comparing every module's delta, slowest", f"{max(loads):.1f} s" if loads else None
     worst = f"{switch['worst_seconds']:.3f} s" if switch else None
-    yield "going from one variant to another, slowest of 18", worst
+    yield "going from one loaded variant to another, slowest", worst
     drawn = sum(map(len, same["sha256"].values())) if same else 0
     words = f"{'yes' if same['same'] else 'no'} ({drawn} loops, {len(same['sha256'])} variants)" if same else None
     yield "the same seed gives the same latents, also after other variants", words
@@ -135,14 +135,15 @@ def _memory(stages: Stages) -> Iterator[tuple[str, str | None]]:
 
 
 def _suite(stages: Stages) -> Iterator[tuple[str, str | None]]:
-    wall, check = done(stages, "suite_wall"), done(stages, "release_check")
-    words = None
-    if wall and wall["wall_over_denoise_and_decode"]:
-        words = (
-            f"{wall['wall_seconds']:.1f} s over {wall['denoise_and_decode_seconds']:.1f} s of denoising and decoding: "
-            f"{wall['wall_over_denoise_and_decode']:.3f} ({wall['pictures_drawn']} pictures)"
-        )
-    yield "the suite's wall time, everything loaded, collection and report included", words
+    check = done(stages, "release_check")
+    for name, size in (("suite_wall", "704x1280"), ("suite_wall_1328", "1328x1328")):
+        wall, words = done(stages, name), None
+        if wall and wall["wall_over_denoise_and_decode"]:
+            words = (
+                f"{wall['wall_seconds']:.1f} s over {wall['denoise_and_decode_seconds']:.1f} s of denoising and "
+                f"decoding: {wall['wall_over_denoise_and_decode']:.3f} ({wall['pictures_drawn']} pictures)"
+            )
+        yield f"the suite's wall time at {size}, everything loaded, collection and report included", words
     stored = check["with_the_store"] if check else None
     words = None
     if stored:
@@ -161,7 +162,10 @@ def _vendor(stages: Stages) -> Iterator[tuple[str, str | None]]:
 
 
 def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the old results with every stage that the new ones have done. Raises ValueError for another device."""
+    """Return the old results with every stage that the new ones have done. Raises ValueError for another device.
+
+    The first run's `machine` stays: most rows are its own, and each row's share is of the rate of its own run.
+    """
     mine, theirs = (done(one["stages"], "machine") for one in (old, new))
     if new.get("dry_run"):
         raise ValueError("these are the results of a dry run\n  -> run gpu_suite.py on a GPU, without --dry-run")
@@ -172,6 +176,8 @@ def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
             f"  -> run with the stage `machine`; keep another device's results in a file of its own"
         )
     stages = {name: found for name, found in new["stages"].items() if done(new["stages"], name) is not None}
+    if mine:
+        del stages["machine"]
     return {**old, "stages": {**old["stages"], **stages}}
 
 
