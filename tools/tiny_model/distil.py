@@ -1,8 +1,8 @@
 """Distil the base's 50 guided steps into a LoRA for 8 or 4 steps without guidance, in the Lightning file format.
 
 For each interval [s_i, s_i+1] of the shift-3 scheduler the teacher (base, CFG 4, the pipeline's norm-preserving guidance)
-takes `SUB` Euler steps; the student learns the mean velocity over the interval. Half of the starting points are noised pictures,
-the other half the student's own way down, so that it learns to mend what it drew.
+takes `SUB` Euler steps; the student learns the mean velocity over the interval. Most starting points are the student's own way
+down, so that it learns to mend what it drew; the others are noised pictures.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from safetensors.torch import save_file
 RANK, ALPHA, GUIDANCE = 8, 8.0, 4.0
 SUB = {8: 3, 4: 4}
 RATE = 1e-3
+#: share of starting points that are noised pictures; the others are the student's own way down
+NOISED = 0.2
 #: seconds between two writings of the LoRA
 KEEP = 30
 TARGETS = (
@@ -173,7 +175,7 @@ class Distiller:
         noise = torch.randn_like(clean)
         if i == 0:
             return noise
-        if torch.rand(()) < 0.5:
+        if torch.rand(()) < NOISED:
             return (1 - self.levels[i]) * clean + self.levels[i] * (couple(noise, batch) if self.couple else noise)
         self.adapter.on()
         return self.own_way(noise, i, scene)

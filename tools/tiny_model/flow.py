@@ -23,11 +23,14 @@ from muon import Muon
 WHERE_BLOCK, WHICH_BLOCK = 2, 4
 #: share of batches that are shown without their prompt, for classifier-free guidance. Of the case files' batches alone 30 per cent
 #: were too little: guidance of 4 takes what the unconditional model is wrong by three times
-UNCONDITIONAL = 0.15
+UNCONDITIONAL = 0.2
 PLACES = 80
 #: noise levels for each picture of a batch: latents and prompt are encoded once for all
 DRAWS = 3
-#: weight of a token with ink; most of a picture is ground
+#: the last of them is between two places, at noise from this level on: `undecided`
+DECIDED = 0.94
+#: weight of a token with ink while the rate is high; most of a picture is ground. As the rate falls all count the same: where chance
+#: decides what a token shows, a weighted mean leans to ink
 INK = 2.0
 #: weights of the auxiliary losses
 AUXILIARY = {"index": 0.05, "offset": 0.05, "row": 0.05, "col": 0.05, "y": 0.05, "x": 0.05, "glyph": 0.1}
@@ -126,11 +129,36 @@ def _cross(head: torch.nn.Linear, states: torch.Tensor, target: torch.Tensor) ->
     return F.cross_entropy(head(states).float().flatten(0, 1), target.flatten(), ignore_index=-100)
 
 
+def elsewhere(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same pictures at the other of the two places, where there is room for it."""
+    grid = batch["grid"]
+    moved = torch.where((batch["shift"] == 0)[:, None, None], grid.roll((1, 1), (1, 2)), grid.roll((-1, -1), (1, 2)))
+    return batch | {"grid": torch.where(batch["room"][:, None, None], moved, grid)}
+
+
+def undecided(
+    clean: torch.Tensor, other: torch.Tensor, share: torch.Tensor, level: torch.Tensor, noise: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """States [N, tokens, 64] that hold the share `share` [N] of a picture and else the same text at its other place; their velocities.
+
+    From pure noise the way begins towards the mean of both, and lies between them until the noise has decided. A noised picture never lies
+    there (at a share of 1). The velocity is that of the mean of both pictures, weighted by how likely the state makes each (Gaussian noise, both
+    places as likely before): at lower noise one of them.
+    """
+    level, share = level[:, None, None], share[:, None, None]
+    state = (1 - level) * (share * clean + (1 - share) * other) + level * noise
+    far = [(state - (1 - level) * one).pow(2).sum((1, 2), keepdim=True) for one in (clean, other)]
+    mine = torch.sigmoid((far[1] - far[0]) / (2 * level.pow(2)))
+    return state, (state - (mine * clean + (1 - mine) * other)) / level
+
+
 class Objective:
     """The loss of one batch, and its parts for the log."""
 
     def __init__(self, session, heads: Heads) -> None:  # noqa: ANN001
         self.session, self.heads = session, heads
+        # a tensor, which a recorded step reads anew
+        self.ink = torch.tensor(INK, device=session.device)
         self.glyph_of = torch.from_numpy(session.glyphs.glyph_of_patch()).to(session.device)
 
     def __call__(
@@ -138,18 +166,23 @@ class Objective:
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         session = self.session
         size, rows, cols = batch["grid"].shape
-        with session.autocast(), torch.no_grad():
-            clean = normalised(session, session.painter(batch))
         ids = batch["ids"] if conditional else session.negative.expand(size, -1)
         embeds = session.encode(ids)
-        told, clean = embeds.repeat(DRAWS, 1, 1), clean.repeat(DRAWS, 1, 1)
+        told = embeds.repeat(DRAWS, 1, 1)
+        with session.autocast(), torch.no_grad():
+            clean, other = (normalised(session, session.painter(b)) for b in (batch, elsewhere(batch)))
+        clean, other = clean.repeat(DRAWS, 1, 1), other.repeat(DRAWS, 1, 1)
         level, noise = sigmas(len(clean), session.device), torch.randn_like(clean)
+        share = torch.ones_like(level)
         if session.args.couple:
-            noise = couple(noise, batch)
-        mixed = (1 - level)[:, None, None] * clean + level[:, None, None] * noise
+            noise, other = couple(noise, batch), clean
+        else:
+            share[-size:].uniform_()
+            level[-size:].uniform_(DECIDED, 1)
+        mixed, wanted = undecided(clean, other, share, level, noise)
         velocity, states = session.lean.velocity(mixed, level, told, (1, rows, cols), keep=(WHERE_BLOCK, WHICH_BLOCK))
-        weight = (1 + (INK - 1) * (batch["grid"] > 0)).flatten(1).repeat(DRAWS, 1)
-        squares = (velocity - (noise - clean)).pow(2).mean(-1)
+        weight = (1 + (self.ink - 1) * (batch["grid"] > 0)).flatten(1).repeat(DRAWS, 1)
+        squares = (velocity - wanted).pow(2).mean(-1)
         parts = {"flow": (weight * squares).mean() / weight.mean()}
         if conditional:
             with session.autocast():
@@ -301,6 +334,7 @@ def _loop(session, engine: Engine, rates: torch.Tensor, step: int, save) -> None
         session.late.fill_(mix)
         number, batch = next(batches)
         rates.fill_(_rate(spent, budget, step - first, peak, session.args.plateau))
+        engine.loss.ink.fill_(INK if spent < session.args.plateau * budget else 1.0)
         conditional = bool(torch.rand(()) >= UNCONDITIONAL)
         parts = engine.step(batch, number, conditional=conditional)
         step, pictures = step + 1, pictures + len(batch["ids"])
