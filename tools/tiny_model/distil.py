@@ -15,7 +15,6 @@ import data
 import torch
 import torch.nn.functional as F
 from buckets import distilled
-from coupling import couple
 from engine import Recorder
 from flow import normalised
 from lean import Lean
@@ -130,10 +129,10 @@ class Distiller:
     Both are recorded with gradients that are dropped: a second compilation without them would take longer than it saves.
     """
 
-    def __init__(self, lean: Lean, adapter: Adapter, steps: int, nothing: torch.Tensor, *, record: bool, couple: bool = False) -> None:
+    def __init__(self, lean: Lean, adapter: Adapter, steps: int, nothing: torch.Tensor, *, record: bool) -> None:
         self.lean, self.adapter, self.nothing = lean, adapter, nothing
         self.levels, self.sub, self.recorder = levels(steps), SUB[steps], Recorder(record=record)
-        self.couple, self.held = couple, dict[float, torch.Tensor]()
+        self.held: dict[float, torch.Tensor] = {}
 
     def level(self, value: float) -> torch.Tensor:
         """The noise level as a tensor on the device."""
@@ -171,12 +170,12 @@ class Distiller:
             x = x + (low - high) * self.own(x, high, scene)
         return x
 
-    def start(self, clean: torch.Tensor, i: int, scene: Scene, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    def start(self, clean: torch.Tensor, i: int, scene: Scene) -> torch.Tensor:
         noise = torch.randn_like(clean)
         if i == 0:
             return noise
         if torch.rand(()) < NOISED:
-            return (1 - self.levels[i]) * clean + self.levels[i] * (couple(noise, batch) if self.couple else noise)
+            return (1 - self.levels[i]) * clean + self.levels[i] * noise
         self.adapter.on()
         return self.own_way(noise, i, scene)
 
@@ -188,10 +187,10 @@ class Distiller:
             y = y + (low - high) * self.guided(y, high, scene)
         return (y - x) / (self.levels[i + 1] - self.levels[i])
 
-    def loss(self, clean: torch.Tensor, scene: Scene, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    def loss(self, clean: torch.Tensor, scene: Scene) -> torch.Tensor:
         """Squared error of the mean velocity over one interval, weighted by the interval's length."""
         i = int(torch.randint(0, len(self.levels) - 1, ()))
-        x = self.start(clean, i, scene, batch)
+        x = self.start(clean, i, scene)
         target = self.target(x, i, scene)
         self.adapter.on()
         # an error in a long interval moves the picture further
@@ -206,7 +205,7 @@ def batch_loss(session, distiller: Distiller, number: int, batch: dict[str, torc
         clean = normalised(session, session.painter(batch))
     # gradients recorded and dropped: as compiled for training the base
     embeds = session.encode(batch["ids"]).detach()
-    return distiller.loss(clean, Scene(number, embeds, (1, rows, cols)), batch)
+    return distiller.loss(clean, Scene(number, embeds, (1, rows, cols)))
 
 
 def train(session, steps: int, budget: float) -> None:  # noqa: ANN001
@@ -221,7 +220,7 @@ def train(session, steps: int, budget: float) -> None:  # noqa: ANN001
     session.say("lora", steps, sum(p.numel() for p in parameters), "parameters")
     optimiser = torch.optim.AdamW(parameters, rate, betas=(0.9, 0.98), weight_decay=0.0)
     nothing = session.encode(session.negative.expand(2, -1))[:1].detach()
-    distiller = Distiller(session.lean, adapter, steps, nothing, record=session.records, couple=session.args.couple)
+    distiller = Distiller(session.lean, adapter, steps, nothing, record=session.records)
     batches = session.batches(20 + steps, only=distilled(data.BATCH_TOKENS, len(session.suffix)))
     began, written, step, mean, early = time.monotonic(), 0.0, 0, None, False
     while (spent := time.monotonic() - began) < budget:

@@ -2,7 +2,7 @@
 
 Flow matching (Lipman et al., 2023; the form of Liu et al.'s rectified flow): x_s = (1 - s) x_0 + s e, the model predicts e - x_0.
 The auxiliary heads tell the text encoder which character of which text a token is, the transformer's text stream where it
-stands, its image stream where it is, which glyph it shows and what chance decided. They are thrown away after the training.
+stands, its image stream where it is, and which glyph it shows. They are thrown away after the training.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import time
 
 import torch
 import torch.nn.functional as F
-from coupling import CHANCE, couple
 from data import FONTS, MAX_INDEX, MAX_OFFSET
 from diffusers import AutoencoderKLQwenImage, QwenImagePipeline
 from engine import Engine
@@ -34,7 +33,6 @@ DECIDED = 0.94
 INK = 2.0
 #: weights of the auxiliary losses
 AUXILIARY = {"index": 0.05, "offset": 0.05, "row": 0.05, "col": 0.05, "y": 0.05, "x": 0.05, "glyph": 0.1}
-AUXILIARY |= dict.fromkeys(CHANCE, 0.02)
 #: largest canvas of the VAE's own training, in tokens
 CROP = 12
 
@@ -121,7 +119,6 @@ class Heads(torch.nn.Module):
         self.row, self.col = torch.nn.Linear(WIDTH, PLACES), torch.nn.Linear(WIDTH, PLACES)
         self.image_row, self.image_col = torch.nn.Linear(WIDTH, PLACES), torch.nn.Linear(WIDTH, PLACES)
         self.glyph = torch.nn.Linear(WIDTH, glyphs)
-        self.chance = torch.nn.ModuleDict({name: torch.nn.Linear(WIDTH, values) for name, values in CHANCE.items()})
 
 
 def _cross(head: torch.nn.Linear, states: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -174,11 +171,8 @@ class Objective:
         clean, other = clean.repeat(DRAWS, 1, 1), other.repeat(DRAWS, 1, 1)
         level, noise = sigmas(len(clean), session.device), torch.randn_like(clean)
         share = torch.ones_like(level)
-        if session.args.couple:
-            noise, other = couple(noise, batch), clean
-        else:
-            share[-size:].uniform_()
-            level[-size:].uniform_(DECIDED, 1)
+        share[-size:].uniform_()
+        level[-size:].uniform_(DECIDED, 1)
         mixed, wanted = undecided(clean, other, share, level, noise)
         velocity, states = session.lean.velocity(mixed, level, told, (1, rows, cols), keep=(WHERE_BLOCK, WHICH_BLOCK))
         weight = (1 + (self.ink - 1) * (batch["grid"] > 0)).flatten(1).repeat(DRAWS, 1)
@@ -196,7 +190,7 @@ class Objective:
         embeds: torch.Tensor,
         states: dict[int, tuple[torch.Tensor, torch.Tensor]],
     ) -> dict[str, torch.Tensor]:
-        session, heads = self.session, self.heads
+        heads = self.heads
         text, image = states[WHERE_BLOCK]
         _, late = states[WHICH_BLOCK]
         size, rows, cols = batch["grid"].shape
@@ -213,10 +207,6 @@ class Objective:
             "y": _cross(heads.image_row, image[:, some], row[some].expand(size, -1)),
             "x": _cross(heads.image_col, image[:, some], col[some].expand(size, -1)),
             "glyph": _cross(heads.glyph, late[:, some], shown),
-        } | {
-            name: _cross(head, image[:, some], batch[name].repeat(DRAWS)[:, None].expand(-1, len(some)))
-            for name, head in heads.chance.items()
-            if session.args.couple
         }
 
 
