@@ -73,7 +73,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools" / "shelf"))
 import shelf  # noqa: E402
 
-CASES = ("capybara", "pi-number", "classroom")
+CASES = ("capybara", "pi-number", "classroom", "couplets", "ppt-slide")
 FIRST_SEED = 1000
 WEIGHTS = EMBEDDED / "transformer" / "diffusion_pytorch_model.safetensors"
 
