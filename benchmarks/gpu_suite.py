@@ -266,32 +266,26 @@ def same_seed(lab: Lab) -> dict[str, Any]:
     return {"same": all(len(set(one)) == 1 for one in found.values()), "sha256": found, "largest_difference": differ}
 
 
-def suite_wall(lab: Lab) -> dict[str, Any]:
-    """Run the suite at the smallest of the report's sizes, where its own cost weighs most."""
-    return _suite_wall(lab, "suite", Size(704, 1280))
-
-
-def suite_wall_1328(lab: Lab) -> dict[str, Any]:
-    """Run the suite at the vendor's size."""
-    return _suite_wall(lab, "suite-1328", Size(1328, 1328))
-
-
-def _suite_wall(lab: Lab, name: str, size: Size) -> dict[str, Any]:
+def _suite_wall(name: str, size: Size) -> Callable[[Lab], dict[str, Any]]:
     """3 variants x 4 cases by pytest in this process, everything loaded: wall time over denoising and decoding."""
-    folder = parts.write_suite(lab.scratch / name, lab.scale, lab.loras, size=size)
-    generator = _writing(lab)
-    if parts.has_reader():  # its libraries are loading too, as torch and the weights are
-        from qiltest.reading import open_reader
 
-        open_reader()
-    for variant in parts.VARIANTS:  # everything is loaded and warm, and known to be
-        generator.warm_up(lab.recipe(variant, lab.scale.size(size)))
-    _share(generator)
-    # pytest's plugins and what the session's end imports are libraries, loaded like torch before the clock starts
-    import qiltest.session.summary  # noqa: F401
+    def stage(lab: Lab) -> dict[str, Any]:
+        folder = parts.write_suite(lab.scratch / name, lab.scale, lab.loras, size=size)
+        generator = _writing(lab)
+        if parts.has_reader():  # its libraries are loading too, as torch and the weights are
+            from qiltest.reading import open_reader
 
-    parts.run_pytest(folder, ["--collect-only", "--qil-model=random"])
-    return _suite_run(folder, ["--qil-rounds=1", "--qil-model=random"])
+            open_reader()
+        for variant in parts.VARIANTS:  # everything is loaded and warm, and known to be
+            generator.warm_up(lab.recipe(variant, lab.scale.size(size)))
+        _share(generator)
+        # pytest's plugins and what the session's end imports are libraries, loaded like torch before the clock starts
+        import qiltest.session.summary  # noqa: F401
+
+        parts.run_pytest(folder, ["--collect-only", "--qil-model=random"])
+        return _suite_run(folder, ["--qil-rounds=1", "--qil-model=random"])
+
+    return stage
 
 
 def release_check(lab: Lab) -> dict[str, Any]:
@@ -574,8 +568,9 @@ STAGES: tuple[tuple[str, Callable[[Lab], dict[str, Any]], float], ...] = (
     ("switch", switch, 5),
     ("same_seed", same_seed, 25),
     ("latency_base_1328", _base("unfused", 0), 40),
-    ("suite_wall", suite_wall, 90),
-    ("suite_wall_1328", suite_wall_1328, 170),
+    # the smallest of the report's sizes, where the suite's own cost weighs most, and the vendor's
+    ("suite_wall", _suite_wall("suite", Size(704, 1280)), 90),
+    ("suite_wall_1328", _suite_wall("suite-1328", Size(1328, 1328)), 170),
     ("release_check", release_check, 30),
     ("text_encoder", text_encoder, 20),
     ("tiny", tiny, 80),

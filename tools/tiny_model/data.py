@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from buckets import Bucket, buckets
+from buckets import buckets
 from charset import Charset, charset
 from layout import MARGIN, place
 from prompts import LONGEST, NOISY, WRONG, Sample, Writer, style_of
@@ -82,10 +82,7 @@ class Batches(IterableDataset[dict[str, torch.Tensor]]):
 
     def batch(self, writer: Writer, rng: np.random.Generator, number: int) -> dict[str, torch.Tensor]:
         """A batch of the bucket `number`; the number is in it."""
-        made = self.make(writer, rng, self.buckets[number])
-        return made | {"bucket": torch.tensor(number)}
-
-    def make(self, writer: Writer, rng: np.random.Generator, bucket: Bucket) -> dict[str, torch.Tensor]:
+        bucket = self.buckets[number]
         width, height, size, total = bucket.width, bucket.height, bucket.size, bucket.tokens
         # a prompt as long as the pipeline takes is cut there, the template's end with it
         length = LONGEST if total == LONGEST else total - len(self.suffix)
@@ -107,7 +104,7 @@ class Batches(IterableDataset[dict[str, torch.Tensor]]):
             out["style"][i] = style_of(sample.prompt)
         out["font"] = rng.choice(len(FONTS), size, p=FONTS)
         out["palette"] = rng.integers(0, PALETTES, size)
-        return {k: torch.from_numpy(v) for k, v in out.items()}
+        return {k: torch.from_numpy(v) for k, v in out.items()} | {"bucket": torch.tensor(number)}
 
     def fill(self, sample: Sample, rng: np.random.Generator, out: dict[str, np.ndarray], width: int) -> tuple[int, bool]:
         """Write a picture's arrays; returns its shift in tokens and whether there was room for another."""

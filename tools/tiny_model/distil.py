@@ -52,7 +52,7 @@ class Adapter:
     transformer serves as teacher and student, compiled once for training the base, and no layer is wrapped.
     """
 
-    def __init__(self, transformer: torch.nn.Module, rank: int = RANK) -> None:
+    def __init__(self, transformer: torch.nn.Module) -> None:
         found = re.compile(TARGETS)
         modules = {
             n: m for n, m in transformer.named_modules() if isinstance(m, torch.nn.Linear) and found.fullmatch(n)
@@ -64,11 +64,11 @@ class Adapter:
         self.base = {s: torch.stack([w.detach() for w in ws]) for s, ws in self.weights.items()}
         device = next(transformer.parameters()).device
         self.down = {
-            s: torch.nn.Parameter(torch.randn(len(ws), rank, s[1], device=device) / s[1] ** 0.5)
+            s: torch.nn.Parameter(torch.randn(len(ws), RANK, s[1], device=device) / s[1] ** 0.5)
             for s, ws in self.weights.items()
         }
         self.up = {
-            s: torch.nn.Parameter(torch.zeros(len(ws), s[0], rank, device=device)) for s, ws in self.weights.items()
+            s: torch.nn.Parameter(torch.zeros(len(ws), s[0], RANK, device=device)) for s, ws in self.weights.items()
         }
         self.scale = ALPHA / RANK
 

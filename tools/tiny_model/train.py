@@ -23,7 +23,6 @@ import distil
 import flow
 import torch
 import torch.distributed as dist
-from buckets import Bucket
 from charset import charset
 from data import Batches, Glyphs, encode_map
 from lean import Lean
@@ -120,10 +119,6 @@ class Session:
             words = (f"[{self.rank}]", *words)
         print(f"{time.monotonic() - self.began:7.1f} s", *words, flush=True)
 
-    def bucket(self, number: int) -> Bucket:
-        """The bucket of a batch."""
-        return self.buckets[number]
-
     def batches(self, salt: int, only: frozenset[int] | None = None):  # noqa: ANN201
         """Endless batches on the device, each with its bucket's number."""
         data = Batches(
@@ -135,7 +130,6 @@ class Session:
             rank=self.rank,
             only=only,
         )
-        self.buckets = data.buckets
         workers, gpu = self.args.workers, self.device == "cuda"
         loader = DataLoader(
             data, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None, pin_memory=gpu

@@ -49,7 +49,7 @@ class Lab:
         torch.set_num_threads(1)
         torch.manual_seed(seed)
         pipe = QwenImagePipeline.from_pretrained(args.model, dtype=torch.float32)
-        self.pipe, self.transformer = pipe, pipe.transformer
+        self.transformer = pipe.transformer
         self.lean = Lean(pipe.transformer, pipe.text_encoder.model.language_model, torch.float32, compiled=False)
         self.prefix, self.suffix, self.ids = encode_map(pipe.tokenizer)
         with torch.no_grad():
