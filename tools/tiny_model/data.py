@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from buckets import buckets
 from charset import Charset, charset
-from layout import MARGIN, place
+from layout import LINE, PLACES, Mode, columns, place
 from prompts import LONGEST, NOISY, WRONG, Sample, Writer, style_of
 from torch.utils.data import IterableDataset
 
@@ -94,31 +94,32 @@ class Batches(IterableDataset[dict[str, torch.Tensor]]):
             "row": np.full((size, total), -100, np.int64),
             "col": np.full((size, total), -100, np.int64),
             "grid": np.zeros((size, rows, cols), np.int64),
+            "line": np.zeros((size, rows), np.int64),
+            "right": np.zeros((size, rows), np.int64),
+            "room": np.full((size, rows), PLACES, np.int64),
             "style": np.zeros(size, np.int64),
-            "shift": np.zeros(size, np.int64),
-            "room": np.zeros(size, bool),
         }
         for i in range(size):
             sample = writer.sample(length, width, height, bucket.case)
-            out["shift"][i], out["room"][i] = self.fill(sample, rng, {k: v[i] for k, v in out.items()}, width)
+            self.fill(sample, rng, {k: v[i] for k, v in out.items()}, width)
             out["style"][i] = style_of(sample.prompt)
         out["font"] = rng.choice(len(FONTS), size, p=FONTS)
         out["palette"] = rng.integers(0, PALETTES, size)
         return {k: torch.from_numpy(v) for k, v in out.items()} | {"bucket": torch.tensor(number)}
 
-    def fill(self, sample: Sample, rng: np.random.Generator, out: dict[str, np.ndarray], width: int) -> tuple[int, bool]:
-        """Write a picture's arrays; returns its shift in tokens and whether there was room for another."""
+    def fill(self, sample: Sample, rng: np.random.Generator, out: dict[str, np.ndarray], width: int) -> None:
+        """Write a picture's arrays.
+
+        Of each row of tokens `line` says to which line it belongs (0: to none), `room` how many places that has, `right` its shift.
+        """
         tokens = [*self.prefix, *(self.ids[c] for c in sample.prompt), *self.suffix][: len(out["ids"])]
         out["ids"][:] = tokens
         chars = self.glyphs.chars
         kinds = [(t, chars.is_wide(t), s.mode) for s, t in sample.texts]
         placed = place(kinds, width)
-        used = max((r for cells in placed for r, _ in cells), default=0) + 2
-        most = min(1, MARGIN, len(out["grid"]) - used)
-        down = right = int(rng.integers(0, most + 1))
         late = float(self.late)
         noisy = rng.random() < (1 - late) * NOISY[0] + late * NOISY[1]
-        for k, ((span, text), (_, wide, _), cells) in enumerate(zip(sample.texts, kinds, placed, strict=True)):
+        for k, ((span, text), (_, wide, mode), cells) in enumerate(zip(sample.texts, kinds, placed, strict=True)):
             here = np.arange(span.start, span.stop)
             here = here[here < len(out["index"])]
             n = len(here)
@@ -126,9 +127,22 @@ class Batches(IterableDataset[dict[str, torch.Tensor]]):
             out["offset"][here] = np.minimum(np.arange(n), MAX_OFFSET - 1)
             out["row"][here] = [r for r, _ in cells[:n]]
             out["col"][here] = [c for _, c in cells[:n]]
+            ends = {r: c + (2 if wide else 1) for r, c in cells}
+            if mode in (Mode.LEFT, Mode.RIGHT):
+                self._shift(out, list(ends), columns(width), rng)
+            else:
+                for row, end in ends.items():
+                    self._shift(out, [row], end, rng)
             shown = self._shown(text, wide=wide, rng=rng) if noisy else text
-            self._draw(out["grid"], shown, cells, wide=wide, down=down, right=right)
-        return down, most > 0
+            self._draw(out["grid"], shown, cells, out["right"], wide=wide)
+
+    def _shift(self, out: dict[str, np.ndarray], rows: list[int], end: int, rng: np.random.Generator) -> None:
+        """Choose the place of one line that fills `rows`, two rows of tokens each, up to the column `end`; it may have one already."""
+        room = min(PLACES, out["grid"].shape[1] - end)
+        here = np.concatenate([np.arange(row, row + LINE) for row in rows])
+        begun = out["line"][rows[0]]
+        out["right"][here] = out["right"][rows[0]] if begun else rng.integers(0, room)
+        out["line"][here], out["room"][here] = rows[0] + 1, room
 
     def _shown(self, text: str, *, wide: bool, rng: np.random.Generator) -> str:
         """The text with `WRONG` of its characters replaced."""
@@ -137,14 +151,15 @@ class Batches(IterableDataset[dict[str, torch.Tensor]]):
         return "".join(pool[int(rng.integers(len(pool)))] if w else c for c, w in zip(text, wrong, strict=True))
 
     def _draw(
-        self, grid: np.ndarray, text: str, cells: list[tuple[int, int]], *, wide: bool, down: int, right: int
+        self, grid: np.ndarray, text: str, cells: list[tuple[int, int]], right: np.ndarray, *, wide: bool
     ) -> None:
         first = np.array([self.glyphs.patch(c, wide=wide) if c != " " else 0 for c in text])
-        at = np.array(cells) + [down, right]
+        rows, cols = np.array(cells).T
+        cols = cols + right[rows]
         blank = first == 0
-        for r in range(2):
+        for r in range(LINE):
             for c in range(2 if wide else 1):
-                grid[at[:, 0] + r, at[:, 1] + c] = np.where(blank, 0, first + r * (2 if wide else 1) + c)
+                grid[rows + r, cols + c] = np.where(blank, 0, first + r * (2 if wide else 1) + c)
 
 
 def encode_map(tokenizer: object) -> tuple[list[int], list[int], dict[str, int]]:

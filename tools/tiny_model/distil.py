@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from buckets import distilled
 from engine import Recorder
-from flow import normalised
+from flow import encoded, packed
 from lean import Lean
 from safetensors.torch import save_file
 
@@ -202,7 +202,7 @@ def batch_loss(session, distiller: Distiller, number: int, batch: dict[str, torc
     """The loss of a batch of training data of the bucket `number`."""
     _, rows, cols = batch["grid"].shape
     with session.autocast(), torch.no_grad():
-        clean = normalised(session, session.painter(batch))
+        clean = packed(encoded(session, session.painter(batch)))
     # gradients recorded and dropped: as compiled for training the base
     embeds = session.encode(batch["ids"]).detach()
     return distiller.loss(clean, Scene(number, embeds, (1, rows, cols)))

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from data import FONTS, MAX_INDEX, MAX_OFFSET
 from diffusers import AutoencoderKLQwenImage, QwenImagePipeline
 from engine import Engine
+from layout import MARGIN, PLACES
 from lite import read_weights, write_weights
 from models import WIDTH
 from muon import Muon
@@ -23,11 +24,18 @@ WHERE_BLOCK, WHICH_BLOCK = 2, 4
 #: share of batches that are shown without their prompt, for classifier-free guidance. Of the case files' batches alone 30 per cent
 #: were too little: guidance of 4 takes what the unconditional model is wrong by three times
 UNCONDITIONAL = 0.2
-PLACES = 80
+#: rows and columns of tokens that the heads tell
+SIDE = 80
 #: noise levels for each picture of a batch: latents and prompt are encoded once for all
 DRAWS = 3
-#: the last of them is between two places, at noise from this level on: `undecided`
-DECIDED = 0.94
+#: of the noise levels: half of them are above 0.8
+SHIFT = 4.0
+#: in the last of them lines are between their places, at noise from this level on: `undecided`
+DECIDED = 0.88
+#: standard deviation of the latents that the model sees (`latents_std` of the VAE's configuration). Not 1, as usual: each token of these small
+#: pictures is a glyph or a part of one, and where a line of 8 to 60 of them stands would be decided between noise 0.99 and 0.91 (distance of
+#: the places 1 and 3 times the noise; its square is 120 a token with ink), before a few-step sampler's second step. At 0.3 it is between 0.96 and 0.76
+DEVIATION = 0.3
 #: weight of a token with ink while the rate is high; most of a picture is ground. As the rate falls all count the same: where chance
 #: decides what a token shows, a weighted mean leans to ink
 INK = 2.0
@@ -38,17 +46,21 @@ CROP = 12
 
 
 def sigmas(count: int, device: str) -> torch.Tensor:
-    """Noise levels: logit-normal, shifted by 3 as Lightning's scheduler does, with more weight near pure noise."""
+    """Noise levels: logit-normal, shifted, with more weight near pure noise."""
     s = torch.sigmoid(1.2 * torch.randn(count, device=device))
-    s = 3 * s / (1 + 2 * s)
+    s = SHIFT * s / (1 + (SHIFT - 1) * s)
     near_one = 1 - 0.02 * torch.rand(count, device=device)
-    return torch.where(torch.rand(count, device=device) < 0.15, near_one, s)
+    return torch.where(torch.rand(count, device=device) < 0.05, near_one, s)
 
 
-def normalised(session, pictures: torch.Tensor) -> torch.Tensor:  # noqa: ANN001
-    """Packed latents [B, tokens, 64] of pictures, zero mean and unit variance by channel."""
+def encoded(session, pictures: torch.Tensor) -> torch.Tensor:  # noqa: ANN001
+    """Latents [B, 16, H / 8, W / 8] of pictures, zero mean and deviation `DEVIATION` by channel."""
     z = session.vae.encode(pictures[:, :, None]).latent_dist.mode()[:, :, 0].float()
-    z = (z - session.mean) / session.std
+    return (z - session.mean) / session.std
+
+
+def packed(z: torch.Tensor) -> torch.Tensor:
+    """Latents as the transformer takes them, [B, tokens, 64]."""
     return QwenImagePipeline._pack_latents(z, z.shape[0], 16, z.shape[2], z.shape[3])
 
 
@@ -106,7 +118,7 @@ def train_vae(session) -> None:  # noqa: ANN001
         batches = session.batches(7)
         z = [vae.encode(session.painter(next(batches)[1])[:32, :, None]).latent_dist.mode().float() for _ in range(8)]
         flat = torch.cat([x.permute(1, 0, 2, 3, 4).flatten(1) for x in z], 1)
-    vae.register_to_config(latents_mean=flat.mean(1).tolist(), latents_std=flat.std(1).tolist())
+    vae.register_to_config(latents_mean=flat.mean(1).tolist(), latents_std=(flat.std(1) / DEVIATION).tolist())
     session.say("vae done", step, "latent std", [round(s, 2) for s in vae.config.latents_std])
 
 
@@ -116,8 +128,8 @@ class Heads(torch.nn.Module):
     def __init__(self, glyphs: int) -> None:
         super().__init__()
         self.index, self.offset = torch.nn.Linear(WIDTH, MAX_INDEX), torch.nn.Linear(WIDTH, MAX_OFFSET)
-        self.row, self.col = torch.nn.Linear(WIDTH, PLACES), torch.nn.Linear(WIDTH, PLACES)
-        self.image_row, self.image_col = torch.nn.Linear(WIDTH, PLACES), torch.nn.Linear(WIDTH, PLACES)
+        self.row, self.col = torch.nn.Linear(WIDTH, SIDE), torch.nn.Linear(WIDTH, SIDE)
+        self.image_row, self.image_col = torch.nn.Linear(WIDTH, SIDE), torch.nn.Linear(WIDTH, SIDE)
         self.glyph = torch.nn.Linear(WIDTH, glyphs)
 
 
@@ -126,27 +138,69 @@ def _cross(head: torch.nn.Linear, states: torch.Tensor, target: torch.Tensor) ->
     return F.cross_entropy(head(states).float().flatten(0, 1), target.flatten(), ignore_index=-100)
 
 
-def elsewhere(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The same pictures at the other of the two places, where there is room for it."""
-    grid = batch["grid"]
-    moved = torch.where((batch["shift"] == 0)[:, None, None], grid.roll((1, 1), (1, 2)), grid.roll((-1, -1), (1, 2)))
-    return batch | {"grid": torch.where(batch["room"][:, None, None], moved, grid)}
+def leftmost(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same pictures with all lines at their first place, and a margin of `MARGIN` tokens more at both sides."""
+    grid = F.pad(batch["grid"], (MARGIN, MARGIN))
+    cols = torch.arange(grid.shape[2], device=grid.device)
+    # margins are blank, so that a line's end comes in again as a margin
+    return batch | {"grid": grid.gather(2, (cols + batch["right"][..., None]) % len(cols))}
+
+
+def everywhere(session, batch: dict[str, torch.Tensor]) -> torch.Tensor:  # noqa: ANN001
+    """Latents [places, B, tokens, 64] of the pictures with all lines at each of their places.
+
+    Windows of one wider picture's latents: encoding is most of a step's time. The encoder moves with its picture but for its padding: against latents of
+    each picture by itself, 1 per cent of the ink's variance is different, most of it in the two outermost columns.
+    """
+    z = encoded(session, session.painter(leftmost(batch)))
+    width = 2 * batch["grid"].shape[2]
+    return torch.stack([packed(z[..., 2 * (MARGIN - k) :][..., :width]) for k in range(PLACES)])
+
+
+def told(right: torch.Tensor) -> torch.Tensor:
+    """Which place each row has, as shares [B, places, rows]."""
+    return (torch.arange(PLACES, device=right.device)[:, None] == right[:, None]).float()
+
+
+def any_shares(line: torch.Tensor, room: torch.Tensor) -> torch.Tensor:
+    """Shares of each line's places, any ones (Dirichlet): [B, places, rows]."""
+    size, rows = line.shape
+    drawn = torch.empty(size, PLACES, rows + 1, device=line.device).exponential_()
+    drawn = drawn.gather(2, line[:, None].expand(-1, PLACES, -1)) * _usable(room)
+    return drawn / drawn.sum(1, keepdim=True)
+
+
+def _usable(room: torch.Tensor) -> torch.Tensor:
+    return torch.arange(PLACES, device=room.device)[:, None] < room[:, None]
 
 
 def undecided(
-    clean: torch.Tensor, other: torch.Tensor, share: torch.Tensor, level: torch.Tensor, noise: torch.Tensor
+    places: torch.Tensor,
+    line: torch.Tensor,
+    room: torch.Tensor,
+    shares: torch.Tensor,
+    level: torch.Tensor,
+    noise: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """States [N, tokens, 64] that hold the share `share` [N] of a picture and else the same text at its other place; their velocities.
+    """States [N, tokens, 64] that hold every line at its places by `shares`, and their velocities.
 
-    From pure noise the way begins towards the mean of both, and lies between them until the noise has decided. A noised picture never lies
-    there (at a share of 1). The velocity is that of the mean of both pictures, weighted by how likely the state makes each (Gaussian noise, both
-    places as likely before): at lower noise one of them.
+    `places` [places, N, tokens, 64] are the pictures with all lines at one place; `line` [N, rows] says to which line a row of tokens belongs, `room`
+    [N, rows] how many places that has, `shares` [N, places, rows] how much of each the state holds: a noised picture holds one place of each
+    line. From pure noise the way begins towards the mean of all, and lies between them until the noise has decided; there no noised
+    picture lies. The velocity is that of the mean of all places, weighted by how likely the state of the line makes each (Gaussian noise,
+    all places as likely before).
     """
-    level, share = level[:, None, None], share[:, None, None]
-    state = (1 - level) * (share * clean + (1 - share) * other) + level * noise
-    far = [(state - (1 - level) * one).pow(2).sum((1, 2), keepdim=True) for one in (clean, other)]
-    mine = torch.sigmoid((far[1] - far[0]) / (2 * level.pow(2)))
-    return state, (state - (mine * clean + (1 - mine) * other)) / level
+    count, size, tokens, width = places.shape
+    rows = line.shape[1]
+    of_rows = places.view(count, size, rows, -1).permute(1, 2, 0, 3)
+    noise, level = noise.view(size, rows, -1), level[:, None, None]
+    state = (1 - level) * torch.einsum("nkr,nrkd->nrd", shares, of_rows) + level * noise
+    far = (state[:, :, None] - (1 - level[..., None]) * of_rows).pow(2).sum(-1)
+    by_line = torch.zeros(size, rows + 1, count, device=far.device).scatter_add_(1, line[..., None].expand_as(far), far)
+    likely = (-by_line / (2 * level.pow(2))).gather(1, line[..., None].expand_as(far))
+    likely = likely.masked_fill(~_usable(room).mT, -torch.inf).softmax(-1)
+    velocity = (state - torch.einsum("nrk,nrkd->nrd", likely, of_rows)) / level
+    return state.view(size, tokens, width), velocity.view(size, tokens, width)
 
 
 class Objective:
@@ -165,18 +219,20 @@ class Objective:
         size, rows, cols = batch["grid"].shape
         ids = batch["ids"] if conditional else session.negative.expand(size, -1)
         embeds = session.encode(ids)
-        told = embeds.repeat(DRAWS, 1, 1)
         with session.autocast(), torch.no_grad():
-            clean, other = (normalised(session, session.painter(b)) for b in (batch, elsewhere(batch)))
-        clean, other = clean.repeat(DRAWS, 1, 1), other.repeat(DRAWS, 1, 1)
-        level, noise = sigmas(len(clean), session.device), torch.randn_like(clean)
-        share = torch.ones_like(level)
-        share[-size:].uniform_()
+            places = everywhere(session, batch)
+        places = places.repeat(1, DRAWS, 1, 1)
+        line, room = (batch[name].repeat(DRAWS, 1) for name in ("line", "room"))
+        level, noise = sigmas(len(line), session.device), torch.randn_like(places[0])
+        shares = told(batch["right"]).repeat(DRAWS, 1, 1)
+        shares[-size:] = any_shares(batch["line"], batch["room"])
         level[-size:].uniform_(DECIDED, 1)
-        mixed, wanted = undecided(clean, other, share, level, noise)
-        velocity, states = session.lean.velocity(mixed, level, told, (1, rows, cols), keep=(WHERE_BLOCK, WHICH_BLOCK))
+        mixed, wanted = undecided(places, line, room, shares, level, noise)
+        prompts = embeds.repeat(DRAWS, 1, 1)
+        velocity, states = session.lean.velocity(mixed, level, prompts, (1, rows, cols), keep=(WHERE_BLOCK, WHICH_BLOCK))
         weight = (1 + (self.ink - 1) * (batch["grid"] > 0)).flatten(1).repeat(DRAWS, 1)
-        squares = (velocity - wanted).pow(2).mean(-1)
+        # in units of the latents' variance: what the heads weigh beside it does not depend on the deviation
+        squares = (velocity - wanted).pow(2).mean(-1) / DEVIATION**2
         parts = {"flow": (weight * squares).mean() / weight.mean()}
         if conditional:
             with session.autocast():

@@ -4,8 +4,8 @@ A picture is a grid of 16 px tokens. A narrow glyph covers 1 x 2 tokens, a wide 
 the prompt's order, each from the left on lines of its own, wrapped after `columns` tokens; a numbered paragraph (二、 to 九、) begins
 a new line. In couplets the banner stands on
 the first line, the text after 左书 in a column at the left edge below it and the text after 右书 in one at the right. After a
-wide text of at most `SHORT` characters a row of tokens stays free. The whole is shifted by 0 or 1 token down and to the right, as far as there is room: that, the
-font of narrow glyphs and the colours are the seed's.
+wide text of at most `SHORT` characters a row of tokens stays free. Every line is shifted to the right by 0, 1 or 2 tokens, whatever the others are (the
+columns of couplets together), so that a token stays free at the right edge: that, the font of narrow glyphs and the colours are the seed's.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-#: tokens at the right that a line never fills, room for the shift
+#: tokens at the right that a line never fills, room for its shift
 MARGIN = 2
+#: places that a line may have, the longest ones one less
+PLACES = MARGIN + 1
 LINE = 2
 #: rows of tokens that stay free after a wide text of at most `SHORT` characters: without them a few such signs below each
 #: other are a square that may as well be read in columns

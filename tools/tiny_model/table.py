@@ -171,6 +171,9 @@ class Perfect:
         out |= {
             "ids": np.zeros(total + len(self.data.prefix), int),
             "grid": np.zeros((height // 16, width // 16), int),
+            "line": np.zeros(height // 16, int),
+            "right": np.zeros(height // 16, int),
+            "room": np.zeros(height // 16, int),
         }
         rng = np.random.default_rng(job.seed)
         self.data.fill(sample, _Right(rng), out, width)
