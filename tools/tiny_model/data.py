@@ -87,18 +87,7 @@ class Batches(IterableDataset[dict[str, torch.Tensor]]):
         # a prompt as long as the pipeline takes is cut there, the template's end with it
         length = LONGEST if total == LONGEST else total - len(self.suffix)
         rows, cols = height // 16, width // 16
-        out = {
-            "ids": np.zeros((size, len(self.prefix) + total), np.int64),
-            "index": np.full((size, total), -100, np.int64),
-            "offset": np.full((size, total), -100, np.int64),
-            "row": np.full((size, total), -100, np.int64),
-            "col": np.full((size, total), -100, np.int64),
-            "grid": np.zeros((size, rows, cols), np.int64),
-            "line": np.zeros((size, rows), np.int64),
-            "right": np.zeros((size, rows), np.int64),
-            "room": np.full((size, rows), PLACES, np.int64),
-            "style": np.zeros(size, np.int64),
-        }
+        out = self.blank(size, total, rows, cols) | {"style": np.zeros(size, np.int64)}
         for i in range(size):
             sample = writer.sample(length, width, height, bucket.case)
             self.fill(sample, rng, {k: v[i] for k, v in out.items()}, width)
@@ -106,6 +95,17 @@ class Batches(IterableDataset[dict[str, torch.Tensor]]):
         out["font"] = rng.choice(len(FONTS), size, p=FONTS)
         out["palette"] = rng.integers(0, PALETTES, size)
         return {k: torch.from_numpy(v) for k, v in out.items()} | {"bucket": torch.tensor(number)}
+
+    def blank(self, size: int, total: int, rows: int, cols: int) -> dict[str, np.ndarray]:
+        """What `fill` writes, for `size` pictures of `rows` x `cols` tokens whose prompts have `total` tokens."""
+        return {
+            "ids": np.zeros((size, len(self.prefix) + total), np.int64),
+            **{name: np.full((size, total), -100, np.int64) for name in ("index", "offset", "row", "col")},
+            "grid": np.zeros((size, rows, cols), np.int64),
+            "line": np.zeros((size, rows), np.int64),
+            "right": np.zeros((size, rows), np.int64),
+            "room": np.full((size, rows), PLACES, np.int64),
+        }
 
     def fill(self, sample: Sample, rng: np.random.Generator, out: dict[str, np.ndarray], width: int) -> None:
         """Write a picture's arrays.

@@ -167,14 +167,7 @@ class Perfect:
         prompt = job.prompt[:1024]
         sample = Sample(prompt, [(s, prompt[s.start : s.stop]) for s in spans(prompt)])
         total = len(prompt) + len(self.data.suffix)
-        out = {k: np.full(total, -100) for k in ("index", "offset", "row", "col")}
-        out |= {
-            "ids": np.zeros(total + len(self.data.prefix), int),
-            "grid": np.zeros((height // 16, width // 16), int),
-            "line": np.zeros(height // 16, int),
-            "right": np.zeros(height // 16, int),
-            "room": np.zeros(height // 16, int),
-        }
+        out = {k: v[0] for k, v in self.data.blank(1, total, height // 16, width // 16).items()}
         rng = np.random.default_rng(job.seed)
         self.data.fill(sample, _Right(rng), out, width)
         batch = {"grid": torch.from_numpy(out["grid"])[None], "style": torch.tensor([style_of(prompt)])}
