@@ -1,8 +1,11 @@
 """One stand-in model for all tests of generation, and cases and variants to draw with it."""
 
+import importlib
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -16,6 +19,7 @@ from qiltest.variants import LoraSource, ModelKind, SchedulerKind, Variant
 
 from .stand_in import build
 
+TOOLS = Path(__file__).parents[2] / "tools" / "tiny_model"
 SIZE = Size(64, 48)
 BASE = Variant(
     name="base",
@@ -94,3 +98,17 @@ def recipe(generator: DiffusersGenerator) -> Callable[..., Recipe]:
         return generator.recipe(case(prompt) if prompt else case(), size, variant, seed)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def training() -> Iterator[Callable[[str], ModuleType]]:
+    """Import a module of the embedded model's training; none stays behind under its plain name (`data`, `models`)."""
+    before = set(sys.modules)
+    sys.path.insert(0, str(TOOLS))
+    try:
+        yield importlib.import_module
+    finally:
+        sys.path.remove(str(TOOLS))
+        for name in set(sys.modules) - before:
+            if getattr(sys.modules[name], "__file__", None) and Path(sys.modules[name].__file__).parent == TOOLS:
+                del sys.modules[name]

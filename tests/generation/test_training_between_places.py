@@ -1,9 +1,6 @@
 """The training's exact velocities between a line's places (`tools/tiny_model/flow.py`), against draws and densities."""
 
-import importlib
-import sys
 from itertools import product
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,23 +8,13 @@ import torch
 from scipy.special import softmax
 from scipy.stats import norm
 
-TOOLS = Path(__file__).parents[2] / "tools" / "tiny_model"
 LEVEL = 0.7
 PLACES = 3
 
 
 @pytest.fixture(scope="module")
-def flow():
-    """The module, and none of its neighbours (`data`, `models`) left behind under their plain names."""
-    before = set(sys.modules)
-    sys.path.insert(0, str(TOOLS))
-    try:
-        yield importlib.import_module("flow")
-    finally:
-        sys.path.remove(str(TOOLS))
-        for name in set(sys.modules) - before:
-            if getattr(sys.modules[name], "__file__", None) and Path(sys.modules[name].__file__).parent == TOOLS:
-                del sys.modules[name]
+def flow(training):
+    return training("flow")
 
 
 def every(line):

@@ -11,13 +11,14 @@ import time
 
 import torch
 import torch.nn.functional as F
-from data import FONTS, MAX_INDEX, MAX_OFFSET
+from data import MAX_INDEX, MAX_OFFSET
 from diffusers import AutoencoderKLQwenImage, QwenImagePipeline
 from engine import Engine
 from layout import MARGIN, PLACES
 from lite import read_weights, write_weights
 from models import WIDTH
 from muon import Muon
+from picture import Scribbler
 
 #: blocks (from 0) whose output the heads read
 WHERE_BLOCK, WHICH_BLOCK = 2, 4
@@ -41,8 +42,8 @@ DEVIATION = 0.3
 INK = 2.0
 #: weights of the auxiliary losses
 AUXILIARY = {"index": 0.05, "offset": 0.05, "row": 0.05, "col": 0.05, "y": 0.05, "x": 0.05, "glyph": 0.1}
-#: largest canvas of the VAE's own training, in tokens
-CROP = 12
+#: pictures in a step of the VAE's own training, rows and columns of tokens
+CROPS = (48, 4, 12)
 
 
 def sigmas(count: int, device: str) -> torch.Tensor:
@@ -70,34 +71,17 @@ def take_statistics(session) -> None:  # noqa: ANN001
     session.std = torch.tensor(config.latents_std, device=session.device).view(1, -1, 1, 1)
 
 
-def _crops(session, batch: dict[str, torch.Tensor]) -> torch.Tensor:  # noqa: ANN001
-    """Dense little pictures: on sparse canvases the VAE learns the ground first and the glyphs late."""
-    glyphs, device = session.glyphs, session.device
-    size, rows, cols = 48 if device == "cuda" else 2, 4, CROP
-    wide = torch.randint(0, len(glyphs.wide), (size, rows // 2, cols // 2), device=device)
-    first = 1 + 2 * len(glyphs.narrow) + 4 * wide
-    corner = torch.tensor([[0, 1], [2, 3]], device=device)
-    grid = (first[:, :, None, :, None] + corner[None, None, :, None, :]).reshape(size, rows, cols)
-    narrow = 1 + 2 * torch.randint(0, len(glyphs.narrow), (size, rows // 2, cols), device=device)
-    slim = (narrow[:, :, None] + torch.arange(2, device=device)[None, None, :, None]).reshape(size, rows, cols)
-    grid = torch.where(torch.rand(size, 1, 1, device=device) < 0.35, slim, grid)
-    grid[
-        torch.rand(size, rows // 2, 1, cols // 2, 1, device=device).expand(-1, -1, 2, -1, 2).reshape(grid.shape) < 0.12
-    ] = 0
-    pick = lambda n: torch.randint(0, n, (size,), device=device)  # noqa: E731
-    return session.painter({"grid": grid, "font": pick(len(FONTS)), "style": pick(4), "palette": pick(3)})
-
-
 def train_vae(session) -> None:  # noqa: ANN001
     vae, budget = session.vae.train(), 60 * session.args.vae_minutes
     parameters = list(vae.parameters())
     optimiser = torch.optim.AdamW(parameters, 1e-3, weight_decay=0.0, fused=session.device == "cuda")
     torch.backends.cudnn.benchmark = True
+    scribbler = Scribbler(session.painter, session.glyphs, session.device)
     began, step = time.monotonic(), 0
     while (spent := time.monotonic() - began) < budget:
         for group in optimiser.param_groups:
             group["lr"] = 2e-3 * min(1, (step + 1) / 100) * max(0.02, 1 - spent / budget)
-        pictures = _crops(session, {})
+        pictures = scribbler(*CROPS)
         # TF32 throughout: its kernels are so small that the casts of mixed precision cost more than they save
         posterior = vae.encode(pictures[:, :, None]).latent_dist
         decoded = vae.decode(posterior.sample(), return_dict=False)[0][:, :, 0]
@@ -266,7 +250,7 @@ class Objective:
         }
 
 
-def _rate(spent: float, budget: float, step: int, peak: float, plateau: float) -> float:
+def falling(spent: float, budget: float, step: int, peak: float, plateau: float) -> float:
     """Warm-up, a plateau over that share of the time, and a linear fall."""
     fall = 1.0 if spent < plateau * budget else max(0.01, (budget - spent) / ((1 - plateau) * budget))
     return peak * min(1.0, (step + 1) / 250) * fall
@@ -379,7 +363,7 @@ def _loop(session, engine: Engine, rates: torch.Tensor, step: int, save) -> None
         mix = 1.0 if session.args.begin_with else max(mix for share, mix in MIX if spent >= share * budget)
         session.late.fill_(mix)
         number, batch = next(batches)
-        rates.fill_(_rate(spent, budget, step - first, peak, session.args.plateau))
+        rates.fill_(falling(spent, budget, step - first, peak, session.args.plateau))
         engine.loss.ink.fill_(INK if spent < session.args.plateau * budget else 1.0)
         conditional = bool(torch.rand(()) >= UNCONDITIONAL)
         parts = engine.step(batch, number, conditional=conditional)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from data import PALETTES, Glyphs
+from data import FONTS, PALETTES, Glyphs
 
 #: ink and ground by style (`prompts.STYLES`) and palette, RGB from 0 to 255
 INK = (
@@ -23,6 +23,8 @@ GROUND = (
     ((244, 234, 206), (226, 214, 186), (252, 248, 240)),
 )
 NEON = 2
+#: of `Scribbler`'s pictures: the share that shows narrow glyphs, the others show wide ones; least and largest share of places that stay blank
+NARROW, BLANK = 0.35, (0.1, 0.5)
 #: share of the ink's colour that a neon letter's glow adds around it
 GLOW = 0.35
 
@@ -59,3 +61,30 @@ class Painter:
         glow = (style == NEON)[:, None, None, None] * GLOW * glow
         lit = ground + (ink - ground) * glow
         return lit * (1 - mask) + ink * mask
+
+
+class Scribbler:
+    """Draws pictures full of random glyphs, for the VAE: on sparse canvases it learns the ground first and the glyphs late."""
+
+    def __init__(self, painter: Painter, glyphs: Glyphs, device: str) -> None:
+        self.painter, self.glyphs, self.device = painter, glyphs, device
+        # made here: a step that is recorded as a CUDA graph may copy nothing from the host
+        self.slim, self.corners = (torch.tensor(ns, device=device) for ns in ([[0], [1]], [[0, 1], [2, 3]]))
+
+    def __call__(self, size: int, rows: int, cols: int) -> torch.Tensor:
+        """Pictures [size, 3, 16 rows, 16 cols] from -1 to 1; `rows` and `cols`, of tokens, are even."""
+        wide = 1 + 2 * len(self.glyphs.narrow) + 4 * self._any(len(self.glyphs.wide), size, rows // 2, cols // 2)
+        wide = (wide[:, :, None, :, None] + self.corners[None, None, :, None]).reshape(size, rows, cols)
+        slim = 1 + 2 * self._any(len(self.glyphs.narrow), size, rows // 2, cols)
+        slim = (slim[:, :, None] + self.slim).reshape(size, rows, cols)
+        grid = torch.where(self._chance(size, 1, 1) < NARROW, slim, wide)
+        blank = BLANK[0] + (BLANK[1] - BLANK[0]) * self._chance(size, 1, 1, 1, 1)
+        free = (self._chance(size, rows // 2, 1, cols // 2, 1) < blank).expand(-1, -1, 2, -1, 2).reshape(grid.shape)
+        looks = {"font": self._any(len(FONTS), size), "style": self._any(len(INK), size), "palette": self._any(PALETTES, size)}
+        return self.painter({"grid": torch.where(free, 0, grid)} | looks)
+
+    def _any(self, count: int, *shape: int) -> torch.Tensor:
+        return torch.randint(0, count, shape, device=self.device)
+
+    def _chance(self, *shape: int) -> torch.Tensor:
+        return torch.rand(*shape, device=self.device)

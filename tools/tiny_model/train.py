@@ -7,9 +7,11 @@
 
     torchrun --nproc-per-node 2 tools/tiny_model/train.py all --out checkpoints --minutes 15 --lora-minutes 3
 
+    python tools/tiny_model/train.py decoder --vae src/qiltest/generation/tiny/vae --out checkpoints --minutes 5 --rate 1e-3
+
 `all` trains the base and then both LoRAs in one process a GPU, which compiles once. On two GPUs the base learns from twice
 the pictures a step, and each distils one LoRA. `base` resumes from `checkpoints/base.pt` where that exists; `--begin-with` begins with the
-weights of an exported model or of `lite.py`. Every minute such weights are written to `checkpoints/lite`.
+weights of an exported model or of `lite.py`. Every minute such weights are written to `checkpoints/lite`. `decoder` trains the decoder of `--vae` on, by itself, and writes it to `checkpoints/vae`.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import os
 import time
 from pathlib import Path
 
+import decoder
 import distil
 import flow
 import torch
@@ -40,7 +43,7 @@ from torch.utils.data import DataLoader
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["base", "lora", "all"])
+    parser.add_argument("stage", choices=["base", "lora", "all", "decoder"])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--atlas", type=Path)
     parser.add_argument("--minutes", type=float, required=True)
@@ -158,6 +161,9 @@ def main() -> None:
         data.BATCH_TOKENS = args.tokens
     args.out.mkdir(parents=True, exist_ok=True)
     session = Session(args)
+    if args.stage == "decoder":
+        decoder.train(session)
+        return
     if args.stage in ("base", "all"):
         flow.train(session)
     if args.stage == "lora":
