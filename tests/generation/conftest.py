@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from diffusers import QwenImagePipeline
@@ -112,3 +114,18 @@ def training() -> Iterator[Callable[[str], ModuleType]]:
         for name in set(sys.modules) - before:
             if getattr(sys.modules[name], "__file__", None) and Path(sys.modules[name].__file__).parent == TOOLS:
                 del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def glyphs(training: Callable[[str], ModuleType]) -> object:
+    """The embedded model's glyphs."""
+    return training("data").Glyphs(training("charset").charset())
+
+
+@pytest.fixture(scope="module")
+def atlas(glyphs: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An atlas of random patches: a machine need not have the fonts."""
+    path, rng = tmp_path_factory.mktemp("atlas") / "atlas.npz", np.random.default_rng(0)
+    shapes = {"narrow": (2, len(glyphs.narrow), 32, 16), "wide": (2, len(glyphs.wide), 32, 32)}
+    np.savez(path, **{name: rng.integers(0, 256, shape, np.uint8) for name, shape in shapes.items()})
+    return path

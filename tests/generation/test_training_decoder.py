@@ -2,7 +2,6 @@
 
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKLQwenImage
@@ -12,24 +11,21 @@ PACKAGED = "src/qiltest/generation/tiny/vae"
 
 
 @pytest.fixture(scope="module")
-def glyphs(training):
-    return training("data").Glyphs(training("charset").charset())
-
-
-@pytest.fixture(scope="module")
-def session(training, glyphs, tmp_path_factory, request):
-    """What `train.Session` holds for this stage, with an atlas of random patches instead of a font's."""
-    folder, rng = tmp_path_factory.mktemp("training"), np.random.default_rng(0)
-    counts = {"narrow": (len(glyphs.narrow), 32, 16), "wide": (len(glyphs.wide), 32, 32)}
-    atlas = {name: rng.integers(0, 256, (2, *shape), np.uint8) for name, shape in counts.items()}
-    np.savez(folder / "atlas.npz", **atlas)
-    args = SimpleNamespace(vae=request.config.rootpath / PACKAGED, out=folder, minutes=1.0, rate=1e-3, plateau=0.4)
+def session(training, glyphs, atlas, tmp_path_factory, request):
+    """What `train.Session` holds for this stage."""
+    args = SimpleNamespace(
+        vae=request.config.rootpath / PACKAGED,
+        out=tmp_path_factory.mktemp("trained"),
+        minutes=1.0,
+        rate=1e-3,
+        plateau=0.4,
+    )
     return SimpleNamespace(
         args=args,
         device="cpu",
         records=False,
         glyphs=glyphs,
-        painter=training("picture").Painter(folder / "atlas.npz", glyphs, "cpu"),
+        painter=training("picture").Painter(atlas, glyphs, "cpu"),
         vae=training("models").build_vae(),
         say=lambda *words: None,
     )

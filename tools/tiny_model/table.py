@@ -129,8 +129,15 @@ class Model:
                 str(folder / "loras"), weight_name=f"{name}.safetensors", adapter_name=name, use_safetensors=True
             )
 
-    @torch.inference_mode()
     def draw(self, job: Job, way: str) -> Image.Image:
+        return self._run(job, way, "pil")[0]
+
+    def latents(self, job: Job, way: str) -> torch.Tensor:
+        """What is decoded, [tokens, 64], in the transformer's scale."""
+        return self._run(job, way, "latent")[0]
+
+    @torch.inference_mode()
+    def _run(self, job: Job, way: str, output: str) -> list[Image.Image] | torch.Tensor:
         steps, scale, scheduler, lora = WAYS[way]
         self.pipe.scheduler = FlowMatchEulerDiscreteScheduler.from_config(scheduler)
         if lora:
@@ -147,7 +154,8 @@ class Model:
             height=job.size[1],
             max_sequence_length=1024,
             generator=torch.Generator("cpu").manual_seed(job.seed),
-        ).images[0]
+            output_type=output,
+        ).images
 
 
 class Perfect:
