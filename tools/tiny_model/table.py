@@ -1,13 +1,13 @@
 """The embedded model's table: character error rates over the report's texts and over random strings.
 
     python tools/tiny_model/table.py --out FOLDER [--model FOLDER] [--strings 50] [--seeds 4] [--part 0/2] [--groups report]
-    python tools/tiny_model/table.py --out FOLDER --perfect ATLAS       # the reader's own error
+    python tools/tiny_model/table.py --out FOLDER --perfect ATLAS       # the VAE's and the reader's own error
     python tools/tiny_model/table.py --out FOLDER --show
 
 Draws every prompt by six ways with an unchanged `QwenImagePipeline`: the base, both LoRAs, and the controls (the base
 at 4 steps without guidance; the LoRAs under the base's scheduler). Readings are kept in `FOLDER/<way>.jsonl`, one line a picture,
 so that the same command goes on where it stopped and parts can run side by side. `--perfect` reads the pictures that the training
-data would show instead, through the VAE: what is wrong there is the reader's, not the model's.
+data would show instead, as they are and through the VAE: what is wrong there is the reader's, and the VAE's.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ WAYS = {
     "8step, base scheduler": (8, 1.0, BASE_SCHEDULER, "8step"),
     "4step, base scheduler": (4, 1.0, BASE_SCHEDULER, "4step"),
 }
-PERFECT = "perfect pictures"
+#: training pictures in the model's place: as they are, and through the VAE
+PERFECT, DECODED = "perfect pictures", "perfect pictures, through the VAE"
 KINDS = ("digits", "English", "simplified", "traditional")
 #: frequent characters whose form is simplified or traditional alone
 SIMPLIFIED = "国来时为个这们说对会过发经学动还进种现关开问话间长头样实见两应战机电业书门车东马语气给让记认识与处办"
@@ -159,7 +160,7 @@ class Model:
 
 
 class Perfect:
-    """Training pictures of the same prompts, through the VAE."""
+    """Training pictures of the same prompts."""
 
     def __init__(self, folder: Path, atlas: Path) -> None:
         from picture import Painter
@@ -170,7 +171,7 @@ class Perfect:
         self.painter = Painter(atlas, self.data.glyphs, "cpu")
 
     @torch.inference_mode()
-    def draw(self, job: Job, _way: str) -> Image.Image:
+    def draw(self, job: Job, way: str) -> Image.Image:
         width, height = job.size
         prompt = job.prompt[:1024]
         sample = Sample(prompt, [(s, prompt[s.start : s.stop]) for s in spans(prompt)])
@@ -180,9 +181,11 @@ class Perfect:
         self.data.fill(sample, _Right(rng), out, width)
         batch = {"grid": torch.from_numpy(out["grid"])[None], "style": torch.tensor([style_of(prompt)])}
         batch |= {"font": torch.tensor([0]), "palette": torch.tensor([int(rng.integers(3))])}
-        z = self.pipe.vae.encode(self.painter(batch)[:, :, None]).latent_dist.mode()
-        decoded = self.pipe.vae.decode(z, return_dict=False)[0][0, :, 0]
-        return Image.fromarray(((decoded.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).numpy())
+        picture = self.painter(batch)
+        if way == DECODED:
+            z = self.pipe.vae.encode(picture[:, :, None]).latent_dist.mode()
+            picture = self.pipe.vae.decode(z, return_dict=False)[0][:, :, 0]
+        return Image.fromarray(((picture[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).numpy())
 
 
 class _Right:
@@ -214,7 +217,7 @@ def read(picture: Image.Image, job: Job, reader: object, cases: dict[str, object
 
 def run(args: argparse.Namespace) -> None:
     model = Perfect(args.model, args.perfect) if args.perfect else Model(args.model)
-    ways = [PERFECT] if args.perfect else [w for w in WAYS if not args.ways or w in args.ways.split(";")]
+    ways = [w for w in ([PERFECT, DECODED] if args.perfect else WAYS) if not args.ways or w in args.ways.split(";")]
     cases = {c.id: c for c in load_suite(ROOT / "cases").cases}
     reader = open_reader(args.reader)
     part, parts = map(int, args.part.split("/"))
@@ -251,7 +254,7 @@ def show(folder: Path) -> str:
         for line in path.read_text("utf-8").splitlines():
             row = json.loads(line)
             rows[row["way"], row["group"]].append((row["edits"], row["characters"]))
-    ways, groups = [w for w in [*WAYS, PERFECT] if any(k[0] == w for k in rows)], ("report", *KINDS)
+    ways, groups = [w for w in [*WAYS, DECODED, PERFECT] if any(k[0] == w for k in rows)], ("report", *KINDS)
     lines = ["| way | " + " | ".join(groups) + " |", "|---" * (1 + len(groups)) + "|"]
     for way in ways:
         cells = []
