@@ -3,10 +3,10 @@
     python tools/tiny_model/nearest.py --out FOLDER --atlas checkpoints/atlas.npz [--model FOLDER] [--seeds 12] [--part 0/2]
     python tools/tiny_model/nearest.py --out FOLDER --show
 
-Each LoRA draws latents of the report's texts with its scheduler and with the base's; the nearest picture has the font, the palette and for each line
-the place that leave the least. The distance is the root of the mean square over tokens with ink,
-in units of the latents' deviation: a line between two places, a letter of
-the neighbour's and a blurred glyph are far from any. `--show` compares each LoRA with its control picture by picture (sign test).
+Each LoRA draws latents of the report's texts with its scheduler and with the base's; the nearest picture has the font, the palette and for
+each line the place that leave the least. The distance is the root of the mean square over tokens with ink, in units of the latents'
+deviation: a line between two places, a letter of the neighbour's and a blurred glyph are far from any. `--show` compares each LoRA with its
+control picture by picture (sign test).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Nearest:
 
     @torch.inference_mode()
     def pictures(self, job: Job) -> dict[str, torch.Tensor]:
-        """`latents` [places, looks, rows, columns, 64] by font and palette; of each row its `line` and `room`; `ink` [rows, columns]."""
+        """`latents` [places, looks, rows, columns, 64] by font and palette; of each row its `line` and `room`; `ink` [places, rows, columns]."""
         width, height = job.size
         prompt = job.prompt[:1024]
         sample = Sample(prompt, [(s, prompt[s.start : s.stop]) for s in spans(prompt)])

@@ -56,11 +56,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--plateau", type=float, default=0.55, help="share of the time before the rate falls")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--tokens", type=int, help="image and text tokens in a batch")
-    parser.add_argument("--vae", type=Path, help="an exported model's VAE folder, to be taken instead of training one")
+    parser.add_argument("--vae", type=Path, help="an exported model's VAE folder, to be taken instead of training one; `decoder` goes on from it")
     parser.add_argument("--begin-with", type=Path, help="an exported model or a folder written by lite.py, to begin with its weights")
     parser.add_argument("--no-record", action="store_true", help="no CUDA graphs")
     parser.add_argument("--no-compile", action="store_true")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.stage == "decoder" and not args.vae:
+        parser.error("decoder goes on from a VAE: name its folder with --vae")
+    return args
 
 
 class Session:
