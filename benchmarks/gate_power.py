@@ -353,7 +353,11 @@ def _result(plan: Plan, studio: Studio, inspected: dict[str, Any]) -> dict[str, 
             tables[way.name] = {(job.case.id, job.seed): studio.see(job) for job in jobs}
     good = tables[GOOD]
     return {
-        "model": {"transformer": file_sha256(WEIGHTS), "4step": file_sha256(EMBEDDED / "loras" / "4step.safetensors")},
+        "model": {
+            "transformer": file_sha256(WEIGHTS),
+            "vae": file_sha256(EMBEDDED / "vae" / "diffusion_pytorch_model.safetensors"),
+            "4step": file_sha256(EMBEDDED / "loras" / "4step.safetensors"),
+        },
         "reader": studio.reader.info.fingerprint,
         "cases": [f"{case.id}@{case.resolutions[0].tiny}" for case in cases],
         "seeds": {"good": len(seeds), "bad": len(bad_seeds)},
