@@ -4,8 +4,8 @@
     python tools/tiny_model/table.py --out FOLDER --perfect ATLAS       # the VAE's and the reader's own error
     python tools/tiny_model/table.py --out FOLDER --show
 
-Draws every prompt by six ways with an unchanged `QwenImagePipeline`: the base, both LoRAs, and the controls (the base
-at 4 steps without guidance; the LoRAs under the base's scheduler). Readings are kept in `FOLDER/<way>.jsonl`, one line a picture,
+Draws every prompt by seven ways with an unchanged `QwenImagePipeline`: the base, both LoRAs, and the controls (the base
+at 8 and 4 steps without guidance; the LoRAs under the base's scheduler). Readings are kept in `FOLDER/<way>.jsonl`, one line a picture,
 so that the same command goes on where it stopped and parts can run side by side. `--perfect` reads the pictures that the training
 data would show instead, as they are and through the VAE: what is wrong there is the reader's, and the VAE's.
 """
@@ -43,6 +43,7 @@ WAYS = {
     "base": (50, 4.0, BASE_SCHEDULER, None),
     "8step": (8, 1.0, LIGHTNING_SCHEDULER, "8step"),
     "4step": (4, 1.0, LIGHTNING_SCHEDULER, "4step"),
+    "base, 8 steps, CFG 1": (8, 1.0, LIGHTNING_SCHEDULER, None),
     "base, 4 steps, CFG 1": (4, 1.0, LIGHTNING_SCHEDULER, None),
     "8step, base scheduler": (8, 1.0, BASE_SCHEDULER, "8step"),
     "4step, base scheduler": (4, 1.0, BASE_SCHEDULER, "4step"),
