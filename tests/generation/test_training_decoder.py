@@ -7,14 +7,14 @@ import torch
 from diffusers import AutoencoderKLQwenImage
 from diffusers.models.autoencoders import autoencoder_kl_qwenimage
 
-PACKAGED = "src/qiltest/generation/tiny/vae"
+from qiltest.generation.sources import EMBEDDED
 
 
 @pytest.fixture(scope="module")
-def session(training, glyphs, atlas, tmp_path_factory, request):
+def session(training, glyphs, atlas, tmp_path_factory):
     """What `train.Session` holds for this stage."""
     args = SimpleNamespace(
-        vae=request.config.rootpath / PACKAGED,
+        vae=EMBEDDED / "vae",
         out=tmp_path_factory.mktemp("trained"),
         minutes=1.0,
         rate=1e-3,

@@ -7,16 +7,16 @@ import torch
 from diffusers import AutoencoderKLQwenImage
 from transformers import Qwen2Tokenizer
 
-PACKAGED = "src/qiltest/generation/tiny"
+from qiltest.generation.sources import EMBEDDED
+
 SIZE = (256, 128)
 LOOK = 4
 
 
 @pytest.fixture(scope="module")
-def nearest(training, atlas, request):
-    folder = request.config.rootpath / PACKAGED
-    vae = AutoencoderKLQwenImage.from_pretrained(folder / "vae")
-    tokenizer = Qwen2Tokenizer.from_pretrained(folder / "tokenizer")
+def nearest(training, atlas):
+    vae = AutoencoderKLQwenImage.from_pretrained(EMBEDDED / "vae")
+    tokenizer = Qwen2Tokenizer.from_pretrained(EMBEDDED / "tokenizer")
     return training("nearest").Nearest(SimpleNamespace(pipe=SimpleNamespace(vae=vae, tokenizer=tokenizer)), atlas)
 
 

@@ -10,9 +10,8 @@ import copy
 import time
 
 import torch
-import torch.nn.functional as F
 from engine import Engine
-from flow import DEVIATION, falling, take_statistics, use_vae
+from flow import DEVIATION, falling, pixel_error, take_statistics, use_vae
 from models import forget_unused_slices
 from picture import Scribbler
 
@@ -23,7 +22,7 @@ NOISE = 0.3
 
 
 class Objective:
-    """The error of decoded pictures, L1 and L2, of one of the shapes."""
+    """The error of decoded pictures of one of the shapes."""
 
     def __init__(self, session) -> None:  # noqa: ANN001
         self.session = session
@@ -40,7 +39,7 @@ class Objective:
             z = session.vae.encode(pictures[:, :, None]).latent_dist.mode()
             z = z + NOISE * torch.rand(len(z), 1, 1, 1, 1, device=z.device) * self.deviation * torch.randn_like(z)
         decoded = session.vae.decode(z, return_dict=False)[0][:, :, 0]
-        error = F.l1_loss(decoded, pictures) + F.mse_loss(decoded, pictures)
+        error = pixel_error(decoded, pictures)
         return error, {"error": error}
 
 

@@ -71,6 +71,11 @@ def take_statistics(session) -> None:  # noqa: ANN001
     session.std = torch.tensor(config.latents_std, device=session.device).view(1, -1, 1, 1)
 
 
+def pixel_error(decoded: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
+    """L1 and L2 together: what a VAE's error is measured by."""
+    return F.l1_loss(decoded, pictures) + F.mse_loss(decoded, pictures)
+
+
 def train_vae(session) -> None:  # noqa: ANN001
     vae, budget = session.vae.train(), 60 * session.args.vae_minutes
     parameters = list(vae.parameters())
@@ -85,7 +90,7 @@ def train_vae(session) -> None:  # noqa: ANN001
         # TF32 throughout: its kernels are so small that the casts of mixed precision cost more than they save
         posterior = vae.encode(pictures[:, :, None]).latent_dist
         decoded = vae.decode(posterior.sample(), return_dict=False)[0][:, :, 0]
-        error = F.l1_loss(decoded, pictures) + F.mse_loss(decoded, pictures)
+        error = pixel_error(decoded, pictures)
         loss = error + 1e-6 * posterior.kl().mean() / posterior.mean[0].numel()
         optimiser.zero_grad()
         loss.backward()
@@ -137,8 +142,12 @@ def everywhere(session, batch: dict[str, torch.Tensor]) -> torch.Tensor:  # noqa
     each picture by itself, 1 per cent of the ink's variance is different, most of it in the two outermost columns.
     """
     z = encoded(session, session.painter(leftmost(batch)))
-    width = 2 * batch["grid"].shape[2]
-    return torch.stack([packed(z[..., 2 * (MARGIN - k) :][..., :width]) for k in range(PLACES)])
+    return torch.stack([packed(window) for window in windows(z, 2 * batch["grid"].shape[2], 2)])
+
+
+def windows(wide: torch.Tensor, width: int, token: int = 1) -> list[torch.Tensor]:
+    """Of what `leftmost` made, by columns: all lines at each of their places. A token is `token` columns wide."""
+    return [wide[..., token * (MARGIN - k) :][..., :width] for k in range(PLACES)]
 
 
 def told(right: torch.Tensor) -> torch.Tensor:
@@ -150,12 +159,13 @@ def any_shares(line: torch.Tensor, room: torch.Tensor) -> torch.Tensor:
     """Shares of each line's places, any ones (Dirichlet): [B, places, rows]."""
     size, rows = line.shape
     drawn = torch.empty(size, PLACES, rows + 1, device=line.device).exponential_()
-    drawn = drawn.gather(2, line[:, None].expand(-1, PLACES, -1)) * _usable(room)
+    drawn = drawn.gather(2, line[:, None].expand(-1, PLACES, -1)) * usable(room)
     return drawn / drawn.sum(1, keepdim=True)
 
 
-def _usable(room: torch.Tensor) -> torch.Tensor:
-    return torch.arange(PLACES, device=room.device)[:, None] < room[:, None]
+def usable(room: torch.Tensor) -> torch.Tensor:
+    """Which places the lines have [..., places, rows]; `room` [..., rows] is how many."""
+    return torch.arange(PLACES, device=room.device)[:, None] < room[..., None, :]
 
 
 def undecided(
@@ -182,7 +192,7 @@ def undecided(
     far = (state[:, :, None] - (1 - level[..., None]) * of_rows).pow(2).sum(-1)
     by_line = torch.zeros(size, rows + 1, count, device=far.device).scatter_add_(1, line[..., None].expand_as(far), far)
     likely = (-by_line / (2 * level.pow(2))).gather(1, line[..., None].expand_as(far))
-    likely = likely.masked_fill(~_usable(room).mT, -torch.inf).softmax(-1)
+    likely = likely.masked_fill(~usable(room).mT, -torch.inf).softmax(-1)
     velocity = (state - torch.einsum("nrk,nrkd->nrd", likely, of_rows)) / level
     return state.view(size, tokens, width), velocity.view(size, tokens, width)
 

@@ -20,14 +20,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from charset import ROOT
-from data import FONTS, Batches, encode_map
-from flow import DEVIATION, everywhere, take_statistics
-from layout import PLACES, spans
-from picture import PALETTES, Painter
-from prompts import Sample, style_of
+from data import FONTS, PALETTES
+from flow import DEVIATION, everywhere, leftmost, take_statistics, usable, windows
+from layout import PLACES
 from scipy.stats import binomtest
-from table import Job, Model, jobs
+from table import Job, Model, Typesetter, drawing_parser, jobs, kept_rows
 
 #: each LoRA's way and its control. Not the base without LoRA: guidance, which a LoRA has folded in, moves a picture's latents by itself
 CONTROLS = (("4step", "4step, base scheduler"), ("8step", "8step, base scheduler"))
@@ -37,43 +34,35 @@ class Nearest:
     """All pictures of a prompt that the training data may hold, as latents."""
 
     def __init__(self, model: Model, atlas: Path) -> None:
-        prefix, suffix, ids = encode_map(model.pipe.tokenizer)
-        self.data = Batches(seed=0, late=torch.ones(1), prefix=prefix, suffix=suffix, ids=ids)
-        painter = Painter(atlas, self.data.glyphs, "cpu")
-        self.session = SimpleNamespace(vae=model.pipe.vae, painter=painter, device="cpu")
+        self.typesetter = Typesetter(model.pipe.tokenizer, atlas)
+        self.session = SimpleNamespace(vae=model.pipe.vae, painter=self.typesetter.painter, device="cpu")
         take_statistics(self.session)
 
     @torch.inference_mode()
     def pictures(self, job: Job) -> dict[str, torch.Tensor]:
         """`latents` [places, looks, rows, columns, 64] by font and palette; of each row its `line` and `room`; `ink` [places, rows, columns]."""
-        width, height = job.size
-        prompt = job.prompt[:1024]
-        sample = Sample(prompt, [(s, prompt[s.start : s.stop]) for s in spans(prompt)])
-        out = {k: v[0] for k, v in self.data.blank(1, len(prompt) + len(self.data.suffix), height // 16, width // 16).items()}
-        self.data.fill(sample, np.random.default_rng(0), out, width)
+        batch = self.typesetter.set(job, np.random.default_rng(0))
         looks = torch.tensor(list(product(range(len(FONTS)), range(PALETTES))))
-        batch = {name: torch.from_numpy(out[name]).expand(len(looks), *out[name].shape) for name in ("grid", "right")}
-        batch |= {"font": looks[:, 0], "palette": looks[:, 1], "style": torch.full((len(looks),), style_of(prompt))}
-        latents = torch.cat([everywhere(self.session, {k: v[i : i + 1] for k, v in batch.items()}) for i in range(len(looks))], 1)
-        # where a line is at its first place there is ink, and to the right of it by as many tokens as it is shifted
-        first = torch.from_numpy(out["grid"] > 0).float()
-        shifted = torch.from_numpy(out["right"])
-        columns = torch.arange(first.shape[1])
-        first = first.gather(1, (columns + shifted[:, None]) % len(columns))
-        ink = torch.stack([first.roll(k, 1) for k in range(PLACES)])
-        shape = (PLACES, len(looks), height // 16, width // 16, 64)
-        return {"latents": latents.view(shape), "ink": ink, "line": torch.from_numpy(out["line"]), "room": torch.from_numpy(out["room"])}
+        each = {name: batch[name].expand(len(looks), *batch[name].shape[1:]) for name in ("grid", "right", "style")}
+        latents = everywhere(self.session, each | {"font": looks[:, 0], "palette": looks[:, 1]})
+        rows, cols = batch["grid"].shape[1:]
+        ink = torch.stack(windows(leftmost(batch)["grid"][0] > 0, cols)).float()
+        return {
+            "latents": latents.view(PLACES, len(looks), rows, cols, 64),
+            "ink": ink,
+            "line": batch["line"][0],
+            "room": batch["room"][0],
+        }
 
     @staticmethod
     def distance(drawn: torch.Tensor, known: dict[str, torch.Tensor]) -> float:
         """Of latents [tokens, 64]."""
         latents, line, ink = known["latents"], known["line"], known["ink"]
         squares = (latents - drawn.view(latents.shape[2:])).pow(2).mean(-1)
-        usable = torch.arange(PLACES)[:, None] < known["room"]
         # every line's place: the one with the least squares over all its tokens, for each look
         of_rows = squares.sum(-1)
         of_lines = torch.zeros(*of_rows.shape[:2], int(line.max()) + 1).index_add_(2, line, of_rows)
-        of_lines = of_lines[:, :, line].masked_fill(~usable[:, None], torch.inf)
+        of_lines = of_lines[:, :, line].masked_fill(~usable(known["room"])[:, None], torch.inf)
         place = of_lines.argmin(0)
         chosen = squares.gather(0, place[None, :, :, None].expand(1, *squares.shape[1:]))[0]
         where = ink[place, torch.arange(len(line))]
@@ -99,10 +88,8 @@ def run(args: argparse.Namespace) -> None:
 
 def show(folder: Path) -> str:
     found: dict[str, dict[tuple[object, ...], float]] = defaultdict(dict)
-    for path in sorted(folder.glob("*.jsonl")):
-        for line in path.read_text("utf-8").splitlines():
-            row = json.loads(line)
-            found[row["way"]][tuple(row["job"])] = row["distance"]
+    for row in kept_rows(folder):
+        found[row["way"]][tuple(row["job"])] = row["distance"]
     lines = ["| way | control | pictures | median distance | of the control | control farther | p |", "|---" * 7 + "|"]
     for way, control in CONTROLS:
         keys = sorted(set(found[way]) & set(found[control]))
@@ -114,13 +101,8 @@ def show(folder: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
+    parser = drawing_parser(__doc__, seeds=12)
     parser.add_argument("--atlas", type=Path)
-    parser.add_argument("--model", type=Path, default=ROOT / "src/qiltest/generation/tiny")
-    parser.add_argument("--seeds", type=int, default=12)
-    parser.add_argument("--part", default="0/1", help="this process's share of the pictures, as in 0/2 and 1/2")
-    parser.add_argument("--show", action="store_true", help="the comparison of what was drawn so far")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)

@@ -24,12 +24,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from charset import ROOT, charset
-from data import Batches, encode_map
+from data import PALETTES, Batches, encode_map
 from diffusers import FlowMatchEulerDiscreteScheduler, QwenImagePipeline
 from layout import place, spans
 from models import BASE_SCHEDULER, LIGHTNING_SCHEDULER
+from picture import Painter
 from PIL import Image
-from prompts import STYLE_WORDS, Sample, Writer, style_of
+from prompts import LONGEST, STYLE_WORDS, Sample, Writer, style_of
 from scipy.stats import bootstrap
 
 from qiltest.cases import ExpectedText
@@ -160,29 +161,37 @@ class Model:
         ).images
 
 
+class Typesetter:
+    """Sets a job's texts as the training data do, and paints them."""
+
+    def __init__(self, tokenizer: object, atlas: Path) -> None:
+        prefix, suffix, ids = encode_map(tokenizer)
+        self.data = Batches(seed=0, late=torch.ones(1), prefix=prefix, suffix=suffix, ids=ids)
+        self.painter = Painter(atlas, self.data.glyphs, "cpu")
+
+    def set(self, job: Job, rng: np.random.Generator | _Right) -> dict[str, torch.Tensor]:
+        """What `Batches.fill` writes, and the style, of a batch of one picture; `rng` chooses the lines' places."""
+        width, height = job.size
+        prompt = job.prompt[:LONGEST]
+        sample = Sample(prompt, [(s, prompt[s.start : s.stop]) for s in spans(prompt)])
+        out = self.data.blank(1, len(prompt) + len(self.data.suffix), height // 16, width // 16)
+        self.data.fill(sample, rng, {k: v[0] for k, v in out.items()}, width)
+        return {k: torch.from_numpy(v) for k, v in out.items()} | {"style": torch.tensor([style_of(prompt)])}
+
+
 class Perfect:
     """Training pictures of the same prompts."""
 
     def __init__(self, folder: Path, atlas: Path) -> None:
-        from picture import Painter
-
         self.pipe = QwenImagePipeline.from_pretrained(folder, dtype=torch.float32)
-        prefix, suffix, ids = encode_map(self.pipe.tokenizer)
-        self.data = Batches(seed=0, late=torch.ones(1), prefix=prefix, suffix=suffix, ids=ids)
-        self.painter = Painter(atlas, self.data.glyphs, "cpu")
+        self.typesetter = Typesetter(self.pipe.tokenizer, atlas)
 
     @torch.inference_mode()
     def draw(self, job: Job, way: str) -> Image.Image:
-        width, height = job.size
-        prompt = job.prompt[:1024]
-        sample = Sample(prompt, [(s, prompt[s.start : s.stop]) for s in spans(prompt)])
-        total = len(prompt) + len(self.data.suffix)
-        out = {k: v[0] for k, v in self.data.blank(1, total, height // 16, width // 16).items()}
         rng = np.random.default_rng(job.seed)
-        self.data.fill(sample, _Right(rng), out, width)
-        batch = {"grid": torch.from_numpy(out["grid"])[None], "style": torch.tensor([style_of(prompt)])}
-        batch |= {"font": torch.tensor([0]), "palette": torch.tensor([int(rng.integers(3))])}
-        picture = self.painter(batch)
+        batch = self.typesetter.set(job, _Right(rng))
+        batch |= {"font": torch.tensor([0]), "palette": torch.tensor([int(rng.integers(PALETTES))])}
+        picture = self.typesetter.painter(batch)
         if way == DECODED:
             z = self.pipe.vae.encode(picture[:, :, None]).latent_dist.mode()
             picture = self.pipe.vae.decode(z, return_dict=False)[0][:, :, 0]
@@ -248,13 +257,17 @@ def run(args: argparse.Namespace) -> None:
         print(f"{time.monotonic() - began:.0f} s: {way} done", flush=True)
 
 
+def kept_rows(folder: Path) -> Iterator[dict[str, object]]:
+    """What was written to the folder's files so far, a picture each."""
+    for path in sorted(folder.glob("*.jsonl")):
+        yield from map(json.loads, path.read_text("utf-8").splitlines())
+
+
 def show(folder: Path) -> str:
     """Character error rates in per cent with 95 % bootstrap intervals over pictures, as a Markdown table."""
     rows = defaultdict(list)
-    for path in sorted(folder.glob("*.jsonl")):
-        for line in path.read_text("utf-8").splitlines():
-            row = json.loads(line)
-            rows[row["way"], row["group"]].append((row["edits"], row["characters"]))
+    for row in kept_rows(folder):
+        rows[row["way"], row["group"]].append((row["edits"], row["characters"]))
     ways, groups = [w for w in [*WAYS, DECODED, PERFECT] if any(k[0] == w for k in rows)], ("report", *KINDS)
     lines = ["| way | " + " | ".join(groups) + " |", "|---" * (1 + len(groups)) + "|"]
     for way in ways:
@@ -283,19 +296,25 @@ def _cell(found: np.ndarray) -> str:
     return f"{rate:.2f} [{spread.low:.2f}, {spread.high:.2f}] ({len(found)} pictures)"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def drawing_parser(description: str | None, *, seeds: int) -> argparse.ArgumentParser:
+    """The arguments of every command that draws jobs by ways into a folder."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", type=Path, default=ROOT / "src/qiltest/generation/tiny")
+    parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--part", default="0/1", help="this process's share of the pictures, as in 0/2 and 1/2")
+    parser.add_argument("--show", action="store_true", help="show what there is so far, draw nothing")
+    return parser
+
+
+def main() -> None:
+    parser = drawing_parser(__doc__, seeds=4)
     parser.add_argument("--strings", type=int, default=50, help="random strings of each of the four kinds")
-    parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--ways", help="some ways alone, separated by semicolons")
     parser.add_argument("--groups", help="some groups alone, as in report,digits")
-    parser.add_argument("--part", default="0/1", help="this process's share of the pictures, as in 0/2 and 1/2")
     parser.add_argument("--reader", default="rapidocr:threads=1")
     parser.add_argument("--perfect", type=Path, metavar="ATLAS")
     parser.add_argument("--pictures", action="store_true", help="keep the pictures, to look at")
-    parser.add_argument("--show", action="store_true", help="the table of what was read so far")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     # two threads that share their cores with anything else wait for each other more than they work

@@ -11,7 +11,8 @@
 
 `all` trains the base and then both LoRAs in one process a GPU, which compiles once. On two GPUs the base learns from twice
 the pictures a step, and each distils one LoRA. `base` resumes from `checkpoints/base.pt` where that exists; `--begin-with` begins with the
-weights of an exported model or of `lite.py`. Every minute such weights are written to `checkpoints/lite`. `decoder` trains the decoder of `--vae` on, by itself, and writes it to `checkpoints/vae`.
+weights of an exported model or of `lite.py`. Every minute such weights are written to `checkpoints/lite`. `decoder` trains the decoder of
+`--vae` on, by itself, and writes the VAE to `checkpoints/vae`.
 """
 
 from __future__ import annotations
