@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qiltest.errors import RecipeError
-from qiltest.recipe import LoraRecipe, Recipe, Size
+from qiltest.recipe import LoraRecipe, Recipe, Size, recipe_changes
 
 SLOW_FIRST_DRAW = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 REALS = st.floats(allow_nan=False, allow_infinity=False)
@@ -213,3 +213,24 @@ def test_the_effective_size_is_the_nearest_multiple_of_16_below(width: int, heig
     assert 0 <= width - effective.width < 16
     assert 0 <= height - effective.height < 16
     assert effective.effective() == effective
+
+
+def test_what_differs_between_two_recipes_is_named_field_by_field():
+    before = replace(RECIPE, versions=(("torch", "2.11.0"), ("peft", "0.17")), steps=4, lora=None)
+    now = replace(RECIPE, versions=(("torch", "2.14.1"), ("diffusers", "0.42")), steps=8)
+    changes = set(recipe_changes(before.facts(), now.facts()))
+    assert {"torch 2.11.0 -> 2.14.1", "peft 0.17 -> (none)", "diffusers (none) -> 0.42", "steps 4 -> 8"} <= changes
+    assert any(change.startswith("lora") for change in changes)
+    assert not list(recipe_changes(now.facts(), now.facts()))
+
+
+def test_a_difference_past_what_is_shown_is_still_named():
+    assert list(recipe_changes({"prompt": "a" * 50 + "b"}, {"prompt": "a" * 50 + "c"})) == [
+        f"prompt differs (both begin with {'a' * 40}…)"
+    ]
+
+
+def test_the_facts_name_every_field_once_and_are_plain_values():
+    facts = RECIPE.facts()
+    assert {"model", "seed", "torch", "asked", "sigmas", "lora.sha256"} <= set(facts)
+    assert all(value is None or isinstance(value, str | int | float | bool) for value in facts.values())

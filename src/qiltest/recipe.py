@@ -10,8 +10,8 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -138,6 +138,13 @@ class Recipe:
         """Return the SHA-256 of the canonical JSON, in hexadecimal."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()
 
+    def facts(self) -> dict[str, Scalar]:
+        """Return the recipe as one flat mapping from a field's full name to its value, in the order of the fields.
+
+        Packages stand under their own names (`torch`), settings of scheduler and LoRA as `scheduler.shift`.
+        """
+        return dict(_facts(self))
+
     @classmethod
     def from_json(cls, text: str) -> Recipe:
         """Read a stored recipe: the inverse of `canonical`.
@@ -163,6 +170,36 @@ class Recipe:
 
 
 _RECIPE = TypeAdapter(Recipe)
+#: characters of a value that a difference shows.
+_SHOWN = 40
+
+
+def recipe_changes(before: Mapping[str, Scalar], now: Mapping[str, Scalar]) -> Iterator[str]:
+    """Yield one sentence per fact of a recipe that is not as it was, for example `torch 2.11 -> 2.14`."""
+    for name in dict.fromkeys((*before, *now)):
+        was, is_ = (_shown(facts[name]) if name in facts else "(none)" for facts in (before, now))
+        if (name in before) != (name in now) or before[name] != now[name]:
+            yield f"{name} {was} -> {is_}" if was != is_ else f"{name} differs (both begin with {was})"
+
+
+def _facts(recipe: Recipe) -> Iterator[tuple[str, Scalar]]:
+    for field in fields(recipe):
+        value = getattr(recipe, field.name)
+        if field.name == "versions":
+            yield from value
+        elif field.name == "scheduler":
+            yield from ((f"scheduler.{name}", setting) for name, setting in value)
+        elif isinstance(value, LoraRecipe):
+            yield from ((f"lora.{name}", setting) for name, setting in asdict(value).items())
+        elif field.name == "sigmas":
+            yield field.name, " ".join(map(str, value))
+        else:
+            yield field.name, str(value) if isinstance(value, Size) else value
+
+
+def _shown(value: Scalar) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _finite(name: str, value: float) -> float:

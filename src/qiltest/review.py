@@ -245,9 +245,4 @@ def differences(item: Item) -> Iterator[str]:
         yield f"the reader was {before.reader}, is {now.reader}"
     if before.effective != now.effective:
         yield f"the size drawn was {before.effective}, is {now.effective}"
-    if before.recipe != now.recipe:
-        yield "the recipe is another one (weights, LoRA, scheduler, library versions or device)"
-    elif before.picture == now.picture:
-        yield "the picture is the same, byte for byte: reading or scoring changed, or the case"
-    else:
-        yield "the recipe is the same, the picture is not"
+    yield from before.origin_changes(recipe_key=now.recipe_key, recipe=now.recipe, picture=now.picture)

@@ -45,7 +45,8 @@ class Maker:
             noise_floor=None,
             texts=(GoldenText(expected="Qwen Coffee", read="as read", distance=distance),),
             extra=(),
-            recipe="a" * 64,
+            recipe_key="a" * 64,
+            recipe={"torch": "2.11", "steps": 4},
             picture="b" * 64,
         )
         return replace(golden, **fields)

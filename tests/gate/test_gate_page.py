@@ -54,7 +54,8 @@ def test_the_picture_is_read_scored_and_judged_as_the_page_says():
         noise_floor=0.0,
         texts=tuple(GoldenText(expected=text.expected, read=text.expected, distance=0) for text in score.texts),
         extra=(),
-        recipe="",
+        recipe_key="",
+        recipe={},
         picture="",
     )
     floor = noise_floor_of(case, score.reader, tiny=False)

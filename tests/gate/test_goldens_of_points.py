@@ -64,7 +64,8 @@ def test_the_golden_of_a_scored_picture_holds_each_field(make):
         noise_floor=0.5,
         texts=(GoldenText(expected="Qwen Coffee", read="as read", distance=2),),
         extra=(GoldenExtra(text="Qwen", kind="doubled", distance=4),),
-        recipe=RECIPE.key(),
+        recipe_key=RECIPE.key(),
+        recipe=RECIPE.facts(),
         picture="f" * 64,
     )
     assert type(made.extra[0].kind) is str

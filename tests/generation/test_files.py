@@ -46,7 +46,3 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_rest(tmp_path, monkeypatc
         _files.write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_the_code_that_draws_is_part_of_the_recipes_versions(generator, recipe):
-    assert dict(recipe().versions)["qiltest-generation"] == _files.code_sha256()[:16]

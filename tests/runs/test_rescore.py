@@ -61,9 +61,9 @@ def again(run, store, goldens, reader, **options):
 def golden(make, number, reader):
     text = GoldenText(expected="Qwen Coffee", read="Qwen Coffee", distance=0)
     return Golden(
-        schema=1, case="coffee", size="1328x1328", variant="4step", seed=42 + number, model="tiny",
+        schema=2, case="coffee", size="1328x1328", variant="4step", seed=42 + number, model="tiny",
         effective="240x128", reader=reader.info.fingerprint, distance=0, distance_alnum=0, length=10, noise_floor=None,
-        texts=(text,), extra=(), recipe="a", picture="b",
+        texts=(text,), extra=(), recipe_key="a", recipe={}, picture="b",
     )  # fmt: skip
 
 

@@ -19,8 +19,8 @@ from qiltest.runs.pictures import check_picture, link_picture, picture_path
 from qiltest.runs.store import readings_of
 
 GOLDEN = Golden(
-    schema=1, case="coffee", size="1328x1328", variant="4step", seed=42, model="tiny", effective="240x128", reader="r",
-    distance=0, distance_alnum=0, length=10, noise_floor=None, texts=(), extra=(), recipe="k", picture="p",
+    schema=2, case="coffee", size="1328x1328", variant="4step", seed=42, model="tiny", effective="240x128", reader="r",
+    distance=0, distance_alnum=0, length=10, noise_floor=None, texts=(), extra=(), recipe_key="k", recipe={"torch": "2.11"}, picture="p",
 )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ def golden_from(
         noise_floor=noise_floor,
         texts=tuple(GoldenText(expected=t.expected, read=t.read, distance=t.distance) for t in score.texts),
         extra=tuple(GoldenExtra(text=e.text, kind=str(e.kind), distance=e.distance) for e in score.extra),
-        recipe=recipe.key(),
+        recipe_key=recipe.key(),
+        recipe=recipe.facts(),
         picture=picture,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -18,9 +18,9 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from qiltest.errors import GoldenError
 from qiltest.files import sync_folder, write_atomically
-from qiltest.recipe import Size
+from qiltest.recipe import Scalar, Size, recipe_changes
 
-SCHEMA = 1
+SCHEMA = 2
 _STORED = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 #: one part of a model's name as it may stand in a path: no separator, no leading dot, so never `..`.
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
@@ -68,8 +68,9 @@ class Golden:
     noise_floor: float | None
     texts: tuple[GoldenText, ...]
     extra: tuple[GoldenExtra, ...]
-    #: `Recipe.key` and SHA-256 of the accepted picture: to say what changed, never to judge by.
-    recipe: str
+    #: `Recipe.key`, `Recipe.facts` and SHA-256 of the accepted picture: to say what changed, never to judge by.
+    recipe_key: str
+    recipe: dict[str, Scalar]
     picture: str
 
     __pydantic_config__: ClassVar[ConfigDict] = _STORED
@@ -83,6 +84,16 @@ class Golden:
         """Say whether both hold the same result by the same reader; recipe and picture may differ."""
         keys = ("effective", "reader", "distance", "distance_alnum", "length", "noise_floor", "texts", "extra")
         return all(getattr(self, key) == getattr(other, key) for key in keys)
+
+    def origin_changes(self, *, recipe_key: str, recipe: Mapping[str, Scalar], picture: str) -> Iterator[str]:
+        """Yield what is not as it was when the golden was recorded, of the recipe or else of the picture's bytes."""
+        if recipe_key != self.recipe_key:
+            changes = tuple(recipe_changes(self.recipe, recipe))
+            yield f"the recipe is another one: {'; '.join(changes) or 'a field that the golden does not name'}"
+        elif picture == self.picture:
+            yield "the picture is the same, byte for byte: reading or scoring changed, or the case"
+        else:
+            yield "the recipe is the same, the picture is not"
 
 
 @dataclass(frozen=True, kw_only=True)

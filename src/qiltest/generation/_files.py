@@ -96,12 +96,3 @@ def folder_sha256(folder: Path, components: tuple[str, ...]) -> str:
         raise DeviceError(f"a file of the model cannot be read: {error}", where=str(folder)) from error
     lines = (f"{path.relative_to(folder).as_posix()} {digest}\n" for path, digest in zip(paths, hashes, strict=True))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-@cache
-def code_sha256() -> str:
-    """Return the SHA-256 over the names and texts of this folder's own modules: the code that draws."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(f"{path.name} {_read_sha256(path)}\n".encode())
-    return digest.hexdigest()

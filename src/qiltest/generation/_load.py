@@ -20,10 +20,10 @@ from transformers.utils import logging as transformers_logging
 
 from qiltest.errors import DeviceError
 from qiltest.generation._errors import translated
-from qiltest.generation._files import code_sha256
 from qiltest.generation.schedule import QWEN_IMAGE, Scalar
 from qiltest.generation.settings import Offload
 from qiltest.generation.sources import ModelSource
+from qiltest.generation.version import GENERATION_VERSION
 
 #: seed of the random model's weights; part of its hash.
 RANDOM_SEED = 0
@@ -32,10 +32,10 @@ RANDOM_STD = 0.02
 
 
 def versions() -> tuple[tuple[str, str], ...]:
-    """Return the versions of what decides a picture, and the hash of this folder's own code."""
+    """Return the versions of the packages that decide an image, and of this folder's own code."""
     packages = ("diffusers", "peft", "torch", "transformers")
     found = [(name, version(name)) for name in packages]
-    return tuple(sorted([*found, ("qiltest-generation", code_sha256()[:16])]))
+    return tuple(sorted([*found, ("qiltest-generation", str(GENERATION_VERSION))]))
 
 
 @contextmanager

@@ -113,12 +113,9 @@ def _changed(result: CaseResult, golden: Golden, score: Score) -> Iterator[str]:
             yield f"read was {old.read!r}, is {text.read!r}"
     kept = {extra.text for extra in golden.extra}
     yield from (f"extra that was not there: {extra.text!r}" for extra in score.extra if extra.text not in kept)
-    if result.recipe is not None and result.recipe.key() != golden.recipe:
-        yield "the recipe is another one (weights, LoRA, scheduler, library versions or device)"
-    elif result.picture is not None and result.picture.sha256 == golden.picture:
-        yield "the picture is the same, byte for byte: reading or scoring changed, or the case"
-    else:
-        yield "the recipe is the same, the picture is not"
+    if result.recipe is not None and result.picture is not None:
+        recipe = result.recipe
+        yield from golden.origin_changes(recipe_key=recipe.key(), recipe=recipe.facts(), picture=result.picture.sha256)
 
 
 def _first(items: Iterable[str]) -> Iterator[tuple[bool, str]]:
