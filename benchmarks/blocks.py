@@ -3,8 +3,8 @@
     python benchmarks/blocks.py
 
 Draws rows and columns with several fonts, sizes and spacings (in units of the size, along the line and between lines),
-reads them as the detector finds them and as `qiltest.reading.blocks` cuts them, and counts the pictures whose lines are
-exactly those drawn. Writes benchmarks/results/blocks.json.
+reads them as the detector finds them and as `qiltest.reading.rapidocr.blocks` cuts them, and counts the pictures whose
+lines are exactly those drawn. Writes benchmarks/results/blocks.json.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from PIL import Image, ImageDraw
 
 from qiltest.calibration.fonts import FILES, load
 from qiltest.files import write_atomically
-from qiltest.reading.pictures import Pixels
-from qiltest.reading.rapid import RapidReader
+from qiltest.reading.images import Pixels
+from qiltest.reading.rapidocr.reader import RapidReader
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = ("阿里云", "云存储", "云计算", "云模型", "千问")

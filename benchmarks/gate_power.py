@@ -53,7 +53,6 @@ from gate_power_rates import (
     verdict,
 )
 from qiltest.calibration.typos import Typo, plant
-from qiltest.cases import Case
 from qiltest.errors import GenerationError, QiltestError
 from qiltest.files import write_atomically
 from qiltest.gate.verdict import Verdict
@@ -66,8 +65,9 @@ from qiltest.lora.inspection import file_sha256
 from qiltest.reading import Reading, open_reader, reading_from_json, reading_to_json
 from qiltest.recipe import Size
 from qiltest.scoring import score_case
-from qiltest.suite import load_suite, load_variants
-from qiltest.variants import LoraSource, Variant
+from qiltest.suite.cases import Case
+from qiltest.suite.load import load_suite, load_variants
+from qiltest.suite.variants import LoraSource, Variant
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools" / "shelf"))

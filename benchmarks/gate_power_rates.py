@@ -15,15 +15,16 @@ from typing import Any
 from scipy.stats import binomtest
 
 from qiltest.calibration.typos import Typo, plant
-from qiltest.cases import Case
+from qiltest.comparison.compare import compare
+from qiltest.comparison.pairing import Obstacle, Pair, Pairing
 from qiltest.gate.golden import SCHEMA, Golden, GoldenExtra, GoldenText
 from qiltest.gate.judge import judge
-from qiltest.gate.paired import compare
-from qiltest.gate.pairing import Obstacle, Pair, Pairing
 from qiltest.gate.verdict import Verdict
 from qiltest.reading import Line, Reading
 from qiltest.recipe import Size
-from qiltest.scoring import Score, normalise, score_case
+from qiltest.scoring import Score, score_case
+from qiltest.suite.cases import Case
+from qiltest.text import normalise
 
 GROUPS = (1, 2, 4, 8)
 LEAK = "leak"

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from qiltest.cases import Case
 from qiltest.reading.records import ReaderInfo, Reading
 from qiltest.recipe import Size
-from qiltest.suite import Suite, load_suite
-from qiltest.variants import LoraSource, Variant
+from qiltest.suite.cases import Case
+from qiltest.suite.load import Suite, load_suite
+from qiltest.suite.variants import LoraSource, Variant
 
 ROOT = Path(__file__).resolve().parents[1]
 #: the cases whose prompts are drawn: short and long, English and Chinese.

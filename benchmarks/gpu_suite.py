@@ -40,10 +40,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import gpu_parts as parts
+from qiltest.engine.environment import gpu_state, versions
 from qiltest.files import write_atomically
-from qiltest.generation.operations import forward_operations, image_tokens
+from qiltest.generation.random.operations import forward_operations, image_tokens
 from qiltest.recipe import Recipe, Size
-from qiltest.session.machine import gpu_state, versions
 from vendor_way import embedded, scheduler_of, vendor_way
 
 GIB = 1 << 30

@@ -38,11 +38,11 @@ from health_faults import Pixels
 from health_page import write_page
 from health_rates import Lines, good, planted
 from qiltest.files import write_atomically
-from qiltest.generation.pictures import encode_png
+from qiltest.generation.images import encode_png
 from qiltest.generation.sources import EMBEDDED
-from qiltest.health import examine
+from qiltest.quality import examine
 from qiltest.reading import Reader, Reading, open_reader, reading_from_json, reading_to_json
-from qiltest.reading.pictures import load_picture
+from qiltest.reading.images import load_picture
 
 ROOT = Path(__file__).resolve().parents[1]
 HERE = Path(__file__).parent

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from health_faults import CONTRASTS, GAINS, LOSSES, Pixels, Plant
 from health_rates import rate, ratios
-from qiltest.health import Finer, Health, compare_detail, examine
-from qiltest.health.compare import LEAST, MORE
+from qiltest.quality import Finer, Health, compare_detail, examine
+from qiltest.quality.compare import LEAST, MORE
 from qiltest.reading.records import Line
 
 

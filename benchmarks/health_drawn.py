@@ -20,19 +20,19 @@ from diffusers import FlowMatchEulerDiscreteScheduler, QwenImagePipeline
 
 from health_faults import Pixels
 from health_rates import faults_of, rate
-from qiltest.cases import Case, Resolution
 from qiltest.errors import GenerationError, QiltestError
 from qiltest.files import write_atomically
 from qiltest.generation import open_generator
-from qiltest.generation.pictures import encode_png
+from qiltest.generation.images import encode_png
 from qiltest.generation.schedule import LIGHTNING
 from qiltest.generation.sources import EMBEDDED
-from qiltest.health import Fault, Health, examine, gating
+from qiltest.quality import Fault, Health, examine, gating
 from qiltest.reading import Reader
-from qiltest.reading.pictures import load_picture
+from qiltest.reading.images import load_picture
 from qiltest.scoring import score_case
-from qiltest.suite import load_suite
-from qiltest.variants import Variant
+from qiltest.suite.cases import Case, Resolution
+from qiltest.suite.load import load_suite
+from qiltest.suite.variants import Variant
 
 SEED = 42
 #: Standard deviation of the noise left in the latents, as a share of theirs.

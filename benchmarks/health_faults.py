@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from scipy.ndimage import gaussian_filter
 
-from qiltest.health import Fault
+from qiltest.quality import Fault
 
 Pixels = NDArray[np.uint8]
 Plant = Callable[[Pixels, float], Pixels]

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from health_faults import FAULTS, Pixels
-from qiltest.health import Fault, Health, examine, symptoms
+from qiltest.quality import Fault, Health, examine, symptoms
 from qiltest.reading.records import Line
 
 #: What the reader found in each good picture.

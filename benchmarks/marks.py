@@ -4,7 +4,7 @@
 
 Draws lines with one kind of mark in all fonts that hold it, in two sizes, and counts what is read for each. Marks that
 come back as one (the apostrophe ’ as ', the bullet as a middle dot, the en dash as -) cannot be told apart by reading,
-so `qiltest.scoring.normalise` makes them one. Results in benchmarks/results/marks.json.
+so `qiltest.text.normalise` makes them one. Results in benchmarks/results/marks.json.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from qiltest.calibration.fonts import fonts_for, load
 from qiltest.files import write_atomically
-from qiltest.reading.crops import Quad
-from qiltest.reading.rapid import RapidReader
+from qiltest.reading.rapidocr.crops import Quad
+from qiltest.reading.rapidocr.reader import RapidReader
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = (32, 52)

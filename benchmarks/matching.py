@@ -17,10 +17,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from qiltest.cases import ExpectedText
 from qiltest.files import write_atomically
 from qiltest.reading import Line, ReaderInfo, Reading
 from qiltest.scoring import score
+from qiltest.suite.cases import ExpectedText
 
 ROOT = Path(__file__).resolve().parents[1]
 LINES, TEXTS = 200, 60

@@ -3,10 +3,10 @@
     python benchmarks/ones.py [--lines 600] [--seed 1]
 
 Draws words and numbers in the fonts of this system (print, soft, chalk, tilted), every second one with a 1, l or I
-put for another of the three, and reads each line as recognised and with `qiltest.reading.ones`. Says how many ones
-planted among letters were read as letters, how many of them the second guess mends, and how many letters that were
-drawn right it spoils; and for comparison the same for a second guess of l or I among digits, which is not used.
-Results in benchmarks/results/ones.json.
+put for another of the three, and reads each line as recognised and with `qiltest.reading.rapidocr.digit_one`. Says how
+many ones planted among letters were read as letters, how many of them the second guess mends, and how many letters
+that were drawn right it spoils; and for comparison the same for a second guess of l or I among digits, which is not
+used. Results in benchmarks/results/ones.json.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from qiltest.calibration.fonts import load
 from qiltest.files import write_atomically
-from qiltest.reading.crops import Quad
-from qiltest.reading.ctc import Character
-from qiltest.reading.looks import looked
-from qiltest.reading.ones import SEEN, with_ones
-from qiltest.reading.rapid import RapidReader
+from qiltest.reading.rapidocr.crops import Quad
+from qiltest.reading.rapidocr.ctc import Character
+from qiltest.reading.rapidocr.digit_one import SEEN, with_ones
+from qiltest.reading.rapidocr.reader import RapidReader
+from qiltest.reading.rapidocr.views import looked
 from sizes import installed
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -24,14 +24,14 @@ from unittest.mock import patch
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from qiltest.cases import ExpectedText
 from qiltest.files import write_atomically
-from qiltest.reading import rapid
-from qiltest.reading.crops import Quad
-from qiltest.reading.ctc import Look
-from qiltest.reading.looks import View
-from qiltest.reading.pictures import Pixels
-from qiltest.reading.rapid import RapidReader
+from qiltest.reading.images import Pixels
+from qiltest.reading.rapidocr import reader as rapid
+from qiltest.reading.rapidocr.crops import Quad
+from qiltest.reading.rapidocr.ctc import Look
+from qiltest.reading.rapidocr.reader import RapidReader
+from qiltest.reading.rapidocr.views import View
+from qiltest.suite.cases import ExpectedText
 from readers import Share, _flagged, _scored, _why, pictures_of
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -30,12 +30,12 @@ from typing import Any
 
 from scipy.stats import binomtest
 
-from qiltest.cases import ExpectedText, LineBreaks
 from qiltest.files import write_atomically
 from qiltest.reading import Reader, Reading, open_reader, reading_from_json, reading_to_json, suspicious
 from qiltest.scoring import EmptyReadingError, Score, score
 from qiltest.scoring.distance import align
-from qiltest.scoring.normalise import normalise, units
+from qiltest.suite.cases import ExpectedText, LineBreaks
+from qiltest.text.normalise import normalise, units
 
 ROOT = Path(__file__).resolve().parents[1]
 READERS = ("rapidocr:threads=1", "rapidocr-single:threads=1", "easyocr", "tesseract")

@@ -3,9 +3,9 @@
     python benchmarks/sizes.py [--words 400]
 
 Draws words in the fonts of this system, print and handwriting, on plain and textured ground, tilted and blurred, half
-of them with one letter in the wrong size; reads each twice, as recognised and as measured (`qiltest.reading.sizes`);
-and says how many of the letters whose capital has the same shape have the right size. Fonts whose small letters are as
-high as their capitals are left out.
+of them with one letter in the wrong size; reads each twice, as recognised and as measured
+(`qiltest.reading.rapidocr.letter_case`); and says how many of the letters whose capital has the
+same shape have the right size. Fonts whose small letters are as high as their capitals are left out.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from qiltest.files import write_atomically
-from qiltest.reading.ctc import Character
-from qiltest.reading.looks import looked
-from qiltest.reading.rapid import RapidReader
+from qiltest.reading.rapidocr.ctc import Character
+from qiltest.reading.rapidocr.reader import RapidReader
+from qiltest.reading.rapidocr.views import looked
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (

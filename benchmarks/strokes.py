@@ -29,9 +29,9 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from qiltest.calibration.fonts import FILES, REMEDY, load
 from qiltest.files import write_atomically
-from qiltest.reading.ctc import Character
-from qiltest.reading.looks import VIEWS
-from qiltest.reading.rapid import RapidReader, seen
+from qiltest.reading.rapidocr.ctc import Character
+from qiltest.reading.rapidocr.reader import RapidReader, seen
+from qiltest.reading.rapidocr.views import VIEWS
 from qiltest.reading.strokes import DOUBT
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from qiltest.cases import ExpectedText
 from qiltest.files import write_atomically
 from qiltest.reading import Reading, open_reader
 from qiltest.scoring import chains, extras, geometry, scorer, split
+from qiltest.suite.cases import ExpectedText
 from readers import _flagged, _scored, pictures_of
 
 ROOT = Path(__file__).resolve().parents[1]

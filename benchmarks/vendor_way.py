@@ -20,10 +20,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from qiltest.cases import Case
 from qiltest.recipe import Size
-from qiltest.suite import load_suite
-from qiltest.variants import ModelKind, SchedulerKind, Variant
+from qiltest.suite.cases import Case
+from qiltest.suite.load import load_suite
+from qiltest.suite.variants import ModelKind, SchedulerKind, Variant
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 42

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qiltest.casecheck import Known, check_case
-from qiltest.casefile import CaseTable
-from qiltest.cases import Layout, LineBreaks
 from qiltest.errors import CaseError
-from qiltest.mistakes import CaseFileError, Mistake, check_shape
 from qiltest.recipe import Size
-from qiltest.suite import load_cases, load_suite
+from qiltest.suite.case_checks import Known, check_case
+from qiltest.suite.case_schema import CaseTable
+from qiltest.suite.cases import Layout, LineBreaks
+from qiltest.suite.load import load_cases, load_suite
+from qiltest.suite.problems import CaseFileError, Mistake, check_shape
 
 CASE = """\
 id = "poster"

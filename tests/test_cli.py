@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from qiltest import __version__
-from qiltest.cli import build_parser, main
+from qiltest.cli.main import build_parser, main
 
 VERBS = ("read", "score", "rescore", "review", "check", "compare", "report", "lora")
 
@@ -49,14 +49,14 @@ def test_an_interrupted_command_says_so(monkeypatch, capsys):
     def interrupt(**_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("qiltest.verbs_runs.RunStore", interrupt)
+    monkeypatch.setattr("qiltest.cli.rescore.RunStore", interrupt)
     assert main(["rescore"]) == 130
     assert capsys.readouterr().err == "qiltest: interrupted\n"
 
 
 def test_it_starts_without_torch_and_without_readers():
     script = (
-        "import sys, qiltest.cli\n"
+        "import sys, qiltest.cli.main\n"
         "loaded = {'torch', 'diffusers', 'rapidocr', 'easyocr', 'onnxruntime', 'cv2'} & set(sys.modules)\n"
         "print(sorted(loaded))\n"
     )

@@ -10,9 +10,9 @@ import pytest
 
 from qiltest.errors import CaseError
 from qiltest.recipe import Size
-from qiltest.selection import select
-from qiltest.suite import Suite, load_suite
-from qiltest.variants import ModelKind
+from qiltest.suite.load import Suite, load_suite
+from qiltest.suite.selection import select
+from qiltest.suite.variants import ModelKind
 
 REAL, TINY = ModelKind.REAL, ModelKind.TINY
 

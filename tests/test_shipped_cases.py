@@ -13,11 +13,12 @@ from types import ModuleType
 
 import pytest
 
-from qiltest.cases import Case, Layout, Resolution
 from qiltest.reading import Line, ReaderInfo, Reading
 from qiltest.recipe import Size
-from qiltest.scoring import normalise, score_case
-from qiltest.suite import load_suite
+from qiltest.scoring import score_case
+from qiltest.suite.cases import Case, Layout, Resolution
+from qiltest.suite.load import load_suite
+from qiltest.text import normalise
 
 ROOT = Path(__file__).parent.parent
 REPORT = ROOT.parent / "shared" / "report" / "performance-report.md"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from qiltest.mistakes import CaseFileError
-from qiltest.suite import load_variants
-from qiltest.variants import LoraSource, ModelKind, SchedulerKind, Variant
+from qiltest.suite.load import load_variants
+from qiltest.suite.problems import CaseFileError
+from qiltest.suite.variants import LoraSource, ModelKind, SchedulerKind, Variant
 
 SHIPPED = Path(__file__).parent.parent / "cases" / "variants.toml"
 MAGIC = ", Ultra HD, 4K, cinematic composition."

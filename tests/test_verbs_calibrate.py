@@ -2,9 +2,9 @@
 
 import pytest
 
-from qiltest import verbs_calibrate
 from qiltest.calibration import Floor, Rate
-from qiltest.cli import main
+from qiltest.cli import calibrate as verbs_calibrate
+from qiltest.cli.main import main
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qiltest.cases import Case, ExpectedText, Limits, Resolution
-from qiltest.cli import main
+from qiltest.cli.main import main
 from qiltest.gate import Cohort, Judgement, Verdict
 from qiltest.generation import LatentStats
 from qiltest.reading import ReaderInfo, Reading
@@ -16,7 +15,8 @@ from qiltest.recipe import Recipe, Size
 from qiltest.runs import Point, RunState, RunStore, Timing
 from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started
 from qiltest.scoring import Score, TextScore
-from qiltest.variants import SchedulerKind, Variant
+from qiltest.suite.cases import Case, ExpectedText, Limits, Resolution
+from qiltest.suite.variants import SchedulerKind, Variant
 
 AT = "2026-11-23T02:00:00.000+00:00"
 READER = ReaderInfo(name="rapidocr", engine="standin", version="1", weights_sha256="0" * 64)

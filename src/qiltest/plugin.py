@@ -18,15 +18,15 @@ import pytest
 from qiltest.errors import QiltestError
 
 if TYPE_CHECKING:
+    from qiltest.engine.context import OpenReader
     from qiltest.generation.records import Generator
     from qiltest.session import CaseRun, SuiteSession
-    from qiltest.session.work import OpenReader
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--qil-…`."""
     try:
-        from qiltest.session.options import add_options  # and with it readers' and metrics' libraries
+        from qiltest.engine.options import add_options  # and with it readers' and metrics' libraries
     except ImportError as error:
         raise pytest.UsageError(f"qiltest cannot be loaded: {error}\n  -> pip install --upgrade qiltest") from error
     add_options(parser)
@@ -34,9 +34,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options and make the session's state."""
+    from qiltest.engine.options import read_options
     from qiltest.session import SuiteSession
     from qiltest.session.guards import asks_for_gpu
-    from qiltest.session.options import read_options
     from qiltest.session.progress import ProgressBar, open_terminal
 
     config.addinivalue_line("markers", "report_case: draws a picture of the suite, reads and judges it (qiltest)")

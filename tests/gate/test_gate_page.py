@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from qiltest.cases import Limits
+from qiltest.comparison.compare import compare
+from qiltest.comparison.pairing import Pair, Pairing
+from qiltest.comparison.records import Release
 from qiltest.gate import Golden, Verdict, judge
-from qiltest.gate.floor import noise_floor_of
 from qiltest.gate.golden import SCHEMA, GoldenText
 from qiltest.gate.latency import limit_seconds
-from qiltest.gate.paired import compare
-from qiltest.gate.paired_records import Release
-from qiltest.gate.pairing import Pair, Pairing
+from qiltest.gate.noise_floor import noise_floor_of
 from qiltest.recipe import Size
-from qiltest.suite import load_cases
+from qiltest.suite.cases import Limits
+from qiltest.suite.load import load_cases
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "gate.md").read_text(encoding="utf-8")
@@ -68,8 +68,8 @@ def test_the_picture_is_read_scored_and_judged_as_the_page_says():
 
 @pytest.mark.skipif(not PICTURE.is_file(), reason=f"the real pictures are not part of the repository: no {PICTURE}")
 def test_the_picture_is_as_healthy_as_the_page_says():
-    from qiltest.health import examine, gating
-    from qiltest.reading.pictures import load_picture
+    from qiltest.quality import examine, gating
+    from qiltest.reading.images import load_picture
 
     health = examine(load_picture(PICTURE)).health
     said(f"noise of {max(health.noise_fine, health.noise_coarse):.2f} grey levels")

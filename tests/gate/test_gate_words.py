@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from qiltest.cases import Limits
 from qiltest.errors import GoldenError
 from qiltest.gate import Cohort, GoldenStore, LatencyStore, Verdict, judge, judge_latency
 from qiltest.gate.golden import GoldenExtra, GoldenText
 from qiltest.gate.latency import SCHEMA, LatencyGolden
 from qiltest.recipe import Size
+from qiltest.suite.cases import Limits
 
 COHORT = Cohort(
     model="tiny",

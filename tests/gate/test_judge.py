@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qiltest.cases import Limits
 from qiltest.gate import Verdict, judge
 from qiltest.gate.judge import above_absolute
 from qiltest.recipe import Size
+from qiltest.suite.cases import Limits
 
 counts = st.integers(min_value=0, max_value=50)
 optional_counts = st.none() | counts

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qiltest.gate.evidence import Method
-from qiltest.gate.paired import MARGIN, compare
-from qiltest.gate.paired_records import Comparison, Release
-from qiltest.gate.pairing import Obstacle, Pair, Pairing
+from qiltest.comparison.compare import MARGIN, compare
+from qiltest.comparison.pairing import Obstacle, Pair, Pairing
+from qiltest.comparison.records import Comparison, Release
+from qiltest.comparison.statistics import Method
 from qiltest.gate.verdict import Verdict
 
 FEW = 199

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from qiltest.gate.evidence import Method, holm, rate_interval, two_sided_p, unseen_share, worse_p
+from qiltest.comparison.statistics import Method, holm, rate_interval, two_sided_p, unseen_share, worse_p
 
 counts = st.integers(0, 60)
 p_values = st.lists(st.floats(0, 1), min_size=1, max_size=8)

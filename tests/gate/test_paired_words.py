@@ -5,12 +5,12 @@ from itertools import pairwise
 
 import pytest
 
-from qiltest.gate import paired
-from qiltest.gate.evidence import Interval, Method, unseen_share, worse_p
-from qiltest.gate.paired import compare
-from qiltest.gate.paired_plan import MOST_SEEDS, Seen, plan
-from qiltest.gate.paired_records import Release
-from qiltest.gate.pairing import Obstacle, Pair, Pairing
+from qiltest.comparison import compare as paired
+from qiltest.comparison.compare import compare
+from qiltest.comparison.pairing import Obstacle, Pair, Pairing
+from qiltest.comparison.records import Release
+from qiltest.comparison.sample_size import MOST_SEEDS, Seen, plan
+from qiltest.comparison.statistics import Interval, Method, unseen_share, worse_p
 from qiltest.gate.verdict import Verdict
 
 
@@ -153,7 +153,7 @@ def test_a_run_is_compared_by_the_variants_that_are_named(monkeypatch):
 
 
 def _Found():  # noqa: N802
-    from qiltest.gate.pairing import Pairings
+    from qiltest.comparison.pairing import Pairings
 
     return Pairings(pairings=(), unpaired=("variant x: only in run y",))
 

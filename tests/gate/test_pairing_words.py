@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from qiltest.cases import Case, ExpectedText, Limits, Resolution
+from qiltest.comparison.pairing import pair_runs, pair_up
 from qiltest.errors import StoreError
 from qiltest.gate.missing import judge_missing
-from qiltest.gate.narrow import only_cases
-from qiltest.gate.pairing import pair_runs, pair_up
 from qiltest.gate.verdict import Verdict
 from qiltest.recipe import Size
 from qiltest.runs import CaseResult, Point, Run, RunState
+from qiltest.runs.filter import only_cases
+from qiltest.suite.cases import Case, ExpectedText, Limits, Resolution
 
 SIZE = Size(256, 128)
 CASE = Case(

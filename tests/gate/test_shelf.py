@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qiltest.cases import Case, ExpectedText, Limits, Resolution
-from qiltest.cli import main
+from qiltest.cli.main import main
 from qiltest.errors import RecipeError
 from qiltest.generation.sources import EMBEDDED, resolve_model
 from qiltest.lora import base_from_folder, compare, inspect_lora
-from qiltest.lora.candidate import candidate_variant, try_candidate
 from qiltest.lora.inspection import file_sha256
 from qiltest.lora.safetensors_file import open_safetensors
-from qiltest.mistakes import CaseFileError
 from qiltest.recipe import Size
-from qiltest.suite import load_variants
-from qiltest.variants import LoraSource, SchedulerKind
+from qiltest.release.candidate import candidate_variant, try_candidate
+from qiltest.suite.cases import Case, ExpectedText, Limits, Resolution
+from qiltest.suite.load import load_variants
+from qiltest.suite.problems import CaseFileError
+from qiltest.suite.variants import LoraSource, SchedulerKind
 
 TOOLS = Path(__file__).parents[2] / "tools" / "shelf"
 sys.path.insert(0, str(TOOLS))

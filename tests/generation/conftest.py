@@ -13,11 +13,11 @@ import pytest
 import torch
 from diffusers import QwenImagePipeline
 
-from qiltest.cases import Case, Limits
 from qiltest.generation import open_generator
 from qiltest.generation._generator import DiffusersGenerator
 from qiltest.recipe import Recipe, Size
-from qiltest.variants import LoraSource, ModelKind, SchedulerKind, Variant
+from qiltest.suite.cases import Case, Limits
+from qiltest.suite.variants import LoraSource, ModelKind, SchedulerKind, Variant
 
 from .stand_in import build
 

@@ -8,7 +8,7 @@ import torch
 
 from qiltest.errors import RecipeError
 from qiltest.lora.keys import Naming, Prefix, ignored_by_diffusers
-from qiltest.variants import LoraSource
+from qiltest.suite.variants import LoraSource
 
 from .conftest import BASE, EIGHT, FOUR, SIZE, case
 from .lora_files import BAD, PREFIXES, first_block_only, first_block_silent, good, rename, write

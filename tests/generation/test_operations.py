@@ -5,7 +5,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from qiltest.generation.operations import forward_operations, image_tokens
+from qiltest.generation.random.operations import forward_operations, image_tokens
 from qiltest.lora import Base, qwen_image
 from qiltest.recipe import Size
 

@@ -7,7 +7,7 @@ import torch
 
 from qiltest.errors import GenerationError, RecipeError
 from qiltest.generation import _generator
-from qiltest.variants import ModelKind
+from qiltest.suite.variants import ModelKind
 
 from .conftest import BASE, EIGHT, FOUR, SIZE, case
 

@@ -7,11 +7,11 @@ import torch
 
 from qiltest.generation import _load
 from qiltest.generation._generator import DiffusersGenerator
-from qiltest.generation._random_prompts import RandomPrompts
+from qiltest.generation.random.prompts import RandomPrompts
 from qiltest.generation.settings import Settings
 from qiltest.generation.sources import resolve_model
 from qiltest.lora import Base
-from qiltest.variants import LoraSource
+from qiltest.suite.variants import LoraSource
 
 from .conftest import BASE, EIGHT, SIZE, case
 from .stand_in import LAYERS, WIDTH

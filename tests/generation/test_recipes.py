@@ -7,7 +7,7 @@ import pytest
 from qiltest.errors import RecipeError
 from qiltest.generation.schedule import LIGHTNING
 from qiltest.recipe import Recipe, Size
-from qiltest.variants import LoraSource, ModelKind, SchedulerKind
+from qiltest.suite.variants import LoraSource, ModelKind, SchedulerKind
 
 from .conftest import BASE, EIGHT, SIZE, case
 

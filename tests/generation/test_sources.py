@@ -9,7 +9,7 @@ import pytest
 
 from qiltest.errors import DeviceError, RecipeError
 from qiltest.generation import open_generator, resolve_lora, resolve_model
-from qiltest.variants import ModelKind
+from qiltest.suite.variants import ModelKind
 
 from .conftest import BASE, SIZE, case
 

@@ -3,9 +3,10 @@
 import shutil
 
 import pytest
-from .code_meaning import FOLDER, current, meaning_sha256, noted
 
 from qiltest.generation.version import GENERATION_VERSION
+
+from .code_meaning import FOLDER, current, meaning_sha256, noted
 
 REMEDY = """the code that generates does something else than when its version was last decided on
   -> if an image may change: raise GENERATION_VERSION in src/qiltest/generation/version.py

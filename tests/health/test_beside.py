@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from qiltest.cases import ExpectedText
-from qiltest.health import Health
+from qiltest.published.fine_detail import compare_hair
+from qiltest.quality import Health
 from qiltest.reading import Line, ReaderInfo, Reading
 from qiltest.recipe import Size
-from qiltest.report.beside import beside
-from qiltest.report.hair import compare_hair
+from qiltest.report.diagnostics import beside
 from qiltest.runs import CaseResult, Point
 from qiltest.scoring import score
+from qiltest.suite.cases import ExpectedText
 
 GOOD = Health(
     version=1,

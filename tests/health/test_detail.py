@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from health_faults import GAINS, LOSSES
-from qiltest.health import Finer, compare_detail, examine
-from qiltest.health.detail import detail_map, detail_outside
-from qiltest.health.planes import luma
+from qiltest.quality import Finer, compare_detail, examine
+from qiltest.quality.detail import detail_map, detail_outside
+from qiltest.quality.planes import luma
 from qiltest.reading import Line
 
 

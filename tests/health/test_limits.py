@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from qiltest.gate import Judgement, Verdict
-from qiltest.health import Fault, Health, examine, gating, symptoms
-from qiltest.health.verdict import judged_with
+from qiltest.gate.quality import judged_with
+from qiltest.quality import Fault, Health, examine, gating, symptoms
 
 GOOD = Health(
     version=1,

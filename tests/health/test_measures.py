@@ -8,13 +8,13 @@ from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
 
 from health_faults import blurred, sharpened
-from qiltest.health.blur import blur
-from qiltest.health.detail import free_of_text
-from qiltest.health.grid import grid
-from qiltest.health.halo import halo
-from qiltest.health.noise import noise, speck_map, specks_outside
-from qiltest.health.planes import diagonal, filling_power, luma
-from qiltest.health.tone import tone
+from qiltest.quality.blur import blur
+from qiltest.quality.detail import free_of_text
+from qiltest.quality.grid import grid
+from qiltest.quality.halo import halo
+from qiltest.quality.noise import noise, speck_map, specks_outside
+from qiltest.quality.planes import diagonal, filling_power, luma
+from qiltest.quality.tone import tone
 from qiltest.reading import Line
 
 #: independent noise in three channels, seen in luma

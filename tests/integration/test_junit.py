@@ -6,7 +6,7 @@ from qiltest.reading import ReaderInfo
 from qiltest.recipe import Size
 from qiltest.runs.records import CaseResult, Picture, Point
 from qiltest.scoring.records import Score
-from qiltest.session.properties import properties
+from qiltest.session.junit import properties
 
 HOSTILE = "a\0b \x1b[31m \u202egnp \ud800 \ufffe <b>&\"'"
 

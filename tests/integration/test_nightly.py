@@ -72,7 +72,7 @@ def test_its_suite_command_draws_and_leaves_what_is_uploaded(suite, steps):
     keep = next(step for step in steps if step.get("name") == "Keep the report")
     program = suite.path / ".venv/bin/qiltest"
     program.parent.mkdir(parents=True)
-    code = "import sys; from qiltest.cli import main; sys.exit(main())"
+    code = "import sys; from qiltest.cli.main import main; sys.exit(main())"
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(code)} "$@"\n')
     program.chmod(0o755)
     environment = {**os.environ, "RUNS": str(suite.path / "kept")}

@@ -8,11 +8,11 @@ import struct
 import pytest
 import scipy.stats
 
-import qiltest.report.comparison
+import qiltest.report.comparison.page
 from qiltest.generation.sources import EMBEDDED
 
 #: loaded once and not by each inner session, see conftest.py.
-LOADED = (scipy.stats, qiltest.report.comparison)
+LOADED = (scipy.stats, qiltest.report.comparison.page)
 RELEASED = EMBEDDED / "loras" / "4step.safetensors"
 TYPO = {"typos": {"Qwen Coffee": "Qwen Cofee", "Imagination Unleashed": "Imagination Unleashd"}}
 SEEDS = "--qil-seeds=10"

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from qiltest.cli import main
-from qiltest.generation.operations import forward_operations, random_prompt_tokens
+from qiltest.cli.main import main
+from qiltest.generation.random.operations import forward_operations, random_prompt_tokens
 from qiltest.lora import qwen_image
 from qiltest.recipe import Size
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from qiltest.engine.context import Work
+from qiltest.engine.workers import ReadingProcess
 from qiltest.errors import ReaderError
-from qiltest.session.background import ReadingProcess
-from qiltest.session.work import Work
 
 READERS = '''
 import os

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import scipy.stats
 
-import qiltest.report.comparison
-from qiltest.cli import main
+import qiltest.report.comparison.page
+from qiltest.cli.main import main
 from qiltest.generation.sources import EMBEDDED
 from qiltest.runs import RunStore
 
-LOADED = (scipy.stats, qiltest.report.comparison)
+LOADED = (scipy.stats, qiltest.report.comparison.page)
 LORAS = EMBEDDED / "loras"
 CASES = Path(__file__).parents[2] / "cases"
 TYPO = {"typos": {"Qwen Coffee": "Qwen Cofee", "Imagination Unleashed": "Imagination Unleashd"}}
@@ -191,7 +191,12 @@ def test_the_embedded_model_against_itself_draws_the_same_picture_twice(tmp_path
     cases.mkdir()
     for name in ("variants.toml", "coffee-shop.toml"):
         shutil.copy(CASES / name, cases / name)
-    command = [sys.executable, "-c", "import sys; from qiltest.cli import main; sys.exit(main(sys.argv[1:]))", "check"]
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from qiltest.cli.main import main; sys.exit(main(sys.argv[1:]))",
+        "check",
+    ]
     args = ["--lora", str(LORAS / "4step.safetensors"), "--like", "4step", "--seeds", "1", "--threads", "1", "--json"]
     done = subprocess.run(
         [*command, *args, "--case", "coffee-shop@713x1280"], cwd=tmp_path, capture_output=True, text=True, check=False

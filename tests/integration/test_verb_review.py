@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from qiltest.cli import main
+from qiltest.cli.main import main
 
 TYPO = {"typos": {"Qwen Coffee": "Qwen Cofee"}}
 COFFEE, POSTER = "tiny/coffee@1328x1328/fast-s42.json", "tiny/poster@1328x1328/fast-s42.json"
-RUN = [sys.executable, "-c", "import sys; from qiltest.cli import main; sys.exit(main(sys.argv[1:]))", "review"]
+RUN = [sys.executable, "-c", "import sys; from qiltest.cli.main import main; sys.exit(main(sys.argv[1:]))", "review"]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from qiltest.errors import RecipeError
 from qiltest.lora import Base, Severity, base_from_folder, inspect_lora, known_bases, open_base, qwen_image
 from qiltest.lora.inspection import file_sha256
-from qiltest.variants import LoraSource, SchedulerKind, Variant
+from qiltest.suite.variants import LoraSource, SchedulerKind, Variant
 
 from .files import BASE, encode, lora, write
 

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from qiltest import verbs_lora
+from qiltest.cli import lora as verbs_lora
 from qiltest.errors import QiltestError
 
 from .files import lora, write
@@ -25,7 +25,7 @@ def base(tmp_path):
 
 
 def run(capsys, *arguments):
-    """Run the verb as `qiltest.cli.main` does: an error that leaves it is its message and its exit code."""
+    """Run the verb as `qiltest.cli.main.main` does: an error that leaves it is its message and its exit code."""
     parser = argparse.ArgumentParser()
     verbs_lora.add_parsers(parser.add_subparsers())
     parsed = parser.parse_args(["lora", *map(str, arguments)])
@@ -113,7 +113,7 @@ def test_a_variant_that_does_not_exist_is_exit_code_2(capsys, tmp_path, base):
 def test_the_verb_needs_no_torch(tmp_path, base):
     script = (
         "import sys; sys.modules.update(dict.fromkeys(('torch', 'diffusers', 'transformers', 'peft')))\n"
-        "import argparse; from qiltest.verbs_lora import add_parsers\n"
+        "import argparse; from qiltest.cli.lora import add_parsers\n"
         "parser = argparse.ArgumentParser(); add_parsers(parser.add_subparsers())\n"
         "args = parser.parse_args(); sys.exit(args.handler(args))\n"
     )

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from qiltest.calibration.fonts import FILES, load
 from qiltest.reading import open_reader
-from qiltest.reading.blocks import blocks
+from qiltest.reading.rapidocr.blocks import blocks
 
 SIZE = 30
 

@@ -9,12 +9,12 @@ from qiltest.calibration import Floor, Rate, calibrate, measure, noise_floor, re
 from qiltest.calibration.drawing import SIDE, Look, Style, draw, wrapped
 from qiltest.calibration.fonts import FILES, FontsMissingError, fonts_for
 from qiltest.calibration.typos import Typo, plant
-from qiltest.cases import Case, ExpectedText, Layout, Limits, Resolution
 from qiltest.errors import StoreError
 from qiltest.reading import Line, ReaderInfo, Reading
-from qiltest.reading.pictures import load_picture
+from qiltest.reading.images import load_picture
 from qiltest.recipe import Size
-from qiltest.scoring import normalise
+from qiltest.suite.cases import Case, ExpectedText, Layout, Limits, Resolution
+from qiltest.text import normalise
 
 INFO = ReaderInfo(name="fake", engine="fake", version="1", weights_sha256="0" * 64)
 TEXTS = (ExpectedText(text="foundational image"), ExpectedText(text="3.1415-92653", layout=Layout.BLOCK))

@@ -1,6 +1,6 @@
 import numpy as np
 
-from qiltest.reading.ctc import decode, prepare
+from qiltest.reading.rapidocr.ctc import decode, prepare
 
 ALPHABET = ["", "a", "b", "c"]
 

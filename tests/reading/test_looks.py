@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qiltest.reading.ctc import Character, Look
-from qiltest.reading.looks import DOUBT, MISSED, NOISE, VIEWS, looked, nearest
+from qiltest.reading.rapidocr.ctc import Character, Look
+from qiltest.reading.rapidocr.views import DOUBT, MISSED, NOISE, VIEWS, looked, nearest
 
 
 def look(text, confidence=0.9, missed=0.0):

@@ -1,7 +1,7 @@
 import pytest
 
-from qiltest.reading.ctc import Character
-from qiltest.reading.ones import SEEN, with_ones
+from qiltest.reading.rapidocr.ctc import Character
+from qiltest.reading.rapidocr.digit_one import SEEN, with_ones
 
 
 def word(text, at=None, one=0.0):

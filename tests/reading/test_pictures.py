@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from qiltest.errors import ReaderError
-from qiltest.reading.pictures import MAX_PIXELS, is_blank, load_picture
+from qiltest.reading.images import MAX_PIXELS, is_blank, load_picture
 
 
 def png(image):

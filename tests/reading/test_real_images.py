@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from qiltest.cases import ExpectedText, LineBreaks
 from qiltest.reading import open_reader
 from qiltest.scoring import score, score_case
-from qiltest.suite import load_suite
+from qiltest.suite.cases import ExpectedText, LineBreaks
+from qiltest.suite.load import load_suite
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT.parent / "shared" / "real-images"

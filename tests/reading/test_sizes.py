@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from qiltest.reading.ctc import Character
-from qiltest.reading.ink import glyphs, ink
-from qiltest.reading.sizes import in_question, sized
+from qiltest.reading.rapidocr.ctc import Character
+from qiltest.reading.rapidocr.ink import glyphs, ink
+from qiltest.reading.rapidocr.letter_case import in_question, sized
 
 SIZE, LEFT = 64, 40
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from qiltest import verbs_reading
+from qiltest.cli import read as verbs_reading
 from qiltest.errors import QiltestError
 from qiltest.reading import Line, ReaderInfo, Reading
 

@@ -15,7 +15,6 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from qiltest.cases import Case, ExpectedText, Limits, ReportVerdict, Resolution
 from qiltest.gate.golden import Golden, GoldenExtra, GoldenText
 from qiltest.gate.judge import judge
 from qiltest.gate.latency import Cohort, LatencyJudgement
@@ -29,7 +28,8 @@ from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started
 from qiltest.runs.records import CaseResult, Picture, Point, Run, RunState, Timing
 from qiltest.runs.writer import RunWriter
 from qiltest.scoring import Score, score_case
-from qiltest.variants import LoraSource, SchedulerKind, Variant
+from qiltest.suite.cases import Case, ExpectedText, Limits, ReportVerdict, Resolution
+from qiltest.suite.variants import LoraSource, SchedulerKind, Variant
 
 READER = ReaderInfo(name="fake", engine="told", version="1", weights_sha256="a" * 64)
 VARIANTS = tuple(

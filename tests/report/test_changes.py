@@ -7,8 +7,8 @@ from typing import Any
 from qiltest.gate.latency import LatencyJudgement
 from qiltest.gate.verdict import Verdict
 from qiltest.report.changes import ChangeKind, changes
-from qiltest.report.status import Status, status_of, worst
 from qiltest.runs.records import Run
+from qiltest.runs.status import Status, status_of, worst
 
 Fake = Callable[..., Any]
 Make = Callable[..., Any]

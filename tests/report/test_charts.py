@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from qiltest.report.charts import WIDTH, Chart, charts
+from qiltest.report.html.charts import WIDTH, Chart, charts
 from qiltest.runs.records import Run
 
 Fake = Callable[..., Any]

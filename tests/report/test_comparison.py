@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from qiltest.cli import main
-from qiltest.gate.paired import compare_runs
-from qiltest.gate.paired_records import Release
-from qiltest.report.comparison import write_page
-from qiltest.report.comparison_view import MAX_PAIRS, comparison_view
+from qiltest.cli.main import main
+from qiltest.comparison.compare import compare_runs
+from qiltest.comparison.records import Release
+from qiltest.report.comparison.page import write_page
+from qiltest.report.comparison.view import MAX_PAIRS, comparison_view
 from qiltest.runs.records import Run
 
 Fake = Callable[..., Any]

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from qiltest.cases import Resolution
+from qiltest.published.findings import Agreement, findings, report_marks, right
 from qiltest.recipe import Size
-from qiltest.report.findings import Agreement, findings, report_marks, right
-from qiltest.report.measure import base_variant, length_rates, speed_ups, step_times, variant_rate
+from qiltest.runs.aggregate import base_variant, length_rates, speed_ups, step_times, variant_rate
 from qiltest.runs.records import Run
+from qiltest.suite.cases import Resolution
 
 Fake = Callable[..., Any]
 Make = Callable[..., Any]

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from qiltest.report.charts import charts
-from qiltest.report.history import HISTORY, history, past_of, read, record
+from qiltest.cli.history import add_parsers, run_history
+from qiltest.report.html.charts import charts
 from qiltest.runs import Run
-from qiltest.verbs_history import add_parsers, run_history
+from qiltest.runs.history import HISTORY, history, past_of, read, record
 
 
 def later(run: Run, name: str) -> Run:

@@ -16,9 +16,9 @@ from qiltest.gate.latency import LatencyJudgement
 from qiltest.reading.records import Line
 from qiltest.recipe import Size
 from qiltest.report import write_html
-from qiltest.report.html import embed, href
-from qiltest.report.preview import MAX_BYTES, budget, crop, open_picture, preview
-from qiltest.report.templating import html_environment
+from qiltest.report.html.page import embed, href
+from qiltest.report.html.preview import MAX_BYTES, budget, crop, open_picture, preview
+from qiltest.report.html.templating import html_environment
 from qiltest.report.view import view
 from qiltest.runs.records import Run, RunState
 

@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
-from qiltest.report.marks import Mark, Marked, Span, marked
-from qiltest.scoring import Edit, EditKind, TextScore, normalise
+from qiltest.report.diff import Mark, Marked, Span, marked
+from qiltest.scoring import Edit, EditKind, TextScore
+from qiltest.text import normalise
 
 
 def scored(expected: str, read: str, *edits: Edit) -> TextScore:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from qiltest.report.text import (
+from qiltest.text.escape import (
     bounded,
     command_data,
     command_property,

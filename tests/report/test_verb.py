@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from qiltest.cli import main
+from qiltest.cli.main import main
 from qiltest.runs import Run
 
 Store = Callable[[Path, Run], str]

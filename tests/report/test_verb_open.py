@@ -2,7 +2,7 @@
 
 import pytest
 
-from qiltest import verbs_report
+from qiltest.cli import report as verbs_report
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ import math
 import pytest
 
 from qiltest.reading.records import Line
+from qiltest.report.edits import edit_sentences
 from qiltest.report.geometry import bounds, character_quad, wrong_quads
-from qiltest.report.words import count, edit_sentences, number, percent, seconds, times
 from qiltest.scoring import Edit, EditKind, TextScore
+from qiltest.text.format import count, number, percent, seconds, times
 
 
 def scored(expected: str, read: str, *edits: Edit, lines: tuple[int, ...] = (0,)) -> TextScore:

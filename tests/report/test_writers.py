@@ -14,9 +14,9 @@ from urllib.parse import unquote
 import pytest
 from markdown_it import MarkdownIt
 
-from qiltest.health import Health
+from qiltest.quality import Health
 from qiltest.report import job_summary, workflow_commands, write_json, write_markdown
-from qiltest.report.jsonfile import SCHEMA_FILE, ReportModel, schema
+from qiltest.report.json_report import SCHEMA_FILE, ReportModel, schema
 from qiltest.runs.records import Run
 
 Fake = Callable[..., Any]

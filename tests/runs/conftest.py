@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from qiltest.cases import Case, ExpectedText, Limits, Resolution
 from qiltest.gate import Cohort, Judgement, LatencyJudgement, Verdict
 from qiltest.generation import LatentStats
-from qiltest.generation.pictures import encode_png
+from qiltest.generation.images import encode_png
 from qiltest.reading import Line, ReaderInfo, Reading
 from qiltest.recipe import LoraRecipe, Recipe, Size
 from qiltest.runs import Point, RunState, RunWriter, Timing
 from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started
 from qiltest.scoring import Edit, EditKind, Score, TextScore
-from qiltest.variants import SchedulerKind, Variant
+from qiltest.suite.cases import Case, ExpectedText, Limits, Resolution
+from qiltest.suite.variants import SchedulerKind, Variant
 
 AT = "2026-11-23T02:00:00.000+00:00"
 READER = ReaderInfo(name="rapidocr", engine="standin", version="1", weights_sha256="0" * 64)

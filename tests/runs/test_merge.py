@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qiltest.cases import Case, ExpectedText, Limits, Resolution
 from qiltest.errors import StoreError
 from qiltest.gate import Judgement, Verdict
 from qiltest.reading import ReaderInfo
 from qiltest.recipe import Size
 from qiltest.runs import CaseResult, Point, Run, RunState
 from qiltest.runs.merge import merge_runs
+from qiltest.suite.cases import Case, ExpectedText, Limits, Resolution
 
 SIZE = Size(256, 128)
 READER = ReaderInfo(name="rapidocr", engine="standin", version="1", weights_sha256="0" * 64)

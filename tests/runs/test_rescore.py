@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from qiltest import rescore as module
-from qiltest.cli import main
+from qiltest.cli.main import main
+from qiltest.engine import rescore as module
+from qiltest.engine.rescore import rescore
 from qiltest.errors import CaseError, ReaderError
 from qiltest.gate import Golden, GoldenStore, Verdict
 from qiltest.gate.golden import GoldenText
 from qiltest.reading import Reading
-from qiltest.rescore import rescore
 from qiltest.runs import RunStore, load_run
 
 
@@ -192,7 +192,7 @@ def test_it_works_without_torch(run, store, goldens):
         "import sys\n"
         "sys.modules['torch'] = sys.modules['diffusers'] = sys.modules['transformers'] = None\n"
         "from pathlib import Path\n"
-        "import qiltest.cli, qiltest.rescore, qiltest.plugin\n"
+        "import qiltest.cli.main, qiltest.engine.rescore, qiltest.plugin\n"
         "from qiltest.runs import load_run\n"
         "print(len(load_run(Path(sys.argv[1])).results))\n"
     )

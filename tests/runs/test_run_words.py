@@ -8,11 +8,11 @@ import pytest
 from qiltest.errors import StoreError
 from qiltest.gate.verdict import Judgement, Verdict
 from qiltest.runs import RunState, RunStore, RunWriter, Stored, load_run
-from qiltest.runs import pictures as storing
+from qiltest.runs import images as storing
 from qiltest.runs.events import Drawn, Ended, Started, decode, encode, now
+from qiltest.runs.images import PictureState, StoreWriteError, check_picture, picture_path, put_picture
 from qiltest.runs.load import EVENTS, read_events
 from qiltest.runs.merge import merge_runs
-from qiltest.runs.pictures import PictureState, StoreWriteError, check_picture, picture_path, put_picture
 from qiltest.runs.store import is_active, usable
 
 DAMAGED = "the file was changed or damaged after it was written; restore it, or move the run's folder away"

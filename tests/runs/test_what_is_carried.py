@@ -10,17 +10,18 @@ import pytest
 from qiltest.errors import StoreError
 from qiltest.gate.golden import Golden
 from qiltest.gate.verdict import Judgement, Verdict
-from qiltest.health import Health
+from qiltest.quality import Health
 from qiltest.runs import RunState, RunStore, RunWriter, load_run
 from qiltest.runs import store as storing
 from qiltest.runs.events import decode, encode
+from qiltest.runs.images import check_picture, link_picture, picture_path
 from qiltest.runs.merge import merge_runs
-from qiltest.runs.pictures import check_picture, link_picture, picture_path
 from qiltest.runs.store import readings_of
 
 GOLDEN = Golden(
     schema=2, case="coffee", size="1328x1328", variant="4step", seed=42, model="tiny", effective="240x128", reader="r",
-    distance=0, distance_alnum=0, length=10, noise_floor=None, texts=(), extra=(), recipe_key="k", recipe={"torch": "2.11"}, picture="p",
+    distance=0, distance_alnum=0, length=10, noise_floor=None, texts=(), extra=(),  recipe_key="k",
+    recipe={"torch": "2.11"}, picture="p",
 )  # fmt: skip
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qiltest.cases import ExpectedText
 from qiltest.reading import Line, ReaderInfo, Reading
+from qiltest.suite.cases import ExpectedText
 
 INFO = ReaderInfo(name="fake", engine="fake", version="1", weights_sha256="0" * 64)
 

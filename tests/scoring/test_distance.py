@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qiltest.cases import LineBreaks
 from qiltest.scoring.distance import align, distance
-from qiltest.scoring.normalise import units
 from qiltest.scoring.records import EditKind
+from qiltest.suite.cases import LineBreaks
+from qiltest.text.normalise import units
 
 WORDS = st.text(alphabet="abAB1l问间-", max_size=12)
 

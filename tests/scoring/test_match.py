@@ -3,9 +3,9 @@ import time
 import pytest
 from scoring_builders import column, line, reading, stack, texts
 
-from qiltest.cases import LineBreaks
 from qiltest.errors import CaseError
 from qiltest.scoring import EmptyReadingError, score
+from qiltest.suite.cases import LineBreaks
 
 PI = "π≈3.1415926-53589793-23846264-33832795-02384197"
 
@@ -138,7 +138,7 @@ def test_an_unknown_look_alike_class_is_an_error_that_lists_them():
 
 
 def test_a_text_that_need_not_be_there_costs_nothing_when_missing():
-    from qiltest.cases import ExpectedText
+    from qiltest.suite.cases import ExpectedText
 
     wanted = [ExpectedText(text="Alibaba", required=False), ExpectedText(text="通义千问")]
     missing = score(wanted, reading([line("通义千问", 0, 0, 200, 50)]))

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qiltest.scoring.normalise import Unit, is_decoration, letters_and_digits, normalise, required_text, units
+from qiltest.text.normalise import Unit, is_decoration, letters_and_digits, normalise, required_text, units
 
 
 @pytest.mark.parametrize(

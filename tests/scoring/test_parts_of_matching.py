@@ -6,16 +6,16 @@ from dataclasses import replace
 import pytest
 from scoring_builders import column, line
 
-from qiltest.cases import LineBreaks
 from qiltest.scoring import assign as assigning
 from qiltest.scoring.assign import assign
 from qiltest.scoring.chains import Piece, relevant
 from qiltest.scoring.distance import align
 from qiltest.scoring.extras import Taken, extra_of, weight
 from qiltest.scoring.geometry import Place, encloses, gap, may_join, place_of
-from qiltest.scoring.normalise import normalise, units
 from qiltest.scoring.records import EditKind, ExtraKind
 from qiltest.scoring.split import pieces_of
+from qiltest.suite.cases import LineBreaks
+from qiltest.text.normalise import normalise, units
 
 
 def place(left=0.0, top=0.0, right=100.0, bottom=20.0, size=20.0):

@@ -3,11 +3,11 @@
 import pytest
 from scoring_builders import INFO, column, line, reading, stack, texts
 
-from qiltest.cases import Case, ExpectedText, Limits, LineBreaks, Resolution
 from qiltest.errors import CaseError
 from qiltest.recipe import Size
 from qiltest.scoring import EmptyReadingError, ExtraKind, marked, score, score_case
 from qiltest.scoring.records import EditKind
+from qiltest.suite.cases import Case, ExpectedText, Limits, LineBreaks, Resolution
 
 
 def case(*wanted, **fields):

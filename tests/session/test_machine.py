@@ -5,8 +5,8 @@ import types
 
 import pytest
 
-from qiltest.session import work
-from qiltest.session.machine import gpu_state
+from qiltest.engine import context as work
+from qiltest.engine.environment import gpu_state
 
 
 @pytest.fixture

@@ -33,10 +33,10 @@ from PIL import Image
 from prompts import LONGEST, STYLE_WORDS, Sample, Writer, style_of
 from scipy.stats import bootstrap
 
-from qiltest.cases import ExpectedText
 from qiltest.reading import open_reader
 from qiltest.scoring import EmptyReadingError, score, score_case
-from qiltest.suite import load_suite
+from qiltest.suite.cases import ExpectedText
+from qiltest.suite.load import load_suite
 
 SUFFIX = ", Ultra HD, 4K, cinematic composition."
 #: steps, CFG, scheduler, LoRA

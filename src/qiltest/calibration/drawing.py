@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from qiltest.calibration.fonts import fonts_for, load
-from qiltest.cases import ExpectedText, Layout
-from qiltest.scoring.normalise import is_decoration
+from qiltest.suite.cases import ExpectedText, Layout
+from qiltest.text.normalise import is_decoration
 
 Colour = tuple[int, int, int]
 #: Side of the drawn pictures in pixels, and their margin.

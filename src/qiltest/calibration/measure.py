@@ -11,9 +11,9 @@ import numpy as np
 
 from qiltest.calibration.drawing import Look, Style, draw
 from qiltest.calibration.typos import Typo, plant
-from qiltest.cases import Case, ExpectedText
 from qiltest.reading import Reader
 from qiltest.scoring import EmptyReadingError, Score, score_case
+from qiltest.suite.cases import Case, ExpectedText
 
 #: The typos that the performance report found, by case: (what was asked, what was drawn).
 REPORTED: Mapping[str, tuple[tuple[str, str], ...]] = {

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 
-from qiltest.scoring.look_alikes import look_alike
+from qiltest.text.look_alikes import look_alike
 
 #: Characters that stand in for others by kind, so that a typo stays in its script.
 _DIGITS, _LOWER, _UPPER = "0123456789", "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

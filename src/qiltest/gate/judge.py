@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from qiltest.cases import Limits
 from qiltest.gate.golden import Golden
 from qiltest.gate.verdict import Judgement, Verdict
 from qiltest.recipe import Size
 from qiltest.scoring.records import Score
+from qiltest.suite.cases import Limits
 
 
 def judge(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from qiltest.gate.golden import GoldenStore
-from qiltest.suite import Suite
+from qiltest.suite.load import Suite
 
 _FILE = re.compile(r"(?P<variant>.+)-s(?P<seed>[0-9]+)\.json")
 

@@ -3,8 +3,8 @@
 torch and diffusers are imported by the private modules of this folder alone, and only when a picture is drawn.
 """
 
+from qiltest.generation.images import finish
 from qiltest.generation.opening import open_generator
-from qiltest.generation.pictures import finish
 from qiltest.generation.records import Decoded, Denoised, Generation, Generator, LatentStats
 from qiltest.generation.settings import Offload, Settings
 from qiltest.generation.sources import ModelSource, resolve_lora, resolve_model

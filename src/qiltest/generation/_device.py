@@ -11,7 +11,7 @@ import torch
 
 from qiltest.errors import DeviceError
 from qiltest.generation.settings import Settings
-from qiltest.variants import ModelKind
+from qiltest.suite.variants import ModelKind
 
 _SIDE, _PRODUCTS = 8192, 10
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

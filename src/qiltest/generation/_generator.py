@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
-from qiltest.cases import Case
 from qiltest.errors import DeviceError, RecipeError
 from qiltest.generation._decode import decode_latents, latent_stats, latents_sha256, place
 from qiltest.generation._denoise import LoopResult, run_loop
@@ -23,15 +22,16 @@ from qiltest.generation._files import cache_folder, folder_sha256
 from qiltest.generation._load import load_draw_stage, load_text_stage, prompt_template
 from qiltest.generation._lora import LoraRack
 from qiltest.generation._prompts import PromptBook
-from qiltest.generation._random_lora import random_lora
-from qiltest.generation._random_prompts import RandomPrompts
 from qiltest.generation._recipes import RecipeBook, check_scheduler, sigmas_of
-from qiltest.generation.pictures import finish
+from qiltest.generation.images import finish
+from qiltest.generation.random.lora import random_lora
+from qiltest.generation.random.prompts import RandomPrompts
 from qiltest.generation.records import Decoded, Denoised, Generation, Generator
 from qiltest.generation.settings import Settings
 from qiltest.generation.sources import RANDOM_LORA, ModelSource
 from qiltest.recipe import Recipe, Size
-from qiltest.variants import Variant
+from qiltest.suite.cases import Case
+from qiltest.suite.variants import Variant
 
 #: steps that a warm-up takes: the model's own scheduler divides by zero with one.
 WARM_STEPS = 2

@@ -14,7 +14,6 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from diffusers.models.attention_dispatch import _AttentionBackendRegistry
 from diffusers.pipelines.qwenimage.pipeline_qwenimage import calculate_shift, retrieve_timesteps
 
-from qiltest.cases import Case
 from qiltest.errors import RecipeError
 from qiltest.generation._device import device_name
 from qiltest.generation._files import folder_sha256
@@ -25,7 +24,8 @@ from qiltest.generation.sources import COMPONENTS, RANDOM_LORA, ModelSource, res
 from qiltest.lora import Base, LoraReport, base_from_folder, inspect_lora, qwen_image
 from qiltest.lora.findings import LEFT_OUT
 from qiltest.recipe import SIZE_MULTIPLE, LoraRecipe, Recipe, Size
-from qiltest.variants import LoraSource, SchedulerKind, Variant
+from qiltest.suite.cases import Case
+from qiltest.suite.variants import LoraSource, SchedulerKind, Variant
 
 #: rank of the LoRAs that stand in for the released ones where weights are random: that of the Lightning files.
 RANDOM_RANK = 64

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qiltest.generation._generator import DiffusersGenerator
-    from qiltest.variants import ModelKind
+    from qiltest.suite.variants import ModelKind
 
 
 def open_generator(

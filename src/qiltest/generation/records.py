@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from qiltest.cases import Case
 from qiltest.recipe import Recipe, Size
-from qiltest.variants import Variant
+from qiltest.suite.cases import Case
+from qiltest.suite.variants import Variant
 
 
 @dataclass(frozen=True, kw_only=True)

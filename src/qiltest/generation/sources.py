@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from qiltest.errors import DeviceError, RecipeError
-from qiltest.variants import ModelKind
+from qiltest.suite.variants import ModelKind
 
 #: the embedded model, in diffusers layout.
 EMBEDDED = Path(__file__).parent / "tiny"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qiltest.lora.bases import Base
-    from qiltest.variants import Variant
+    from qiltest.suite.variants import Variant
 
 _HASH_CHUNK = 1 << 20
 

@@ -14,25 +14,25 @@ DEFAULT_READER = "rapidocr"
 
 
 def _rapidocr(**options: Any) -> Reader:
-    from qiltest.reading.rapid import RapidReader
+    from qiltest.reading.rapidocr.reader import RapidReader
 
     return RapidReader(**options)
 
 
 def _rapidocr_single(**options: Any) -> Reader:
-    from qiltest.reading.rapid import RapidReader
+    from qiltest.reading.rapidocr.reader import RapidReader
 
     return RapidReader(**{"looks": 1, **options})
 
 
 def _easyocr(**options: Any) -> Reader:
-    from qiltest.reading.easy import EasyReader
+    from qiltest.reading.easyocr import EasyReader
 
     return EasyReader(**options)
 
 
 def _tesseract(**options: Any) -> Reader:
-    from qiltest.reading.tess import TesseractReader
+    from qiltest.reading.tesseract import TesseractReader
 
     return TesseractReader(**options)
 

@@ -1,8 +1,8 @@
 """Reports of a run: one offline HTML file, the performance report's tables in Markdown, JSON, and a job summary."""
 
-from qiltest.report.html import write_html
-from qiltest.report.jsonfile import report_json, write_json
+from qiltest.report.html.page import write_html
+from qiltest.report.job_summary import job_summary, workflow_commands
+from qiltest.report.json_report import report_json, write_json
 from qiltest.report.markdown import write_markdown
-from qiltest.report.summary import job_summary, workflow_commands
 
 __all__ = ["job_summary", "report_json", "workflow_commands", "write_html", "write_json", "write_markdown"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from qiltest.gate.verdict import Verdict
-from qiltest.report.status import Status, status_of, text_is_judged
 from qiltest.runs.records import CaseResult, Run
-from qiltest.scoring.normalise import normalise
+from qiltest.runs.status import Status, status_of, text_is_judged
+from qiltest.text.normalise import normalise
 
 
 class ChangeKind(StrEnum):

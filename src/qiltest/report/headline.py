@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from qiltest.report.status import Status, status_of, text_is_judged, worst
-from qiltest.report.words import count
 from qiltest.runs.records import Run, RunState
+from qiltest.runs.status import Status, status_of, text_is_judged, worst
+from qiltest.text.format import count
 
 
 def counts_of(run: Run) -> tuple[tuple[Status, int], ...]:

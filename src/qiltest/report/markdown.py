@@ -6,18 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from qiltest.files import write_atomically
-from qiltest.report.cell import Cell, TextView
+from qiltest.published.findings import ReportMark
 from qiltest.report.changes import Change, ChangeKind
-from qiltest.report.findings import ReportMark
-from qiltest.report.html import href
-from qiltest.report.marks import Mark, Span
-from qiltest.report.measure import by_variant, denoise_median, speed_ups, step_times, variant_rate
-from qiltest.report.status import Status
-from qiltest.report.text import markdown as md
+from qiltest.report.diff import Mark, Span
+from qiltest.report.html.page import href
+from qiltest.report.image_view import Cell, TextView
 from qiltest.report.view import CaseView, Row, RunView, view
-from qiltest.report.words import count, number, percent, seconds, times
+from qiltest.runs.aggregate import by_variant, denoise_median, speed_ups, step_times, variant_rate
 from qiltest.runs.records import Run
-from qiltest.variants import Variant
+from qiltest.runs.status import Status
+from qiltest.suite.variants import Variant
+from qiltest.text.escape import markdown as md
+from qiltest.text.format import count, number, percent, seconds, times
 
 #: titles of the performance report's tables.
 TABLES = {

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qiltest.cases import Case
-from qiltest.report.cell import Cell
-from qiltest.report.cell_builder import CellBuilder
+from qiltest.published.findings import Finding, ReportMark, findings, report_marks
 from qiltest.report.changes import Changes, changes
-from qiltest.report.findings import Finding, ReportMark, findings, report_marks
 from qiltest.report.headline import counts_of, verdict_of
-from qiltest.report.measure import by_variant, speed_ups
-from qiltest.report.status import Status, worst
+from qiltest.report.image_builder import CellBuilder
+from qiltest.report.image_view import Cell
+from qiltest.runs.aggregate import by_variant, speed_ups
 from qiltest.runs.records import Run
-from qiltest.variants import Variant
+from qiltest.runs.status import Status, worst
+from qiltest.suite.cases import Case
+from qiltest.suite.variants import Variant
 
 TINY = "tiny"
 #: the language that a browser picks glyphs by; signs in traditional characters are told by their case's language.

@@ -1,7 +1,7 @@
 """The run store: one session's results under `runs/<id>/`, pictures by content hash and one JSON line an event."""
 
+from qiltest.runs.images import StoreWriteError
 from qiltest.runs.load import load_run
-from qiltest.runs.pictures import StoreWriteError
 from qiltest.runs.records import CaseResult, Picture, Point, Run, RunState, Timing
 from qiltest.runs.store import Reuse, RunStore, Stored
 from qiltest.runs.writer import RunWriter

@@ -14,18 +14,18 @@ from functools import cache
 
 from pydantic import TypeAdapter, ValidationError
 
-from qiltest.cases import Case
 from qiltest.errors import StoreError
 from qiltest.gate.golden import Golden
 from qiltest.gate.latency import Cohort, LatencyJudgement
 from qiltest.gate.verdict import Judgement
 from qiltest.generation.records import LatentStats
-from qiltest.health.records import Health
+from qiltest.quality.records import Health
 from qiltest.reading.records import ReaderInfo, Reading
 from qiltest.recipe import Recipe
 from qiltest.runs.records import Point, RunState, Timing
 from qiltest.scoring.records import Score
-from qiltest.variants import Variant
+from qiltest.suite.cases import Case
+from qiltest.suite.variants import Variant
 
 #: version of the lines; a run of another version is refused, not guessed at.
 SCHEMA = 1

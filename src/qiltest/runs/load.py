@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qiltest.errors import StoreError
 from qiltest.runs.events import SCHEMA, Drawn, Ended, Event, Failed, Judged, Started, decode, prefix_of
-from qiltest.runs.pictures import PictureState, check_picture, picture_path
+from qiltest.runs.images import PictureState, check_picture, picture_path
 from qiltest.runs.records import CaseResult, Picture, Point, Run, RunState
 
 EVENTS = "events.jsonl"

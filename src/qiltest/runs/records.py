@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from qiltest.cases import Case
 from qiltest.gate.golden import Golden
 from qiltest.gate.latency import Cohort, LatencyJudgement
 from qiltest.gate.verdict import Judgement, Verdict
 from qiltest.generation.records import LatentStats
-from qiltest.health.records import Health
+from qiltest.quality.records import Health
 from qiltest.reading.records import ReaderInfo, Reading
 from qiltest.recipe import Recipe, Size
 from qiltest.scoring.records import Score
-from qiltest.variants import Variant
+from qiltest.suite.cases import Case
+from qiltest.suite.variants import Variant
 
 
 class RunState(StrEnum):

@@ -10,8 +10,8 @@ from filelock import FileLock
 
 from qiltest.files import sync_folder
 from qiltest.runs.events import Event, encode
+from qiltest.runs.images import StoreWriteError, link_picture, picture_path, put_picture
 from qiltest.runs.load import EVENTS
-from qiltest.runs.pictures import StoreWriteError, link_picture, picture_path, put_picture
 
 LOCK = ".lock"
 

@@ -1,7 +1,6 @@
 """Expected texts against a reading: normalise, match, distance."""
 
 from qiltest.scoring.marks import MISSING, marked
-from qiltest.scoring.normalise import letters_and_digits, normalise
 from qiltest.scoring.records import Edit, EditKind, Extra, ExtraKind, Score, TextScore
 from qiltest.scoring.scorer import EmptyReadingError, score, score_case
 from qiltest.scoring.serial import (
@@ -11,6 +10,7 @@ from qiltest.scoring.serial import (
     score_to_json,
     text_to_json,
 )
+from qiltest.text.normalise import letters_and_digits, normalise
 
 __all__ = [
     "MISSING",

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from rapidfuzz.distance import Levenshtein
 
-from qiltest.cases import LineBreaks
-from qiltest.scoring.look_alikes import look_alike
-from qiltest.scoring.normalise import HYPHENS, Unit, is_decoration, letters_and_digits, required_text
 from qiltest.scoring.records import Edit, EditKind
+from qiltest.suite.cases import LineBreaks
+from qiltest.text.look_alikes import look_alike
+from qiltest.text.normalise import HYPHENS, Unit, is_decoration, letters_and_digits, required_text
 
 #: Costs are lexicographic in one integer: edits that count, then edits at all, then edits that no look-alike explains.
 _COUNTED, _ANY, _PLAIN = 1_000_000, 1_000, 1

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from qiltest.scoring.normalise import normalise
 from qiltest.scoring.records import EditKind, TextScore
+from qiltest.text.normalise import normalise
 
 #: Stands where a character of the expected text was not read.
 MISSING = "▁"

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qiltest.cases import Case, ExpectedText, LineBreaks
 from qiltest.errors import CaseError, ReaderError
 from qiltest.reading.records import Reading
-from qiltest.scoring import look_alikes
 from qiltest.scoring.assign import assign
 from qiltest.scoring.chains import Chain, Piece
 from qiltest.scoring.distance import align
 from qiltest.scoring.extras import Taken, extra_of, weight
 from qiltest.scoring.geometry import encloses, orders
-from qiltest.scoring.normalise import Unit, normalise, required_text, units
 from qiltest.scoring.records import Extra, Score, TextScore
 from qiltest.scoring.split import pieces_of
+from qiltest.suite.cases import Case, ExpectedText, LineBreaks
+from qiltest.text import look_alikes
+from qiltest.text.normalise import Unit, normalise, required_text, units
 
 #: A line inside a block that no text took belongs to the block's text if it says at least this much, this surely.
 ABSORBED_WEIGHT, ABSORBED_CONFIDENCE = 2.0, 0.6

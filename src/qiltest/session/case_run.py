@@ -8,28 +8,28 @@ from typing import NoReturn, Protocol
 
 import pytest
 
-from qiltest.cases import Case
+from qiltest.engine.context import Work
+from qiltest.engine.options import Update
+from qiltest.engine.producer import Sheet
 from qiltest.errors import CaseError, GoldenError, QiltestError
 from qiltest.gate.acceptance import golden_from
-from qiltest.gate.floor import noise_floor_of
 from qiltest.gate.golden import Golden
 from qiltest.gate.judge import above_absolute, judge
 from qiltest.gate.latency import LatencyJudgement, LatencyStore, judge_latency
+from qiltest.gate.noise_floor import noise_floor_of
+from qiltest.gate.quality import judged_with
 from qiltest.gate.verdict import Judgement, Verdict
-from qiltest.health import gating
-from qiltest.health.verdict import judged_with
+from qiltest.quality import gating
 from qiltest.reading.records import Reading
 from qiltest.recipe import Recipe
 from qiltest.runs.events import Drawn, Failed, Judged, now
-from qiltest.runs.pictures import StoreWriteError
+from qiltest.runs.images import StoreWriteError
 from qiltest.runs.records import CaseResult, Picture, Point
 from qiltest.runs.store import usable
 from qiltest.scoring import Score, score_case
-from qiltest.selection import Task
 from qiltest.session.clock import LoopClock
-from qiltest.session.easel import Sheet
-from qiltest.session.options import Update
-from qiltest.session.work import Work
+from qiltest.suite.cases import Case
+from qiltest.suite.selection import Task
 
 
 class Benchmark(Protocol):
@@ -274,7 +274,7 @@ class CaseRun:
 
     def _message(self) -> str:
         # the report's code is loaded when there is something to show, not by every pytest that has this plugin
-        from qiltest.session.message import failure_message
+        from qiltest.report.terminal.failure import failure_message
 
         return failure_message(self._result, self.task, command=self._accepting())
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from qiltest.report.status import Status
+    from qiltest.runs.status import Status
 
 _REFRESH_SECONDS = 0.25
 _DEFAULT_WIDTH = 80

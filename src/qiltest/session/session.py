@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from qiltest.comparison.records import Comparisons
+from qiltest.engine.context import OpenReader, Work, begin
+from qiltest.engine.options import Options
+from qiltest.engine.selection import default_points, select_tasks
 from qiltest.errors import DeviceError, QiltestError
 from qiltest.gate.missing import golden_of, judge_missing
-from qiltest.gate.paired_records import Comparisons
 from qiltest.gate.unused import unused_goldens
 from qiltest.generation.records import Generator
 from qiltest.runs.events import Judged, now
 from qiltest.runs.load import load_run
 from qiltest.runs.records import Point, Run, RunState
-from qiltest.selection import Task
 from qiltest.session import guards
 from qiltest.session.case_run import Benchmark, CaseRun
 from qiltest.session.clock import LoopClock
-from qiltest.session.grid import default_points, select_tasks
-from qiltest.session.options import Options
+from qiltest.session.junit import add_properties, verdict_of
 from qiltest.session.progress import ProgressBar
-from qiltest.session.properties import add_properties, verdict_of
-from qiltest.session.work import OpenReader, Work, begin
-from qiltest.suite import Suite, load_suite
+from qiltest.suite.load import Suite, load_suite
+from qiltest.suite.selection import Task
 
 if TYPE_CHECKING:
-    from qiltest.lora.candidate import Trial
+    from qiltest.release.candidate import Trial
 
 FIXTURE = "qil_case_run"
 #: for a picture of the real model: its loading is not counted, and the base draws it in about half a minute.
@@ -107,8 +107,8 @@ class SuiteSession:
         release = self.options.release
         if release is None:
             return
-        from qiltest.lora.candidate import refusal_lines  # here and below: reads files that no other session does
-        from qiltest.session.release import try_release
+        from qiltest.release.candidate import refusal_lines  # here and below: reads files that no other session does
+        from qiltest.release.session import try_release
 
         try:
             self.trial = try_release(self._loaded(), release, self.options.model)
@@ -200,7 +200,7 @@ class SuiteSession:
                 self.problems.extend(unused_goldens(work.goldens, work.generator.model, self._loaded()))
             self.recorded = work.record_latencies()
             if self.options.release is not None:
-                from qiltest.session.release import conclude
+                from qiltest.release.session import conclude
 
                 self.comparisons = conclude(load_run(work.writer.folder), self.options.release)
             work.finish(self._status(exit_status), self.problems)
@@ -288,7 +288,7 @@ class SuiteSession:
         if self._suite is None:
             suite, release = load_suite(self.options.cases_folder, keep_doubtful=True), self.options.release
             if release is not None:
-                from qiltest.session.release import admit
+                from qiltest.release.session import admit
 
                 suite = admit(suite, release, self.options.model)
             self._suite = suite

@@ -10,11 +10,11 @@ from rich.console import Console
 
 from qiltest.errors import QiltestError
 from qiltest.report import write_html, write_markdown
-from qiltest.report.history import record
+from qiltest.report.ci import ci_lines
+from qiltest.report.terminal.table import terminal_table
+from qiltest.runs.history import record
 from qiltest.runs.records import Run
-from qiltest.session.ci import ci_lines
 from qiltest.session.session import SuiteSession
-from qiltest.session.table import terminal_table
 
 HTML, MARKDOWN = "report.html", "report.md"
 
@@ -64,7 +64,7 @@ def _release(session: SuiteSession, run: Run, *, width: int, colour: bool) -> It
     found, release = session.comparisons, session.options.release
     if found is None or release is None:
         return
-    from qiltest.session.release import verdict_lines, write_release_page
+    from qiltest.release.session import verdict_lines, write_release_page
 
     try:
         yield f"qiltest: comparison {write_release_page(found, run, release)}"
@@ -78,7 +78,7 @@ def _rates(run: Run, matrix_rate: float | None) -> Iterator[str]:
     if matrix_rate is None:
         return
     from qiltest.lora import qwen_image
-    from qiltest.session.rates import rate_lines, rates_of, write_rates
+    from qiltest.report.speeds import rate_lines, rates_of, write_rates
 
     rates = rates_of(run, qwen_image(), matrix_rate)
     yield from ("", *rate_lines(rates, matrix_rate))

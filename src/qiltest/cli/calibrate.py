@@ -1,0 +1,109 @@
+"""`qiltest calibrate`: a reader's own error on each case, measured on drawn pictures of known text."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from qiltest.calibration import Floor, Rate, calibrate, write_floor
+from qiltest.calibration.measure import REPORT_KIND
+from qiltest.calibration.store import FLOORS
+from qiltest.reading import DEFAULT_READER, open_reader, reader_names
+from qiltest.suite.cases import Case
+from qiltest.suite.load import load_suite
+
+
+def add_parsers(subparsers: Any) -> None:  # noqa: ANN401 -- argparse has no public type for it
+    """Add the verb."""
+    parser = subparsers.add_parser("calibrate", help="measure a reader's own error on pictures of known text")
+    parser.add_argument("--case", action="append", default=[], metavar="ID", help="all cases unless named")
+    parser.add_argument("--cases", type=Path, default=Path("cases"), metavar="FOLDER", help="case files (cases)")
+    parser.add_argument("--reader", default=DEFAULT_READER, metavar="R", help=", ".join(reader_names()))
+    parser.add_argument("--pictures", type=_positive, default=12, metavar="N", help="clean pictures a case (12)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="another seed draws other pictures (0)")
+    parser.add_argument("--output", type=Path, default=FLOORS, metavar="FOLDER", help="where the floors are kept")
+    parser.add_argument("--json", action="store_true", help="machine-readable result on standard output")
+    parser.set_defaults(handler=run_calibrate)
+
+
+def run_calibrate(args: argparse.Namespace) -> int:
+    """Calibrate the cases named, or all. Returns 0; raises QiltestError."""
+    suite = load_suite(args.cases)
+    cases = [suite.case(name)[0] for name in args.case] or list(suite.cases)
+    reader = open_reader(args.reader)
+    console, floors = Console(), []
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        for case in progress.track(cases, description="calibrating"):
+            task = progress.add_task(case.id, total=None)
+            floors.append(_one(case, reader, args, lambda word, task=task: progress.update(task, description=word)))
+            progress.remove_task(task)
+    if args.json:
+        text = json.dumps([asdict(floor) for floor in floors], ensure_ascii=False, allow_nan=False, indent=1)
+        console.print(text, markup=False, highlight=False, soft_wrap=True, emoji=False)
+    else:
+        console.print(_table(floors))
+        console.print(_summary(floors), markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+def _one(case: Case, reader: Any, args: argparse.Namespace, tick: Any) -> Floor:  # noqa: ANN401
+    floor = calibrate(case, reader, pictures=args.pictures, seed=args.seed, tick=tick)
+    write_floor(floor, args.output)
+    return floor
+
+
+def _table(floors: list[Floor]) -> Table:
+    kinds = sorted({kind for floor in floors for kind in floor.typos})
+    table = Table(title="A picture's distance though it is right, and the typos found")
+    for column in ("case", "median", "mean", "95 %", "most", "texts exact", *kinds):
+        table.add_column(column, justify="left" if column == "case" else "right")
+    for floor in floors:
+        rates = [floor.typos.get(kind) for kind in kinds]
+        table.add_row(
+            floor.case,
+            f"{floor.floor:g}",
+            f"{floor.mean:.2f}",
+            f"{floor.percentile_95:g}",
+            str(floor.largest),
+            f"{floor.exact_texts.found}/{floor.exact_texts.of}",
+            *("" if rate is None else f"{rate.found}/{rate.of}" for rate in rates),
+        )
+    return table
+
+
+def _summary(floors: list[Floor]) -> str:
+    """Both rates of detection over all cases: of all planted typos, and where the untouched twin reads at its floor."""
+    everywhere = [rate for floor in floors for kind, rate in floor.typos.items() if kind != REPORT_KIND]
+    report = [floor.typos[REPORT_KIND] for floor in floors if REPORT_KIND in floor.typos]
+    clean = [floor.clean_typos for floor in floors]
+    return "\n".join(
+        [
+            f"planted typos that raised the distance: {_share(everywhere)}",
+            f"the report's own: {_share(report)}",
+            f"all of these, where the picture without the typo reads at its floor: {_share(clean)}",
+        ]
+    )
+
+
+def _share(rates: list[Rate]) -> str:
+    from scipy.stats import binomtest  # takes a second to load, which no other verb should pay
+
+    found, of = sum(rate.found for rate in rates), sum(rate.of for rate in rates)
+    if not of:
+        return "none planted"
+    interval = binomtest(found, of).proportion_ci(method="wilson")
+    return f"{found} of {of} ({found / of:.1%}; 95 %: {interval.low:.1%} to {interval.high:.1%})"
+
+
+def _positive(value: str) -> int:
+    number = int(value)
+    if number < 1:
+        raise argparse.ArgumentTypeError("draw at least one picture")
+    return number

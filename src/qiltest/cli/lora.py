@@ -1,0 +1,169 @@
+"""`qiltest lora`: what is in a LoRA file and whether it fits, without a GPU and without the base's weights."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from qiltest.errors import RecipeError
+from qiltest.generation.sources import EMBEDDED, ModelSource, resolve_lora
+from qiltest.lora import Base, Finding, LoraReport, Severity, inspect_lora, known_bases, open_base
+from qiltest.lora.findings import printable
+from qiltest.lora.inspection import file_sha256
+from qiltest.lora.likeness import Likeness, compare
+from qiltest.release.candidate import pinned, wrong_variant
+from qiltest.suite.load import VARIANTS_FILE, load_variants, unknown
+from qiltest.suite.variants import ModelKind, Variant
+
+#: What argparse calls the object that `add_subparsers` returns.
+Subparsers = Any
+_MARKS = {Severity.ERROR: ("ERROR", "bold red"), Severity.WARNING: ("note", "yellow")}
+_TINY = ModelSource(name="tiny", kind=ModelKind.TINY, folder=EMBEDDED, revision="embedded")
+#: blocks shown a row.
+_BLOCKS = 6
+
+
+def add_parsers(subparsers: Subparsers) -> None:
+    """Add `qiltest lora`."""
+    parser = subparsers.add_parser("lora", help="what is in a LoRA file and whether it fits a base")
+    parser.add_argument("file", metavar="FILE", help="a .safetensors file, embedded::NAME, or repo::file in the cache")
+    parser.add_argument(
+        "--base", metavar="BASE", help="qwen-image, tiny, or a folder in diffusers layout (what fits best)"
+    )
+    parser.add_argument(
+        "--like", metavar="VARIANT|FILE", help="the release that it replaces: compare strength and direction"
+    )
+    parser.add_argument(
+        "--cases", type=Path, default=Path("cases"), metavar="FOLDER", help="where variants.toml is (cases)"
+    )
+    parser.add_argument("--json", action="store_true", help="machine-readable result on standard output")
+    parser.set_defaults(handler=run_lora)
+
+
+def run_lora(args: argparse.Namespace) -> int:
+    """Inspect a file and show what was found. Returns 0 where it fits, 1 where not; raises RecipeError."""
+    variants = _variants(args.cases)
+    path = _find(args.file)
+    base = open_base(args.base) if args.base else None
+    report = inspect_lora(path, base=base, variants=variants)
+    report = _as_like(report, args.like, variants)
+    likeness = _compare(report, base, args.like, variants) if args.like else None
+    if args.json:
+        record = report.as_dict() | ({"like": likeness.as_dict()} if likeness else {})
+        Console(soft_wrap=True).out(json.dumps(record, allow_nan=False), highlight=False)
+    else:
+        _show(report, likeness)
+    return 0 if report.holds and not (likeness and likeness.errors) else 1
+
+
+def _as_like(report: LoraReport, like: str | None, variants: tuple[Variant, ...]) -> LoraReport:
+    """Return the report with an error more where the file is another variant's own than the one it is to replace."""
+    wanted = [variant for variant in variants if variant.name == like]
+    found = (
+        Finding(severity=Severity.ERROR, code="other-variant", text=text)
+        for variant in wanted
+        for text in wrong_variant(report, variant, variants)
+    )
+    return replace(report, findings=(*found, *report.findings))
+
+
+def _find(text: str) -> Path:
+    if "::" not in text:
+        return Path(text)
+    return resolve_lora(text, model=_TINY)
+
+
+def _variants(folder: Path) -> tuple[Variant, ...]:
+    """Return the variants of a folder, embedded LoRAs with their files' hashes; none where there is no such file."""
+    file = folder / VARIANTS_FILE
+    return tuple(pinned(variant, _TINY) for variant in load_variants(file)) if file.is_file() else ()
+
+
+def _compare(report: LoraReport, base: Base | None, like: str, variants: tuple[Variant, ...]) -> Likeness:
+    reference = _reference(report, like, variants)
+    chosen = base or next(known for known in known_bases() if known.name == report.base)
+    return compare(report.path, reference, chosen, reference_sha256=file_sha256(reference))
+
+
+def _reference(report: LoraReport, like: str, variants: tuple[Variant, ...]) -> Path:
+    if "::" in like or Path(like).is_file():
+        return _find(like)
+    variant = next((variant for variant in variants if variant.name == like), None)
+    if variant is None:
+        raise unknown("variant or LoRA file", like, [variant.name for variant in variants])
+    lora = variant.lora(ModelKind.TINY if report.base == "tiny" else ModelKind.REAL)
+    if lora is None:
+        raise RecipeError(
+            f"variant {like} has no LoRA for {report.base}", remedy="name a variant of the same base, or a file"
+        )
+    return _find(lora.source)
+
+
+def _show(report: LoraReport, likeness: Likeness | None) -> None:
+    console = Console()
+    for name, value in (*_facts(report), *(_likeness_facts(likeness) if likeness else ())):
+        console.print(Text.assemble((f"{name:<15}  ", "bold"), printable(value)), soft_wrap=True)
+    for line in _block_lines(report):
+        console.print(Text(line), soft_wrap=True)
+    for finding in (*report.findings, *(likeness.findings if likeness else ())):
+        console.print(_finding(finding), soft_wrap=True)
+    holds = report.holds and not (likeness and likeness.errors)
+    console.print(
+        Text(f"fits {report.base}" if holds else f"does not hold on {report.base}", "green" if holds else "red")
+    )
+
+
+def _finding(finding: Finding) -> Text:
+    mark, style = _MARKS[finding.severity]
+    return Text.assemble((f"{mark}  ", style), printable(finding.text))
+
+
+def _facts(report: LoraReport) -> list[tuple[str, str]]:
+    prefixes = ", ".join(prefix.shown for prefix in report.prefixes) or "-"
+    return [
+        ("file", f"{report.path} ({report.bytes:,} bytes)"),
+        ("sha256", report.sha256),
+        ("variant", ", ".join(report.variants) or "none of ours by its hash"),
+        ("format", f"{report.naming}, prefix {prefixes}"),
+        ("dtype", ", ".join(f"{dtype} x {count}" for dtype, count in report.dtypes.items())),
+        ("rank", _numbers(report.ranks)),
+        ("alpha", ", ".join("none" if alpha is None else f"{alpha:g}" for alpha in report.alphas) or "-"),
+        ("effective scale", _numbers(report.scales)),
+        ("modules", f"{len(report.modules)} of the {report.base_modules} of {report.base}"),
+        ("fits", ", ".join(report.fits) or "no base that is known"),
+        *((f"metadata {key}", value[:200]) for key, value in sorted(report.metadata.items())),
+    ]
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:g}" for value in values) or "-"
+
+
+def _likeness_facts(likeness: Likeness) -> list[tuple[str, str]]:
+    return [
+        ("compared with", likeness.path),
+        ("strength", f"{likeness.strength:.4g} times"),
+        ("cosine", f"{likeness.cosine:.4f}"),
+        ("difference", f"{likeness.difference:.2%} of its norm"),
+    ]
+
+
+def _block_lines(report: LoraReport) -> list[str]:
+    """Norm of the delta by block, six a line; a star marks a block with a module that stands out."""
+    cells = [
+        f"{'-' if block.block is None else block.block:>3} {_norm(block.norm)}{'*' if block.outliers else ' '}"
+        for block in report.blocks
+    ]
+    rows = ["  ".join(cells[start : start + _BLOCKS]) for start in range(0, len(cells), _BLOCKS)]
+    return ["norm of the delta by block", *rows] if rows else []
+
+
+def _norm(value: float) -> str:
+    return f"{value:8.3g}" if math.isfinite(value) else "     nan"

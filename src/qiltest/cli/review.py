@@ -1,0 +1,213 @@
+"""`qiltest review`: goldens that a run would change, or has changed, accepted or rejected one by one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from qiltest.engine.review import Agenda, Change, Decision, Item, Review, differences
+from qiltest.errors import GoldenError
+from qiltest.gate.golden import Golden, GoldenStore
+from qiltest.runs.filter import only_cases
+from qiltest.runs.store import LATEST, RunStore
+from qiltest.scoring.records import ExtraKind
+from qiltest.text.escape import one_line
+
+_KEYS = {"a": Decision.ACCEPTED, "r": Decision.REJECTED, "s": Decision.SKIPPED}
+_QUIT = "q"
+_MEANS = {
+    Change.NEW: "there is no golden yet",
+    Change.CHANGED: "the golden would be replaced",
+    Change.RECORDED: "--qil-update has written it; rejecting puts back what was there",
+}
+#: What argparse calls the object that `add_subparsers` returns.
+Subparsers = Any
+
+
+def add_parsers(subparsers: Subparsers) -> None:
+    """Add `qiltest review`."""
+    parser = subparsers.add_parser(
+        "review",
+        help="accept or reject the goldens that a run would change",
+        description="Steps through the new and changed goldens of a stored run, with the old picture and the new one, "
+        "what was read in each, and the distance. Each golden that is accepted is written at once. Refused where CI is "
+        "set. Exit code 0: nothing is left to decide; 1: something was rejected, skipped or cannot be accepted; 2: "
+        "used wrongly.",
+    )
+    parser.add_argument("run", nargs="?", default=LATEST, metavar="RUN", help="id, start of an id, folder, or latest")
+    parser.add_argument("--accept-all", action="store_true", help="accept every one that can be, without asking")
+    parser.add_argument("--again", action="store_true", help="ask again of what was rejected before")
+    parser.add_argument(
+        "--case", action="append", default=[], metavar="ID[@WxH]", help="this case alone; may be repeated (all)"
+    )
+    parser.add_argument("--golden", type=Path, default=Path("golden"), metavar="DIR", help="goldens (golden)")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (runs)")
+    parser.add_argument("--json", action="store_true", help="list what is to be decided; with --accept-all also do it")
+    parser.set_defaults(handler=run_review)
+
+
+def run_review(args: argparse.Namespace) -> int:
+    """Review a run. Returns 0 where nothing is left, else 1; raises StoreError and GoldenError."""
+    _refuse(args)
+    run = only_cases(RunStore(root=args.runs).load(args.run), args.case)
+    review = Review(run=run, goldens=GoldenStore(root=args.golden))
+    agenda = review.agenda(again=args.again)
+    console = Console(markup=False, highlight=False, emoji=False)
+    if args.json:
+        decided = _accept_all(review, agenda) if args.accept_all else {}
+        console.print(json.dumps(_record(review, agenda, decided), allow_nan=False), soft_wrap=True)
+    else:
+        _print(console, (f"run {run.path}", *agenda.unfit))
+        decided = _accept_all(review, agenda) if args.accept_all else _ask(review, agenda, console)
+        _print(console, _sum(agenda, decided))
+    accepted = sum(decision is Decision.ACCEPTED for decision in decided.values())
+    return 0 if accepted == len(agenda.items) and not agenda.rejected else 1
+
+
+def _refuse(args: argparse.Namespace) -> None:
+    """Raise GoldenError where goldens may not change, or nobody is there to be asked."""
+    from qiltest.engine.options import in_ci
+
+    if args.json and not args.accept_all:
+        return
+    if in_ci():
+        raise GoldenError(
+            "reviewing is refused because CI is set: goldens change only where a person looks at them",
+            remedy="run it on your machine and commit the files; --json alone lists what is to be decided",
+        )
+    if not args.accept_all and not sys.stdin.isatty():
+        raise GoldenError(
+            "standard input is not a terminal, so nobody can be asked",
+            remedy="--json lists what is to be decided, --accept-all accepts it",
+        )
+
+
+def _accept_all(review: Review, agenda: Agenda) -> dict[str, Decision]:
+    decided = {}
+    for item in agenda.items:
+        if not item.blocked:
+            review.accept(item)
+            decided[item.id] = Decision.ACCEPTED
+    return decided
+
+
+def _ask(review: Review, agenda: Agenda, console: Console) -> dict[str, Decision]:
+    """Show each item and do as is said; what is decided is on the disk before the next is shown."""
+    decided: dict[str, Decision] = {}
+    for number, item in enumerate(agenda.items, start=1):
+        _print(console, _shown(review, item, f"[{number}/{len(agenda.items)}]"))
+        decision = _answer(console, item)
+        if decision is None:
+            break
+        if decision is Decision.ACCEPTED:
+            _print(console, (f"accepted: {review.accept(item)}",))
+        elif decision is Decision.REJECTED:
+            review.reject(item)
+            _print(console, ("rejected",))
+        decided[item.id] = decision
+    return decided
+
+
+def _answer(console: Console, item: Item) -> Decision | None:
+    """Return what was typed; None for quit, or where input has ended."""
+    keys = "accept (a), " if not item.blocked else ""
+    while True:
+        console.print(f"{keys}reject (r), skip (s), quit (q)? ", end="")
+        line = sys.stdin.readline()
+        key = line.strip().lower()[:1]
+        if not line or key == _QUIT:
+            return None
+        if key in _KEYS and not (item.blocked and key == "a"):
+            return _KEYS[key]
+
+
+def _shown(review: Review, item: Item, place: str) -> Iterator[str]:
+    result, before, now = item.result, item.before, item.candidate
+    verdict = result.judgement.verdict if result.judgement else "-"
+    yield ""
+    yield f"{place} {item.id}   {item.change}: {_MEANS[item.change]}; verdict {verdict}"
+    was = "" if before is None else f"{before.distance} -> "
+    yield f"  distance   {was}{now.distance} of {now.length} characters"
+    yield from _texts(item)
+    if result.judgement is not None:
+        yield from (f"  why        {reason}" for reason in result.judgement.reasons)
+    yield from (f"  changed    {difference}" for difference in differences(item))
+    if before is not None:
+        yield f"  old        {_where(review, before)}"
+    yield f"  new        {_where(review, now)}"
+    if item.blocked:
+        yield f"  blocked    {item.blocked}"
+
+
+def _texts(item: Item) -> Iterator[str]:
+    """Yield what was read, then and now, with what differs from the expected text marked."""
+    from qiltest.report.terminal.failure import marked_line
+
+    score, before = item.result.score, item.before
+    assert score is not None
+    was = {} if before is None else {text.expected: text for text in before.texts}
+    for text in score.texts:
+        old = was.get(text.expected)
+        yield f"  expected   {text.expected}"
+        if old is not None and (old.read, old.distance) != (text.read, text.distance):
+            yield f"    was      {old.read or '(nothing)'}   distance {old.distance}"
+        yield f"    is       {marked_line(text)}   distance {text.distance}"
+    asked = {text.expected for text in score.texts}
+    yield from (f"  no longer asked: {expected}" for expected in was if expected not in asked)
+    for extra in score.extra:
+        if extra.kind is not ExtraKind.OTHER:
+            yield f"  extra      {extra.text}   {extra.kind} of {extra.of}, distance {extra.distance}"
+
+
+def _where(review: Review, golden: Golden) -> str:
+    path = review.picture_of(golden)
+    return f"picture {golden.picture[:12]} is in no run any more" if path is None else str(path)
+
+
+def _sum(agenda: Agenda, decided: dict[str, Decision]) -> Iterator[str]:
+    counts = Counter(decided.values())
+    left = len(agenda.items) - len(decided)
+    yield ""
+    yield ", ".join(f"{counts[decision]} {decision}" for decision in Decision) + f", {left} left"
+    if agenda.rejected:
+        yield f"{len(agenda.rejected)} rejected before (--again asks again): {', '.join(agenda.rejected)}"
+    if counts[Decision.ACCEPTED]:
+        yield "look at the goldens (`git diff`) before you commit them"
+
+
+def _print(console: Console, lines: Iterator[str] | tuple[str, ...]) -> None:
+    for line in lines:
+        console.print(one_line(line), soft_wrap=True)
+
+
+def _record(review: Review, agenda: Agenda, decided: dict[str, Decision]) -> dict[str, object]:
+    return {
+        "run": review.run.id,
+        "items": [_item(review, item, decided.get(item.id)) for item in agenda.items],
+        "rejected_before": agenda.rejected,
+        "unfit": agenda.unfit,
+    }
+
+
+def _item(review: Review, item: Item, decision: Decision | None) -> dict[str, object]:
+    before, now = item.before, item.candidate
+    old, new = (None if before is None else review.picture_of(before)), review.picture_of(now)
+    was = {} if before is None else {text.expected: text.read for text in before.texts}
+    return {
+        "point": item.id,
+        "change": item.change,
+        "verdict": None if item.result.judgement is None else item.result.judgement.verdict,
+        "distance": {"before": None if before is None else before.distance, "after": now.distance},
+        "texts": [{"expected": t.expected, "before": was.get(t.expected), "after": t.read} for t in now.texts],
+        "differences": list(differences(item)),
+        "picture": {"before": None if old is None else str(old), "after": None if new is None else str(new)},
+        "blocked": item.blocked,
+        "decision": decision,
+    }

@@ -1,0 +1,170 @@
+"""What a paired comparison gives. Every number is finite."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from qiltest.comparison.pairing import Obstacle
+from qiltest.comparison.statistics import Interval
+
+#: change of the character error rate that is taken for "not worse": one edit in a hundred characters.
+MARGIN = 0.01
+
+
+class Release(StrEnum):
+    """What is said of a release."""
+
+    #: not worse by more than the margin: shown.
+    SHIP = "SHIP"
+    #: worse: shown.
+    DO_NOT_SHIP = "DO NOT SHIP"
+    #: neither is shown.
+    CANNOT_TELL = "CANNOT TELL"
+    #: pictures that were to be compared measure different things, or there is no pair at all.
+    INCOMPARABLE = "INCOMPARABLE"
+    #: something went wrong with pictures that were to be compared: they have no score.
+    ERROR = "ERROR"
+    #: pictures that were to be compared never came.
+    MISSING = "MISSING"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseTally:
+    """One case: pictures that have fewer edits than before (wins), as many (ties), or more (losses)."""
+
+    case: str
+    wins: int
+    ties: int
+    losses: int
+    #: edits, summed over the case's pictures.
+    before: int
+    after: int
+    #: characters asked for, summed over the case's pictures.
+    length: int
+    #: exact sign test for "worse", see `evidence.worse_p`; as it is, and after Holm over all cases compared.
+    p: float
+    p_holm: float
+
+    @property
+    def pairs(self) -> int:
+        """Number of pairs."""
+        return self.wins + self.ties + self.losses
+
+    @property
+    def difference(self) -> float:
+        """Change of the character error rate; above 0 is worse."""
+        return (self.after - self.before) / self.length
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExactText:
+    """Pictures without any edit, before and after: McNemar's table and its exact test."""
+
+    both: int
+    #: exact before, not after.
+    broken: int
+    #: exact after, not before.
+    mended: int
+    neither: int
+    #: exact two-sided McNemar p.
+    p: float
+    #: the p for "worse" (equal to `p` where more are broken than mended), after Holm over the variants compared.
+    p_holm: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How many seeds would decide. An estimate: more seeds are taken to differ as those that were drawn."""
+
+    #: seeds a picture was drawn with so far, at the most.
+    drawn: int
+    #: None where no number up to `limit` would.
+    seeds: int | None
+    limit: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One variant against another. Error rates are strict edits per character asked for."""
+
+    before: str
+    after: str
+    verdict: Release
+    #: sentences, most important first; never empty.
+    reasons: tuple[str, ...]
+    wins: int
+    ties: int
+    losses: int
+    #: pairs whose two pictures are the same bytes.
+    same_pictures: int
+    #: edits over characters of all pairs; None where there is no pair, as in the fields below.
+    rate_before: float | None
+    rate_after: float | None
+    #: change of the rate; above 0 is worse.
+    difference: float | None
+    #: of `difference`; None for fewer than two pairs.
+    interval: Interval | None
+    #: what the units of the interval are: "case" or "picture".
+    unit: str
+    #: the change that is not excluded although no such picture was seen: one edit in the share of pictures that may go
+    #: wrong unseen (`evidence.unseen_share`).
+    unseen: float | None
+    exact: ExactText | None
+    cases: tuple[CaseTally, ...]
+    #: only for CANNOT TELL.
+    plan: Plan | None
+    obstacles: tuple[Obstacle, ...]
+    unpaired: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        numbers = (self.rate_before, self.rate_after, self.difference, self.unseen)
+        ends = () if self.interval is None else (self.interval.low, self.interval.high)
+        if not all(math.isfinite(value) for value in (*numbers, *ends) if value is not None):
+            raise ValueError(f"a number of the comparison {self.before} against {self.after} is not finite")
+
+    @property
+    def pairs(self) -> int:
+        """Number of pairs."""
+        return self.wins + self.ties + self.losses
+
+
+#: the worst first: what is said of several comparisons together.
+_WORST = (
+    Release.DO_NOT_SHIP,
+    Release.ERROR,
+    Release.MISSING,
+    Release.INCOMPARABLE,
+    Release.CANNOT_TELL,
+    Release.SHIP,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparisons:
+    """All comparisons that were made at once, and corrected for one another."""
+
+    #: the change of the error rate that is taken for "not worse".
+    margin: float
+    #: two-sided error before correction.
+    alpha: float
+    comparisons: tuple[Comparison, ...]
+    #: variants that only one run has, each in words.
+    unpaired: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Release:
+        """The worst verdict; INCOMPARABLE where nothing was compared."""
+        found = {comparison.verdict for comparison in self.comparisons}
+        return next((verdict for verdict in _WORST if verdict in found), Release.INCOMPARABLE)
+
+    @property
+    def holds(self) -> bool:
+        """True where "not worse" was shown of every comparison."""
+        return self.verdict is Release.SHIP
+
+    @property
+    def case_tests(self) -> int:
+        """Number of tests of single cases that the cases' p are corrected for."""
+        return sum(len(comparison.cases) for comparison in self.comparisons)

@@ -1,0 +1,206 @@
+"""Reading and scoring the pictures of a run again, into a run of its own. No torch, no model, no GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from qiltest import __version__
+from qiltest.errors import CaseError, QiltestError
+from qiltest.gate.golden import GoldenStore
+from qiltest.gate.judge import judge
+from qiltest.gate.latency import LatencyJudgement
+from qiltest.gate.noise_floor import noise_floor_of
+from qiltest.gate.quality import judged_with
+from qiltest.quality import examine
+from qiltest.reading.images import load_picture
+from qiltest.reading.records import Reader
+from qiltest.reading.registry import open_reader
+from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started, now
+from qiltest.runs.load import load_run
+from qiltest.runs.records import CaseResult, Run, RunState
+from qiltest.runs.store import RunStore
+from qiltest.runs.writer import RunWriter
+from qiltest.scoring import score_case
+from qiltest.suite.cases import Case
+
+#: the embedded model's name.
+TINY = "tiny"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One picture before and after."""
+
+    point: str
+    distance: tuple[int | None, int | None]
+    verdict: tuple[str | None, str | None]
+    #: (read before, read now) of each expected text where the two differ.
+    texts: tuple[tuple[str, str], ...]
+    error: str = ""
+
+    @property
+    def moved(self) -> bool:
+        """True where anything differs."""
+        return self.distance[0] != self.distance[1] or self.verdict[0] != self.verdict[1] or bool(self.texts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rescored:
+    """Both runs, and what differs."""
+
+    before: Run
+    after: Run
+    changes: tuple[Change, ...]
+
+    @property
+    def holds(self) -> bool:
+        """True where there were pictures, none is damaged and every verdict is a PASS."""
+        return bool(self.changes) and all(result.holds for result in self.after.results) and not self.before_damaged
+
+    @property
+    def before_damaged(self) -> bool:
+        """True where a picture of the old run could not be read again."""
+        return any(result.picture is None for result in self.before.results)
+
+
+def rescore(
+    run: Run,
+    *,
+    store: RunStore,
+    goldens: GoldenStore,
+    reader: str | None = None,
+    cases: Sequence[Case] | None = None,
+    opener: Callable[[str], Reader] | None = None,
+) -> Rescored:
+    """Read, score and judge the pictures of `run` again and write the result as a new run; `run` is not touched.
+
+    `reader` is the name of another reader than the run's own, `cases` are other case files than the run's own copy;
+    `opener` loads readers by name, where not `qiltest.reading.open_reader`.
+    Latency is carried over, not measured. Raises ReaderError, StoreError, GoldenError, and CaseError for a case of the
+    run that `cases` lack.
+    """
+    readers: dict[str, Reader] = {}
+
+    def open_once(name: str) -> Reader:
+        if name not in readers:
+            readers[name] = (opener or open_reader)(name)
+        return readers[name]
+
+    known = _cases(run, cases)
+    default = open_once(reader or run.reader.name)
+    with store.create() as writer:
+        writer.append(_started(run, writer, default, tuple(known.values())))
+        for result in run.results:
+            if result.picture is not None:
+                own = result.reading.reader.name if result.reading is not None else run.reader.name
+                _again(result, known[result.point.case], open_once(reader or own), run, writer, goldens)
+        writer.append(Ended(at=now(), state=RunState.FINISHED, exit_status=0))
+    after = load_run(writer.folder)
+    changes = tuple(_change(old, new) for new in after.results if (old := run.result(new.id)) is not None)
+    return Rescored(before=run, after=after, changes=changes)
+
+
+def _cases(run: Run, cases: Sequence[Case] | None) -> dict[str, Case]:
+    known = {case.id: case for case in run.cases if cases is None} or {case.id: case for case in cases or ()}
+    missing = sorted({result.point.case for result in run.results} - set(known))
+    if missing:
+        raise CaseError(
+            f"the run has pictures of {', '.join(missing)}, the case files do not",
+            where=str(run.path),
+            remedy="leave out --cases to use the run's own copy of them",
+        )
+    return known
+
+
+def _started(run: Run, writer: RunWriter, reader: Reader, cases: tuple[Case, ...]) -> Started:
+    return Started(
+        schema=SCHEMA,
+        run=writer.id,
+        at=now(),
+        command=("qiltest", "rescore", run.id),
+        qiltest_version=__version__,
+        model=run.model,
+        device=run.device,
+        device_name=run.device_name,
+        versions=run.versions,
+        reader=reader.info,
+        cases=cases,
+        variants=run.variants,
+        planned=run.planned,
+        full=run.full,
+        rescored_from=run.id,
+    )
+
+
+def _again(result: CaseResult, case: Case, reader: Reader, run: Run, writer: RunWriter, goldens: GoldenStore) -> None:
+    picture, recipe, timing, latents, cohort = (
+        result.picture,
+        result.recipe,
+        result.timing,
+        result.latents,
+        result.cohort,
+    )
+    assert picture is not None
+    assert recipe is not None
+    assert timing is not None
+    assert latents is not None
+    assert cohort is not None
+    writer.link(picture.path, picture.sha256)
+    writer.append(
+        Drawn(
+            at=now(),
+            point=result.point,
+            recipe=recipe,
+            key=recipe.key(),
+            sha256=picture.sha256,
+            timing=timing,
+            latents=latents,
+            cohort=cohort,
+            reused_from=result.reused_from or run.id,
+            notes=result.notes,
+        )
+    )
+    try:
+        examined = examine(load_picture(picture.path))
+        reading = reader.read(picture.path)
+        score = score_case(case, reading)
+        point = result.point
+        golden = goldens.load(run.model, point.case, point.size, point.variant, point.seed)
+        floor = noise_floor_of(case, reader.info, tiny=run.model == TINY)
+        judgement = judge(score, golden, case.limits, effective=recipe.effective, noise_floor=floor)
+        health = examined.outside(reading.lines)
+        judgement = judged_with(judgement, health, gates=case.limits.health_gates)
+    except QiltestError as error:
+        writer.append(Failed(at=now(), point=result.point, error=str(error)))
+        return
+    writer.append(
+        Judged(
+            at=now(),
+            point=result.point,
+            reading=reading,
+            score=score,
+            judgement=judgement,
+            latency=_carried(result),
+            golden=golden,
+            golden_recorded=False,
+            health=health,
+        )
+    )
+
+
+def _carried(result: CaseResult) -> LatencyJudgement | None:
+    """Return the latency's verdict as it was: reported, and without a say in a run that measured nothing."""
+    return None if result.latency is None else replace(result.latency, gates=False)
+
+
+def _change(old: CaseResult, new: CaseResult) -> Change:
+    before = {text.expected: text.read for text in old.score.texts} if old.score else {}
+    after = {text.expected: text.read for text in new.score.texts} if new.score else {}
+    return Change(
+        point=new.id,
+        distance=(old.score.distance if old.score else None, new.score.distance if new.score else None),
+        verdict=(old.verdict and str(old.verdict), new.verdict and str(new.verdict)),
+        texts=tuple((before.get(text, ""), read) for text, read in after.items() if before.get(text, "") != read),
+        error=new.error,
+    )

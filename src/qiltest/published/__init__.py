@@ -1,0 +1,1 @@
+"""What only the published Qwen-Image-Lightning report needs: its findings, its tables' diagnostics, fine detail."""

@@ -1,0 +1,116 @@
+"""Many elements in one scene (report, table 4): each sign drawn right, nearly, mixed from two, wrong, or missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from qiltest.scoring.distance import distance
+from qiltest.scoring.records import ExtraKind, Score, TextScore
+from qiltest.text.normalise import normalise
+
+#: Fewest characters that each of two signs must give to a mixture.
+PART = 2
+#: Share of a mixture's characters that may be neither sign's.
+STRANGE = 0.2
+
+
+class SignState(StrEnum):
+    """What became of a sign."""
+
+    EXACT = "exact"
+    #: one edit.
+    NEAR = "near"
+    #: drawn together with a part of another sign.
+    MIXED = "mixed"
+    #: two edits or more, and no mixture.
+    WRONG = "wrong"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignResult:
+    """One expected sign."""
+
+    expected: str
+    read: str
+    state: SignState
+    #: the other sign of a mixture, else "".
+    mixed_with: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignRecall:
+    """All signs of a scene."""
+
+    signs: tuple[SignResult, ...]
+    #: (what was read, the sign that it repeats or extends), as scoring names them.
+    doubled: tuple[tuple[str, str], ...]
+    leaked: tuple[tuple[str, str], ...]
+
+    def count(self, state: SignState) -> int:
+        """Return how many signs are in a state."""
+        return sum(sign.state is state for sign in self.signs)
+
+    @property
+    def recall(self) -> float:
+        """Share of the signs that are drawn exactly."""
+        return self.count(SignState.EXACT) / len(self.signs)
+
+
+def sign_recall(score: Score) -> SignRecall:
+    """Sort the texts of a score by what became of them. Raises ValueError for a score without texts.
+
+    A text is mixed where what was read for it, or a line that no text took, begins as one sign and ends as another
+    (either way round), with at least two characters of each, and comes nearer to that than to the sign alone.
+    """
+    if not score.texts:
+        raise ValueError("a score without texts has no signs")
+    names = [normalise(text.expected) for text in score.texts]
+    strays = [normalise(extra.text) for extra in score.extra if extra.kind is ExtraKind.OTHER]
+    return SignRecall(
+        signs=tuple(_sign(text, names, strays) for text in score.texts),
+        doubled=tuple((e.text, e.of) for e in score.extra if e.kind is ExtraKind.DOUBLED),
+        leaked=tuple((e.text, e.of) for e in score.extra if e.kind is ExtraKind.LEAKED),
+    )
+
+
+def _sign(text: TextScore, names: Sequence[str], strays: Sequence[str]) -> SignResult:
+    own, read = normalise(text.expected), normalise(text.read)
+    if read and text.distance <= 1:
+        state = SignState.EXACT if text.distance == 0 else SignState.NEAR
+        return SignResult(expected=text.expected, read=text.read, state=state)
+    for line in [read] if read else strays:
+        other = _other_half(line, own, names)
+        if other:
+            return SignResult(expected=text.expected, read=line, state=SignState.MIXED, mixed_with=other)
+    state = SignState.WRONG if read else SignState.MISSING
+    return SignResult(expected=text.expected, read=text.read, state=state)
+
+
+def _other_half(read: str, own: str, names: Sequence[str]) -> str:
+    """Return the sign that, with `own`, makes up what was read, or ""."""
+    costs = [(cost, other) for other in names if other != own for cost in _mixtures(read, own, other)]
+    cost, other = min(costs, default=(len(read) + 1, ""))
+    # a sign that lost its middle is no mixture, even where another ends alike
+    alone = min(*(distance(name, read) for name in names), *_mixtures(read, own, own), len(read))
+    return other if cost <= STRANGE * len(read) and cost < alone else ""
+
+
+def _mixtures(read: str, own: str, other: str) -> Iterator[int]:
+    """Yield for every cut of the reading how many of its characters are neither a beginning nor an end of the two."""
+    for cut in range(PART, len(read) - PART + 1):
+        for first, second in ((own, other), (other, own)):
+            yield _nearest_start(read[:cut], first) + _nearest_end(read[cut:], second)
+
+
+def _nearest_start(part: str, sign: str) -> int:
+    """Return the least distance to a beginning of a sign: a whole sign and its end count too, as for `_nearest_end`."""
+    ends = range(PART, len(sign) + 1)
+    return min((distance(part, sign[:end]) for end in ends), default=len(part))
+
+
+def _nearest_end(part: str, sign: str) -> int:
+    starts = range(max(0, len(sign) - PART) + 1)
+    return min((distance(part, sign[start:]) for start in starts), default=len(part))

@@ -1,0 +1,49 @@
+"""All measures of a picture, in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from qiltest.quality.blur import blur
+from qiltest.quality.detail import DetailMap, detail_map, detail_outside, free_of_text
+from qiltest.quality.grid import grid
+from qiltest.quality.halo import halo
+from qiltest.quality.noise import SpeckMap, noise, speck_map, specks_outside
+from qiltest.quality.planes import Pixels, luma
+from qiltest.quality.records import VERSION, Health
+from qiltest.quality.tone import tone
+from qiltest.reading.records import Line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """A picture's health, and what is still needed to measure the rest once it is known where text stands."""
+
+    health: Health
+    detail: DetailMap
+    specks: SpeckMap
+
+    def outside(self, lines: Sequence[Line]) -> Health:
+        """Return the health with what is measured outside the lines of a reading of the same picture."""
+        free = free_of_text(self.specks.power.shape, lines)
+        return replace(self.health, detail=detail_outside(self.detail, lines), specks=specks_outside(self.specks, free))
+
+
+def examine(pixels: Pixels) -> Examined:
+    """Measure RGB pixels (height x width x 3, 8 bits). Every figure is finite."""
+    values, plane = tone(pixels), luma(pixels)
+    grain, lattice = noise(plane), grid(plane)
+    health = Health(
+        version=VERSION,
+        spread=values.spread,
+        noise_fine=grain.fine,
+        noise_coarse=grain.coarse,
+        grid_latent=lattice.latent,
+        grid_patch=lattice.patch,
+        blur=blur(plane),
+        clipped=values.clipped,
+        saturation=values.saturation,
+        halo=halo(plane),
+    )
+    return Examined(health=health, detail=detail_map(plane), specks=speck_map(plane))

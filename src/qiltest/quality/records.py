@@ -1,0 +1,61 @@
+"""What is kept of a picture's health: plain numbers with units, and the faults they show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+#: Version of the measures: figures of two versions are not compared. 2: fine detail by cells, at two scales.
+VERSION = 2
+
+
+class Fault(StrEnum):
+    """What can be wrong with a picture before anything is read in it."""
+
+    BLANK = "blank"
+    NOISE = "noise"
+    SPECKS = "specks"
+    GRID = "grid"
+    UNIFORM = "near-uniform"
+    BLUR = "blur"
+    CLIPPED = "clipped"
+    SATURATED = "over-saturated"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """Measures of one picture; each is described, with its source, where it is made (`qiltest.quality`)."""
+
+    version: int
+    #: largest standard deviation of a colour channel, 8-bit units.
+    spread: float
+    #: noise in the flattest parts, grey levels of luma: periods of 2 to 4 pixels, and of 4 to 8.
+    noise_fine: float
+    noise_coarse: float
+    #: what repeats every 8 pixels (a latent) and every 16 (a patch), grey levels of luma.
+    grid_latent: float
+    grid_patch: float
+    #: blur of the sharpest edges, pixels; None without edges.
+    blur: float | None
+    #: share of channel values at 0 or 255.
+    clipped: float
+    #: mean chroma, share of 255.
+    saturation: float
+    #: overshoot beside edges, share of their rise; None without edges between plateaus.
+    halo: float | None
+    #: fine detail outside text, per cent of the picture's contrast; None where it was not or cannot be measured.
+    detail: float | None = None
+    #: structure of periods of 4 to 8 pixels in the flattest parts outside text, specks and all, grey levels of luma
+    #: (root mean square); None where it was not or cannot be measured.
+    specks: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Symptom:
+    """A fault that a picture shows."""
+
+    fault: Fault
+    #: True where a picture with it does not hold, whatever its text says.
+    gates: bool
+    #: one sentence: the measure, its limit, and the likely cause.
+    message: str

@@ -1,0 +1,173 @@
+"""A CTC text recogniser over ONNX Runtime: line pictures in, characters with confidence, place and alternatives out.
+
+The engine's own wrapper returns the text alone; the confidence of each character, its place in the line and what else
+the network took it for are needed to show where a reading is doubtful.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from qiltest.reading.images import Pixels
+
+#: The recogniser's input height and its least width, in pixels.
+HEIGHT, LEAST_WIDTH = 48, 320
+#: Alternatives kept for a character, and the probability below which they are not.
+KEPT, LEAST_PROBABILITY = 3, 1e-3
+#: Steps at which the blank is likelier than this are not asked for a character that was nearly read there.
+BLANK = 0.99
+
+
+@dataclass(frozen=True, kw_only=True)
+class Character:
+    """One recognised character."""
+
+    text: str
+    confidence: float
+    #: place of its centre along the line, 0 (left or top) to 1.
+    place: float
+    #: what else it might be, most probable first: (character, probability).
+    alternatives: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What was recognised in one look at a line."""
+
+    characters: tuple[Character, ...]
+    #: probability, 0 to 1, of the likeliest character that was not read: one that stands where the blank won.
+    missed: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """The characters joined."""
+        return "".join(character.text for character in self.characters)
+
+    @property
+    def spelling(self) -> str:
+        """What looks are compared by: their text without blanks, which come and go."""
+        return "".join(character.text for character in self.characters if not character.text.isspace())
+
+    @property
+    def confidence(self) -> float:
+        """Mean confidence of the characters, 0 where there are none."""
+        return sum(c.confidence for c in self.characters) / len(self.characters) if self.characters else 0.0
+
+
+def session(weights: Path, *, threads: int) -> onnxruntime.InferenceSession:
+    """Open an ONNX model on the CPU with `threads` threads (0: as many as there are cores)."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads
+    # Without the arena every run asks the system for its memory anew: a third more processor time.
+    options.enable_cpu_mem_arena = True
+    return onnxruntime.InferenceSession(str(weights), sess_options=options, providers=["CPUExecutionProvider"])
+
+
+class Recogniser:
+    """Recognises line pictures one by one, so that a line's reading never depends on its neighbours in a batch."""
+
+    def __init__(self, weights: Path, *, threads: int = 0) -> None:
+        self._session = session(weights, threads=threads)
+        self._input = self._session.get_inputs()[0].name
+        alphabet = self._session.get_modelmeta().custom_metadata_map["character"].splitlines()
+        self._alphabet = ["", *alphabet, " "]
+
+    def look(self, line: Pixels) -> Look:
+        """Recognise one line picture (BGR, upright); no characters where it holds none."""
+        steps, used = self.probabilities(line)
+        return Look(characters=decode(steps, self._alphabet, used=used), missed=missed(steps))
+
+    def read(self, line: Pixels) -> tuple[Character, ...]:
+        """Return the characters of one look."""
+        return self.look(line).characters
+
+    def probabilities(self, line: Pixels) -> tuple[NDArray[np.float32], float]:
+        """Return the probabilities for one line picture, shape (time steps, alphabet with the CTC blank first).
+
+        Also the share of the time steps that lie in the line, not in the padding right of it.
+        """
+        batch, used = prepare(line)
+        return np.asarray(self._session.run(None, {self._input: batch})[0][0], dtype=np.float32), used
+
+
+def prepare(line: Pixels) -> tuple[NDArray[np.float32], float]:
+    """Scale a line to the network's height, pad it on the right; also return the share of the width in use."""
+    height, width = line.shape[:2]
+    scaled = max(1, math.ceil(HEIGHT * width / height))
+    total = max(LEAST_WIDTH, scaled)
+    # Averaging over areas: plain interpolation skips thin strokes of large writing when it is made this small.
+    method = cv2.INTER_AREA if height > HEIGHT else cv2.INTER_LINEAR
+    resized = cv2.resize(line, (scaled, HEIGHT), interpolation=method).astype(np.float32).transpose(2, 0, 1)
+    padded = np.zeros((1, 3, HEIGHT, total), dtype=np.float32)
+    padded[0, :, :, :scaled] = (resized / 255.0 - 0.5) / 0.5
+    return padded, scaled / total
+
+
+def decode(steps: NDArray[np.float32], alphabet: Sequence[str], *, used: float = 1.0) -> tuple[Character, ...]:
+    """Decode greedily (CTC, Graves et al. 2006): collapse runs, drop blanks.
+
+    `steps`: probabilities (time, alphabet); `used`: share of the steps that lie in the line.
+    """
+    best = steps.argmax(axis=1)
+    found: list[Character] = []
+    start = 0
+    for end in range(1, len(best) + 1):
+        if end < len(best) and best[end] == best[start]:
+            continue
+        if best[start] != 0:
+            found.append(_character(steps, start, end, int(best[start]), alphabet, used))
+        start = end
+    return tuple(found)
+
+
+def missed(steps: NDArray[np.float32]) -> float:
+    """Return the probability of the likeliest character that lost against the blank.
+
+    The characters read just before and after do not count: a step between two is theirs.
+    """
+    best = steps.argmax(axis=1)
+    read = np.flatnonzero(best)
+    found = 0.0
+    for step in np.flatnonzero((best == 0) & (steps[:, 0] <= BLANK)):
+        place = int(np.searchsorted(read, step))
+        own = {0, *(int(best[i]) for i in read[max(0, place - 1) : place + 1])}
+        others = (float(steps[step, i]) for i in likeliest(steps[step], len(own) + 1) if i not in own)
+        found = max(found, *others, 0.0)
+    return found
+
+
+def likeliest(step: NDArray[np.float32], count: int) -> list[int]:
+    """Return the `count` likeliest places of the alphabet at one step, most probable first.
+
+    Alphabets have thousands of characters: sorting all of them at each character costs more than recognising it.
+    """
+    kept = min(count, len(step))
+    best = np.argpartition(-step, kept - 1)[:kept]
+    return sorted((int(i) for i in best), key=lambda i: (-float(step[i]), i))
+
+
+def _character(
+    steps: NDArray[np.float32], start: int, end: int, index: int, alphabet: Sequence[str], used: float
+) -> Character:
+    peak = start + int(steps[start:end, index].argmax())
+    ranked = likeliest(steps[peak], KEPT + 2)
+    alternatives = tuple(
+        (alphabet[i], float(steps[peak, i]))
+        for i in ranked
+        if i not in (0, index) and steps[peak, i] >= LEAST_PROBABILITY
+    )
+    return Character(
+        text=alphabet[index],
+        confidence=float(min(1.0, steps[peak, index])),
+        place=min(1.0, (start + end) / 2 / len(steps) / used),
+        alternatives=alternatives[:KEPT],
+    )

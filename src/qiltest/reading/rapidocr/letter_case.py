@@ -1,0 +1,188 @@
+"""Letter size by measurement: c or C, o or O, p or P, told by the height of the ink against its neighbours'.
+
+A recogniser guesses the size of letters whose capital has the same shape, and in handwriting it guesses wrong. Here the
+line's own letters are the ruler: those that are surely high (digits, b, d, H) give the height of capitals, those that
+are surely low (a, e, m) the x-height, and the bottoms of all of them the baseline. A letter is changed only where its
+ink is found apart from its neighbours', stands on the baseline and is clearly of one size; otherwise the recogniser's
+guess stays. What was expected plays no part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qiltest.reading.images import Pixels
+from qiltest.reading.rapidocr.ctc import Character
+from qiltest.reading.rapidocr.ink import Glyph, glyphs
+
+#: Letters that stand on the baseline in both sizes, and those whose small form hangs below it.
+STANDING, HANGING = frozenset("cosuvwxz"), frozenset("py")
+#: Letters and digits of capital height, and of x-height, whatever the hand; all of them but g and q on the baseline.
+HIGH = frozenset("123456789bdhklABDEFGHLMNRT")
+LOW = frozenset("aemnr")
+LOW_HANGING = frozenset("gq")
+#: Height of a low letter in units of a high one: below `SMALL` it is low, above `LARGE` high (x-heights of text faces
+#: and hands lie between 0.45 and 0.75).
+SMALL, LARGE, LEAST = 0.8, 0.9, 0.35
+#: The same in units of the x-height, where the line has no high letter.
+SMALL_BY_LOW, LARGE_BY_LOW = 1.12, 1.25
+#: How far a letter's bottom may be from the baseline, and how far the ruler's letters may differ, in its height.
+ON_LINE, SPREAD = 0.14, 0.12
+#: How far below the baseline a hanging letter reaches at least, in the ruler's height.
+HANGS = 0.14
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ruler:
+    """Baseline (y at x is `slope * x + level`), height of capitals and x-height above it; 0 where not known."""
+
+    slope: float
+    level: float
+    high: float
+    low: float
+
+    def above(self, glyph: Glyph) -> float:
+        """How far the glyph's top is above the baseline."""
+        return self.slope * glyph.centre + self.level - glyph.top
+
+    def below(self, glyph: Glyph) -> float:
+        """How far its bottom is below the baseline."""
+        return glyph.bottom - self.slope * glyph.centre - self.level
+
+    @property
+    def unit(self) -> float:
+        """Height that tolerances are measured in: that of capitals, where not known guessed from the x-height."""
+        return self.high or self.low * 1.45
+
+
+def in_question(characters: Sequence[Character]) -> bool:
+    """Tell whether a line holds letters whose capital has the same shape."""
+    return any(_in_question(character.text) for character in characters)
+
+
+def sized(characters: Sequence[Character], crop: Pixels, places: Sequence[float]) -> tuple[Character, ...]:
+    """Return the characters with the size of their letters as measured in `crop` (BGR, a row of writing).
+
+    `places`: each character's centre along the crop, 0 to 1.
+    """
+    found = _matched(characters, glyphs(crop), [place * crop.shape[1] for place in places])
+    ruler = ruler_of([(character.text, glyph) for character, glyph in zip(characters, found, strict=True) if glyph])
+    if ruler is None:
+        return tuple(characters)
+    large = [
+        None if glyph is None else is_large(c.text, glyph, ruler) for c, glyph in zip(characters, found, strict=True)
+    ]
+    return tuple(_changed(characters, i, size) for i, size in enumerate(large))
+
+
+def ruler_of(found: Sequence[tuple[str, Glyph]]) -> Ruler | None:
+    """Measure the line by the letters whose size is sure; None where there are none or they disagree."""
+    bases = [glyph for text, glyph in found if text in HIGH or text in LOW or _plain(text) in STANDING]
+    if len(bases) < 2:
+        return None
+    slope = _slope(bases)
+    level = float(np.median([glyph.bottom - slope * glyph.centre for glyph in bases]))
+    flat = Ruler(slope=slope, level=level, high=0.0, low=0.0)
+    high = [flat.above(glyph) for text, glyph in found if text in HIGH]
+    low = [flat.above(glyph) for text, glyph in found if text in LOW or text in LOW_HANGING]
+    ruler = replace(flat, high=_agreed(high), low=_agreed(low))
+    if ruler.unit <= 0 or (high and not ruler.high) or (low and not ruler.low):
+        return None
+    if ruler.high and ruler.low and not LEAST <= ruler.low / ruler.high <= LARGE:
+        return None
+    level_spread = np.median([abs(flat.below(glyph)) for glyph in bases])
+    return ruler if level_spread <= SPREAD / 2 * ruler.unit else None
+
+
+def is_large(text: str, glyph: Glyph, ruler: Ruler) -> bool | None:
+    """Tell whether a letter in question is written large; None where the measurement does not tell."""
+    letter = _plain(text)
+    height = ruler.above(glyph)
+    if letter in STANDING:
+        return _large_by_height(height, ruler) if abs(ruler.below(glyph)) <= ON_LINE * ruler.unit else None
+    if letter not in HANGING:
+        return None
+    hangs, large = ruler.below(glyph) >= HANGS * ruler.unit, _large_by_height(height, ruler)
+    return large if large is not None and large is not hangs else None
+
+
+def _large_by_height(height: float, ruler: Ruler) -> bool | None:
+    if ruler.high and ruler.low:
+        small = (ruler.low * 0.6 + ruler.high * 0.4) / ruler.high
+        large = max(LARGE, (ruler.low * 0.4 + ruler.high * 0.6) / ruler.high)
+        share = height / ruler.high
+    elif ruler.high:
+        small, large, share = SMALL, LARGE, height / ruler.high
+    else:
+        small, large, share = SMALL_BY_LOW, LARGE_BY_LOW, height / ruler.low
+    if share < LEAST:
+        return None
+    return False if share <= small else True if share >= large else None
+
+
+def _in_question(text: str) -> bool:
+    return _plain(text) in STANDING or _plain(text) in HANGING
+
+
+def _plain(text: str) -> str:
+    """Small form of a letter; a zero has the shape of an o."""
+    return "o" if text == "0" else text.lower()
+
+
+def _changed(characters: Sequence[Character], place: int, large: bool | None) -> Character:
+    """Return the character in the size measured; a zero becomes a small o, a small o a capital."""
+    character = characters[place]
+    if large is None or not _in_question(character.text):
+        return character
+    if character.text == "0":
+        return character if large or _figure(characters, place) else replace(character, text="o")
+    text = character.text.upper() if large else character.text.lower()
+    return character if text == character.text else replace(character, text=text)
+
+
+def _figure(characters: Sequence[Character], place: int) -> bool:
+    """Tell a digit among digits alone: old-style figures are as low as letters, and a raised price is small."""
+    start = end = place
+    while start > 0 and not characters[start - 1].text.isspace():
+        start -= 1
+    while end + 1 < len(characters) and not characters[end + 1].text.isspace():
+        end += 1
+    return not any(character.text.isalpha() for character in characters[start : end + 1])
+
+
+def _matched(characters: Sequence[Character], found: Sequence[Glyph], centres: Sequence[float]) -> list[Glyph | None]:
+    """Find each character's glyph: the only one at its place, and at nobody else's."""
+    if not found:
+        return [None] * len(characters)
+    slack = 0.2 * float(np.median([glyph.right - glyph.left for glyph in found]))
+    at = [[glyph for glyph in found if glyph.left - slack <= x <= glyph.right + slack] for x in centres]
+    inked = [i for i, character in enumerate(characters) if not character.text.isspace()]
+    matched: list[Glyph | None] = [None] * len(characters)
+    for i in inked:
+        if len(at[i]) == 1 and not any(at[i][0] in at[j] for j in inked if j != i):
+            matched[i] = at[i][0]
+    return matched
+
+
+def _slope(bases: Sequence[Glyph]) -> float:
+    """Slope of the baseline: the median of the slopes between letters (Theil 1950, Sen 1968)."""
+    slopes = [
+        (b.bottom - a.bottom) / (b.centre - a.centre)
+        for i, a in enumerate(bases)
+        for b in bases[i + 1 :]
+        if b.centre > a.centre
+    ]
+    return float(np.median(slopes)) if len(bases) > 2 and slopes else 0.0
+
+
+def _agreed(heights: Sequence[float]) -> float:
+    """Median height; 0 where there is none or where they disagree."""
+    if not heights:
+        return 0.0
+    values: NDArray[np.float64] = np.asarray(heights, dtype=np.float64)
+    middle = float(np.median(values))
+    return middle if middle > 0 and float(np.median(np.abs(values - middle))) <= SPREAD * middle else 0.0

@@ -1,0 +1,210 @@
+"""RapidOCR with the PP-OCRv6 small models of its wheel: the default reader.
+
+Reads simplified and traditional Chinese and English in one pass, vertical columns too, offline.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from qiltest.errors import ReaderError
+from qiltest.reading.images import Pixels, load_picture
+from qiltest.reading.rapidocr.blocks import blocks
+from qiltest.reading.rapidocr.crops import Quad, cut, extent, grown, is_column, upright
+from qiltest.reading.rapidocr.digit_one import SEEN, with_ones
+from qiltest.reading.rapidocr.letter_case import in_question, sized
+from qiltest.reading.rapidocr.views import DOUBT, MISSED, NOISE, VIEWS, View, looked
+from qiltest.reading.records import Line, Point, ReaderInfo, Reading
+from qiltest.reading.weights import combined_sha256, require_files, require_hashes
+
+if TYPE_CHECKING:
+    from qiltest.reading.rapidocr.ctc import Character, Look, Recogniser
+
+DETECTOR, RECOGNISER = "PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"
+#: Chosen by measurement (docs/reading.md): the wheel's defaults merge neighbouring lines and cut thin ones.
+#: The 180 degree classifier stays off: it turned correct lines of digits upside down.
+DETECTION: Mapping[str, float | bool] = {
+    "thresh": 0.2,
+    "box_thresh": 0.4,
+    "unclip_ratio": 1.4,
+    "use_dilation": False,
+}
+#: Margin, in units of the writing's size, with which a line is cut out to measure its letters.
+RULED = View(along=0.2, across=0.2)
+#: Rows are believed where the least sure is this sure at least, in units of the least sure column.
+SURE = 0.9
+
+
+class RapidReader:
+    """RapidOCR's detector with a recogniser that keeps every line and each character's confidence."""
+
+    def __init__(self, *, looks: int = len(VIEWS), threads: int = 0, pins: Mapping[str, str] | None = None) -> None:
+        """Load both models.
+
+        `looks`: most looks at a line, 1 for a single one (faster, worse). `threads`: how many lines are read at once,
+        0 for as many as there are cores; a reading does not depend on it.
+        `pins`: file name to SHA-256; another hash is refused. Raises ReaderError.
+        """
+        if not 1 <= looks <= len(VIEWS):
+            raise ReaderError(f"looks={looks}", where="reader rapidocr", remedy=f"give 1 to {len(VIEWS)}")
+        self._views = VIEWS[:looks]
+        folder = _models_folder()
+        files = [folder / DETECTOR, folder / RECOGNISER]
+        require_files(files, reader="rapidocr", remedy="pip install --force-reinstall 'rapidocr==3.10.*'")
+        require_hashes(files, pins or {}, reader="rapidocr")
+        threads = threads or os.cpu_count() or 1
+        self._detect = _detector(threads)
+        self._recogniser = _recogniser(folder / RECOGNISER)
+        self._workers = ThreadPoolExecutor(threads, thread_name_prefix="reader")
+        self._info = ReaderInfo(
+            name="rapidocr",
+            engine="rapidocr/PP-OCRv6-small",
+            version=metadata.version("rapidocr"),
+            weights_sha256=combined_sha256(files),
+            settings=_settings(looks),
+        )
+
+    @property
+    def info(self) -> ReaderInfo:
+        """Identity of the reader."""
+        return self._info
+
+    def read(self, picture: Path | bytes) -> Reading:
+        """Read one picture; a picture without text gives no lines. Raises ReaderError where it cannot be decoded."""
+        started = time.perf_counter()
+        bgr = np.ascontiguousarray(load_picture(picture)[:, :, ::-1])
+        lines = tuple(line for _, line in self._in_rows(bgr, self._lines(bgr, self.boxes(bgr))))
+        height, width = bgr.shape[:2]
+        seconds = time.perf_counter() - started
+        return Reading(reader=self._info, width=width, height=height, lines=lines, seconds=seconds)
+
+    def _lines(self, bgr: Pixels, quads: Sequence[Quad]) -> list[tuple[Quad, Line]]:
+        """Read several boxes at once, in their order; those with nothing in them are left out."""
+        found = self._workers.map(lambda quad: self.line(bgr, quad), quads)
+        return [(quad, line) for quad, line in zip(quads, found, strict=True) if line is not None]
+
+    def _in_rows(self, bgr: Pixels, found: list[tuple[Quad, Line]]) -> list[tuple[Quad, Line]]:
+        """Read blocks that the detector took for columns in rows, where their rows are read as surely."""
+        counts = [sum(not char.isspace() for char in line.text) for _, line in found]
+        for block in blocks([quad for quad, _ in found], counts):
+            rows = self._lines(bgr, block.rows)
+            columns = [found[i] for i in block.columns]
+            if len(rows) == len(block.rows) and _confidence(rows) >= SURE * _confidence(columns):
+                at = block.columns[0]
+                kept = [(i, [item]) for i, item in enumerate(found) if i not in block.columns]
+                found = [item for _, items in sorted([*kept, (at, rows)], key=lambda entry: entry[0]) for item in items]
+                return self._in_rows(bgr, found)
+        return found
+
+    def boxes(self, bgr: Pixels) -> list[Quad]:
+        """Quadrilaterals that hold text (4 points, clockwise from top left, pixels), top to bottom."""
+        found = self._detect(bgr, use_det=True, use_cls=False, use_rec=False).boxes
+        return [] if found is None else [np.asarray(box, dtype=np.float32) for box in found]
+
+    def look(self, bgr: Pixels, quad: Quad, view: View) -> Look:
+        """Recognise what stands in one quadrilateral, by a single look."""
+        return self._recogniser.look(seen(bgr, quad, view))
+
+    def characters(self, bgr: Pixels, quad: Quad) -> tuple[Character, ...]:
+        """Recognise what stands in one quadrilateral, by as many looks as it takes; each character's place is its own.
+
+        Places count along the box itself, 0 to 1, whatever margin the look believed had.
+        """
+        look, view = looked(lambda view: self.look(bgr, quad, view), self._views)
+        width, height = extent(quad)
+        long, short = max(width, height), min(width, height)
+        margin = view.along * short
+        found = tuple(
+            replace(character, place=(character.place * (long + 2 * margin) - margin) / long)
+            for character in look.characters
+        )
+        found = with_ones(found)
+        if is_column(quad) or not in_question(found):
+            return found
+        margin = RULED.along * short
+        places = [(character.place * long + margin) / (long + 2 * margin) for character in found]
+        return sized(found, cut(bgr, grown(quad, RULED.along, RULED.across)), places)
+
+    def line(self, bgr: Pixels, quad: Quad) -> Line | None:
+        """Read one quadrilateral; None where nothing stands in it."""
+        found = self.characters(bgr, quad)
+        text = "".join(character.text for character in found)
+        if not text.strip():
+            return None
+        return Line(
+            text=text,
+            box=_points(quad),
+            confidence=round(sum(character.confidence for character in found) / len(found), 5),
+            characters=tuple(round(character.confidence, 5) for character in found),
+        )
+
+
+def seen(bgr: Pixels, quad: Quad, view: View) -> Pixels:
+    """Cut one line out of the picture the way that `view` says, upright."""
+    crop = upright(cut(bgr, grown(quad, view.along, view.across)))
+    if view.stretch == 1.0:
+        return crop
+    height, width = crop.shape[:2]
+    return np.asarray(cv2.resize(crop, (max(1, round(width * view.stretch)), height)), dtype=np.uint8)
+
+
+def _confidence(lines: Sequence[tuple[Quad, Line]]) -> float:
+    return min(line.confidence for _, line in lines)
+
+
+def _settings(looks: int) -> tuple[tuple[str, str], ...]:
+    """Return everything that readings depend on besides the weights."""
+    rules: dict[str, object] = {
+        "looks": looks,
+        "doubt": DOUBT,
+        "missed": MISSED,
+        "noise": NOISE,
+        "ones": SEEN,
+        "sizes": "measured",
+        "grids": "rows",
+    }
+    return tuple(sorted((key, str(value)) for key, value in {**DETECTION, **rules}.items()))
+
+
+def _points(quad: Quad) -> tuple[Point, Point, Point, Point]:
+    a, b, c, d = ((float(x), float(y)) for x, y in quad)
+    return a, b, c, d
+
+
+def _models_folder() -> Path:
+    try:
+        import rapidocr
+    except ImportError as error:
+        raise ReaderError(
+            f"not installed ({error})", where="reader rapidocr", remedy="pip install 'rapidocr>=3.10' onnxruntime"
+        ) from error
+    return Path(rapidocr.__file__).parent / "models"
+
+
+def _detector(threads: int) -> Any:  # noqa: ANN401 -- the engine has no types
+    from rapidocr import RapidOCR
+
+    parameters: dict[str, Any] = {f"Det.{key}": value for key, value in DETECTION.items()}
+    parameters |= {"Global.use_cls": False, "Global.log_level": "error"}
+    parameters |= {
+        "EngineConfig.onnxruntime.intra_op_num_threads": threads,
+        "EngineConfig.onnxruntime.enable_cpu_mem_arena": True,
+    }
+    return RapidOCR(params=parameters)
+
+
+def _recogniser(weights: Path) -> Recogniser:
+    from qiltest.reading.rapidocr.ctc import Recogniser
+
+    # One thread: lines are short, and several at once keep the cores busier than one line on all of them.
+    return Recogniser(weights, threads=1)

@@ -1,0 +1,55 @@
+"""The page of a paired comparison (`qiltest compare`, `qiltest check`): one file, as the report of a run is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from markupsafe import Markup
+
+from qiltest.comparison.records import Comparisons
+from qiltest.files import write_atomically
+from qiltest.report.comparison.chart import change_chart
+from qiltest.report.comparison.view import PageView, comparison_view
+from qiltest.report.comparison.wording import correction
+from qiltest.report.html.page import embed, policy
+from qiltest.report.html.templating import asset, html_environment
+from qiltest.runs.records import Run
+
+
+def write_page(
+    found: Comparisons,
+    before: Run,
+    after: Run,
+    path: Path,
+    *,
+    variant: str | None = None,
+    with_variant: str | None = None,
+    problems: Sequence[str] = (),
+) -> None:
+    """Write what `compare_runs(before, after, variant=, with_variant=)` found, with the pictures that decided it.
+
+    `problems` are sentences that must be said beside the verdict, such as a run that was killed. Full pictures are
+    linked where the runs keep them. Raises OSError where the page cannot be written (then `path` is what it was), and
+    ValueError where `found` is of other runs or variants.
+    """
+    page = comparison_view(found, before, after, variant=variant, with_variant=with_variant, problems=problems)
+    write_atomically(path, render_page(page, path.parent).encode("utf-8"))
+
+
+def render_page(page: PageView, folder: Path) -> str:
+    """Return the page as it is to lie in `folder`."""
+    style, script = asset("report.css") + asset("comparison.css"), asset("report.js")
+    return (
+        html_environment()
+        .get_template("comparison.html.j2")
+        .render(
+            page=page,
+            correction=correction(page.found),
+            charts={view.anchor: change_chart(view.comparison, page.found.margin) for view in page.comparisons},
+            embedded=embed(page.cells, folder),
+            style=Markup(style),  # noqa: S704 - the package's own
+            script=Markup(script),  # noqa: S704 - the package's own
+            policy=policy(style, script),
+        )
+    )

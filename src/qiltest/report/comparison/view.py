@@ -1,0 +1,259 @@
+"""A paired comparison as a person looks at it: the verdict, the table per case, and the pairs that decided it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from qiltest.comparison.pairing import Pair, pair_up, variants_of
+from qiltest.comparison.records import Comparison, Comparisons, Release
+from qiltest.report.comparison.wording import exact_words, interval_words, meaning, plan_words
+from qiltest.report.image_builder import cell_of
+from qiltest.report.image_view import Cell, TextView
+from qiltest.report.view import html_language
+from qiltest.runs.aggregate import denoise_median
+from qiltest.runs.records import CaseResult, Run
+from qiltest.suite.cases import Case
+from qiltest.suite.variants import Variant
+from qiltest.text.format import count, seconds
+from qiltest.text.normalise import normalise
+
+#: pairs shown at most, those that changed most first; each is two pictures.
+MAX_PAIRS = 60
+#: pairs shown where none differs, for a person to see what was compared.
+MAX_TIES = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Badge:
+    """A verdict as the page shows it: never by colour alone."""
+
+    #: class of the style sheet.
+    style: str
+    icon: str
+
+
+_BADGES = {
+    Release.SHIP: Badge(style="pass", icon="✓"),
+    Release.DO_NOT_SHIP: Badge(style="fail", icon="✕"),
+    Release.CANNOT_TELL: Badge(style="new", icon="?"),
+    Release.INCOMPARABLE: Badge(style="incomparable", icon="≠"),
+    Release.ERROR: Badge(style="error", icon="!"),
+    Release.MISSING: Badge(style="missing", icon="?"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairView:
+    """Two pictures of one case, resolution and seed, beside each other."""
+
+    pair: Pair
+    before: Cell
+    after: Cell
+
+    @property
+    def kind(self) -> str:
+        """WORSE, BETTER or SAME, by edits."""
+        return "WORSE" if self.pair.change > 0 else "BETTER" if self.pair.change < 0 else "SAME"
+
+    @property
+    def said(self) -> str:
+        """What happened, in words."""
+        pair = self.pair
+        words = [f"{pair.before} → {count(pair.after, 'edit')}"]
+        if pair.before == 0 < pair.after:
+            words.append("lost its exact text")
+        if pair.after == 0 < pair.before:
+            words.append("gained its exact text")
+        if pair.same_picture:
+            words.append("the same picture, byte for byte")
+        return ", ".join(words)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedCase:
+    """The shown pairs of one case in one comparison, most changed first."""
+
+    anchor: str
+    case: Case
+    html_language: str
+    pairs: tuple[PairView, ...]
+
+    @property
+    def style(self) -> str:
+        """Class of the style sheet, by the worst pair."""
+        kinds = {pair.kind for pair in self.pairs}
+        return "fail" if "WORSE" in kinds else "pass" if "BETTER" in kinds else "waiting"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """What one side of a comparison is."""
+
+    run: Run
+    variant: Variant
+    pictures: int
+    #: in words; "" where nothing was timed.
+    denoise: str
+    #: distinct LoRAs of its pictures, as (source, SHA-256).
+    loras: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonView:
+    """One comparison, ready to be laid out."""
+
+    anchor: str
+    comparison: Comparison
+    badge: Badge
+    #: what the numbers behind the verdict say, and how many seeds would decide.
+    said: tuple[str, ...]
+    sides: tuple[Side, Side]
+    cases: tuple[PairedCase, ...]
+    #: pairs that differ and are not shown, by name.
+    left_out: tuple[str, ...]
+
+    @property
+    def differing(self) -> int:
+        """Pairs with more or fewer edits than before."""
+        return self.comparison.wins + self.comparison.losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageView:
+    """All comparisons that were made at once."""
+
+    found: Comparisons
+    before: Run
+    after: Run
+    badge: Badge
+    headline: str
+    #: what must be said beside the verdict.
+    problems: tuple[str, ...]
+    comparisons: tuple[ComparisonView, ...]
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """All pictures shown."""
+        pairs = (pair for view in self.comparisons for case in view.cases for pair in case.pairs)
+        return tuple(cell for pair in pairs for cell in (pair.before, pair.after))
+
+
+def comparison_view(
+    found: Comparisons,
+    before: Run,
+    after: Run,
+    *,
+    variant: str | None = None,
+    with_variant: str | None = None,
+    problems: Sequence[str] = (),
+) -> PageView:
+    """Lay out what `compare_runs` found of the same runs and variants. Raises ValueError where they are others."""
+    names = _variants(before, after, variant, with_variant)
+    share = max(1, MAX_PAIRS // max(1, len(names)))
+    views = [
+        _comparison(f"m{number}", comparison, before, after, pair, share)
+        for number, (comparison, pair) in enumerate(zip(found.comparisons, names, strict=True))
+    ]
+    return PageView(
+        found=found,
+        before=before,
+        after=after,
+        badge=_BADGES[found.verdict],
+        headline=_capital(meaning(found.verdict)),
+        problems=(*problems, *found.unpaired),
+        comparisons=tuple(views),
+    )
+
+
+def _variants(before: Run, after: Run, variant: str | None, with_variant: str | None) -> list[tuple[str, str]]:
+    """Return the variants of each comparison, as `pairing.pair_runs` pairs them."""
+    if variant is not None:
+        return [(variant, with_variant or variant)]
+    return [(name, name) for name in variants_of(before) if name in variants_of(after)]
+
+
+def _comparison(
+    anchor: str, comparison: Comparison, before: Run, after: Run, names: tuple[str, str], most: int
+) -> ComparisonView:
+    pairs = pair_up(before, after, variant=names[0], with_variant=names[1]).pairs
+    if len(pairs) != comparison.pairs:
+        raise ValueError(f"{comparison.before} against {comparison.after} is not a comparison of these runs")
+    differing = sorted((pair for pair in pairs if pair.change), key=_decisive)
+    chosen = differing[:most] or list(pairs[:MAX_TIES])
+    return ComparisonView(
+        anchor=anchor,
+        comparison=comparison,
+        badge=_BADGES[comparison.verdict],
+        said=tuple(_said(comparison)),
+        sides=(_side(before, names[0]), _side(after, names[1])),
+        cases=tuple(_cases(anchor, chosen, before, after, names)),
+        left_out=tuple(pair.id for pair in differing[most:]),
+    )
+
+
+def _decisive(pair: Pair) -> tuple[int, bool, str]:
+    """Sort what speaks most against the release first: more edits, then exact text lost."""
+    return -pair.change, pair.before > 0, pair.id
+
+
+def _said(comparison: Comparison) -> Iterator[str]:
+    if comparison.exact is not None:
+        yield _capital(exact_words(comparison.exact)) + "."
+    if comparison.interval is not None:
+        yield _capital(interval_words(comparison.interval, comparison.unit)) + "."
+    if comparison.same_pictures:
+        yield f"{count(comparison.same_pictures, 'pair')} of {comparison.pairs} are the same picture, byte for byte."
+    if comparison.plan is not None:
+        yield _capital(plan_words(comparison.plan)) + "."
+
+
+def _cases(anchor: str, pairs: Iterable[Pair], before: Run, after: Run, names: tuple[str, str]) -> Iterator[PairedCase]:
+    """Yield the cases in the order of their most changed pair."""
+    order: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        order.setdefault(pair.case, []).append(pair)
+    for number, (case_id, own) in enumerate(order.items()):
+        case = after.case(case_id)
+        name = f"{anchor}c{number}"
+        views = (_pair(f"{name}p{place}", pair, before, after, names) for place, pair in enumerate(own))
+        yield PairedCase(anchor=name, case=case, html_language=html_language(case), pairs=tuple(views))
+
+
+def _pair(anchor: str, pair: Pair, before: Run, after: Run, names: tuple[str, str]) -> PairView:
+    old, new = _result(before, pair, names[0]), _result(after, pair, names[1])
+    left, right = cell_of(before, old, f"{anchor}b"), cell_of(after, new, f"{anchor}a")
+    return PairView(pair=pair, before=left, after=replace(right, texts=tuple(_against(left.texts, right.texts))))
+
+
+def _result(run: Run, pair: Pair, variant: str) -> CaseResult:
+    found = run.result(f"{pair.case}@{pair.size}-{variant}-s{pair.seed}")
+    if found is None:
+        raise ValueError(f"run {run.id} has no {pair.id} by {variant}")
+    # goldens are another comparison: beside "before" they would be taken for it
+    return replace(found, golden=None)
+
+
+def _against(before: Iterable[TextView], after: Iterable[TextView]) -> Iterator[TextView]:
+    """Yield the texts of what replaces, with what the replaced one read where that is something else."""
+    for old, new in zip(before, after, strict=True):
+        same = normalise(old.score.read) == normalise(new.score.read)
+        yield replace(new, golden_read=None if same else old.score.read)
+
+
+def _side(run: Run, name: str) -> Side:
+    results = tuple(result for result in run.results if result.point.variant == name)
+    recipes = (result.recipe for result in results)
+    loras = {(r.lora.source, r.lora.sha256) for r in recipes if r is not None and r.lora is not None}
+    median = denoise_median(results)
+    return Side(
+        run=run,
+        variant=run.variant(name),
+        pictures=len(results),
+        denoise="" if median is None else seconds(median),
+        loras=tuple(sorted(loras)),
+    )
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]

@@ -1,0 +1,265 @@
+"""Charts as SVG: plain shapes with classes, so that the page's colours, light and dark, apply to them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from qiltest.runs.aggregate import (
+    LENGTH_CLASSES,
+    Rate,
+    by_variant,
+    denoise_median,
+    length_rates,
+    speed_ups,
+    step_times,
+    variant_rate,
+)
+from qiltest.runs.history import history
+from qiltest.runs.records import Run
+from qiltest.text.format import count, percent, seconds, times
+
+WIDTH = 460.0
+_PLOT_LEFT, _PLOT_RIGHT, _PLOT_BOTTOM, _PLOT_HEIGHT = 48.0, 18.0, 190.0, 176.0
+#: a trend needs two.
+_FEWEST_RUNS = 2
+_LEFT, _RIGHT, _ROW, _TOP = 96.0, 150.0, 34.0, 8.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """One SVG element: "rect" (x, y, width, height), "line" (x, y, x2, y2), "dot" (x, y), "text" (x, y), "path"."""
+
+    kind: str
+    style: str
+    x: float = 0.0
+    y: float = 0.0
+    x2: float = 0.0
+    y2: float = 0.0
+    text: str = ""
+    anchor: str = "start"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A chart with its title, what it says in words, and the numbers behind it as a table."""
+
+    title: str
+    note: str
+    width: float
+    height: float
+    shapes: tuple[Shape, ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Bar:
+    label: str
+    style: str
+    value: float
+    text: str
+    low: float | None = None
+    high: float | None = None
+
+
+def charts(run: Run) -> tuple[Chart, ...]:
+    """Return the charts that the run has numbers for, those that say most first."""
+    made = (_rate_chart(run), _denoise_chart(run), _length_chart(run), _step_chart(run), _history_chart(run))
+    return tuple(chart for chart in made if chart is not None)
+
+
+def _styles(run: Run) -> dict[str, str]:
+    return {variant.name: f"v{number % 6}" for number, (variant, _) in enumerate(by_variant(run))}
+
+
+def _rate_chart(run: Run) -> Chart | None:
+    styles = _styles(run)
+    bars, rows = [], []
+    for variant, results in by_variant(run):
+        rate = variant_rate(results)
+        if rate is not None:
+            bars.append(
+                _Bar(label=variant.name, style=styles[variant.name], value=rate.value, text=percent(rate.value))
+            )
+            rows.append((variant.name, percent(rate.value), str(rate.distance), str(rate.length), str(rate.count)))
+    note = "Counted edits per expected character, all pictures of a variant together."
+    columns = ("variant", "error rate", "edits", "characters", "pictures")
+    return _bars("Error rate by variant", note, bars, columns, rows)
+
+
+def _denoise_chart(run: Run) -> Chart | None:
+    styles, ratios = _styles(run), speed_ups(run)
+    bars, rows = [], []
+    for variant, results in by_variant(run):
+        value = denoise_median(results)
+        if value is None:
+            continue
+        own = sorted(ratios[result.id] for result in results if result.id in ratios)
+        faster = times(own[len(own) // 2] if len(own) % 2 else sum(own[len(own) // 2 - 1 :][:2]) / 2) if own else ""
+        text = f"{seconds(value)} · {faster}" if faster else seconds(value)
+        bars.append(_Bar(label=variant.name, style=styles[variant.name], value=value, text=text))
+        rows.append((variant.name, seconds(value), faster or "–", str(len(results))))
+    columns = ("variant", "denoise, median", "speed-up, median", "pictures")
+    return _bars("Denoise latency", "Median of the denoise loop alone; speed-up over the base.", bars, columns, rows)
+
+
+def _step_chart(run: Run) -> Chart | None:
+    styles = _styles(run)
+    bars, rows = [], []
+    for variant, results in by_variant(run):
+        steps = step_times(results)
+        if steps is not None:
+            low, mid, high = (seconds(value) for value in (steps.least, steps.median, steps.most))
+            bars.append(
+                _Bar(
+                    label=variant.name,
+                    style=styles[variant.name],
+                    value=steps.median,
+                    text=mid,
+                    low=steps.least,
+                    high=steps.most,
+                )
+            )
+            rows.append((variant.name, low, mid, high, str(steps.count)))
+    columns = ("variant", "least", "median", "most", "steps")
+    return _bars("Step latency", "Seconds per step: median, least to most.", bars, columns, rows)
+
+
+def _bars(
+    title: str, note: str, bars: Sequence[_Bar], columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]
+) -> Chart | None:
+    """Lay out horizontal bars, or dots with their range where bars have one."""
+    if not bars:
+        return None
+    most = max(bar.high or bar.value for bar in bars) or 1.0
+    scale = (WIDTH - _LEFT - _RIGHT) / most
+    shapes: list[Shape] = []
+    for number, bar in enumerate(bars):
+        middle = _TOP + _ROW * (number + 0.5)
+        shapes.append(Shape(kind="text", style="label", x=_LEFT - 10, y=middle + 4, text=bar.label, anchor="end"))
+        if bar.low is None or bar.high is None:
+            end = _LEFT + max(bar.value * scale, 1.5)
+            shapes.append(Shape(kind="rect", style=bar.style, x=_LEFT, y=middle - 9, x2=end - _LEFT, y2=18))
+        else:
+            low, high, value = (_LEFT + number * scale for number in (bar.low, bar.high, bar.value))
+            end = max(high, value)
+            shapes.append(Shape(kind="line", style=f"range {bar.style}", x=low, y=middle, x2=high, y2=middle))
+            shapes.append(Shape(kind="dot", style=bar.style, x=value, y=middle))
+        shapes.append(Shape(kind="text", style="value", x=end + 10, y=middle + 4, text=bar.text))
+    height = _TOP * 2 + _ROW * len(bars)
+    axis = Shape(kind="line", style="axis", x=_LEFT, y=_TOP, x2=_LEFT, y2=height - _TOP)
+    return Chart(
+        title=title,
+        note=note,
+        width=WIDTH,
+        height=height,
+        shapes=(*shapes, axis),
+        columns=columns,
+        rows=tuple(rows),
+    )
+
+
+def _length_chart(run: Run) -> Chart | None:
+    """Lay out error rate over text length, one line a variant; classes without texts leave a gap."""
+    series = {variant.name: length_rates(results) for variant, results in by_variant(run)}
+    names = tuple(_class_name(bounds) for bounds in LENGTH_CLASSES)
+    return _lines(
+        "Error rate by text length",
+        "Counted edits per expected character, by the number of characters in the expected text.",
+        {name: tuple(None if rate is None else rate.value for rate in values) for name, values in series.items()},
+        names,
+        styles=_styles(run),
+        columns=("variant", *names),
+        rows=tuple((name, *(_rate_words(rate) for rate in values)) for name, values in series.items()),
+        spread=True,
+    )
+
+
+def _history_chart(run: Run) -> Chart | None:
+    """Lay out error rates over the runs stored beside this one; nothing where this is the only one."""
+    past = history(run)
+    if len(past) < _FEWEST_RUNS:
+        return None
+    by_run = [item.rates() for item in past]
+    names = [variant.name for variant, _ in by_variant(run)]
+    return _lines(
+        "Error rate over runs",
+        f"The last {len(past)} recorded runs of these pictures with this model and reader, oldest first.",
+        {name: tuple(rates[name].value if name in rates else None for rates in by_run) for name in names},
+        tuple(item.started[5:10] if place in {0, len(past) - 1} else "" for place, item in enumerate(past)),
+        styles=_styles(run),
+        columns=("run", *names),
+        rows=tuple(
+            (item.run, *(percent(rates[name].value) if name in rates else "–" for name in names))
+            for item, rates in zip(past, by_run, strict=True)
+        ),
+        spread=False,
+    )
+
+
+def _lines(
+    title: str,
+    note: str,
+    series: Mapping[str, Sequence[float | None]],
+    places: Sequence[str],
+    *,
+    styles: Mapping[str, str],
+    columns: tuple[str, ...],
+    rows: tuple[tuple[str, ...], ...],
+    spread: bool,
+) -> Chart | None:
+    """Lay out rates from 0, one line a name over the places; `spread` sets points of one place beside each other."""
+    values = [value for line in series.values() for value in line if value is not None]
+    if not values:
+        return None
+    ceiling = _ceiling(max(values))
+    step = (WIDTH - _PLOT_LEFT - _PLOT_RIGHT) / len(places)
+    shapes = list(_grid(ceiling, places, step))
+    for index, (name, line) in enumerate(series.items()):
+        shift = (index - (len(series) - 1) / 2) * 10 if spread else 0.0
+        points = [
+            (_PLOT_LEFT + step * (place + 0.5) + shift, _PLOT_BOTTOM - _PLOT_HEIGHT * value / ceiling, value)
+            for place, value in enumerate(line)
+            if value is not None
+        ]
+        path = " ".join(f"{'L' if place else 'M'}{x:.1f} {y:.1f}" for place, (x, y, _) in enumerate(points))
+        shapes.append(Shape(kind="path", style=styles[name], text=path))
+        shapes.extend(
+            Shape(kind="dot", style=styles[name], x=x, y=y, text=f"{name}: {percent(value)}") for x, y, value in points
+        )
+        across, down = _PLOT_LEFT + 8 + index % 3 * 130, _PLOT_BOTTOM + 44 + index // 3 * 22
+        shapes.append(Shape(kind="dot", style=styles[name], x=across, y=down))
+        shapes.append(Shape(kind="text", style="label", x=across + 10, y=down + 4, text=name))
+    height = _PLOT_BOTTOM + 58 + (len(series) - 1) // 3 * 22
+    return Chart(title=title, note=note, width=WIDTH, height=height, shapes=tuple(shapes), columns=columns, rows=rows)
+
+
+def _grid(ceiling: float, places: Sequence[str], step: float) -> Iterator[Shape]:
+    for tick in range(5):
+        y = _PLOT_BOTTOM - _PLOT_HEIGHT * tick / 4
+        yield Shape(kind="line", style="grid" if tick else "axis", x=_PLOT_LEFT, y=y, x2=WIDTH - _PLOT_RIGHT, y2=y)
+        yield Shape(
+            kind="text", style="tick", x=_PLOT_LEFT - 8, y=y + 4, text=percent(ceiling * tick / 4), anchor="end"
+        )
+    for number, place in enumerate(places):
+        x = _PLOT_LEFT + step * (number + 0.5)
+        yield Shape(kind="text", style="tick", x=x, y=_PLOT_BOTTOM + 18, text=place, anchor="middle")
+
+
+def _rate_words(rate: Rate | None) -> str:
+    return "–" if rate is None else f"{percent(rate.value)} ({count(rate.count, 'text')})"
+
+
+def _class_name(bounds: tuple[int, int | None]) -> str:
+    return f"{bounds[0]}–{bounds[1]}" if bounds[1] is not None else f"{bounds[0]}+"
+
+
+def _ceiling(value: float) -> float:
+    """Return the end of an axis from 0: the next of 1, 2, 4, 5 or 8 times a power of ten."""
+    if value <= 0:
+        return 0.04
+    power: float = 10.0 ** math.floor(math.log10(value))
+    steps = (step * power for step in (1, 2, 4, 5, 8))
+    return next((step for step in steps if value <= step), 10 * power)

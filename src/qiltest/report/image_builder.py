@@ -1,0 +1,131 @@
+"""Build the view of one picture from its result."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from qiltest.gate.verdict import Verdict
+from qiltest.published.findings import ReportMark
+from qiltest.report.changes import Change
+from qiltest.report.edits import edit_sentences
+from qiltest.report.geometry import bounds
+from qiltest.report.image_view import Cell, TextView
+from qiltest.runs.records import CaseResult, Run
+from qiltest.runs.status import status_of
+from qiltest.scoring.records import TextScore
+from qiltest.text.escape import one_line
+from qiltest.text.normalise import normalise
+
+
+def cell_of(run: Run, result: CaseResult, anchor: str) -> Cell:
+    """Return one picture of a run by itself: without what changed, speed-up and the performance report's mark."""
+    return CellBuilder(run=run, previous=None).cell(anchor, result, None, None, None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellBuilder:
+    """Builds the pictures of a run; `previous` is the run that it is compared with, if any."""
+
+    run: Run
+    previous: Run | None
+
+    def cell(
+        self,
+        anchor: str,
+        result: CaseResult,
+        speed_up: float | None,
+        mark: ReportMark | None,
+        change: Change | None,
+    ) -> Cell:
+        """Return one picture with what is known of it beside its result."""
+        texts = _texts(result)
+        before, before_name = self._before(result)
+        return Cell(
+            anchor=anchor,
+            result=result,
+            variant=self.run.variant(result.point.variant),
+            status=status_of(result),
+            reasons=_reasons(result),
+            change=change,
+            texts=texts,
+            extent=_extent(result),
+            speed_up=speed_up,
+            mark=mark,
+            before=before,
+            before_name=before_name,
+        )
+
+    def _before(self, result: CaseResult) -> tuple[Path | None, str]:
+        """Return the picture that this one replaces, where it is stored and not the same."""
+        if self.previous is not None:
+            old = self.previous.result(result.id)
+            if old is not None and old.picture is not None and old.picture != result.picture:
+                return old.picture.path, f"run {self.previous.id}"
+            return None, ""
+        golden, now = result.golden, result.picture
+        if golden is None or now is None or golden.picture == now.sha256:
+            return None, ""
+        return _stored(self.run.path.parent, golden.picture), "golden"
+
+
+def _stored(runs: Path, sha256: str) -> Path | None:
+    """Return a golden's picture where some run beside this one drew it and its bytes are what the golden names."""
+    # the name comes from a golden's file: only a bare hash may become part of a path
+    if len(sha256) != 64 or not sha256.isalnum() or not sha256.isascii():
+        return None
+    found = sorted(runs.glob(f"*/pictures/{sha256}.png"))
+    return next((path for path in found if hashlib.sha256(path.read_bytes()).hexdigest() == sha256), None)
+
+
+def _reasons(result: CaseResult) -> tuple[str, ...]:
+    judged = () if result.judgement is None else result.judgement.reasons
+    latency: tuple[str, ...] = ()
+    if result.latency is not None and result.latency.gates and result.latency.verdict is not Verdict.PASS:
+        latency = result.latency.reasons
+    accepted = "accepted: this run recorded it as the golden" if result.golden_recorded else ""
+    return tuple(filter(None, (result.error, accepted, *judged, *latency)))
+
+
+def _texts(result: CaseResult) -> tuple[TextView, ...]:
+    if result.score is None:
+        return ()
+    lines = () if result.reading is None else result.reading.lines
+    before = _golden_texts(result)
+    out = []
+    for number, score in enumerate(result.score.texts):
+        boxes = [lines[index].box for index in score.lines if 0 <= index < len(lines)]
+        old = before.get(number)
+        out.append(
+            TextView(
+                number=number,
+                score=score,
+                sentences=_sentences(score),
+                golden_read=None if old is None or normalise(old) == normalise(score.read) else old,
+                box=bounds(boxes),
+            )
+        )
+    return tuple(out)
+
+
+def _sentences(score: TextScore) -> tuple[str, ...]:
+    if not score.read:
+        shown = f"“{one_line(score.expected, 60)}” was not read"
+        return (shown,) if score.distance else (f"{shown}, which the case allows",)
+    return edit_sentences(score)
+
+
+def _golden_texts(result: CaseResult) -> dict[int, str]:
+    """Return what the golden read, by number of the expected text, where the texts are still the same."""
+    if result.golden is None or result.score is None:
+        return {}
+    pairs = enumerate(zip(result.golden.texts, result.score.texts, strict=False))
+    return {number: old.read for number, (old, new) in pairs if old.expected == new.expected}
+
+
+def _extent(result: CaseResult) -> tuple[int, int]:
+    if result.reading is not None:
+        return result.reading.width, result.reading.height
+    size = result.effective or result.point.size
+    return size.width, size.height

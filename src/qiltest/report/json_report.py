@@ -1,0 +1,321 @@
+"""The report for machines: JSON with a published schema, `report-1.schema.json` beside this module.
+
+The models below are the schema; a test holds the published file against them. Texts are as read, so a reader of the
+file must treat them as hostile; only lone surrogates, which no JSON reader need accept, are replaced.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from qiltest.files import write_atomically
+from qiltest.gate.verdict import Verdict
+from qiltest.published.findings import Agreement
+from qiltest.quality import Fault, Health, symptoms
+from qiltest.report.changes import ChangeKind
+from qiltest.report.html.page import href
+from qiltest.report.image_view import Cell, TextView
+from qiltest.report.view import RunView, view
+from qiltest.runs.records import Run
+from qiltest.runs.status import Status
+from qiltest.scoring.records import EditKind, ExtraKind
+from qiltest.text.escape import without_surrogates
+
+SCHEMA_NAME = "qiltest-report-1"
+SCHEMA_FILE = Path(__file__).with_name("report-1.schema.json")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, ser_json_inf_nan="constants")
+
+
+class EditModel(_Model):
+    """One edit; `position` counts characters of the normalised expected text from 0."""
+
+    kind: EditKind
+    position: int = Field(ge=0)
+    expected: str
+    read: str
+    look_alike: str
+    counted: bool
+
+
+class TextModel(_Model):
+    """One expected text and what was read for it."""
+
+    expected: str
+    read: str
+    golden_read: str | None = Field(description="what the golden read here, where that was something else")
+    required: bool
+    distance: int = Field(ge=0)
+    distance_alnum: int = Field(ge=0)
+    length: int = Field(ge=0)
+    edits: tuple[EditModel, ...]
+    layout: tuple[str, ...]
+
+
+class ExtraModel(_Model):
+    """Text that nobody asked for."""
+
+    text: str
+    kind: ExtraKind
+    of: str
+    distance: int = Field(ge=0)
+
+
+class LatencyModel(_Model):
+    """The denoise loop alone, in seconds."""
+
+    denoise_seconds: float
+    decode_seconds: float
+    step_seconds: tuple[float, ...]
+    forwards: int
+    speed_up: float | None = Field(description="times faster than the base variant on the same case, size and seed")
+    verdict: Verdict | None
+    golden_seconds: float | None
+    limit_seconds: float | None
+    gates: bool
+
+
+class SymptomModel(_Model):
+    """A fault that a picture shows."""
+
+    fault: Fault
+    gates: bool = Field(description='a case may say `health = "report"`; its pictures hold all the same')
+    message: str
+
+
+class HealthModel(_Model):
+    """The picture itself, beside its text; docs/health.md has the measures and their limits."""
+
+    version: int = Field(description="of the measures; figures of two versions are not compared")
+    spread: float = Field(description="largest standard deviation of a channel, 8-bit units")
+    noise_fine: float = Field(description="in periods of 2 to 4 pixels, grey levels")
+    noise_coarse: float = Field(description="in periods of 4 to 8 pixels, grey levels")
+    grid_latent: float = Field(description="what repeats with 8 pixels, grey levels")
+    grid_patch: float = Field(description="what repeats with 16 pixels, grey levels")
+    blur: float | None = Field(description="width of the sharpest edges, pixels; null without edges")
+    clipped: float = Field(description="share of channel values at 0 or 255")
+    saturation: float = Field(description="mean chroma, share of 255")
+    halo: float | None = Field(description="overshoot beside edges, share of their rise; null where none was seen")
+    detail: float | None = Field(description="fine detail outside text, per cent of the contrast; null: not measured")
+    specks: float | None = Field(description="in the flattest parts outside text, grey levels; null: not measured")
+    symptoms: tuple[SymptomModel, ...] = Field(description="what is beyond its limit, gating faults first")
+
+
+class ReportMarkModel(_Model):
+    """The performance report's mark beside the run's."""
+
+    said: bool | None
+    said_why: str
+    measured: bool | None
+    agreement: Agreement
+
+
+class PictureModel(_Model):
+    """One picture of the grid case x resolution x variant x seed."""
+
+    id: str
+    case: str
+    size: str
+    effective: str | None
+    variant: str
+    seed: int
+    status: Status = Field(description="the worse of the text's verdict and, where latency gates, the latency's")
+    verdict: Verdict | None = Field(description="the verdict on the text; null where the picture was not judged")
+    reasons: tuple[str, ...]
+    change: ChangeKind | None
+    distance: int | None
+    distance_alnum: int | None
+    length: int | None
+    limit: int | None
+    golden_distance: int | None
+    noise_floor: float | None
+    texts: tuple[TextModel, ...]
+    extra: tuple[ExtraModel, ...]
+    latency: LatencyModel | None
+    health: HealthModel | None = Field(description="null where the picture was not measured")
+    report: ReportMarkModel | None
+    picture: str | None = Field(description="address of the PNG, relative to the report's folder")
+    picture_sha256: str | None
+    recipe: str | None = Field(description="the recipe's key")
+
+
+class FindingModel(_Model):
+    """A finding of the performance report, held against the run."""
+
+    title: str
+    said: str
+    measured: str
+    agreement: Agreement
+
+
+class ReportModel(_Model):
+    """The report of one run."""
+
+    schema_name: Literal["qiltest-report-1"] = Field(alias="schema")
+    run: str
+    state: str
+    started: str
+    finished: str | None
+    exit_status: int | None
+    model: str
+    device: str
+    device_name: str
+    reader: str = Field(description="fingerprint; distances of two readers are never compared")
+    versions: dict[str, str]
+    status: Status
+    headline: str
+    counts: dict[Status, int]
+    compared_with: str
+    not_compared: str = Field(description="why nothing was compared; empty where something was")
+    problems: tuple[str, ...]
+    pictures: tuple[PictureModel, ...] = Field(description="worst first")
+    findings: tuple[FindingModel, ...]
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of the report."""
+    made = ReportModel.model_json_schema(by_alias=True, mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"urn:qiltest:{SCHEMA_NAME}", **made}
+
+
+def write_json(run: Run, path: Path, *, previous: Run | None = None) -> None:
+    """Write the report of a run as JSON. Raises ValueError for a number that is not finite."""
+    write_atomically(path, (dump(report_json(run, path.parent, previous=previous)) + "\n").encode("ascii"))
+
+
+def report_json(run: Run, folder: Path, *, previous: Run | None = None) -> dict[str, Any]:
+    """Return the report as JSON values; pictures are addressed from `folder`."""
+    return _report(view(run, previous), folder).model_dump(mode="json", by_alias=True)
+
+
+def dump(values: dict[str, Any]) -> str:
+    """Return JSON in ASCII, so that nothing in it can act on a terminal or break a line."""
+    return json.dumps(values, allow_nan=False, ensure_ascii=True, indent=1)
+
+
+def _report(page: RunView, folder: Path) -> ReportModel:
+    run = page.run
+    clean = without_surrogates
+    return ReportModel(
+        schema="qiltest-report-1",
+        run=clean(run.id),
+        state=run.state.value,
+        started=clean(run.started),
+        finished=run.finished,
+        exit_status=run.exit_status,
+        model=clean(run.model),
+        device=clean(run.device),
+        device_name=clean(run.device_name),
+        reader=run.reader.fingerprint,
+        versions=dict(run.versions),
+        status=page.status,
+        headline=page.headline,
+        counts=dict(page.counts),
+        compared_with=page.changes.against,
+        not_compared=page.changes.refused,
+        problems=tuple(map(clean, page.said)),
+        pictures=tuple(_picture(cell, folder) for cell in page.worst_first),
+        findings=tuple(
+            FindingModel(title=f.title, said=f.said, measured=clean(f.measured), agreement=f.agreement)
+            for f in page.findings
+        ),
+    )
+
+
+def _picture(cell: Cell, folder: Path) -> PictureModel:
+    result, score, judgement = cell.result, cell.score, cell.result.judgement
+    clean = without_surrogates
+    return PictureModel(
+        id=clean(result.id),
+        case=clean(result.point.case),
+        size=str(result.point.size),
+        effective=None if result.effective is None else str(result.effective),
+        variant=clean(result.point.variant),
+        seed=result.point.seed,
+        status=cell.status,
+        verdict=result.verdict,
+        reasons=tuple(map(clean, cell.reasons)),
+        change=None if cell.change is None else cell.change.kind,
+        distance=None if score is None else score.distance,
+        distance_alnum=None if score is None else score.distance_alnum,
+        length=None if score is None else score.length,
+        limit=None if judgement is None else judgement.limit,
+        golden_distance=None if judgement is None else judgement.golden_distance,
+        noise_floor=None if judgement is None else judgement.noise_floor,
+        texts=tuple(map(_text, cell.texts)),
+        extra=tuple(
+            ExtraModel(text=clean(extra.text), kind=extra.kind, of=clean(extra.of), distance=extra.distance)
+            for extra in (() if score is None else score.extra)
+        ),
+        latency=_latency(cell),
+        health=_health(cell.result.health),
+        report=_mark(cell),
+        picture=None if result.picture is None else href(result.picture.path, folder),
+        picture_sha256=None if result.picture is None else result.picture.sha256,
+        recipe=None if result.recipe is None else result.recipe.key(),
+    )
+
+
+def _text(text: TextView) -> TextModel:
+    score, clean = text.score, without_surrogates
+    return TextModel(
+        expected=clean(score.expected),
+        read=clean(score.read),
+        golden_read=None if text.golden_read is None else clean(text.golden_read),
+        required=score.required,
+        distance=score.distance,
+        distance_alnum=score.distance_alnum,
+        length=score.length,
+        edits=tuple(
+            EditModel(
+                kind=edit.kind,
+                position=edit.position,
+                expected=clean(edit.expected),
+                read=clean(edit.read),
+                look_alike=edit.look_alike,
+                counted=edit.counted,
+            )
+            for edit in score.edits
+        ),
+        layout=tuple(map(clean, score.layout)),
+    )
+
+
+def _latency(cell: Cell) -> LatencyModel | None:
+    timing, latency = cell.result.timing, cell.result.latency
+    if timing is None:
+        return None
+    return LatencyModel(
+        denoise_seconds=timing.denoise_seconds,
+        decode_seconds=timing.decode_seconds,
+        step_seconds=timing.step_seconds,
+        forwards=timing.forwards,
+        speed_up=cell.speed_up,
+        verdict=None if latency is None else latency.verdict,
+        golden_seconds=None if latency is None else latency.golden_seconds,
+        limit_seconds=None if latency is None else latency.limit_seconds,
+        gates=latency is not None and latency.gates,
+    )
+
+
+def _health(health: Health | None) -> HealthModel | None:
+    if health is None:
+        return None
+    found = tuple(SymptomModel(fault=s.fault, gates=s.gates, message=s.message) for s in symptoms(health))
+    return HealthModel(**asdict(health), symptoms=found)
+
+
+def _mark(cell: Cell) -> ReportMarkModel | None:
+    mark = cell.mark
+    if mark is None:
+        return None
+    return ReportMarkModel(
+        said=mark.said, said_why=without_surrogates(mark.said_why), measured=mark.measured, agreement=mark.agreement
+    )

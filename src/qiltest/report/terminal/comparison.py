@@ -1,0 +1,103 @@
+"""A paired comparison on the terminal and as JSON: for `qiltest compare`, `qiltest check` and the end of a session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from qiltest.comparison.records import Comparison, Comparisons, Release
+from qiltest.report.comparison.wording import correction, exact_words, interval_words, meaning, plan_words
+from qiltest.runs.records import Run, RunState
+from qiltest.text.escape import one_line
+
+_STYLES = {
+    Release.SHIP: "green",
+    Release.DO_NOT_SHIP: "bold red",
+    Release.CANNOT_TELL: "yellow",
+    Release.INCOMPARABLE: "bold red",
+    Release.ERROR: "bold red",
+    Release.MISSING: "bold red",
+}
+
+
+def print_comparisons(console: Console, found: Comparisons, problems: Sequence[str] = ()) -> None:
+    """Print a table a comparison, what the verdicts rest on, and the verdict last."""
+    for comparison in found.comparisons:
+        console.print(_table(comparison))
+        for line in _words(comparison):
+            console.print(one_line(line), soft_wrap=True)
+        console.print()
+    for line in (*found.unpaired, *problems):
+        console.print(one_line(line), soft_wrap=True)
+    console.print(correction(found), soft_wrap=True)
+    console.print(Text(f"{found.verdict}: {meaning(found.verdict)}", style=_STYLES[found.verdict]), soft_wrap=True)
+
+
+def comparison_record(found: Comparisons, before: Run, after: Run, problems: Sequence[str] = ()) -> dict[str, object]:
+    """Return the JSON of `qiltest compare` and `qiltest check`; every number in it is finite."""
+    return {
+        "before": before.id,
+        "after": after.id,
+        "verdict": found.verdict,
+        "holds": found.holds,
+        "margin": found.margin,
+        "alpha": found.alpha,
+        "comparisons_made": {"variants": len(found.comparisons), "cases": found.case_tests},
+        "comparisons": [{**asdict(comparison), "pairs": comparison.pairs} for comparison in found.comparisons],
+        "unpaired": found.unpaired,
+        "problems": problems,
+    }
+
+
+def run_problems(run: Run) -> Iterator[str]:
+    """Yield what must be said of a run beside a verdict on it."""
+    if run.state is not RunState.FINISHED:
+        yield f"run {run.id} is {run.state}: {len(run.results)} of {len(run.planned)} pictures begun"
+    yield from (f"run {run.id}: {problem}" for problem in run.problems)
+
+
+def _table(comparison: Comparison) -> Table:
+    title = f"{comparison.before} -> {comparison.after}"
+    table = Table(title=Text(one_line(title)), title_justify="left")
+    table.add_column("case", overflow="fold")
+    for name in ("better", "same", "worse", "edits", "per 100 characters", "p, corrected"):
+        table.add_column(name, justify="right")
+    for case in comparison.cases:
+        table.add_row(
+            Text(one_line(case.case)),
+            str(case.wins),
+            str(case.ties),
+            str(case.losses),
+            f"{case.before} -> {case.after}",
+            f"{100 * case.difference:+.2f}",
+            f"{case.p_holm:.2g}",
+        )
+    table.add_section()
+    change = "-" if comparison.difference is None else f"{100 * comparison.difference:+.2f}"
+    table.add_row(
+        "all",
+        str(comparison.wins),
+        str(comparison.ties),
+        str(comparison.losses),
+        f"{sum(case.before for case in comparison.cases)} -> {sum(case.after for case in comparison.cases)}",
+        change,
+        "",
+    )
+    return table
+
+
+def _words(comparison: Comparison) -> Iterator[str]:
+    if comparison.exact is not None:
+        yield exact_words(comparison.exact)
+    if comparison.interval is not None:
+        yield interval_words(comparison.interval, comparison.unit)
+    yield from (f"{obstacle.verdict} {obstacle.id}: {obstacle.why}" for obstacle in comparison.obstacles)
+    yield from (f"unpaired {name}" for name in comparison.unpaired)
+    for first, reason in enumerate(comparison.reasons):
+        yield f"{comparison.verdict if first == 0 else '':<14}{reason}"
+    if comparison.plan is not None:
+        yield plan_words(comparison.plan)

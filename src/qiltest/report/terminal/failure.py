@@ -1,0 +1,122 @@
+"""What a failing test prints: in the order in which somebody who was not there asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from qiltest.gate.golden import Golden
+from qiltest.gate.verdict import Judgement
+from qiltest.report.diff import Mark, Span, marked
+from qiltest.runs.records import CaseResult
+from qiltest.scoring.records import ExtraKind, Score, TextScore
+from qiltest.suite.selection import Task
+from qiltest.text.escape import one_line
+
+_LEGEND = "[-not drawn-] {+drawn instead or too+} (~look-alike, not counted~)"
+
+
+def failure_message(result: CaseResult, task: Task, *, command: str) -> str:
+    """Return the message for a picture that does not hold.
+
+    In this order: case, variant, what was expected, what was read with the differing characters marked, distance and
+    limit, what changed from the golden, where the picture is, and the one command that accepts it. `command` is ""
+    where nothing can be accepted.
+    """
+    return "\n".join(_lines(result, task, command))
+
+
+def _lines(result: CaseResult, task: Task, command: str) -> Iterator[str]:
+    yield f"case          {result.point.case}@{result.point.size}: {one_line(task.case.title)}"
+    yield f"variant       {task.variant.name}: {one_line(task.variant.title)}, seed {task.seed}"
+    if result.score is not None:
+        yield from _texts(result.score)
+    yield from _verdict(result)
+    if result.golden is not None and result.score is not None:
+        yield from _changes(result, result.golden, result.score)
+    if result.picture is not None:
+        yield f"picture       {result.picture.path}"
+    yield from (f"note          {one_line(note)}" for note in result.notes)
+    if command:
+        yield f"accept        {command}"
+
+
+def _texts(score: Score) -> Iterator[str]:
+    wrong = [text for text in score.texts if text.distance]
+    right = len(score.texts) - len(wrong)
+    for text in wrong:
+        yield f"expected      {one_line(text.expected)}"
+        yield f"read          {marked_line(text)}   distance {text.distance}"
+    for extra in score.extra:
+        if extra.kind is not ExtraKind.OTHER:
+            of = f"{extra.kind} of {one_line(extra.of)!r}, distance {extra.distance}"
+            yield f"extra         {one_line(extra.text)}   {of}"
+    if any(text.read for text in wrong):
+        yield f"{'':<14}{_LEGEND}"
+    if right:
+        yield f"{'':<14}{right} of {len(score.texts)} expected texts were drawn right"
+
+
+def marked_line(text: TextScore) -> str:
+    """Return what was read with the differing characters marked, on one line."""
+    if not text.read:
+        return "(nothing was read for it)"
+    return one_line("".join(map(_span, marked(text).read)))
+
+
+def _span(span: Span) -> str:
+    if span.mark is Mark.GAP:
+        return f"[-{span.other}-]"
+    if span.mark is Mark.DIFFERS:
+        return f"[-{span.other}-]{{+{span.text}+}}" if span.other else f"{{+{span.text}+}}"
+    if span.mark is Mark.FORGIVEN:
+        return f"~{span.text}~"
+    return span.text
+
+
+def _verdict(result: CaseResult) -> Iterator[str]:
+    if result.error:
+        yield f"ERROR         {one_line(result.error)}"
+    if result.judgement is not None:
+        yield f"distance      {_distance(result.judgement)}"
+        yield from _reasons(result.judgement.verdict, result.judgement.reasons)
+    latency = result.latency
+    if latency is not None and latency.gates:
+        yield f"latency       {latency.seconds:.3f} s, limit {_seconds(latency.limit_seconds)}"
+        yield from _reasons(latency.verdict, latency.reasons)
+
+
+def _reasons(verdict: str, reasons: Iterable[str]) -> Iterator[str]:
+    yield from (f"{verdict if first else '':<14}{one_line(r)}" for first, r in _first(reasons))
+
+
+def _distance(judgement: Judgement) -> str:
+    limit = "none" if judgement.limit is None else judgement.limit
+    floor = "not measured" if judgement.noise_floor is None else f"{judgement.noise_floor:g}"
+    return f"{judgement.distance}, limit {limit} (the reader's own error on this case: {floor})"
+
+
+def _seconds(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f} s"
+
+
+def _changes(result: CaseResult, golden: Golden, score: Score) -> Iterator[str]:
+    changes = list(_changed(result, golden, score))
+    yield from (f"{'golden' if first else '':<14}{one_line(change)}" for first, change in _first(changes))
+
+
+def _changed(result: CaseResult, golden: Golden, score: Score) -> Iterator[str]:
+    yield f"distance was {golden.distance}, is {score.distance}"
+    before = {text.expected: text for text in golden.texts}
+    for text in score.texts:
+        old = before.get(text.expected)
+        if old is not None and old.read != text.read:
+            yield f"read was {old.read!r}, is {text.read!r}"
+    kept = {extra.text for extra in golden.extra}
+    yield from (f"extra that was not there: {extra.text!r}" for extra in score.extra if extra.text not in kept)
+    if result.recipe is not None and result.picture is not None:
+        recipe = result.recipe
+        yield from golden.origin_changes(recipe_key=recipe.key(), recipe=recipe.facts(), picture=result.picture.sha256)
+
+
+def _first(items: Iterable[str]) -> Iterator[tuple[bool, str]]:
+    yield from ((number == 0, item) for number, item in enumerate(items))

@@ -1,0 +1,55 @@
+"""The table of case x variant at the end of a session."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+
+from qiltest.gate.verdict import Verdict
+from qiltest.runs.aggregate import speed_ups
+from qiltest.runs.records import CaseResult, Point, Run
+from qiltest.runs.status import Status, status_of
+from qiltest.text.format import seconds, times
+
+_STYLES = {Status.PASS: "green", Status.FAIL: "bold red", Status.ERROR: "bold red"}
+_OTHER_STYLE = "yellow"
+
+
+def terminal_table(run: Run) -> Table:
+    """Return one row a case, resolution and seed, and one column a variant.
+
+    A cell holds the verdict, the distance over the expected characters, and the denoising latency with the speed-up
+    over the base variant. What was not begun is a dash.
+    """
+    names = list(dict.fromkeys(point.variant for point in run.planned))
+    seeds = {point.seed for point in run.planned}
+    table = Table(title=f"{run.model} on {run.device_name}", title_justify="left", header_style="bold")
+    table.add_column("case", overflow="fold")
+    for name in names:
+        table.add_column(name, overflow="fold")
+    faster = speed_ups(run)
+    results = {result.point: result for result in run.results}
+    for row in dict.fromkeys((p.case, p.size, p.seed) for p in run.planned):
+        case, size, seed = row
+        cells = [results.get(Point(case=case, size=size, variant=name, seed=seed)) for name in names]
+        label = f"{case}@{size}" + (f" s{seed}" if len(seeds) > 1 else "")
+        table.add_row(label, *(_cell(result, faster) for result in cells))
+    return table
+
+
+def _cell(result: CaseResult | None, faster: dict[str, float]) -> Text:
+    if result is None:
+        return Text("-")
+    status = status_of(result)
+    text = Text(f"{status} {status.icon}", style=_STYLES.get(status, _OTHER_STYLE))
+    if result.golden_recorded or (result.latency_recorded and status is not Status.PASS):
+        text.append(" recorded")
+    if result.score is not None:
+        text.append(f" {result.score.distance}/{result.score.length}", style="default")
+    if result.timing is not None:
+        text.append(f" {seconds(result.timing.denoise_seconds)}", style="default")
+    if result.id in faster:
+        text.append(f" {times(faster[result.id])}", style="default")
+    if result.latency is not None and result.latency.gates and result.latency.verdict is not Verdict.PASS:
+        text.append(" latency", style="default")
+    return text

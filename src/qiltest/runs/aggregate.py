@@ -1,0 +1,113 @@
+"""Numbers over many pictures: speed-ups, error rates by variant and by length of text, step latency."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import median
+
+from qiltest.runs.records import CaseResult, Run
+from qiltest.suite.variants import Variant
+
+#: upper ends of the classes of text length, in characters; the last class is open.
+LENGTH_CLASSES = ((1, 4), (5, 9), (10, 19), (20, 39), (40, None))
+
+
+def base_variant(run: Run) -> str | None:
+    """Return the variant that speed-ups refer to: the one without a LoRA that makes most forwards."""
+    plain = [variant for variant in run.variants if not variant.loras]
+    return max(plain, key=lambda variant: variant.nfe).name if plain else None
+
+
+def speed_ups(run: Run) -> dict[str, float]:
+    """Return by point's id how many times faster than the base variant its denoise loop was.
+
+    Pairs agree in case, size and seed, and in device and size drawn; the base itself has no entry.
+    """
+    base = base_variant(run)
+    seconds = {
+        (r.point.case, r.point.size, r.point.seed): r
+        for r in run.results
+        if r.point.variant == base and r.timing is not None
+    }
+    out = {}
+    for result in run.results:
+        other = seconds.get((result.point.case, result.point.size, result.point.seed))
+        if result.point.variant == base or other is None or result.timing is None or other.timing is None:
+            continue
+        alike = result.effective == other.effective and _device(result) == _device(other)
+        if alike and result.timing.denoise_seconds > 0:
+            out[result.id] = other.timing.denoise_seconds / result.timing.denoise_seconds
+    return out
+
+
+def _device(result: CaseResult) -> tuple[str, str]:
+    recipe, cohort = result.recipe, result.cohort
+    return ("" if recipe is None else recipe.device, "" if cohort is None else cohort.device_name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """Counted edits per expected character over some pictures."""
+
+    distance: int
+    length: int
+    #: pictures, or texts where the rate is over texts.
+    count: int
+
+    @property
+    def value(self) -> float:
+        """The pooled rate; only where `length` is positive."""
+        return self.distance / self.length
+
+
+def variant_rate(results: Iterable[CaseResult]) -> Rate | None:
+    """Return the pooled error rate of the scored pictures; None where there is none."""
+    scores = [result.score for result in results if result.score is not None]
+    length = sum(score.length for score in scores)
+    if not length:
+        return None
+    return Rate(distance=sum(score.distance for score in scores), length=length, count=len(scores))
+
+
+def length_rates(results: Iterable[CaseResult]) -> tuple[Rate | None, ...]:
+    """Return the pooled error rate of single texts for each class of `LENGTH_CLASSES`."""
+    texts = [text for result in results if result.score is not None for text in result.score.texts if text.required]
+    out: list[Rate | None] = []
+    for low, high in LENGTH_CLASSES:
+        chosen = [t for t in texts if t.length >= low and (high is None or t.length <= high)]
+        length = sum(text.length for text in chosen)
+        rate = Rate(distance=sum(t.distance for t in chosen), length=length, count=len(chosen)) if length else None
+        out.append(rate)
+    return tuple(out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """Seconds per step over all pictures of a variant."""
+
+    least: float
+    median: float
+    most: float
+    count: int
+
+
+def step_times(results: Iterable[CaseResult]) -> Steps | None:
+    """Return the spread of step times; None where nothing was timed."""
+    times = [t for result in results if result.timing is not None for t in result.timing.step_seconds]
+    if not times:
+        return None
+    return Steps(least=min(times), median=median(times), most=max(times), count=len(times))
+
+
+def denoise_median(results: Iterable[CaseResult]) -> float | None:
+    """Return the median seconds of the denoise loop; None where nothing was timed."""
+    times = [result.timing.denoise_seconds for result in results if result.timing is not None]
+    return median(times) if times else None
+
+
+def by_variant(run: Run) -> tuple[tuple[Variant, tuple[CaseResult, ...]], ...]:
+    """Return the variants that have results, slowest first as in the report's columns, with their results."""
+    variants = sorted(run.variants, key=lambda variant: -variant.nfe)
+    pairs = ((v, tuple(r for r in run.results if r.point.variant == v.name)) for v in variants)
+    return tuple((variant, results) for variant, results in pairs if results)

@@ -1,0 +1,163 @@
+"""History: one line a run in `<runs>/history.jsonl`, kept when the runs' folders are long gone."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import ClassVar
+
+from filelock import FileLock
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from qiltest.runs.aggregate import Rate
+from qiltest.runs.records import CaseResult, Run
+from qiltest.runs.status import status_of
+
+HISTORY = "history.jsonl"
+SCHEMA = 1
+#: runs that a chart looks back at; more would not be told apart.
+MAX_RUNS = 20
+_STORED = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PastPoint:
+    """What a run found at one point."""
+
+    variant: str
+    status: str
+    #: counted edits and expected characters; None where nothing was scored.
+    distance: int | None
+    length: int | None
+    #: of the denoise loop; None where nothing was timed.
+    seconds: float | None
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STORED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """One run in the history."""
+
+    schema: int
+    run: str
+    #: ISO 8601.
+    started: str
+    model: str
+    #: `ReaderInfo.fingerprint`: rates of two readers are never compared.
+    reader: str
+    #: by id of the point.
+    points: Mapping[str, PastPoint] = field(default_factory=dict)
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STORED
+
+    def rates(self) -> dict[str, Rate]:
+        """Return the pooled error rate of each variant that has one."""
+        found: dict[str, list[PastPoint]] = {}
+        for point in self.points.values():
+            if point.distance is not None and point.length:
+                found.setdefault(point.variant, []).append(point)
+        return {variant: _pooled(points) for variant, points in found.items()}
+
+
+def _pooled(points: list[PastPoint]) -> Rate:
+    distance = sum(point.distance or 0 for point in points)
+    return Rate(distance=distance, length=sum(point.length or 0 for point in points), count=len(points))
+
+
+def past_of(run: Run) -> Past:
+    """Return a run as the history keeps it."""
+    return Past(
+        schema=SCHEMA,
+        run=run.id,
+        started=run.started,
+        model=run.model,
+        reader=run.reader.fingerprint,
+        points={result.id: _point(result) for result in run.results},
+    )
+
+
+def _point(result: CaseResult) -> PastPoint:
+    score = result.score
+    return PastPoint(
+        variant=result.point.variant,
+        status=status_of(result).value,
+        distance=None if score is None else score.distance,
+        length=None if score is None else score.length,
+        seconds=None if result.timing is None else result.timing.denoise_seconds,
+    )
+
+
+def record(run: Run) -> Path:
+    """Add the run's line to the history beside its folder and return the file. Raises OSError.
+
+    Several processes may do so at once. A run that is recorded again counts with its last line.
+    """
+    path = run.path.parent / HISTORY
+    line = json.dumps(asdict(past_of(run)), allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+    with FileLock(path.with_name(f".{HISTORY}.lock")), path.open("ab+") as file:
+        # a line that a killed process cut short must not swallow this one
+        if file.tell() and _last_byte(file.fileno()) != b"\n":
+            line = b"\n" + line
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+    return path
+
+
+def _last_byte(handle: int) -> bytes:
+    return os.pread(handle, 1, os.fstat(handle).st_size - 1)
+
+
+def read(path: Path) -> tuple[tuple[Past, ...], int]:
+    """Return the runs of a history file, oldest first, and how many of its lines cannot be read.
+
+    No file is an empty history. A line that was cut short, damaged or written by another version is left out.
+    """
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return (), 0
+    found: dict[str, Past] = {}
+    bad = 0
+    for line in filter(None, lines):
+        past = _decoded(line)
+        if past is None:
+            bad += 1
+        else:
+            found[past.run] = past
+    return tuple(sorted(found.values(), key=lambda past: (past.started, past.run))), bad
+
+
+def _decoded(line: bytes) -> Past | None:
+    try:
+        past = _adapter().validate_json(line, strict=True)
+    except ValidationError:
+        return None
+    return past if past.schema == SCHEMA else None
+
+
+@cache
+def _adapter() -> TypeAdapter[Past]:
+    return TypeAdapter(Past)
+
+
+def history(run: Run, limit: int = MAX_RUNS) -> tuple[Past, ...]:
+    """Return the recorded runs up to this one, oldest first, that may be compared with it, and this one.
+
+    Only runs of the same model, reader and points count, because a rate over other pictures is another rate.
+    """
+    now = past_of(run)
+    pasts, _ = read(run.path.parent / HISTORY)
+    return (*_comparable(pasts, now), now)[-limit:]
+
+
+def _comparable(pasts: Iterable[Past], now: Past) -> Iterable[Past]:
+    for past in pasts:
+        same = (past.model, past.reader, past.points.keys()) == (now.model, now.reader, now.points.keys())
+        if same and past.run != now.run and past.started <= now.started:
+            yield past

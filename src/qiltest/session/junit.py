@@ -1,0 +1,87 @@
+"""What JUnit XML says of a picture beside passed or failed: pytest's own user properties, one a fact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from qiltest.runs.records import CaseResult
+from qiltest.runs.status import Status, status_of
+from qiltest.session.case_run import CaseRun
+from qiltest.text.escape import one_line
+
+#: a path or a hash is whole; what a reader says of itself need not be.
+_MOST = 1_000
+
+
+def verdict_of(item: pytest.Item, report: pytest.TestReport) -> Status | None:
+    """Return the verdict on the picture of a test; None for a test that ended before there was one to judge."""
+    case_run = _case_run(item)
+    return None if case_run is None else _status(case_run.result, failed=report.failed)
+
+
+def add_properties(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Add what is known of the picture to a test's report, and to those that follow: JUnit takes the last one's."""
+    case_run = _case_run(item)
+    if case_run is None:
+        return
+    found = list(properties(case_run.result, failed=report.failed))
+    item.user_properties.extend(found)
+    report.user_properties.extend(found)
+
+
+def properties(result: CaseResult, *, failed: bool) -> Iterator[tuple[str, str]]:
+    """Yield names and values, harmless for XML: what hides, reorders or is no character is shown as what it is.
+
+    `failed` says that the test did, which a result that was never judged cannot know.
+    """
+    for name, value in _facts(result, failed=failed):
+        yield f"qiltest.{name}", one_line(value, _MOST)
+
+
+def _facts(result: CaseResult, *, failed: bool) -> Iterator[tuple[str, str]]:
+    yield "verdict", _status(result, failed=failed).value
+    yield "case", result.point.case
+    yield "size", str(result.point.size)
+    yield "variant", result.point.variant
+    yield "seed", str(result.point.seed)
+    if result.score is not None:
+        yield "distance", str(result.score.distance)
+        yield "characters", str(result.score.length)
+        yield "reader", result.score.reader.fingerprint
+    judgement = result.judgement
+    if judgement is not None:
+        yield "limit", _known(judgement.limit)
+        yield "noise_floor", _known(judgement.noise_floor)
+        yield "golden_distance", _known(judgement.golden_distance)
+    if result.recipe is not None:
+        yield "recipe", result.recipe.key()
+    if result.timing is not None:
+        yield "denoise_seconds", f"{result.timing.denoise_seconds:.6g}"
+    if result.latency is not None:
+        yield "latency_verdict", result.latency.verdict.value
+        yield "golden_denoise_seconds", _known(result.latency.golden_seconds)
+    if result.picture is not None:
+        yield "picture", _from_here(result.picture.path)
+
+
+def _case_run(item: pytest.Item) -> CaseRun | None:
+    found = getattr(item, "funcargs", {}).get("qil_case_run")
+    return found if isinstance(found, CaseRun) else None
+
+
+def _status(result: CaseResult, *, failed: bool) -> Status:
+    # a test that crashed, or whose fixture did, leaves a picture without a verdict
+    return Status.ERROR if failed and result.verdict is None else status_of(result)
+
+
+def _known(value: float | None) -> str:
+    return "none" if value is None else f"{value:.6g}"
+
+
+def _from_here(path: Path) -> str:
+    """Return a path as CI wants it: relative to where the command runs, where it lies there."""
+    here, whole = Path.cwd(), path.absolute()
+    return whole.relative_to(here).as_posix() if whole.is_relative_to(here) else str(whole)

@@ -1,0 +1,1 @@
+"""Cases and variants: TOML schemas, checks, loading, and the selection of samples."""

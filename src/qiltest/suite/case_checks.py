@@ -1,0 +1,187 @@
+"""What a case file can get wrong beyond its shape. Works on the raw table, so that one mistake never hides another."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qiltest.recipe import SIZE_MULTIPLE, Size
+from qiltest.suite.problems import Location, Mistake, show, spell, suggest
+from qiltest.text.normalise import normalise, required_text, units
+
+#: The largest side that is drawn, over twice the vendor's largest: against slips of the pen.
+LARGEST_SIDE = 4096
+#: The embedded model's largest side and area in pixels: it must stay quick on a CPU.
+TINY_SIDE, TINY_AREA = 800, 768 * 512
+
+Raw = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What a case file may name. None: not known here, so not checked."""
+
+    variants: Collection[str] | None
+    #: languages that every variant has a suffix for.
+    languages: Collection[str] | None
+    look_alikes: Collection[str]
+
+
+def check_case(raw: Raw, path: Path, known: Known) -> Iterator[Mistake]:
+    """Yield the mistakes of one case file that concern more than one value's own type and range."""
+    for location, seen, allowed in _faults(raw, path.stem, known):
+        yield Mistake(path=path, key=spell(location), seen=seen, allowed=allowed)
+    for location, seen, allowed in _doubts(raw):
+        yield Mistake(path=path, key=spell(location), seen=seen, allowed=allowed, doubt=True)
+
+
+Fault = tuple[Location, str, str]
+
+
+def _faults(raw: Raw, stem: str, known: Known) -> Iterator[Fault]:
+    yield from _identity(raw, stem, known)
+    yield from _texts(raw)
+    yield from _resolutions(raw, known)
+    yield from _limits(raw)
+    for index, name in _strings(raw, "forgiven"):
+        if name not in known.look_alikes:
+            seen = f"{show(name)} is no look-alike class{suggest(name, known.look_alikes)}"
+            yield ("forgiven", index), seen, ", ".join(sorted(known.look_alikes))
+    seeds = [seed for seed in _list(raw, "seeds") if isinstance(seed, int)]
+    for seed in sorted({seed for seed in seeds if seeds.count(seed) > 1}):
+        yield ("seeds",), f"{seed} stands there more than once", "each seed once"
+
+
+def _identity(raw: Raw, stem: str, known: Known) -> Iterator[Fault]:
+    match raw.get("id"):
+        case str(name) if name != stem:
+            yield ("id",), f"{show(name)} in a file called {stem}.toml", f'id = "{stem}", or the file name {name}.toml'
+    match raw.get("prompt"):
+        case str(prompt) if prompt and prompt != prompt.strip():
+            yield ("prompt",), "begins or ends with white space", "the prompt alone: the model sees every character"
+    match raw.get("language"):
+        case str(language) if known.languages is not None and language not in known.languages:
+            seen = f"{show(language)} has no prompt_suffix in variants.toml"
+            yield ("language",), seen, ", ".join(sorted(known.languages))
+
+
+def _texts(raw: Raw) -> Iterator[Fault]:
+    first: dict[str, int] = {}
+    for index, table in _tables(raw, "texts"):
+        text = table.get("text")
+        if not isinstance(text, str) or not text:
+            continue
+        bare = normalise(text)
+        yield from _marks(table, text, ("texts", index))
+        if bare in first:
+            yield ("texts", index, "text"), f"{show(text)} is texts[{first[bare]}] again", "each text once"
+        first.setdefault(bare, index)
+    tables = [table for _, table in _tables(raw, "texts")]
+    if tables and all(table.get("required") is False for table in tables):
+        yield ("texts",), "no text is required, so the case could not fail", "at least one without required = false"
+
+
+def _doubts(raw: Raw) -> Iterator[Fault]:
+    """Yield texts that the prompt does not ask for: nearly always a slip, but one that concerns this case alone."""
+    prompt = raw.get("prompt")
+    if not isinstance(prompt, str) or not prompt:
+        return
+    for index, table in _tables(raw, "texts"):
+        text = table.get("text")
+        if isinstance(text, str) and table.get("in_prompt") is not False and normalise(text) not in normalise(prompt):
+            allowed = "a text that stands in the prompt, or in_prompt = false beside it"
+            yield ("texts", index, "text"), f"{show(text)} is not in the prompt", allowed
+
+
+def _marks(table: Raw, text: str, at: Location) -> Iterator[Fault]:
+    marks = [mark for _, mark in _strings(table, "optional_marks")]
+    for index, mark in _strings(table, "optional_marks"):
+        if not normalise(mark) or normalise(mark) not in normalise(text):
+            allowed = "marks that stand in the text beside them"
+            yield (*at, "optional_marks", index), f"{show(mark)} is not in {show(text)}", allowed
+    if not required_text(units(text, marks)):
+        seen = f"{show(text)} has nothing to read without white space and optional marks"
+        yield (*at, "text"), seen, "at least one character that a reader can return"
+
+
+def _resolutions(raw: Raw, known: Known) -> Iterator[Fault]:
+    first: dict[tuple[str, Size], int] = {}
+    for index, table in _tables(raw, "resolutions"):
+        for key, fault in (("size", _size_fault), ("tiny", _tiny_fault)):
+            text = table.get(key)
+            if not isinstance(text, str):
+                continue
+            try:
+                size = Size.parse(text)
+            except ValueError:
+                yield ("resolutions", index, key), f"{show(text)} is not a size", 'WIDTHxHEIGHT, such as "1328x1328"'
+                continue
+            if seen := fault(size):
+                yield ("resolutions", index, key), f'"{size}" {seen[0]}', seen[1]
+            twin = first.setdefault((key, size.effective()), index)
+            if twin != index:
+                seen_twin = f'"{size}" draws the same picture as resolutions[{twin}].{key}'
+                yield ("resolutions", index, key), seen_twin, "sizes that differ after flooring to multiples of 16"
+        yield from _verdicts(table, ("resolutions", index), known)
+
+
+def _size_fault(size: Size) -> tuple[str, str] | None:
+    effective = size.effective()
+    if 0 in (effective.width, effective.height):
+        return f"is {effective} after flooring to multiples of {SIZE_MULTIPLE}", f"{SIZE_MULTIPLE} or more a side"
+    if max(effective.width, effective.height) > LARGEST_SIDE:
+        return f"is {effective} after flooring to multiples of {SIZE_MULTIPLE}", f"at most {LARGEST_SIDE} a side"
+    return None
+
+
+def _tiny_fault(size: Size) -> tuple[str, str] | None:
+    allowed = f"multiples of {SIZE_MULTIPLE}, at most {TINY_SIDE} a side and {TINY_AREA} pixels"
+    if size != size.effective():
+        return f"is not a multiple of {SIZE_MULTIPLE} on both sides", allowed
+    if max(size.width, size.height) > TINY_SIDE or size.width * size.height > TINY_AREA:
+        return "is too large for the embedded model", allowed
+    return None
+
+
+def _verdicts(resolution: Raw, at: Location, known: Known) -> Iterator[Fault]:
+    named: set[str] = set()
+    for index, table in _tables(resolution, "report"):
+        here = (*at, "report", index)
+        if table.get("holds") is None and not table.get("finding"):
+            yield here, "says nothing", "holds, finding or both"
+        variant = table.get("variant")
+        if not isinstance(variant, str):
+            continue
+        if variant in named:
+            yield (*here, "variant"), f"{show(variant)} stands there more than once", "one verdict a variant"
+        named.add(variant)
+        if known.variants is not None and variant not in known.variants:
+            seen = f"{show(variant)} is no variant{suggest(variant, known.variants)}"
+            yield (*here, "variant"), seen, ", ".join(known.variants)
+
+
+def _limits(raw: Raw) -> Iterator[Fault]:
+    """Refuse limits that a reader's own errors exceed (DESIGN, scoring rule 6)."""
+    limits = raw.get("limits")
+    if not isinstance(limits, Mapping) or not isinstance(limits.get("noise_floor"), Mapping):
+        return
+    for key in ("tolerance", "absolute"):
+        limit = limits.get(key, 0 if key == "tolerance" else None)
+        for reader, floor in limits["noise_floor"].items():
+            if isinstance(limit, int) and isinstance(floor, int | float) and not (floor <= limit):
+                yield ("limits", key), f"{limit} is below {reader}'s noise floor", f"{floor} or more"
+
+
+def _list(raw: Raw, key: str) -> list[Any]:
+    value = raw.get(key)
+    return value if isinstance(value, list) else []
+
+
+def _tables(raw: Raw, key: str) -> Iterator[tuple[int, Raw]]:
+    return ((index, item) for index, item in enumerate(_list(raw, key)) if isinstance(item, Mapping))
+
+
+def _strings(raw: Raw, key: str) -> Iterator[tuple[int, str]]:
+    return ((index, item) for index, item in enumerate(_list(raw, key)) if isinstance(item, str))

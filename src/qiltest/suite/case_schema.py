@@ -1,0 +1,119 @@
+"""The border of case files: what one may contain, and how its tables become a `Case`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from qiltest.recipe import Size
+from qiltest.suite.cases import Case, ExpectedText, Layout, Limits, LineBreaks, ReportVerdict, Resolution
+from qiltest.suite.problems import FileModel, Mistake
+
+ID_PATTERN = "[a-z0-9][a-z0-9-]{0,63}"
+#: torch.Generator.manual_seed takes 64 bits; the sign bit is left out.
+_SEED_LIMIT = 2**63
+
+#: A required, non-empty string.
+Words = Annotated[str, Field(min_length=1, description="a string that is not empty")]
+Flag = Annotated[bool, Field(description="true or false")]
+# strict=False: TOML has no enums, so a string must be allowed to become one.
+LayoutName = Annotated[Layout, Field(strict=False, description=", ".join(Layout))]
+LineBreaksName = Annotated[LineBreaks, Field(strict=False, description=", ".join(LineBreaks))]
+
+
+class TextTable(FileModel):
+    """`[[texts]]`."""
+
+    text: Words
+    layout: LayoutName = Layout.LINE
+    optional_marks: Annotated[list[str], Field(description='a list of strings, such as ["😊"]')] = Field(
+        default_factory=list
+    )
+    required: Flag = True
+    in_prompt: Flag = True
+
+
+class VerdictTable(FileModel):
+    """`[[resolutions.report]]`."""
+
+    variant: Annotated[str, Field(description="a name of variants.toml")]
+    holds: Annotated[bool | None, Field(description="true or false; left out where the report gives no mark")] = None
+    finding: Annotated[str, Field(description="a string")] = ""
+
+
+class ResolutionTable(FileModel):
+    """`[[resolutions]]`."""
+
+    size: Annotated[str, Field(description='WIDTHxHEIGHT in pixels, such as "1328x1328"')]
+    tiny: Annotated[str, Field(description="the embedded model's WIDTHxHEIGHT in pixels, multiples of 16")]
+    report: Annotated[list[VerdictTable], Field(description="a list of tables")] = Field(default_factory=list)
+
+
+class LimitsTable(FileModel):
+    """`[limits]`."""
+
+    tolerance: Annotated[int, Field(ge=0, description="a whole number of edits, 0 or more")] = 0
+    absolute: Annotated[int | None, Field(ge=0, description="a whole number of edits, 0 or more")] = None
+    noise_floor: Annotated[
+        dict[str, Annotated[float, Field(ge=0)]],
+        Field(description="edits by reader, 0 or more, such as { rapidocr = 0.5 }"),
+    ] = Field(default_factory=dict)
+    health: Annotated[Literal["gate", "report"], Field(description='"gate" or "report"')] = "gate"
+
+
+class CaseTable(FileModel):
+    """A case file."""
+
+    id: Annotated[str, Field(pattern=f"^{ID_PATTERN}$", description=f"{ID_PATTERN}, equal to the file's name")]
+    title: Words
+    prompt: Words
+    language: Annotated[str, Field(pattern="^[a-z]{2}$", description='two lower-case letters, such as "en" or "zh"')]
+    report_table: Annotated[int | None, Field(ge=1, le=6, description="a table of the report, 1 to 6")] = None
+    texts: Annotated[list[TextTable], Field(min_length=1, description="at least one [[texts]]")]
+    resolutions: Annotated[list[ResolutionTable], Field(min_length=1, description="at least one [[resolutions]]")]
+    limits: Annotated[LimitsTable, Field(description="a table")] = LimitsTable()
+    line_breaks: LineBreaksName = LineBreaks.LAYOUT
+    forgiven: Annotated[list[str], Field(description="a list of look-alike classes")] = Field(default_factory=list)
+    seeds: Annotated[
+        list[Annotated[int, Field(ge=0, lt=_SEED_LIMIT)]],
+        Field(min_length=1, description=f"whole numbers from 0 to {_SEED_LIMIT - 1}, at least one"),
+    ] = Field(default_factory=lambda: [42])
+    reader: Annotated[str | None, Field(min_length=1, description="the name of a reader")] = None
+
+
+def case_from(table: CaseTable, path: Path, doubts: Iterable[Mistake] = ()) -> Case:
+    """Make the record of a table that has no mistakes but `doubts`."""
+    return Case(
+        id=table.id,
+        title=table.title,
+        prompt=table.prompt,
+        language=table.language,
+        report_table=table.report_table,
+        texts=tuple(_text(text) for text in table.texts),
+        resolutions=tuple(_resolution(resolution) for resolution in table.resolutions),
+        limits=Limits(
+            tolerance=table.limits.tolerance,
+            absolute=table.limits.absolute,
+            noise_floor=tuple(sorted(table.limits.noise_floor.items())),
+            health_gates=table.limits.health == "gate",
+        ),
+        line_breaks=table.line_breaks,
+        forgiven=tuple(table.forgiven),
+        seeds=tuple(table.seeds),
+        reader=table.reader,
+        path=str(path),
+        doubts=tuple(map(str, doubts)),
+    )
+
+
+def _text(table: TextTable) -> ExpectedText:
+    marks = tuple(table.optional_marks)
+    return ExpectedText(text=table.text, layout=table.layout, optional_marks=marks, required=table.required)
+
+
+def _resolution(table: ResolutionTable) -> Resolution:
+    verdicts = (ReportVerdict(variant=v.variant, holds=v.holds, finding=v.finding) for v in table.report)
+    return Resolution(size=Size.parse(table.size), tiny=Size.parse(table.tiny), report=tuple(verdicts))

@@ -1,0 +1,105 @@
+"""Cases: a prompt with the texts it must draw, at one or more resolutions. One TOML file each under `cases/`.
+
+`qiltest.suite.load.load_suite` reads them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from qiltest.recipe import Size
+
+
+class Layout(StrEnum):
+    """How a text stands in the picture; a hint for joining reader lines, never a condition."""
+
+    LINE = "line"
+    BLOCK = "block"
+    SIGN = "sign"
+    VERTICAL = "vertical"
+
+
+class LineBreaks(StrEnum):
+    """What a hyphen or white space at a line break means (DESIGN, scoring rule 3)."""
+
+    LAYOUT = "layout"
+    STRICT = "strict"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectedText:
+    """One text that the picture must show."""
+
+    text: str
+    layout: Layout = Layout.LINE
+    #: marks in `text` that no reader can return, such as an emoji: present or absent, they do not count.
+    optional_marks: tuple[str, ...] = ()
+    #: False for a text that may be missing without being counted (a logo); if it is drawn, it is scored.
+    required: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportVerdict:
+    """What the performance report said of one variant's picture."""
+
+    variant: str
+    #: True: the report marks it right; False: wrong; None: it gives no mark.
+    holds: bool | None
+    finding: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolution:
+    """One resolution of a case: asked size, the embedded model's stand-in, and the report's verdicts there."""
+
+    size: Size
+    tiny: Size
+    report: tuple[ReportVerdict, ...] = ()
+
+    def for_model(self, *, tiny: bool) -> Size:
+        """Return the size to ask of the embedded model or of a real one."""
+        return self.tiny if tiny else self.size
+
+    def verdict(self, variant: str) -> ReportVerdict | None:
+        """Return what the report said of this variant here; None where it said nothing."""
+        return next((verdict for verdict in self.report if verdict.variant == variant), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Limits on the strict edit distance, summed over a case's texts; see docs/gate.md."""
+
+    #: A distance above the golden's by more than this is a regression.
+    tolerance: int
+    #: A distance above this fails whatever the golden says; None: no absolute limit.
+    absolute: int | None = None
+    #: (reader, edits that it adds on pictures of known text), sorted; no limit may be below it. Empty: not measured.
+    noise_floor: tuple[tuple[str, float], ...] = ()
+    #: False where noise or a grid in the picture is reported and does not fail it (`health = "report"`): a case that
+    #: asks for grain.
+    health_gates: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A prompt and the texts it must draw."""
+
+    id: str
+    title: str
+    prompt: str
+    language: str
+    #: number of the table in the performance report that the case comes from; None for a case of the user's own.
+    report_table: int | None
+    texts: tuple[ExpectedText, ...]
+    resolutions: tuple[Resolution, ...]
+    limits: Limits
+    line_breaks: LineBreaks = LineBreaks.LAYOUT
+    #: kinds of look-alike edits that do not count, for example ("I/l",); empty: all edits count.
+    forgiven: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (42,)
+    #: None: the reader of the command line; a name: this case needs it.
+    reader: str | None = None
+    path: str = ""
+    #: mistakes that were let through because they concern this case alone (see `load_suite`), ready to be shown.
+    doubts: tuple[str, ...] = ()

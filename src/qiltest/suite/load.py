@@ -1,0 +1,140 @@
+"""A suite: the cases and variants of one folder, loaded together so that all mistakes are told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from qiltest.errors import CaseError
+from qiltest.suite.case_checks import Known, check_case
+from qiltest.suite.case_schema import CaseTable, case_from
+from qiltest.suite.cases import Case, Resolution
+from qiltest.suite.problems import CaseFileError, Mistake, check_shape, read_toml, show, suggest
+from qiltest.suite.variant_schema import parse_variants
+from qiltest.suite.variants import Variant
+from qiltest.text import look_alikes
+
+VARIANTS_FILE = "variants.toml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """Cases sorted by id, variants in the order of their file."""
+
+    cases: tuple[Case, ...]
+    variants: tuple[Variant, ...]
+
+    def case(self, name: str) -> tuple[Case, Resolution | None]:
+        """Return the case named `ID`, or `ID@WxH` with that resolution. Raises CaseError that names what exists."""
+        identity, _, size = name.partition("@")
+        found = next((case for case in self.cases if case.id == identity), None)
+        if found is None:
+            raise unknown("case", identity, [case.id for case in self.cases])
+        if not size:
+            return found, None
+        by_size = {str(resolution.size): resolution for resolution in found.resolutions}
+        if size not in by_size:
+            raise unknown(f"resolution of case {identity}", size, by_size)
+        return found, by_size[size]
+
+    def variant(self, name: str) -> Variant:
+        """Return the variant of that name, whatever its letters' case. Raises CaseError that names what exists."""
+        for variant in self.variants:
+            if variant.name == name.lower():
+                return variant
+        raise unknown("variant", name, [variant.name for variant in self.variants])
+
+
+def load_suite(folder: Path, *, keep_doubtful: bool = False) -> Suite:
+    """Load `folder/*.toml` as cases and `folder/variants.toml` as variants.
+
+    Raises CaseFileError (a CaseError) with all mistakes of all files. With `keep_doubtful`, a text that is not in its
+    prompt is no mistake by itself but a doubt, kept in `Case.doubts`: then exactly that case's tests fail.
+    """
+    variants, names, mistakes = _read_variants(folder / VARIANTS_FILE)
+    # A file with mistakes may lack variants, so nothing is said of languages then; the names still stand there.
+    languages = None if mistakes else _languages(variants)
+    known = Known(variants=names, languages=languages, look_alikes=look_alikes.names())
+    cases, found = _read_cases(folder, known, keep_doubtful=keep_doubtful)
+    _raise_if([*mistakes, *found], keep_doubtful=keep_doubtful)
+    return Suite(cases=cases, variants=variants)
+
+
+def load_cases(folder: Path) -> tuple[Case, ...]:
+    """Load the cases alone: names of variants and languages are not checked. Raises CaseFileError."""
+    cases, mistakes = _read_cases(folder, Known(variants=None, languages=None, look_alikes=look_alikes.names()))
+    _raise_if(mistakes)
+    return cases
+
+
+def load_variants(file: Path) -> tuple[Variant, ...]:
+    """Load `variants.toml` alone. Raises CaseFileError."""
+    variants, _, mistakes = _read_variants(file)
+    _raise_if(mistakes)
+    return variants
+
+
+def unknown(what: str, name: str, names: Iterable[str]) -> CaseError:
+    """Return the error for a name that does not exist: what exists, and the nearest of it."""
+    names = list(names)
+    return CaseError(
+        f"no {what} is called {show(name)}{suggest(name, names)}",
+        remedy=f"choose among: {', '.join(names) or 'none, there is no ' + what}",
+    )
+
+
+def _read_variants(file: Path) -> tuple[tuple[Variant, ...], list[str] | None, list[Mistake]]:
+    """Return the variants without mistakes, the names of all (None: the file cannot be read), and the mistakes."""
+    raw = read_toml(file)
+    if isinstance(raw, Mistake):
+        return (), None, [raw]
+    variants, mistakes = parse_variants(raw, file)
+    return variants, list(raw), mistakes
+
+
+def _read_cases(folder: Path, known: Known, *, keep_doubtful: bool = False) -> tuple[tuple[Case, ...], list[Mistake]]:
+    cases: list[Case] = []
+    mistakes = list(_strays(folder))
+    files = sorted(path for path in folder.glob("*.toml") if path.name != VARIANTS_FILE)
+    first: dict[str, Path] = {}
+    for path in files:
+        raw = read_toml(path)
+        if isinstance(raw, Mistake):
+            mistakes.append(raw)
+            continue
+        shape = check_shape(CaseTable, raw, path)
+        found = [*(shape if isinstance(shape, list) else ()), *check_case(raw, path, known)]
+        identity = raw.get("id")
+        if isinstance(identity, str) and first.setdefault(identity, path) != path:
+            seen = f"{show(identity)} is the id of {first[identity].name} too"
+            found.append(Mistake(path=path, key="id", seen=seen, allowed="an id of its own"))
+        if isinstance(shape, CaseTable) and all(keep_doubtful and mistake.doubt for mistake in found):
+            cases.append(case_from(shape, path, found))
+        mistakes += found
+    if not files:
+        seen = "no case found" if folder.is_dir() else "no such folder"
+        mistakes.append(Mistake(path=folder, key="", seen=seen, allowed="a folder with one TOML file a case"))
+    return tuple(sorted(cases, key=lambda case: case.id)), mistakes
+
+
+def _strays(folder: Path) -> Iterator[Mistake]:
+    """Yield what lies in the folder and would be passed over: a case there would never run, and nobody would know."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        hidden = path.name.startswith(".") or path.name.endswith("~")
+        if hidden or (path.suffix in {".toml", ".md"} and path.is_file()):
+            continue
+        kind = "a folder" if path.is_dir() else "a file"
+        yield Mistake(path=path, key="", seen=f"{kind} that is not read", allowed="*.toml and *.md, no folders")
+
+
+def _languages(variants: Iterable[Variant]) -> list[str] | None:
+    """Return the languages that all suffixes have; None where no variant appends anything."""
+    tables = [set(dict(variant.prompt_suffix)) for variant in variants if variant.prompt_suffix]
+    return sorted(set.intersection(*tables)) if tables else None
+
+
+def _raise_if(mistakes: list[Mistake], *, keep_doubtful: bool = False) -> None:
+    """Raise for what cannot be let through, and list the rest beside it."""
+    if not all(keep_doubtful and mistake.doubt for mistake in mistakes):
+        raise CaseFileError(mistakes)

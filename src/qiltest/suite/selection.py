@@ -1,0 +1,104 @@
+"""Selection: which pictures a run draws, out of a suite's cases, resolutions, variants and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from qiltest.errors import CaseError
+from qiltest.recipe import Size
+from qiltest.suite.cases import Case, ReportVerdict, Resolution
+from qiltest.suite.load import Suite, unknown
+from qiltest.suite.variants import ModelKind, Variant
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One picture to draw, read and judge."""
+
+    case: Case
+    resolution: Resolution
+    variant: Variant
+    seed: int
+    kind: ModelKind
+
+    @property
+    def id(self) -> str:
+        """`case:WxH:variant:seed` with the report's size; unique, and usable in pytest's `-k`."""
+        return f"{self.case.id}:{self.resolution.size}:{self.variant.name}:{self.seed}"
+
+    @property
+    def size(self) -> Size:
+        """The size to ask of the model: the report's, or the embedded model's stand-in."""
+        return self.resolution.for_model(tiny=self.kind is ModelKind.TINY)
+
+    @property
+    def prompt(self) -> str:
+        """The prompt as the pipeline gets it, with the variant's suffix."""
+        return self.variant.prompt(self.case.prompt, self.case.language)
+
+    @property
+    def report(self) -> ReportVerdict | None:
+        """What the performance report said of this picture."""
+        return self.resolution.verdict(self.variant.name)
+
+
+def select(
+    suite: Suite,
+    *,
+    kind: ModelKind,
+    cases: Sequence[str] = (),
+    variants: Sequence[str] = (),
+    sizes: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+) -> tuple[Task, ...]:
+    """Return the pictures to draw: by case, resolution, variant, seed, in that order.
+
+    Nothing given means all cases, their own sizes and seeds, and the variants that are drawn by default; `cases` may be
+    `ID` or `ID@WxH`; `sizes` are the report's, also for the embedded model; `seeds` replace the cases' own. A name
+    given twice counts once. Raises CaseError for a name that does not exist, a variant without a LoRA for this kind of
+    model, a negative seed, and where nothing is left.
+    """
+    places = _places(suite, cases, sizes)
+    drawn = _variants(suite, variants, kind)
+    if negative := [seed for seed in seeds if seed < 0]:
+        raise CaseError(f"seed {negative[0]} is negative", remedy="give seeds from 0 on")
+    return tuple(
+        Task(case=case, resolution=resolution, variant=variant, seed=seed, kind=kind)
+        for case, resolution in places
+        for variant in drawn
+        for seed in dict.fromkeys(seeds or case.seeds)
+    )
+
+
+def _places(suite: Suite, names: Sequence[str], sizes: Sequence[str]) -> list[tuple[Case, Resolution]]:
+    asked = [suite.case(name) for name in names] or [(case, None) for case in suite.cases]
+    places = dict.fromkeys(
+        (case, resolution) for case, only in asked for resolution in ((only,) if only else case.resolutions)
+    )
+    found = dict.fromkeys(str(resolution.size) for _, resolution in places)
+    for size in sizes:
+        if size not in found:
+            raise unknown("resolution of the selected cases", size, found)
+    kept = [(case, resolution) for case, resolution in places if not sizes or str(resolution.size) in sizes]
+    if not kept:
+        raise CaseError("no case is selected", remedy="load a suite with cases")
+    return kept
+
+
+def _variants(suite: Suite, names: Sequence[str], kind: ModelKind) -> list[Variant]:
+    drawn = list(dict.fromkeys(suite.variant(name) for name in names))
+    if not names:
+        drawn = [variant for variant in suite.variants if variant.default]
+    if not drawn:
+        raise CaseError("no variant is drawn by default", remedy="name variants, or set default = true on one")
+    for variant in drawn:
+        if not variant.draws(kind):
+            model = "the embedded model" if kind is ModelKind.TINY else "a real model"
+            able = ", ".join(other.name for other in suite.variants if other.draws(kind))
+            raise CaseError(
+                f"variant {variant.name} has no LoRA for {model}",
+                where="variants.toml",
+                remedy=f"choose among {able or 'none'}, or give it loras.{kind.value}",
+            )
+    return drawn

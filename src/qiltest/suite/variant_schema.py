@@ -1,0 +1,136 @@
+"""The border of `variants.toml`: one table a variant, and how it becomes a `Variant`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from qiltest.suite.problems import FileModel, Location, Mistake, check_shape, show, spell
+from qiltest.suite.variants import LoraSource, ModelKind, SchedulerKind, Variant
+
+NAME_PATTERN = "[a-z0-9][a-z0-9.-]{0,63}"
+_EMBEDDED = re.compile(rf"embedded::{NAME_PATTERN}")
+_REAL_FILE = re.compile(r"(?!embedded::)[^\s:][^\n:]*(::[^\n:]+)?\.safetensors")
+#: LoRA files whose few steps were distilled on the shift-3 scheduler.
+_DISTILLED = re.compile(r"embedded::|lightning", re.IGNORECASE)
+_SOURCES = {
+    ModelKind.REAL: (_REAL_FILE, "a file.safetensors, or owner/name::file.safetensors on the Hugging Face hub"),
+    ModelKind.TINY: (re.compile(f"{_EMBEDDED.pattern}|{_REAL_FILE.pattern}"), "embedded::name, or a file.safetensors"),
+}
+
+
+class LoraTable(FileModel):
+    """`[name.loras.real]` or `[name.loras.tiny]`."""
+
+    source: Annotated[str, Field(min_length=1, description="a file, repo::file or embedded::name")]
+    sha256: Annotated[
+        str | None, Field(pattern="^[0-9a-f]{64}$", description="64 hexadecimal digits in lower case")
+    ] = None
+
+
+class LorasTable(FileModel):
+    """`[name.loras]`."""
+
+    real: Annotated[LoraTable | None, Field(description="a table with source and sha256")] = None
+    tiny: Annotated[LoraTable | None, Field(description="a table with source and sha256")] = None
+
+
+class VariantTable(FileModel):
+    """`[name]`."""
+
+    title: Annotated[str, Field(min_length=1, description="a string that is not empty")]
+    steps: Annotated[int, Field(ge=1, le=1000, description="a whole number from 1 to 1000")]
+    true_cfg_scale: Annotated[float, Field(ge=1, description="a finite number, 1 or more")]
+    negative_prompt: Annotated[str | None, Field(description='a string; the vendor\'s is " "')] = None
+    scheduler: Annotated[SchedulerKind, Field(strict=False, description=", ".join(SchedulerKind))]
+    prompt_suffix: Annotated[
+        dict[Annotated[str, Field(pattern="^[a-z]{2}$")], str],
+        Field(description='strings by language, such as { en = ", Ultra HD" }'),
+    ] = Field(default_factory=dict)
+    loras: Annotated[LorasTable, Field(description="tables real and tiny")] = LorasTable()
+    base_model: Annotated[str | None, Field(min_length=1, description="owner/name on the hub, or a folder")] = None
+    default: Annotated[bool, Field(description="true or false")] = True
+    note: Annotated[str, Field(description="a string")] = ""
+
+
+def parse_variants(raw: Mapping[str, Any], path: Path) -> tuple[tuple[Variant, ...], list[Mistake]]:
+    """Return the variants in the file's order, and all mistakes."""
+    variants, mistakes = [], []
+    for name, table in raw.items():
+        found = list(_check(name, table, path))
+        if not found:
+            variants.append(_variant(name, VariantTable.model_validate(table)))
+        mistakes += found
+    if not raw:
+        mistakes.append(
+            Mistake(path=path, key="", seen="no variant found", allowed="at least one table, such as [base]")
+        )
+    return tuple(variants), mistakes
+
+
+def _check(name: str, raw: object, path: Path) -> Iterator[Mistake]:
+    if re.fullmatch(NAME_PATTERN, name) is None:
+        yield Mistake(path=path, key=spell((name,)), seen=f"{show(name)} is not a variant's name", allowed=NAME_PATTERN)
+    if not isinstance(raw, Mapping):
+        yield Mistake(path=path, key=spell((name,)), seen=f"{show(raw)} is not allowed", allowed="one table a variant")
+        return
+    shape = check_shape(VariantTable, raw, path, (name,))
+    yield from shape if isinstance(shape, list) else ()
+    for location, seen, allowed in (*_guidance(raw), *_lora(raw)):
+        yield Mistake(path=path, key=spell((name, *location)), seen=seen, allowed=allowed)
+
+
+def _guidance(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
+    scale, negative = raw.get("true_cfg_scale"), raw.get("negative_prompt")
+    if not isinstance(scale, int | float):
+        return
+    if scale > 1 and negative is None:
+        seen = f"missing, but true_cfg_scale is {scale}: the pipeline would leave guidance out"
+        yield ("negative_prompt",), seen, 'a string; the vendor\'s is " "'
+    if scale == 1 and negative is not None:
+        seen = "has no effect at true_cfg_scale 1"
+        yield ("negative_prompt",), seen, "nothing here, or true_cfg_scale above 1"
+
+
+def _lora(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
+    loras = raw.get("loras")
+    loras = loras if isinstance(loras, Mapping) else {}
+    if raw.get("scheduler") == SchedulerKind.LIGHTNING and not loras:
+        seen = '"lightning" without a LoRA: shift 3 is what Lightning LoRAs were distilled with'
+        yield ("scheduler",), seen, 'scheduler = "model", or a LoRA in loras.real or loras.tiny'
+    yield from _unshifted(raw, loras)
+    for kind, (pattern, allowed) in _SOURCES.items():
+        table = loras.get(kind.value)
+        source = table.get("source") if isinstance(table, Mapping) else None
+        if isinstance(source, str) and source and pattern.fullmatch(source) is None:
+            yield ("loras", kind.value, "source"), f"{show(source)} is not allowed", allowed
+
+
+def _unshifted(raw: Mapping[str, Any], loras: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
+    """Yield the commonest mistake: a Lightning LoRA under the model's own scheduler, which draws noise or blur."""
+    sources = [table.get("source") for table in loras.values() if isinstance(table, Mapping)]
+    distilled = [source for source in sources if isinstance(source, str) and _DISTILLED.search(source)]
+    if raw.get("scheduler") == SchedulerKind.MODEL and distilled:
+        seen = f'"model" with the Lightning LoRA {show(distilled[0])}, which was distilled with shift 3'
+        yield ("scheduler",), seen, 'scheduler = "lightning"'
+
+
+def _variant(name: str, table: VariantTable) -> Variant:
+    loras = ((ModelKind.REAL, table.loras.real), (ModelKind.TINY, table.loras.tiny))
+    return Variant(
+        name=name,
+        title=table.title,
+        steps=table.steps,
+        true_cfg_scale=table.true_cfg_scale,
+        negative_prompt=table.negative_prompt,
+        scheduler=table.scheduler,
+        prompt_suffix=tuple(sorted(table.prompt_suffix.items())),
+        loras=tuple((k.value, LoraSource(source=t.source, sha256=t.sha256)) for k, t in loras if t is not None),
+        base_model=table.base_model,
+        default=table.default,
+        note=table.note,
+    )

@@ -1,0 +1,74 @@
+"""Variants: how a picture is made. `cases/variants.toml`, read by `qiltest.suite.load.load_variants`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+#: the name under which a LoRA file on trial is drawn (`--qil-lora`, `qiltest check`).
+CANDIDATE = "candidate"
+
+
+class SchedulerKind(StrEnum):
+    """The two scheduler configurations of the report."""
+
+    #: the model's own scheduler config (for Qwen-Image: dynamic shift 0.5 to 0.9, terminal 0.02).
+    MODEL = "model"
+    #: shift 3 for every size: base_shift = max_shift = log 3, exponential, no terminal.
+    LIGHTNING = "lightning"
+
+
+class ModelKind(StrEnum):
+    """Which kind of model draws: a LoRA of one does not fit the other."""
+
+    REAL = "real"
+    #: the embedded model.
+    TINY = "tiny"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraSource:
+    """Where a LoRA comes from: a file, `repo::file` on the Hugging Face hub, or `embedded::name`."""
+
+    source: str
+    #: expected SHA-256 of the file, hexadecimal; None: recorded but not checked.
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """Base model, LoRA (or none), steps, true CFG scale, scheduler."""
+
+    name: str
+    title: str
+    steps: int
+    true_cfg_scale: float
+    negative_prompt: str | None
+    scheduler: SchedulerKind
+    #: appended to the prompt, by language ("en", "zh"), as the vendor's script does.
+    prompt_suffix: tuple[tuple[str, str], ...]
+    #: LoRA per model kind: "real" and "tiny"; a kind that is absent cannot draw this variant (unless no LoRA at all).
+    loras: tuple[tuple[str, LoraSource], ...] = ()
+    #: Hugging Face id of another base model (2512), None for the session's.
+    base_model: str | None = None
+    #: drawn without being named by `--qil-variant`.
+    default: bool = True
+    #: what somebody who reads the report should know about it.
+    note: str = ""
+
+    @property
+    def nfe(self) -> int:
+        """Number of function evaluations of one picture."""
+        return self.steps * (2 if self.true_cfg_scale > 1 and self.negative_prompt is not None else 1)
+
+    def lora(self, kind: ModelKind) -> LoraSource | None:
+        """Return the LoRA for a kind of model; None where it has none (see `draws` for whether it needs one)."""
+        return dict(self.loras).get(kind.value)
+
+    def draws(self, kind: ModelKind) -> bool:
+        """Return whether a model of this kind can draw the variant: the base can, a LoRA must be of its kind."""
+        return not self.loras or self.lora(kind) is not None
+
+    def prompt(self, text: str, language: str) -> str:
+        """Return the prompt as the pipeline gets it: the case's own, and the suffix of its language."""
+        return text + dict(self.prompt_suffix).get(language, "")

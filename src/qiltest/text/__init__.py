@@ -1,0 +1,1 @@
+"""Text helpers without dependencies: normalisation, look-alikes, escaping, formatting of numbers."""

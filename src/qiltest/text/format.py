@@ -1,0 +1,40 @@
+"""Numbers for people to read: durations, rates, factors, counts."""
+
+from __future__ import annotations
+
+import math
+
+
+def seconds(value: float) -> str:
+    """Return a duration as a person says it: `87 ms`, `3.42 s`, `1 min 42 s`."""
+    if not math.isfinite(value):
+        return "not a number"
+    if value < 0.9995:
+        return f"{value * 1000:.3g}\u00a0ms"
+    if value < 99.95:
+        return f"{value:.3g}\u00a0s"
+    minutes, rest = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def percent(value: float) -> str:
+    """Return a rate as per cent, with one decimal below 10 %."""
+    scaled = value * 100
+    # a no-break space: a number never stands apart from its unit
+    return "0\u00a0%" if scaled == 0 else f"{scaled:.1f}\u00a0%" if scaled < 9.95 else f"{scaled:.0f}\u00a0%"
+
+
+def times(value: float) -> str:
+    """Return a factor, for example `12.4×`."""
+    return f"{value:.3g}×"
+
+
+def number(value: float) -> str:
+    """Return a number without needless decimals."""
+    return f"{value:.0f}" if value == round(value) else f"{value:.2g}"
+
+
+def count(amount: int, noun: str, plural: str = "") -> str:
+    """Return `1 picture`, `3 pictures`."""
+    return f"{amount} {noun if amount == 1 else plural or noun + 's'}"
