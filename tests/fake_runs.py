@@ -15,32 +15,31 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
+import builders as make
 from qiltest.gate.golden import Golden, GoldenExtra, GoldenText
 from qiltest.gate.judge import judge
 from qiltest.gate.latency import Cohort, LatencyJudgement
 from qiltest.gate.verdict import Verdict
-from qiltest.generation.records import LatentStats
-from qiltest.reading.records import Line, ReaderInfo, Reading
+from qiltest.reading.records import Line, ReaderInfo
 from qiltest.recipe import LoraRecipe, Recipe, Size
 from qiltest.report import write_html
 from qiltest.runs import RunStore
 from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started
-from qiltest.runs.records import CaseResult, Picture, Point, Run, RunState, Timing
+from qiltest.runs.records import CaseResult, Picture, Point, Run, RunState
 from qiltest.runs.writer import RunWriter
 from qiltest.scoring import Score, score_case
-from qiltest.suite.cases import Case, ExpectedText, Limits, ReportVerdict, Resolution
-from qiltest.suite.variants import LoraSource, SchedulerKind, Variant
+from qiltest.suite.cases import Case, ReportVerdict
+from qiltest.suite.variants import LoraSource, SchedulerKind
 
 READER = ReaderInfo(name="fake", engine="told", version="1", weights_sha256="a" * 64)
 VARIANTS = tuple(
-    Variant(
-        name=name,
+    make.variant(
+        name,
         title=title,
         steps=steps,
         true_cfg_scale=cfg,
         negative_prompt=" " if cfg > 1 else None,
         scheduler=SchedulerKind.MODEL if cfg > 1 else SchedulerKind.LIGHTNING,
-        prompt_suffix=(),
         loras=() if cfg > 1 else (("tiny", LoraSource(source=f"embedded::{name}")),),
     )
     for name, title, steps, cfg in (
@@ -54,17 +53,10 @@ FONTS = ("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",)
 
 def make_case(identity: str, *texts: str, **changes: object) -> Case:
     """A case of one resolution, 256x256, that asks for the texts."""
-    case = Case(
-        id=identity,
-        title=identity.replace("-", " ").capitalize(),
-        prompt=" ".join(f'A sign that reads "{text}".' for text in texts),
-        language="en",
-        report_table=None,
-        texts=tuple(ExpectedText(text=text) for text in texts),
-        resolutions=(Resolution(size=Size(256, 256), tiny=Size(256, 256)),),
-        limits=Limits(tolerance=0),
+    prompt = " ".join(f'A sign that reads "{text}".' for text in texts)
+    return make.case(
+        identity, **{"size": Size(256, 256), "prompt": prompt, "texts": tuple(make.texts(*texts))} | changes
     )
-    return replace(case, **changes)
 
 
 def reported(case: Case, table: int, **marks: bool | None) -> Case:
@@ -107,22 +99,18 @@ def draw(lines: Sequence[Line], size: Size, shade: int) -> bytes:
 
 def make_golden(score: Score, point: Point, picture: str = "f" * 64) -> Golden:
     """What would be recorded if this score was accepted."""
-    return Golden(
-        schema=2,
+    return make.golden(
+        score.distance,
         case=point.case,
         size=str(point.size),
         variant=point.variant,
         seed=point.seed,
-        model="tiny",
         effective=str(point.size),
         reader=score.reader.fingerprint,
-        distance=score.distance,
         distance_alnum=score.distance_alnum,
         length=score.length,
-        noise_floor=None,
         texts=tuple(GoldenText(expected=t.expected, read=t.read, distance=t.distance) for t in score.texts),
         extra=tuple(GoldenExtra(text=e.text, kind=e.kind.value, distance=e.distance) for e in score.extra),
-        recipe_key="e" * 64,
         recipe={"torch": "2.11"},
         picture=picture,
     )
@@ -162,15 +150,10 @@ class FakeRun:
         self.planned.append(point)
         lines = lines_of(read, size) if lines is None else lines
         png = drawn or draw(lines, size, len(self.results) * 17)
-        reading = Reading(reader=READER, width=size.width, height=size.height, lines=lines, seconds=0.2)
+        reading = make.reading(lines, size.width, size.height, reader=READER, seconds=0.2)
         result = CaseResult(point=point, error=error, recipe=self._recipe(record, point))
         steps = next(v for v in VARIANTS if v.name == variant).steps
-        timing = Timing(
-            step_seconds=tuple(seconds / steps for _ in range(steps)),
-            denoise_seconds=seconds,
-            decode_seconds=0.05,
-            forwards=steps,
-        )
+        timing = make.timing(seconds, steps, decode_seconds=0.05)
         if picture:
             result = replace(result, picture=self._store(png), timing=timing, cohort=_cohort(point))
         if error:
@@ -196,10 +179,8 @@ class FakeRun:
     def _recipe(self, case: Case, point: Point) -> Recipe:
         variant = next(v for v in VARIANTS if v.name == point.variant)
         lora = LoraRecipe(source=f"embedded::{variant.name}", sha256="b" * 64, rank=8, scale=1.0, fused=False)
-        return Recipe(
-            model="tiny",
-            model_revision="1",
-            model_sha256="c" * 64,
+        return make.recipe(
+            size=point.size,
             variant=variant.name,
             lora=lora if variant.loras else None,
             scheduler=(("shift", 1.0),),
@@ -208,65 +189,42 @@ class FakeRun:
             true_cfg_scale=variant.true_cfg_scale,
             negative_prompt=variant.negative_prompt,
             prompt=case.prompt.encode("utf-8", "replace").decode(),
-            max_sequence_length=512,
             seed=point.seed,
-            generator_device="cpu",
-            asked=point.size,
-            effective=point.size,
-            dtype="float32",
-            device="cpu",
-            attention_backend="native",
-            compiled=False,
             versions=(("torch", "2.14.1"),),
         )
 
     def build(self, **changes: object) -> Run:
         """Return the run as it would be read back."""
-        run = Run(
-            id=self.folder.name,
-            path=self.folder,
-            state=RunState.FINISHED,
-            started="2026-11-23T02:00:00+00:00",
-            finished="2026-11-23T02:04:00+00:00",
-            exit_status=1 if any(r.verdict is not Verdict.PASS for r in self.results) else 0,
-            command=("pytest",),
-            qiltest_version="0.1.0",
-            model="tiny",
-            device="cpu",
-            device_name="A CPU",
-            versions=(("torch", "2.14.1"),),
-            reader=READER,
-            cases=self.cases,
-            variants=VARIANTS,
-            planned=tuple(self.planned),
-            results=tuple(self.results),
-            full=True,
+        return make.run(
+            self.folder.name,
+            **{
+                "path": self.folder,
+                "finished": "2026-11-23T02:04:00+00:00",
+                "exit_status": 1 if any(r.verdict is not Verdict.PASS for r in self.results) else 0,
+                "device_name": "A CPU",
+                "versions": (("torch", "2.14.1"),),
+                "reader": READER,
+                "cases": self.cases,
+                "variants": VARIANTS,
+                "planned": tuple(self.planned),
+                "results": tuple(self.results),
+            }
+            | changes,
         )
-        return replace(run, **changes)
 
 
 def _cohort(point: Point) -> Cohort:
-    return Cohort(
-        model="tiny",
-        device_name="A CPU",
-        dtype="float32",
-        effective=str(point.size),
-        variant=point.variant,
-        nfe=8,
-        attention_backend="native",
-        compiled=False,
-        torch="2.14",
-    )
+    return make.cohort(device_name="A CPU", effective=str(point.size), variant=point.variant, nfe=8)
 
 
 @pytest.fixture
 def fake(tmp_path: Path) -> Callable[..., FakeRun]:
     """A maker of fake runs: `fake(case, case, name="now")`."""
 
-    def make(*cases: Case, name: str = "20261123-020000-abcdef") -> FakeRun:
+    def maker(*cases: Case, name: str = "20261123-020000-abcdef") -> FakeRun:
         return FakeRun(folder=tmp_path / "runs" / name, cases=cases)
 
-    return make
+    return maker
 
 
 @pytest.fixture
@@ -387,7 +345,7 @@ def stored(root: Path, run: Run) -> str:
 
 def append(writer: RunWriter, result: CaseResult) -> None:
     if result.error:
-        writer.append(Failed(at="2026-11-23T02:00:00+00:00", point=result.point, error=result.error))
+        writer.append(Failed(at=make.AT, point=result.point, error=result.error))
         return
     assert result.recipe is not None
     assert result.picture is not None
@@ -395,19 +353,19 @@ def append(writer: RunWriter, result: CaseResult) -> None:
     assert result.cohort is not None
     writer.append(
         Drawn(
-            at="2026-11-23T02:00:00+00:00",
+            at=make.AT,
             point=result.point,
             recipe=result.recipe,
             key=result.recipe.key(),
             sha256=writer.put(result.picture.path.read_bytes()),
             timing=result.timing,
-            latents=LatentStats(mean=0.0, std=1.0, minimum=-3.0, maximum=3.0),
+            latents=make.LATENTS,
             cohort=result.cohort,
         )
     )
     writer.append(
         Judged(
-            at="2026-11-23T02:00:00+00:00",
+            at=make.AT,
             point=result.point,
             reading=result.reading,
             score=result.score,

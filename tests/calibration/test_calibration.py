@@ -5,29 +5,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import builders as make
+from builders import FAKE
 from qiltest.calibration import Floor, Rate, calibrate, measure, noise_floor, read_floor, write_floor
 from qiltest.calibration.drawing import SIDE, Look, Style, draw, wrapped
 from qiltest.calibration.fonts import FILES, FontsMissingError, fonts_for
 from qiltest.calibration.typos import Typo, plant
 from qiltest.errors import StoreError
-from qiltest.reading import Line, ReaderInfo, Reading
+from qiltest.reading import Line, Reading
 from qiltest.reading.images import load_picture
 from qiltest.recipe import Size
-from qiltest.suite.cases import Case, ExpectedText, Layout, Limits, Resolution
+from qiltest.suite.cases import ExpectedText, Layout
 from qiltest.text.normalise import normalise
 
-INFO = ReaderInfo(name="fake", engine="fake", version="1", weights_sha256="0" * 64)
 TEXTS = (ExpectedText(text="foundational image"), ExpectedText(text="3.1415-92653", layout=Layout.BLOCK))
-CASE = Case(
-    id="classroom",
-    title="t",
-    prompt="p",
-    language="en",
-    report_table=5,
-    texts=TEXTS,
-    resolutions=(Resolution(size=Size(800, 800), tiny=Size(64, 64)),),
-    limits=Limits(tolerance=0),
-)
+CASE = make.case("classroom", size=Size(800, 800), tiny=Size(64, 64), texts=TEXTS, report_table=5)
 
 
 def installed():
@@ -43,7 +35,7 @@ needs_fonts = pytest.mark.skipif(not installed(), reason="no fonts installed: ap
 class PerfectReader:
     """Reads back what a drawing that is only a list of texts says; `slips` are misread wherever they occur."""
 
-    info = INFO
+    info = FAKE
 
     def __init__(self, **slips):
         self.slips = slips
@@ -55,7 +47,7 @@ class PerfectReader:
                 text = text.replace(right, wrong)
             box = ((0, 300 * i), (400, 300 * i), (400, 300 * i + 40), (0, 300 * i + 40))
             lines.append(Line(text=text, box=box, confidence=0.99))
-        return Reading(reader=INFO, width=800, height=800, lines=tuple(lines), seconds=0.0)
+        return Reading(reader=FAKE, width=800, height=800, lines=tuple(lines), seconds=0.0)
 
 
 @pytest.fixture
@@ -157,7 +149,7 @@ def test_a_character_that_no_font_holds_is_an_error_with_the_remedy():
 FLOOR = Floor(
     case="classroom",
     reader="fake",
-    fingerprint=INFO.fingerprint,
+    fingerprint=FAKE.fingerprint,
     pictures=6,
     floor=1.0,
     mean=0.5,
@@ -173,7 +165,7 @@ FLOOR = Floor(
 def test_a_floor_comes_back_as_it_was_kept(tmp_path):
     write_floor(FLOOR, tmp_path)
     assert read_floor("classroom", "fake", tmp_path) == FLOOR
-    assert noise_floor("classroom", INFO, tmp_path) == 1.0
+    assert noise_floor("classroom", FAKE, tmp_path) == 1.0
 
 
 def test_a_floor_kept_without_the_rate_of_clean_pictures_has_none(tmp_path):
@@ -198,8 +190,8 @@ def test_the_floor_of_other_weights_is_not_this_readers(tmp_path):
     from dataclasses import replace
 
     write_floor(FLOOR, tmp_path)
-    assert noise_floor("classroom", replace(INFO, weights_sha256="1" * 64), tmp_path) is None
-    assert noise_floor("nowhere", INFO, tmp_path) is None
+    assert noise_floor("classroom", replace(FAKE, weights_sha256="1" * 64), tmp_path) is None
+    assert noise_floor("nowhere", FAKE, tmp_path) is None
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"case": "classroom"}', '{"case": "classroom", "readers": {"fake": {}}}'])

@@ -2,98 +2,23 @@
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import builders as make
 from qiltest.cli.main import main
-from qiltest.gate import Cohort, Judgement, Verdict
-from qiltest.generation import LatentStats
-from qiltest.reading import ReaderInfo, Reading
-from qiltest.recipe import Recipe, Size
-from qiltest.runs import Point, RunState, RunStore, Timing
+from qiltest.reading import ReaderInfo
+from qiltest.runs import Point, RunState, RunStore
 from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started
-from qiltest.scoring import Score, TextScore
-from qiltest.suite.cases import Case, ExpectedText, Limits, Resolution
-from qiltest.suite.variants import SchedulerKind, Variant
-
-AT = "2026-11-23T02:00:00.000+00:00"
-READER = ReaderInfo(name="rapidocr", engine="standin", version="1", weights_sha256="0" * 64)
-SIZE = Size(256, 128)
-CASE = Case(
-    id="coffee",
-    title="Coffee",
-    prompt="p",
-    language="en",
-    report_table=None,
-    texts=(ExpectedText(text="Qwen Coffee"),),
-    resolutions=(Resolution(size=SIZE, tiny=SIZE),),
-    limits=Limits(tolerance=0),
-)
-VARIANT = Variant(
-    name="4step",
-    title="Four",
-    steps=1,
-    true_cfg_scale=1.0,
-    negative_prompt=None,
-    scheduler=SchedulerKind.LIGHTNING,
-    prompt_suffix=(),
-)
-RECIPE = Recipe(
-    model="tiny",
-    model_revision="embedded",
-    model_sha256="1" * 64,
-    variant="4step",
-    lora=None,
-    scheduler=(),
-    sigmas=(1.0,),
-    steps=1,
-    true_cfg_scale=1.0,
-    negative_prompt=None,
-    prompt="p",
-    max_sequence_length=512,
-    seed=42,
-    generator_device="cpu",
-    asked=SIZE,
-    effective=SIZE,
-    dtype="float32",
-    device="cpu",
-    attention_backend="native",
-    compiled=False,
-    versions=(),
-)
-COHORT = Cohort(
-    model="tiny",
-    device_name="a CPU",
-    dtype="float32",
-    effective="256x128",
-    variant="4step",
-    nfe=1,
-    attention_backend="native",
-    compiled=False,
-    torch="2.14",
-)
-
-
-def score(distance: int, reader: ReaderInfo) -> Score:
-    text = TextScore(
-        expected="Qwen Coffee",
-        read="as read",
-        distance=distance,
-        distance_alnum=distance,
-        length=10,
-        edits=(),
-        lines=(0,),
-    )
-    return Score(reader=reader, texts=(text,), extra=(), distance=distance, distance_alnum=distance, length=10)
 
 
 def store(
     root: Path,
     distances: dict[str, list[int | None]],
     *,
-    reader: ReaderInfo = READER,
+    reader: ReaderInfo = make.READER,
     case: str = "coffee",
     cases: tuple[str, ...] = (),
     planned: int = 0,
@@ -102,63 +27,45 @@ def store(
     """Store a run with a picture a seed: edits by variant, None for one that failed. Returns its id."""
     names = cases or (case,)
     points = {
-        variant: [
-            Point(case=name, size=SIZE, variant=variant, seed=seed)
-            for name in names
-            for seed in range(max(planned, len(edits)))
-        ]
+        variant: [make.point(seed, name, variant) for name in names for seed in range(max(planned, len(edits)))]
         for variant, edits in distances.items()
     }
     with RunStore(root=root).create() as writer:
-        writer.append(
-            Started(
-                schema=SCHEMA,
-                run=writer.id,
-                at=AT,
-                command=("pytest",),
-                qiltest_version="0.1.0",
-                model="tiny",
-                device="cpu",
-                device_name="a CPU",
-                versions=(),
-                reader=reader,
-                cases=tuple(replace(CASE, id=name) for name in names),
-                variants=(VARIANT,),
-                planned=tuple(point for of_variant in points.values() for point in of_variant),
-                full=True,
-            )
-        )
+        session = make.SESSION | {
+            "reader": reader,
+            "cases": tuple(make.case(name) for name in names),
+            "variants": (make.variant(),),
+            "planned": tuple(point for of_variant in points.values() for point in of_variant),
+        }
+        writer.append(Started(schema=SCHEMA, run=writer.id, at=make.AT, **session))
         for name, edits in distances.items():
             for point, distance in zip(points[name], edits * len(names), strict=False):
                 for event in events(point, distance, reader, writer.put(f"{writer.id} {point.id}".encode())):
                     writer.append(event)
         if end:
-            writer.append(Ended(at=AT, state=RunState.FINISHED, exit_status=0))
+            writer.append(Ended(at=make.AT, state=RunState.FINISHED, exit_status=0))
         return writer.id
 
 
 def events(point: Point, distance: int | None, reader: ReaderInfo, sha256: str) -> tuple[Drawn | Judged | Failed, ...]:
-    timing = Timing(step_seconds=(0.1,), denoise_seconds=0.1, decode_seconds=0.1, forwards=1)
+    at: dict[str, Any] = {"at": make.AT, "point": point}
+    recipe = make.recipe()
     drawn = Drawn(
-        at=AT,
-        point=point,
-        recipe=RECIPE,
-        key=RECIPE.key(),
+        **at,
+        recipe=recipe,
+        key=recipe.key(),
         sha256=sha256,
-        timing=timing,
-        latents=LatentStats(mean=0.1, std=1.0, minimum=-3.0, maximum=3.0),
-        cohort=COHORT,
+        timing=make.timing(0.1, steps=1),
+        latents=make.LATENTS,
+        cohort=make.cohort(),
     )
     if distance is None:
-        return drawn, Failed(at=AT, point=point, error="the reader returned no text")
+        return drawn, Failed(**at, error="the reader returned no text")
     judged = Judged(
-        at=AT,
-        point=point,
-        reading=Reading(reader=reader, width=256, height=128, lines=(), seconds=0.1),
-        score=score(distance, reader),
-        judgement=Judgement(
-            verdict=Verdict.NEW, reasons=("new",), distance=distance, limit=None, golden_distance=None, noise_floor=None
-        ),
+        **at,
+        reading=make.reading(width=256, height=128, reader=reader),
+        score=make.score(distance, reader=reader),
+        judgement=make.judgement(distance=distance),
         latency=None,
         golden=None,
         golden_recorded=False,
@@ -244,7 +151,7 @@ def test_json_says_it_all_in_finite_numbers(tmp_path, capsys):
 
 def test_other_readers_and_failed_pictures_are_1_and_named(tmp_path, capsys):
     before = store(tmp_path, {"4step": [0] * 8})
-    assert compare(tmp_path, before, store(tmp_path, {"4step": [0] * 8}, reader=replace(READER, version="2"))) == 1
+    assert compare(tmp_path, before, store(tmp_path, {"4step": [0] * 8}, reader=make.unlike())) == 1
     out = capsys.readouterr().out
     assert "INCOMPARABLE coffee@256x128-s0: read by rapidocr-1-" in out
     assert "INCOMPARABLE: what was to be compared measures different things" in out

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from builders import FAKE
 from qiltest.cli import read as verbs_reading
 from qiltest.errors import QiltestError
-from qiltest.reading import Line, ReaderInfo, Reading
+from qiltest.reading import Line, Reading
 
-INFO = ReaderInfo(name="fake", engine="fake", version="1", weights_sha256="0" * 64)
 CASES = Path(__file__).parents[2] / "cases"
 
 
 class FakeReader:
-    info = INFO
+    info = FAKE
     texts = ("Hello", "World")
 
     def read(self, picture):
@@ -21,7 +21,7 @@ class FakeReader:
             Line(text=text, box=((0, 60 * i), (200, 60 * i), (200, 60 * i + 40), (0, 60 * i + 40)), confidence=0.987)
             for i, text in enumerate(self.texts)
         ]
-        return Reading(reader=INFO, width=300, height=200, lines=tuple(lines), seconds=0.25)
+        return Reading(reader=FAKE, width=300, height=200, lines=tuple(lines), seconds=0.25)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_reading_one_picture_prints_its_lines_as_json(run):
     record = json.loads(out)
     assert code == 0
     assert record["picture"] == "a.png"
-    assert record["reader"] == INFO.fingerprint
+    assert record["reader"] == FAKE.fingerprint
     assert record["lines"][0] == {"text": "Hello", "box": [[0, 0], [200, 0], [200, 40], [0, 40]], "confidence": 0.987}
 
 

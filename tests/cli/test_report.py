@@ -1,3 +1,5 @@
+"""`qiltest report`."""
+
 from __future__ import annotations
 
 import json
@@ -7,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from qiltest.cli import report as verbs_report
 from qiltest.cli.main import main
 from qiltest.runs import Run
 
@@ -74,3 +77,15 @@ def test_an_unknown_format_is_used_wrongly(root: Path) -> None:
     with pytest.raises(SystemExit) as stop:
         report(root, "latest", "--format", "pdf")
     assert stop.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("environment", "screen"), [({}, False), ({"DISPLAY": ":0"}, True), ({"WAYLAND_DISPLAY": "w"}, True)]
+)
+def test_a_browser_is_opened_only_where_there_is_a_screen(environment, screen, monkeypatch):
+    monkeypatch.setattr(verbs_report.sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert verbs_report._has_screen() is screen

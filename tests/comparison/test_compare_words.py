@@ -10,7 +10,7 @@ from qiltest.comparison.compare import compare
 from qiltest.comparison.pairing import Obstacle, Pair, Pairing
 from qiltest.comparison.records import Release
 from qiltest.comparison.sample_size import MOST_SEEDS, Seen, plan
-from qiltest.comparison.statistics import Interval, Method, unseen_share, worse_p
+from qiltest.comparison.statistics import Interval, Method, rate_interval, unseen_share, worse_p
 from qiltest.gate.verdict import Verdict
 
 
@@ -224,3 +224,33 @@ def test_the_smaller_of_both_numbers_is_told():
 def test_more_seeds_never_ask_for_fewer():
     found = [seeds(interval=replace(SEEN.interval, high=high)) for high in (0.02, 0.03, 0.04, 0.05)]
     assert all(first <= second for first, second in pairwise(found))
+
+
+def test_a_pair_without_characters_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"^tea@1x1-s3: distances 0 and 1 of 0 characters$"):
+        Pair(case="tea", size="1x1", seed=3, before=0, after=1, length=0)
+    with pytest.raises(ValueError, match=r"^tea@1x1-s3: distances -1 and 1 of 5 characters$"):
+        Pair(case="tea", size="1x1", seed=3, before=-1, after=1, length=5)
+    assert Pair(case="tea", size="1x1", seed=3, before=0, after=2, length=1).change == 2
+
+
+def test_the_same_picture_cannot_be_paired_twice():
+    pair = Pair(case="tea", size="1x1", seed=3, before=0, after=1, length=5)
+    with pytest.raises(ValueError, match=r"^a picture of 8step or 4step is paired twice$"):
+        Pairing(before="8step", after="4step", pairs=(pair, pair))
+
+
+def test_exact_texts_are_counted_in_mcnemars_four_cells():
+    cells = [(0, 0)] * 4 + [(0, 1)] * 3 + [(1, 0)] * 2 + [(1, 1)]
+    pairs = tuple(
+        Pair(case="tea", size="1x1", seed=n, before=old, after=new, length=10) for n, (old, new) in enumerate(cells)
+    )
+    found = compare([Pairing(before="a", after="b", pairs=pairs)], alpha=0.1, resamples=99)
+    exact = found.comparisons[0].exact
+    assert (exact.both, exact.broken, exact.mended, exact.neither) == (4, 3, 2, 1)
+    assert (found.alpha, found.comparisons[0].interval.confidence) == (0.1, pytest.approx(0.9))
+
+
+def test_an_interval_of_units_without_characters_names_what_it_was_given():
+    with pytest.raises(ValueError, match=r"^no interval for \[1, 2\] edits of \[0, 0\] characters$"):
+        rate_interval([1, 2], [0, 0], confidence=0.95, resamples=9)

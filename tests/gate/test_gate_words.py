@@ -5,24 +5,15 @@ from dataclasses import replace
 
 import pytest
 
+import builders as make
 from qiltest.errors import GoldenError
-from qiltest.gate import Cohort, GoldenStore, LatencyStore, Verdict, judge, judge_latency
+from qiltest.gate import GoldenStore, LatencyStore, Verdict, judge, judge_latency
 from qiltest.gate.golden import GoldenExtra, GoldenText
 from qiltest.gate.latency import SCHEMA, LatencyGolden
 from qiltest.recipe import Size
 from qiltest.suite.cases import Limits
 
-COHORT = Cohort(
-    model="tiny",
-    device_name="NVIDIA H100 80GB HBM3",
-    dtype="bfloat16",
-    effective="1328x1328",
-    variant="4step",
-    nfe=4,
-    attention_backend="native",
-    compiled=False,
-    torch="2.14",
-)
+COHORT = make.gpu_cohort()
 RECORD = ("coffee", Size(1328, 1328), "4step", 42)
 AGAIN = "restore it (`git checkout` it), or record it again with --qil-update=changed"
 
@@ -42,7 +33,7 @@ def latency(seconds=2.0):
     return LatencyGolden(schema=SCHEMA, cohort=COHORT, seconds=seconds, fastest=1.9, slowest=2.1, pictures=3)
 
 
-def test_a_golden_is_a_small_file_that_people_can_read(store, make):
+def test_a_golden_is_a_small_file_that_people_can_read(store):
     golden = make.golden(2, extra=(GoldenExtra(text="wéi", kind="other", distance=0),))
     path = store.save(golden)
     assert path == store.root / "tiny" / "coffee@1328x1328" / "4step-s42.json"
@@ -62,7 +53,7 @@ def test_a_golden_that_cannot_be_read_names_the_file_and_the_option(store):
     assert error.remedy == "--qil-golden names the folder of goldens; make it and what is in it readable"
 
 
-def test_a_golden_that_cannot_be_written_names_the_file_and_the_option(store, make):
+def test_a_golden_that_cannot_be_written_names_the_file_and_the_option(store):
     (store.root / "tiny").write_text("a file where a folder should be")
     error = refused(store.save, make.golden())
     assert error.what.startswith("the golden could not be written: ")
@@ -93,14 +84,14 @@ def test_a_model_that_is_no_folders_name_is_refused_with_a_rule(store):
         ({"texts": []}, "not a golden: a distance below 0 or no expected text"),
     ],
 )
-def test_a_golden_that_is_not_this_pictures_says_what_is_wrong(store, make, fields, what):
+def test_a_golden_that_is_not_this_pictures_says_what_is_wrong(store, fields, what):
     path = store.save(make.golden())
     path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
     error = refused(store.load, "tiny", *RECORD)
     assert (error.what, error.where, error.remedy) == (what, str(path), AGAIN)
 
 
-def test_a_damaged_golden_names_its_first_three_faults(store, make):
+def test_a_damaged_golden_names_its_first_three_faults(store):
     path = store.save(make.golden())
     record = json.loads(path.read_text())
     path.write_text(json.dumps({**record, "seed": "x", "length": None, "model": 1, "size": 2}))
@@ -113,7 +104,7 @@ def test_a_damaged_golden_names_its_first_three_faults(store, make):
     assert (error.where, error.remedy) == (str(path), AGAIN)
 
 
-def test_a_removed_golden_is_gone_and_may_be_removed_twice(store, make):
+def test_a_removed_golden_is_gone_and_may_be_removed_twice(store):
     path = store.save(make.golden())
     other = store.save(make.golden(seed=43))
     store.remove(make.golden())
@@ -123,7 +114,7 @@ def test_a_removed_golden_is_gone_and_may_be_removed_twice(store, make):
     store.remove(make.golden(case="never"))
 
 
-def test_a_golden_that_cannot_be_removed_says_so(store, make):
+def test_a_golden_that_cannot_be_removed_says_so(store):
     path = store.path("tiny", *RECORD)
     path.mkdir(parents=True)
     error = refused(store.remove, make.golden())
@@ -132,7 +123,7 @@ def test_a_golden_that_cannot_be_removed_says_so(store, make):
     assert error.remedy == "make its folder writable"
 
 
-def test_two_goldens_are_the_same_text_whatever_picture_and_recipe_were(make):
+def test_two_goldens_are_the_same_text_whatever_picture_and_recipe_were():
     golden = make.golden()
     assert golden.same_text(replace(golden, recipe_key="c" * 64, recipe={}, picture="d" * 64, seed=1))
     for change in (
@@ -148,20 +139,20 @@ def test_two_goldens_are_the_same_text_whatever_picture_and_recipe_were(make):
         assert not golden.same_text(replace(golden, **change))
 
 
-def judged(make, distance, golden, *, tolerance=0, absolute=None, noise_floor=None, size=None, **fields):
+def judged(distance, golden, *, tolerance=0, absolute=None, noise_floor=None, size=None, **fields):
     score = make.score(distance, **fields)
     limits = Limits(tolerance=tolerance, absolute=absolute)
-    return judge(score, golden, limits, effective=size or make.size, noise_floor=noise_floor)
+    return judge(score, golden, limits, effective=size or make.SIZE, noise_floor=noise_floor)
 
 
-def test_a_judgement_holds_every_number_that_led_to_it(make):
-    found = judged(make, 2, make.golden(1), tolerance=3, absolute=3, noise_floor=0.5)
+def test_a_judgement_holds_every_number_that_led_to_it():
+    found = judged(2, make.golden(1), tolerance=3, absolute=3, noise_floor=0.5)
     assert (found.verdict, found.reasons) == (Verdict.PASS, ())
     assert (found.distance, found.limit, found.golden_distance, found.noise_floor) == (2, 3, 1, 0.5)
 
 
-def test_a_failure_names_both_limits_where_both_are_passed(make):
-    found = judged(make, 5, make.golden(1), tolerance=1, absolute=3)
+def test_a_failure_names_both_limits_where_both_are_passed():
+    found = judged(5, make.golden(1), tolerance=1, absolute=3)
     assert found.verdict is Verdict.FAIL
     assert found.reasons == (
         "distance 5 is above the case's absolute limit 3",
@@ -169,19 +160,19 @@ def test_a_failure_names_both_limits_where_both_are_passed(make):
     )
 
 
-def test_no_golden_is_new_in_words(make):
-    found = judged(make, 5, None)
+def test_no_golden_is_new_in_words():
+    found = judged(5, None)
     assert (found.verdict, found.limit, found.golden_distance) == (Verdict.NEW, None, None)
     assert found.reasons == ("there is no golden for this picture yet",)
 
 
-def test_a_golden_of_other_things_says_which(make):
+def test_a_golden_of_other_things_says_which():
     other = make.golden(reader="easyocr-1-abc", effective="512x512")
-    found = judged(make, 5, other)
+    found = judged(5, other)
     assert found.verdict is Verdict.INCOMPARABLE
     assert found.limit is None
     assert found.reasons == (
-        f"the golden was read by easyocr-1-abc, this picture by {make.reader.fingerprint}: readers are never compared "
+        f"the golden was read by easyocr-1-abc, this picture by {make.READER.fingerprint}: readers are never compared "
         "with each other",
         "the golden is of a picture of 512x512, this one is 256x128",
     )
@@ -195,21 +186,21 @@ def test_a_golden_of_other_things_says_which(make):
         (["Qwen Coffee", "Qwen Coffee"], "their order"),
     ],
 )
-def test_a_golden_of_other_texts_says_how_they_changed(make, texts, told):
+def test_a_golden_of_other_texts_says_how_they_changed(texts, told):
     golden = make.golden(texts=tuple(GoldenText(expected=text, read="", distance=0) for text in texts))
-    found = judged(make, 0, golden)
+    found = judged(0, golden)
     assert found.verdict is Verdict.INCOMPARABLE
     assert found.reasons == (f"the case's expected texts changed since the golden was recorded ({told})",)
 
 
-def test_a_limit_below_the_readers_own_error_is_an_error_in_words(make):
-    found = judged(make, 1, make.golden(1), noise_floor=1.5)
+def test_a_limit_below_the_readers_own_error_is_an_error_in_words():
+    found = judged(1, make.golden(1), noise_floor=1.5)
     assert found.verdict is Verdict.ERROR
     assert found.reasons == (
         "the limit 1 is below the reader's own error on this case, 1.5: it would fail on perfect text; raise the "
         "case's tolerance",
     )
-    assert judged(make, 1, make.golden(1), noise_floor=1.0).verdict is Verdict.PASS
+    assert judged(1, make.golden(1), noise_floor=1.0).verdict is Verdict.PASS
 
 
 def test_a_latency_within_its_limit_says_nothing_but_its_numbers():

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import builders as make
 from qiltest.errors import GoldenError
 from qiltest.gate import GoldenStore
 from qiltest.gate.golden import GoldenExtra
@@ -21,7 +22,7 @@ def store(tmp_path):
     return GoldenStore(root=tmp_path / "golden")
 
 
-def test_a_golden_comes_back_as_it_was(store, make):
+def test_a_golden_comes_back_as_it_was(store):
     golden = make.golden(3)
     path = store.save(golden)
     assert store.load(*WHERE) == golden
@@ -29,7 +30,7 @@ def test_a_golden_comes_back_as_it_was(store, make):
     assert path.relative_to(store.root).as_posix() == "tiny/coffee@1328x1328/4step-s42.json"
 
 
-def test_what_nobody_asked_for_counts_into_the_distance(store, make):
+def test_what_nobody_asked_for_counts_into_the_distance(store):
     extra = (GoldenExtra(text="Qwen", kind="duplicate", distance=4),)
     golden = replace(make.golden(3, extra=extra), distance=7)
     store.save(golden)
@@ -42,7 +43,7 @@ def test_where_none_is_there_is_none(store):
     assert store.load(*WHERE) is None
 
 
-def test_the_file_is_made_for_reading_and_for_diffs(store, make):
+def test_the_file_is_made_for_reading_and_for_diffs(store):
     texts = tuple(replace(make.golden().texts[0], expected=text) for text in ("通义千问", "咖啡"))
     text = store.save(make.golden(texts=texts)).read_text(encoding="utf-8")
     assert "通义千问" in text
@@ -62,7 +63,7 @@ def test_the_file_is_made_for_reading_and_for_diffs(store, make):
         {"seed": "42"},
     ],
 )
-def test_what_could_not_be_read_back_is_not_written(store, make, change):
+def test_what_could_not_be_read_back_is_not_written(store, change):
     store.save(make.golden())
     before = store.path(*WHERE).read_bytes()
     with pytest.raises((GoldenError, ValueError)):
@@ -70,7 +71,7 @@ def test_what_could_not_be_read_back_is_not_written(store, make, change):
     assert store.path(*WHERE).read_bytes() == before
 
 
-def test_every_field_is_needed_and_no_other_is_taken(store, make):
+def test_every_field_is_needed_and_no_other_is_taken(store):
     path = store.save(make.golden())
     record = asdict(make.golden())
     for name in record:
@@ -83,7 +84,7 @@ def test_every_field_is_needed_and_no_other_is_taken(store, make):
 
 
 @pytest.mark.parametrize("field", ["case", "size", "variant", "seed", "model", "schema"])
-def test_a_golden_must_be_of_the_picture_that_its_path_names(store, make, field):
+def test_a_golden_must_be_of_the_picture_that_its_path_names(store, field):
     path = store.save(make.golden())
     record = asdict(make.golden())
     record[field] = 7 if isinstance(record[field], int) else "other"
@@ -123,13 +124,13 @@ def test_no_model_leads_out_of_the_folder_of_goldens(tmp_path_factory, model):
     assert folder != root
 
 
-def test_a_folder_that_cannot_be_written_is_an_error_with_a_remedy(tmp_path, make):
+def test_a_folder_that_cannot_be_written_is_an_error_with_a_remedy(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(GoldenError, match="--qil-golden"):
         GoldenStore(root=tmp_path / "file").save(make.golden())
 
 
-def test_files_are_the_goldens_of_pictures_alone(store, make):
+def test_files_are_the_goldens_of_pictures_alone(store):
     store.save(make.golden())
     store.save(make.golden(seed=7))
     folder = store.folder("tiny")
@@ -140,7 +141,7 @@ def test_files_are_the_goldens_of_pictures_alone(store, make):
     assert list(store.files("random")) == []
 
 
-def test_the_same_text_means_everything_but_recipe_and_picture(make):
+def test_the_same_text_means_everything_but_recipe_and_picture():
     golden = make.golden()
     assert golden.same_text(replace(golden, recipe_key="c", recipe={}, picture="d"))
     changes = {

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import builders as make
 from qiltest.gate import Verdict, judge
 from qiltest.gate.judge import above_absolute
 from qiltest.recipe import Size
@@ -17,9 +18,9 @@ optional_counts = st.none() | counts
 ORDER = [Verdict.PASS, Verdict.ERROR, Verdict.INCOMPARABLE, Verdict.NEW, Verdict.FAIL]
 
 
-def verdict(make, distance, golden, *, tolerance=0, absolute=None, floor=None):
+def verdict(distance, golden, *, tolerance=0, absolute=None, floor=None):
     limits = Limits(tolerance=tolerance, absolute=absolute)
-    return judge(make.score(distance), golden, limits, effective=make.size, noise_floor=floor)
+    return judge(make.score(distance), golden, limits, effective=make.SIZE, noise_floor=floor)
 
 
 @pytest.mark.parametrize(
@@ -36,8 +37,8 @@ def verdict(make, distance, golden, *, tolerance=0, absolute=None, floor=None):
         (2, 1, 0, 5, Verdict.FAIL, 1),
     ],
 )
-def test_a_distance_is_held_against_both_limits(make, distance, golden, tolerance, absolute, expected, limit):
-    judgement = verdict(make, distance, make.golden(golden), tolerance=tolerance, absolute=absolute)
+def test_a_distance_is_held_against_both_limits(distance, golden, tolerance, absolute, expected, limit):
+    judgement = verdict(distance, make.golden(golden), tolerance=tolerance, absolute=absolute)
     assert judgement.verdict is expected
     assert judgement.limit == limit
     assert judgement.distance == distance
@@ -45,76 +46,76 @@ def test_a_distance_is_held_against_both_limits(make, distance, golden, toleranc
     assert bool(judgement.reasons) == (expected is not Verdict.PASS)
 
 
-def test_both_limits_are_named_where_both_are_broken(make):
-    judgement = verdict(make, 9, make.golden(1), absolute=4)
+def test_both_limits_are_named_where_both_are_broken():
+    judgement = verdict(9, make.golden(1), absolute=4)
     assert judgement.reasons == (
         "distance 9 is above the case's absolute limit 4",
         "distance 9 is above the limit 1 (golden 1 + tolerance 0)",
     )
 
 
-def test_no_golden_is_new_and_has_no_limit(make):
-    judgement = verdict(make, 7, None)
+def test_no_golden_is_new_and_has_no_limit():
+    judgement = verdict(7, None)
     assert judgement.verdict is Verdict.NEW
     assert judgement.limit is None
     assert judgement.golden_distance is None
 
 
-def test_no_golden_does_not_excuse_a_distance_above_the_absolute_limit(make):
-    assert verdict(make, 7, None, absolute=6).verdict is Verdict.FAIL
+def test_no_golden_does_not_excuse_a_distance_above_the_absolute_limit():
+    assert verdict(7, None, absolute=6).verdict is Verdict.FAIL
 
 
-def test_a_golden_of_another_reader_gives_no_limit(make):
-    judgement = verdict(make, 7, make.golden(0, reader="another"))
+def test_a_golden_of_another_reader_gives_no_limit():
+    judgement = verdict(7, make.golden(0, reader="another"))
     assert judgement.verdict is Verdict.INCOMPARABLE
     assert judgement.limit is None
 
 
-def test_a_golden_of_another_size_is_incomparable(make):
+def test_a_golden_of_another_size_is_incomparable():
     judgement = judge(make.score(), make.golden(), Limits(tolerance=0), effective=Size(512, 512))
     assert judgement.verdict is Verdict.INCOMPARABLE
     assert "256x128" in judgement.reasons[0]
     assert "512x512" in judgement.reasons[0]
 
 
-def test_changed_expected_texts_are_incomparable_even_where_the_distance_holds(make):
+def test_changed_expected_texts_are_incomparable_even_where_the_distance_holds():
     score = make.score(expected="Qwen Tea")
-    judgement = judge(score, make.golden(), Limits(tolerance=0), effective=make.size)
+    judgement = judge(score, make.golden(), Limits(tolerance=0), effective=make.SIZE)
     assert judgement.verdict is Verdict.INCOMPARABLE
     assert "'Qwen Tea'" in judgement.reasons[0]
     assert "'Qwen Coffee'" in judgement.reasons[0]
 
 
-def test_expected_texts_in_another_order_are_incomparable(make):
+def test_expected_texts_in_another_order_are_incomparable():
     texts = make.golden().texts
     golden = make.golden(texts=(*texts, replace(texts[0], expected="b")))
     score = make.score()
     score = replace(score, texts=(replace(score.texts[0], expected="b"), score.texts[0]))
-    judgement = judge(score, golden, Limits(tolerance=0), effective=make.size)
+    judgement = judge(score, golden, Limits(tolerance=0), effective=make.SIZE)
     assert judgement.verdict is Verdict.INCOMPARABLE
     assert "their order" in judgement.reasons[0]
 
 
-def test_a_limit_below_the_readers_own_error_is_an_error(make):
-    judgement = verdict(make, 0, make.golden(0), floor=1.5)
+def test_a_limit_below_the_readers_own_error_is_an_error():
+    judgement = verdict(0, make.golden(0), floor=1.5)
     assert judgement.verdict is Verdict.ERROR
     assert judgement.noise_floor == 1.5
     assert "1.5" in judgement.reasons[0]
-    assert verdict(make, 0, make.golden(0), tolerance=2, floor=1.5).verdict is Verdict.PASS
+    assert verdict(0, make.golden(0), tolerance=2, floor=1.5).verdict is Verdict.PASS
 
 
 @given(counts, optional_counts, counts, optional_counts, counts)
-def test_a_worse_distance_never_turns_a_verdict_for_the_better(make, distance, golden, tolerance, absolute, worse):
+def test_a_worse_distance_never_turns_a_verdict_for_the_better(distance, golden, tolerance, absolute, worse):
     held = None if golden is None else make.golden(golden)
-    before = verdict(make, distance, held, tolerance=tolerance, absolute=absolute).verdict
-    after = verdict(make, distance + worse, held, tolerance=tolerance, absolute=absolute).verdict
+    before = verdict(distance, held, tolerance=tolerance, absolute=absolute).verdict
+    after = verdict(distance + worse, held, tolerance=tolerance, absolute=absolute).verdict
     assert ORDER.index(after) >= ORDER.index(before)
 
 
 @given(counts, optional_counts, counts, optional_counts)
-def test_pass_means_within_every_limit_that_is_stated(make, distance, golden, tolerance, absolute):
+def test_pass_means_within_every_limit_that_is_stated(distance, golden, tolerance, absolute):
     held = None if golden is None else make.golden(golden)
-    judgement = verdict(make, distance, held, tolerance=tolerance, absolute=absolute)
+    judgement = verdict(distance, held, tolerance=tolerance, absolute=absolute)
     within = golden is not None and distance <= golden + tolerance and (absolute is None or distance <= absolute)
     assert (judgement.verdict is Verdict.PASS) == within
     assert (judgement.verdict is Verdict.PASS) == (judgement.reasons == ())
@@ -123,8 +124,8 @@ def test_pass_means_within_every_limit_that_is_stated(make, distance, golden, to
 
 
 @given(counts, optional_counts)
-def test_what_is_above_the_absolute_limit_fails_whatever_the_golden_says(make, distance, absolute):
+def test_what_is_above_the_absolute_limit_fails_whatever_the_golden_says(distance, absolute):
     limits = Limits(tolerance=50, absolute=absolute)
     for golden in (None, make.golden(50), make.golden(0, reader="another"), make.golden(0, effective="16x16")):
-        failed = judge(make.score(distance), golden, limits, effective=make.size).verdict is Verdict.FAIL
+        failed = judge(make.score(distance), golden, limits, effective=make.SIZE).verdict is Verdict.FAIL
         assert failed == above_absolute(make.score(distance), limits) == (absolute is not None and distance > absolute)

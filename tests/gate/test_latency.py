@@ -8,21 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import builders as make
 from qiltest.errors import GoldenError
 from qiltest.gate import Cohort, GoldenStore, LatencyStore, Verdict, judge_latency
 from qiltest.gate.latency import ABSOLUTE_FLOOR, RELATIVE_FLOOR, SCHEMA, LatencyGolden, limit_seconds
 
-COHORT = Cohort(
-    model="tiny",
-    device_name="NVIDIA H100 80GB HBM3",
-    dtype="bfloat16",
-    effective="1328x1328",
-    variant="4step",
-    nfe=4,
-    attention_backend="native",
-    compiled=False,
-    torch="2.14",
-)
+COHORT = make.gpu_cohort()
 positive = st.floats(min_value=1e-3, max_value=1e4)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from builders import READER
 from qiltest.calibration.store import FLOORS, read_floor
 from qiltest.errors import StoreError
 from qiltest.gate.noise_floor import noise_floor_of
@@ -12,7 +13,6 @@ from qiltest.reading import ReaderInfo
 from qiltest.suite.load import load_cases
 
 CASES = {case.id: case for case in load_cases(Path(__file__).parents[2] / "cases")}
-READER = ReaderInfo(name="rapidocr", engine="standin", version="1", weights_sha256="0" * 64)
 
 
 def stating(value):

@@ -8,48 +8,30 @@ import pytest
 import torch
 from diffusers import QwenImagePipeline
 
+import builders as make
 from qiltest.generation import open_generator
 from qiltest.generation._generator import DiffusersGenerator
 from qiltest.recipe import Recipe, Size
-from qiltest.suite.cases import Case, Limits
+from qiltest.suite.cases import Case
 from qiltest.suite.variants import LoraSource, ModelKind, SchedulerKind, Variant
 
 from .stand_in import build
 
 SIZE = Size(64, 48)
-BASE = Variant(
-    name="base",
-    title="base",
+BASE = make.variant(
+    "base",
     steps=3,
     true_cfg_scale=4.0,
     negative_prompt=" ",
     scheduler=SchedulerKind.MODEL,
     prompt_suffix=(("en", ", 4K."),),
 )
-EIGHT = Variant(
-    name="8step",
-    title="8 steps",
-    steps=2,
-    true_cfg_scale=1.0,
-    negative_prompt=None,
-    scheduler=SchedulerKind.LIGHTNING,
-    prompt_suffix=(),
-    loras=(("tiny", LoraSource(source="embedded::8step")),),
-)
+EIGHT = make.variant("8step", steps=2, loras=(("tiny", LoraSource(source="embedded::8step")),))
 FOUR = replace(EIGHT, name="4step", loras=(("tiny", LoraSource(source="embedded::4step")),))
 
 
 def case(prompt: str = "a sign that reads “Hello 云 42”") -> Case:
-    return Case(
-        id="sign",
-        title="A sign",
-        prompt=prompt,
-        language="en",
-        report_table=None,
-        texts=(),
-        resolutions=(),
-        limits=Limits(tolerance=0),
-    )
+    return make.case("sign", prompt=prompt, texts=(), resolutions=())
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -90,7 +72,7 @@ def plain(folder: Path) -> QwenImagePipeline:
 def recipe(generator: DiffusersGenerator) -> Callable[..., Recipe]:
     """Build a recipe of the shared generator."""
 
-    def make(variant: Variant = BASE, *, prompt: str | None = None, size: Size = SIZE, seed: int = 42) -> Recipe:
+    def recipe_of(variant: Variant = BASE, *, prompt: str | None = None, size: Size = SIZE, seed: int = 42) -> Recipe:
         return generator.recipe(case(prompt) if prompt else case(), size, variant, seed)
 
-    return make
+    return recipe_of

@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import builders as make
 from qiltest.errors import RecipeError
 from qiltest.lora import Base, Severity, base_from_folder, inspect_lora, known_bases, open_base, qwen_image
 from qiltest.lora.inspection import file_sha256
-from qiltest.suite.variants import LoraSource, SchedulerKind, Variant
+from qiltest.suite.variants import LoraSource
 from small_loras import BASE, encode, lora, write
 
 
@@ -202,16 +203,7 @@ def test_ranks_and_scales_that_differ_are_noted(tmp_path):
 def test_the_variants_whose_hash_the_file_has_are_named(tmp_path):
     path = write(tmp_path, lora())
     variants = [
-        Variant(
-            name=name,
-            title="",
-            steps=4,
-            true_cfg_scale=1.0,
-            negative_prompt=None,
-            scheduler=SchedulerKind.LIGHTNING,
-            prompt_suffix=(),
-            loras=(("real", LoraSource(source="x", sha256=sha256)),),
-        )
+        make.variant(name, loras=(("real", LoraSource(source="x", sha256=sha256)),))
         for name, sha256 in (("4step", file_sha256(path)), ("8step", "0" * 64), ("unpinned", None))
     ]
     assert inspect_lora(path, base=BASE, variants=variants).variants == ("4step",)

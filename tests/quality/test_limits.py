@@ -6,23 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qiltest.gate import Judgement, Verdict
+import builders as make
+from qiltest.gate import Verdict
 from qiltest.gate.quality import judged_with
-from qiltest.quality import Fault, Health, examine, gating, symptoms
+from qiltest.quality import Fault, examine, gating, symptoms
 
-GOOD = Health(
-    version=1,
-    spread=60.0,
-    noise_fine=0.3,
-    noise_coarse=0.3,
-    grid_latent=0.1,
-    grid_patch=0.1,
-    blur=0.3,
-    clipped=0.01,
-    saturation=0.15,
-    halo=0.03,
-)
-PASSED = Judgement(verdict=Verdict.PASS, reasons=(), distance=0, limit=0, golden_distance=0, noise_floor=0.0)
+GOOD = replace(make.HEALTHY, noise_coarse=0.3, grid_patch=0.1, detail=None)
+PASSED = make.judgement(Verdict.PASS, reasons=(), distance=0, limit=0, golden_distance=0, noise_floor=0.0)
 
 
 def faults(health):

@@ -1,6 +1,5 @@
-from qiltest.reading import Line, ReaderInfo, Reading, suspicious
-
-INFO = ReaderInfo(name="fake", engine="fake", version="1", weights_sha256="0" * 64)
+from builders import FAKE
+from qiltest.reading import Line, Reading, suspicious
 
 
 def line(text, characters, *, box=((0, 0), (100, 0), (100, 20), (0, 20)), confidence=0.9):
@@ -8,7 +7,7 @@ def line(text, characters, *, box=((0, 0), (100, 0), (100, 20), (0, 20)), confid
 
 
 def reading(*lines):
-    return Reading(reader=INFO, width=200, height=200, lines=lines, seconds=0.0)
+    return Reading(reader=FAKE, width=200, height=200, lines=lines, seconds=0.0)
 
 
 def test_a_doubtful_character_is_reported_with_its_place():

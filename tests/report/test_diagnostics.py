@@ -4,43 +4,22 @@ from dataclasses import replace
 
 import pytest
 
+import builders as make
 from qiltest.published.fine_detail import compare_hair
-from qiltest.quality import Health
-from qiltest.reading import Line, ReaderInfo, Reading
-from qiltest.recipe import Size
 from qiltest.report.diagnostics import beside
-from qiltest.runs import CaseResult, Point
+from qiltest.runs import CaseResult
 from qiltest.scoring import score
-from qiltest.suite.cases import ExpectedText
 
-GOOD = Health(
-    version=1,
-    spread=60.0,
-    noise_fine=0.3,
-    noise_coarse=0.2,
-    grid_latent=0.1,
-    grid_patch=0.05,
-    blur=0.3,
-    clipped=0.01,
-    saturation=0.15,
-    halo=0.03,
-    detail=2.0,
-)
-READER = ReaderInfo(name="fake", engine="fake", version="1", weights_sha256="0" * 64)
+GOOD = make.HEALTHY
 
 
 def point(variant="base", seed=42):
-    return Point(case="capybara", size=Size(1328, 1328), variant=variant, seed=seed)
+    return make.point(seed, "capybara", variant)
 
 
 def drawn(wanted, read):
-    lines = tuple(
-        Line(text=text, box=((0.0, y), (400.0, y), (400.0, y + 20), (0.0, y + 20)), confidence=0.9)
-        for text, y in zip(read, (float(100 * i) for i in range(len(read))), strict=True)
-    )
-    reading = Reading(reader=READER, width=1328, height=1328, lines=lines, seconds=0.1)
-    scored = score([ExpectedText(text=text) for text in wanted], reading)
-    return CaseResult(point=point(), reading=reading, score=scored, health=GOOD)
+    reading = make.reading([make.line(text, 0, 100 * i, 400, 20) for i, text in enumerate(read)], 1328, 1328)
+    return CaseResult(point=point(), reading=reading, score=score(make.texts(*wanted), reading), health=GOOD)
 
 
 def plain(words):

@@ -1,56 +1,33 @@
 """Merging runs: laws that hold whatever the runs are."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import builders as make
 from qiltest.errors import StoreError
-from qiltest.gate import Judgement, Verdict
-from qiltest.reading import ReaderInfo
-from qiltest.recipe import Size
+from qiltest.gate import Verdict
 from qiltest.runs import CaseResult, Point, Run, RunState
 from qiltest.runs.merge import merge_runs
-from qiltest.suite.cases import Case, ExpectedText, Limits, Resolution
 
-SIZE = Size(256, 128)
-READER = ReaderInfo(name="rapidocr", engine="standin", version="1", weights_sha256="0" * 64)
-CASES = {
-    name: Case(
-        id=name,
-        title=name,
-        prompt="p",
-        language="en",
-        report_table=None,
-        texts=(ExpectedText(text="Qwen"),),
-        resolutions=(Resolution(size=SIZE, tiny=SIZE),),
-        limits=Limits(tolerance=0),
-    )
-    for name in ("coffee", "tea")
-}
+CASES = {name: make.case(name, "Qwen") for name in ("coffee", "tea")}
 ORDER = [None, Verdict.PASS, Verdict.MISSING, Verdict.NEW, Verdict.INCOMPARABLE, Verdict.ERROR, Verdict.FAIL]
 
 points = st.builds(
     Point,
     case=st.sampled_from(list(CASES)),
-    size=st.just(SIZE),
+    size=st.just(make.SIZE),
     variant=st.sampled_from(["base", "4step"]),
     seed=st.integers(0, 2),
 )
 
 
-def judged(verdict: Verdict) -> Judgement:
-    return Judgement(
-        verdict=verdict, reasons=("why",), distance=None, limit=None, golden_distance=None, noise_floor=None
-    )
-
-
 results = st.builds(
     CaseResult,
     point=points,
-    judgement=st.none() | st.sampled_from(list(Verdict)).map(judged),
+    judgement=st.none() | st.sampled_from(list(Verdict)).map(make.judgement),
     error=st.sampled_from(["", "", "out of memory"]),
     notes=st.lists(st.sampled_from(["a note", "another"]), max_size=1).map(tuple),
 )
@@ -61,22 +38,16 @@ def runs(draw: st.DrawFn) -> Run:
     drawn = draw(st.lists(results, max_size=6, unique_by=lambda result: result.point))
     name = draw(st.sampled_from(["20261123-a", "20261124-b", "20261125-c"]))
     ended = draw(st.booleans())
-    return Run(
-        id=name,
-        path=Path("runs") / name,
+    return make.run(
+        name,
         state=draw(st.sampled_from(list(RunState))),
         started=draw(st.sampled_from(["2026-11-23", "2026-11-24"])),
         finished="2026-11-25" if ended else None,
         exit_status=draw(st.integers(0, 2)) if ended else None,
         command=("pytest", draw(st.sampled_from(["-x", "-q"]))),
-        qiltest_version="0.1.0",
-        model="tiny",
-        device="cpu",
         device_name=draw(st.sampled_from(["one CPU", "another CPU"])),
         versions=draw(st.sampled_from([(), (("torch", "2.14"),)])),
-        reader=READER,
         cases=tuple(CASES.values()),
-        variants=(),
         planned=tuple(dict.fromkeys([result.point for result in drawn] + draw(st.lists(points, max_size=2)))),
         results=tuple(drawn),
         full=draw(st.booleans()),
@@ -113,26 +84,7 @@ def test_nothing_is_lost_and_nothing_gets_better_by_merging(a, b):
 
 @pytest.fixture
 def run() -> Run:
-    return Run(
-        id="a",
-        path=Path("runs/a"),
-        state=RunState.FINISHED,
-        started="2026",
-        finished="2026",
-        exit_status=0,
-        command=("pytest",),
-        qiltest_version="0.1.0",
-        model="tiny",
-        device="cpu",
-        device_name="a CPU",
-        versions=(),
-        reader=READER,
-        cases=tuple(CASES.values()),
-        variants=(),
-        planned=(),
-        results=(),
-        full=True,
-    )
+    return make.run("a", started="2026", finished="2026", cases=tuple(CASES.values()))
 
 
 def test_runs_of_two_models_are_not_one(run):

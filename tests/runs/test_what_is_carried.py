@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+import builders
 from qiltest.errors import StoreError
-from qiltest.gate.golden import Golden
 from qiltest.gate.verdict import Judgement, Verdict
-from qiltest.quality import Health
 from qiltest.runs import RunState, RunStore, RunWriter, load_run
 from qiltest.runs import store as storing
 from qiltest.runs.events import decode, encode
@@ -18,17 +17,8 @@ from qiltest.runs.images import check_picture, link_picture, picture_path
 from qiltest.runs.merge import merge_runs
 from qiltest.runs.store import readings_of
 
-GOLDEN = Golden(
-    schema=2, case="coffee", size="1328x1328", variant="4step", seed=42, model="tiny", effective="240x128", reader="r",
-    distance=0, distance_alnum=0, length=10, noise_floor=None, texts=(), extra=(),  recipe_key="k",
-    recipe={"torch": "2.11"}, picture="p",
-)  # fmt: skip
-
-
-HEALTH = Health(
-    version=1, spread=60.0, noise_fine=0.5, noise_coarse=0.4, grid_latent=0.1, grid_patch=0.1, blur=None, clipped=0.0,
-    saturation=0.2, halo=None,
-)  # fmt: skip
+GOLDEN = builders.golden(effective="240x128", recipe={"torch": "2.11"})
+HEALTH = replace(builders.HEALTHY, noise_fine=0.5, blur=None, halo=None)
 
 
 def written(folder, make, *events, **started):

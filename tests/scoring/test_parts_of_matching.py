@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from builders import column, line
 from qiltest.scoring import assign as assigning
 from qiltest.scoring.assign import assign
 from qiltest.scoring.chains import Piece, relevant
@@ -15,7 +16,6 @@ from qiltest.scoring.records import EditKind, ExtraKind
 from qiltest.scoring.split import pieces_of
 from qiltest.suite.cases import LineBreaks
 from qiltest.text.normalise import normalise, units
-from readings import column, line
 
 
 def place(left=0.0, top=0.0, right=100.0, bottom=20.0, size=20.0):

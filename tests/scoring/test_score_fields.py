@@ -2,26 +2,23 @@
 
 import pytest
 
+import builders as make
+from builders import FAKE, column, line, reading, stack, texts
 from qiltest.errors import CaseError
 from qiltest.recipe import Size
 from qiltest.scoring import EmptyReadingError, ExtraKind, marked, score, score_case
 from qiltest.scoring.records import EditKind
-from qiltest.suite.cases import Case, ExpectedText, Limits, LineBreaks, Resolution
-from readings import INFO, column, line, reading, stack, texts
+from qiltest.suite.cases import ExpectedText, LineBreaks
 
 
 def case(*wanted, **fields):
-    size = Size(1328, 1328)
-    return Case(
-        id="sign", title="Sign", prompt="p", language="en", report_table=None, texts=wanted,
-        resolutions=(Resolution(size=size, tiny=Size(256, 128)),), limits=Limits(tolerance=0), **fields,
-    )  # fmt: skip
+    return make.case("sign", size=Size(1328, 1328), tiny=make.SIZE, texts=wanted, **fields)
 
 
 def test_a_score_names_its_reader_and_counts_required_characters_alone():
     wanted = [*texts("Hello"), ExpectedText(text="Logo", required=False)]
     found = score(wanted, reading([line("Hello", 100, 100, 200, 40), line("Logo", 100, 900, 160, 40)]))
-    assert found.reader == INFO
+    assert found.reader == FAKE
     assert found.length == 5
     assert [text.length for text in found.texts] == [5, 4]
     assert [text.required for text in found.texts] == [True, False]

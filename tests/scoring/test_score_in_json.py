@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from builders import FAKE
 from qiltest.errors import StoreError
 from qiltest.scoring import Edit, EditKind, Extra, ExtraKind, Score, TextScore, score_from_json, score_to_json
-from readings import INFO
 
 EDITS = (
     Edit(kind=EditKind.SUBSTITUTE, position=3, expected="l", read="1", look_alike="I/l/1", counted=False),
@@ -27,7 +27,7 @@ TEXT = TextScore(
     layout=("hyphen '-' missing at a line break",),
 )
 SCORE = Score(
-    reader=INFO,
+    reader=FAKE,
     texts=(replace(TEXT, distance=0, edits=(), lines=(0,), layout=()), TEXT),
     extra=(
         Extra(text="Hello", kind=ExtraKind.DOUBLED, line=5, distance=5, of="HelloWorld"),

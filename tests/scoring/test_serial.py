@@ -3,10 +3,10 @@ import json
 
 import pytest
 
+from builders import line, reading, stack, texts
 from qiltest.errors import StoreError
 from qiltest.reading import reading_from_json, reading_to_json
 from qiltest.scoring import score, score_from_json, score_to_json
-from readings import line, reading, stack, texts
 
 READING = reading([*stack("Hello", "Wor1d"), line("Hello World", 900, 900, 200, 40)])
 SCORE = score(texts("Hello World"), READING)

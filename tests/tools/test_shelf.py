@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import builders as make
 from qiltest.cli.main import main
 from qiltest.errors import RecipeError
 from qiltest.generation.sources import EMBEDDED, resolve_model
@@ -19,7 +20,6 @@ from qiltest.lora.inspection import file_sha256
 from qiltest.lora.safetensors_file import open_safetensors
 from qiltest.recipe import Size
 from qiltest.release.candidate import candidate_variant, try_candidate
-from qiltest.suite.cases import Case, ExpectedText, Limits, Resolution
 from qiltest.suite.load import load_variants
 from qiltest.suite.problems import CaseFileError
 from qiltest.suite.variants import LoraSource, SchedulerKind
@@ -56,16 +56,7 @@ def recipe_of():
     from qiltest.generation import open_generator
 
     size = Size(256, 128)
-    case = Case(
-        id="sign",
-        title="Sign",
-        prompt="A sign that says Hello.",
-        language="en",
-        report_table=None,
-        texts=(ExpectedText(text="Hello"),),
-        resolutions=(Resolution(size=size, tiny=size),),
-        limits=Limits(tolerance=0),
-    )
+    case = make.case("sign", "Hello", size=size, prompt="A sign that says Hello.")
     generator = open_generator("tiny")
     return lambda variant: generator.recipe(case, size, variant, 42)
 

@@ -1,14 +1,11 @@
+"""Edits in words, and where in the image a character stands."""
+
 from __future__ import annotations
-
-import math
-
-import pytest
 
 from qiltest.reading.records import Line
 from qiltest.report.edits import edit_sentences
 from qiltest.report.geometry import bounds, character_quad, wrong_quads
 from qiltest.scoring import Edit, EditKind, TextScore
-from qiltest.text.format import count, number, percent, seconds, times
 
 
 def scored(expected: str, read: str, *edits: Edit, lines: tuple[int, ...] = (0,)) -> TextScore:
@@ -17,32 +14,6 @@ def scored(expected: str, read: str, *edits: Edit, lines: tuple[int, ...] = (0,)
 
 def edit(kind: EditKind, position: int, expected: str, read: str, **more: object) -> Edit:
     return Edit(kind=kind, position=position, expected=expected, read=read, **more)
-
-
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [
-        (0.0871, "87.1 ms"),
-        (0.9996, "1 s"),
-        (3.424, "3.42 s"),
-        (99.94, "99.9 s"),
-        (102.2, "1 min 42 s"),
-        (3599.8, "1 h 0 min"),
-        (math.nan, "not a number"),
-    ],
-)
-def test_seconds_are_said_as_a_person_says_them(value: float, words: str) -> None:
-    assert seconds(value).replace("\u00a0", " ") == words
-
-
-def test_rates_factors_and_counts_in_words() -> None:
-    assert [percent(value).replace("\u00a0", " ") for value in (0, 0.0123, 0.1, 1)] == ["0 %", "1.2 %", "10 %", "100 %"]
-    assert (times(12.44), number(1.5), number(2.0)) == ("12.4×", "1.5", "2")
-    assert (count(1, "picture"), count(0, "picture"), count(2, "entry", "entries")) == (
-        "1 picture",
-        "0 pictures",
-        "2 entries",
-    )
 
 
 def test_an_edit_says_what_is_wrong_and_where() -> None:
