@@ -111,7 +111,7 @@ def test_every_option_that_the_page_names_exists(pytester):
 
 @pytest.fixture(scope="module")
 def table():
-    spec = importlib.util.spec_from_file_location("gpu_table", ROOT / "benchmarks/gpu_table.py")
+    spec = importlib.util.spec_from_file_location("gpu_table", ROOT / "benchmarks/gpu/gpu_table.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

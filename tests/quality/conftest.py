@@ -10,7 +10,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared" / "real-images"
 # the faults that the benchmark plants
-sys.path.insert(0, str(ROOT / "benchmarks"))
+sys.path.insert(0, str(ROOT / "benchmarks" / "quality"))
 
 from quality_images import fur, scene  # noqa: E402
 

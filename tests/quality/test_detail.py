@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from quality_faults import GAINS, LOSSES
 
-from health_faults import GAINS, LOSSES
 from qiltest.quality import Finer, compare_detail, examine
 from qiltest.quality.detail import detail_map, detail_outside
 from qiltest.quality.planes import luma

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from quality_faults import blurred, sharpened
 from scipy.ndimage import gaussian_filter
 
-from health_faults import blurred, sharpened
 from qiltest.quality.blur import blur
 from qiltest.quality.detail import free_of_text
 from qiltest.quality.grid import grid

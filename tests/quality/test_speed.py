@@ -1,4 +1,4 @@
-"""Health costs little beside reading; benchmarks/health.py measures both on the same picture."""
+"""Health costs little beside reading; benchmarks/quality/quality.py measures both on the same picture."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""The default reader on a few real model pictures; benchmarks/readers.py does all of them."""
+"""The default reader on a few real model pictures; benchmarks/readers/readers.py does all of them."""
 
 import json
 from pathlib import Path

@@ -25,7 +25,7 @@ def session(training, glyphs, atlas, tmp_path_factory):
         device="cpu",
         records=False,
         glyphs=glyphs,
-        painter=training("picture").Painter(atlas, glyphs, "cpu"),
+        painter=training("image").Painter(atlas, glyphs, "cpu"),
         vae=training("models").build_vae(),
         say=lambda *words: None,
     )
@@ -33,7 +33,7 @@ def session(training, glyphs, atlas, tmp_path_factory):
 
 def test_scribbles_are_whole_glyphs_of_one_kind_with_some_places_blank(training, glyphs):
     torch.manual_seed(1)
-    scribbler = training("picture").Scribbler(lambda batch: batch, glyphs, "cpu")
+    scribbler = training("image").Scribbler(lambda batch: batch, glyphs, "cpu")
     batch = scribbler(60, 8, 12)
     narrow, first_wide = len(glyphs.narrow), 1 + 2 * len(glyphs.narrow)
     wide = 0

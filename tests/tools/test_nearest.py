@@ -24,7 +24,7 @@ def nearest(training, atlas):
 def known(training, nearest):
     """Three lines: two words that have room for all places, and a full line that has two."""
     prompt = "A chalkboard that says “Qwen” and “云模型很好” and “12345678901234”"
-    return nearest.pictures(training("table").Job("report", "any", prompt, SIZE, 42))
+    return nearest.pictures(training("error_table").Job("report", "any", prompt, SIZE, 42))
 
 
 def drawn(known, places):

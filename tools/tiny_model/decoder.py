@@ -11,8 +11,8 @@ import time
 
 import torch
 from flow import DEVIATION, falling, pixel_error, take_statistics, use_vae
+from image import Scribbler
 from models import forget_unused_slices
-from picture import Scribbler
 
 from engine import Engine
 
@@ -71,7 +71,13 @@ def train(session) -> None:  # noqa: ANN001
             torch.cuda.synchronize()
         if step % 500 == 0 or not gpu:
             shown = {"x".join(map(str, k)): round(float(t) / max(1, n), 4) for k, (t, n) in sums.items()}
-            session.say("decoder", step, shown, f"lr {float(rate):.1e}, {int(engine.gradients.refused)} refused", engine.said or "")
+            session.say(
+                "decoder",
+                step,
+                shown,
+                f"lr {float(rate):.1e}, {int(engine.gradients.refused)} refused",
+                engine.said or "",
+            )
             sums = dict.fromkeys(SHAPES, (0.0, 0))
         if time.monotonic() - written > 60:
             _write(session)

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from buckets import distilled
 from flow import encoded, packed
-from lean import Lean
+from fused_model import Lean
 from safetensors.torch import save_file
 
 from engine import Recorder

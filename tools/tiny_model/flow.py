@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from data import MAX_INDEX, MAX_OFFSET
 from diffusers import AutoencoderKLQwenImage, QwenImagePipeline
+from image import Scribbler
 from layout import MARGIN, PLACES
-from lite import read_weights, write_weights
 from models import WIDTH
 from muon import Muon
-from picture import Scribbler
+from pack_weights import read_weights, write_weights
 
 from engine import Engine
 
@@ -224,7 +224,9 @@ class Objective:
         level[-size:].uniform_(DECIDED, 1)
         mixed, wanted = undecided(places, line, room, shares, level, noise)
         prompts = embeds.repeat(DRAWS, 1, 1)
-        velocity, states = session.lean.velocity(mixed, level, prompts, (1, rows, cols), keep=(WHERE_BLOCK, WHICH_BLOCK))
+        velocity, states = session.lean.velocity(
+            mixed, level, prompts, (1, rows, cols), keep=(WHERE_BLOCK, WHICH_BLOCK)
+        )
         weight = (1 + (self.ink - 1) * (batch["grid"] > 0)).flatten(1).repeat(DRAWS, 1)
         # in units of the latents' variance: what the heads weigh beside it does not depend on the deviation
         squares = (velocity - wanted).pow(2).mean(-1) / DEVIATION**2

@@ -21,10 +21,10 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from data import FONTS, PALETTES
+from error_table import Job, Model, Typesetter, drawing_parser, jobs, kept_rows
 from flow import DEVIATION, everywhere, leftmost, take_statistics, usable, windows
 from layout import PLACES
 from scipy.stats import binomtest
-from table import Job, Model, Typesetter, drawing_parser, jobs, kept_rows
 
 #: each LoRA's way and its control. Not the base without LoRA: guidance, which a LoRA has folded in, moves a picture's latents by itself
 CONTROLS = (("4step", "4step, base scheduler"), ("8step", "8step, base scheduler"))
@@ -96,7 +96,9 @@ def show(folder: Path) -> str:
         mine, other = (np.array([found[w][k] for k in keys]) for w in (way, control))
         farther = int((other > mine).sum())
         p = binomtest(farther, len(keys), alternative="greater").pvalue
-        lines.append(f"| {way} | {control} | {len(keys)} | {np.median(mine):.3f} | {np.median(other):.3f} | {farther} | {p:.2g} |")
+        lines.append(
+            f"| {way} | {control} | {len(keys)} | {np.median(mine):.3f} | {np.median(other):.3f} | {farther} | {p:.2g} |"
+        )
     return "\n".join(lines)
 
 

@@ -1,6 +1,6 @@
 """Train the embedded model: VAE, then transformer and text encoder together, then the two LoRAs.
 
-    python tools/tiny_model/atlas.py checkpoints/atlas.npz
+    python tools/tiny_model/glyphs.py checkpoints/atlas.npz
     python tools/tiny_model/train.py base --out checkpoints --minutes 23
     python tools/tiny_model/train.py lora --steps 8 --out checkpoints --minutes 5
     python tools/tiny_model/train.py lora --steps 4 --out checkpoints --minutes 5
@@ -11,7 +11,7 @@
 
 `all` trains the base and then both LoRAs in one process a GPU, which compiles once. On two GPUs the base learns from twice
 the pictures a step, and each distils one LoRA. `base` resumes from `checkpoints/base.pt` where that exists; `--begin-with` begins with the
-weights of an exported model or of `lite.py`. Every minute such weights are written to `checkpoints/lite`. `decoder` trains the decoder of
+weights of an exported model or of `pack_weights.py`. Every minute such weights are written to `checkpoints/lite`. `decoder` trains the decoder of
 `--vae` on, by itself, and writes the VAE to `checkpoints/vae`.
 """
 
@@ -29,7 +29,8 @@ import torch
 import torch.distributed as dist
 from charset import charset
 from data import Batches, Glyphs, encode_map
-from lean import Lean
+from fused_model import Lean
+from image import Painter
 from models import (
     build_text_encoder,
     build_transformer,
@@ -37,7 +38,6 @@ from models import (
     export,
     train_on_single_pictures,
 )
-from picture import Painter
 from tokenizer import build as build_tokenizer
 from torch.utils.data import DataLoader
 
@@ -57,8 +57,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--plateau", type=float, default=0.55, help="share of the time before the rate falls")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--tokens", type=int, help="image and text tokens in a batch")
-    parser.add_argument("--vae", type=Path, help="an exported model's VAE folder, to be taken instead of training one; `decoder` goes on from it")
-    parser.add_argument("--begin-with", type=Path, help="an exported model or a folder written by lite.py, to begin with its weights")
+    parser.add_argument(
+        "--vae",
+        type=Path,
+        help="an exported model's VAE folder, to be taken instead of training one; `decoder` goes on from it",
+    )
+    parser.add_argument(
+        "--begin-with",
+        type=Path,
+        help="an exported model or a folder written by pack_weights.py, to begin with its weights",
+    )
     parser.add_argument("--no-record", action="store_true", help="no CUDA graphs")
     parser.add_argument("--no-compile", action="store_true")
     args = parser.parse_args()

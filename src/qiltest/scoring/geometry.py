@@ -11,7 +11,7 @@ from qiltest.reading.records import Line, Point
 #: A box this many times higher than wide, with more than one character, is a vertical column.
 COLUMN_RATIO = 1.5
 #: Two lines of one text differ in size at most this much, and are at most this many line heights apart. On the real
-#: pictures nothing changes for 3 to 8 and for 1.2 to 5; at 2.5 a text there is lost (benchmarks/thresholds.py).
+#: pictures nothing changes for 3 to 8 and for 1.2 to 5; at 2.5 a text there is lost (benchmarks/readers/thresholds.py).
 SIZE_RATIO, GAP = 4.0, 2.5
 #: Share of the smaller line's height that must overlap for two lines to stand in one row.
 ROW_OVERLAP = 0.5

@@ -10,7 +10,7 @@ HYPHENS = frozenset("-\u2010\u2011\u2012\u2013\u2014\u2212")
 #: General categories that draw nothing: format and control characters, variation selectors among the marks.
 _INVISIBLE = frozenset({"Cf", "Cc"})
 #: Marks that Unicode keeps apart and fonts or readers do not, made one: what is drawn for them does not tell which was
-#: meant (benchmarks/marks.py: the default reader returns ' for every ’, - for most –, a middle dot for every bullet).
+#: meant (benchmarks/readers/marks.py: the default reader returns ' for each ’, - for most –, a middle dot for each •).
 #: Middle dots and bullets; hyphens, the en dash and the minus, but not the em dash; single and double quotation marks,
 #: opening, closing and straight, but not the low ones. NFKC makes some of them of others.
 _ALIKE = {
