@@ -14,6 +14,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
@@ -39,7 +40,8 @@ def main() -> int:
         return 2
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--headless", "--no-sandbox", "--disable-gpu"])
-        for scheme, move in (("light", ""), ("dark", TO_THE_WORST)):
+        looks: tuple[tuple[Literal["light", "dark"], str], ...] = (("light", ""), ("dark", TO_THE_WORST))
+        for scheme, move in looks:
             path = args.folder / f"report-{scheme}.png"
             path.write_bytes(small(shot(browser, args.report.resolve(), scheme, move)))
             print(f"{path}: {path.stat().st_size} bytes")
@@ -47,7 +49,7 @@ def main() -> int:
     return 0
 
 
-def shot(browser: Browser, report: Path, scheme: str, move: str) -> bytes:
+def shot(browser: Browser, report: Path, scheme: Literal["light", "dark"], move: str) -> bytes:
     """Return what a window shows of the report, as PNG."""
     page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=scheme, reduced_motion="reduce")
     page.goto(report.as_uri())

@@ -60,7 +60,7 @@ def golden_of(case: Case, seed: int, seen: Seen) -> Golden:
         distance_alnum=score.distance_alnum, length=score.length, noise_floor=None,
         texts=tuple(GoldenText(expected=t.expected, read=t.read, distance=t.distance) for t in score.texts),
         extra=tuple(GoldenExtra(text=e.text, kind=str(e.kind), distance=e.distance) for e in score.extra),
-        recipe="", picture=seen.sha256,
+        recipe_key="", recipe={}, picture=seen.sha256,
     )  # fmt: skip
 
 
@@ -202,9 +202,9 @@ def in_readings(cases: Sequence[Case], seeds: Sequence[int], good: Table) -> dic
         ]
         record: dict[str, Any] = {"picture": rate(sum(hits), len(hits)), "paired": {}}
         for share in SHARES:
-            after = {key: (wrong[key] or good[key]) if key[1] % share == 0 else good[key] for key in good}
+            mixed = {key: (wrong[key] or good[key]) if key[1] % share == 0 else good[key] for key in good}
             record["paired"][f"1 in {share}"] = {
-                size: _paired([release(cases, group, good, after) for group in groups(seeds, size)]) for size in GROUPS
+                size: _paired([release(cases, group, good, mixed) for group in groups(seeds, size)]) for size in GROUPS
             }
         found[str(kind)] = record
     return found

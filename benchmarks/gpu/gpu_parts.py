@@ -15,16 +15,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from qiltest.reading.images import Pixels
 from qiltest.reading.records import ReaderInfo, Reading
 from qiltest.recipe import Size
 from qiltest.suite.cases import Case
 from qiltest.suite.load import Suite, load_suite
 from qiltest.suite.variants import LoraSource, Variant
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers import QwenImagePipeline
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+    from qiltest.generation._generator import DiffusersGenerator
+    from qiltest.lora import Base
 
 ROOT = Path(__file__).resolve().parents[2]
 #: the cases whose prompts are drawn: short and long, English and Chinese.
@@ -34,7 +43,7 @@ TINY_CASES = ("pi-number", "capybara")
 VARIANTS = ("base", "8step", "4step")
 RANK = 64
 #: Qwen-Image's text encoder, Qwen2.5-VL-7B (its config.json).
-_TEXT = {
+_TEXT: dict[str, Any] = {
     "vocab_size": 152064, "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28,
     "num_attention_heads": 28, "num_key_value_heads": 4, "max_position_embeddings": 128000,
     "rope_parameters": {"rope_type": "default", "mrope_section": [16, 24, 24], "rope_theta": 1000000.0},
@@ -79,7 +88,7 @@ class Scale:
         """Config of the VAE; empty for Qwen-Image's own."""
         return {"base_dim": 16, "num_res_blocks": 1} if self.dry else {}
 
-    def base(self) -> Any:  # noqa: ANN401  qiltest.lora.Base
+    def base(self) -> Base:
         """Return the modules of the transformer."""
         from qiltest.lora import Base, qwen_image
 
@@ -87,7 +96,7 @@ class Scale:
             return qwen_image()
         return Base(name="dry", num_layers=2, attention_head_dim=64, num_attention_heads=3, joint_attention_dim=192)
 
-    def text_encoder(self) -> Any:  # noqa: ANN401  Qwen2_5_VLForConditionalGeneration
+    def text_encoder(self) -> Qwen2_5_VLForConditionalGeneration:
         """Return a text encoder with random weights, 16 GB in bfloat16 at full size."""
         import torch
         from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
@@ -109,7 +118,7 @@ class Scale:
         return made.eval().requires_grad_(False)
 
 
-def generator_of(scale: Scale, **options: Any) -> Any:  # noqa: ANN401
+def generator_of(scale: Scale, **options: Any) -> DiffusersGenerator:  # noqa: ANN401
     """Return the random model's generator; in the dry run one of the same class at a size for a CPU."""
     from qiltest.generation import _load, _recipes, open_generator
     from qiltest.generation._generator import DiffusersGenerator
@@ -120,12 +129,12 @@ def generator_of(scale: Scale, **options: Any) -> Any:  # noqa: ANN401
         return open_generator("random", **options)
     build = getattr(_load.random_pipeline, "full_size", _load.random_pipeline)
 
-    def small(_transformer: object, _vae: object, dtype: Any, device: Any) -> Any:  # noqa: ANN401
+    def small(_transformer: object, _vae: object, dtype: torch.dtype, device: torch.device) -> QwenImagePipeline:
         return build(scale.transformer, scale.vae, dtype, device)
 
-    small.full_size = build  # type: ignore[attr-defined]
-    _load.random_pipeline = small
-    _recipes.qwen_image = scale.base
+    setattr(small, "full_size", build)  # noqa: B010
+    setattr(_load, "random_pipeline", small)  # noqa: B010
+    setattr(_recipes, "qwen_image", scale.base)  # noqa: B010
     compiled = options.pop("compile", False)
     return DiffusersGenerator(resolve_model("random"), Settings(device="cpu", compiled=compiled, **options))
 
@@ -252,7 +261,7 @@ def has_reader() -> bool:
     return True
 
 
-def written(size: Size) -> np.ndarray:
+def written(size: Size) -> Pixels:
     """Return pixels with lines of text, for storing and reading what costs as much as a picture with text."""
     picture = Image.new("RGB", (size.width, size.height), (230, 220, 200))
     pen, height = ImageDraw.Draw(picture), max(12, size.height // 24)

@@ -18,18 +18,21 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 from qiltest.recipe import Size
 from qiltest.suite.cases import Case
 from qiltest.suite.load import load_suite
 from qiltest.suite.variants import ModelKind, SchedulerKind, Variant
 
+if TYPE_CHECKING:
+    from diffusers import FlowMatchEulerDiscreteScheduler, QwenImagePipeline
+
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 42
 
 
-def scheduler_of(variant: Variant) -> Any:  # noqa: ANN401
+def scheduler_of(variant: Variant) -> FlowMatchEulerDiscreteScheduler | None:
     """Return the scheduler that the vendor's script sets for a LoRA; None leaves the model's own."""
     from diffusers import FlowMatchEulerDiscreteScheduler
 
@@ -39,7 +42,7 @@ def scheduler_of(variant: Variant) -> Any:  # noqa: ANN401
     return FlowMatchEulerDiscreteScheduler.from_config(dict(LIGHTNING)) if lightning else None
 
 
-def embedded(variant: Variant, device: str) -> Any:  # noqa: ANN401
+def embedded(variant: Variant, device: str) -> QwenImagePipeline:
     """Load the embedded model with a variant's LoRA, as anybody would."""
     import torch
     from diffusers import QwenImagePipeline
@@ -55,17 +58,25 @@ def embedded(variant: Variant, device: str) -> Any:  # noqa: ANN401
     return pipeline.to(device)
 
 
+class VendorTimes(TypedDict):
+    """Seconds in all and by kind of work, and the pictures' files."""
+
+    wall_seconds: float
+    seconds: dict[str, float]
+    pictures: list[str]
+
+
 def vendor_way(
     variants: Sequence[Variant],
     pictures: Sequence[tuple[Case, Size]],
     *,
-    build: Callable[[Variant], Any],
+    build: Callable[[Variant], QwenImagePipeline],
     read: Callable[[Path], object] | None,
     noise_device: str,
     max_sequence_length: int,
     folder: Path,
     prompt_end: str = "",
-) -> dict[str, Any]:
+) -> VendorTimes:
     """Draw each picture by each variant and read them; return seconds by kind of work, and where the pictures are.
 
     `prompt_end` is put behind every prompt. `read` None: the pictures are not read.
@@ -100,8 +111,9 @@ def vendor_way(
         gc.collect()
         torch.cuda.empty_cache()
     begin = time.perf_counter()
-    for file in files if read is not None else ():
-        read(file)
+    if read is not None:
+        for file in files:
+            read(file)
     spent["read"] = time.perf_counter() - begin
     return {"wall_seconds": time.perf_counter() - start, "seconds": spent, "pictures": [str(file) for file in files]}
 

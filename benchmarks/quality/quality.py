@@ -179,10 +179,10 @@ def speed(pictures: dict[str, Pixels], reader: Reader) -> dict[str, object]:
             wall, cpu = time.perf_counter(), time.process_time()
             work()
             times[what].append((time.perf_counter() - wall, time.process_time() - cpu))
-    wall, cpu = (
+    walls, cpus = (
         {what: round(statistics.median(t[k] for t in found), 4) for what, found in times.items()} for k in (0, 1)
     )
-    return {"picture": name, "size": "x".join(map(str, pictures[name].shape[1::-1])), "wall": wall, "cpu": cpu}
+    return {"picture": name, "size": "x".join(map(str, pictures[name].shape[1::-1])), "wall": walls, "cpu": cpus}
 
 
 def _parts(asked: Iterable[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from quality_faults import CONTRASTS, GAINS, LOSSES, Pixels, Plant
 from quality_rates import rate, ratios
 
 from qiltest.quality import Finer, Health, compare_detail, examine
-from qiltest.quality.compare import LEAST, MORE
+from qiltest.quality.compare import LEAST, MORE, DetailComparison
 from qiltest.reading.records import Line
 
 
@@ -35,10 +35,16 @@ def detail(pictures: dict[str, Pixels], lines: dict[str, tuple[Line, ...]]) -> d
             print(f"  {title} {strength:g} {unit}: {gains[-1]['called_finer']}", flush=True)
     plant, strengths = CONTRASTS
     contrast = [
-        {"times": strength, **ratios([treated(plant, strength, name).detail / clean[name].detail for name in hairy])}
+        {"times": strength, **ratios([_share(treated(plant, strength, name), clean[name]) for name in hairy])}
         for strength in strengths
     ]
     return out | {"losses": losses, "gains": gains, "contrast": contrast}
+
+
+def _share(after: Health, before: Health) -> float:
+    assert after.detail is not None
+    assert before.detail is not None
+    return after.detail / before.detail
 
 
 def _loss(title: str, strengths: Sequence[float], unit: str, courses: dict[str, list[Health]]) -> dict[str, object]:
@@ -61,7 +67,7 @@ def _loss(title: str, strengths: Sequence[float], unit: str, courses: dict[str, 
     }  # fmt: skip
 
 
-def _gain(title: str, strength: float, unit: str, said: list) -> dict[str, object]:
+def _gain(title: str, strength: float, unit: str, said: list[DetailComparison]) -> dict[str, object]:
     raised = [item for item in said if item.ratio is not None and item.ratio >= MORE]
     return {
         "treatment": title, "strength": strength, "unit": unit,

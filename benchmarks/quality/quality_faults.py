@@ -30,7 +30,8 @@ class Planted:
 
 
 def _eight_bit(values: NDArray[np.floating]) -> Pixels:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    pixels: Pixels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return pixels
 
 
 def _noise(pixels: Pixels, sigma: float) -> Pixels:

@@ -16,6 +16,7 @@ import json
 import random
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,7 @@ def main() -> int:
         asked = rng.choice(LINES)
         text = swapped(asked, rng) if number % 2 else asked
         bgr, quad = drawn(text, (rng.choice(fonts), 0), rng)
-        look, _ = looked(lambda view, bgr=bgr, quad=quad: reader.look(bgr, quad, view))
+        look, _ = looked(partial(reader.look, bgr, quad))
         count(asked.replace(" ", ""), text.replace(" ", ""), look.characters, counts)
     result = {"lines": args.lines, "seed": args.seed, "fonts": len(fonts), **dict(sorted(counts.items()))}
     file = ROOT / "benchmarks" / "results" / "ones.json"

@@ -126,10 +126,13 @@ def measured(reader: Reader, picture: Path, kept: Path) -> Measured:
         return Measured(**record)
     started = _processor_seconds()
     reading = reader.read(picture)
-    cost = {"processor_seconds": round(_processor_seconds() - started, 3), "peak_memory_mib": _peak_mib()}
+    found = Measured(
+        reading=reading, processor_seconds=round(_processor_seconds() - started, 3), peak_memory_mib=_peak_mib()
+    )
+    cost = {"processor_seconds": found.processor_seconds, "peak_memory_mib": found.peak_memory_mib}
     write_atomically(file, json.dumps({"reading": reading_to_json(reading), **cost}, allow_nan=False).encode())
-    print(f"{picture.name}: {cost['processor_seconds']} s", file=sys.stderr, flush=True)
-    return Measured(reading=reading, **cost)
+    print(f"{picture.name}: {found.processor_seconds} s", file=sys.stderr, flush=True)
+    return found
 
 
 def measure(name: str, folder: Path) -> dict[str, Any]:
@@ -139,7 +142,8 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
         pictures = [picture for picture in pictures if _latin(picture)]
     reader = open_reader(name)
     kept = KEPT / reader.info.fingerprint
-    rows, costs = [], []
+    rows: list[tuple[dict[str, Any], Score | None, Score | None]] = []
+    costs: list[Measured] = []
     doubted = characters = 0
     for picture in pictures:
         costs.append(measured(reader, folder / picture["file"], kept))
@@ -147,7 +151,7 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
         wanted = [ExpectedText(text=text) for text in picture["expected_text"]]
         right, doubtful = _right_characters(picture, reading)
         characters, doubted = characters + right, doubted + doubtful
-        rows.append((picture, *(_scored(wanted, reading, forgiven) for forgiven in ((), SIZE_ONLY))))
+        rows.append((picture, _scored(wanted, reading, ()), _scored(wanted, reading, SIZE_ONLY)))
     sure = [row for row in rows if row[0]["reading_confidence"] == "high"]
     doubts = Share(hits=doubted, of=characters).record()
     pixels = sum(each.reading.width * each.reading.height for each in costs)

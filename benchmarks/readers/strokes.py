@@ -108,7 +108,7 @@ def strip(reader: RapidReader, rng: random.Random, number: int) -> list[dict[str
     hurt = rng.randrange(LENGTH) if number % 2 else -1
     if hurt >= 0:
         _erase(picture, hurt, rng)
-    bgr = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
+    bgr = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR).astype(np.uint8)
     height, width = picture.shape
     inset = PAD * 0.7
     quad = np.array(
@@ -206,7 +206,8 @@ def summary(rows: list[dict[str, float]]) -> dict[str, object]:
 
 
 def _rates(rows: list[dict[str, float]], name: str) -> dict[str, float]:
-    caught, accused = [], []
+    caught: list[bool] = []
+    accused: list[bool] = []
     for half in (0.0, 1.0):
         threshold = np.percentile([row[name] for row in rows if not row["hurt"] and row["half"] == half], 1.0)
         other = [row for row in rows if row["half"] != half]

@@ -51,7 +51,7 @@ def main() -> int:
     pictures = pictures_of(args.pictures, sure=True)
     reader = open_reader("rapidocr:threads=1")
     read = [(picture, reader.read(args.pictures / picture["file"])) for picture in pictures]
-    result = {"fingerprint": reader.info.fingerprint, "pictures": len(read), "as_it_is": counts(read)}
+    result: dict[str, Any] = {"fingerprint": reader.info.fingerprint, "pictures": len(read), "as_it_is": counts(read)}
     result["moved"] = list(moved(read))
     file = ROOT / "benchmarks" / "results" / "thresholds.json"
     write_atomically(file, (json.dumps(result, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode())

@@ -64,7 +64,7 @@ def perturbed(tensors: Tensors, share: float, seed: int) -> Tensors:
         values = tensors[name].values
         noise = random.standard_normal(values.shape)
         noise *= share * np.linalg.norm(values.astype(np.float64)) / np.linalg.norm(noise)
-        made[name] = tensors[name].with_values(values + noise)
+        made[name] = tensors[name].with_values((values + noise).astype(np.float32))
     return made
 
 

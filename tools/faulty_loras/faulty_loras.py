@@ -17,6 +17,7 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 import faults
@@ -113,7 +114,7 @@ FAULTS: dict[str, _Fault] = {
             f"normal noise of {percent} % of its norm on each factor",
             CaughtBy.PICTURES,
             "",
-            lambda tensors, percent=percent: faults.perturbed(tensors, percent / 100, SEED),
+            partial(faults.perturbed, share=percent / 100, seed=SEED),
         )
         for percent in (2, 5, 10)
     },
