@@ -28,7 +28,7 @@ suite: $(INSTALLED)  ## the suite itself on the embedded model
 
 lint: $(INSTALLED)  ## style and types
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff format --check src tests benchmarks tools
 	$(BIN)/mypy
 
 $(INSTALLED): pyproject.toml

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import QwenImagePipeline
+from diffusers import QwenImagePipeline, QwenImageTransformer2DModel
 from lora_files import Tensor, Tensors
 from peft import LoraConfig
 
@@ -94,7 +94,7 @@ class _Training:
         return (y - x) / (end - begin)
 
 
-def _tensors(transformer: torch.nn.Module, modules: list[str], alpha: float, good: Tensors) -> Tensors:
+def _tensors(transformer: QwenImageTransformer2DModel, modules: list[str], alpha: float, good: Tensors) -> Tensors:
     made: Tensors = {}
     for name in modules:
         module = transformer.get_submodule(name)

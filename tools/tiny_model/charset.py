@@ -41,7 +41,10 @@ def case_sizes(folder: Path = ROOT / "cases") -> dict[str, list[tuple[int, int]]
     """Sizes (width, height) at which the embedded model draws each case."""
     files = sorted(p for p in folder.glob("*.toml") if p.stem != "variants")
     found = {p.stem: tomllib.loads(p.read_text("utf-8"))["resolutions"] for p in files}
-    return {case: [tuple(map(int, r["tiny"].split("x"))) for r in sizes] for case, sizes in found.items()}
+    return {
+        case: [(int(width), int(height)) for r in sizes for width, height in [r["tiny"].split("x")]]
+        for case, sizes in found.items()
+    }
 
 
 def case_characters() -> list[str]:

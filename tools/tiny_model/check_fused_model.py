@@ -26,7 +26,7 @@ def main() -> None:
                 p.add_(0.02 * torch.randn_like(p))
     lean = Lean(transformer, encoder.model.language_model, torch.float32, compiled=args.compile)
     parameters = {**dict(transformer.named_parameters()), **dict(encoder.model.language_model.named_parameters())}
-    states: dict[int, object] = {}
+    states: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
     for n in (2, 4):
         transformer.transformer_blocks[n].register_forward_hook(lambda _m, _i, out, n=n: states.update({n: out}))
     worst = 0.0

@@ -57,7 +57,8 @@ def train(session) -> None:  # noqa: ANN001
     objective = Objective(session)
     engine = Engine(objective, learned, optimiser.step, record=session.records)
     torch.backends.cudnn.benchmark = gpu
-    began, step, sums = time.monotonic(), 0, dict.fromkeys(SHAPES, (0.0, 0))
+    began, step = time.monotonic(), 0
+    sums: dict[tuple[int, ...], tuple[float | torch.Tensor, int]] = dict.fromkeys(SHAPES, (0.0, 0))
     written = began
     while (spent := time.monotonic() - began) < 60 * args.minutes:
         objective.shape = SHAPES[int(torch.randint(0, len(SHAPES), ()))]

@@ -9,7 +9,7 @@ On several GPUs the gradients are averaged between the two graphs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 LARGEST_NORM = 1.0
 
 
-def captured(run: Callable[[], Result], pool: object, *, warm_ups: int) -> tuple[torch.cuda.CUDAGraph, Result]:
+def captured(run: Callable[[], Result], pool: Any, *, warm_ups: int) -> tuple[torch.cuda.CUDAGraph, Result]:  # noqa: ANN401
     """Record a function after some runs on a stream of their own; its result is overwritten by each replay."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())

@@ -20,6 +20,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -33,9 +34,9 @@ from PIL import Image
 from prompts import LONGEST, STYLE_WORDS, Sample, Writer, style_of
 from scipy.stats import bootstrap
 
-from qiltest.reading import open_reader
+from qiltest.reading import Reader, open_reader
 from qiltest.scoring import EmptyReadingError, score, score_case
-from qiltest.suite.cases import ExpectedText
+from qiltest.suite.cases import Case, ExpectedText
 from qiltest.suite.load import load_suite
 
 SUFFIX = ", Ultra HD, 4K, cinematic composition."
@@ -140,7 +141,7 @@ class Model:
         return self._run(job, way, "latent")[0]
 
     @torch.inference_mode()
-    def _run(self, job: Job, way: str, output: str) -> list[Image.Image] | torch.Tensor:
+    def _run(self, job: Job, way: str, output: str) -> Any:  # noqa: ANN401  pictures or latents, as `output` asks
         steps, scale, scheduler, lora = WAYS[way]
         self.pipe.scheduler = FlowMatchEulerDiscreteScheduler.from_config(scheduler)
         if lora:
@@ -175,7 +176,7 @@ class Typesetter:
         prompt = job.prompt[:LONGEST]
         sample = Sample(prompt, [(s, prompt[s.start : s.stop]) for s in spans(prompt)])
         out = self.data.blank(1, len(prompt) + len(self.data.suffix), height // 16, width // 16)
-        self.data.fill(sample, rng, {k: v[0] for k, v in out.items()}, width)
+        self.data.fill(sample, cast(np.random.Generator, rng), {k: v[0] for k, v in out.items()}, width)
         return {k: torch.from_numpy(v) for k, v in out.items()} | {"style": torch.tensor([style_of(prompt)])}
 
 
@@ -211,7 +212,7 @@ class _Right:
         return 1.0
 
 
-def read(picture: Image.Image, job: Job, reader: object, cases: dict[str, object]) -> tuple[int, int]:
+def read(picture: Image.Image, job: Job, reader: Reader, cases: dict[str, Case]) -> tuple[int, int]:
     """Edits and expected characters."""
     data = io.BytesIO()
     picture.save(data, "png")
@@ -259,7 +260,7 @@ def run(args: argparse.Namespace) -> None:
         print(f"{time.monotonic() - began:.0f} s: {way} done", flush=True)
 
 
-def kept_rows(folder: Path) -> Iterator[dict[str, object]]:
+def kept_rows(folder: Path) -> Iterator[dict[str, Any]]:
     """What was written to the folder's files so far, a picture each."""
     for path in sorted(folder.glob("*.jsonl")):
         yield from map(json.loads, path.read_text("utf-8").splitlines())

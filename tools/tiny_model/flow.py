@@ -8,6 +8,8 @@ stands, its image stream where it is, and which glyph it shows. They are thrown 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -343,7 +345,7 @@ TOO_MANY = 20
 class Snapshot:
     """The weights of a while ago, in case that steps are refused one after the other."""
 
-    def __init__(self, parameters: list[torch.Tensor]) -> None:
+    def __init__(self, parameters: Sequence[torch.Tensor]) -> None:
         self.parameters, self.refused = parameters, 0
         self.kept = [p.detach().clone() for p in parameters]
 
@@ -362,7 +364,8 @@ class Snapshot:
 def _loop(session, engine: Engine, rates: torch.Tensor, step: int, save) -> None:  # noqa: ANN001
     began, budget = time.monotonic(), 60 * session.args.minutes - (time.monotonic() - session.began)
     budget = session.agreed(budget)
-    saved, sums, counted, pictures, peak, first = time.monotonic(), {}, 0, 0, session.args.rate, step
+    saved, counted, pictures, peak, first = time.monotonic(), 0, 0, session.args.rate, step
+    sums: dict[str, torch.Tensor | float] = {}
     batches, spent = session.batches(1), 0.0
     snapshot = Snapshot(engine.gradients.parameters)
     while True:
@@ -377,7 +380,7 @@ def _loop(session, engine: Engine, rates: torch.Tensor, step: int, save) -> None
         session.late.fill_(mix)
         number, batch = next(batches)
         rates.fill_(falling(spent, budget, step - first, peak, session.args.plateau))
-        engine.loss.ink.fill_(INK if spent < session.args.plateau * budget else 1.0)
+        engine.loss.ink.fill_(INK if spent < session.args.plateau * budget else 1.0)  # type: ignore[attr-defined]
         conditional = bool(torch.rand(()) >= UNCONDITIONAL)
         parts = engine.step(batch, number, conditional=conditional)
         step, pictures = step + 1, pictures + len(batch["ids"])
@@ -423,7 +426,7 @@ def _save(session, path, heads, optimisers, step: int) -> None:  # noqa: ANN001
     path.with_suffix(".tmp").replace(path)
 
 
-def load(session, path) -> dict[str, object]:  # noqa: ANN001
+def load(session, path) -> dict[str, Any]:  # noqa: ANN001
     """Load vae, transformer and text encoder from a checkpoint."""
     state = torch.load(path, map_location=session.device, weights_only=True)
     for name, module in session.parts().items():

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from diffusers import QwenImageTransformer2DModel
+from diffusers.models.attention import FeedForward
 from models import HEAD, HEADS, WIDTH
+from transformers import Qwen2_5_VLTextModel
 
 #: scale, shift and gate of both norms of both streams
 PARTS = 12
@@ -72,7 +75,12 @@ class Lean:
     """Forwards of a transformer and a text encoder in `dtype`; `compiled` fuses what lies between the products."""
 
     def __init__(
-        self, transformer: torch.nn.Module, language: torch.nn.Module, dtype: torch.dtype, *, compiled: bool
+        self,
+        transformer: QwenImageTransformer2DModel,
+        language: Qwen2_5_VLTextModel,
+        dtype: torch.dtype,
+        *,
+        compiled: bool,
     ) -> None:
         self.transformer, self.language, self.dtype = transformer, language, dtype
         self.turns: dict[tuple[object, ...], Turns] = {}
@@ -83,7 +91,8 @@ class Lean:
 
     def linear(self, x: torch.Tensor, *layers: torch.nn.Linear) -> torch.Tensor:
         """Some layers side by side on one input."""
-        weights, biases = [m.weight for m in layers], [m.bias for m in layers]
+        weights: list[torch.Tensor] = [m.weight for m in layers]
+        biases: list[torch.Tensor] = [m.bias for m in layers]
         weight = weights[0] if len(weights) == 1 else torch.cat(weights)
         bias = None if biases[0] is None else (biases[0] if len(biases) == 1 else torch.cat(biases)).to(self.dtype)
         return F.linear(x.to(self.dtype), weight.to(self.dtype), bias)
@@ -159,7 +168,7 @@ class Lean:
                 kept[n] = (txt, img)
         return self.linear(img_in, net.proj_out).float(), kept
 
-    def _mlp(self, x: torch.Tensor, mlp: torch.nn.Module) -> torch.Tensor:
+    def _mlp(self, x: torch.Tensor, mlp: FeedForward) -> torch.Tensor:
         return self.linear(F.gelu(self.linear(x, mlp.net[0].proj), approximate="tanh"), mlp.net[2])
 
     def encode(self, ids: torch.Tensor, drop: int) -> torch.Tensor:

@@ -71,7 +71,7 @@ def main() -> None:
     empty = [charset().wide[i] for i in np.flatnonzero(glyphs["wide"].max((2, 3)).min(0) == 0)]
     if empty != [" "]:
         raise SystemExit(f"no glyph in some font for {empty}")
-    np.savez_compressed(args.out, **glyphs)
+    np.savez_compressed(args.out, narrow=glyphs["narrow"], wide=glyphs["wide"])
     print(f"{glyphs['narrow'].shape[1]} narrow, {glyphs['wide'].shape[1]} wide glyphs in {len(SETS)} fonts")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -93,7 +94,7 @@ def train_on_single_pictures() -> None:
     For a single picture the slices before it meet zeros, so that the result is the same and many times faster.
     """
 
-    def forward(self: torch.nn.Conv3d, x: torch.Tensor, cache_x: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(self: Any, x: torch.Tensor, cache_x: torch.Tensor | None = None) -> torch.Tensor:  # noqa: ANN401
         assert x.shape[2] == 1
         assert cache_x is None
         pad_w, _, pad_h, _, _, _ = self._padding

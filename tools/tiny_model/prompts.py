@@ -196,14 +196,14 @@ class Writer:
         prompt, found = self.templates[int(self.rng.integers(len(self.templates))) if which is None else which]
         if any(s.mode is not Mode.HORIZONTAL for s in found):
             return self._couplets(prompt, found, rows // LINE, width)
-        keep, most = found, rows // LINE
+        most = rows // LINE
         if which is not None and len(found) <= most and self.rng.random() < AS_IT_IS:
             return prompt
         if len(found) > most or (which is None and len(found) > 8 and self.rng.random() < 0.7):
-            keep = sorted(self.rng.permutation(len(found))[: int(self.rng.integers(1, min(most, len(found)) + 1))])
+            shown = sorted(self.rng.permutation(len(found))[: int(self.rng.integers(1, min(most, len(found)) + 1))])
             # drop the other signs with their quotation marks
             for i in reversed(range(len(found))):
-                if i not in keep:
+                if i not in shown:
                     prompt = prompt[: found[i].start - 1] + prompt[found[i].stop + 1 :].lstrip()
             found = spans(prompt)
             if len(found) > most:

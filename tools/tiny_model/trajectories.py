@@ -86,7 +86,8 @@ class Lab:
 def draw(args: argparse.Namespace) -> None:
     part, parts = map(int, args.part.split("/"))
     lab = Lab(args, seed=100 + part)
-    teacher = Distiller(lab.lean, None, KEPT, lab.nothing, record=False)
+    # the teacher alone has no adapter to switch
+    teacher = Distiller(lab.lean, None, KEPT, lab.nothing, record=False)  # type: ignore[arg-type]
     grid, began, number = levels(KEPT * BETWEEN), time.monotonic(), part
     while time.monotonic() - began < 60 * args.minutes:
         ids, rows, cols = lab.scene()
