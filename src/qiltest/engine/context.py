@@ -24,11 +24,11 @@ from qiltest.reading.records import Reader, Reading
 from qiltest.reading.registry import DEFAULT_READER, open_reader
 from qiltest.recipe import Recipe
 from qiltest.runs.events import SCHEMA, Ended, Event, Failed, Started, now
-from qiltest.runs.records import Point, RunState
+from qiltest.runs.records import RunState
 from qiltest.runs.store import RunStore, Stored, StoredReading, readings_of
 from qiltest.runs.writer import RunWriter
 from qiltest.suite.cases import Case
-from qiltest.suite.selection import Task
+from qiltest.suite.selection import Point, Task
 
 OpenReader = Callable[[str], Reader]
 

@@ -15,7 +15,7 @@ from qiltest.comparison.records import MARGIN
 from qiltest.generation.settings import Offload
 from qiltest.recipe import Size
 from qiltest.runs.store import Reuse
-from qiltest.suite.variants import CANDIDATE
+from qiltest.suite.variants import CANDIDATE, ModelKind
 
 TINY = "tiny"
 RANDOM = "random"
@@ -35,8 +35,8 @@ class Update(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Release:
-    """What was asked: a LoRA file, the variant that it is to replace, and the margin of "not worse"."""
+class ReleaseRequest:
+    """A LoRA file, the variant that it is to replace, and the margin of "not worse"."""
 
     lora: str
     like: str
@@ -75,7 +75,7 @@ class Options:
     #: timed denoise loops a picture; None: by what one costs (`qiltest.engine.timing_rounds`).
     rounds: int | None
     #: the LoRA file on trial; None in a session that holds pictures against goldens.
-    release: Release | None
+    release: ReleaseRequest | None
     cases_folder: Path
     golden_folder: Path
     runs_folder: Path
@@ -86,6 +86,11 @@ class Options:
     def is_tiny(self) -> bool:
         """True for the embedded model."""
         return self.model == TINY
+
+    @property
+    def kind(self) -> ModelKind:
+        """Which LoRAs and sizes the model takes."""
+        return ModelKind.TINY if self.is_tiny else ModelKind.REAL
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -192,7 +197,7 @@ def _update(config: pytest.Config) -> Update | None:
     return Update(value)
 
 
-def _release(config: pytest.Config, *, model: str) -> Release | None:
+def _release(config: pytest.Config, *, model: str) -> ReleaseRequest | None:
     lora, like = config.getoption("--qil-lora"), config.getoption("--qil-like")
     margin = config.getoption("--qil-margin")
     if lora is None and like is None and margin is None:
@@ -212,7 +217,7 @@ def _release(config: pytest.Config, *, model: str) -> Release | None:
             "--qil-lora compares texts, and random weights write none\n  -> leave out --qil-model=random"
         )
     try:
-        return Release(lora=_lora(config, lora), like=like, margin=MARGIN if margin is None else float(margin))
+        return ReleaseRequest(lora=_lora(config, lora), like=like, margin=MARGIN if margin is None else float(margin))
     except ValueError:
         raise pytest.UsageError(
             f"--qil-margin={margin} is not a rate\n  -> write edits per character, such as 0.01"
@@ -224,7 +229,7 @@ def _lora(config: pytest.Config, value: str) -> str:
     return value if "::" in value else str(config.invocation_params.dir / Path(value).expanduser())
 
 
-def _reuse(config: pytest.Config, *, release: Release | None) -> Reuse:
+def _reuse(config: pytest.Config, *, release: ReleaseRequest | None) -> Reuse:
     fresh, reuse = config.getoption("--qil-fresh"), config.getoption("--qil-reuse")
     if fresh and reuse:
         raise pytest.UsageError("--qil-fresh and --qil-reuse contradict each other\n  -> give one of them")

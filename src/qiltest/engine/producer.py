@@ -28,8 +28,9 @@ from qiltest.reading.images import Pixels, load_picture
 from qiltest.reading.records import Reading
 from qiltest.recipe import Recipe
 from qiltest.runs.events import Drawn, now
-from qiltest.runs.records import Point, Timing
+from qiltest.runs.records import Timing
 from qiltest.runs.store import Stored
+from qiltest.suite.selection import Point
 
 if TYPE_CHECKING:
     from qiltest.engine.context import Work

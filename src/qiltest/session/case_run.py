@@ -12,24 +12,21 @@ from qiltest.engine.context import Work
 from qiltest.engine.options import Update
 from qiltest.engine.producer import Sheet
 from qiltest.errors import CaseError, GoldenError, QiltestError
-from qiltest.gate.acceptance import golden_from
-from qiltest.gate.golden import Golden
-from qiltest.gate.judge import above_absolute, judge
+from qiltest.gate.golden import Golden, golden_from
+from qiltest.gate.judge import above_absolute, judge_image
 from qiltest.gate.latency import LatencyJudgement, LatencyStore, judge_latency
-from qiltest.gate.noise_floor import noise_floor_of
-from qiltest.gate.quality import judged_with
 from qiltest.gate.verdict import Judgement, Verdict
 from qiltest.quality import gating
 from qiltest.reading.records import Reading
 from qiltest.recipe import Recipe
 from qiltest.runs.events import Drawn, Failed, Judged, now
 from qiltest.runs.images import StoreWriteError
-from qiltest.runs.records import CaseResult, Picture, Point
+from qiltest.runs.records import CaseResult, Picture
 from qiltest.runs.store import usable
 from qiltest.scoring import Score, score_case
 from qiltest.session.clock import LoopClock
 from qiltest.suite.cases import Case
-from qiltest.suite.selection import Task
+from qiltest.suite.selection import Point, Task
 
 
 class Benchmark(Protocol):
@@ -217,22 +214,30 @@ class CaseRun:
 
     def _judge_text(self, recipe: Recipe, score: Score) -> None:
         golden, broken = self._golden()
-        limits = self.case.limits
-        floor = noise_floor_of(self.case, score.reader, tiny=self._work.generator.is_tiny)
-        judgement = judge(score, golden, limits, effective=recipe.effective, noise_floor=floor)
-        judgement = judged_with(judgement, self._result.health, gates=limits.health_gates)
+        reading, sheet = self._result.reading, self._sheet
+        assert reading is not None
+        assert sheet is not None
+        assert sheet.health is not None
+        judgement = judge_image(
+            self.case,
+            sheet.health.result(),
+            reading,
+            golden,
+            effective=recipe.effective,
+            tiny=self._work.generator.is_tiny,
+            score=score,
+        ).judgement
         self._result = replace(self._result, judgement=judgement, golden=golden)
         candidate = self._candidate(recipe, score, judgement)
-        if self._accepts(judgement, golden, candidate, broken=broken) and not above_absolute(score, limits):
+        if self._accepts(judgement, golden, candidate, broken=broken) and not above_absolute(score, self.case.limits):
             self._work.goldens.save(candidate)
             self._result = replace(self._result, golden_recorded=True)
 
     def _golden(self) -> tuple[Golden | None, bool]:
         """Return the golden and whether the file there is none; an unreadable one may only be replaced on demand."""
-        point = self.point
         model = self._work.generator.model
         try:
-            return self._work.goldens.load(model, point.case, point.size, point.variant, point.seed), False
+            return self._work.goldens.load(model, self.point), False
         except GoldenError:
             if self._work.options.update in {Update.CHANGED, Update.ALL}:
                 return None, True

@@ -12,21 +12,20 @@ import pytest
 from qiltest.comparison.records import Comparisons
 from qiltest.engine.context import OpenReader, Work, begin
 from qiltest.engine.options import Options
-from qiltest.engine.selection import default_points, select_tasks
 from qiltest.errors import DeviceError, QiltestError
-from qiltest.gate.missing import golden_of, judge_missing
-from qiltest.gate.unused import unused_goldens
+from qiltest.gate.golden import unused_goldens
+from qiltest.gate.verdict import golden_of, judge_missing
 from qiltest.generation.records import Generator
 from qiltest.runs.events import Judged, now
 from qiltest.runs.load import load_run
-from qiltest.runs.records import Point, Run, RunState
+from qiltest.runs.records import Run, RunState
 from qiltest.session import guards
 from qiltest.session.case_run import Benchmark, CaseRun
 from qiltest.session.clock import LoopClock
 from qiltest.session.junit import add_properties, verdict_of
 from qiltest.session.progress import ProgressBar
 from qiltest.suite.load import Suite, load_suite
-from qiltest.suite.selection import Task
+from qiltest.suite.selection import Point, Task, default_points, select_tasks
 
 if TYPE_CHECKING:
     from qiltest.release.candidate import Trial
@@ -296,11 +295,23 @@ class SuiteSession:
 
     def _all_tasks(self) -> Mapping[Point, Task]:
         if not self._tasks:
-            self._tasks = select_tasks(self._loaded(), self.options)
+            self._tasks = self._select()
         return self._tasks
 
+    def _select(self) -> dict[Point, Task]:
+        options = self.options
+        return select_tasks(
+            self._loaded(),
+            kind=options.kind,
+            cases=options.cases,
+            variants=options.variants,
+            sizes=[str(size) for size in options.sizes],
+            seeds=options.seeds,
+            seed_count=options.seed_count,
+        )
+
     def _is_full(self) -> bool:
-        return set(self._selected) >= default_points(self._loaded(), self.options)
+        return set(self._selected) >= default_points(self._loaded(), self.options.kind)
 
     def _is_suite_folder(self) -> bool:
         return (self.options.cases_folder / "variants.toml").is_file()
