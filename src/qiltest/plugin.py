@@ -18,7 +18,7 @@ import pytest
 from qiltest.errors import QiltestError
 
 if TYPE_CHECKING:
-    from qiltest.engine.context import OpenReader
+    from qiltest.engine.readers import OpenReader
     from qiltest.generation.records import Generator
     from qiltest.session import CaseRun, SuiteSession
 
