@@ -87,14 +87,14 @@ def run_check(args: argparse.Namespace) -> int:
 
 def _try(args: argparse.Namespace) -> Trial:
     """Hold the file against what it replaces. Raises CaseError, DeviceError and RecipeError."""
-    from qiltest.engine.options import Release as Asked
+    from qiltest.engine.options import ReleaseRequest
     from qiltest.release.session import admit, try_release
     from qiltest.suite.load import load_suite
 
     suite = load_suite(args.cases, keep_doubtful=True)
     for name in args.case:
         suite.case(name)
-    asked = Asked(lora=args.lora, like=args.like, margin=args.margin)
+    asked = ReleaseRequest(lora=args.lora, like=args.like, margin=args.margin)
     return try_release(admit(suite, asked, args.model), asked, args.model)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from qiltest.comparison.records import Comparisons
-from qiltest.engine.options import Release
+from qiltest.engine.options import ReleaseRequest
 from qiltest.errors import RecipeError
 from qiltest.generation.sources import ModelSource, resolve_model
 from qiltest.lora.findings import printable
@@ -26,14 +26,14 @@ from qiltest.suite.variants import CANDIDATE
 PAGE = "comparison.html"
 
 
-def admit(suite: Suite, release: Release, model: str) -> Suite:
+def admit(suite: Suite, release: ReleaseRequest, model: str) -> Suite:
     """Return the suite with the candidate as a variant. Raises DeviceError, RecipeError and CaseError."""
     refuse_name(suite.variants)
     candidate = candidate_variant(release.lora, suite.variant(release.like), _source(model))
     return replace(suite, variants=(*suite.variants, candidate))
 
 
-def try_release(suite: Suite, release: Release, model: str) -> Trial:
+def try_release(suite: Suite, release: ReleaseRequest, model: str) -> Trial:
     """Inspect the candidate of an admitted suite. Raises RecipeError where the LoRA that it replaces is not here."""
     return try_candidate(suite.variant(CANDIDATE), suite.variant(release.like), _source(model), suite.variants)
 
@@ -49,14 +49,14 @@ def _source(model: str) -> ModelSource:
     return source
 
 
-def conclude(run: Run, release: Release) -> Comparisons:
+def conclude(run: Run, release: ReleaseRequest) -> Comparisons:
     """Compare the candidate with what it replaces. Raises StoreError where one of them was not drawn at all."""
     from qiltest.comparison.compare import compare_runs  # scipy, which no other session needs
 
     return compare_runs(run, run, variant=release.like, with_variant=CANDIDATE, margin=release.margin)
 
 
-def write_release_page(found: Comparisons, run: Run, release: Release) -> Path:
+def write_release_page(found: Comparisons, run: Run, release: ReleaseRequest) -> Path:
     """Write the page with the pictures that decided into the run's folder and return its path. Raises OSError."""
     from qiltest.report.comparison.page import write_page
 

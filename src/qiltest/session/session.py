@@ -24,7 +24,7 @@ from qiltest.session import guards
 from qiltest.session.case_run import Benchmark, CaseRun
 from qiltest.session.clock import LoopClock
 from qiltest.session.junit import add_properties, verdict_of
-from qiltest.session.progress import ProgressBar
+from qiltest.session.progress import progress_bar
 from qiltest.suite.load import Suite, load_suite
 from qiltest.suite.selection import Task
 
@@ -39,10 +39,10 @@ GPU_TIMEOUT_SECONDS = 1800
 class SuiteSession:
     """Holds a session's state; hooks and fixtures delegate here."""
 
-    def __init__(self, config: pytest.Config, options: Options, progress: ProgressBar) -> None:
+    def __init__(self, config: pytest.Config, options: Options) -> None:
         self.config = config
         self.options = options
-        self.progress = progress
+        self.progress = progress_bar(config)
         self.problems: list[str] = []
         self.recorded: list[str] = []
         self.run: Run | None = None
