@@ -137,7 +137,6 @@ def test_what_goes_wrong_with_a_picture_is_1_and_named(folder, capsys):
         (("--model", "random"), "random weights write no text"),
         (("--model", "nowhere/nothing"), "hf download nowhere/nothing"),
         (("--cases", "elsewhere"), "no such folder"),
-        (("--threads", "none"), "--qil-threads=none is not a number of threads"),
     ],
 )
 def test_used_wrongly_is_2_and_says_what_to_do(folder, capsys, args, said):
