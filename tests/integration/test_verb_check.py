@@ -218,7 +218,7 @@ def test_pytest_with_qil_lora_gives_the_same_run(folder, capsys):
 def test_no_pytest_is_at_work_inside_the_command(tmp_path):
     code = (
         "import sys; import qiltest.cli.main; import qiltest.release.check; import qiltest.engine.ending;"
-        "import qiltest.session.progress; sys.exit('qiltest.session.session' in sys.modules)"
+        "import qiltest.session.progress; sys.exit('pytest' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
 

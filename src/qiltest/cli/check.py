@@ -8,11 +8,12 @@ import math
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from qiltest.cli.compare import rate
+from qiltest.arguments import MAX_SEED_COUNT, positive_int, rate, seed_count
+from qiltest.cli.common import AddParser, case_flag, cases_flag, json_flag, reader_flag, runs_flag
 from qiltest.comparison.records import MARGIN, Comparisons, Release
 from qiltest.errors import GenerationError, StoreError
 from qiltest.runs.records import Run
@@ -26,56 +27,33 @@ if TYPE_CHECKING:
 
 #: seeds a case and resolution that are drawn where nothing is said.
 SEEDS = 4
-_MOST_SEEDS = 64
 _KEYBOARD = 130
 #: columns where nobody's window says how many there are.
 _FILE_WIDTH = 200
-#: What argparse calls the object that `add_subparsers` returns.
-Subparsers = Any
 
 
-def add_parsers(subparsers: Subparsers) -> None:
-    """Add `qiltest check`."""
-    parser = subparsers.add_parser(
-        "check",
-        help="may this LoRA file replace a release?",
+def add_parser(add: AddParser) -> None:
+    """Add the options of `qiltest check`."""
+    parser = add(
         description="Inspects a LoRA file, draws it and the variant that it is to replace over the same cases and "
         "seeds, and compares both picture by picture. Pictures that are in the folder of runs are not drawn again, so "
         "a further file costs its own pictures alone, and an interrupted command goes on where it stopped. "
         "Exit code 0: SHIP; 1: DO NOT SHIP (worse, or the file cannot be what it should), CANNOT TELL, or a picture "
         "that could not be compared; 2: used wrongly.",
+        parents=[case_flag(), cases_flag(), reader_flag("rapidocr; a case may name another"), runs_flag(), json_flag()],
     )
     parser.add_argument("--lora", required=True, metavar="FILE", help="a .safetensors file, or repo::file in the cache")
     parser.add_argument("--like", required=True, metavar="VARIANT", help="the variant that it is to replace")
-    parser.add_argument("--seeds", type=_seeds, default=SEEDS, metavar="N", help=f"seeds a case ({SEEDS})")
+    parser.add_argument("--seeds", type=seed_count, default=SEEDS, metavar="N", help=f"seeds a case ({SEEDS})")
     parser.add_argument("--model", default="tiny", metavar="MODEL", help="tiny, a folder or a Hugging Face id (tiny)")
     parser.add_argument("--device", metavar="DEVICE", help="such as cuda:1 (the CPU for tiny, else the GPU)")
-    parser.add_argument("--threads", type=_threads, metavar="N", help="CPU threads of the model")
-    parser.add_argument("--reader", metavar="READER", help="reader of all cases that name none (rapidocr)")
-    parser.add_argument(
-        "--case", action="append", default=[], metavar="ID[@WxH]", help="this case alone; may be repeated (all)"
-    )
+    parser.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads of the model")
     parser.add_argument(
         "--margin", type=rate, default=MARGIN, metavar="RATE", help=f'what "not worse" allows ({MARGIN})'
     )
     parser.add_argument("--fresh", action="store_true", help="draw every picture, also those that are stored")
-    parser.add_argument("--cases", type=Path, default=Path("cases"), metavar="DIR", help="case files (cases)")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (runs)")
     parser.add_argument("--report", type=Path, metavar="PATH", help="the page (comparison.html in the run's folder)")
-    parser.add_argument("--json", action="store_true", help="machine-readable result on standard output")
     parser.set_defaults(handler=run_check)
-
-
-def _threads(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of threads: write 1 or more")
-    return int(text)
-
-
-def _seeds(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= _MOST_SEEDS:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seeds: write 1 to {_MOST_SEEDS}")
-    return int(text)
 
 
 def run_check(args: argparse.Namespace) -> int:
@@ -256,8 +234,9 @@ def _next(found: Comparisons, args: argparse.Namespace) -> Iterator[str]:
     seeds = max((count for count in needed if count is not None), default=None)
     if seeds is None or None in needed:
         yield f"  -> no number of seeds promises an answer within the margin {args.margin:g}; a wider --margin might"
-    elif seeds > _MOST_SEEDS:
-        yield f"  -> about {seeds} seeds would decide; at most {_MOST_SEEDS} are drawn: a wider --margin asks for fewer"
+    elif seeds > MAX_SEED_COUNT:
+        more = f"at most {MAX_SEED_COUNT} are drawn: a wider --margin asks for fewer"
+        yield f"  -> about {seeds} seeds would decide; {more}"
     else:
         yield f"  -> the same command with --seeds {seeds} should decide; it draws the further seeds alone"
 

@@ -20,7 +20,7 @@ from qiltest.runs.records import Run, RunState
 from qiltest.session import guards
 from qiltest.session.case_run import Benchmark, CaseRun, LoopClock
 from qiltest.session.junit import add_properties, verdict_of
-from qiltest.session.progress import ProgressBar
+from qiltest.session.progress import progress_bar
 from qiltest.suite.load import Suite, load_suite
 from qiltest.suite.selection import Point, Task
 
@@ -35,10 +35,10 @@ GPU_TIMEOUT_SECONDS = 1800
 class SuiteSession:
     """Holds a session's state; hooks and fixtures delegate here."""
 
-    def __init__(self, config: pytest.Config, options: Options, progress: ProgressBar) -> None:
+    def __init__(self, config: pytest.Config, options: Options) -> None:
         self.config = config
         self.options = options
-        self.progress = progress
+        self.progress = progress_bar(config)
         #: with --qil-lora: what was found out about the file.
         self.trial: Trial | None = None
         self._suite: Suite | None = None
