@@ -25,10 +25,11 @@ from qiltest.recipe import LoraRecipe, Recipe, Size
 from qiltest.report import write_html
 from qiltest.runs import RunStore
 from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started
-from qiltest.runs.records import CaseResult, Picture, Point, Run, RunState, Timing
+from qiltest.runs.records import CaseResult, Picture, Run, RunState, Timing
 from qiltest.runs.writer import RunWriter
 from qiltest.scoring import Score, score_case
 from qiltest.suite.cases import Case, ExpectedText, Limits, ReportVerdict, Resolution
+from qiltest.suite.selection import Point
 from qiltest.suite.variants import LoraSource, SchedulerKind, Variant
 
 READER = ReaderInfo(name="fake", engine="told", version="1", weights_sha256="a" * 64)

@@ -1,10 +1,9 @@
-import argparse
 import json
 from pathlib import Path
 
 import pytest
 
-from qiltest.cli import read as verbs_reading
+from qiltest.cli.main import build_parser
 from qiltest.errors import QiltestError
 from qiltest.reading import Line, ReaderInfo, Reading
 
@@ -28,10 +27,9 @@ class FakeReader:
 def run(monkeypatch, capsys):
     def call(*argv, texts=("Hello", "World")):
         monkeypatch.setattr(FakeReader, "texts", texts)
-        monkeypatch.setattr(verbs_reading, "open_reader", lambda name: FakeReader())
-        parser = argparse.ArgumentParser()
-        verbs_reading.add_parsers(parser.add_subparsers())
-        args = parser.parse_args(list(argv))
+        for command in ("read", "score"):
+            monkeypatch.setattr(f"qiltest.cli.{command}.open_reader", lambda name: FakeReader())
+        args = build_parser(argv[0]).parse_args(argv)
         return args.handler(args), capsys.readouterr().out
 
     return call

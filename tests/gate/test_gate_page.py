@@ -9,8 +9,8 @@ from qiltest.comparison.pairing import Pair, Pairing
 from qiltest.comparison.records import Release
 from qiltest.gate import Golden, Verdict, judge
 from qiltest.gate.golden import SCHEMA, GoldenText
+from qiltest.gate.judge import noise_floor_of
 from qiltest.gate.latency import limit_seconds
-from qiltest.gate.noise_floor import noise_floor_of
 from qiltest.recipe import Size
 from qiltest.suite.cases import Limits
 from qiltest.suite.load import load_cases

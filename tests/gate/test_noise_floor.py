@@ -7,7 +7,7 @@ import pytest
 
 from qiltest.calibration.store import FLOORS, read_floor
 from qiltest.errors import StoreError
-from qiltest.gate.noise_floor import noise_floor_of
+from qiltest.gate.judge import noise_floor_of
 from qiltest.reading import ReaderInfo
 from qiltest.suite.load import load_cases
 

@@ -9,9 +9,10 @@ from qiltest.quality import Health
 from qiltest.reading import Line, ReaderInfo, Reading
 from qiltest.recipe import Size
 from qiltest.report.diagnostics import beside
-from qiltest.runs import CaseResult, Point
+from qiltest.runs import CaseResult
 from qiltest.scoring import score
 from qiltest.suite.cases import ExpectedText
+from qiltest.suite.selection import Point
 
 GOOD = Health(
     version=1,

@@ -11,9 +11,10 @@ from qiltest.errors import StoreError
 from qiltest.gate import Judgement, Verdict
 from qiltest.reading import ReaderInfo
 from qiltest.recipe import Size
-from qiltest.runs import CaseResult, Point, Run, RunState
+from qiltest.runs import CaseResult, Run, RunState
 from qiltest.runs.merge import merge_runs
 from qiltest.suite.cases import Case, ExpectedText, Limits, Resolution
+from qiltest.suite.selection import Point
 
 SIZE = Size(256, 128)
 READER = ReaderInfo(name="rapidocr", engine="standin", version="1", weights_sha256="0" * 64)

@@ -12,24 +12,23 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from qiltest.arguments import positive_int
 from qiltest.calibration import Floor, Rate, calibrate, write_floor
 from qiltest.calibration.measure import REPORT_KIND
 from qiltest.calibration.store import FLOORS
-from qiltest.reading import DEFAULT_READER, open_reader, reader_names
+from qiltest.cli.common import AddParser, cases_flag, json_flag, reader_flag
+from qiltest.reading import DEFAULT_READER, open_reader
 from qiltest.suite.cases import Case
 from qiltest.suite.load import load_suite
 
 
-def add_parsers(subparsers: Any) -> None:  # noqa: ANN401 -- argparse has no public type for it
-    """Add the verb."""
-    parser = subparsers.add_parser("calibrate", help="measure a reader's own error on pictures of known text")
+def add_parser(add: AddParser) -> None:
+    """Add the options of `qiltest calibrate`."""
+    parser = add(parents=[cases_flag(), reader_flag(), json_flag()])
     parser.add_argument("--case", action="append", default=[], metavar="ID", help="all cases unless named")
-    parser.add_argument("--cases", type=Path, default=Path("cases"), metavar="FOLDER", help="case files (cases)")
-    parser.add_argument("--reader", default=DEFAULT_READER, metavar="R", help=", ".join(reader_names()))
-    parser.add_argument("--pictures", type=_positive, default=12, metavar="N", help="clean pictures a case (12)")
+    parser.add_argument("--pictures", type=positive_int, default=12, metavar="N", help="clean pictures a case (12)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="another seed draws other pictures (0)")
     parser.add_argument("--output", type=Path, default=FLOORS, metavar="FOLDER", help="where the floors are kept")
-    parser.add_argument("--json", action="store_true", help="machine-readable result on standard output")
     parser.set_defaults(handler=run_calibrate)
 
 
@@ -37,7 +36,7 @@ def run_calibrate(args: argparse.Namespace) -> int:
     """Calibrate the cases named, or all. Returns 0; raises QiltestError."""
     suite = load_suite(args.cases)
     cases = [suite.case(name)[0] for name in args.case] or list(suite.cases)
-    reader = open_reader(args.reader)
+    reader = open_reader(args.reader or DEFAULT_READER)
     console, floors = Console(), []
     with Progress(console=Console(stderr=True), transient=True) as progress:
         for case in progress.track(cases, description="calibrating"):
@@ -100,10 +99,3 @@ def _share(rates: list[Rate]) -> str:
         return "none planted"
     interval = binomtest(found, of).proportion_ci(method="wilson")
     return f"{found} of {of} ({found / of:.1%}; 95 %: {interval.low:.1%} to {interval.high:.1%})"
-
-
-def _positive(value: str) -> int:
-    number = int(value)
-    if number < 1:
-        raise argparse.ArgumentTypeError("draw at least one picture")
-    return number

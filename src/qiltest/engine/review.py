@@ -18,11 +18,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from qiltest.errors import GoldenError, StoreError
 from qiltest.files import write_atomically
-from qiltest.gate.acceptance import golden_from
-from qiltest.gate.golden import Golden, GoldenStore
+from qiltest.gate.golden import Golden, GoldenStore, golden_from
 from qiltest.gate.judge import above_absolute
 from qiltest.gate.verdict import Verdict
-from qiltest.recipe import Size
 from qiltest.runs.records import CaseResult, Run
 from qiltest.suite.variants import CANDIDATE
 
@@ -170,8 +168,7 @@ class Review:
 
     def _current(self, golden: Golden) -> tuple[Golden | None, str]:
         try:
-            size = Size.parse(golden.size)
-            return self.goldens.load(golden.model, golden.case, size, golden.variant, golden.seed), ""
+            return self.goldens.load(golden.model, golden.point), ""
         except GoldenError as error:
             return None, error.what
 

@@ -7,12 +7,49 @@ Every comparison is written `if not (value <= limit)`, so that what cannot be co
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from qiltest.gate.golden import Golden
-from qiltest.gate.verdict import Judgement, Verdict
+from qiltest.gate.verdict import Judgement, Verdict, with_quality
+from qiltest.quality import Examined, Health
+from qiltest.reading.records import ReaderInfo, Reading
 from qiltest.recipe import Size
-from qiltest.scoring.records import Score
-from qiltest.suite.cases import Limits
+from qiltest.scoring import Score, score_case
+from qiltest.suite.cases import Case, Limits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assessment:
+    """An image's score and quality, and the verdict on both against its golden."""
+
+    score: Score
+    health: Health
+    #: None where there is no golden yet.
+    golden: Golden | None
+    judgement: Judgement
+
+
+def judge_image(
+    case: Case,
+    image: Examined,
+    reading: Reading,
+    golden: Golden | None,
+    *,
+    effective: Size,
+    tiny: bool,
+    score: Score | None = None,
+) -> Assessment:
+    """Score one image and compare it with its golden. Used by the tests and by `qiltest rescore`.
+
+    `effective` is the size generated, `tiny` says that the embedded model generated it, and `score` is the reading's
+    score where the caller has it already. Raises ReaderError for a reading without any text and StoreError where the
+    reader's calibration is damaged.
+    """
+    score, health = score or score_case(case, reading), image.outside(reading.lines)
+    floor = noise_floor_of(case, reading.reader, tiny=tiny)
+    text = judge(score, golden, case.limits, effective=effective, noise_floor=floor)
+    judgement = with_quality(text, health, gates=case.limits.health_gates)
+    return Assessment(score=score, health=health, golden=golden, judgement=judgement)
 
 
 def judge(
@@ -50,6 +87,21 @@ def judge(
         golden_distance=None if golden is None else golden.distance,
         noise_floor=noise_floor,
     )
+
+
+def noise_floor_of(case: Case, reader: ReaderInfo, *, tiny: bool) -> float | None:
+    """Return the edits that a reader adds on pictures of this case's text, None where that was not measured.
+
+    What the case file states comes first, then the committed calibration of this very reader. That one was measured
+    at the case's own sizes, so it says nothing of the embedded model's stand-ins. Raises StoreError where the
+    calibration is damaged.
+    """
+    stated = dict(case.limits.noise_floor).get(reader.name)
+    if stated is not None or tiny:
+        return stated
+    from qiltest.calibration.store import noise_floor  # loads drawing code that no other part of a session needs
+
+    return noise_floor(case.id, reader)
 
 
 def above_absolute(score: Score, limits: Limits) -> bool:

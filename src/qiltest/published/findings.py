@@ -16,8 +16,9 @@ from qiltest.published.signs import sign_recall
 from qiltest.recipe import Size
 from qiltest.report.diagnostics import sign_words
 from qiltest.runs.aggregate import base_variant, by_variant, speed_ups, variant_rate
-from qiltest.runs.records import CaseResult, Point, Run
+from qiltest.runs.records import CaseResult, Run
 from qiltest.suite.cases import Case
+from qiltest.suite.selection import Point
 from qiltest.text.format import count, number, percent, times
 
 #: The report's "12-25x faster inference", compared after rounding to whole numbers.

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from qiltest.errors import StoreError
 from qiltest.gate.verdict import Verdict
-from qiltest.runs.records import CaseResult, Point, Run, RunState
+from qiltest.runs.records import CaseResult, Run, RunState
+from qiltest.suite.selection import Point
 
 T = TypeVar("T")
 _STATES = (RunState.FINISHED, RunState.INTERRUPTED, RunState.UNFINISHED)

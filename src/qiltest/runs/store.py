@@ -16,8 +16,9 @@ from qiltest.reading.records import Reading
 from qiltest.runs.events import Drawn, Ended, Event, Judged, Started
 from qiltest.runs.images import PictureState, check_picture, picture_path
 from qiltest.runs.load import EVENTS, load_run, picture_problem, read_events
-from qiltest.runs.records import Point, Run, RunState
+from qiltest.runs.records import Run, RunState
 from qiltest.runs.writer import LOCK, RunWriter
+from qiltest.suite.selection import Point
 
 LATEST = "latest"
 

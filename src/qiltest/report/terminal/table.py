@@ -7,8 +7,9 @@ from rich.text import Text
 
 from qiltest.gate.verdict import Verdict
 from qiltest.runs.aggregate import speed_ups
-from qiltest.runs.records import CaseResult, Point, Run
+from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.status import Status, status_of
+from qiltest.suite.selection import Point
 from qiltest.text.format import seconds, times
 
 _STYLES = {Status.PASS: "green", Status.FAIL: "bold red", Status.ERROR: "bold red"}
