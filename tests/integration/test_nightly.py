@@ -103,7 +103,7 @@ def test_what_it_uploads_is_where_its_commands_write(steps):
 
 
 def test_every_option_that_the_page_names_exists(pytester):
-    named = set(re.findall(r"--qil-[a-z-]+", (ROOT / "docs/runner.md").read_text()))
+    named = set(re.findall(r"--qil-[a-z-]+", (ROOT / "docs/guide/runner.md").read_text()))
     known = set(re.findall(r"--qil-[a-z-]+", pytester.runpytest_inprocess("--help").stdout.str()))
     assert len(named) > 8
     assert named <= known
@@ -118,7 +118,7 @@ def table():
 
 
 def test_the_pages_tables_are_those_of_the_committed_results(table):
-    page = (ROOT / "docs/runner.md").read_text()
+    page = (ROOT / "docs/measurements/gpu.md").read_text()
     mine, other = (json.loads(path.read_text())["stages"] for path in (RESULTS, OTHER))
     assert table.page_with(page, table.tables(mine, other)) == page
 
