@@ -12,7 +12,8 @@ wrong schedulers, follows fine detail under losses, noise and sharpening, and ti
 
 Each part is written to benchmarks/results/health.json as soon as it is measured, with a stamp of what it depends on
 (the measures' source, and the pictures or the model's weights): the same command goes on where it stopped, and a part
-whose stamp changed is measured again. The tables between the marks of docs/measurements/quality.md are written from all stored parts.
+whose stamp changed is measured again. The tables between the marks of docs/measurements/quality.md are written from
+all stored parts.
 """
 
 from __future__ import annotations

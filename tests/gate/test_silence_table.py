@@ -1,4 +1,4 @@
-"""docs/reference/gate.md names a test for each row of what must not pass in silence: it exists and asserts what it should."""
+"""docs/reference/gate.md names a test for each row of what must not pass in silence: it exists and asserts both."""
 
 import ast
 import re
