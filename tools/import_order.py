@@ -5,7 +5,7 @@
     python tools/import_order.py --numbers [REV …]  # files, lines, imports, repeated lines; also of earlier commits
 
 The order itself is tools/import_order.toml. Imports inside functions and under TYPE_CHECKING count as all others do.
-The package's own `__init__` is the front door: it stands outside the order.
+The package's own `__init__` and `__main__` are its front doors: they stand outside the order.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ ORDER = ROOT / "tools" / "import_order.toml"
 PICTURE = ROOT / "docs" / "images" / "import-order.svg"
 PAGE = ROOT / "CONTRIBUTING.md"
 BEGIN, END = "<!-- import-order: begin, written by tools/import_order.py -->", "<!-- import-order: end -->"
+#: files outside the order: the public names, and `python -m qiltest`.
+FRONT_DOORS = frozenset({"__init__.py", "__main__.py"})
 #: so many equal lines of code in a row are a repetition.
 WINDOW = 5
 
@@ -64,6 +66,12 @@ def read_order(path: Path = ORDER) -> Order:
 def room_of(file: str) -> str:
     """Return the room of a file: its folder in the package, or its own name at the top level."""
     return file.partition("/")[0].removesuffix(".py")
+
+
+def rooms_of(source: Path = SOURCE) -> set[str]:
+    """Return the rooms of the package as it is."""
+    files = {path.relative_to(source).as_posix() for path in source.rglob("*.py")}
+    return {room_of(file) for file in files - FRONT_DOORS}
 
 
 def imports_of(source: Path = SOURCE) -> list[Import]:
@@ -156,8 +164,8 @@ def _reached(start: str, graph: Mapping[str, set[str]]) -> set[str]:
 
 
 def _inside(imports: Iterable[Import]) -> Iterator[tuple[Import, str]]:
-    """Yield the imports of the package's own files with the file that each imports, without those of the front door."""
-    return ((one, one.target) for one in imports if one.target is not None and one.file != "__init__.py")
+    """Yield the imports of the package's own files with the file that each imports, without those of the front doors."""
+    return ((one, one.target) for one in imports if one.target is not None and one.file not in FRONT_DOORS)
 
 
 def arrows(imports: Iterable[Import]) -> Counter[tuple[str, str]]:
@@ -265,7 +273,7 @@ def numbers(source: Path) -> dict[str, int]:
         "files": len(texts),
         "lines": sum(len(text.splitlines()) for text in texts),
         "longest file, lines": max(len(text.splitlines()) for text in texts),
-        "rooms": len({room_of(path.relative_to(source).as_posix()) for path in source.rglob("*.py")} - {"__init__"}),
+        "rooms": len(rooms_of(source)),
         "arrows between rooms": len(found),
         "pairs of rooms that import each other": sum((b, a) in found for a, b in found) // 2,
         "files in a circle": len(circles(imports)),
