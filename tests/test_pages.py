@@ -86,7 +86,7 @@ def test_the_readme_has_commands():
 
 @pytest.mark.parametrize("words", [words for words in README if words[0] == "qiltest"], ids=" ".join)
 def test_a_qiltest_command_of_the_readme_parses(words):
-    assert callable(build_parser().parse_args(words[1:]).handler)
+    assert callable(build_parser(words[1]).parse_args(words[1:]).handler)
 
 
 @pytest.mark.parametrize("words", [words for words in README if words[0] == "make"], ids=" ".join)
@@ -123,6 +123,15 @@ def test_the_commands_page_names_every_command_and_no_other():
         r"^\| `qiltest ([a-z]+)\b", read("docs/reference/commands.md").partition("## Exit codes")[0], re.M
     )
     assert sorted(rows) == sorted(parsers.choices)
+
+
+def test_every_refusal_that_the_runners_page_explains_is_a_message_of_the_code():
+    page = read("docs/guide/runner.md").partition("## What a refusal means")[2]
+    rows = re.findall(r"^\| (`.+?`) \| ", page, re.MULTILINE)
+    shown = [part.strip() for row in rows for line in re.findall(r"`([^`]+)`", row) for part in line.split("…")]
+    code = "".join(path.read_text("utf-8") for path in (ROOT / "src/qiltest").rglob("*.py"))
+    assert len(rows) > 10
+    assert [part for part in shown if part and part not in code] == []
 
 
 def keys(page, heading):
