@@ -38,4 +38,4 @@ $(INSTALLED): pyproject.toml
 	touch $@
 
 clean:  ## remove the virtual environment and everything that was made
-	rm -rf $(VENV) build dist runs .pytest_cache .mypy_cache .ruff_cache .benchmarks .hypothesis src/*.egg-info
+	rm -rf $(VENV) build dist runs htmlcov .coverage* .pytest_cache .mypy_cache .ruff_cache .benchmarks .hypothesis src/*.egg-info
