@@ -1,4 +1,4 @@
-"""How a verdict on the text of a picture comes about (docs/gate.md).
+"""How a verdict on the text of a picture comes about (docs/reference/gate.md).
 
 A regression is a distance above the golden's by more than the case's tolerance, or above the case's absolute limit.
 Every comparison is written `if not (value <= limit)`, so that what cannot be compared fails.

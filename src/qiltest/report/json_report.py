@@ -91,7 +91,7 @@ class SymptomModel(_Model):
 
 
 class HealthModel(_Model):
-    """The picture itself, beside its text; docs/health.md has the measures and their limits."""
+    """The picture itself, beside its text; docs/reference/quality.md has the measures and their limits."""
 
     version: int = Field(description="of the measures; figures of two versions are not compared")
     spread: float = Field(description="largest standard deviation of a channel, 8-bit units")

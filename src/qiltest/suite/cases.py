@@ -68,7 +68,7 @@ class Resolution:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Limits on the strict edit distance, summed over a case's texts; see docs/gate.md."""
+    """Limits on the strict edit distance, summed over a case's texts; see docs/reference/gate.md."""
 
     #: A distance above the golden's by more than this is a regression.
     tolerance: int
