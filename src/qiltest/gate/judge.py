@@ -20,9 +20,9 @@ def judge(
 ) -> Judgement:
     """Return the verdict on a score.
 
-    FAIL where the distance is above a limit, whatever else is true. Otherwise NEW where there is no golden,
-    INCOMPARABLE where the golden is of another reader, size or expectation, ERROR where the limit is below the
-    reader's own error on the case (`noise_floor`, edits), and PASS only where none of these is.
+    FAIL where the distance is above a limit, whatever else is true. Otherwise NEW where there is neither a golden nor
+    an absolute limit, INCOMPARABLE where the golden is of another reader, size or expectation, ERROR where the limit is
+    below the reader's own error on the case (`noise_floor`, edits), and PASS only where none of these is.
     """
     distance = score.distance
     differences = () if golden is None else tuple(_differences(score, golden, effective))
@@ -33,7 +33,7 @@ def judge(
     floor = _below_floor(limit, noise_floor)
     if over:
         verdict = Verdict.FAIL
-    elif golden is None:
+    elif limit is None and golden is None:
         verdict = Verdict.NEW
     elif differences:
         verdict = Verdict.INCOMPARABLE
@@ -41,7 +41,7 @@ def judge(
         verdict = Verdict.ERROR
     else:
         verdict = Verdict.PASS
-    missing = ("there is no golden for this picture yet",) if golden is None else ()
+    missing = () if golden is not None else (_without_golden(verdict, limits),)
     return Judgement(
         verdict=verdict,
         reasons=(*over, *missing, *(sentence for _, sentence in differences), *floor),
@@ -50,6 +50,12 @@ def judge(
         golden_distance=None if golden is None else golden.distance,
         noise_floor=noise_floor,
     )
+
+
+def _without_golden(verdict: Verdict, limits: Limits) -> str:
+    if verdict in {Verdict.FAIL, Verdict.NEW}:
+        return "there is no golden for this picture yet"
+    return f"no golden: absolute limit {limits.absolute}"
 
 
 def above_absolute(score: Score, limits: Limits) -> bool:
@@ -74,7 +80,7 @@ def _below_floor(limit: int | None, noise_floor: float | None) -> tuple[str, ...
         return ()
     return (
         f"the limit {limit} is below the reader's own error on this case, {noise_floor:g}: it would fail on perfect "
-        f"text; raise the case's tolerance",
+        f"text; raise the case's limits",
     )
 
 
