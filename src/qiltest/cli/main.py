@@ -19,6 +19,7 @@ from qiltest.cli import calibrate as verbs_calibrate
 from qiltest.cli import check as verbs_check
 from qiltest.cli import compare as verbs_compare
 from qiltest.cli import history as verbs_history
+from qiltest.cli import init as verbs_init
 from qiltest.cli import lora as verbs_lora
 from qiltest.cli import read as verbs_reading
 from qiltest.cli import report as verbs_report
@@ -54,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
         verbs_history,
         verbs_lora,
         verbs_calibrate,
+        verbs_init,
     )
     for module in modules:
         module.add_parsers(verbs)
