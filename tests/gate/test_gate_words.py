@@ -208,7 +208,7 @@ def test_a_limit_below_the_readers_own_error_is_an_error_in_words(make):
     assert found.verdict is Verdict.ERROR
     assert found.reasons == (
         "the limit 1 is below the reader's own error on this case, 1.5: it would fail on perfect text; raise the "
-        "case's tolerance",
+        "case's limits",
     )
     assert judged(make, 1, make.golden(1), noise_floor=1.0).verdict is Verdict.PASS
 

@@ -128,6 +128,14 @@ ONE_MISTAKE = {
         'texts[1].text: "夜市 0pen" is not in the prompt; '
         "allowed: a text that stands in the prompt, or in_prompt = false beside it",
     ),
+    "a known typo of no text": (
+        ("[[resolutions]]\n", '[[known_typos]]\nasked = "Helo"\nshown = "Hello"\n\n[[resolutions]]\n'),
+        'known_typos[0].asked: "Helo" is in none of the texts; allowed: part of one of the texts',
+    ),
+    "a known typo that is none": (
+        ("[[resolutions]]\n", '[[known_typos]]\nasked = "Hello"\nshown = "Hel lo"\n\n[[resolutions]]\n'),
+        'known_typos[0].shown: "Hel lo" reads like what was asked; allowed: another text',
+    ),
     "a mark that is not in its text": (
         ('["😊"]', '["😊", "!"]'),
         'texts[0].optional_marks[1]: "!" is not in "Hello World 😊"; allowed: marks that stand in the text beside them',
@@ -220,7 +228,7 @@ ONE_MISTAKE = {
     "a text without a table of texts": (
         ("[[texts]]\ntext", "[[text]]\ntext"),
         'text: unknown key (did you mean "texts"?); allowed: id, title, prompt, language, report_table, texts, '
-        "resolutions, limits, line_breaks, forgiven, seeds, reader",
+        "resolutions, limits, line_breaks, forgiven, seeds, reader, known_typos",
     ),
 }
 
@@ -324,6 +332,23 @@ def test_all_mistakes_of_all_files_come_at_once(tmp_path: Path) -> None:
 def test_a_broken_file_of_variants_does_not_hide_mistakes_in_cases(tmp_path: Path) -> None:
     folder = write(tmp_path, poster=CASE.replace('"713x1280"', '"1"'), variants="[base\n")
     assert [line.split(":")[0] for line in mistakes_of(folder)] == ["not TOML", "resolutions[0].size"]
+
+
+@pytest.mark.parametrize("folder", ["", "cases"])
+def test_a_folder_without_variants_names_the_command_that_makes_a_project(tmp_path: Path, folder: str) -> None:
+    with pytest.raises(CaseError) as caught:
+        load_suite(tmp_path / folder)
+    where = tmp_path / folder
+    assert str(caught.value) == f"no variants.toml in {where}/\n  -> `qiltest init FOLDER` makes a project with one"
+
+
+def test_noise_floors_beside_the_cases_are_no_cases_and_nothing_else_hides_there(tmp_path: Path) -> None:
+    folder = write(tmp_path, poster=CASE)
+    (folder / "floors").mkdir()
+    (folder / "floors" / "poster.json").write_text("{}")
+    assert [case.id for case in load_suite(folder).cases] == ["poster"]
+    (folder / "floors" / "lost.toml").write_text(CASE)
+    assert mistakes_of(folder) == ["a file that is not read; allowed: *.json, one per case"]
 
 
 def test_a_folder_without_cases_is_an_error(tmp_path: Path) -> None:

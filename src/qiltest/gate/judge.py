@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from qiltest.calibration.store import floors_of, read_floor
 from qiltest.gate.golden import Golden
 from qiltest.gate.verdict import Judgement, Verdict, with_quality
 from qiltest.quality import Examined, Health
@@ -57,9 +58,9 @@ def judge(
 ) -> Judgement:
     """Return the verdict on a score.
 
-    FAIL where the distance is above a limit, whatever else is true. Otherwise NEW where there is no golden,
-    INCOMPARABLE where the golden is of another reader, size or expectation, ERROR where the limit is below the
-    reader's own error on the case (`noise_floor`, edits), and PASS only where none of these is.
+    FAIL where the distance is above a limit, whatever else is true. Otherwise NEW where there is neither a golden nor
+    an absolute limit, INCOMPARABLE where the golden is of another reader, size or expectation, ERROR where the limit is
+    below the reader's own error on the case (`noise_floor`, edits), and PASS only where none of these is.
     """
     distance = score.distance
     differences = () if golden is None else tuple(_differences(score, golden, effective))
@@ -70,7 +71,7 @@ def judge(
     floor = _below_floor(limit, noise_floor)
     if over:
         verdict = Verdict.FAIL
-    elif golden is None:
+    elif limit is None and golden is None:
         verdict = Verdict.NEW
     elif differences:
         verdict = Verdict.INCOMPARABLE
@@ -78,7 +79,7 @@ def judge(
         verdict = Verdict.ERROR
     else:
         verdict = Verdict.PASS
-    missing = ("there is no golden for this picture yet",) if golden is None else ()
+    missing = () if golden is not None else (_without_golden(verdict, limits),)
     return Judgement(
         verdict=verdict,
         reasons=(*over, *missing, *(sentence for _, sentence in differences), *floor),
@@ -90,18 +91,23 @@ def judge(
 
 
 def noise_floor_of(case: Case, reader: ReaderInfo, *, tiny: bool) -> float | None:
-    """Return the edits that a reader adds on pictures of this case's text, None where that was not measured.
+    """Return the edits that a reader adds on images of this case's text, None where that was not measured.
 
-    What the case file states comes first, then the committed calibration of this very reader. That one was measured
-    at the case's own sizes, so it says nothing of the embedded model's stand-ins. Raises StoreError where the
-    calibration is damaged.
+    What the case file states comes first, then the calibration of this very reader (weights and settings) in `floors/`
+    beside the case file. That one was measured at the case's own sizes, so it says nothing of the embedded model's
+    stand-ins. Raises StoreError where the calibration is damaged.
     """
     stated = dict(case.limits.noise_floor).get(reader.name)
     if stated is not None or tiny:
         return stated
-    from qiltest.calibration.store import noise_floor  # loads drawing code that no other part of a session needs
+    found = read_floor(case.id, reader.name, floors_of(case))
+    return found.floor if found is not None and found.fingerprint == reader.fingerprint else None
 
-    return noise_floor(case.id, reader)
+
+def _without_golden(verdict: Verdict, limits: Limits) -> str:
+    if verdict in {Verdict.FAIL, Verdict.NEW}:
+        return "there is no golden for this picture yet"
+    return f"no golden: absolute limit {limits.absolute}"
 
 
 def above_absolute(score: Score, limits: Limits) -> bool:
@@ -126,7 +132,7 @@ def _below_floor(limit: int | None, noise_floor: float | None) -> tuple[str, ...
         return ()
     return (
         f"the limit {limit} is below the reader's own error on this case, {noise_floor:g}: it would fail on perfect "
-        f"text; raise the case's tolerance",
+        f"text; raise the case's limits",
     )
 
 

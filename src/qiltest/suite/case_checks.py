@@ -43,6 +43,7 @@ Fault = tuple[Location, str, str]
 def _faults(raw: Raw, stem: str, known: Known) -> Iterator[Fault]:
     yield from _identity(raw, stem, known)
     yield from _texts(raw)
+    yield from _known_typos(raw)
     yield from _resolutions(raw, known)
     yield from _limits(raw)
     for index, name in _strings(raw, "forgiven"):
@@ -104,6 +105,18 @@ def _marks(table: Raw, text: str, at: Location) -> Iterator[Fault]:
     if not required_text(units(text, marks)):
         seen = f"{show(text)} has nothing to read without white space and optional marks"
         yield (*at, "text"), seen, "at least one character that a reader can return"
+
+
+def _known_typos(raw: Raw) -> Iterator[Fault]:
+    texts = [table.get("text") for _, table in _tables(raw, "texts")]
+    for index, table in _tables(raw, "known_typos"):
+        asked, shown = table.get("asked"), table.get("shown")
+        if not isinstance(asked, str) or not isinstance(shown, str):
+            continue
+        if asked and not any(isinstance(text, str) and asked in text for text in texts):
+            yield ("known_typos", index, "asked"), f"{show(asked)} is in none of the texts", "part of one of the texts"
+        if normalise(asked) == normalise(shown):
+            yield ("known_typos", index, "shown"), f"{show(shown)} reads like what was asked", "another text"
 
 
 def _resolutions(raw: Raw, known: Known) -> Iterator[Fault]:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from qiltest.recipe import Size
-from qiltest.suite.cases import Case, ExpectedText, Layout, Limits, LineBreaks, ReportVerdict, Resolution
+from qiltest.suite.cases import Case, ExpectedText, KnownTypo, Layout, Limits, LineBreaks, ReportVerdict, Resolution
 from qiltest.suite.problems import FileModel, Mistake
 
 ID_PATTERN = "[a-z0-9][a-z0-9-]{0,63}"
@@ -64,6 +64,13 @@ class LimitsTable(FileModel):
     health: Annotated[Literal["gate", "report"], Field(description='"gate" or "report"')] = "gate"
 
 
+class TypoTable(FileModel):
+    """`[[known_typos]]`."""
+
+    asked: Annotated[str, Field(min_length=1, description="part of one of the texts")]
+    shown: Annotated[str, Field(description="what is shown in its place")]
+
+
 class CaseTable(FileModel):
     """A case file."""
 
@@ -82,6 +89,7 @@ class CaseTable(FileModel):
         Field(min_length=1, description=f"whole numbers from 0 to {_SEED_LIMIT - 1}, at least one"),
     ] = Field(default_factory=lambda: [42])
     reader: Annotated[str | None, Field(min_length=1, description="the name of a reader")] = None
+    known_typos: Annotated[list[TypoTable], Field(description="a list of tables")] = Field(default_factory=list)
 
 
 def case_from(table: CaseTable, path: Path, doubts: Iterable[Mistake] = ()) -> Case:
@@ -105,6 +113,7 @@ def case_from(table: CaseTable, path: Path, doubts: Iterable[Mistake] = ()) -> C
         seeds=tuple(table.seeds),
         reader=table.reader,
         path=str(path),
+        known_typos=tuple(KnownTypo(asked=typo.asked, shown=typo.shown) for typo in table.known_typos),
         doubts=tuple(map(str, doubts)),
     )
 

@@ -40,6 +40,16 @@ class ExpectedText:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KnownTypo:
+    """A mistake that models make in a case's texts. `qiltest calibrate` asks whether the reader sees it."""
+
+    #: part of one of the texts.
+    asked: str
+    #: what is shown in its place.
+    shown: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportVerdict:
     """What the performance report said of one variant's picture."""
 
@@ -101,5 +111,6 @@ class Case:
     #: None: the reader of the command line; a name: this case needs it.
     reader: str | None = None
     path: str = ""
+    known_typos: tuple[KnownTypo, ...] = ()
     #: mistakes that were let through because they concern this case alone (see `load_suite`), ready to be shown.
     doubts: tuple[str, ...] = ()
