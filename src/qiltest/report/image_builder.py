@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qiltest.gate.verdict import Verdict
-from qiltest.published.findings import ReportMark
 from qiltest.report.changes import Change
 from qiltest.report.edits import edit_sentences
 from qiltest.report.geometry import bounds
@@ -20,8 +19,8 @@ from qiltest.text.normalise import normalise
 
 
 def cell_of(run: Run, result: CaseResult, anchor: str) -> Cell:
-    """Return one picture of a run by itself: without what changed, speed-up and the performance report's mark."""
-    return CellBuilder(run=run, previous=None).cell(anchor, result, None, None, None)
+    """Return one picture of a run by itself: without what changed and its speed-up."""
+    return CellBuilder(run=run, previous=None).cell(anchor, result, None, None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,14 +30,7 @@ class CellBuilder:
     run: Run
     previous: Run | None
 
-    def cell(
-        self,
-        anchor: str,
-        result: CaseResult,
-        speed_up: float | None,
-        mark: ReportMark | None,
-        change: Change | None,
-    ) -> Cell:
+    def cell(self, anchor: str, result: CaseResult, speed_up: float | None, change: Change | None) -> Cell:
         """Return one picture with what is known of it beside its result."""
         texts = _texts(result)
         before, before_name = self._before(result)
@@ -52,7 +44,6 @@ class CellBuilder:
             texts=texts,
             extent=_extent(result),
             speed_up=speed_up,
-            mark=mark,
             before=before,
             before_name=before_name,
         )

@@ -13,7 +13,7 @@ from qiltest.report.comparison.chart import change_chart
 from qiltest.report.comparison.view import PageView, comparison_view
 from qiltest.report.comparison.wording import correction
 from qiltest.report.html.page import embed, policy
-from qiltest.report.html.templating import asset, html_environment
+from qiltest.report.templating import asset, html_environment
 from qiltest.runs.records import Run
 
 
