@@ -39,7 +39,7 @@ class Task:
 
     @property
     def report(self) -> ReportVerdict | None:
-        """What the performance report said of this picture."""
+        """What the published report said of this picture."""
         return self.resolution.verdict(self.variant.name)
 
 
