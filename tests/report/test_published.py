@@ -130,9 +130,6 @@ def test_images_of_before_quality_was_measured_show_no_figures(stranger: Run) ->
 
 #: files outside published/ that may name what is the published report's, and why.
 ALLOWED = {
-    # the key itself, and what it is for
-    "suite/cases.py": {"performance report", "the report said"},
-    "suite/selection.py": {"performance report"},
     # typos that the published report found, planted in its cases
     "calibration/measure.py": {"performance report"},
     # takes the section in

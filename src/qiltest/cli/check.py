@@ -13,7 +13,7 @@ from rich.console import Console
 
 from qiltest.cli.compare import rate
 from qiltest.comparison.records import MARGIN, Comparisons, Release
-from qiltest.errors import GenerationError, StoreError
+from qiltest.errors import GenerationError
 from qiltest.runs.records import Run
 from qiltest.text.escape import one_line
 
@@ -158,14 +158,7 @@ def _page(args: argparse.Namespace, session: SuiteSession, run: Run, problems: t
 
     assert session.comparisons is not None
     path: Path = args.report or run.path / PAGE
-    try:
-        write_page(session.comparisons, run, run, path, variant=args.like, with_variant=CANDIDATE, problems=problems)
-    except OSError as error:
-        raise StoreError(
-            f"the page could not be written: {error.strerror or error}",
-            where=str(path),
-            remedy="free space, or choose another file with --report",
-        ) from error
+    write_page(session.comparisons, run, run, path, variant=args.like, with_variant=CANDIDATE, problems=problems)
     return path
 
 

@@ -16,10 +16,13 @@ from rich.text import Text
 from qiltest.errors import QiltestError
 from qiltest.gate.verdict import Verdict
 from qiltest.reading import DEFAULT_READER, Reader, Reading, Suspicion, open_reader, reader_names, suspicious
-from qiltest.scoring import EmptyReadingError, Score, TextScore, edit_to_json, extra_to_json, marked, score
+from qiltest.scoring import EmptyReadingError, Score, TextScore, edit_to_json, extra_to_json, score
 from qiltest.suite.cases import ExpectedText, LineBreaks
 from qiltest.suite.load import load_suite
+from qiltest.text.escape import one_line
 
+#: Stands for a character of the expected text that was not read.
+_NOT_READ = "▁"
 #: What argparse calls the object that `add_subparsers` returns.
 Subparsers = Any
 
@@ -243,9 +246,14 @@ def _named(text: TextScore) -> Sequence[str]:
 
 
 def _coloured(text: TextScore) -> Text:
-    shown = Text()
-    for part, kind in marked(text):
-        shown.append(part, style="" if kind is None else "bold red")
+    """Return the text as read with what differs in red, and a bar for each character that was not read."""
+    from qiltest.report.diff import Mark, marked
+
+    spans = marked(text).read
+    shown = Text() if spans else Text(_NOT_READ * text.length, style="bold red")
+    for span in spans:
+        part = _NOT_READ * len(span.other) if span.mark is Mark.GAP else one_line(span.text)
+        shown.append(part, style="" if span.mark in {Mark.SAME, Mark.LAYOUT} else "bold red")
     return shown
 
 

@@ -57,7 +57,7 @@ def conclude(run: Run, release: Release) -> Comparisons:
 
 
 def write_release_page(found: Comparisons, run: Run, release: Release) -> Path:
-    """Write the page with the pictures that decided into the run's folder and return its path. Raises OSError."""
+    """Write the page with the pictures that decided into the run's folder and return its path. Raises StoreError."""
     from qiltest.report.comparison.page import write_page
 
     path = run.path / PAGE

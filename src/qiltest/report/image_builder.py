@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from qiltest.report.geometry import bounds
 from qiltest.report.image_view import Cell, TextView
 from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.status import status_of
+from qiltest.runs.store import RunStore
 from qiltest.scoring.records import TextScore
 from qiltest.text.escape import one_line
 from qiltest.text.normalise import normalise
@@ -58,16 +58,7 @@ class CellBuilder:
         golden, now = result.golden, result.picture
         if golden is None or now is None or golden.picture == now.sha256:
             return None, ""
-        return _stored(self.run.path.parent, golden.picture), "golden"
-
-
-def _stored(runs: Path, sha256: str) -> Path | None:
-    """Return a golden's picture where some run beside this one drew it and its bytes are what the golden names."""
-    # the name comes from a golden's file: only a bare hash may become part of a path
-    if len(sha256) != 64 or not sha256.isalnum() or not sha256.isascii():
-        return None
-    found = sorted(runs.glob(f"*/pictures/{sha256}.png"))
-    return next((path for path in found if hashlib.sha256(path.read_bytes()).hexdigest() == sha256), None)
+        return RunStore(root=self.run.path.parent).find_image(golden.picture), "golden"
 
 
 def _reasons(result: CaseResult) -> tuple[str, ...]:
