@@ -344,7 +344,10 @@ def hostile(fake: Callable[..., FakeRun]) -> Run:
         prompt="\n".join(HOSTILE),
         language='"><script>',
         path="cases/<x>\u202e,:%.toml",
+        report_table=6,
     )
+    verdicts = tuple(ReportVerdict(variant=name, holds=None, finding="\n".join(HOSTILE)) for name in ("base", "8step"))
+    case = replace(case, resolutions=(replace(case.resolutions[0], report=verdicts),))
     run = fake(case)
     run.add(case.id, "base", *(text.upper() for text in texts), golden=texts)
     run.add(case.id, "8step", *texts, "<svg onload=alert(3)>\u2066", golden=texts)

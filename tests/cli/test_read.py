@@ -89,6 +89,13 @@ def test_look_alikes_are_forgiven_by_name_only(run):
     assert json.loads(run(*asked, "--forgive", "c/C", texts=("Hello", "world"))[1])["distance"] == 0
 
 
+def test_the_marked_text_shows_each_edit_in_its_place_and_the_text_as_it_was_read(run):
+    _, out = run("score", "a.png", "--expect", "Hello World", "--reader", "fake", texts=("Hallo Wrldx",))
+    assert "Hallo W▁rldx" in out
+    _, out = run("score", "a.png", "--expect", "Hello World", "--expect", "Sale", texts=("Hello World",))
+    assert "▁▁▁▁" in out
+
+
 def test_a_mark_named_optional_may_be_missing(run):
     assert run("score", "a.png", "--expect", "Hello 😊 World", "--optional", "😊")[0] == 0
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from qiltest.arguments import MAX_SEED_COUNT, positive_int, rate, seed_count
 from qiltest.cli.common import AddParser, case_flag, cases_flag, json_flag, reader_flag, runs_flag
 from qiltest.comparison.records import MARGIN, Comparisons, Release
-from qiltest.errors import GenerationError, StoreError
+from qiltest.errors import GenerationError
 from qiltest.runs.records import Run
 from qiltest.text.escape import one_line
 
@@ -182,15 +182,8 @@ def _page(args: argparse.Namespace, found: Comparisons, run: Run, problems: tupl
     from qiltest.suite.variants import CANDIDATE
 
     path: Path = args.report or run.path / PAGE
-    try:
-        for each in dict.fromkeys((run.path / PAGE, path)):
-            write_page(found, run, run, each, variant=args.like, with_variant=CANDIDATE, problems=problems)
-    except OSError as error:
-        raise StoreError(
-            f"the page could not be written: {error.strerror or error}",
-            where=str(path),
-            remedy="free space, or choose another file with --report",
-        ) from error
+    for each in dict.fromkeys((run.path / PAGE, path)):
+        write_page(found, run, run, each, variant=args.like, with_variant=CANDIDATE, problems=problems)
     return path
 
 

@@ -7,7 +7,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from qiltest.engine.ending import MARKDOWN, write_reports
+from qiltest.engine.ending import write_reports
 from qiltest.errors import QiltestError
 from qiltest.report.ci import ci_lines
 from qiltest.report.terminal.table import terminal_table
@@ -26,9 +26,10 @@ def summary_lines(session: SuiteSession, *, width: int, colour: bool) -> Iterato
     yield from (f"qiltest: recorded {path}" for path in session.recorded)
     yield from (f"qiltest: {line}" for problem in session.problems for line in problem.splitlines())
     if run is not None:
+        speeds = tuple(_speeds(run, session.matrix_rate))  # before the reports, which show them
         yield f"qiltest: run {run.path}"
         yield from (f"qiltest: {line}" for line in write_reports(run))
-        yield from _rates(run, session.matrix_rate)
+        yield from speeds
         yield from ci_lines(run)
         yield from _release(session, run, width=width, colour=colour)
     if session.interrupted:
@@ -70,16 +71,16 @@ def _release(session: SuiteSession, run: Run, *, width: int, colour: bool) -> It
     yield from verdict_lines(found, run, session.trial, width=width, colour=colour)
 
 
-def _rates(run: Run, matrix_rate: float | None) -> Iterator[str]:
-    """Yield the table of speeds of random weights, which is added to the Markdown report and kept as JSON."""
+def _speeds(run: Run, matrix_rate: float | None) -> Iterator[str]:
+    """Keep the speeds of random weights as JSON, from where the Markdown report takes them; yield their table."""
     if matrix_rate is None:
         return
     from qiltest.lora import qwen_image
-    from qiltest.report.speeds import rate_lines, rates_of, write_rates
+    from qiltest.report.speeds import speed_lines, speeds_of, write_speeds
 
-    rates = rates_of(run, qwen_image(), matrix_rate)
-    yield from ("", *rate_lines(rates, matrix_rate))
+    speeds = speeds_of(run, qwen_image(), matrix_rate)
+    yield from ("", *speed_lines(speeds))
     try:
-        yield f"qiltest: speeds {write_rates(rates, matrix_rate, run.path, run.path / MARKDOWN)}"
+        yield f"qiltest: speeds {write_speeds(speeds, run.path)}"
     except OSError as error:
         yield f"qiltest: the speeds could not be written: {error}"

@@ -138,6 +138,9 @@ def _resolutions(raw: Raw, known: Known) -> Iterator[Fault]:
                 seen_twin = f'"{size}" draws the same picture as resolutions[{twin}].{key}'
                 yield ("resolutions", index, key), seen_twin, "sizes that differ after flooring to multiples of 16"
         yield from _verdicts(table, ("resolutions", index), known)
+        if _list(table, "report") and raw.get("report_table") is None:
+            allowed = "report_table beside the id: the published report's table that the case is of, 1 to 6"
+            yield ("resolutions", index, "report"), "is shown nowhere without `report_table`", allowed
 
 
 def _size_fault(size: Size) -> tuple[str, str] | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from qiltest.recipe import Size
-from qiltest.suite.cases import Case, ExpectedText, KnownTypo, Layout, Limits, LineBreaks, ReportVerdict, Resolution
+from qiltest.suite.cases import Case, ExpectedText, KnownTypo, Limits, LineBreaks, ReportVerdict, Resolution
 from qiltest.suite.problems import FileModel, Mistake
 
 ID_PATTERN = "[a-z0-9][a-z0-9-]{0,63}"
@@ -20,15 +20,16 @@ _SEED_LIMIT = 2**63
 Words = Annotated[str, Field(min_length=1, description="a string that is not empty")]
 Flag = Annotated[bool, Field(description="true or false")]
 # strict=False: TOML has no enums, so a string must be allowed to become one.
-LayoutName = Annotated[Layout, Field(strict=False, description=", ".join(Layout))]
 LineBreaksName = Annotated[LineBreaks, Field(strict=False, description=", ".join(LineBreaks))]
 
 
 class TextTable(FileModel):
     """`[[texts]]`."""
 
+    gone: ClassVar = {"layout": "`vertical = true` for a text from top to bottom, nothing for any other"}
+
     text: Words
-    layout: LayoutName = Layout.LINE
+    vertical: Flag = False
     optional_marks: Annotated[list[str], Field(description='a list of strings, such as ["😊"]')] = Field(
         default_factory=list
     )
@@ -78,7 +79,7 @@ class CaseTable(FileModel):
     title: Words
     prompt: Words
     language: Annotated[str, Field(pattern="^[a-z]{2}$", description='two lower-case letters, such as "en" or "zh"')]
-    report_table: Annotated[int | None, Field(ge=1, le=6, description="a table of the report, 1 to 6")] = None
+    report_table: Annotated[int | None, Field(ge=1, le=6, description="a table of the published report, 1 to 6")] = None
     texts: Annotated[list[TextTable], Field(min_length=1, description="at least one [[texts]]")]
     resolutions: Annotated[list[ResolutionTable], Field(min_length=1, description="at least one [[resolutions]]")]
     limits: Annotated[LimitsTable, Field(description="a table")] = LimitsTable()
@@ -120,7 +121,7 @@ def case_from(table: CaseTable, path: Path, doubts: Iterable[Mistake] = ()) -> C
 
 def _text(table: TextTable) -> ExpectedText:
     marks = tuple(table.optional_marks)
-    return ExpectedText(text=table.text, layout=table.layout, optional_marks=marks, required=table.required)
+    return ExpectedText(text=table.text, vertical=table.vertical, optional_marks=marks, required=table.required)
 
 
 def _resolution(table: ResolutionTable) -> Resolution:

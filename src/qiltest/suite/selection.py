@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from qiltest.errors import CaseError
 from qiltest.recipe import Size
-from qiltest.suite.cases import Case, ReportVerdict, Resolution
+from qiltest.suite.cases import Case, Resolution
 from qiltest.suite.load import Suite, unknown
 from qiltest.suite.variants import ModelKind, Variant
 
@@ -60,11 +60,6 @@ class Task:
     def prompt(self) -> str:
         """The prompt as the pipeline gets it, with the variant's suffix."""
         return self.variant.prompt(self.case.prompt, self.case.language)
-
-    @property
-    def report(self) -> ReportVerdict | None:
-        """What the performance report said of this picture."""
-        return self.resolution.verdict(self.variant.name)
 
 
 def select(
