@@ -20,7 +20,7 @@ import pytest
 from qiltest import arguments
 
 if TYPE_CHECKING:
-    from qiltest.engine.context import OpenReader
+    from qiltest.engine.readers import OpenReader
     from qiltest.generation.records import Generator
     from qiltest.session.case_run import CaseRun
     from qiltest.session.session import SuiteSession

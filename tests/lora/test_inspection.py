@@ -11,8 +11,7 @@ from qiltest.errors import RecipeError
 from qiltest.lora import Base, Severity, base_from_folder, inspect_lora, known_bases, open_base, qwen_image
 from qiltest.lora.inspection import file_sha256
 from qiltest.suite.variants import LoraSource, SchedulerKind, Variant
-
-from .files import BASE, encode, lora, write
+from small_loras import BASE, encode, lora, write
 
 
 def inspect(tmp_path, arrays, *, base=BASE, **options):

@@ -5,10 +5,10 @@ import json
 from dataclasses import replace
 
 import pytest
-from scoring_builders import INFO
 
 from qiltest.errors import StoreError
 from qiltest.scoring import Edit, EditKind, Extra, ExtraKind, Score, TextScore, score_from_json, score_to_json
+from readings import INFO
 
 EDITS = (
     Edit(kind=EditKind.SUBSTITUTE, position=3, expected="l", read="1", look_alike="I/l/1", counted=False),

@@ -2,11 +2,11 @@ import copy
 import json
 
 import pytest
-from scoring_builders import line, reading, stack, texts
 
 from qiltest.errors import StoreError
 from qiltest.reading import reading_from_json, reading_to_json
 from qiltest.scoring import score, score_from_json, score_to_json
+from readings import line, reading, stack, texts
 
 READING = reading([*stack("Hello", "Wor1d"), line("Hello World", 900, 900, 200, 40)])
 SCORE = score(texts("Hello World"), READING)

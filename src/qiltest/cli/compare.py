@@ -8,7 +8,7 @@ from pathlib import Path
 from qiltest.arguments import rate
 from qiltest.cli.common import AddParser, case_flag, console, json_flag, print_json, print_lines, runs_flag
 from qiltest.comparison.compare import compare_runs
-from qiltest.comparison.records import MARGIN, Comparisons
+from qiltest.comparison.records import MARGIN
 from qiltest.errors import StoreError
 from qiltest.report.terminal.comparison import comparison_record, print_comparisons, run_problems
 from qiltest.runs import Run, RunStore
@@ -55,7 +55,10 @@ def run_compare(args: argparse.Namespace) -> int:
     else:
         print_comparisons(out, found, problems)
     if args.report is not None:
-        _write_page(args, found, before, after, problems)
+        from qiltest.report.comparison.page import write_page
+
+        of = {"variant": args.variant, "with_variant": args.with_variant}
+        write_page(found, before, after, args.report, problems=problems, **of)
         if not args.json:
             print_lines([f"page: {args.report.resolve()}"])
     return 0 if found.holds else 1
@@ -65,20 +68,3 @@ def _load(store: RunStore, names: str) -> Run:
     """Read a run back, or several joined by `+` as one. Raises StoreError."""
     found = [store.load(name) for name in ([names] if Path(names).is_dir() else names.split("+"))]
     return merge_runs(found) if len(found) > 1 else found[0]
-
-
-def _write_page(
-    args: argparse.Namespace, found: Comparisons, before: Run, after: Run, problems: tuple[str, ...]
-) -> None:
-    from qiltest.report.comparison.page import write_page
-
-    try:
-        write_page(
-            found, before, after, args.report, variant=args.variant, with_variant=args.with_variant, problems=problems
-        )
-    except OSError as error:
-        raise StoreError(
-            f"the page could not be written: {error.strerror or error}",
-            where=str(args.report),
-            remedy="free space, or choose another file with --report",
-        ) from error

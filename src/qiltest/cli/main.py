@@ -29,6 +29,7 @@ COMMANDS = {
     "history": "the trend of a case over the runs",
     "lora": "what is in a LoRA file and whether it fits a base",
     "calibrate": "measure a reader's own error on pictures of known text",
+    "init": "make a new project: a case, its variants, one test, a nightly workflow",
 }
 _INTERRUPTED = 130
 

@@ -42,10 +42,6 @@ def run_report(args: argparse.Namespace) -> int:
         path = path / f"report.{args.format}"
     try:
         WRITERS[args.format](run, path, previous=previous)
-        if args.format == "md":
-            from qiltest.report.speeds import add_stored_rates  # what a session needs is not loaded for a page
-
-            add_stored_rates(run.path, path)
     except OSError as error:
         raise StoreError(
             f"the report could not be written: {error.strerror or error}",

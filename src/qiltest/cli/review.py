@@ -153,7 +153,7 @@ def _texts(item: Item) -> Iterator[str]:
 
 
 def _where(review: Review, golden: Golden) -> str:
-    path = review.picture_of(golden)
+    path = review.store.find_image(golden.picture)
     return f"picture {golden.picture[:12]} is in no run any more" if path is None else str(path)
 
 
@@ -179,7 +179,7 @@ def _record(review: Review, agenda: Agenda, decided: dict[str, Decision]) -> dic
 
 def _item(review: Review, item: Item, decision: Decision | None) -> dict[str, object]:
     before, now = item.before, item.candidate
-    old, new = (None if before is None else review.picture_of(before)), review.picture_of(now)
+    old, new = (None if g is None else review.store.find_image(g.picture) for g in (before, now))
     was = {} if before is None else {text.expected: text.read for text in before.texts}
     return {
         "point": item.id,

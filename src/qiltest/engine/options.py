@@ -10,6 +10,7 @@ from pathlib import Path
 from qiltest.generation.settings import Offload
 from qiltest.recipe import Size
 from qiltest.runs.store import Reuse
+from qiltest.suite.variants import ModelKind
 
 TINY = "tiny"
 
@@ -74,6 +75,11 @@ class Options:
     def is_tiny(self) -> bool:
         """True for the embedded model."""
         return self.model == TINY
+
+    @property
+    def kind(self) -> ModelKind:
+        """Which LoRAs and sizes the model takes."""
+        return ModelKind.TINY if self.is_tiny else ModelKind.REAL
 
 
 def in_ci() -> bool:

@@ -2,14 +2,13 @@
 
 from qiltest.runs.images import StoreWriteError
 from qiltest.runs.load import load_run
-from qiltest.runs.records import CaseResult, Picture, Point, Run, RunState, Timing
+from qiltest.runs.records import CaseResult, Picture, Run, RunState, Timing
 from qiltest.runs.store import Reuse, RunStore, Stored
 from qiltest.runs.writer import RunWriter
 
 __all__ = [
     "CaseResult",
     "Picture",
-    "Point",
     "Reuse",
     "Run",
     "RunState",

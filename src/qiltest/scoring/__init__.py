@@ -1,6 +1,5 @@
 """Expected texts against a reading: normalise, match, distance."""
 
-from qiltest.scoring.marks import MISSING, marked
 from qiltest.scoring.records import Edit, EditKind, Extra, ExtraKind, Score, TextScore
 from qiltest.scoring.scorer import EmptyReadingError, score, score_case
 from qiltest.scoring.serial import (
@@ -13,7 +12,6 @@ from qiltest.scoring.serial import (
 from qiltest.text.normalise import letters_and_digits, normalise
 
 __all__ = [
-    "MISSING",
     "Edit",
     "EditKind",
     "EmptyReadingError",
@@ -24,7 +22,6 @@ __all__ = [
     "edit_to_json",
     "extra_to_json",
     "letters_and_digits",
-    "marked",
     "normalise",
     "score",
     "score_case",

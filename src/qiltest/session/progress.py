@@ -15,11 +15,12 @@ from functools import partial
 from io import StringIO
 from typing import TYPE_CHECKING
 
-import pytest
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
+    import pytest
+
     from qiltest.runs.status import Status
 
 _REFRESH_SECONDS = 0.25
@@ -114,11 +115,11 @@ def progress_bar(config: pytest.Config) -> ProgressBar:
     """Return the bar of a session. It writes to the terminal behind stderr, which pytest's capture leaves alone."""
     capture = config.pluginmanager.getplugin("capturemanager")
     with nullcontext() if capture is None else capture.global_and_fixture_disabled():
-        terminal = _open_terminal()
+        terminal = open_terminal()
     return ProgressBar(terminal=terminal, column=partial(_column, config))
 
 
-def _open_terminal() -> int | None:
+def open_terminal() -> int | None:
     """Return a descriptor of its own of the terminal that is stderr, None where stderr is none."""
     try:
         return os.dup(2) if os.isatty(2) and os.environ.get("TERM") != "dumb" else None

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from qiltest.reading.rapidocr.ctc import Character, Look, Recogniser
 
 DETECTOR, RECOGNISER = "PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"
-#: Chosen by measurement (docs/reading.md): the wheel's defaults merge neighbouring lines and cut thin ones.
+#: Measured (docs/measurements/readers.md): the wheel's own settings merge neighbouring lines and cut thin ones.
 #: The 180 degree classifier stays off: it turned correct lines of digits upside down.
 DETECTION: Mapping[str, float | bool] = {
     "thresh": 0.2,

@@ -1,0 +1,326 @@
+"""`qiltest compare`."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from qiltest.cli.main import main
+from qiltest.gate import Cohort, Judgement, Verdict
+from qiltest.generation import LatentStats
+from qiltest.reading import ReaderInfo, Reading
+from qiltest.recipe import Recipe, Size
+from qiltest.runs import RunState, RunStore, Timing
+from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started
+from qiltest.scoring import Score, TextScore
+from qiltest.suite.cases import Case, ExpectedText, Limits, Resolution
+from qiltest.suite.selection import Point
+from qiltest.suite.variants import SchedulerKind, Variant
+
+AT = "2026-11-23T02:00:00.000+00:00"
+READER = ReaderInfo(name="rapidocr", engine="standin", version="1", weights_sha256="0" * 64)
+SIZE = Size(256, 128)
+CASE = Case(
+    id="coffee",
+    title="Coffee",
+    prompt="p",
+    language="en",
+    report_table=None,
+    texts=(ExpectedText(text="Qwen Coffee"),),
+    resolutions=(Resolution(size=SIZE, tiny=SIZE),),
+    limits=Limits(tolerance=0),
+)
+VARIANT = Variant(
+    name="4step",
+    title="Four",
+    steps=1,
+    true_cfg_scale=1.0,
+    negative_prompt=None,
+    scheduler=SchedulerKind.LIGHTNING,
+    prompt_suffix=(),
+)
+RECIPE = Recipe(
+    model="tiny",
+    model_revision="embedded",
+    model_sha256="1" * 64,
+    variant="4step",
+    lora=None,
+    scheduler=(),
+    sigmas=(1.0,),
+    steps=1,
+    true_cfg_scale=1.0,
+    negative_prompt=None,
+    prompt="p",
+    max_sequence_length=512,
+    seed=42,
+    generator_device="cpu",
+    asked=SIZE,
+    effective=SIZE,
+    dtype="float32",
+    device="cpu",
+    attention_backend="native",
+    compiled=False,
+    versions=(),
+)
+COHORT = Cohort(
+    model="tiny",
+    device_name="a CPU",
+    dtype="float32",
+    effective="256x128",
+    variant="4step",
+    nfe=1,
+    attention_backend="native",
+    compiled=False,
+    torch="2.14",
+)
+
+
+def score(distance: int, reader: ReaderInfo) -> Score:
+    text = TextScore(
+        expected="Qwen Coffee",
+        read="as read",
+        distance=distance,
+        distance_alnum=distance,
+        length=10,
+        edits=(),
+        lines=(0,),
+    )
+    return Score(reader=reader, texts=(text,), extra=(), distance=distance, distance_alnum=distance, length=10)
+
+
+def store(
+    root: Path,
+    distances: dict[str, list[int | None]],
+    *,
+    reader: ReaderInfo = READER,
+    case: str = "coffee",
+    cases: tuple[str, ...] = (),
+    planned: int = 0,
+    end: bool = True,
+) -> str:
+    """Store a run with a picture a seed: edits by variant, None for one that failed. Returns its id."""
+    names = cases or (case,)
+    points = {
+        variant: [
+            Point(case=name, size=SIZE, variant=variant, seed=seed)
+            for name in names
+            for seed in range(max(planned, len(edits)))
+        ]
+        for variant, edits in distances.items()
+    }
+    with RunStore(root=root).create() as writer:
+        writer.append(
+            Started(
+                schema=SCHEMA,
+                run=writer.id,
+                at=AT,
+                command=("pytest",),
+                qiltest_version="0.1.0",
+                model="tiny",
+                device="cpu",
+                device_name="a CPU",
+                versions=(),
+                reader=reader,
+                cases=tuple(replace(CASE, id=name) for name in names),
+                variants=(VARIANT,),
+                planned=tuple(point for of_variant in points.values() for point in of_variant),
+                full=True,
+            )
+        )
+        for name, edits in distances.items():
+            for point, distance in zip(points[name], edits * len(names), strict=False):
+                for event in events(point, distance, reader, writer.put(f"{writer.id} {point.id}".encode())):
+                    writer.append(event)
+        if end:
+            writer.append(Ended(at=AT, state=RunState.FINISHED, exit_status=0))
+        return writer.id
+
+
+def events(point: Point, distance: int | None, reader: ReaderInfo, sha256: str) -> tuple[Drawn | Judged | Failed, ...]:
+    timing = Timing(step_seconds=(0.1,), denoise_seconds=0.1, decode_seconds=0.1, forwards=1)
+    drawn = Drawn(
+        at=AT,
+        point=point,
+        recipe=RECIPE,
+        key=RECIPE.key(),
+        sha256=sha256,
+        timing=timing,
+        latents=LatentStats(mean=0.1, std=1.0, minimum=-3.0, maximum=3.0),
+        cohort=COHORT,
+    )
+    if distance is None:
+        return drawn, Failed(at=AT, point=point, error="the reader returned no text")
+    judged = Judged(
+        at=AT,
+        point=point,
+        reading=Reading(reader=reader, width=256, height=128, lines=(), seconds=0.1),
+        score=score(distance, reader),
+        judgement=Judgement(
+            verdict=Verdict.NEW, reasons=("new",), distance=distance, limit=None, golden_distance=None, noise_floor=None
+        ),
+        latency=None,
+        golden=None,
+        golden_recorded=False,
+    )
+    return drawn, judged
+
+
+def compare(root: Path, *arguments: str) -> int:
+    return main(["compare", *arguments, "--runs", str(root)])
+
+
+def test_not_worse_is_0(tmp_path, capsys):
+    before, after = store(tmp_path, {"4step": [0] * 40}), store(tmp_path, {"4step": [0] * 40})
+    assert compare(tmp_path, before, after) == 0
+    out = capsys.readouterr().out
+    assert "SHIP: not worse by more than the margin\n" in out
+    assert "comparisons made: 1 of variants, 1 of cases; p corrected by Holm" in out
+    assert "percentile bootstrap over 40 pictures: it speaks of these cases alone" in out
+    assert re.search(r"coffee .* 0 .* 40 .* 0 .* 0 -> 0 .* \+0\.00 .* 1", out)
+
+
+def test_worse_is_1(tmp_path, capsys):
+    before, after = store(tmp_path, {"4step": [0] * 6}), store(tmp_path, {"4step": [1] * 6})
+    assert compare(tmp_path, before, after) == 1
+    out = capsys.readouterr().out
+    assert "DO NOT SHIP   exact text: 6 pictures lost it and 0 gained it, p = 0.031" in out
+    assert "DO NOT SHIP: worse\n" in out
+
+
+def test_what_nobody_can_tell_is_1_and_says_how_many_seeds_would(tmp_path, capsys):
+    before, after = store(tmp_path, {"4step": [0] * 5}), store(tmp_path, {"4step": [1] * 5})
+    assert compare(tmp_path, before, after) == 1
+    out = capsys.readouterr().out
+    assert "drawn with 5 seeds; about 6 would decide, if further ones differ as these do" in out
+    assert "CANNOT TELL: neither worse nor not worse is shown\n" in out
+
+
+def test_the_margin_is_asked_for_and_stated(tmp_path, capsys):
+    before, after = store(tmp_path, {"4step": [1] * 40}), store(tmp_path, {"4step": [2] * 40})
+    assert compare(tmp_path, before, after, "--margin", "0.25") == 1
+    assert "p = 1.8e-12 (sign test, comparisons made: 1)" in capsys.readouterr().out
+    some = store(tmp_path, {"4step": [2, *[1] * 39]})
+    assert compare(tmp_path, before, some, "--margin", "0.25") == 0
+    assert "margin 25.00 edits in 100 characters" in capsys.readouterr().out
+    assert compare(tmp_path, before, some, "--margin", "0") == 1
+
+
+def test_two_variants_of_a_run(tmp_path, capsys):
+    run = store(tmp_path, {"8step": [0] * 40, "4step": [3] * 40})
+    assert compare(tmp_path, run, "--variant", "8step", "--with", "4step") == 1
+    assert "8step -> 4step" in capsys.readouterr().out
+    assert compare(tmp_path, run, run, "--variant", "4step", "--with", "8step") == 0
+    assert "exact text: 0 in both, 0 lost, 40 gained, 0 in neither" in capsys.readouterr().out
+
+
+def test_several_runs_joined_count_as_one(tmp_path, capsys):
+    first, other = store(tmp_path, {"4step": [0] * 30}), store(tmp_path, {"4step": [0] * 30}, case="tea")
+    after = store(tmp_path, {"4step": [0] * 30}, cases=("coffee", "tea"))
+    assert compare(tmp_path, f"{first}+{other}", after) == 0
+    out = capsys.readouterr().out
+    assert f"4step of run {first}+{other} -> 4step" in out
+    assert "60 in both" in out
+    assert compare(tmp_path, after, first) == 1
+
+
+def test_json_says_it_all_in_finite_numbers(tmp_path, capsys):
+    before = store(tmp_path, {"4step": [0] * 7, "8step": [0] * 7})
+    after = store(tmp_path, {"4step": [1] * 6, "8step": [0] * 6})
+    assert compare(tmp_path, before, after, "--json") == 1
+
+    def refuse(name: str) -> float:
+        raise AssertionError(name)
+
+    said = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert (said["before"], said["after"]) == (before, after)
+    assert (said["verdict"], said["holds"], said["margin"]) == ("CANNOT TELL", False, 0.01)
+    assert said["comparisons_made"] == {"variants": 2, "cases": 2}
+    first = said["comparisons"][0]
+    assert first["exact"] == {"both": 0, "broken": 6, "mended": 0, "neither": 0, "p": 0.03125, "p_holm": 0.0625}
+    assert (first["pairs"], first["losses"], first["difference"]) == (6, 6, 0.1)
+    assert first["unpaired"] == [f"coffee@256x128-s6: only in run {before}, variant 4step"]
+
+
+def test_other_readers_and_failed_pictures_are_1_and_named(tmp_path, capsys):
+    before = store(tmp_path, {"4step": [0] * 8})
+    assert compare(tmp_path, before, store(tmp_path, {"4step": [0] * 8}, reader=replace(READER, version="2"))) == 1
+    out = capsys.readouterr().out
+    assert "INCOMPARABLE coffee@256x128-s0: read by rapidocr-1-" in out
+    assert "INCOMPARABLE: what was to be compared measures different things" in out
+    assert compare(tmp_path, before, store(tmp_path, {"4step": [0] * 7 + [None]})) == 1
+    out = capsys.readouterr().out
+    assert "ERROR coffee@256x128-s7: after: the reader returned no text" in out
+    assert "ERROR: a picture that was to be compared has no score" in out
+
+
+def test_a_run_that_was_killed_does_not_ship_on_what_it_drew(tmp_path, capsys):
+    before = store(tmp_path, {"4step": [0] * 40})
+    after = store(tmp_path, {"4step": [0] * 39}, planned=40, end=False)
+    assert compare(tmp_path, before, after) == 1
+    out = capsys.readouterr().out
+    assert f"run {after} is unfinished: 39 of 40 pictures begun" in out
+    assert "MISSING coffee@256x128-s39: after: planned and not drawn" in out
+    assert "MISSING: a picture that was to be compared never came" in out
+
+
+def test_a_case_that_vanished_does_not_ship_unless_it_is_left_out_on_purpose(tmp_path, capsys):
+    first, second = store(tmp_path, {"4step": [0] * 40}), store(tmp_path, {"4step": [0] * 40}, cases=("coffee", "tea"))
+    assert compare(tmp_path, second, first) == 1
+    out = capsys.readouterr().out
+    assert "MISSING tea@256x128-s0: after: not planned" in out
+    assert compare(tmp_path, second, first, "--case", "coffee") == 0
+    assert compare(tmp_path, first, second) == 0
+    assert compare(tmp_path, second, first, "--case", "cofee") == 2
+    assert "no picture of case 'cofee'" in capsys.readouterr().err
+
+
+def test_runs_without_a_common_picture_are_incomparable(tmp_path, capsys):
+    before, after = store(tmp_path, {"4step": [0]}), store(tmp_path, {"4step": [0]}, case="tea")
+    assert compare(tmp_path, before, after) == 1
+    out = capsys.readouterr().out
+    assert f"unpaired coffee@256x128-s0: only in run {before}, variant 4step" in out
+    assert "nothing was compared" in out
+
+
+def test_what_a_run_holds_is_shown_and_not_obeyed(tmp_path, capsys):
+    before, after = (store(tmp_path, {"4step": [0]}, case="[red]tea\x1b[2J") for _ in range(2))
+    compare(tmp_path, before, after)
+    out = capsys.readouterr().out
+    assert "[red]tea" in out
+    assert "\x1b" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("RUN",), "one run alone is compared with nothing"),
+        (("RUN", "RUN"), "would be compared with itself"),
+        (("RUN", "--with", "4step"), "with what is"),
+        (("RUN", "--variant", "base", "--with", "4step"), "no variant 'base'"),
+        (("RUN", "nobody"), "no run 'nobody'"),
+    ],
+)
+def test_used_wrongly_is_2_and_says_what_to_do(tmp_path, capsys, arguments, message):
+    run = store(tmp_path, {"4step": [0]})
+    assert compare(tmp_path, *(run if word == "RUN" else word for word in arguments)) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert "  -> " in err
+
+
+@pytest.mark.parametrize("margin", ["nan", "-1", "1", "much"])
+def test_a_margin_that_is_no_rate_is_2(tmp_path, capsys, margin):
+    with pytest.raises(SystemExit) as stop:
+        compare(tmp_path, "a", "b", "--margin", margin)
+    assert stop.value.code == 2
+    assert "--margin" in capsys.readouterr().err
+
+
+def test_the_help_names_the_exit_codes(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["compare", "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "--json" in out
+    assert "Exit code 0:" in out

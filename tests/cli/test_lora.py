@@ -1,0 +1,116 @@
+"""`qiltest lora`: exit codes and what is printed."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from qiltest.cli.main import build_parser
+from qiltest.errors import QiltestError
+from small_loras import lora, write
+
+
+@pytest.fixture
+def base(tmp_path):
+    """A folder in diffusers layout, as far as the verb reads it."""
+    folder = tmp_path / "small"
+    (folder / "transformer").mkdir(parents=True)
+    config = {"num_layers": 6, "attention_head_dim": 8, "num_attention_heads": 2, "joint_attention_dim": 12}
+    (folder / "transformer" / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def run(capsys, *arguments):
+    """Run the verb as `qiltest.cli.main.main` does: an error that leaves it is its message and its exit code."""
+    parsed = build_parser("lora").parse_args(["lora", *map(str, arguments)])
+    message = ""
+    try:
+        code = parsed.handler(parsed)
+    except QiltestError as error:
+        code, message = error.exit_code, str(error)
+    return code, capsys.readouterr().out, message
+
+
+def test_a_file_that_fits_is_exit_code_0(capsys, tmp_path, base):
+    code, out, _ = run(capsys, write(tmp_path, lora()), "--base", base)
+    assert code == 0
+    for part in ("effective scale", "0.5", "72 of the 90 of small", "lora_down/lora_up", "fits small"):
+        assert part in out
+
+
+def test_a_file_that_does_not_fit_is_exit_code_1_and_says_why(capsys, tmp_path, base):
+    arrays = {key.replace("to_q", "wq"): value for key, value in lora().items()}
+    code, out, _ = run(capsys, write(tmp_path, arrays), "--base", base)
+    assert code == 1
+    assert "ERROR" in out
+    assert "12 keys that no module of small takes" in out.replace("\n", " ")
+
+
+@pytest.mark.parametrize("data", [b"", b"nonsense", b"\x80\x02}q\x00.xxxxxxxxxxx"], ids=["empty", "nonsense", "pickle"])
+def test_a_file_that_is_no_safetensors_is_exit_code_2(capsys, tmp_path, data):
+    path = tmp_path / "file.safetensors"
+    path.write_bytes(data)
+    code, _, err = run(capsys, path)
+    assert code == 2
+    assert str(path) in err.replace("\n", "")
+
+
+def test_a_file_that_is_not_there_is_exit_code_2(capsys, tmp_path):
+    assert run(capsys, tmp_path / "none.safetensors")[0] == 2
+    assert run(capsys, "embedded::nosuch")[0] == 2
+
+
+def test_a_base_that_is_not_there_is_exit_code_2(capsys, tmp_path):
+    assert run(capsys, write(tmp_path, lora()), "--base", tmp_path / "nowhere")[0] == 2
+
+
+def test_json_has_every_fact(capsys, tmp_path, base):
+    code, out, _ = run(capsys, write(tmp_path, lora(), metadata={"k": "v"}), "--base", base, "--json")
+    record = json.loads(out)
+    assert code == 0
+    assert record["holds"] is True
+    assert (record["ranks"], record["alphas"], record["scales"]) == ([3], [1.5], [0.5])
+    assert len(record["modules"]) == 72
+    assert len(record["blocks"]) == 6
+    assert record["metadata"] == {"k": "v"}
+    assert len(record["sha256"]) == 64
+    assert {"naming", "prefixes", "dtypes", "fits", "variants", "unknown_keys", "missing_keys", "findings"} <= set(
+        record
+    )
+
+
+def test_json_of_a_bad_file_is_json_and_exit_code_1(capsys, tmp_path, base):
+    arrays = {key: value * np.nan if "0.attn.to_q.lora_up" in key else value for key, value in lora().items()}
+    code, out, _ = run(capsys, write(tmp_path, arrays), "--base", base, "--json")
+    assert code == 1
+    assert json.loads(out)["non_finite"] == ["transformer_blocks.0.attn.to_q.lora_up.weight"]
+
+
+def test_a_release_four_times_too_strong_does_not_hold_beside_the_one_it_replaces(capsys, tmp_path, base):
+    old = write(tmp_path, lora(alpha=1.5), "old.safetensors")
+    new = write(tmp_path, lora(alpha=6.0), "new.safetensors")
+    assert run(capsys, new, "--base", base)[0] == 0
+    code, out, _ = run(capsys, new, "--base", base, "--like", old)
+    assert code == 1
+    assert "4 times as strong" in out.replace("\n", " ")
+    code, out, _ = run(capsys, old, "--base", base, "--like", old, "--json")
+    assert code == 0
+    assert json.loads(out)["like"]["strength"] == 1.0
+
+
+def test_a_variant_that_does_not_exist_is_exit_code_2(capsys, tmp_path, base):
+    code, _, err = run(capsys, write(tmp_path, lora()), "--base", base, "--like", "5step")
+    assert code == 2
+    assert "5step" in err
+
+
+def test_the_verb_needs_no_torch(tmp_path, base):
+    script = (
+        "import sys; sys.modules.update(dict.fromkeys(('torch', 'diffusers', 'transformers', 'peft')))\n"
+        "from qiltest.cli.main import main; sys.exit(main(sys.argv[1:]))\n"
+    )
+    command = [sys.executable, "-c", script, "lora", str(write(tmp_path, lora())), "--base", str(base)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr

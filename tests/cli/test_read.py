@@ -1,0 +1,139 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from qiltest.cli.main import build_parser
+from qiltest.errors import QiltestError
+from qiltest.reading import Line, ReaderInfo, Reading
+
+INFO = ReaderInfo(name="fake", engine="fake", version="1", weights_sha256="0" * 64)
+CASES = Path(__file__).parents[2] / "cases"
+
+
+class FakeReader:
+    info = INFO
+    texts = ("Hello", "World")
+
+    def read(self, picture):
+        lines = [
+            Line(text=text, box=((0, 60 * i), (200, 60 * i), (200, 60 * i + 40), (0, 60 * i + 40)), confidence=0.987)
+            for i, text in enumerate(self.texts)
+        ]
+        return Reading(reader=INFO, width=300, height=200, lines=tuple(lines), seconds=0.25)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    def call(*argv, texts=("Hello", "World")):
+        monkeypatch.setattr(FakeReader, "texts", texts)
+        for command in ("read", "score"):
+            monkeypatch.setattr(f"qiltest.cli.{command}.open_reader", lambda name: FakeReader())
+        args = build_parser(argv[0]).parse_args(argv)
+        return args.handler(args), capsys.readouterr().out
+
+    return call
+
+
+def test_reading_one_picture_prints_its_lines_as_json(run):
+    code, out = run("read", "a.png", "--json")
+    record = json.loads(out)
+    assert code == 0
+    assert record["picture"] == "a.png"
+    assert record["reader"] == INFO.fingerprint
+    assert record["lines"][0] == {"text": "Hello", "box": [[0, 0], [200, 0], [200, 40], [0, 40]], "confidence": 0.987}
+
+
+def test_reading_several_pictures_prints_a_list(run):
+    assert [item["picture"] for item in json.loads(run("read", "a.png", "b.png", "--json")[1])] == ["a.png", "b.png"]
+
+
+def test_reading_for_people_shows_text_and_confidence(run):
+    _, out = run("read", "a.png")
+    assert "Hello" in out
+    assert "0.987" in out
+
+
+def test_a_picture_that_shows_what_was_asked_passes(run):
+    code, out = run("score", "a.png", "--expect", "Hello World", "--json")
+    record = json.loads(out)
+    assert (code, record["verdict"], record["distance"], record["case"]) == (0, "PASS", 0, None)
+    assert [text["expected"] for text in record["texts"]] == ["Hello World"]
+
+
+def test_a_typo_fails_and_is_named(run):
+    code, out = run("score", "a.png", "--expect", "Hello World", "--json", texts=("Helllo", "World"))
+    record = json.loads(out)
+    assert (code, record["verdict"], record["distance"]) == (1, "FAIL", 1)
+    assert record["texts"][0]["edits"][0]["kind"] == "insert"
+
+
+def test_several_texts_are_answered_in_the_order_asked(run):
+    out = run("score", "a.png", "--expect", "World", "Hello", "--json")[1]
+    assert [text["read"] for text in json.loads(out)["texts"]] == ["World", "Hello"]
+
+
+def test_a_limit_lets_a_typo_pass(run):
+    assert run("score", "a.png", "--expect", "Hello World!", "--limit", "1")[0] == 0
+
+
+def test_texts_of_the_command_line_are_strict_about_hyphens_unless_told(run):
+    asked = ("score", "a.png", "--expect", "535-238", "--json")
+    assert json.loads(run(*asked, texts=("535", "238"))[1])["distance"] == 1
+    assert json.loads(run(*asked, "--line-breaks", "layout", texts=("535", "238"))[1])["distance"] == 0
+
+
+def test_look_alikes_are_forgiven_by_name_only(run):
+    asked = ("score", "a.png", "--expect", "Hello World", "--json")
+    assert json.loads(run(*asked, texts=("Hello", "world"))[1])["distance"] == 1
+    assert json.loads(run(*asked, "--forgive", "c/C", texts=("Hello", "world"))[1])["distance"] == 0
+
+
+def test_the_marked_text_shows_each_edit_in_its_place_and_the_text_as_it_was_read(run):
+    _, out = run("score", "a.png", "--expect", "Hello World", "--reader", "fake", texts=("Hallo Wrldx",))
+    assert "Hallo W▁rldx" in out
+    _, out = run("score", "a.png", "--expect", "Hello World", "--expect", "Sale", texts=("Hello World",))
+    assert "▁▁▁▁" in out
+
+
+def test_a_mark_named_optional_may_be_missing(run):
+    assert run("score", "a.png", "--expect", "Hello 😊 World", "--optional", "😊")[0] == 0
+
+
+def test_an_empty_reading_is_an_error_verdict(run):
+    code, out = run("score", "a.png", "--expect", "Hello", "--json", texts=())
+    record = json.loads(out)
+    assert (code, record["verdict"], record["distance"]) == (1, "ERROR", None)
+    assert record["texts"][0]["distance"] is None
+    assert "returned no text" in record["error"]
+
+
+def test_a_case_brings_its_texts_and_policy(run):
+    texts = ("Qwen Coffee", "$2 per cup", "π≈3.1415926-53589793", "23846264-33832795-02384197", "通义千问")
+    record = json.loads(
+        run("score", "a.png", "--case", "coffee-shop@713x1280", "--cases", str(CASES), "--json", texts=texts)[1]
+    )
+    assert (record["case"], record["distance"], len(record["texts"])) == ("coffee-shop@713x1280", 0, 3)
+
+
+def test_an_unknown_case_is_an_error(run):
+    with pytest.raises(QiltestError, match="no-such-case"):
+        run("score", "a.png", "--case", "no-such-case", "--cases", str(CASES))
+
+
+def test_optional_marks_belong_to_expected_texts(run):
+    with pytest.raises(QiltestError, match="--expect"):
+        run("score", "a.png", "--case", "capybara", "--cases", str(CASES), "--optional", "x")
+
+
+@pytest.mark.parametrize("argv", [("score", "a.png"), ("read",), ("score", "a.png", "--expect", "x", "--limit", "-1")])
+def test_wrong_use_exits_with_2(run, argv):
+    with pytest.raises(SystemExit) as stopped:
+        run(*argv)
+    assert stopped.value.code == 2
+
+
+def test_the_readable_answer_names_text_distance_and_verdict(run):
+    _, out = run("score", "a.png", "--expect", "Hello Warld")
+    assert "FAIL: distance 1, limit 0" in out
+    assert "1" in out

@@ -1,0 +1,251 @@
+"""Which pictures of two runs are compared, and what becomes of the others."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from qiltest.comparison.compare import compare_runs
+from qiltest.comparison.pairing import pair_runs, pair_up
+from qiltest.comparison.records import Release
+from qiltest.errors import StoreError
+from qiltest.gate.verdict import Verdict, judge_missing
+from qiltest.reading import ReaderInfo
+from qiltest.recipe import Recipe, Size
+from qiltest.runs import CaseResult, Run, RunState
+from qiltest.runs.filter import only_cases
+from qiltest.runs.records import Picture
+from qiltest.suite.cases import Case, ExpectedText, Limits, Resolution
+from qiltest.suite.selection import Point
+
+READER = ReaderInfo(name="rapidocr", engine="standin", version="1", weights_sha256="0" * 64)
+SIZE = Size(256, 128)
+CASE = Case(
+    id="coffee",
+    title="Coffee",
+    prompt="p",
+    language="en",
+    report_table=None,
+    texts=(ExpectedText(text="Qwen Coffee"),),
+    resolutions=(Resolution(size=SIZE, tiny=SIZE),),
+    limits=Limits(tolerance=0),
+)
+RECIPE = Recipe(
+    model="tiny",
+    model_revision="embedded",
+    model_sha256="1" * 64,
+    variant="4step",
+    lora=None,
+    scheduler=(),
+    sigmas=(1.0,),
+    steps=1,
+    true_cfg_scale=1.0,
+    negative_prompt=None,
+    prompt="p",
+    max_sequence_length=512,
+    seed=42,
+    generator_device="cpu",
+    asked=SIZE,
+    effective=SIZE,
+    dtype="float32",
+    device="cpu",
+    attention_backend="native",
+    compiled=False,
+    versions=(),
+)
+
+
+def result(make, seed=42, distance=0, *, case="coffee", variant="4step", sha="a", **fields) -> CaseResult:
+    point = Point(case=case, size=SIZE, variant=variant, seed=seed)
+    picture = Picture(path=Path("x.png"), sha256=sha * 64)
+    score = replace(make.score(distance), reader=READER)
+    return replace(CaseResult(point=point, recipe=RECIPE, picture=picture, score=score), **fields)
+
+
+def run(name: str, *results: CaseResult, planned: tuple[Point, ...] = (), case: Case = CASE) -> Run:
+    return Run(
+        id=name,
+        path=Path("runs") / name,
+        state=RunState.FINISHED,
+        started="2026-11-23T02:00:00+00:00",
+        finished=None,
+        exit_status=0,
+        command=("pytest",),
+        qiltest_version="0.1.0",
+        model="tiny",
+        device="cpu",
+        device_name="a CPU",
+        versions=(),
+        reader=READER,
+        cases=(case,),
+        variants=(),
+        planned=(*(result.point for result in results), *planned),
+        results=results,
+        full=True,
+    )
+
+
+def paired(before: Run, after: Run):
+    return pair_up(before, after, variant="4step", with_variant="4step")
+
+
+def obstacle(before: Run, after: Run):
+    found = paired(before, after)
+    assert found.pairs == ()
+    (only,) = found.obstacles
+    return only
+
+
+def test_pictures_of_one_case_size_and_seed_are_a_pair(make):
+    found = paired(
+        run("a", result(make, 2, 1), result(make, 1, 0)), run("b", result(make, 1, 4, sha="b"), result(make, 2, 1))
+    )
+    assert [(pair.id, pair.before, pair.after, pair.length) for pair in found.pairs] == [
+        ("coffee@256x128-s1", 0, 4, 10),
+        ("coffee@256x128-s2", 1, 1, 10),
+    ]
+    assert [pair.same_picture for pair in found.pairs] == [False, True]
+    assert (found.before, found.after) == ("4step of run a", "4step of run b")
+    assert found.obstacles == found.unpaired == ()
+
+
+def test_variants_within_a_run_are_paired_and_named_alone(make):
+    both = run("a", result(make, variant="8step"), result(make, distance=2, variant="4step"))
+    (found,) = pair_runs(both, both, variant="8step", with_variant="4step").pairings
+    assert (found.before, found.after) == ("8step", "4step")
+    assert [pair.change for pair in found.pairs] == [2]
+
+
+def test_what_only_one_run_planned_is_named_and_no_obstacle(make):
+    found = paired(run("a", result(make, 1), result(make, 2)), run("b", result(make, 2), result(make, 3, case="tea")))
+    assert [pair.seed for pair in found.pairs] == [2]
+    assert found.unpaired == (
+        "coffee@256x128-s1: only in run a, variant 4step",
+        "tea@256x128-s3: only in run b, variant 4step",
+    )
+    assert found.obstacles == ()
+
+
+def test_a_planned_picture_that_was_not_drawn_is_missing_and_no_gain(make):
+    one = result(make)
+    found = obstacle(run("a", one), run("b", planned=(one.point,)))
+    assert (found.verdict, found.why) == (Verdict.MISSING, "after: planned and not drawn")
+
+
+def test_a_picture_whose_test_never_judged_it_is_missing_and_says_why(make):
+    lost = result(make, score=None, judgement=judge_missing("its test was skipped", None))
+    found = obstacle(run("a", lost), run("b", result(make)))
+    assert (found.verdict, found.why) == (
+        Verdict.MISSING,
+        "before: expected, and never judged: its test was skipped",
+    )
+
+
+def test_a_case_that_only_the_replaced_release_drew_is_missing(make):
+    drawn = [result(make, seed) for seed in range(40)]
+    before = run("a", *drawn, result(make, 0, case="tea"), result(make, 1, case="tea"))
+    after = run("b", *drawn, result(make, 0, case="milk"))
+    found = paired(before, after)
+    assert [(o.id, o.verdict, o.why) for o in found.obstacles] == [
+        ("tea@256x128-s0", Verdict.MISSING, "after: not planned"),
+        ("tea@256x128-s1", Verdict.MISSING, "after: not planned"),
+    ]
+    assert found.unpaired == ("milk@256x128-s0: only in run b, variant 4step",)
+    verdict = compare_runs(before, after)
+    assert verdict.verdict is Release.MISSING
+    assert verdict.comparisons[0].reasons == ("2 of 42 pictures never came on one side; they are named below",)
+    assert compare_runs(only_cases(before, ["coffee"]), only_cases(after, ["coffee"])).verdict is Release.SHIP
+
+
+def test_a_seed_or_a_new_case_that_one_run_lacks_is_named_and_not_missing(make):
+    before = run("a", *(result(make, seed) for seed in range(41)))
+    after = run("b", *(result(make, seed) for seed in range(40)), result(make, 0, case="tea"))
+    assert compare_runs(before, after).verdict is Release.SHIP
+    assert len(compare_runs(before, after).comparisons[0].unpaired) == 2
+
+
+def test_runs_are_narrowed_to_cases_and_resolutions_by_name(make):
+    both = run("a", result(make), result(make, case="tea"))
+    assert only_cases(both, []) is both
+    narrowed = only_cases(both, ["tea@256x128"])
+    assert [point.case for point in narrowed.planned] == [r.point.case for r in narrowed.results] == ["tea"]
+    with pytest.raises(StoreError, match="no picture of case 'te'"):
+        only_cases(both, ["tea", "te"])
+
+
+def test_a_picture_without_a_score_is_an_error(make):
+    scored, failed = result(make), result(make, score=None, error="out of memory\n  -> a remedy")
+    assert obstacle(run("a", failed), run("b", scored)).why == "before: out of memory"
+    unread = result(make, score=None)
+    found = obstacle(run("a", unread), run("b", failed))
+    assert (found.verdict, found.why) == (Verdict.ERROR, "before: not read and scored; after: out of memory")
+
+
+def test_a_score_of_no_characters_is_an_error_and_no_division(make):
+    bad = result(make, score=replace(make.score(), length=0))
+    assert "of 0 characters is no score" in obstacle(run("a", bad), run("b", bad)).why
+
+
+def test_two_readers_are_never_compared(make):
+    other = result(make, score=make.score(reader=replace(READER, version="2")))
+    found = obstacle(run("a", result(make)), run("b", other))
+    assert found.verdict is Verdict.INCOMPARABLE
+    assert found.id.startswith("coffee@")
+    assert "rapidocr-1-" in found.why
+    assert "rapidocr-2-" in found.why
+
+
+def test_pictures_of_different_sizes_are_incomparable(make):
+    other = result(make, recipe=replace(RECIPE, effective=Size(512, 256)))
+    assert obstacle(run("a", result(make)), run("b", other)).why == "drawn at 256x128 and at 512x256"
+
+
+def test_other_expected_texts_are_incomparable(make):
+    other = result(make, score=replace(make.score(expected="Qwen Tea"), reader=READER))
+    assert obstacle(run("a", result(make)), run("b", other)).why == "the expected texts are not the same"
+
+
+@pytest.mark.parametrize("change", [{"prompt": "another"}, {"forgiven": ("c/C",)}])
+def test_a_case_that_changed_between_the_runs_is_incomparable(make, change):
+    found = obstacle(run("a", result(make)), run("b", result(make), case=replace(CASE, **change)))
+    assert found.why == f"the case's {next(iter(change))} changed between the runs"
+
+
+def test_each_common_variant_is_compared_and_the_others_are_named(make):
+    names = ("base", "8step", "4step")
+    before = run("a", *(result(make, variant=name) for name in names))
+    after = run("b", *(result(make, variant=name) for name in ("new", *names[1:])))
+    found = pair_runs(before, after)
+    assert [pairing.before for pairing in found.pairings] == ["8step of run a", "4step of run a"]
+    assert found.unpaired == ("variant base: only in run a", "variant new: only in run b")
+    assert compare_runs(before, after).unpaired == found.unpaired
+
+
+def test_a_run_is_not_compared_with_itself(make):
+    one = run("a", result(make))
+    with pytest.raises(StoreError, match="compared with itself"):
+        pair_runs(one, one)
+    with pytest.raises(StoreError, match="compared with itself"):
+        pair_runs(one, one, variant="4step")
+
+
+def test_variants_that_are_not_there_are_named_with_those_that_are(make):
+    one, other = run("a", result(make)), run("b", result(make, variant="8step"))
+    with pytest.raises(StoreError, match="no variant 'base' in run a: 4step"):
+        pair_runs(one, other, variant="base")
+    with pytest.raises(StoreError, match="no variant 'base' in run b: 8step"):
+        pair_runs(one, other, variant="4step", with_variant="base")
+    with pytest.raises(StoreError, match="no variant is in both"):
+        pair_runs(one, other)
+    with pytest.raises(StoreError, match="with what"):
+        pair_runs(one, other, with_variant="8step")
+
+
+def test_runs_are_compared_to_a_verdict(make):
+    before = run("a", *(result(make, seed) for seed in range(40)))
+    good = run("b", *(result(make, seed, sha="b") for seed in range(40)))
+    worse = run("c", *(result(make, seed, 1, sha="b") for seed in range(40)))
+    assert compare_runs(before, good).verdict is Release.SHIP
+    assert compare_runs(before, worse).verdict is Release.DO_NOT_SHIP
+    assert compare_runs(before, worse, margin=0.5).comparisons[0].exact.broken == 40
+    assert compare_runs(worse, before).verdict is Release.SHIP

@@ -1,0 +1,197 @@
+"""Why two runs, or two of their pictures, are not compared: message, place and remedy."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from qiltest.comparison.pairing import pair_runs, pair_up
+from qiltest.errors import StoreError
+from qiltest.gate.verdict import Verdict, judge_missing
+from qiltest.recipe import Size
+from qiltest.runs import CaseResult, Run, RunState
+from qiltest.runs.filter import only_cases
+from qiltest.suite.cases import Case, ExpectedText, Limits, Resolution
+from qiltest.suite.selection import Point
+
+SIZE = Size(256, 128)
+CASE = Case(
+    id="coffee",
+    title="Coffee",
+    prompt="p",
+    language="en",
+    report_table=None,
+    texts=(ExpectedText(text="Qwen Coffee"),),
+    resolutions=(Resolution(size=SIZE, tiny=SIZE),),
+    limits=Limits(tolerance=0),
+)
+
+
+def point(seed=42, case="coffee", variant="4step", size=SIZE):
+    return Point(case=case, size=size, variant=variant, seed=seed)
+
+
+def run(make, name, *points, results=(), case=CASE):
+    return Run(
+        id=name,
+        path=Path("runs") / name,
+        state=RunState.FINISHED,
+        started="2026-11-23T02:00:00+00:00",
+        finished=None,
+        exit_status=0,
+        command=("pytest",),
+        qiltest_version="0.1.0",
+        model="tiny",
+        device="cpu",
+        device_name="a CPU",
+        versions=(),
+        reader=make.reader,
+        cases=(case,),
+        variants=(),
+        planned=points,
+        results=results,
+        full=True,
+    )
+
+
+def refused(call, *args, **fields):
+    with pytest.raises(StoreError) as error:
+        call(*args, **fields)
+    return error.value.what, error.value.where, error.value.remedy
+
+
+def test_two_runs_without_a_common_variant_name_what_each_has(make):
+    old = run(make, "a", point(variant="base"), point(variant="8step"))
+    new = run(make, "b", point(variant="4step"))
+    assert refused(pair_runs, old, new) == (
+        "no variant is in both runs: run a: base, 8step; run b: 4step",
+        "runs/b",
+        "name one of each",
+    )
+    assert refused(pair_runs, old, run(make, "c"))[0].endswith("run c: no picture")
+
+
+def test_half_a_question_is_refused(make):
+    both = run(make, "a", point())
+    assert refused(pair_runs, both, run(make, "b", point()), with_variant="8step") == (
+        "with what is '8step' to be compared?",
+        "runs/a",
+        "name a variant for each side",
+    )
+    assert refused(pair_runs, both, both) == (
+        "variant 4step would be compared with itself",
+        "runs/a",
+        "name another run or variant",
+    )
+    assert refused(pair_runs, both, run(make, "b", point()), variant="8step") == (
+        "no variant '8step' in run a: 4step",
+        "runs/a",
+        "name one of these",
+    )
+
+
+def test_variants_that_one_run_alone_has_are_named(make):
+    old = run(make, "a", point(), point(variant="base"))
+    new = run(make, "b", point(), point(variant="8step"))
+    found = pair_runs(old, new)
+    assert [pairing.before for pairing in found.pairings] == ["4step of run a"]
+    assert found.unpaired == ("variant base: only in run a", "variant 8step: only in run b")
+    assert pair_runs(old, new, variant="4step").unpaired == ()
+
+
+def obstacle(make, before, after, **fields):
+    old, new = (
+        run(make, name, point(), results=(replace(CaseResult(point=point()), **one),), **fields)
+        for name, one in (("a", before), ("b", after))
+    )
+    (found,) = pair_up(old, new, variant="4step", with_variant="4step").obstacles
+    return found.id, found.verdict, found.why
+
+
+def test_a_picture_without_a_score_says_on_which_side_and_why(make):
+    good = {"score": make.score()}
+    name = "coffee@256x128-s42"
+    assert obstacle(make, good, {"error": "out of memory\nmore"}) == (name, Verdict.ERROR, "after: out of memory")
+    assert obstacle(make, good, {}) == (name, Verdict.MISSING, "after: not read and scored")
+    told = judge_missing("it was skipped", None)
+    assert obstacle(make, {"judgement": told}, good) == (
+        name,
+        Verdict.MISSING,
+        "before: expected, and never judged: it was skipped",
+    )
+    assert obstacle(make, {"judgement": replace(told, reasons=("one", "two"))}, good)[2] == "before: one"
+    assert obstacle(make, {"error": "x"}, {}) == (name, Verdict.ERROR, "before: x; after: not read and scored")
+    no_score = {"score": replace(make.score(), length=0)}
+    assert obstacle(make, no_score, good)[2] == "before: distance 0 of 0 characters is no score"
+    no_score = {"score": replace(make.score(), distance=-1)}
+    assert obstacle(make, no_score, good)[2] == "before: distance -1 of 10 characters is no score"
+
+
+def test_a_score_of_one_character_is_a_score(make):
+    one = {"score": replace(make.score(), length=1)}
+    old = run(make, "a", point(), results=(replace(CaseResult(point=point()), **one),))
+    new = replace(old, id="b", path=Path("runs/b"))
+    assert len(pair_up(old, new, variant="4step", with_variant="4step").pairs) == 1
+
+
+def test_pictures_that_measure_different_things_say_each(make):
+    score = make.score()
+    other = make.score(expected="Tea", reader=replace(make.reader, version="2"))
+    old = run(make, "a", point(), results=(replace(CaseResult(point=point()), score=score),))
+    changed = replace(CASE, prompt="q", forgiven=("O/0",))
+    new = run(make, "b", point(), results=(replace(CaseResult(point=point()), score=other),), case=changed)
+    (found,) = pair_up(old, new, variant="4step", with_variant="4step").obstacles
+    assert found.verdict is Verdict.INCOMPARABLE
+    assert found.why == (
+        "the case's prompt, forgiven changed between the runs; "
+        f"read by {score.reader.fingerprint} and by {other.reader.fingerprint}: readers are never compared; "
+        "the expected texts are not the same"
+    )
+
+
+def test_pairs_dropped_and_alone_are_told_by_case_size_and_seed(make):
+    small, large = Size(64, 64), Size(512, 64)
+    old = [point(2), point(10), point(1), point(3, "tea", size=large), point(3, "tea", size=small), point(4, "milk")]
+    new = [point(2), point(9), point(11), point(5, "soup")]
+    found = pair_up(run(make, "a", *old), run(make, "b", *new), variant="4step", with_variant="4step")
+    assert [one.id for one in found.obstacles] == [
+        "coffee@256x128-s2",
+        "milk@256x128-s4",
+        "tea@64x64-s3",
+        "tea@512x64-s3",
+    ]
+    assert [one.why for one in found.obstacles[1:]] == ["after: not planned"] * 3
+    assert {one.verdict for one in found.obstacles[1:]} == {Verdict.MISSING}
+    assert found.unpaired == (
+        "coffee@256x128-s1: only in run a, variant 4step",
+        "coffee@256x128-s10: only in run a, variant 4step",
+        "coffee@256x128-s9: only in run b, variant 4step",
+        "coffee@256x128-s11: only in run b, variant 4step",
+        "soup@256x128-s5: only in run b, variant 4step",
+    )
+
+
+def test_a_run_narrowed_to_what_it_has_not_names_what_it_has(make):
+    whole = run(make, "a", point(), point(case="tea"), point(1, case="tea"))
+    assert refused(only_cases, whole, ["coffee", "milk"]) == (
+        "no picture of case 'milk'",
+        "runs/a",
+        "its cases: coffee, tea",
+    )
+    assert refused(only_cases, run(make, "b"), ["milk"])[2] == "its cases: none"
+    assert only_cases(whole, []) is whole
+    assert [p.case for p in only_cases(whole, ["tea"]).planned] == ["tea", "tea"]
+    assert only_cases(whole, ["tea@256x128", "coffee"]).planned == whole.planned
+
+
+def test_a_picture_that_never_came_is_missing_with_its_golden(make):
+    found = judge_missing("its test was skipped", make.golden(3))
+    assert found.verdict is Verdict.MISSING
+    assert found.reasons == (
+        "expected, and never judged: its test was skipped",
+        "its golden, distance 3, was held against nothing",
+    )
+    assert (found.distance, found.limit, found.golden_distance, found.noise_floor) == (None, None, 3, None)
+    found = judge_missing("x", None)
+    assert (found.verdict, found.golden_distance) == (Verdict.MISSING, None)
+    assert found.reasons == ("expected, and never judged: x",)

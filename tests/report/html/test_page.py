@@ -1,0 +1,338 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from qiltest.gate.latency import LatencyJudgement
+from qiltest.reading.records import Line
+from qiltest.recipe import Size
+from qiltest.report import write_html
+from qiltest.report.html.page import embed, href
+from qiltest.report.html.preview import MAX_BYTES, budget, crop, open_picture, preview
+from qiltest.report.templating import html_environment
+from qiltest.report.view import view
+from qiltest.runs.records import Run, RunState
+
+Fake = Callable[..., Any]
+Make = Callable[..., Any]
+VOID = {"meta", "link", "img", "input", "br"}
+SVG_LEAVES = {"rect", "line", "path"}
+
+
+class Page(HTMLParser):
+    """The elements of a page, with a check that they are closed as they were opened."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID | SVG_LEAVES:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in {"script", "style"}:
+            self.text.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def words(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.text)).replace("\u00a0", " ")
+
+
+@pytest.fixture
+def page() -> Callable[..., Page]:
+    def write(run: Run, **options: Any) -> Page:
+        path = run.path / "report.html"
+        write_html(run, path, **options)
+        return Page(path.read_text(encoding="utf-8"))
+
+    return write
+
+
+def test_the_verdict_stands_first_and_the_worst_case_before_the_others(typical: Run, page: Callable[..., Page]) -> None:
+    words = page(typical).words
+    assert words.index("3 of 8 pictures failed") < words.index("What changed") < words.index("Overview")
+    cases = [attributes["id"] for attributes in page(typical).all("article")]
+    assert cases == ["c0", "c2", "c1"]
+
+
+def test_the_character_that_is_wrong_is_named_marked_and_cut_out(typical: Run, page: Callable[..., Page]) -> None:
+    assert "“4” too many after “-238”" in page(typical).words
+    html = (typical.path / "report.html").read_text(encoding="utf-8")
+    assert '-238<mark class="read" title="too many">4</mark>46264' in html
+    assert '-238<span class="gap expected" title="too many in the picture: 4">' in html
+    assert 'alt="cut-out of the picture where this was read"' in html
+
+
+def test_distance_limit_golden_floor_latency_and_speed_up_are_shown(typical: Run, page: Callable[..., Page]) -> None:
+    words = page(typical).words
+    for shown in ("edits 1 ", "limit 0", "golden → now 0 → 1", "reader’s own error 0", "denoise 12 s", "24×"):
+        assert shown in words
+
+
+def test_the_page_refers_to_nothing_but_itself_and_the_pictures_beside_it(
+    typical: Run, page: Callable[..., Page]
+) -> None:
+    found = page(typical)
+    addresses = [
+        value
+        for _, attributes in found.elements
+        for name, value in attributes.items()
+        if name in {"src", "href", "srcset", "action", "data", "poster", "background", "xlink:href"} and value
+    ]
+    assert addresses
+    for address in addresses:
+        if address.startswith("./"):
+            assert (typical.path / unquote(address)).is_file()
+        else:
+            assert address.startswith(("#", "data:"))
+    anchors = {attributes["id"] for _, attributes in found.elements if "id" in attributes}
+    assert {address[1:] for address in addresses if address.startswith("#")} <= anchors
+
+
+def test_the_policy_allows_this_style_and_this_script_alone(typical: Run, page: Callable[..., Page]) -> None:
+    policy = next(a["content"] for a in page(typical).all("meta") if a.get("http-equiv") == "Content-Security-Policy")
+    html = (typical.path / "report.html").read_text(encoding="utf-8")
+    for tag in ("style", "script"):
+        (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in (policy or "")
+    assert "default-src 'none'" in (policy or "")
+    assert "unsafe" not in (policy or "")
+
+
+def test_no_element_carries_a_style_or_a_handler(typical: Run, page: Callable[..., Page]) -> None:
+    names = {name for _, attributes in page(typical).elements for name in attributes}
+    assert "style" not in names
+    assert not [name for name in names if name.startswith("on")]
+
+
+def test_hostile_text_becomes_no_element_and_acts_on_nothing(hostile: Run, page: Callable[..., Page]) -> None:
+    found = page(hostile)
+    assert len(found.all("script")) == 1
+    names = {name for _, attributes in found.elements for name in attributes}
+    assert not [name for name in names if name.startswith("on")]
+    assert not [a for a in found.all("img") if not (a["src"] or "").startswith("data:image/webp;base64,")]
+    html = (hostile.path / "report.html").read_text(encoding="utf-8")
+    assert not set("\0\x1b\x07\u202e\u2066\ud800") & set(html)
+    for shown in (
+        "<script>alert(1)</script>",
+        "«U+202E»gnp.exe",
+        "nul␀byte ␛[31mred␇",
+        "lone � surrogate",
+        "{{ 7*7 }}",
+    ):
+        assert shown in found.words
+
+
+def test_two_runs_of_the_same_data_give_the_same_bytes(typical: Run) -> None:
+    first, second = typical.path / "a.html", typical.path / "b.html"
+    write_html(typical, first)
+    write_html(typical, second)
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_report_elsewhere_still_finds_the_pictures(typical: Run, tmp_path: Path) -> None:
+    path = tmp_path / "else where" / "report.html"
+    write_html(typical, path)
+    links = [a["href"] for a in Page(path.read_text(encoding="utf-8")).all("a") if (a["href"] or "").startswith("./")]
+    assert links
+    assert all((path.parent / unquote(link or "")).is_file() for link in links)
+
+
+@pytest.mark.parametrize("name", ["javascript:alert(1).png", "a b&c.png", '"><x.png', "#?.png", "%41.png"])
+def test_an_address_keeps_to_the_file_whatever_its_name(tmp_path: Path, name: str) -> None:
+    address = href(tmp_path / name, tmp_path)
+    assert address.startswith("./")
+    assert not set('"<>#?& ') & set(address)
+    assert unquote(address) == f"./{name}"
+
+
+def test_the_goldens_picture_is_there_to_flip_to_where_it_is_stored(
+    fake: Fake, case: Make, page: Callable[..., Page]
+) -> None:
+    older = fake(case("wall", "text"), name="20261101-000000-000000")
+    kept = older.add("wall", "base", "text").picture
+    run = fake(case("wall", "text"))
+    run.add("wall", "base", "texd", golden=("text",), golden_picture=kept.sha256)
+    found = page(run.build())
+    assert [a["data-label"] for a in found.all("img") if a.get("class") == "before"] == ["base, golden"]
+    assert "Flip: now / golden" in found.words
+    kept.path.write_bytes(b"something else")
+    assert "Flip" not in page(run.build()).words.replace("Flip space", "")
+
+
+def test_the_earlier_runs_picture_is_there_to_flip_to(fake: Fake, case: Make, page: Callable[..., Page]) -> None:
+    older = fake(case("wall", "text"), name="20261101-000000-000000")
+    older.add("wall", "base", "text")
+    run = fake(case("wall", "text"))
+    run.add("wall", "base", "texd")
+    found = page(run.build(), previous=older.build())
+    assert "against run 20261101-000000-000000" in found.words
+    assert "Flip: now / run 20261101-000000-000000" in found.words
+
+
+def test_a_run_that_was_killed_says_so(typical: Run, page: Callable[..., Page]) -> None:
+    cut = replace(typical, state=RunState.UNFINISHED, finished=None, exit_status=None, results=typical.results[:2])
+    words = page(cut).words
+    assert "The run is unfinished: 2 of 8 pictures begun." in words
+    assert "6 pictures not begun" in words
+
+
+def test_an_empty_run_has_a_report_that_claims_nothing(fake: Fake, case: Make, page: Callable[..., Page]) -> None:
+    words = page(fake(case("wall", "text")).build()).words
+    assert "No picture was asked for" in words
+    assert "PASS" not in words.split("Keys")[0]
+
+
+def test_all_good_but_a_problem_of_the_session_is_no_pass(fake: Fake, case: Make, page: Callable[..., Page]) -> None:
+    run = fake(case("wall", "text"))
+    run.add("wall", "base", "text", golden=("text",))
+    good = run.build()
+    assert "The picture holds" in page(good).words
+    assert "FAIL" not in page(good).words
+    bad = replace(good, problems=("golden/tiny/x.json was used by nobody",), exit_status=1)
+    assert "FAIL The picture holds, but the session failed" in page(bad).words
+
+
+def test_a_picture_that_cannot_be_opened_is_said_in_its_place(typical: Run, page: Callable[..., Page]) -> None:
+    picture = typical.results[0].picture
+    assert picture is not None
+    picture.path.write_bytes(b"not a picture")
+    assert "The picture cannot be opened" in page(typical).words
+
+
+def test_a_template_with_an_undefined_name_does_not_render() -> None:
+    with pytest.raises(Exception, match="undefined"):
+        html_environment().from_string("{{ nobody }}").render()
+
+
+def test_previews_keep_to_their_budget(fake: Fake, case: Make) -> None:
+    import random
+
+    from PIL import Image
+
+    noise = Image.frombytes("RGB", (1000, 700), random.Random(1).randbytes(1000 * 700 * 3))
+    made = preview(noise, 20_000)
+    data = base64.b64decode(made.uri.split(",")[1])
+    assert len(data) <= 20_000
+    assert max(made.width, made.height) <= 800
+    assert abs(made.width / made.height - 1000 / 700) < 0.02
+    assert budget(1) == MAX_BYTES
+    assert budget(1000) * 1000 <= 30 << 20
+
+
+def test_a_small_picture_is_not_blown_up(fake: Fake, case: Make) -> None:
+    picture = fake(case("wall", "text")).add("wall", "base", "text").picture
+    image = open_picture(picture.path)
+    assert image is not None
+    made = preview(image)
+    assert (made.width, made.height) == (256, 256)
+
+
+def test_a_cut_out_keeps_within_the_picture_and_is_none_where_it_says_no_more(fake: Fake, case: Make) -> None:
+    picture = fake(case("wall", "text")).add("wall", "base", "text").picture
+    image = open_picture(picture.path)
+    assert image is not None
+    made = crop(image, (10, 10, 100, 40), reading_size=(256, 256))
+    assert made is not None
+    left, top, width, height = made.box
+    assert (left, top) <= (10, 10)
+    assert left + width >= 100
+    assert top + height >= 40
+    assert crop(image, (0, 0, 256, 256), reading_size=(256, 256)) is None
+    assert crop(image, (300, 300, 400, 400), reading_size=(256, 256)) is None
+
+
+def test_a_low_cut_out_is_enlarged_so_that_a_character_can_be_seen(fake: Fake, case: Make) -> None:
+    picture = fake(case("wall", "text")).add("wall", "base", "text").picture
+    image = open_picture(picture.path)
+    assert image is not None
+    low = crop(image, (10, 10, 90, 26), reading_size=(256, 256))
+    assert low is not None
+    assert 60 <= low.preview.height <= 64
+    assert abs(low.preview.width / low.preview.height - low.box[2] / low.box[3]) < 0.2
+
+
+def test_seeds_of_a_case_stand_in_rows_of_their_own(fake: Fake, case: Make, page: Callable[..., Page]) -> None:
+    run = fake(case("wall", "text"))
+    for seed in (1, 2):
+        run.add("wall", "base", "text", seed=seed, size=Size(256, 256))
+    words = page(run.build()).words
+    assert "256x256, seed 1" in words
+    assert "256x256, seed 2" in words
+
+
+def test_a_run_of_random_weights_says_that_no_text_was_judged(
+    typical: Run, slow: LatencyJudgement, page: Callable[..., Page]
+) -> None:
+    silent = replace(typical.results[1], reading=None, score=None, judgement=None, golden=None, latency=slow)
+    words = page(replace(typical, results=(silent,), planned=(silent.point,))).words
+    assert "Text was not judged" in words
+    assert "1 of 1 picture failed" in words
+
+
+def test_goldens_that_the_run_recorded_are_said(typical: Run, page: Callable[..., Page]) -> None:
+    results = tuple(replace(result, golden_recorded=True) for result in typical.results[:3])
+    words = page(replace(typical, results=results, planned=typical.planned[:3], exit_status=0)).words
+    assert "NEW 3 of 3 pictures new; 3 goldens were recorded" in words
+    assert "accepted: this run recorded it as the golden" in words
+
+
+def test_a_wrong_character_of_a_long_text_is_shown_near_and_one_of_a_short_text_is_not_shown_twice(
+    fake: Fake, case: Make
+) -> None:
+    asked, read = "a text that is long enough", "a text that is l0ng enough"
+    run = fake(case("wall", asked, "ab"))
+    boxes = ((8.0, 40.0, 248.0, 56.0), (8.0, 100.0, 60.0, 130.0))
+    lines = tuple(
+        Line(text=text, box=((left, top), (right, top), (right, bottom), (left, bottom)), confidence=0.9)
+        for text, (left, top, right, bottom) in zip((read, "ad"), boxes, strict=True)
+    )
+    run.add("wall", "base", lines=lines)
+    page = view(run.build())
+    (cell,) = page.cells
+    made = embed(page.cells, run.folder)[cell.anchor]
+    assert {number: len(cuts) for number, cuts in made.close.items()} == {0: 1, 1: 0}
+    left, _, width, _ = made.close[0][0].box
+    ((spot_left, _, spot_right, _),) = cell.spots(cell.texts[0])
+    assert left < spot_left < spot_right < left + width < cell.extent[0]
+    assert width < 0.5 * made.crops[0].box[2]
+
+
+def test_characters_that_the_reader_doubts_are_shown_with_their_place_and_not_counted(
+    typical: Run, page: Callable[..., Page]
+) -> None:
+    found = typical.results[1]
+    assert found.reading is not None
+    first, *others = found.reading.lines
+    doubted = replace(first, characters=tuple(0.55 if i == 2 else 1.0 for i in range(len(first.text))))
+    result = replace(found, reading=replace(found.reading, lines=(doubted, *others)))
+    words = page(replace(typical, results=(typical.results[0], result, *typical.results[2:]))).words
+    assert "1 character read with doubt, not counted" in words
+    assert f"{first.text[2]} 0.55 at" in words
+    assert "read with doubt" not in page(typical).words

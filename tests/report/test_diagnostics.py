@@ -1,0 +1,115 @@
+"""What the report says beside the text: image quality, and what only the published report's cases have."""
+
+from dataclasses import replace
+
+import pytest
+
+from qiltest.published.fine_detail import compare_hair
+from qiltest.published.section import Published
+from qiltest.quality import Health
+from qiltest.reading import Line, ReaderInfo, Reading
+from qiltest.recipe import Size
+from qiltest.report.diagnostics import figures, reported_faults
+from qiltest.runs import CaseResult
+from qiltest.scoring import score
+from qiltest.suite.cases import ExpectedText
+from qiltest.suite.selection import Point
+
+GOOD = Health(
+    version=1,
+    spread=60.0,
+    noise_fine=0.3,
+    noise_coarse=0.2,
+    grid_latent=0.1,
+    grid_patch=0.05,
+    blur=0.3,
+    clipped=0.01,
+    saturation=0.15,
+    halo=0.03,
+    detail=2.0,
+)
+READER = ReaderInfo(name="fake", engine="fake", version="1", weights_sha256="0" * 64)
+
+
+def point(variant="base", seed=42):
+    return Point(case="capybara", size=Size(1328, 1328), variant=variant, seed=seed)
+
+
+def drawn(wanted, read):
+    lines = tuple(
+        Line(text=text, box=((0.0, y), (400.0, y), (400.0, y + 20), (0.0, y + 20)), confidence=0.9)
+        for text, y in zip(read, (float(100 * i) for i in range(len(read))), strict=True)
+    )
+    reading = Reading(reader=READER, width=1328, height=1328, lines=lines, seconds=0.1)
+    scored = score([ExpectedText(text=text) for text in wanted], reading)
+    return CaseResult(point=point(), reading=reading, score=scored, health=GOOD)
+
+
+def plain(words):
+    return words.replace("\u00a0", " ")
+
+
+def sentences(result, case="capybara"):
+    return tuple(map(plain, Published(findings=(), marks=(), tables={case: 3}).sentences(result)))
+
+
+def test_figures_have_units_and_faults_that_do_not_gate_are_reported():
+    health = replace(GOOD, blur=2.0)
+    found = dict(figures(health))
+    assert "px" in found["sharpest edges"]
+    assert "of the contrast" in found["fine detail outside text"]
+    assert "specks" not in found
+    (fault,) = reported_faults(health)
+    assert "blurred" in fault
+
+
+def test_specks_are_shown_where_they_were_measured_and_told_beyond_their_limit():
+    health = replace(GOOD, specks=4.0)
+    assert plain(dict(figures(health))["specks"]) == "4 grey levels"
+    (fault,) = reported_faults(health)
+    assert "much noise left in the latents" in fault
+
+
+def test_a_long_number_with_an_error_is_told_by_its_digits_and_its_line_by_its_height():
+    number = "3.14159265-358979-32384626"
+    (digits, line) = sentences(drawn([number], [number.replace("358979", "358679")]))
+    assert "22 of 23 digits exact, 12 before the first error (character 15)" in digits
+    assert "1 edit in writing 20 px high" in line
+
+
+def test_signs_are_told_where_there_are_many():
+    signs = [f"SIGN {name}" for name in ("ALPHA", "BRAVO", "DELTA", "HOTEL", "KILOX", "LIMAX", "OSCAR", "TANGO")]
+    (words,) = sentences(drawn(signs, signs[:-1]))
+    assert words == "7 of 8 signs right, 1 missing."
+
+
+def test_a_case_that_is_not_of_the_published_report_is_not_told_by_digits():
+    assert sentences(drawn(["3.14159265"], ["3.14159266"]), case="pi-number") == ()
+
+
+def pair(detail, **change):
+    other = replace(GOOD, detail=detail, **change)
+    results = [CaseResult(point=point(), health=GOOD), CaseResult(point=point("8step"), health=other)]
+    words, holds = compare_hair(results, "base")
+    return plain(words), holds
+
+
+@pytest.mark.parametrize(
+    ("detail", "words", "holds"),
+    [(1.0, "base is finer than 8step", [True]), (4.0, "base is less fine than 8step", [False])],
+)
+def test_hair_of_the_base_is_held_against_that_of_a_lora(detail, words, holds):
+    said, found = pair(detail)
+    assert words in said
+    assert found == holds
+
+
+def test_hair_beside_more_noise_decides_nothing_and_says_why():
+    said, found = pair(4.0, noise_fine=2.0)
+    assert "cannot be told: the one with more detail has more noise" in said
+    assert found == []
+
+
+def test_pictures_of_other_seeds_are_no_pair():
+    results = [CaseResult(point=point(), health=GOOD), CaseResult(point=point("8step", seed=43), health=GOOD)]
+    assert compare_hair(results, "base")[1] == []

@@ -1,0 +1,102 @@
+"""Which pictures are drawn: names, sizes and seeds of the command line against a suite."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qiltest.errors import CaseError
+from qiltest.recipe import Size
+from qiltest.suite.load import Suite, load_suite
+from qiltest.suite.selection import select
+from qiltest.suite.variants import ModelKind
+
+REAL, TINY = ModelKind.REAL, ModelKind.TINY
+
+
+@pytest.fixture(scope="module")
+def suite() -> Suite:
+    return load_suite(Path(__file__).parents[2] / "cases", keep_doubtful=True)
+
+
+def test_nothing_named_draws_the_reports_eleven_pictures_by_three_variants(suite: Suite) -> None:
+    tasks = select(suite, kind=TINY)
+    assert len(tasks) == 33
+    assert Counter(task.variant.name for task in tasks) == {"base": 11, "8step": 11, "4step": 11}
+    assert {task.seed for task in tasks} == {42}
+    assert len({task.id for task in tasks}) == 33
+
+
+def test_tasks_come_by_case_resolution_variant_and_seed(suite: Suite) -> None:
+    tasks = select(suite, kind=REAL, cases=["coffee-shop", "capybara"], variants=["4step", "base"], seeds=[2, 1])
+    assert [task.id for task in tasks] == [
+        f"{case}:{size}:{variant}:{seed}"
+        for case, size in (("coffee-shop", "713x1280"), ("coffee-shop", "1280x1280"), ("capybara", "1328x1328"))
+        for variant in ("4step", "base")
+        for seed in (2, 1)
+    ]
+
+
+def test_the_embedded_model_draws_stand_ins_of_the_same_pictures(suite: Suite) -> None:
+    (real,) = select(suite, kind=REAL, cases=["coffee-shop@713x1280"], variants=["base"])
+    (tiny,) = select(suite, kind=TINY, cases=["coffee-shop@713x1280"], variants=["base"])
+    assert real.id == tiny.id
+    assert (real.size, tiny.size) == (Size(713, 1280), real.resolution.tiny)
+
+
+def test_a_task_knows_its_prompt_and_what_the_report_said(suite: Suite) -> None:
+    (task,) = select(suite, kind=TINY, cases=["classroom"], variants=["base"])
+    assert task.prompt == f"{task.case.prompt}, Ultra HD, 4K, cinematic composition."
+    said = task.resolution.verdict(task.variant.name)
+    assert said is not None
+    assert (said.holds, said.finding) == (False, '"fundational" in image is wrong')
+
+
+def test_a_picture_that_the_report_lacks_has_no_verdict(suite: Suite) -> None:
+    (task,) = select(suite, kind=REAL, cases=["classroom"], variants=["8steps-V2.0"])
+    assert task.variant.name == "8steps-v2.0"
+    assert task.resolution.verdict(task.variant.name) is None
+
+
+def test_sizes_filter_and_names_given_twice_count_once(suite: Suite) -> None:
+    tasks = select(suite, kind=REAL, sizes=["713x1280", "1280x1280"], variants=["base", "base"], seeds=[1, 1])
+    assert [str(task.size) for task in tasks] == ["713x1280", "1280x1280"]
+    both = select(suite, kind=REAL, cases=["coffee-shop", "coffee-shop@713x1280"], variants=["base"])
+    assert len(both) == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "what", "remedy"),
+    [
+        ({"cases": ["coffe-shop"]}, 'no case is called "coffe-shop" (did you mean "coffee-shop"?)', "anime-street"),
+        ({"cases": ["zzz"]}, 'no case is called "zzz"\n', "whiteboard"),
+        ({"variants": ["8-step"]}, 'no variant is called "8-step" (did you mean "8step"?)', "2512-4steps-v1.0"),
+        ({"sizes": ["1024x1024"]}, 'no resolution of the selected cases is called "1024x1024"', "1328x1328"),
+        ({"cases": ["capybara"], "sizes": ["713x1280"]}, '"713x1280"', "choose among: 1328x1328"),
+        ({"cases": ["coffee-shop@1x1"]}, 'no resolution of case coffee-shop is called "1x1"', "713x1280, 1280x1280"),
+        ({"variants": ["4steps-v2.0"]}, "4steps-v2.0 has no LoRA for the embedded model", "base, 8step, 4step"),
+        ({"seeds": [1, -1]}, "seed -1 is negative", "from 0 on"),
+    ],
+)
+def test_what_does_not_exist_is_named_beside_what_does(
+    suite: Suite, asked: dict[str, Any], what: str, remedy: str
+) -> None:
+    with pytest.raises(CaseError) as caught:
+        select(suite, kind=TINY, **asked)
+    head, _, tail = str(caught.value).partition("->")
+    assert what in head
+    assert remedy in tail
+
+
+def test_a_suite_without_default_variants_says_what_to_do(suite: Suite) -> None:
+    others = Suite(cases=suite.cases, variants=tuple(v for v in suite.variants if not v.default))
+    with pytest.raises(CaseError, match="set default = true"):
+        select(others, kind=REAL)
+
+
+def test_an_empty_suite_selects_nothing_aloud(suite: Suite) -> None:
+    with pytest.raises(CaseError, match="no case is selected"):
+        select(Suite(cases=(), variants=suite.variants), kind=REAL)

@@ -1,0 +1,251 @@
+"""`variants.toml`: what loads, every mistake, and the recipes of the shipped variants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qiltest.suite.load import load_variants
+from qiltest.suite.problems import CaseFileError
+from qiltest.suite.variants import LoraSource, ModelKind, SchedulerKind, Variant
+
+SHIPPED = Path(__file__).parents[2] / "cases" / "variants.toml"
+MAGIC = ", Ultra HD, 4K, cinematic composition."
+HUB = "lightx2v/Qwen-Image-Lightning::Qwen-Image-Lightning-"
+FILE = """\
+[base]
+title = "Base"
+steps = 50
+true_cfg_scale = 4
+negative_prompt = " "
+scheduler = "model"
+prompt_suffix = { zh = "，4K", en = ", 4K" }
+
+["4steps-v2.0"]
+title = "Four steps"
+steps = 4
+true_cfg_scale = 1.0
+scheduler = "lightning"
+default = false
+base_model = "owner/model"
+note = "newer"
+
+["4steps-v2.0".loras.real]
+source = "owner/repo::file.safetensors"
+sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "variants.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def mistakes_of(file: Path) -> list[str]:
+    with pytest.raises(CaseFileError) as caught:
+        load_variants(file)
+    return [str(mistake) for mistake in caught.value.mistakes]
+
+
+def test_variants_are_loaded_in_the_order_of_their_file(tmp_path: Path) -> None:
+    assert load_variants(write(tmp_path, FILE)) == (
+        Variant(
+            name="base",
+            title="Base",
+            steps=50,
+            true_cfg_scale=4.0,
+            negative_prompt=" ",
+            scheduler=SchedulerKind.MODEL,
+            prompt_suffix=(("en", ", 4K"), ("zh", "，4K")),
+        ),
+        Variant(
+            name="4steps-v2.0",
+            title="Four steps",
+            steps=4,
+            true_cfg_scale=1.0,
+            negative_prompt=None,
+            scheduler=SchedulerKind.LIGHTNING,
+            prompt_suffix=(),
+            loras=(("real", LoraSource(source="owner/repo::file.safetensors", sha256="0123456789abcdef" * 4)),),
+            base_model="owner/model",
+            default=False,
+            note="newer",
+        ),
+    )
+
+
+def test_a_whole_number_for_the_scale_is_the_same_variant_as_its_decimal(tmp_path: Path) -> None:
+    (base, _) = load_variants(write(tmp_path, FILE))
+    assert isinstance(base.true_cfg_scale, float)
+
+
+LORA = 'source = "owner/repo::file.safetensors"'
+REAL_SOURCE = "allowed: a file.safetensors, or owner/name::file.safetensors on the Hugging Face hub"
+ONE_MISTAKE = {
+    "unknown key": (
+        ("default = false", "defualt = false"),
+        '"4steps-v2.0".defualt: unknown key (did you mean "default"?); allowed: title, steps, true_cfg_scale, '
+        "negative_prompt, scheduler, prompt_suffix, loras, base_model, default, note",
+    ),
+    "no title": (('title = "Base"\n', ""), "base.title: missing; allowed: a string that is not empty"),
+    "no step": (("steps = 50", "steps = 0"), "base.steps: 0 is not allowed; allowed: a whole number from 1 to 1000"),
+    "half a step": (
+        ("steps = 50", "steps = 50.5"),
+        "base.steps: 50.5 is not allowed; allowed: a whole number from 1 to 1000",
+    ),
+    "true for a number": (
+        ("steps = 50", "steps = true"),
+        "base.steps: true is not allowed; allowed: a whole number from 1 to 1000",
+    ),
+    "a scale below 1": (
+        ("true_cfg_scale = 1.0", "true_cfg_scale = 0.9"),
+        '"4steps-v2.0".true_cfg_scale: 0.9 is not allowed; allowed: a finite number, 1 or more',
+    ),
+    "a scale that is NaN": (
+        ("true_cfg_scale = 1.0", "true_cfg_scale = nan"),
+        '"4steps-v2.0".true_cfg_scale: nan is not allowed; allowed: a finite number, 1 or more',
+    ),
+    "guidance without negative prompt": (
+        ('negative_prompt = " "\n', ""),
+        "base.negative_prompt: missing, but true_cfg_scale is 4: the pipeline would leave guidance out; "
+        'allowed: a string; the vendor\'s is " "',
+    ),
+    "negative prompt without guidance": (
+        ("true_cfg_scale = 1.0", 'true_cfg_scale = 1.0\nnegative_prompt = " "'),
+        '"4steps-v2.0".negative_prompt: has no effect at true_cfg_scale 1; '
+        "allowed: nothing here, or true_cfg_scale above 1",
+    ),
+    "unknown scheduler": (
+        ('"lightning"', '"euler"'),
+        '"4steps-v2.0".scheduler: "euler" is not allowed; allowed: model, lightning',
+    ),
+    "lightning scheduler without LoRA": (
+        ('scheduler = "model"', 'scheduler = "lightning"'),
+        'base.scheduler: "lightning" without a LoRA: shift 3 is what Lightning LoRAs were distilled with; '
+        'allowed: scheduler = "model", or a LoRA in loras.real or loras.tiny',
+    ),
+    "a Lightning LoRA on the model's scheduler": (
+        (
+            'scheduler = "lightning"\ndefault = false\nbase_model = "owner/model"\nnote = "newer"\n\n'
+            '["4steps-v2.0".loras.real]\n'
+            'source = "owner/repo::file.safetensors"',
+            'scheduler = "model"\n\n["4steps-v2.0".loras.real]\nsource = "owner/Lightning::file.safetensors"',
+        ),
+        '"4steps-v2.0".scheduler: "model" with the Lightning LoRA "owner/Lightning::file.safetensors", which was '
+        'distilled with shift 3; allowed: scheduler = "lightning"',
+    ),
+    "a short hash": (
+        ("0123456789abcdef" * 4, "0123456789abcdef"),
+        '"4steps-v2.0".loras.real.sha256: "0123456789abcdef" is not allowed; '
+        "allowed: 64 hexadecimal digits in lower case",
+    ),
+    "another kind of model": (
+        (".loras.real]", ".loras.huge]"),
+        '"4steps-v2.0".loras.huge: unknown key; allowed: real, tiny',
+    ),
+    "a pickle": (
+        (LORA, 'source = "owner/repo::file.pt"'),
+        f'"4steps-v2.0".loras.real.source: "owner/repo::file.pt" is not allowed; {REAL_SOURCE}',
+    ),
+    "an embedded LoRA for a real model": (
+        (LORA, 'source = "embedded::8step"'),
+        f'"4steps-v2.0".loras.real.source: "embedded::8step" is not allowed; {REAL_SOURCE}',
+    ),
+    "a language that is no code": (
+        ("zh =", "Chinese ="),
+        'base.prompt_suffix.Chinese: "Chinese" is not allowed; '
+        'allowed: strings by language, such as { en = ", Ultra HD" }',
+    ),
+    "a name that is no plain name": (
+        ("[base]", '["Base model"]'),
+        '"Base model": "Base model" is not a variant\'s name; allowed: [a-z0-9][a-z0-9.-]{0,63}',
+    ),
+}
+
+
+@pytest.mark.parametrize(("edit", "expected"), ONE_MISTAKE.values(), ids=ONE_MISTAKE.keys())
+def test_a_mistake_is_told_alone_with_key_and_remedy(tmp_path: Path, edit: tuple[str, str], expected: str) -> None:
+    changed = FILE.replace(*edit)
+    assert changed != FILE
+    assert mistakes_of(write(tmp_path, changed)) == [expected]
+
+
+def test_what_is_no_table_is_no_variant(tmp_path: Path) -> None:
+    assert mistakes_of(write(tmp_path, f"default = 1\n{FILE}")) == [
+        "default: 1 is not allowed; allowed: one table a variant"
+    ]
+
+
+def test_a_file_without_variants_is_an_error(tmp_path: Path) -> None:
+    assert mistakes_of(write(tmp_path, "# nothing\n")) == [
+        "no variant found; allowed: at least one table, such as [base]"
+    ]
+
+
+def test_a_name_twice_is_a_syntax_error_with_its_line(tmp_path: Path) -> None:
+    (mistake,) = mistakes_of(write(tmp_path, FILE + "[base]\n"))
+    assert mistake.startswith("not TOML: ")
+    assert "(at line 21, " in mistake
+
+
+@pytest.mark.parametrize("source", ["embedded::8step", "my/lora.safetensors", "owner/name::a b.safetensors"])
+def test_a_tiny_lora_is_embedded_or_a_file(tmp_path: Path, source: str) -> None:
+    variants = load_variants(
+        write(tmp_path, FILE.replace(".loras.real]", ".loras.tiny]").replace(LORA, f'source = "{source}"'))
+    )
+    assert variants[1].lora(ModelKind.TINY).source == source
+
+
+def test_a_variant_with_a_lora_is_drawn_only_by_models_that_it_fits(tmp_path: Path) -> None:
+    base, lightning = load_variants(write(tmp_path, FILE))
+    assert [base.draws(kind) for kind in ModelKind] == [True, True]
+    assert [lightning.draws(kind) for kind in ModelKind] == [True, False]
+    assert base.lora(ModelKind.REAL) is None
+    assert lightning.lora(ModelKind.TINY) is None
+
+
+def test_the_suffix_follows_the_prompts_language(tmp_path: Path) -> None:
+    base, lightning = load_variants(write(tmp_path, FILE))
+    assert base.prompt("A cat", "en") == "A cat, 4K"
+    assert base.prompt("猫", "zh") == "猫，4K"
+    assert lightning.prompt("猫", "zh") == "猫"
+
+
+def test_the_shipped_variants_have_the_reports_recipes() -> None:
+    variants = {variant.name: variant for variant in load_variants(SHIPPED)}
+    assert {
+        name: (v.steps, v.true_cfg_scale, v.negative_prompt, v.scheduler.value, v.nfe) for name, v in variants.items()
+    } == {
+        "base": (50, 4.0, " ", "model", 100),
+        "8step": (8, 1.0, None, "lightning", 8),
+        "4step": (4, 1.0, None, "lightning", 4),
+        "8steps-v2.0": (8, 1.0, None, "lightning", 8),
+        "4steps-v2.0": (4, 1.0, None, "lightning", 4),
+        "2512-4steps-v1.0": (4, 1.0, None, "lightning", 4),
+    }
+    assert [name for name, v in variants.items() if v.default] == ["base", "8step", "4step"]
+    assert all(dict(v.prompt_suffix) == {"en": MAGIC, "zh": MAGIC} for v in variants.values())
+
+
+def test_the_shipped_variants_name_the_files_of_the_hub() -> None:
+    real = {v.name: v.lora(ModelKind.REAL) for v in load_variants(SHIPPED)}
+    assert {name: lora and lora.source for name, lora in real.items()} == {
+        "base": None,
+        "8step": f"{HUB}8steps-V1.1.safetensors",
+        "4step": f"{HUB}4steps-V1.0.safetensors",
+        "8steps-v2.0": f"{HUB}8steps-V2.0.safetensors",
+        "4steps-v2.0": f"{HUB}4steps-V2.0.safetensors",
+        "2512-4steps-v1.0": "lightx2v/Qwen-Image-2512-Lightning"
+        "::Qwen-Image-2512-Lightning-4steps-V1.0-fp32.safetensors",
+    }
+    tiny = {v.name: v.lora(ModelKind.TINY) for v in load_variants(SHIPPED) if v.draws(ModelKind.TINY)}
+    assert {name: lora and lora.source for name, lora in tiny.items()} == {
+        "base": None,
+        "8step": "embedded::8step",
+        "4step": "embedded::4step",
+    }
+    assert {v.name: v.base_model for v in load_variants(SHIPPED) if v.base_model} == {
+        "2512-4steps-v1.0": "Qwen/Qwen-Image-2512"
+    }
