@@ -211,7 +211,10 @@ def spans(items: Iterable[Span]) -> str:
 def _timed(cell: Cell | None) -> str:
     if cell is None or cell.result.timing is None:
         return "–"
-    words = seconds(cell.result.timing.denoise_seconds)
+    timing = cell.result.timing
+    words = seconds(timing.denoise_seconds)
+    if not timing.comparable:
+        return f"{words}, not comparable (CPU shared, {percent(timing.disturbed)})"
     return words if cell.speed_up is None else f"{words}, {times(cell.speed_up)} faster"
 
 
