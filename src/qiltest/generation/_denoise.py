@@ -21,6 +21,8 @@ class LoopResult:
     latents: torch.Tensor
     step_seconds: tuple[float, ...]
     seconds: float
+    #: seconds in which threads of this process waited for a core, all together.
+    waited: float
     forwards: int
 
 
@@ -85,7 +87,9 @@ def run_loop(
             callback_on_step_end=after_step,
             output_type="latent",
         ).images
-    return LoopResult(latents=latents, step_seconds=clock.steps, seconds=clock.total, forwards=forwards.count)
+    return LoopResult(
+        latents=latents, step_seconds=clock.steps, seconds=clock.total, waited=clock.waited, forwards=forwards.count
+    )
 
 
 def _noise(recipe: Recipe, device: torch.device) -> torch.Generator:

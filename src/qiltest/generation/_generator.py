@@ -261,6 +261,7 @@ class DiffusersGenerator(Generator):
             latents=latents,
             step_seconds=result.step_seconds,
             denoise_seconds=result.seconds,
+            waited_seconds=result.waited,
             forwards=result.forwards,
             latents_sha256=latents_sha256(latents),
         )

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from qiltest.errors import DeviceError
 from qiltest.generation.settings import Offload, Settings
 from qiltest.generation.sources import resolve_model
+from qiltest.generation.waiting import let_waiting_threads_sleep
+from qiltest.suite.variants import ModelKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from qiltest.generation._generator import DiffusersGenerator
-    from qiltest.suite.variants import ModelKind
 
 
 def open_generator(
@@ -55,6 +56,8 @@ def open_generator(
         on_step=on_step,
     )
     source = resolve_model(model, kind=kind, revision=revision, download=download)
+    if (device or ("cpu" if source.kind is ModelKind.TINY else "cuda")).startswith("cpu"):
+        let_waiting_threads_sleep()
     try:
         from qiltest.generation._generator import DiffusersGenerator
     except ImportError as error:

@@ -35,6 +35,8 @@ class Denoised:
     forwards: int
     #: SHA-256 of the latents' bytes: equal for equal latents. "" where the generator does not say.
     latents_sha256: str = ""
+    #: seconds in which threads of this process waited for a core during the loop, all together; 0 where nobody says.
+    waited_seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

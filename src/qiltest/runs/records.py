@@ -18,6 +18,9 @@ from qiltest.suite.cases import Case
 from qiltest.suite.selection import Point
 from qiltest.suite.variants import Variant
 
+#: a latency that other work lengthened by more than this share is not comparable.
+MOST_DISTURBED = 0.1
+
 
 class RunState(StrEnum):
     """How a run ended."""
@@ -41,6 +44,14 @@ class Timing:
     decode_seconds: float
     #: transformer forwards that were made.
     forwards: int
+    #: how far other work on the CPU lengthened the loop: the time in which its threads waited for a core, as a share of
+    #: the loop and at most 1, or the spread of repeated loops, whichever is larger. 0 on a GPU, and where nobody says.
+    disturbed: float = 0.0
+
+    @property
+    def comparable(self) -> bool:
+        """False where other work shared the CPU, so that the seconds are compared with no others."""
+        return self.disturbed <= MOST_DISTURBED
 
 
 @dataclass(frozen=True, kw_only=True)
