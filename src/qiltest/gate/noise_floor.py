@@ -1,4 +1,4 @@
-"""The reader's own error on a case: what every limit is stated beside (DESIGN, scoring rule 6)."""
+"""The reader's own error on a case: no limit may be below it, and each is shown beside it."""
 
 from __future__ import annotations
 

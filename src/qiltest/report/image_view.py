@@ -8,10 +8,11 @@ from functools import cached_property
 from pathlib import Path
 
 from qiltest.reading import Suspicion, suspicious
+from qiltest.reading.quad import Quad
 from qiltest.report.changes import Change
 from qiltest.report.diagnostics import figures, reported_faults
 from qiltest.report.diff import Marked, Span, marked
-from qiltest.report.geometry import Box, Quad, bounds, polygon, wrong_quads
+from qiltest.report.geometry import Box, bounds, polygon, wrong_quads
 from qiltest.runs.records import CaseResult
 from qiltest.runs.status import Status
 from qiltest.scoring.records import ExtraKind, Score, TextScore
