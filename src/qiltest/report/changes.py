@@ -1,4 +1,4 @@
-"""What changed: a run against its goldens, or against an earlier run."""
+"""What changed since the goldens, or since an earlier run: one entry per image, worst first."""
 
 from __future__ import annotations
 

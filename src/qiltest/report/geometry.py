@@ -1,4 +1,4 @@
-"""Where in the picture a character of a line is, estimated from the line's quadrilateral.
+"""Where in the image a character of a line is, estimated from the line's quadrilateral.
 
 Readers give boxes of lines. A character's place is interpolated by typical widths, so it points near the character,
 which is enough to look there; it is never used to judge.

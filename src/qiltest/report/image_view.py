@@ -1,4 +1,4 @@
-"""One picture as a person looks at it: its texts with their marks, and what is laid over it."""
+"""What a report shows of one image: its texts with their marks, its figures, and the shapes laid over it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run as a person looks at it: cases worst first, per case one row a size and seed, per row one cell a variant.
+"""What the report of a run shows: cases worst first, in each a row per size and seed, in each row a cell per variant.
 
 Everything here is plain data; templates only place it. Texts are as written and as read: making them harmless is the
 templates' finalizer and the writers' escaping, so that nothing has to remember it.
