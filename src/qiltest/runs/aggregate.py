@@ -1,4 +1,4 @@
-"""Numbers over many pictures: speed-ups, error rates by variant and by length of text, step latency."""
+"""Numbers over many images: speed-ups, error rates by variant and by length of text, step latency."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of case x variant at the end of a session."""
+"""The table at the end of a session: a row per case, a column per variant."""
 
 from __future__ import annotations
 
