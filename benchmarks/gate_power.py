@@ -59,9 +59,9 @@ from qiltest.gate.verdict import Verdict
 from qiltest.generation import open_generator
 from qiltest.generation.records import Generator
 from qiltest.generation.sources import EMBEDDED
+from qiltest.hashing import file_sha256
 from qiltest.lora import base_from_folder, inspect_lora
 from qiltest.lora import compare as hold_against
-from qiltest.lora.inspection import file_sha256
 from qiltest.reading import Reading, open_reader, reading_from_json, reading_to_json
 from qiltest.recipe import Size
 from qiltest.scoring import score_case

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from qiltest.errors import RecipeError
+from qiltest.hashing import file_sha256
 from qiltest.lora import Base, Severity, base_from_folder, inspect_lora, known_bases, open_base, qwen_image
-from qiltest.lora.inspection import file_sha256
 from qiltest.suite.variants import LoraSource, SchedulerKind, Variant
 
 from .files import BASE, encode, lora, write

@@ -7,10 +7,11 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from qiltest.errors import ReaderError
+from qiltest.hashing import file_sha256
 from qiltest.reading import open_reader, reader_names
 from qiltest.reading import weights as weights_module
 from qiltest.reading.rapidocr import reader as rapid
-from qiltest.reading.weights import combined_sha256, file_sha256, require_files, require_hashes
+from qiltest.reading.weights import combined_sha256, require_files, require_hashes
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ from rich.text import Text
 
 from qiltest.errors import RecipeError
 from qiltest.generation.sources import EMBEDDED, ModelSource, resolve_lora
+from qiltest.hashing import file_sha256
 from qiltest.lora import Base, Finding, LoraReport, Severity, inspect_lora, known_bases, open_base
 from qiltest.lora.findings import printable
-from qiltest.lora.inspection import file_sha256
 from qiltest.lora.likeness import Likeness, compare
 from qiltest.release.candidate import pinned, wrong_variant
 from qiltest.suite.load import VARIANTS_FILE, load_variants, unknown

@@ -18,7 +18,7 @@ from qiltest.generation._decode import decode_latents, latent_stats, latents_sha
 from qiltest.generation._denoise import LoopResult, run_loop
 from qiltest.generation._device import choose_device, choose_dtype, measured_matrix_rate
 from qiltest.generation._errors import translated
-from qiltest.generation._files import cache_folder, folder_sha256
+from qiltest.generation._files import folder_sha256
 from qiltest.generation._load import load_draw_stage, load_text_stage, prompt_template
 from qiltest.generation._lora import LoraRack
 from qiltest.generation._prompts import PromptBook
@@ -29,6 +29,7 @@ from qiltest.generation.random.prompts import RandomPrompts
 from qiltest.generation.records import Decoded, Denoised, Generation, Generator
 from qiltest.generation.settings import Settings
 from qiltest.generation.sources import RANDOM_LORA, ModelSource
+from qiltest.hashing import cache_folder
 from qiltest.recipe import Recipe, Size
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import Variant

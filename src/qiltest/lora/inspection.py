@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from qiltest.hashing import file_sha256
 from qiltest.lora.bases import known_bases
 from qiltest.lora.blocks import block_norms, left_out, silenced
 from qiltest.lora.deltas import Measured, Pair, measure, metadata_scale, pair_up
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from qiltest.lora.bases import Base
     from qiltest.suite.variants import Variant
-
-_HASH_CHUNK = 1 << 20
 
 
 def inspect_lora(path: Path, *, base: Base | None = None, variants: Iterable[Variant] = ()) -> LoraReport:
@@ -70,15 +68,6 @@ def _report(
         "silenced": silenced(modules, base),
     }  # fmt: skip
     return LoraReport(**facts, findings=find(LoraReport(**facts, findings=()), base))  # type: ignore[arg-type]
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_HASH_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _parse(file: SafetensorsFile, base: Base) -> tuple[list[Key], list[str]]:

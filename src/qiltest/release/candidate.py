@@ -8,9 +8,10 @@ from pathlib import Path
 
 from qiltest.errors import CaseError, RecipeError
 from qiltest.generation.sources import ModelSource, resolve_lora
+from qiltest.hashing import file_sha256
 from qiltest.lora.bases import Base, base_from_folder, qwen_image
 from qiltest.lora.findings import printable
-from qiltest.lora.inspection import file_sha256, inspect_lora
+from qiltest.lora.inspection import inspect_lora
 from qiltest.lora.likeness import Likeness, compare
 from qiltest.lora.report import LoraReport
 from qiltest.suite.variants import CANDIDATE, LoraSource, Variant
