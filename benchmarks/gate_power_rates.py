@@ -24,7 +24,7 @@ from qiltest.reading import Line, Reading
 from qiltest.recipe import Size
 from qiltest.scoring import Score, score_case
 from qiltest.suite.cases import Case
-from qiltest.text import normalise
+from qiltest.text.normalise import normalise
 
 GROUPS = (1, 2, 4, 8)
 LEAK = "leak"

@@ -18,7 +18,7 @@ from qiltest.recipe import Size
 from qiltest.scoring import score_case
 from qiltest.suite.cases import Case, Layout, Resolution
 from qiltest.suite.load import load_suite
-from qiltest.text import normalise
+from qiltest.text.normalise import normalise
 
 ROOT = Path(__file__).parent.parent
 REPORT = ROOT.parent / "shared" / "report" / "performance-report.md"

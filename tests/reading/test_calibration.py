@@ -14,7 +14,7 @@ from qiltest.reading import Line, ReaderInfo, Reading
 from qiltest.reading.images import load_picture
 from qiltest.recipe import Size
 from qiltest.suite.cases import Case, ExpectedText, Layout, Limits, Resolution
-from qiltest.text import normalise
+from qiltest.text.normalise import normalise
 
 INFO = ReaderInfo(name="fake", engine="fake", version="1", weights_sha256="0" * 64)
 TEXTS = (ExpectedText(text="foundational image"), ExpectedText(text="3.1415-92653", layout=Layout.BLOCK))

@@ -6,7 +6,7 @@ from rapidfuzz.distance import Levenshtein
 
 from qiltest.report.diff import Mark, Marked, Span, marked
 from qiltest.scoring import Edit, EditKind, TextScore
-from qiltest.text import normalise
+from qiltest.text.normalise import normalise
 
 
 def scored(expected: str, read: str, *edits: Edit) -> TextScore:

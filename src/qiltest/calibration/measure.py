@@ -6,13 +6,16 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
+from typing import ClassVar
 
 import numpy as np
+from pydantic import ConfigDict
 
 from qiltest.calibration.drawing import Look, Style, draw
 from qiltest.calibration.typos import Typo, plant
 from qiltest.reading import Reader
 from qiltest.scoring import EmptyReadingError, Score, score_case
+from qiltest.strict_json import STORED
 from qiltest.suite.cases import Case, ExpectedText
 
 #: The typos that the performance report found, by case: (what was asked, what was drawn).
@@ -31,6 +34,8 @@ class Rate:
 
     found: int
     of: int
+
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +61,8 @@ class Floor:
     clean_typos: Rate = Rate(found=0, of=0)
     #: what was planted and not found, as "style kind, untouched distance: text with the typo, read as ...".
     missed: tuple[str, ...] = ()
+
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
 
 
 def calibrate(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from qiltest.calibration.measure import Floor, Rate
+from pydantic import ConfigDict
+
+from qiltest.calibration.measure import Floor
 from qiltest.errors import StoreError
 from qiltest.files import write_atomically
 from qiltest.reading.records import ReaderInfo
-from qiltest.reading.serial import integer, mapping, number, sequence, string
+from qiltest.strict_json import STORED, StrictJsonError, decode
 
 FLOORS = Path(__file__).parent / "floors"
 REMEDY = "measure it again: qiltest calibrate --case ID"
@@ -36,11 +37,16 @@ def read_floor(case: str, reader: str, folder: Path = FLOORS) -> Floor | None:
     file = folder / f"{case}.json"
     if not file.is_file():
         return None
+    found = _load(file).get(reader)
+    if found is None:
+        return None
     try:
-        found = _load(file).get(reader)
-        return None if found is None else _floor(case, reader, found, str(file))
-    except StoreError as error:
-        raise StoreError(error.what, where=error.where or str(file), remedy=REMEDY) from error
+        floor = decode(Floor, json.dumps({**found, "case": case, "reader": reader}), whole=reader)
+    except StrictJsonError as error:
+        raise _broken(file, str(error)) from error
+    if floor.pictures < 1 or min(floor.floor, floor.mean, floor.deviation, floor.percentile_95, floor.largest) < 0:
+        raise _broken(file, f"the floor of {reader} is of no picture, or below 0")
+    return floor
 
 
 def noise_floor(case: str, reader: ReaderInfo, folder: Path = FLOORS) -> float | None:
@@ -49,41 +55,22 @@ def noise_floor(case: str, reader: ReaderInfo, folder: Path = FLOORS) -> float |
     return found.floor if found is not None and found.fingerprint == reader.fingerprint else None
 
 
-def _load(file: Path) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    """The file of a case: by the reader's name, a floor without the fields `case` and `reader`."""
+
+    case: str
+    readers: dict[str, dict[str, Any]]
+
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
+
+
+def _load(file: Path) -> dict[str, dict[str, Any]]:
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StoreError(f"cannot be read ({error})", where=str(file), remedy=REMEDY) from error
-    fields = mapping(data, str(file), {"case", "readers"})
-    if not isinstance(fields["readers"], dict):
-        raise StoreError("`readers` is not an object", where=str(file), remedy=REMEDY)
-    return dict(fields["readers"])
+        return decode(_File, file.read_bytes()).readers
+    except (OSError, StrictJsonError) as error:
+        raise _broken(file, f"cannot be read ({error})") from error
 
 
-def _floor(case: str, reader: str, data: object, where: str) -> Floor:
-    numbers = ("floor", "mean", "deviation", "percentile_95")
-    if isinstance(data, Mapping):
-        # Floors of older readers were kept without these.
-        data = {"missed": [], "clean_typos": {"found": 0, "of": 0}, **data}
-    others = {"fingerprint", "pictures", "largest", "exact_texts", "typos", "clean_typos", "missed"}
-    fields = mapping(data, where, {*numbers, *others})
-    typos = fields["typos"]
-    if not isinstance(typos, Mapping):
-        raise StoreError("`typos` is not an object", where=where, remedy=REMEDY)
-    return Floor(
-        case=case,
-        reader=reader,
-        fingerprint=string(fields["fingerprint"], where),
-        pictures=integer(fields["pictures"], where, least=1),
-        largest=integer(fields["largest"], where),
-        exact_texts=_rate(fields["exact_texts"], where),
-        typos={kind: _rate(rate, where) for kind, rate in typos.items()},
-        clean_typos=_rate(fields["clean_typos"], where),
-        missed=tuple(string(item, where) for item in sequence(fields["missed"], where)),
-        **{key: number(fields[key], where, least=0.0) for key in numbers},
-    )
-
-
-def _rate(data: object, where: str) -> Rate:
-    fields = mapping(data, where, {"found", "of"})
-    return Rate(found=integer(fields["found"], where), of=integer(fields["of"], where))
+def _broken(file: Path, what: str) -> StoreError:
+    return StoreError(what, where=str(file), remedy=REMEDY)

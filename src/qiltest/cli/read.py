@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from rich.text import Text
 from qiltest.errors import QiltestError
 from qiltest.gate.verdict import Verdict
 from qiltest.reading import DEFAULT_READER, Reader, Reading, Suspicion, open_reader, reader_names, suspicious
-from qiltest.scoring import EmptyReadingError, Score, TextScore, edit_to_json, extra_to_json, marked, score
+from qiltest.scoring import EmptyReadingError, Score, TextScore, marked, score
 from qiltest.suite.cases import ExpectedText, LineBreaks
 from qiltest.suite.load import load_suite
 
@@ -166,7 +166,7 @@ def _score_record(picture: Path, asked: _Asked, reader: Reader, outcome: _Outcom
         "case": asked.case,
         "reader": reader.info.fingerprint,
         "texts": [_text_record(text) for text in found.texts] if found else [_unread(text) for text in asked.texts],
-        "extra": [extra_to_json(extra) for extra in found.extra] if found else [],
+        "extra": [asdict(extra) for extra in found.extra] if found else [],
         "suspicious": [
             {"text": item.text, "confidence": item.confidence, "place": [round(x, 1) for x in item.place]}
             for item in outcome.suspicions
@@ -185,7 +185,7 @@ def _text_record(text: TextScore) -> dict[str, Any]:
         "read": text.read,
         "distance": text.distance,
         "distance_alnum": text.distance_alnum,
-        "edits": [edit_to_json(edit) for edit in text.edits],
+        "edits": [asdict(edit) for edit in text.edits],
         "layout": list(text.layout),
     }
 
