@@ -56,7 +56,7 @@ from qiltest.calibration.typos import Typo, plant
 from qiltest.errors import GenerationError, QiltestError
 from qiltest.files import write_atomically
 from qiltest.gate.verdict import Verdict
-from qiltest.generation import open_generator
+from qiltest.generation import Settings, open_generator
 from qiltest.generation.records import Generator
 from qiltest.generation.sources import EMBEDDED
 from qiltest.hashing import file_sha256
@@ -136,7 +136,7 @@ class Studio:
         import torch
 
         if threads not in self._generators:
-            self._generators[threads] = open_generator("tiny", threads=threads)
+            self._generators[threads] = open_generator("tiny", Settings(threads=threads))
         torch.set_num_threads(threads)
         return self._generators[threads]
 

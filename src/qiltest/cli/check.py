@@ -14,6 +14,7 @@ from rich.console import Console
 from qiltest.cli.compare import rate
 from qiltest.comparison.records import MARGIN, Comparisons, Release
 from qiltest.errors import GenerationError, StoreError
+from qiltest.generation.sources import TINY
 from qiltest.runs.records import Run
 from qiltest.text.escape import one_line
 
@@ -46,7 +47,7 @@ def add_parsers(subparsers: Subparsers) -> None:
     parser.add_argument("--lora", required=True, metavar="FILE", help="a .safetensors file, or repo::file in the cache")
     parser.add_argument("--like", required=True, metavar="VARIANT", help="the variant that it is to replace")
     parser.add_argument("--seeds", type=_seeds, default=SEEDS, metavar="N", help=f"seeds a case ({SEEDS})")
-    parser.add_argument("--model", default="tiny", metavar="MODEL", help="tiny, a folder or a Hugging Face id (tiny)")
+    parser.add_argument("--model", default=TINY, metavar="MODEL", help="tiny, a folder or a Hugging Face id (tiny)")
     parser.add_argument("--device", metavar="DEVICE", help="such as cuda:1 (the CPU for tiny, else the GPU)")
     parser.add_argument("--threads", metavar="N", help="CPU threads of the model")
     parser.add_argument("--reader", metavar="READER", help="reader of all cases that name none (rapidocr)")
@@ -123,7 +124,7 @@ def _draw(args: argparse.Namespace, console: Console, trial: Trial) -> int:
 
 def _options(args: argparse.Namespace) -> Iterator[str]:
     """Yield the session's options. A model that is not the embedded one is drawn on a GPU unless told otherwise."""
-    if args.model != "tiny" and not (args.device or "cuda").startswith("cpu"):
+    if args.model != TINY and not (args.device or "cuda").startswith("cpu"):
         yield from ("-m", "gpu")
     yield f"--qil-lora={args.lora}"
     yield f"--qil-like={args.like}"

@@ -13,12 +13,11 @@ import pytest
 
 from qiltest.comparison.records import MARGIN
 from qiltest.generation.settings import Offload
+from qiltest.generation.sources import RANDOM, TINY
 from qiltest.recipe import Size
 from qiltest.runs.store import Reuse
 from qiltest.suite.variants import CANDIDATE
 
-TINY = "tiny"
-RANDOM = "random"
 REAL = "Qwen/Qwen-Image"
 #: more pictures than this a case are asked for by a list, so that a seed given as a number is not taken for a count.
 MAX_SEED_COUNT = 64

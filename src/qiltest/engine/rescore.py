@@ -12,6 +12,7 @@ from qiltest.gate.judge import judge
 from qiltest.gate.latency import LatencyJudgement
 from qiltest.gate.noise_floor import noise_floor_of
 from qiltest.gate.quality import judged_with
+from qiltest.generation.sources import TINY
 from qiltest.quality import examine
 from qiltest.reading.images import load_picture
 from qiltest.reading.records import Reader
@@ -23,9 +24,6 @@ from qiltest.runs.store import RunStore
 from qiltest.runs.writer import RunWriter
 from qiltest.scoring import score_case
 from qiltest.suite.cases import Case
-
-#: the embedded model's name.
-TINY = "tiny"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,19 +22,33 @@ class LatentStats:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Seconds, device synchronised."""
+
+    #: per step of the denoise loop.
+    step_seconds: tuple[float, ...]
+    #: the denoise loop alone: no text encoding, no decoding.
+    denoise_seconds: float
+    #: 0 as long as nothing was decoded.
+    decode_seconds: float
+    #: transformer forwards that were made; a recipe check compares it with `recipe.nfe`.
+    forwards: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Denoised:
     """Latents after the denoise loop, not yet decoded. `latents` is a tensor that only its generator understands."""
 
     recipe: Recipe
     latents: Any
-    #: seconds per step, device synchronised.
-    step_seconds: tuple[float, ...]
-    #: seconds of the whole denoise loop: no text encoding, no decoding.
-    denoise_seconds: float
-    #: transformer forwards that were made; a recipe check compares it with `recipe.nfe`.
-    forwards: int
+    timing: Timing
     #: SHA-256 of the latents' bytes: equal for equal latents. "" where the generator does not say.
     latents_sha256: str = ""
+
+    @property
+    def denoise_seconds(self) -> float:
+        """Seconds of the whole denoise loop."""
+        return self.timing.denoise_seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +58,7 @@ class Decoded:
     recipe: Recipe
     #: uint8, height x width x 3.
     pixels: Any
-    step_seconds: tuple[float, ...]
-    denoise_seconds: float
-    decode_seconds: float
-    forwards: int
+    timing: Timing
     latents: LatentStats
     #: False for random weights, whose pictures may be blank.
     judges_text: bool
@@ -62,10 +73,7 @@ class Generation:
     png: bytes
     #: SHA-256 of `png`, hexadecimal.
     sha256: str
-    step_seconds: tuple[float, ...]
-    denoise_seconds: float
-    decode_seconds: float
-    forwards: int
+    timing: Timing
     latents: LatentStats
 
 

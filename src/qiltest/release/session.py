@@ -17,11 +17,11 @@ from qiltest.comparison.records import Comparisons
 from qiltest.engine.options import Release
 from qiltest.errors import RecipeError
 from qiltest.generation.sources import ModelSource, resolve_model
-from qiltest.lora.findings import printable
 from qiltest.release.candidate import Trial, candidate_variant, refuse_name, try_candidate
 from qiltest.runs.records import Run
 from qiltest.suite.load import Suite
 from qiltest.suite.variants import CANDIDATE
+from qiltest.text.escape import one_line
 
 PAGE = "comparison.html"
 
@@ -71,7 +71,7 @@ def verdict_lines(found: Comparisons, run: Run, trial: Trial | None, *, width: i
 
     yield ""
     if trial is not None:
-        yield from (f"note: {printable(str(trial.path))}: {note}" for note in trial.notes)
+        yield from (f"note: {one_line(str(trial.path))}: {note}" for note in trial.notes)
     console = Console(
         file=StringIO(),
         width=width,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from qiltest.generation.sources import TINY
 from qiltest.published.findings import Finding, ReportMark, findings, report_marks
 from qiltest.report.changes import Changes, changes
 from qiltest.report.headline import counts_of, verdict_of
@@ -19,7 +20,6 @@ from qiltest.runs.status import Status, worst
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import Variant
 
-TINY = "tiny"
 #: the language that a browser picks glyphs by; signs in traditional characters are told by their case's language.
 _HTML_LANGUAGES = {"zh": "zh-Hans", "zh-hant": "zh-Hant", "zh-hans": "zh-Hans"}
 

@@ -16,11 +16,11 @@ from qiltest.errors import StoreError
 from qiltest.gate.golden import Golden
 from qiltest.gate.latency import Cohort, LatencyJudgement
 from qiltest.gate.verdict import Judgement
-from qiltest.generation.records import LatentStats
+from qiltest.generation.records import LatentStats, Timing
 from qiltest.quality.records import Health
 from qiltest.reading.records import ReaderInfo, Reading
 from qiltest.recipe import Recipe
-from qiltest.runs.records import Point, RunState, Timing
+from qiltest.runs.records import Point, RunState
 from qiltest.scoring.records import Score
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import Variant

@@ -9,7 +9,7 @@ from pathlib import Path
 from qiltest.gate.golden import Golden
 from qiltest.gate.latency import Cohort, LatencyJudgement
 from qiltest.gate.verdict import Judgement, Verdict
-from qiltest.generation.records import LatentStats
+from qiltest.generation.records import LatentStats, Timing
 from qiltest.quality.records import Health
 from qiltest.reading.records import ReaderInfo, Reading
 from qiltest.recipe import Recipe, Size
@@ -43,19 +43,6 @@ class Point:
     def id(self) -> str:
         """Name of the point, as in the test's id: `coffee-shop@1280x1280-4step-s42`."""
         return f"{self.case}@{self.size}-{self.variant}-s{self.seed}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timing:
-    """Seconds, device synchronised."""
-
-    #: per step of the denoise loop.
-    step_seconds: tuple[float, ...]
-    #: the denoise loop alone: no text encoding, no decoding.
-    denoise_seconds: float
-    decode_seconds: float
-    #: transformer forwards that were made.
-    forwards: int
 
 
 @dataclass(frozen=True, kw_only=True)
