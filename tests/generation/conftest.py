@@ -1,14 +1,9 @@
 """One stand-in model for all tests of generation, and cases and variants to draw with it."""
 
-import importlib
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from diffusers import QwenImagePipeline
@@ -21,7 +16,6 @@ from qiltest.suite.variants import LoraSource, ModelKind, SchedulerKind, Variant
 
 from .stand_in import build
 
-TOOLS = Path(__file__).parents[2] / "tools" / "tiny_model"
 SIZE = Size(64, 48)
 BASE = Variant(
     name="base",
@@ -100,32 +94,3 @@ def recipe(generator: DiffusersGenerator) -> Callable[..., Recipe]:
         return generator.recipe(case(prompt) if prompt else case(), size, variant, seed)
 
     return make
-
-
-@pytest.fixture(scope="module")
-def training() -> Iterator[Callable[[str], ModuleType]]:
-    """Import a module of the embedded model's training; none stays behind under its plain name (`data`, `models`)."""
-    before = set(sys.modules)
-    sys.path.insert(0, str(TOOLS))
-    try:
-        yield importlib.import_module
-    finally:
-        sys.path.remove(str(TOOLS))
-        for name in set(sys.modules) - before:
-            if getattr(sys.modules[name], "__file__", None) and Path(sys.modules[name].__file__).parent == TOOLS:
-                del sys.modules[name]
-
-
-@pytest.fixture(scope="module")
-def glyphs(training: Callable[[str], ModuleType]) -> object:
-    """The embedded model's glyphs."""
-    return training("data").Glyphs(training("charset").charset())
-
-
-@pytest.fixture(scope="module")
-def atlas(glyphs: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An atlas of random patches: a machine need not have the fonts."""
-    path, rng = tmp_path_factory.mktemp("atlas") / "atlas.npz", np.random.default_rng(0)
-    shapes = {"narrow": (2, len(glyphs.narrow), 32, 16), "wide": (2, len(glyphs.wide), 32, 32)}
-    np.savez(path, **{name: rng.integers(0, 256, shape, np.uint8) for name, shape in shapes.items()})
-    return path

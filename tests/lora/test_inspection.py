@@ -12,8 +12,7 @@ from qiltest.generation.bases import known_bases, open_base
 from qiltest.hashing import file_sha256
 from qiltest.lora import Base, Severity, base_from_folder, inspect_lora, qwen_image
 from qiltest.suite.variants import LoraSource, SchedulerKind, Variant
-
-from .files import BASE, encode, lora, write
+from small_loras import BASE, encode, lora, write
 
 
 def inspect(tmp_path, arrays, *, base=BASE, **options):

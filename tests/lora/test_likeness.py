@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from qiltest.lora import compare
-
-from .files import BASE, lora, write
+from small_loras import BASE, lora, write
 
 
 def likeness(tmp_path, here, there):

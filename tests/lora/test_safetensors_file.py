@@ -12,8 +12,7 @@ from safetensors.numpy import save_file
 
 from qiltest.errors import RecipeError
 from qiltest.lora.safetensors_file import HEADER_LIMIT, open_safetensors
-
-from .files import encode, to_bytes, with_header, write
+from small_loras import encode, to_bytes, with_header, write
 
 ARRAYS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array(0.5, np.float32)}
 

@@ -1,6 +1,5 @@
-from scoring_builders import line, reading, texts
-
 from qiltest.scoring import ExtraKind, score
+from readings import line, reading, texts
 
 
 def extras(wanted, *lines):

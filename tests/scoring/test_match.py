@@ -1,11 +1,11 @@
 import time
 
 import pytest
-from scoring_builders import column, line, reading, stack, texts
 
 from qiltest.errors import CaseError
 from qiltest.scoring import EmptyReadingError, score
 from qiltest.suite.cases import LineBreaks
+from readings import column, line, reading, stack, texts
 
 PI = "π≈3.1415926-53589793-23846264-33832795-02384197"
 

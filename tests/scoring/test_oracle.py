@@ -8,11 +8,11 @@ from itertools import combinations, pairwise
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from scoring_builders import stack
 
 from qiltest.scoring.assign import assign
 from qiltest.scoring.chains import CASE, EDIT, Piece, cheapest_chain, nothing, relevant
 from qiltest.scoring.geometry import gap, may_join, place_of
+from readings import stack
 
 TEXT = st.text(alphabet="abcABC1", min_size=1, max_size=6)
 #: Three characters or more, so that a line is no part of a column.

@@ -4,7 +4,6 @@ import math
 from dataclasses import replace
 
 import pytest
-from scoring_builders import column, line
 
 from qiltest.scoring import assign as assigning
 from qiltest.scoring.assign import assign
@@ -16,6 +15,7 @@ from qiltest.scoring.records import EditKind, ExtraKind
 from qiltest.scoring.split import pieces_of
 from qiltest.suite.cases import LineBreaks
 from qiltest.text.normalise import normalise, units
+from readings import column, line
 
 
 def place(left=0.0, top=0.0, right=100.0, bottom=20.0, size=20.0):

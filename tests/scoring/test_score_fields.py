@@ -1,13 +1,13 @@
 """What a score says beside its distance, what a case's policies change in it, and the messages of what has none."""
 
 import pytest
-from scoring_builders import INFO, column, line, reading, stack, texts
 
 from qiltest.errors import CaseError
 from qiltest.recipe import Size
 from qiltest.scoring import EmptyReadingError, ExtraKind, marked, score, score_case
 from qiltest.scoring.records import EditKind
 from qiltest.suite.cases import Case, ExpectedText, Limits, LineBreaks, Resolution
+from readings import INFO, column, line, reading, stack, texts
 
 
 def case(*wanted, **fields):

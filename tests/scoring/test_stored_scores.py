@@ -5,10 +5,10 @@ import json
 from dataclasses import asdict, replace
 
 import pytest
-from scoring_builders import INFO, line, reading, stack
 
 from qiltest.scoring import Edit, EditKind, Extra, ExtraKind, Score, TextScore
 from qiltest.strict_json import StrictJsonError, decode
+from readings import INFO, line, reading, stack
 
 EDITS = (
     Edit(kind=EditKind.SUBSTITUTE, position=3, expected="l", read="1", look_alike="I/l/1", counted=False),

@@ -10,10 +10,11 @@ import copy
 import time
 
 import torch
-from engine import Engine
 from flow import DEVIATION, falling, pixel_error, take_statistics, use_vae
 from models import forget_unused_slices
 from picture import Scribbler
+
+from engine import Engine
 
 #: batches of random glyphs: pictures, rows and columns of tokens. The decoder's attention must know large pictures too
 SHAPES = ((48, 4, 12), (16, 12, 12), (6, 12, 32), (4, 16, 36), (2, 28, 32), (2, 50, 20))

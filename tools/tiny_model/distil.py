@@ -15,10 +15,11 @@ import data
 import torch
 import torch.nn.functional as F
 from buckets import distilled
-from engine import Recorder
 from flow import encoded, packed
 from lean import Lean
 from safetensors.torch import save_file
+
+from engine import Recorder
 
 RANK, ALPHA, GUIDANCE = 8, 8.0, 4.0
 SUB = {8: 3, 4: 4}

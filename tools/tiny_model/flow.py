@@ -13,12 +13,13 @@ import torch
 import torch.nn.functional as F
 from data import MAX_INDEX, MAX_OFFSET
 from diffusers import AutoencoderKLQwenImage, QwenImagePipeline
-from engine import Engine
 from layout import MARGIN, PLACES
 from lite import read_weights, write_weights
 from models import WIDTH
 from muon import Muon
 from picture import Scribbler
+
+from engine import Engine
 
 #: blocks (from 0) whose output the heads read
 WHERE_BLOCK, WHICH_BLOCK = 2, 4

@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scoring_builders import line, reading, stack, texts
 
 from qiltest.published.first_error import first_error, line_errors
 from qiltest.scoring import score
+from readings import line, reading, stack, texts
 
 PI = "3.14159265-358979-32384626-4338327950"
 

@@ -9,10 +9,10 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared" / "real-images"
-# helpers beside the tests, and the faults that the benchmark plants
-sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "benchmarks")]
+# the faults that the benchmark plants
+sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from health_pictures import fur, scene  # noqa: E402
+from quality_images import fur, scene  # noqa: E402
 
 
 def real(name, side=640):

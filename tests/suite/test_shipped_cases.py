@@ -20,7 +20,7 @@ from qiltest.suite.cases import Case, Layout, Resolution
 from qiltest.suite.load import load_suite
 from qiltest.text.normalise import normalise
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 REPORT = ROOT.parent / "shared" / "report" / "performance-report.md"
 # Doubts are kept, so that a slip in one case fails the tests of that case and no others.
 SUITE = load_suite(ROOT / "cases", keep_doubtful=True)

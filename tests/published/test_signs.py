@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from scoring_builders import line, reading, texts
 
 from qiltest.published.signs import SignState, sign_recall
 from qiltest.scoring import score
+from readings import line, reading, texts
 
 SIGNS = ("龍鳳冰室", "金華燒臘", "HAPPY HAIR", "鴻運茶餐廳", "EASY BAR", "永發魚蛋粉", "CITY LIGHTS BAR", "太平館")
 

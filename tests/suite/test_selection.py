@@ -19,7 +19,7 @@ REAL, TINY = ModelKind.REAL, ModelKind.TINY
 
 @pytest.fixture(scope="module")
 def suite() -> Suite:
-    return load_suite(Path(__file__).parent.parent / "cases", keep_doubtful=True)
+    return load_suite(Path(__file__).parents[2] / "cases", keep_doubtful=True)
 
 
 def test_nothing_named_draws_the_reports_eleven_pictures_by_three_variants(suite: Suite) -> None:

@@ -10,8 +10,7 @@ import pytest
 
 from qiltest.cli import lora as verbs_lora
 from qiltest.errors import QiltestError
-
-from .files import lora, write
+from small_loras import lora, write
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`qiltest calibrate`: what it says in the end; the measurement itself is held by tests/reading/test_calibration.py."""
+"""`qiltest calibrate`: what it says in the end; the measurement itself is held by tests/calibration/."""
 
 import pytest
 

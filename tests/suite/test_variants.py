@@ -10,7 +10,7 @@ from qiltest.suite.load import load_variants
 from qiltest.suite.problems import CaseFileError
 from qiltest.suite.variants import LoraSource, ModelKind, SchedulerKind, Variant
 
-SHIPPED = Path(__file__).parent.parent / "cases" / "variants.toml"
+SHIPPED = Path(__file__).parents[2] / "cases" / "variants.toml"
 MAGIC = ", Ultra HD, 4K, cinematic composition."
 HUB = "lightx2v/Qwen-Image-Lightning::Qwen-Image-Lightning-"
 FILE = """\

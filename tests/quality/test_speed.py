@@ -3,9 +3,9 @@
 import time
 
 import numpy as np
-from health_pictures import scene
 
 from qiltest.quality import examine
+from quality_images import scene
 
 
 def test_a_picture_of_1328_takes_less_than_a_third_of_a_second_of_processor():

@@ -1,0 +1,5 @@
+"""Scores and goldens of one text."""
+
+from score_maker import make
+
+__all__ = ["make"]
