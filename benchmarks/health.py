@@ -12,7 +12,8 @@ wrong schedulers, follows fine detail under losses, noise and sharpening, and ti
 
 Each part is written to benchmarks/results/health.json as soon as it is measured, with a stamp of what it depends on
 (the measures' source, and the pictures or the model's weights): the same command goes on where it stopped, and a part
-whose stamp changed is measured again. The tables between the marks of docs/health.md are written from all stored parts.
+whose stamp changed is measured again. The tables between the marks of docs/measurements/quality.md are written from
+all stored parts.
 """
 
 from __future__ import annotations
@@ -209,7 +210,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pictures", type=Path, default=ROOT.parent / "shared" / "real-images")
     parser.add_argument("--every", type=int, default=4, help="plant faults in every n-th real picture")
     parser.add_argument("--store", type=Path, default=ROOT / "build" / "health", help="pictures that were drawn")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "health.md")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "measurements" / "quality.md")
     parser.add_argument("--cases", type=Path, default=ROOT / "cases")
     return parser.parse_args()
 

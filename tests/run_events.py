@@ -8,10 +8,11 @@ from qiltest.generation import LatentStats
 from qiltest.generation.images import encode_png
 from qiltest.reading import Line, ReaderInfo, Reading
 from qiltest.recipe import LoraRecipe, Recipe, Size
-from qiltest.runs import Point, RunState, RunWriter, Timing
+from qiltest.runs import RunState, RunWriter, Timing
 from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started
 from qiltest.scoring import Edit, EditKind, Score, TextScore
 from qiltest.suite.cases import Case, ExpectedText, Limits, Resolution
+from qiltest.suite.selection import Point
 from qiltest.suite.variants import SchedulerKind, Variant
 
 AT = "2026-11-23T02:00:00.000+00:00"

@@ -124,7 +124,7 @@ def test_a_recipe_is_no_other_thing() -> None:
         ({"scheduler": [["shift"]]}, "scheduler.0.1: "),
         ({"scheduler": [["shift", [3]]]}, "scheduler.0.1."),
         ({"scheduler": [["shift", 1], ["shift", 3]]}, "scheduler names shift more than once"),
-        ({"sigmas": [float("nan")]}, "NaN is not a finite number"),
+        ({"sigmas": [float("nan")]}, "sigmas.0: Input should be a finite number"),
         ({"sigmas": ["1.0"]}, "sigmas.0: "),
     ],
 )
@@ -146,11 +146,11 @@ def test_a_stored_recipe_that_lacks_a_field_is_refused(field: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "Expecting"),
+        ("{", "EOF while parsing"),
         ("[]", "Input should be an object"),
-        (RECIPE.canonical()[:-20], "Unterminated|Expecting"),
-        (RECIPE.canonical().replace("0.875", "NaN"), "NaN is not a finite number"),
-        (RECIPE.canonical().replace("0.875", "-Infinity"), "-Infinity is not a finite number"),
+        (RECIPE.canonical()[:-20], "EOF while parsing"),
+        (RECIPE.canonical().replace("0.875", "NaN"), "sigmas.1: Input should be a finite number"),
+        (RECIPE.canonical().replace("0.875", "-Infinity"), "sigmas.1: Input should be a finite number"),
         (RECIPE.canonical().replace("0.875", "1e999"), "finite"),
         (RECIPE.canonical().replace('"seed":42', '"seed":42,"seed":43'), "key 'seed' stands there twice"),
         ("[" * 100_000, "recursion"),

@@ -40,13 +40,13 @@ def decode(kind: type[T], text: str | bytes, *, whole: str = "file") -> T:
     Raises StrictJsonError that names every field that is missing, unknown, of another type or not finite.
     """
     try:
-        parse(text)  # pydantic keeps the last of two equal keys, in silence
         found: T = _adapter(kind).validate_json(text, strict=True)
-    except StrictJsonError as error:
-        raise StrictJsonError(f"{whole}: {error}") from error
+        parse(text)  # pydantic keeps the last of two equal keys, in silence
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False)
         raise StrictJsonError(*(f"{'.'.join(map(str, e['loc'])) or whole}: {e['msg']}" for e in faults)) from error
+    except StrictJsonError as error:
+        raise StrictJsonError(f"{whole}: {error}") from error
     return found
 
 

@@ -12,10 +12,11 @@ from qiltest.gate import Cohort, Judgement, Verdict
 from qiltest.generation import LatentStats
 from qiltest.reading import ReaderInfo, Reading
 from qiltest.recipe import Recipe, Size
-from qiltest.runs import Point, RunState, RunStore, Timing
+from qiltest.runs import RunState, RunStore, Timing
 from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started
 from qiltest.scoring import Score, TextScore
 from qiltest.suite.cases import Case, ExpectedText, Limits, Resolution
+from qiltest.suite.selection import Point
 from qiltest.suite.variants import SchedulerKind, Variant
 
 AT = "2026-11-23T02:00:00.000+00:00"

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from qiltest.cli.history import add_parsers, run_history
+from qiltest.cli.history import run_history
+from qiltest.cli.main import build_parser
 from qiltest.report.html.charts import charts
 from qiltest.runs import Run
 from qiltest.runs.history import HISTORY, history, past_of, read, record
@@ -102,10 +103,7 @@ def test_a_trend_needs_two_runs(typical: Run) -> None:
 @pytest.fixture
 def verb(typical: Run) -> Callable[..., int]:
     def call(*arguments: str) -> int:
-        import argparse
-
-        parser = argparse.ArgumentParser()
-        add_parsers(parser.add_subparsers())
+        parser = build_parser("history")
         return run_history(parser.parse_args(["history", *arguments, "--runs", str(typical.path.parent)]))
 
     return call

@@ -9,14 +9,14 @@ from qiltest.comparison.compare import compare_runs
 from qiltest.comparison.pairing import pair_runs, pair_up
 from qiltest.comparison.records import Release
 from qiltest.errors import StoreError
-from qiltest.gate.missing import judge_missing
-from qiltest.gate.verdict import Verdict
+from qiltest.gate.verdict import Verdict, judge_missing
 from qiltest.reading import ReaderInfo
 from qiltest.recipe import Recipe, Size
-from qiltest.runs import CaseResult, Point, Run, RunState
+from qiltest.runs import CaseResult, Run, RunState
 from qiltest.runs.filter import only_cases
 from qiltest.runs.records import Picture
 from qiltest.suite.cases import Case, ExpectedText, Limits, Resolution
+from qiltest.suite.selection import Point
 
 READER = ReaderInfo(name="rapidocr", engine="standin", version="1", weights_sha256="0" * 64)
 SIZE = Size(256, 128)

@@ -7,12 +7,12 @@ import pytest
 
 from qiltest.comparison.pairing import pair_runs, pair_up
 from qiltest.errors import StoreError
-from qiltest.gate.missing import judge_missing
-from qiltest.gate.verdict import Verdict
+from qiltest.gate.verdict import Verdict, judge_missing
 from qiltest.recipe import Size
-from qiltest.runs import CaseResult, Point, Run, RunState
+from qiltest.runs import CaseResult, Run, RunState
 from qiltest.runs.filter import only_cases
 from qiltest.suite.cases import Case, ExpectedText, Limits, Resolution
+from qiltest.suite.selection import Point
 
 SIZE = Size(256, 128)
 CASE = Case(

@@ -11,6 +11,7 @@ from qiltest.gate.golden import GoldenExtra, GoldenText
 from qiltest.gate.latency import SCHEMA, LatencyGolden
 from qiltest.recipe import Size
 from qiltest.suite.cases import Limits
+from qiltest.suite.selection import Point
 
 COHORT = Cohort(
     model="tiny",
@@ -23,7 +24,7 @@ COHORT = Cohort(
     compiled=False,
     torch="2.14",
 )
-RECORD = ("coffee", Size(1328, 1328), "4step", 42)
+RECORD = Point(case="coffee", size=Size(1328, 1328), variant="4step", seed=42)
 AGAIN = "restore it (`git checkout` it), or record it again with --qil-update=changed"
 
 
@@ -50,13 +51,13 @@ def test_a_golden_is_a_small_file_that_people_can_read(store, make):
     assert text.startswith('{\n  "schema": 2,\n  "case": "coffee",\n')
     assert text.endswith("}\n")
     assert "wéi" in text
-    assert store.load("tiny", *RECORD) == golden
+    assert store.load("tiny", RECORD) == golden
 
 
 def test_a_golden_that_cannot_be_read_names_the_file_and_the_option(store):
-    path = store.path("tiny", *RECORD)
+    path = store.path("tiny", RECORD)
     path.mkdir(parents=True)
-    error = refused(store.load, "tiny", *RECORD)
+    error = refused(store.load, "tiny", RECORD)
     assert error.what == "the golden cannot be read: Is a directory"
     assert error.where == str(path)
     assert error.remedy == "--qil-golden names the folder of goldens; make it and what is in it readable"
@@ -66,7 +67,7 @@ def test_a_golden_that_cannot_be_written_names_the_file_and_the_option(store, ma
     (store.root / "tiny").write_text("a file where a folder should be")
     error = refused(store.save, make.golden())
     assert error.what.startswith("the golden could not be written: ")
-    assert error.where == str(store.path("tiny", *RECORD))
+    assert error.where == str(store.path("tiny", RECORD))
     assert error.remedy == "make its folder writable, or choose another with --qil-golden"
 
 
@@ -96,7 +97,7 @@ def test_a_model_that_is_no_folders_name_is_refused_with_a_rule(store):
 def test_a_golden_that_is_not_this_pictures_says_what_is_wrong(store, make, fields, what):
     path = store.save(make.golden())
     path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
-    error = refused(store.load, "tiny", *RECORD)
+    error = refused(store.load, "tiny", RECORD)
     assert (error.what, error.where, error.remedy) == (what, str(path), AGAIN)
 
 
@@ -104,11 +105,11 @@ def test_a_damaged_golden_names_its_first_three_faults(store, make):
     path = store.save(make.golden())
     record = json.loads(path.read_text())
     path.write_text(json.dumps({**record, "seed": "x", "length": None, "model": 1, "size": 2}))
-    error = refused(store.load, "tiny", *RECORD)
+    error = refused(store.load, "tiny", RECORD)
     assert error.what.startswith("not a golden: size: Input should be a valid string; seed: ")
     assert error.what.count(";") == 2
     path.write_text("{")
-    error = refused(store.load, "tiny", *RECORD)
+    error = refused(store.load, "tiny", RECORD)
     assert error.what.startswith("not a golden: file: Invalid JSON")
     assert (error.where, error.remedy) == (str(path), AGAIN)
 
@@ -124,7 +125,7 @@ def test_a_removed_golden_is_gone_and_may_be_removed_twice(store, make):
 
 
 def test_a_golden_that_cannot_be_removed_says_so(store, make):
-    path = store.path("tiny", *RECORD)
+    path = store.path("tiny", RECORD)
     path.mkdir(parents=True)
     error = refused(store.remove, make.golden())
     assert error.what.startswith("the golden could not be removed: ")
@@ -207,7 +208,7 @@ def test_a_limit_below_the_readers_own_error_is_an_error_in_words(make):
     assert found.verdict is Verdict.ERROR
     assert found.reasons == (
         "the limit 1 is below the reader's own error on this case, 1.5: it would fail on perfect text; raise the "
-        "case's tolerance",
+        "case's limits",
     )
     assert judged(make, 1, make.golden(1), noise_floor=1.0).verdict is Verdict.PASS
 

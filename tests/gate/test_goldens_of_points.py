@@ -8,15 +8,13 @@ import pytest
 from qiltest.comparison.compare import compare
 from qiltest.comparison.pairing import Pair, Pairing
 from qiltest.comparison.statistics import rate_interval
-from qiltest.gate.acceptance import golden_from
-from qiltest.gate.golden import SCHEMA, Golden, GoldenExtra, GoldenStore, GoldenText
-from qiltest.gate.missing import golden_of
-from qiltest.gate.unused import unused_goldens
+from qiltest.gate.golden import SCHEMA, Golden, GoldenExtra, GoldenStore, GoldenText, golden_from, unused_goldens
+from qiltest.gate.verdict import golden_of
 from qiltest.recipe import Recipe, Size
-from qiltest.runs.records import Point
 from qiltest.scoring import Extra, ExtraKind
 from qiltest.suite.cases import Case, ExpectedText, Limits, Resolution
 from qiltest.suite.load import Suite
+from qiltest.suite.selection import Point
 from qiltest.suite.variants import SchedulerKind, Variant
 
 POINT = Point(case="coffee", size=Size(1328, 1328), variant="4step", seed=42)

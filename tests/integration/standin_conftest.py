@@ -25,7 +25,7 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from qiltest.errors import GenerationError, OutOfMemoryError, ReaderError, RecipeError
-from qiltest.generation import Decoded, Denoised, Generation, LatentStats, Timing, finish
+from qiltest.generation import Decoded, Denoised, Generation, Generator, LatentStats, Timing, finish
 from qiltest.reading import Line, ReaderInfo, Reading
 from qiltest.recipe import LoraRecipe, Recipe
 
@@ -37,13 +37,13 @@ def plan():
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-class StandinGenerator:
+class StandinGenerator(Generator):
+    model, is_tiny = "tiny", True
     judges_text = True
 
     def __init__(self, model="tiny", device="cpu"):
-        self.model, self.device = model, device
+        self.model, self.device = model, plan().get("device_name", device)
         self.is_tiny = model != "Qwen/Qwen-Image"
-        self.device_name = plan().get("device_name", "stand-in")
         self.log = HERE / "drawn.log"
         self.texts = {}
         self.failed = set()

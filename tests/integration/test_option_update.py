@@ -95,6 +95,18 @@ def test_ci_set_to_false_is_not_ci(suite, monkeypatch):
     assert suite.run("--qil-update=missing").ret == 0
 
 
+def test_without_a_golden_an_absolute_limit_decides_and_the_table_says_so(suite, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    path = suite.path / "cases" / "coffee.toml"
+    path.write_text(path.read_text() + "\n[limits]\nabsolute = 1\n")
+    suite.plan(coffee__fast=TYPO)
+    result = suite.run("--qil-case=coffee")
+    assert result.ret == 0
+    assert "PASS ✓ (no golden: absolute limit 1) 1/" in " ".join(result.stdout.str().split())
+    suite.plan(coffee__fast={"typos": {"Qwen Coffee": "Qwn Cofee"}})
+    suite.run("--qil-case=coffee").assert_outcomes(passed=1, failed=1)
+
+
 def test_an_absolute_limit_holds_against_every_update(suite):
     path = suite.path / "cases" / "coffee.toml"
     path.write_text(path.read_text() + "\n[limits]\ntolerance = 0\nabsolute = 0\n")

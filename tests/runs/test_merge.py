@@ -7,13 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qiltest.comparison.records import Release
 from qiltest.errors import StoreError
 from qiltest.gate import Judgement, Verdict
 from qiltest.reading import ReaderInfo
 from qiltest.recipe import Size
-from qiltest.runs import CaseResult, Point, Run, RunState
+from qiltest.runs import CaseResult, Run, RunState
 from qiltest.runs.merge import merge_runs
+from qiltest.runs.status import Status
 from qiltest.suite.cases import Case, ExpectedText, Limits, Resolution
+from qiltest.suite.selection import Point
 
 SIZE = Size(256, 128)
 READER = ReaderInfo(name="rapidocr", engine="standin", version="1", weights_sha256="0" * 64)
@@ -30,7 +33,7 @@ CASES = {
     )
     for name in ("coffee", "tea")
 }
-ORDER = [None, Verdict.PASS, Verdict.MISSING, Verdict.NEW, Verdict.INCOMPARABLE, Verdict.ERROR, Verdict.FAIL]
+ORDER = [None, Verdict.PASS, Verdict.NEW, Verdict.INCOMPARABLE, Verdict.MISSING, Verdict.ERROR, Verdict.FAIL]
 
 points = st.builds(
     Point,
@@ -109,6 +112,26 @@ def test_nothing_is_lost_and_nothing_gets_better_by_merging(a, b):
         kept = both.result(one.id)
         assert kept in (*a.results, *b.results)
         assert ORDER.index(kept.verdict) >= ORDER.index(one.verdict)
+
+
+def test_merged_runs_reports_and_releases_have_one_order_of_severity():
+    best_first = sorted(Status, key=lambda status: -status.rank)
+    assert [status.value for status in best_first if status is not Status.WAITING] == [v.value for v in ORDER[1:]]
+    assert sorted(Release, key=lambda release: release.status.rank) == [
+        Release.DO_NOT_SHIP,
+        Release.ERROR,
+        Release.MISSING,
+        Release.INCOMPARABLE,
+        Release.CANNOT_TELL,
+        Release.SHIP,
+    ]
+
+
+def test_an_image_that_one_run_never_judged_is_missing_though_another_found_it_new(run):
+    point = Point(case="tea", size=SIZE, variant="base", seed=0)
+    new, missing = (CaseResult(point=point, judgement=judged(v)) for v in (Verdict.NEW, Verdict.MISSING))
+    runs = [replace(run, planned=(point,), results=(result,)) for result in (new, missing)]
+    assert merge_runs(runs).results == (missing,)
 
 
 @pytest.fixture

@@ -1,76 +1,75 @@
-"""Floors kept with the package, one small JSON file a case; read when limits are stated."""
+"""Noise floors lie beside the case files that they belong to: one small JSON file per case in `floors/`."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import tempfile
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar
 
-from pydantic import ConfigDict
-
-from qiltest.calibration.measure import Floor
+from qiltest.calibration.records import Floor
 from qiltest.errors import StoreError
 from qiltest.files import write_atomically
-from qiltest.reading.records import ReaderInfo
-from qiltest.strict_json import STORED, StrictJsonError, decode
-
-FLOORS = Path(__file__).parent / "floors"
-REMEDY = "measure it again: qiltest calibrate --case ID"
+from qiltest.strict_json import StrictJsonError, decode
+from qiltest.suite.cases import Case
+from qiltest.suite.load import FLOORS_FOLDER
 
 
-def write_floor(floor: Floor, folder: Path = FLOORS) -> Path:
-    """Write a floor beside those of other readers for the same case; return the file."""
+def floors_of(case: Case) -> Path:
+    """Return the folder in which the floors of a case are looked up."""
+    return Path(case.path).parent / FLOORS_FOLDER
+
+
+def check_writable(folder: Path) -> None:
+    """Make the folder; raise StoreError where no floor can be kept in it, before anything is measured."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def write_floor(floor: Floor, folder: Path) -> Path:
+    """Write a floor beside those of other readers for the same case; return the file. Raises StoreError."""
     file = folder / f"{floor.case}.json"
-    readers = _load(file) if file.is_file() else {}
-    readers[floor.reader] = {key: value for key, value in asdict(floor).items() if key not in ("case", "reader")}
+    floors = (_load(file) if file.is_file() else {}) | {floor.reader: floor}
+    readers = {
+        name: {k: v for k, v in asdict(kept).items() if k not in {"case", "reader"}} for name, kept in floors.items()
+    }
     text = json.dumps(
         {"case": floor.case, "readers": readers}, ensure_ascii=False, allow_nan=False, indent=1, sort_keys=True
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, (text + "\n").encode())
+    try:
+        write_atomically(file, (text + "\n").encode())
+    except OSError as error:
+        raise _unwritable(folder, error) from error
     return file
 
 
-def read_floor(case: str, reader: str, folder: Path = FLOORS) -> Floor | None:
+def read_floor(case: str, reader: str, folder: Path) -> Floor | None:
     """Return what was measured for a case and a reader's name, or None. Raises StoreError on a damaged file."""
     file = folder / f"{case}.json"
-    if not file.is_file():
-        return None
-    found = _load(file).get(reader)
-    if found is None:
-        return None
+    return _load(file).get(reader) if file.is_file() else None
+
+
+def _load(file: Path) -> dict[str, Floor]:
     try:
-        floor = decode(Floor, json.dumps({**found, "case": case, "reader": reader}), whole=reader)
+        readers = json.loads(file.read_bytes())["readers"]
+        rows = {name: {"case": file.stem, "reader": name, **fields} for name, fields in readers.items()}
+        # through JSON again: there a list stands for a tuple, and nothing else for what it is not
+        return decode(dict[str, Floor], json.dumps(rows))
     except StrictJsonError as error:
-        raise _broken(file, str(error)) from error
-    if floor.pictures < 1 or min(floor.floor, floor.mean, floor.deviation, floor.percentile_95, floor.largest) < 0:
-        raise _broken(file, f"the floor of {reader} is of no picture, or below 0")
-    return floor
+        raise _damaged(file, error.faults[0]) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(file, str(error)) from error
 
 
-def noise_floor(case: str, reader: ReaderInfo, folder: Path = FLOORS) -> float | None:
-    """Return the floor in edits of a picture, or None where this very reader (weights, settings) was not calibrated."""
-    found = read_floor(case, reader.name, folder)
-    return found.floor if found is not None and found.fingerprint == reader.fingerprint else None
+def _damaged(file: Path, why: str) -> StoreError:
+    remedy = f"delete it and measure again: qiltest calibrate --case {file.stem}"
+    return StoreError(f"not a noise floor ({why})", where=str(file), remedy=remedy)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _File:
-    """The file of a case: by the reader's name, a floor without the fields `case` and `reader`."""
-
-    case: str
-    readers: dict[str, dict[str, Any]]
-
-    __pydantic_config__: ClassVar[ConfigDict] = STORED
-
-
-def _load(file: Path) -> dict[str, dict[str, Any]]:
-    try:
-        return decode(_File, file.read_bytes()).readers
-    except (OSError, StrictJsonError) as error:
-        raise _broken(file, f"cannot be read ({error})") from error
-
-
-def _broken(file: Path, what: str) -> StoreError:
-    return StoreError(what, where=str(file), remedy=REMEDY)
+def _unwritable(folder: Path, error: OSError) -> StoreError:
+    why = error.strerror or str(error)
+    return StoreError(f"cannot be written: {why}", where=str(folder), remedy="name another folder: --output FOLDER")

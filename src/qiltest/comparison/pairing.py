@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from qiltest.errors import StoreError
 from qiltest.gate.verdict import Verdict
 from qiltest.recipe import Size
-from qiltest.runs.records import CaseResult, Point, Run
+from qiltest.runs.records import CaseResult, Run
 from qiltest.scoring.records import Score
+from qiltest.suite.selection import Point
 
 _Key = tuple[str, Size, int]
 

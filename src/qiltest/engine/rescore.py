@@ -8,10 +8,8 @@ from dataclasses import dataclass, replace
 from qiltest import __version__
 from qiltest.errors import CaseError, QiltestError
 from qiltest.gate.golden import GoldenStore
-from qiltest.gate.judge import judge
+from qiltest.gate.judge import judge_image
 from qiltest.gate.latency import LatencyJudgement
-from qiltest.gate.noise_floor import noise_floor_of
-from qiltest.gate.quality import judged_with
 from qiltest.generation.sources import TINY
 from qiltest.quality import examine
 from qiltest.reading.images import load_picture
@@ -22,7 +20,6 @@ from qiltest.runs.load import load_run
 from qiltest.runs.records import CaseResult, Run, RunState
 from qiltest.runs.store import RunStore
 from qiltest.runs.writer import RunWriter
-from qiltest.scoring import score_case
 from qiltest.suite.cases import Case
 
 
@@ -162,13 +159,8 @@ def _again(result: CaseResult, case: Case, reader: Reader, run: Run, writer: Run
     try:
         examined = examine(load_picture(picture.path))
         reading = reader.read(picture.path)
-        score = score_case(case, reading)
-        point = result.point
-        golden = goldens.load(run.model, point.case, point.size, point.variant, point.seed)
-        floor = noise_floor_of(case, reader.info, tiny=run.model == TINY)
-        judgement = judge(score, golden, case.limits, effective=recipe.effective, noise_floor=floor)
-        health = examined.outside(reading.lines)
-        judgement = judged_with(judgement, health, gates=case.limits.health_gates)
+        golden = goldens.load(run.model, result.point)
+        found = judge_image(case, examined, reading, golden, effective=recipe.effective, tiny=run.model == TINY)
     except QiltestError as error:
         writer.append(Failed(at=now(), point=result.point, error=str(error)))
         return
@@ -177,12 +169,12 @@ def _again(result: CaseResult, case: Case, reader: Reader, run: Run, writer: Run
             at=now(),
             point=result.point,
             reading=reading,
-            score=score,
-            judgement=judgement,
+            score=found.score,
+            judgement=found.judgement,
             latency=_carried(result),
             golden=golden,
             golden_recorded=False,
-            health=health,
+            health=found.health,
         )
     )
 

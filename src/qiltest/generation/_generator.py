@@ -38,7 +38,7 @@ from qiltest.suite.variants import Variant
 WARM_STEPS = 2
 
 
-class DiffusersGenerator:
+class DiffusersGenerator(Generator):
     """Draws with QwenImagePipeline. See `records.Generator` for the meaning of each method."""
 
     def __init__(self, source: ModelSource, settings: Settings) -> None:
@@ -259,8 +259,3 @@ class DiffusersGenerator:
         finally:
             peak = torch.cuda.max_memory_allocated(self._device)
             self.peaks[name] = max(self.peaks.get(name, 0), peak)
-
-
-def _conforms(generator: DiffusersGenerator) -> Generator:
-    """Let mypy hold the class against the Protocol."""
-    return generator

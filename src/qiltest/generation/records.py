@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from qiltest.recipe import Recipe, Size
 from qiltest.suite.cases import Case
@@ -77,35 +77,12 @@ class Generation:
     latents: LatentStats
 
 
-@runtime_checkable
-class DrawsAhead(Protocol):
-    """What a generator can do beside `Generator` so that drawing, writing and reading may overlap."""
-
-    @property
-    def on_cpu(self) -> bool:
-        """True where the CPU draws: then nothing overlaps."""
-        ...
-
-    def warm_up(self, recipe: Recipe) -> None:
-        """Do once what only a first loop of this size and variant pays for: compiling, choosing kernels, memory."""
-        ...
-
-    def decode_pixels(self, denoised: Denoised) -> Decoded:
-        """Decode latents to pixels; what remains to be done needs no device (`pictures.finish`)."""
-        ...
-
-
-@runtime_checkable
-class MeasuresRate(Protocol):
-    """A generator that can say how fast its device multiplies matrices."""
-
-    def matrix_rate(self) -> float:
-        """Return operations a second in the model's dtype, measured now."""
-        ...
-
-
 class Generator(Protocol):
-    """Draws pictures. Loads once; switches variants without reloading."""
+    """Generates images. Loads once; switches variants without reloading.
+
+    A class of one's own derives from this one, gives `model`, `recipe`, `denoise` and `decode`, and the rest where it
+    can do more than the defaults say.
+    """
 
     @property
     def model(self) -> str:
@@ -115,29 +92,46 @@ class Generator(Protocol):
     @property
     def is_tiny(self) -> bool:
         """True for the embedded model, whose sizes are the cases' stand-ins."""
-        ...
+        return False
 
     @property
     def judges_text(self) -> bool:
         """False where the weights are random, so that no text can be expected."""
-        ...
+        return True
+
+    @property
+    def on_cpu(self) -> bool:
+        """True where the CPU generates, so that it has nothing to spare for reading meanwhile."""
+        return True
 
     def recipe(self, case: Case, size: Size, variant: Variant, seed: int) -> Recipe:
-        """Return the recipe of a picture without drawing it. Raises RecipeError."""
+        """Return the recipe of an image without generating it. Raises RecipeError.
+
+        `Recipe.device` is the device's own name, such as "NVIDIA H200": latencies are compared on equal devices alone.
+        """
         ...
 
     def prepare(self, prompts: Iterable[str]) -> None:
         """Encode prompts once; embeddings are kept and shared by all variants."""
-        ...
+
+    def warm_up(self, recipe: Recipe) -> None:
+        """Do once what only a first loop of this size and variant pays for: compiling, choosing kernels, memory."""
 
     def denoise(self, recipe: Recipe) -> Denoised:
         """Run the denoise loop. Raises RecipeError, GenerationError, OutOfMemoryError."""
         ...
 
+    def decode_pixels(self, denoised: Denoised) -> Decoded | Generation:
+        """Decode latents to pixels where the rest needs no device (`images.finish`), else to a whole image."""
+        return self.decode(denoised)
+
     def decode(self, denoised: Denoised) -> Generation:
-        """Decode latents to a picture. Raises GenerationError for a NaN or blank picture."""
+        """Decode latents to an image. Raises GenerationError for a NaN or blank image."""
         ...
+
+    def matrix_rate(self) -> float | None:
+        """Return operations per second in the model's dtype, measured now; None where that cannot be measured."""
+        return None
 
     def close(self) -> None:
         """Give the device's memory back."""
-        ...

@@ -1,7 +1,8 @@
 """Limits on health, and what is said of a picture beyond them.
 
-Each limit stands well above what pictures without the fault show (docs/health.md has the distributions and the rates of
-false alarms); only noise, grid and blank gate, because only they are wrong in every picture that shows them.
+Each limit stands well above what pictures without the fault show (docs/measurements/quality.md has the distributions
+and the rates of false alarms); only noise, grid and blank gate, because only they are wrong in every picture that
+shows them.
 """
 
 from __future__ import annotations

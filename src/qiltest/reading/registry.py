@@ -69,7 +69,9 @@ def open_reader(name: str = DEFAULT_READER, **options: Any) -> Reader:
     except TypeError as error:
         if "keyword argument" not in str(error):
             raise
-        raise ReaderError(f"unknown option ({error})", where=f"reader {plain}", remedy="see docs/reading.md") from error
+        raise ReaderError(
+            f"unknown option ({error})", where=f"reader {plain}", remedy="see docs/reference/reading.md"
+        ) from error
 
 
 def _written_options(name: str, written: str) -> dict[str, Any]:
@@ -83,7 +85,9 @@ def _written_options(name: str, written: str) -> dict[str, Any]:
         try:
             found[key] = _WRITTEN[key](value)
         except ValueError as error:
-            raise ReaderError(f"{part!r}: {error}", where=f"reader {name}", remedy="see docs/reading.md") from error
+            raise ReaderError(
+                f"{part!r}: {error}", where=f"reader {name}", remedy="see docs/reference/reading.md"
+            ) from error
     return found
 
 

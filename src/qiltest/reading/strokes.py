@@ -1,8 +1,9 @@
 """Characters that a reader recognised with doubt: broken strokes, pseudo-characters. Reported, never gating.
 
-A reader reads through damage: it tests spelling, not strokes. Of the measures tried (docs/reading.md) its own
-confidence in a character tells broken from whole best; still it misses many characters that lack a quarter, and one
-doubtful character in a long correct text is enough to accuse a picture. So it is shown to people and decides nothing.
+A reader reads through damage: it tests spelling, not strokes. Of the measures tried (docs/measurements/readers.md)
+its own confidence in a character tells broken from whole best; still it misses many characters that lack a quarter, and
+one doubtful character in a long correct text is enough to accuse a picture. So it is shown to people and decides
+nothing.
 """
 
 from __future__ import annotations

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from qiltest.published.findings import ReportMark
 from qiltest.reading import Suspicion, suspicious
 from qiltest.report.changes import Change
-from qiltest.report.diagnostics import Beside, beside
+from qiltest.report.diagnostics import figures, reported_faults
 from qiltest.report.diff import Marked, Span, marked
 from qiltest.report.geometry import Box, Quad, bounds, polygon, wrong_quads
 from qiltest.runs.records import CaseResult
@@ -85,7 +84,6 @@ class Cell:
     #: width and height of the reading, in pixels; of the picture drawn where it was not read.
     extent: tuple[int, int]
     speed_up: float | None
-    mark: ReportMark | None
     #: the picture to flip to: the golden's or the earlier run's, where it is stored and another; and what it is.
     before: Path | None
     before_name: str
@@ -106,9 +104,14 @@ class Cell:
         return self.result.score
 
     @property
-    def beside(self) -> Beside | None:
-        """What was measured beside the text, None where nothing was."""
-        return beside(self.result)
+    def reported(self) -> tuple[str, ...]:
+        """Faults of the image that do not gate."""
+        return () if self.result.health is None else tuple(reported_faults(self.result.health))
+
+    @property
+    def figures(self) -> tuple[tuple[str, str], ...]:
+        """Measures of the image's quality, each with its value; none where it was not measured."""
+        return () if self.result.health is None else tuple(figures(self.result.health))
 
     @cached_property
     def doubts(self) -> tuple[Suspicion, ...]:

@@ -6,14 +6,16 @@ templates' finalizer and the writers' escaping, so that nothing has to remember 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from qiltest.generation.sources import TINY
-from qiltest.published.findings import Finding, ReportMark, findings, report_marks
 from qiltest.report.changes import Changes, changes
 from qiltest.report.headline import counts_of, verdict_of
 from qiltest.report.image_builder import CellBuilder
 from qiltest.report.image_view import Cell
+from qiltest.report.published import Published, published_in
 from qiltest.runs.aggregate import by_variant, speed_ups
 from qiltest.runs.records import Run
 from qiltest.runs.status import Status, worst
@@ -33,6 +35,11 @@ class Row:
     #: size, and seed where the case has several.
     title: str
     cells: tuple[Cell, ...]
+
+    def beside(self, variants: Iterable[Variant]) -> tuple[Cell | None, ...]:
+        """Return the images of these variants, in their order; None for one that has none here."""
+        cells = {cell.variant.name: cell for cell in self.cells}
+        return tuple(cells.get(variant.name) for variant in variants)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +71,8 @@ class RunView:
     changes: Changes
     variants: tuple[Variant, ...]
     cases: tuple[CaseView, ...]
-    findings: tuple[Finding, ...]
-    marks: tuple[ReportMark, ...]
+    #: None for a run without a case of the published report.
+    published: Published | None
     undrawn: tuple[str, ...]
 
     @property
@@ -78,9 +85,20 @@ class RunView:
         """All pictures, worst first."""
         return tuple(sorted(self.cells, key=lambda cell: cell.badness))
 
+    @cached_property
+    def by_image(self) -> dict[str, Cell]:
+        """All pictures, by their id."""
+        return {cell.result.id: cell for cell in self.cells}
+
+    @property
+    def own_cases(self) -> tuple[CaseView, ...]:
+        """The cases that are not of the published report."""
+        known = {} if self.published is None else self.published.tables
+        return tuple(case for case in self.cases if case.case.id not in known)
+
     @property
     def tiny(self) -> bool:
-        """True where the embedded model drew, of which the performance report says nothing."""
+        """True where the embedded model generated the images."""
         return self.run.model == TINY
 
 
@@ -99,8 +117,7 @@ def view(run: Run, previous: Run | None = None) -> RunView:
         changes=compared_with,
         variants=tuple(variant for variant, _ in by_variant(run)),
         cases=builder.cases(),
-        findings=findings(run),
-        marks=report_marks(run),
+        published=published_in(run),
         undrawn=tuple(point.id for point in run.planned if point not in begun),
     )
 
@@ -121,11 +138,10 @@ class _Builder:
     def cases(self) -> tuple[CaseView, ...]:
         builder = CellBuilder(run=self.run, previous=self.previous)
         speed = speed_ups(self.run)
-        marks = {mark.point: mark for mark in report_marks(self.run)}
         change = {item.point: item for item in self.compared_with.items}
         cells: dict[str, list[Cell]] = {}
         for number, result in enumerate(self.run.results):
-            cell = builder.cell(f"p{number}", result, speed.get(result.id), marks.get(result.id), change.get(result.id))
+            cell = builder.cell(f"p{number}", result, speed.get(result.id), change.get(result.id))
             cells.setdefault(result.point.case, []).append(cell)
         views = [self._case(f"c{number}", case, cells[case]) for number, case in enumerate(cells)]
         return tuple(sorted(views, key=lambda case: min(cell.badness for cell in case.cells)))

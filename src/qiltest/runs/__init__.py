@@ -3,14 +3,13 @@
 from qiltest.generation.records import Timing
 from qiltest.runs.images import StoreWriteError
 from qiltest.runs.load import load_run
-from qiltest.runs.records import CaseResult, Picture, Point, Run, RunState
+from qiltest.runs.records import CaseResult, Picture, Run, RunState
 from qiltest.runs.store import Reuse, RunStore, Stored
 from qiltest.runs.writer import RunWriter
 
 __all__ = [
     "CaseResult",
     "Picture",
-    "Point",
     "Reuse",
     "Run",
     "RunState",

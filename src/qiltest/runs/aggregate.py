@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
@@ -39,6 +39,12 @@ def speed_ups(run: Run) -> dict[str, float]:
         if alike and result.timing.denoise_seconds > 0:
             out[result.id] = other.timing.denoise_seconds / result.timing.denoise_seconds
     return out
+
+
+def median_speed_up(results: Iterable[CaseResult], ratios: Mapping[str, float]) -> float | None:
+    """Return a variant's speed-up: the median over its images, of `speed_ups`; None where no pair was timed."""
+    own = [ratios[result.id] for result in results if result.id in ratios]
+    return median(own) if own else None
 
 
 def _device(result: CaseResult) -> tuple[str, str]:

@@ -20,9 +20,10 @@ from qiltest.generation.records import LatentStats, Timing
 from qiltest.quality.records import Health
 from qiltest.reading.records import ReaderInfo, Reading
 from qiltest.recipe import Recipe
-from qiltest.runs.records import Point, RunState
+from qiltest.runs.records import RunState
 from qiltest.scoring.records import Score
 from qiltest.suite.cases import Case
+from qiltest.suite.selection import Point
 from qiltest.suite.variants import Variant
 
 #: version of the lines; a run of another version is refused, not guessed at.

@@ -8,7 +8,8 @@ from pathlib import Path
 from qiltest.errors import StoreError
 from qiltest.runs.events import SCHEMA, Drawn, Ended, Event, Failed, Judged, Started, decode, prefix_of
 from qiltest.runs.images import PictureState, check_picture, picture_path
-from qiltest.runs.records import CaseResult, Picture, Point, Run, RunState
+from qiltest.runs.records import CaseResult, Picture, Run, RunState
+from qiltest.suite.selection import Point
 
 EVENTS = "events.jsonl"
 

@@ -15,6 +15,7 @@ from qiltest.reading.records import ReaderInfo, Reading
 from qiltest.recipe import Recipe, Size
 from qiltest.scoring.records import Score
 from qiltest.suite.cases import Case
+from qiltest.suite.selection import Point
 from qiltest.suite.variants import Variant
 
 
@@ -27,22 +28,6 @@ class RunState(StrEnum):
     INTERRUPTED = "interrupted"
     #: no end was written: the process was killed, or is still at work.
     UNFINISHED = "unfinished"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Point:
-    """One picture of the grid case x resolution x variant x seed."""
-
-    case: str
-    #: the case's own resolution, also where the embedded model draws a smaller stand-in.
-    size: Size
-    variant: str
-    seed: int
-
-    @property
-    def id(self) -> str:
-        """Name of the point, as in the test's id: `coffee-shop@1280x1280-4step-s42`."""
-        return f"{self.case}@{self.size}-{self.variant}-s{self.seed}"
 
 
 @dataclass(frozen=True, kw_only=True)

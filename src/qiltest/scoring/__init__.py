@@ -1,12 +1,10 @@
 """Expected texts against a reading: normalise, match, distance."""
 
-from qiltest.scoring.marks import MISSING, marked
 from qiltest.scoring.records import Edit, EditKind, Extra, ExtraKind, Score, TextScore
 from qiltest.scoring.scorer import EmptyReadingError, score, score_case
 from qiltest.text.normalise import letters_and_digits, normalise
 
 __all__ = [
-    "MISSING",
     "Edit",
     "EditKind",
     "EmptyReadingError",
@@ -15,7 +13,6 @@ __all__ = [
     "Score",
     "TextScore",
     "letters_and_digits",
-    "marked",
     "normalise",
     "score",
     "score_case",

@@ -36,7 +36,7 @@ PINNED: Mapping[str, str] = {
     DETECTOR: "090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f",
     RECOGNISER: "6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884",
 }
-#: Chosen by measurement (docs/reading.md): the wheel's defaults merge neighbouring lines and cut thin ones.
+#: Measured (docs/measurements/readers.md): the wheel's own settings merge neighbouring lines and cut thin ones.
 #: The 180 degree classifier stays off: it turned correct lines of digits upside down.
 DETECTION: Mapping[str, float | bool] = {
     "thresh": 0.2,

@@ -12,6 +12,7 @@ from qiltest.runs.aggregate import (
     by_variant,
     denoise_median,
     length_rates,
+    median_speed_up,
     speed_ups,
     step_times,
     variant_rate,
@@ -96,8 +97,8 @@ def _denoise_chart(run: Run) -> Chart | None:
         value = denoise_median(results)
         if value is None:
             continue
-        own = sorted(ratios[result.id] for result in results if result.id in ratios)
-        faster = times(own[len(own) // 2] if len(own) % 2 else sum(own[len(own) // 2 - 1 :][:2]) / 2) if own else ""
+        ratio = median_speed_up(results, ratios)
+        faster = "" if ratio is None else times(ratio)
         text = f"{seconds(value)} · {faster}" if faster else seconds(value)
         bars.append(_Bar(label=variant.name, style=styles[variant.name], value=value, text=text))
         rows.append((variant.name, seconds(value), faster or "–", str(len(results))))

@@ -7,8 +7,9 @@ from rich.text import Text
 
 from qiltest.gate.verdict import Verdict
 from qiltest.runs.aggregate import speed_ups
-from qiltest.runs.records import CaseResult, Point, Run
+from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.status import Status, status_of
+from qiltest.suite.selection import Point
 from qiltest.text.format import seconds, times
 
 _STYLES = {Status.PASS: "green", Status.FAIL: "bold red", Status.ERROR: "bold red"}
@@ -44,6 +45,9 @@ def _cell(result: CaseResult | None, faster: dict[str, float]) -> Text:
     text = Text(f"{status} {status.icon}", style=_STYLES.get(status, _OTHER_STYLE))
     if result.golden_recorded or (result.latency_recorded and status is not Status.PASS):
         text.append(" recorded")
+    elif result.judgement is not None and status is Status.PASS:
+        # a pass has a reason only where no golden stands behind it
+        text.append("".join(f" ({reason})" for reason in result.judgement.reasons), style="default")
     if result.score is not None:
         text.append(f" {result.score.distance}/{result.score.length}", style="default")
     if result.timing is not None:
