@@ -178,21 +178,21 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
 def qil_generator(pytestconfig: pytest.Config) -> Iterator[Generator]:
     """Return the model that draws. Override it to draw with something else."""
     from qiltest.errors import QiltestError
-    from qiltest.generation import open_generator
+    from qiltest.generation import Settings, open_generator
 
     session = session_of(pytestconfig)
     options = session.options
     try:
-        generator = open_generator(
-            options.model,
+        settings = Settings(
             device=options.device,
             threads=options.threads,
             fuse=options.fuse,
-            compile=options.compiled,
+            compiled=options.compiled,
             offload=options.offload,
             allow_partial_lora=options.allow_partial_lora,
             on_step=session.progress.step,
         )
+        generator = open_generator(options.model, settings)
     except QiltestError as error:
         session.unusable(error)
     yield generator

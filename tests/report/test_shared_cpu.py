@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from qiltest.generation.records import MOST_DISTURBED
 from qiltest.report import write_html, write_markdown
 from qiltest.report.terminal.table import terminal_table
 from qiltest.runs.aggregate import shared_cpu, speed_ups
-from qiltest.runs.records import MOST_DISTURBED, Run
+from qiltest.runs.records import Run
 
 SAID = "not comparable (CPU shared, 43\u00a0%)"
 

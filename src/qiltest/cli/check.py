@@ -23,6 +23,7 @@ from qiltest.cli.common import (
 )
 from qiltest.comparison.records import MARGIN, Comparisons, Release
 from qiltest.errors import GenerationError
+from qiltest.generation.sources import TINY
 from qiltest.runs.records import Run
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def add_parser(add: AddParser) -> None:
     parser.add_argument("--lora", required=True, metavar="FILE", help="a .safetensors file, or repo::file in the cache")
     parser.add_argument("--like", required=True, metavar="VARIANT", help="the variant that it is to replace")
     parser.add_argument("--seeds", type=seed_count, default=SEEDS, metavar="N", help=f"seeds a case ({SEEDS})")
-    parser.add_argument("--model", default="tiny", metavar="MODEL", help="tiny, a folder or a Hugging Face id (tiny)")
+    parser.add_argument("--model", default=TINY, metavar="MODEL", help="tiny, a folder or a Hugging Face id (tiny)")
     parser.add_argument("--device", metavar="DEVICE", help="such as cuda:1 (the CPU for tiny, else the GPU)")
     parser.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads of the model")
     parser.add_argument(
@@ -82,13 +83,14 @@ def run_check(args: argparse.Namespace) -> int:
 
 def _checked(args: argparse.Namespace, options: Options, suite: Suite) -> Ending:
     """Generate both releases and compare them. Raises DeviceError, ReaderError, StoreError and CaseError."""
-    from qiltest.generation import open_generator
+    from qiltest.generation import Settings, open_generator
     from qiltest.reading import open_reader
     from qiltest.release.check import check_release
     from qiltest.session.progress import ProgressBar, open_terminal
 
     progress = ProgressBar(terminal=open_terminal(), column=lambda: 0)
-    generator = open_generator(options.model, device=options.device, threads=options.threads, on_step=progress.step)
+    settings = Settings(device=options.device, threads=options.threads, on_step=progress.step)
+    generator = open_generator(options.model, settings)
     with closing(generator):
         return check_release(
             options,
@@ -127,7 +129,7 @@ def _tell(args: argparse.Namespace, trial: Trial, ending: Ending) -> int:
 
 def _options(args: argparse.Namespace) -> tuple[Options, ReleaseRequest]:
     """Return what `pytest --qil-lora` would be asked for. A model other than the embedded one is for a GPU."""
-    from qiltest.engine.options import TINY, Options, ReleaseRequest
+    from qiltest.engine.options import Options, ReleaseRequest
     from qiltest.generation.settings import Offload
     from qiltest.runs.store import Reuse
     from qiltest.suite.variants import CANDIDATE

@@ -30,7 +30,6 @@ from qiltest.reading.images import Pixels, load_picture
 from qiltest.reading.records import Reading
 from qiltest.recipe import Recipe
 from qiltest.runs.events import Drawn, now
-from qiltest.runs.records import Timing
 from qiltest.runs.store import Stored, usable
 from qiltest.runs.writer import RunWriter
 from qiltest.suite.selection import Point, Task
@@ -199,13 +198,7 @@ class ImageProducer:
             recipe=recipe,
             key=recipe.key(),
             sha256=self._writer.put(generation.png),
-            timing=Timing(
-                step_seconds=generation.step_seconds,
-                denoise_seconds=generation.denoise_seconds,
-                decode_seconds=generation.decode_seconds,
-                forwards=generation.forwards,
-                disturbed=disturbed,
-            ),
+            timing=replace(generation.timing, disturbed=disturbed),
             latents=generation.latents,
             cohort=self._cohort(recipe),
             notes=notes,
@@ -242,15 +235,16 @@ def _unsteady(loops: tuple[Denoised, ...]) -> tuple[str, ...]:
 
 def _check(generation: Generation, recipe: Recipe) -> None:
     """Refuse a picture that is not what its recipe says. Raises RecipeError and GenerationError."""
-    if generation.forwards != recipe.nfe:
+    timing = generation.timing
+    if timing.forwards != recipe.nfe:
         raise RecipeError(
-            f"{generation.forwards} forwards were made, the recipe says {recipe.nfe}",
+            f"{timing.forwards} forwards were made, the recipe says {recipe.nfe}",
             where=f"variant {recipe.variant}",
             remedy="CFG must be 1 for a LoRA of few steps, and the scheduler must take all steps",
         )
     if hashlib.sha256(generation.png).hexdigest() != generation.sha256:
         raise GenerationError("the picture's bytes are not those it was announced with", where=recipe.variant)
-    seconds = (generation.decode_seconds, *generation.step_seconds)
+    seconds = (timing.decode_seconds, *timing.step_seconds)
     if not all(math.isfinite(value) and value >= 0 for value in seconds):
         raise GenerationError(
             f"decoding or a step was not timed: {seconds}",

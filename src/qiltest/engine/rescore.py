@@ -10,6 +10,7 @@ from qiltest.errors import CaseError, QiltestError
 from qiltest.gate.golden import GoldenStore
 from qiltest.gate.judge import judge_image
 from qiltest.gate.latency import LatencyJudgement
+from qiltest.generation.sources import TINY
 from qiltest.quality import examine
 from qiltest.reading.images import load_picture
 from qiltest.reading.records import Reader
@@ -20,9 +21,6 @@ from qiltest.runs.records import CaseResult, Run, RunState
 from qiltest.runs.store import RunStore
 from qiltest.runs.writer import RunWriter
 from qiltest.suite.cases import Case
-
-#: the embedded model's name.
-TINY = "tiny"
 
 
 @dataclass(frozen=True, kw_only=True)

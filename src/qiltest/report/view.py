@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from qiltest.generation.sources import TINY
 from qiltest.report.changes import Changes, changes
 from qiltest.report.headline import counts_of, verdict_of
 from qiltest.report.image_builder import cell_of
@@ -21,7 +22,6 @@ from qiltest.runs.status import Status, worst
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import Variant
 
-TINY = "tiny"
 #: the language that a browser picks glyphs by; signs in traditional characters are told by their case's language.
 _HTML_LANGUAGES = {"zh": "zh-Hans", "zh-hant": "zh-Hant", "zh-hans": "zh-Hans"}
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from qiltest.runs.records import CaseResult, Run, Timing
+from qiltest.generation.records import Timing
+from qiltest.runs.records import CaseResult, Run
 from qiltest.suite.variants import Variant
 
 #: upper ends of the classes of text length, in characters; the last class is open.

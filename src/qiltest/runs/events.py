@@ -10,19 +10,17 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import cache
 
-from pydantic import TypeAdapter, ValidationError
-
+from qiltest import strict_json
 from qiltest.errors import StoreError
 from qiltest.gate.golden import Golden
 from qiltest.gate.latency import Cohort, LatencyJudgement
 from qiltest.gate.verdict import Judgement
-from qiltest.generation.records import LatentStats
+from qiltest.generation.records import LatentStats, Timing
 from qiltest.quality.records import Health
 from qiltest.reading.records import ReaderInfo, Reading
 from qiltest.recipe import Recipe
-from qiltest.runs.records import RunState, Timing
+from qiltest.runs.records import RunState
 from qiltest.scoring.records import Score
 from qiltest.suite.cases import Case
 from qiltest.suite.selection import Point
@@ -149,18 +147,13 @@ def decode(line: bytes, *, where: str) -> Event:
     """Return the event in a line. Raises StoreError that says where and what is wrong."""
     try:
         name = json.loads(line)["event"]
-        return _adapter(name).validate_json(line, strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        path = ".".join(map(str, first["loc"]))
-        raise StoreError(f"{name} event is not valid: {path}: {first['msg']}", where=where, remedy=_REMEDY) from error
+        kind = _KINDS[name]
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError("not an event of a run", where=where, remedy=_REMEDY) from error
+    try:
+        return strict_json.decode(kind, line, whole="line")
+    except strict_json.StrictJsonError as error:
+        raise StoreError(f"{name} event is not valid: {error.faults[0]}", where=where, remedy=_REMEDY) from error
 
 
 _REMEDY = "the file was changed or damaged after it was written; restore it, or move the run's folder away"
-
-
-@cache
-def _adapter(name: str) -> TypeAdapter[Event]:
-    return TypeAdapter(_KINDS[name])

@@ -9,7 +9,7 @@ from pathlib import Path
 from qiltest.gate.golden import Golden
 from qiltest.gate.latency import Cohort, LatencyJudgement
 from qiltest.gate.verdict import Judgement, Verdict
-from qiltest.generation.records import LatentStats
+from qiltest.generation.records import LatentStats, Timing
 from qiltest.quality.records import Health
 from qiltest.reading.records import ReaderInfo, Reading
 from qiltest.recipe import Recipe, Size
@@ -17,9 +17,6 @@ from qiltest.scoring.records import Score
 from qiltest.suite.cases import Case
 from qiltest.suite.selection import Point
 from qiltest.suite.variants import Variant
-
-#: a latency that other work lengthened by more than this share is not comparable.
-MOST_DISTURBED = 0.1
 
 
 class RunState(StrEnum):
@@ -31,27 +28,6 @@ class RunState(StrEnum):
     INTERRUPTED = "interrupted"
     #: no end was written: the process was killed, or is still at work.
     UNFINISHED = "unfinished"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timing:
-    """Seconds, device synchronised."""
-
-    #: per step of the denoise loop.
-    step_seconds: tuple[float, ...]
-    #: the denoise loop alone: no text encoding, no decoding.
-    denoise_seconds: float
-    decode_seconds: float
-    #: transformer forwards that were made.
-    forwards: int
-    #: how far other work on the CPU lengthened the loop: the time in which its threads waited for a core, as a share of
-    #: the loop and at most 1, or the spread of repeated loops, whichever is larger. 0 on a GPU, and where nobody says.
-    disturbed: float = 0.0
-
-    @property
-    def comparable(self) -> bool:
-        """False where other work shared the CPU, so that the seconds are compared with no others."""
-        return self.disturbed <= MOST_DISTURBED
 
 
 @dataclass(frozen=True, kw_only=True)
