@@ -111,13 +111,13 @@ class Scale:
 
 def generator_of(scale: Scale, **options: Any) -> Any:  # noqa: ANN401
     """Return the random model's generator; in the dry run one of the same class at a size for a CPU."""
-    from qiltest.generation import _load, _recipes, open_generator
+    from qiltest.generation import _load, bases, open_generator
     from qiltest.generation._generator import DiffusersGenerator
     from qiltest.generation.settings import Settings
     from qiltest.generation.sources import resolve_model
 
     if not scale.dry:
-        return open_generator("random", **options)
+        return open_generator("random", Settings(**options))
     build = getattr(_load.random_pipeline, "full_size", _load.random_pipeline)
 
     def small(_transformer: object, _vae: object, dtype: Any, device: Any) -> Any:  # noqa: ANN401
@@ -125,9 +125,8 @@ def generator_of(scale: Scale, **options: Any) -> Any:  # noqa: ANN401
 
     small.full_size = build  # type: ignore[attr-defined]
     _load.random_pipeline = small
-    _recipes.qwen_image = scale.base
-    compiled = options.pop("compile", False)
-    return DiffusersGenerator(resolve_model("random"), Settings(device="cpu", compiled=compiled, **options))
+    bases.qwen_image = scale.base
+    return DiffusersGenerator(resolve_model("random"), Settings(device="cpu", **options))
 
 
 def write_lora(path: Path, scale: Scale, *, seed: int) -> Path:

@@ -67,7 +67,7 @@ class Lab:
         if way not in self._generators:
             self.let_go()
             options: dict[str, Any] = (
-                {} if way == "unfused" else {"fuse": True} if way == "fused" else {"compile": True}
+                {} if way == "unfused" else {"fuse": True} if way == "fused" else {"compiled": True}
             )
             self._generators[way] = parts.generator_of(self.scale, **options)
         return self._generators[way]
@@ -173,7 +173,7 @@ def _measure(lab: Lab, way: str, variant: str, size: Size, rounds: int) -> dict[
         "seconds": seconds,
         "rounds": [loop.denoise_seconds for loop in loops],
         "warm_up_seconds": warm,
-        "step_seconds": loops[0].step_seconds,
+        "step_seconds": loops[0].timing.step_seconds,
         "seconds_a_forward": seconds / asked.nfe,
         "picture_tokens": image_tokens(asked.effective),
         "prompt_tokens": tokens,
@@ -475,7 +475,7 @@ def vendor_tiny(lab: Lab) -> dict[str, Any]:
     lab.let_go()
     from PIL import Image, ImageChops
 
-    from qiltest.generation import open_generator
+    from qiltest.generation import Settings, open_generator
     from qiltest.runs import RunStore
 
     suite = parts.the_suite()
@@ -492,7 +492,7 @@ def vendor_tiny(lab: Lab) -> dict[str, Any]:
         parts.copy_cases(home / "cases")
         parts.write_tests(home)
         begin = time.perf_counter()
-        _share(open_generator("tiny", device=lab.scale.device))
+        _share(open_generator("tiny", Settings(device=lab.scale.device)))
         ours = _suite_run(home, ["--qil-rounds=1", "--qil-variant=8step,4step", f"--qil-case={','.join(names)}"])
         total = time.perf_counter() - begin
         same = {}

@@ -27,6 +27,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,9 @@ from qiltest.files import write_atomically
 from qiltest.generation.images import encode_png
 from qiltest.generation.sources import EMBEDDED
 from qiltest.quality import examine
-from qiltest.reading import Reader, Reading, open_reader, reading_from_json, reading_to_json
+from qiltest.reading import Reader, Reading, open_reader
 from qiltest.reading.images import load_picture
+from qiltest.strict_json import decode
 
 ROOT = Path(__file__).resolve().parents[1]
 HERE = Path(__file__).parent
@@ -121,9 +123,9 @@ class Bench:
         name = f"{hashlib.sha256(png).hexdigest()}-{self.reader.info.fingerprint}.json"
         path = self.args.store / "readings" / name
         if not path.is_file():
-            record = reading_to_json(self.reader.read(png))
+            record = asdict(self.reader.read(png))
             write_atomically(path, json.dumps(record, ensure_ascii=False, allow_nan=False).encode())
-        return reading_from_json(json.loads(path.read_text(encoding="utf-8")))
+        return decode(Reading, path.read_bytes())
 
     def stamp(self, part: str) -> str:
         """Return a hash of what a part's result depends on."""

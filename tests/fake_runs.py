@@ -19,13 +19,13 @@ from qiltest.gate.golden import Golden, GoldenExtra, GoldenText
 from qiltest.gate.judge import judge
 from qiltest.gate.latency import Cohort, LatencyJudgement
 from qiltest.gate.verdict import Verdict
-from qiltest.generation.records import LatentStats
+from qiltest.generation.records import LatentStats, Timing
 from qiltest.reading.records import Line, ReaderInfo, Reading
 from qiltest.recipe import LoraRecipe, Recipe, Size
 from qiltest.report import write_html
 from qiltest.runs import RunStore
 from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started
-from qiltest.runs.records import CaseResult, Picture, Run, RunState, Timing
+from qiltest.runs.records import CaseResult, Picture, Run, RunState
 from qiltest.runs.writer import RunWriter
 from qiltest.scoring import Score, score_case
 from qiltest.suite.cases import Case, ExpectedText, Limits, ReportVerdict, Resolution

@@ -31,7 +31,7 @@ def folder(suite, monkeypatch):
     spec = importlib.util.spec_from_file_location("standin", suite.path / "conftest.py")
     standin = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(standin)
-    monkeypatch.setattr("qiltest.generation.open_generator", lambda model, **_: standin.StandinGenerator(model))
+    monkeypatch.setattr("qiltest.generation.open_generator", lambda model, _settings: standin.StandinGenerator(model))
     monkeypatch.setattr("qiltest.reading.open_reader", lambda name, **_: standin.StandinReader(name))
     monkeypatch.chdir(suite.path)
     return suite

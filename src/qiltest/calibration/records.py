@@ -8,16 +8,17 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
+from qiltest.strict_json import STORED
+
 Count = Annotated[int, Field(ge=0)]
 Edits = Annotated[float, Field(ge=0)]
-_STORED = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
     """How many of some typos were found: the distance rose above the same image's without the typo."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STORED
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
 
     found: Count
     of: Count
@@ -27,7 +28,7 @@ class Rate:
 class Floor:
     """A reader's error on one case. Distances are strict edits, summed over an image."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STORED
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
 
     case: str
     reader: str

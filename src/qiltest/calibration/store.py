@@ -7,15 +7,12 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from qiltest.calibration.records import Floor
 from qiltest.errors import StoreError
 from qiltest.files import write_atomically
+from qiltest.strict_json import StrictJsonError, decode
 from qiltest.suite.cases import Case
 from qiltest.suite.load import FLOORS_FOLDER
-
-_FLOORS = TypeAdapter(dict[str, Floor])
 
 
 def floors_of(case: Case) -> Path:
@@ -61,10 +58,9 @@ def _load(file: Path) -> dict[str, Floor]:
         readers = json.loads(file.read_bytes())["readers"]
         rows = {name: {"case": file.stem, "reader": name, **fields} for name, fields in readers.items()}
         # through JSON again: there a list stands for a tuple, and nothing else for what it is not
-        return _FLOORS.validate_json(json.dumps(rows), strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise _damaged(file, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        return decode(dict[str, Floor], json.dumps(rows))
+    except StrictJsonError as error:
+        raise _damaged(file, error.faults[0]) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(file, str(error)) from error
 

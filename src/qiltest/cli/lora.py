@@ -11,17 +11,18 @@ from rich.text import Text
 
 from qiltest.cli.common import AddParser, cases_flag, console, json_flag, print_json
 from qiltest.errors import RecipeError
-from qiltest.generation.sources import EMBEDDED, ModelSource, resolve_lora
-from qiltest.lora import Base, Finding, LoraReport, Severity, inspect_lora, known_bases, open_base
-from qiltest.lora.findings import printable
-from qiltest.lora.inspection import file_sha256
+from qiltest.generation.bases import known_bases, open_base
+from qiltest.generation.sources import EMBEDDED, TINY, ModelSource, resolve_lora
+from qiltest.hashing import file_sha256
+from qiltest.lora import Base, Finding, LoraReport, Severity, inspect_lora
 from qiltest.lora.likeness import Likeness, compare
 from qiltest.release.candidate import pinned, wrong_variant
 from qiltest.suite.load import VARIANTS_FILE, load_variants, unknown
 from qiltest.suite.variants import ModelKind, Variant
+from qiltest.text.escape import one_line
 
 _MARKS = {Severity.ERROR: ("ERROR", "bold red"), Severity.WARNING: ("note", "yellow")}
-_TINY = ModelSource(name="tiny", kind=ModelKind.TINY, folder=EMBEDDED, revision="embedded")
+_TINY = ModelSource(name=TINY, kind=ModelKind.TINY, folder=EMBEDDED, revision="embedded")
 #: blocks shown a row.
 _BLOCKS = 6
 
@@ -44,7 +45,7 @@ def run_lora(args: argparse.Namespace) -> int:
     variants = _variants(args.cases)
     path = _find(args.file)
     base = open_base(args.base) if args.base else None
-    report = inspect_lora(path, base=base, variants=variants)
+    report = inspect_lora(path, base=base, known=known_bases(), variants=variants)
     report = _as_like(report, args.like, variants)
     likeness = _compare(report, base, args.like, variants) if args.like else None
     if args.json:
@@ -90,7 +91,7 @@ def _reference(report: LoraReport, like: str, variants: tuple[Variant, ...]) -> 
     variant = next((variant for variant in variants if variant.name == like), None)
     if variant is None:
         raise unknown("variant or LoRA file", like, [variant.name for variant in variants])
-    lora = variant.lora(ModelKind.TINY if report.base == "tiny" else ModelKind.REAL)
+    lora = variant.lora(ModelKind.TINY if report.base == TINY else ModelKind.REAL)
     if lora is None:
         raise RecipeError(
             f"variant {like} has no LoRA for {report.base}", remedy="name a variant of the same base, or a file"
@@ -101,7 +102,7 @@ def _reference(report: LoraReport, like: str, variants: tuple[Variant, ...]) -> 
 def _show(report: LoraReport, likeness: Likeness | None) -> None:
     out = console()
     for name, value in (*_facts(report), *(_likeness_facts(likeness) if likeness else ())):
-        out.print(Text.assemble((f"{name:<15}  ", "bold"), printable(value)), soft_wrap=True)
+        out.print(Text.assemble((f"{name:<15}  ", "bold"), one_line(value)), soft_wrap=True)
     for line in _block_lines(report):
         out.print(Text(line), soft_wrap=True)
     for finding in (*report.findings, *(likeness.findings if likeness else ())):
@@ -112,7 +113,7 @@ def _show(report: LoraReport, likeness: Likeness | None) -> None:
 
 def _finding(finding: Finding) -> Text:
     mark, style = _MARKS[finding.severity]
-    return Text.assemble((f"{mark}  ", style), printable(finding.text))
+    return Text.assemble((f"{mark}  ", style), one_line(finding.text))
 
 
 def _facts(report: LoraReport) -> list[tuple[str, str]]:

@@ -8,11 +8,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from qiltest.generation.settings import Offload
+from qiltest.generation.sources import TINY
 from qiltest.recipe import Size
 from qiltest.runs.store import Reuse
 from qiltest.suite.variants import ModelKind
-
-TINY = "tiny"
 
 
 class Update(StrEnum):

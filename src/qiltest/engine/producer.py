@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 from qiltest.engine.environment import DeviceState, cohort_of, device_state
 from qiltest.engine.options import Options
@@ -29,7 +30,6 @@ from qiltest.reading.images import Pixels, load_picture
 from qiltest.reading.records import Reading
 from qiltest.recipe import Recipe
 from qiltest.runs.events import Drawn, now
-from qiltest.runs.records import Timing
 from qiltest.runs.store import Stored, usable
 from qiltest.runs.writer import RunWriter
 from qiltest.suite.selection import Point, Task
@@ -134,8 +134,9 @@ class ImageProducer:
         loops, notes = self._loops(recipe)
         after = self._device_state()
         chosen = sorted(loops, key=lambda loop: loop.denoise_seconds)[(len(loops) - 1) // 2]
+        disturbed = _disturbed(chosen, loops) if self._generator.on_cpu else 0.0
         made = self._generator.decode_pixels(chosen)
-        drawn = self._stores.submit(self._store, point, made, notes)
+        drawn = self._stores.submit(self._store, point, made, notes, disturbed)
         health = self._health(made.png if isinstance(made, Generation) else made.pixels)
         reading = self._reading(point, drawn)
         return PendingImage(loops=loops, drawn=drawn, reading=reading, health=health, device=(*before, *after))
@@ -187,7 +188,7 @@ class ImageProducer:
             return None
         return self._stores.submit(partial(_examined, image))
 
-    def _store(self, point: Point, made: Decoded | Generation, notes: tuple[str, ...]) -> Drawn:
+    def _store(self, point: Point, made: Decoded | Generation, notes: tuple[str, ...], disturbed: float) -> Drawn:
         generation = made if isinstance(made, Generation) else finish(made)
         recipe = generation.recipe
         _check(generation, recipe)
@@ -197,12 +198,7 @@ class ImageProducer:
             recipe=recipe,
             key=recipe.key(),
             sha256=self._writer.put(generation.png),
-            timing=Timing(
-                step_seconds=generation.step_seconds,
-                denoise_seconds=generation.denoise_seconds,
-                decode_seconds=generation.decode_seconds,
-                forwards=generation.forwards,
-            ),
+            timing=replace(generation.timing, disturbed=disturbed),
             latents=generation.latents,
             cohort=self._cohort(recipe),
             notes=notes,
@@ -221,6 +217,16 @@ def _examined(image: Path | bytes | Pixels) -> Examined:
     return examine(load_picture(image) if isinstance(image, Path | bytes) else image)
 
 
+def _disturbed(chosen: Denoised, loops: tuple[Denoised, ...]) -> float:
+    """Return how far other work on the CPU lengthened a loop (`Timing.disturbed`).
+
+    The spread of repeated loops is their range over their median, without the first, which pays for what is done once.
+    """
+    seconds = [loop.denoise_seconds for loop in loops[1:]]
+    spread = (max(seconds) - min(seconds)) / median(seconds) if seconds else 0.0
+    return max(min(1.0, chosen.waited_seconds / chosen.denoise_seconds), spread)
+
+
 def _unsteady(loops: tuple[Denoised, ...]) -> tuple[str, ...]:
     """Say where the same recipe gave other latents in another round."""
     other = sum(1 for loop in loops[1:] if loop.latents_sha256 != loops[0].latents_sha256)
@@ -229,15 +235,16 @@ def _unsteady(loops: tuple[Denoised, ...]) -> tuple[str, ...]:
 
 def _check(generation: Generation, recipe: Recipe) -> None:
     """Refuse a picture that is not what its recipe says. Raises RecipeError and GenerationError."""
-    if generation.forwards != recipe.nfe:
+    timing = generation.timing
+    if timing.forwards != recipe.nfe:
         raise RecipeError(
-            f"{generation.forwards} forwards were made, the recipe says {recipe.nfe}",
+            f"{timing.forwards} forwards were made, the recipe says {recipe.nfe}",
             where=f"variant {recipe.variant}",
             remedy="CFG must be 1 for a LoRA of few steps, and the scheduler must take all steps",
         )
     if hashlib.sha256(generation.png).hexdigest() != generation.sha256:
         raise GenerationError("the picture's bytes are not those it was announced with", where=recipe.variant)
-    seconds = (generation.decode_seconds, *generation.step_seconds)
+    seconds = (timing.decode_seconds, *timing.step_seconds)
     if not all(math.isfinite(value) and value >= 0 for value in seconds):
         raise GenerationError(
             f"decoding or a step was not timed: {seconds}",

@@ -10,19 +10,17 @@ from qiltest.errors import CaseError, QiltestError
 from qiltest.gate.golden import GoldenStore
 from qiltest.gate.judge import judge_image
 from qiltest.gate.latency import LatencyJudgement
+from qiltest.generation.sources import TINY
 from qiltest.quality import examine
 from qiltest.reading.images import load_picture
 from qiltest.reading.records import Reader
 from qiltest.reading.registry import open_reader
 from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started, now
 from qiltest.runs.load import load_run
-from qiltest.runs.records import CaseResult, Run, RunState
+from qiltest.runs.records import CaseResult, Run, RunState, Setup, shared
 from qiltest.runs.store import RunStore
 from qiltest.runs.writer import RunWriter
 from qiltest.suite.cases import Case
-
-#: the embedded model's name.
-TINY = "tiny"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,23 +109,14 @@ def _cases(run: Run, cases: Sequence[Case] | None) -> dict[str, Case]:
 
 
 def _started(run: Run, writer: RunWriter, reader: Reader, cases: tuple[Case, ...]) -> Started:
-    return Started(
-        schema=SCHEMA,
-        run=writer.id,
-        at=now(),
-        command=("qiltest", "rescore", run.id),
-        qiltest_version=__version__,
-        model=run.model,
-        device=run.device,
-        device_name=run.device_name,
-        versions=run.versions,
-        reader=reader.info,
-        cases=cases,
-        variants=run.variants,
-        planned=run.planned,
-        full=run.full,
-        rescored_from=run.id,
-    )
+    own: dict[str, object] = {
+        "command": ("qiltest", "rescore", run.id),
+        "qiltest_version": __version__,
+        "reader": reader.info,
+        "cases": cases,
+        "rescored_from": run.id,
+    }
+    return Started(schema=SCHEMA, run=writer.id, at=now(), **shared(run, Setup) | own)
 
 
 def _again(result: CaseResult, case: Case, reader: Reader, run: Run, writer: RunWriter, goldens: GoldenStore) -> None:

@@ -19,7 +19,7 @@ from qiltest.reading.records import Reading
 from qiltest.recipe import Recipe
 from qiltest.runs.events import Drawn, Failed, Judged, now
 from qiltest.runs.images import StoreWriteError
-from qiltest.runs.records import CaseResult, Picture
+from qiltest.runs.records import CaseResult, Outcome, Picture, shared
 from qiltest.scoring import Score, score_case
 from qiltest.suite.selection import Point
 
@@ -63,16 +63,7 @@ class SampleRun:
             self.pending = self._context.producer.take(self.point)
             self._context.producer.prefetch(self.point)
             drawn = self.pending.drawn.result()
-        self.result = replace(
-            self.result,
-            recipe=drawn.recipe,
-            picture=Picture(path=self._context.writer.picture(drawn.sha256), sha256=drawn.sha256),
-            reused_from=drawn.reused_from,
-            timing=drawn.timing,
-            latents=drawn.latents,
-            cohort=drawn.cohort,
-            notes=drawn.notes,
-        )
+        self.result = drawn.result(self._context.writer.picture(drawn.sha256))
         return drawn
 
     def read(self) -> Reading | None:
@@ -229,18 +220,4 @@ class SampleRun:
         self.result = replace(self.result, latency=latency, latency_recorded=recorded)
 
     def _judged(self) -> Judged:
-        result = self.result
-        return Judged(
-            at=now(),
-            point=self.point,
-            reading=result.reading,
-            score=result.score,
-            judgement=result.judgement,
-            latency=result.latency,
-            golden=result.golden,
-            golden_recorded=result.golden_recorded,
-            latency_recorded=result.latency_recorded,
-            health=result.health,
-            read_in=result.read_in,
-            notes=self._notes,
-        )
+        return Judged(at=now(), point=self.point, **shared(self.result, Outcome), notes=self._notes)

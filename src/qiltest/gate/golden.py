@@ -14,17 +14,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 
 from qiltest.errors import GoldenError
 from qiltest.files import sync_folder, write_atomically
 from qiltest.recipe import Recipe, Scalar, Size, recipe_changes
 from qiltest.scoring.records import Score
+from qiltest.strict_json import STORED, StrictJsonError, decode
 from qiltest.suite.load import Suite
 from qiltest.suite.selection import Point
 
 SCHEMA = 2
-_STORED = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 #: one part of a model's name as it may stand in a path: no separator, no leading dot, so never `..`.
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _HUB_PARTS = 2
@@ -39,7 +39,7 @@ class GoldenText:
     read: str
     distance: int
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STORED
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class GoldenExtra:
     kind: str
     distance: int
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STORED
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class Golden:
     recipe: dict[str, Scalar]
     picture: str
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STORED
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
 
     @property
     def point(self) -> Point:
@@ -245,10 +245,9 @@ def read_if_there(path: Path) -> bytes | None:
 
 def _parse(data: bytes, path: Path) -> Golden:
     try:
-        golden = _ADAPTER.validate_json(data)
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors(include_url=False)]
-        raise _broken(path, f"not a golden: {'; '.join(faults[:3])}") from error
+        golden = decode(Golden, data)
+    except StrictJsonError as error:
+        raise _broken(path, f"not a golden: {'; '.join(error.faults[:3])}") from error
     total = sum(text.distance for text in golden.texts) + sum(extra.distance for extra in golden.extra)
     numbers = (golden.distance, golden.distance_alnum, *(text.distance for text in golden.texts))
     if min(numbers) < 0 or golden.length <= 0 or not golden.texts:
@@ -262,6 +261,3 @@ def _broken(path: Path, what: str) -> GoldenError:
     return GoldenError(
         what, where=str(path), remedy="restore it (`git checkout` it), or record it again with --qil-update=changed"
     )
-
-
-_ADAPTER = TypeAdapter(Golden)

@@ -10,6 +10,9 @@ from qiltest.recipe import Recipe, Size
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import Variant
 
+#: a latency that other work lengthened by more than this share is not comparable.
+MOST_DISTURBED = 0.1
+
 
 @dataclass(frozen=True, kw_only=True)
 class LatentStats:
@@ -22,19 +25,43 @@ class LatentStats:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Seconds, device synchronised."""
+
+    #: per step of the denoise loop.
+    step_seconds: tuple[float, ...]
+    #: the denoise loop alone: no text encoding, no decoding.
+    denoise_seconds: float
+    #: 0 as long as nothing was decoded.
+    decode_seconds: float
+    #: transformer forwards that were made; a recipe check compares it with `recipe.nfe`.
+    forwards: int
+    #: how far other work on the CPU lengthened the loop: the time in which its threads waited for a core, as a share of
+    #: the loop and at most 1, or the spread of repeated loops, whichever is larger. 0 on a GPU, and where nobody says.
+    disturbed: float = 0.0
+
+    @property
+    def comparable(self) -> bool:
+        """False where other work shared the CPU, so that the seconds are compared with no others."""
+        return self.disturbed <= MOST_DISTURBED
+
+
+@dataclass(frozen=True, kw_only=True)
 class Denoised:
     """Latents after the denoise loop, not yet decoded. `latents` is a tensor that only its generator understands."""
 
     recipe: Recipe
     latents: Any
-    #: seconds per step, device synchronised.
-    step_seconds: tuple[float, ...]
-    #: seconds of the whole denoise loop: no text encoding, no decoding.
-    denoise_seconds: float
-    #: transformer forwards that were made; a recipe check compares it with `recipe.nfe`.
-    forwards: int
+    timing: Timing
     #: SHA-256 of the latents' bytes: equal for equal latents. "" where the generator does not say.
     latents_sha256: str = ""
+    #: seconds in which threads of this process waited for a core during the loop, all together; 0 where nobody says.
+    waited_seconds: float = 0.0
+
+    @property
+    def denoise_seconds(self) -> float:
+        """Seconds of the whole denoise loop."""
+        return self.timing.denoise_seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +71,7 @@ class Decoded:
     recipe: Recipe
     #: uint8, height x width x 3.
     pixels: Any
-    step_seconds: tuple[float, ...]
-    denoise_seconds: float
-    decode_seconds: float
-    forwards: int
+    timing: Timing
     latents: LatentStats
     #: False for random weights, whose pictures may be blank.
     judges_text: bool
@@ -62,10 +86,7 @@ class Generation:
     png: bytes
     #: SHA-256 of `png`, hexadecimal.
     sha256: str
-    step_seconds: tuple[float, ...]
-    denoise_seconds: float
-    decode_seconds: float
-    forwards: int
+    timing: Timing
     latents: LatentStats
 
 

@@ -97,11 +97,11 @@ def _flag(value: str) -> bool:
     return value == "yes"
 
 
-def _pin(value: str) -> dict[str, str]:
-    file, at, sha256 = value.partition("@")
-    if not at:
-        raise ValueError("write FILE@SHA256")
-    return {file: sha256}
+def _pins(value: str) -> dict[str, str]:
+    pairs = [part.split("@") for part in value.split("+")]
+    if not all(len(pair) == 2 for pair in pairs):
+        raise ValueError("write FILE@SHA256, several joined by +")
+    return dict(pairs)
 
 
 #: What may stand behind a reader's name, and how its value is read.
@@ -112,6 +112,6 @@ _WRITTEN: Mapping[str, Callable[[str], Any]] = {
     "weights": Path,
     "device": str,
     "download": _flag,
-    "pins": _pin,
+    "pins": _pins,
     "program": str,
 }

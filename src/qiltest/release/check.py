@@ -24,7 +24,6 @@ from qiltest.engine.sample import SampleRun
 from qiltest.errors import QiltestError, RecipeError
 from qiltest.generation.records import Generator
 from qiltest.generation.sources import ModelSource, resolve_model
-from qiltest.lora.findings import printable
 from qiltest.release.candidate import Trial, candidate_variant, refuse_name, try_candidate
 from qiltest.runs.images import StoreWriteError
 from qiltest.runs.records import Run
@@ -32,6 +31,7 @@ from qiltest.runs.status import Status, status_of
 from qiltest.suite.load import Suite
 from qiltest.suite.selection import Point
 from qiltest.suite.variants import CANDIDATE
+from qiltest.text.escape import one_line
 
 PAGE = "comparison.html"
 FAILED, INTERRUPTED = 1, 2
@@ -141,7 +141,7 @@ def verdict_lines(found: Comparisons, run: Run, trial: Trial | None, *, width: i
 
     yield ""
     if trial is not None:
-        yield from (f"note: {printable(str(trial.path))}: {note}" for note in trial.notes)
+        yield from (f"note: {one_line(str(trial.path))}: {note}" for note in trial.notes)
     console = Console(
         file=StringIO(),
         width=width,

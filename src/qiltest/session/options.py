@@ -10,14 +10,14 @@ import pytest
 
 from qiltest.arguments import AUTO
 from qiltest.comparison.records import MARGIN
-from qiltest.engine.options import TINY, Options, ReleaseRequest, Update, in_ci
+from qiltest.engine.options import Options, ReleaseRequest, Update, in_ci
 from qiltest.generation.settings import Offload
+from qiltest.generation.sources import RANDOM, TINY
 from qiltest.recipe import Size
 from qiltest.runs.store import Reuse
 from qiltest.session.guards import asks_for_gpu
 from qiltest.suite.variants import CANDIDATE
 
-RANDOM = "random"
 REAL = "Qwen/Qwen-Image"
 #: options that do not say which picture is meant.
 _NOT_REPEATED = frozenset({"qil_update", "qil_fresh", "qil_reuse"})

@@ -5,33 +5,33 @@ import os
 
 import pytest
 
-from qiltest.generation import _files
+from qiltest import hashing
 
 
 def test_a_large_files_hash_is_remembered_on_disk_and_made_again_when_it_changes(tmp_path, monkeypatch):
     monkeypatch.setenv("QILTEST_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(_files, "REMEMBERED_FROM", 10)
+    monkeypatch.setattr(hashing, "REMEMBERED_FROM", 10)
     reads = []
-    read = _files._read_sha256
-    monkeypatch.setattr(_files, "_read_sha256", lambda path: (reads.append(path), read(path))[1])
+    read = hashing._read_sha256
+    monkeypatch.setattr(hashing, "_read_sha256", lambda path: (reads.append(path), read(path))[1])
     path = tmp_path / "weights.safetensors"
     path.write_bytes(b"0123456789abc")
     for _ in range(3):
-        _files._sha256.cache_clear()
-        assert _files.file_sha256(path) == hashlib.sha256(b"0123456789abc").hexdigest()
+        hashing._sha256.cache_clear()
+        assert hashing.file_sha256(path) == hashlib.sha256(b"0123456789abc").hexdigest()
     assert len(reads) == 1
     path.write_bytes(b"0123456789abd")
     os.utime(path, ns=(1, 1))
-    assert _files.file_sha256(path) == hashlib.sha256(b"0123456789abd").hexdigest()
+    assert hashing.file_sha256(path) == hashlib.sha256(b"0123456789abd").hexdigest()
 
 
 def test_a_damaged_memory_of_hashes_is_no_memory(tmp_path, monkeypatch):
     monkeypatch.setenv("QILTEST_CACHE", str(tmp_path))
-    monkeypatch.setattr(_files, "REMEMBERED_FROM", 1)
+    monkeypatch.setattr(hashing, "REMEMBERED_FROM", 1)
     (tmp_path / "hashes.json").write_text("{not json")
     path = tmp_path / "a"
     path.write_bytes(b"abc")
-    assert _files.file_sha256(path) == hashlib.sha256(b"abc").hexdigest()
+    assert hashing.file_sha256(path) == hashlib.sha256(b"abc").hexdigest()
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
@@ -41,8 +41,8 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_rest(tmp_path, monkeypatc
     def full(_handle):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_files.os, "fsync", full)
+    monkeypatch.setattr(hashing.os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        _files.write_atomically(path, b"new")
+        hashing.write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
