@@ -6,20 +6,20 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE := 1
+# threads that spin while they wait made a forward of the embedded model up to 17 times slower, with two processes on two cores
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help demo test check suite lint clean
 
-help:  ## what can be made
+help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: $(INSTALLED)  ## draw the report's pictures with the embedded model, read them, judge them, write the report
+demo: $(INSTALLED)  ## generate the report's images with the embedded model, read and judge them, open the report
 	@$(BIN)/python -m pytest tests/report_cases -q -p no:cacheprovider $(ARGS)
 	@$(BIN)/qiltest report latest --open
 
 test: lint check suite  ## everything: style, types, unit and integration tests, and the suite on the embedded model
 
-# two processes on two cores: threads that spin while they wait made a forward of the embedded model up to 17 times slower
-check: export OMP_WAIT_POLICY := PASSIVE
 check: $(INSTALLED)  ## unit and integration tests: what a developer runs often
 	$(BIN)/python -m pytest tests --ignore=tests/report_cases -n 2 --dist=worksteal -q $(ARGS)
 
@@ -28,7 +28,7 @@ suite: $(INSTALLED)  ## the suite itself on the embedded model
 
 lint: $(INSTALLED)  ## style and types
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check src tests benchmarks tools
+	$(BIN)/ruff format --check src tests benchmarks tools conftest.py
 	$(BIN)/mypy
 
 $(INSTALLED): pyproject.toml
@@ -37,4 +37,4 @@ $(INSTALLED): pyproject.toml
 	touch $@
 
 clean:  ## remove the virtual environment and everything that was made
-	rm -rf $(VENV) build dist runs .pytest_cache .mypy_cache .ruff_cache .benchmarks .hypothesis src/*.egg-info
+	rm -rf $(VENV) build dist runs htmlcov .coverage* .pytest_cache .mypy_cache .ruff_cache .benchmarks .hypothesis src/*.egg-info

@@ -12,13 +12,14 @@ from typing import Any
 
 from qiltest.gate import Cohort, Golden, Judgement, Verdict
 from qiltest.gate.golden import SCHEMA, GoldenText
-from qiltest.generation.records import LatentStats
+from qiltest.generation.records import LatentStats, Timing
 from qiltest.quality import Health
 from qiltest.reading import Line, ReaderInfo, Reading
 from qiltest.recipe import Recipe, Size
-from qiltest.runs import Point, Run, RunState, Timing
+from qiltest.runs import Run, RunState
 from qiltest.scoring import Score, TextScore
 from qiltest.suite.cases import Case, ExpectedText, Limits, Resolution
+from qiltest.suite.selection import Point
 from qiltest.suite.variants import SchedulerKind, Variant
 
 AT = "2026-11-23T02:00:00+00:00"

@@ -25,10 +25,11 @@ from qiltest.recipe import LoraRecipe, Recipe, Size
 from qiltest.report import write_html
 from qiltest.runs import RunStore
 from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started
-from qiltest.runs.records import CaseResult, Picture, Point, Run, RunState
+from qiltest.runs.records import CaseResult, Picture, Run, RunState
 from qiltest.runs.writer import RunWriter
 from qiltest.scoring import Score, score_case
 from qiltest.suite.cases import Case, ReportVerdict
+from qiltest.suite.selection import Point
 from qiltest.suite.variants import LoraSource, SchedulerKind
 
 READER = ReaderInfo(name="fake", engine="told", version="1", weights_sha256="a" * 64)
@@ -301,7 +302,10 @@ def hostile(fake: Callable[..., FakeRun]) -> Run:
         prompt="\n".join(HOSTILE),
         language='"><script>',
         path="cases/<x>\u202e,:%.toml",
+        report_table=6,
     )
+    verdicts = tuple(ReportVerdict(variant=name, holds=None, finding="\n".join(HOSTILE)) for name in ("base", "8step"))
+    case = replace(case, resolutions=(replace(case.resolutions[0], report=verdicts),))
     run = fake(case)
     run.add(case.id, "base", *(text.upper() for text in texts), golden=texts)
     run.add(case.id, "8step", *texts, "<svg onload=alert(3)>\u2066", golden=texts)

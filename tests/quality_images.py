@@ -33,5 +33,5 @@ def fur(size=512, seed=0, strands=9000):
         end = (x + length * np.cos(angle), y + length * np.sin(angle))
         pen.line([(x, y), end], fill=(shade, int(shade * 0.85), int(shade * 0.7)), width=3)
     small = np.asarray(image.resize((size // 2, size // 2), Image.Resampling.LANCZOS), dtype=np.float64)
-    # as soft as real pictures are; crisper strands gain an eighth by a mild JPEG (docs/health.md)
+    # as soft as real pictures are; crisper strands gain an eighth by a mild JPEG (docs/measurements/quality.md)
     return np.rint(gaussian_filter(small, (0.6, 0.6, 0))).astype(np.uint8)

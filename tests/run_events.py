@@ -8,10 +8,11 @@ from qiltest.gate import Cohort, LatencyJudgement, Verdict
 from qiltest.generation.images import encode_png
 from qiltest.reading import Line, Reading
 from qiltest.recipe import LoraRecipe, Recipe, Size
-from qiltest.runs import Point, RunState, RunWriter
+from qiltest.runs import RunState, RunWriter
 from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started
 from qiltest.scoring import Edit, EditKind, Score
 from qiltest.suite.cases import ExpectedText, Limits
+from qiltest.suite.selection import Point
 
 AT = "2026-11-23T02:00:00.000+00:00"
 LARGE = Size(1328, 1328)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -91,13 +91,6 @@ def test_a_recipe_comes_back_from_its_canonical_json(recipe: Recipe) -> None:
     assert hash(back) == hash(recipe)
 
 
-@SLOW_FIRST_DRAW
-@given(recipe=RECIPES)
-def test_a_recipe_comes_back_out_of_a_larger_record(recipe: Recipe) -> None:
-    golden = json.loads(json.dumps({"recipe": asdict(recipe)}, indent=1))
-    assert Recipe.from_dict(golden["recipe"]) == recipe
-
-
 def test_the_order_of_named_pairs_decides_nothing() -> None:
     turned = replace(RECIPE, scheduler=RECIPE.scheduler[::-1], versions=RECIPE.versions[::-1])
     assert turned.key() == RECIPE.key()
@@ -131,15 +124,14 @@ def test_a_recipe_is_no_other_thing() -> None:
         ({"scheduler": [["shift"]]}, "scheduler.0.1: "),
         ({"scheduler": [["shift", [3]]]}, "scheduler.0.1."),
         ({"scheduler": [["shift", 1], ["shift", 3]]}, "scheduler names shift more than once"),
-        ({"sigmas": [float("nan")]}, "not JSON compliant"),
+        ({"sigmas": [float("nan")]}, "sigmas.0: Input should be a finite number"),
         ({"sigmas": ["1.0"]}, "sigmas.0: "),
-        ({"dtype": {1, 2}}, "not JSON serializable"),
     ],
 )
 def test_a_stored_recipe_that_is_not_one_is_refused_by_field(change: dict[str, Any], said: str) -> None:
     record = json.loads(RECIPE.canonical()) | change
     with pytest.raises(RecipeError) as caught:
-        Recipe.from_dict(record)
+        Recipe.from_json(json.dumps(record))
     assert said in str(caught.value)
 
 
@@ -148,17 +140,17 @@ def test_a_stored_recipe_that_lacks_a_field_is_refused(field: str) -> None:
     record = json.loads(RECIPE.canonical())
     del record[field]
     with pytest.raises(RecipeError, match=f"{field}: "):
-        Recipe.from_dict(record)
+        Recipe.from_json(json.dumps(record))
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "Expecting"),
+        ("{", "EOF while parsing"),
         ("[]", "Input should be an object"),
-        (RECIPE.canonical()[:-20], "Unterminated|Expecting"),
-        (RECIPE.canonical().replace("0.875", "NaN"), "NaN is not a finite number"),
-        (RECIPE.canonical().replace("0.875", "-Infinity"), "-Infinity is not a finite number"),
+        (RECIPE.canonical()[:-20], "EOF while parsing"),
+        (RECIPE.canonical().replace("0.875", "NaN"), "sigmas.1: Input should be a finite number"),
+        (RECIPE.canonical().replace("0.875", "-Infinity"), "sigmas.1: Input should be a finite number"),
         (RECIPE.canonical().replace("0.875", "1e999"), "finite"),
         (RECIPE.canonical().replace('"seed":42', '"seed":42,"seed":43'), "key 'seed' stands there twice"),
         ("[" * 100_000, "recursion"),

@@ -28,7 +28,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -57,15 +57,16 @@ from qiltest.calibration.typos import Typo, plant
 from qiltest.errors import GenerationError, QiltestError
 from qiltest.files import write_atomically
 from qiltest.gate.verdict import Verdict
-from qiltest.generation import open_generator
+from qiltest.generation import Settings, open_generator
 from qiltest.generation.records import Generator
 from qiltest.generation.sources import EMBEDDED
+from qiltest.hashing import file_sha256
 from qiltest.lora import base_from_folder, inspect_lora
 from qiltest.lora import compare as hold_against
-from qiltest.lora.inspection import file_sha256
-from qiltest.reading import Reading, open_reader, reading_from_json, reading_to_json
+from qiltest.reading import Reading, open_reader
 from qiltest.recipe import Size
 from qiltest.scoring import score_case
+from qiltest.strict_json import decode
 from qiltest.suite.cases import Case
 from qiltest.suite.load import load_suite, load_variants
 from qiltest.suite.variants import LoraSource, Variant
@@ -136,7 +137,7 @@ class Studio:
         import torch
 
         if threads not in self._generators:
-            self._generators[threads] = open_generator("tiny", threads=threads)
+            self._generators[threads] = open_generator("tiny", Settings(threads=threads))
         torch.set_num_threads(threads)
         return self._generators[threads]
 
@@ -167,11 +168,11 @@ class Studio:
         path = self.store / "readings" / f"{sha256}-{self.reader.info.fingerprint}.json"
         if not path.is_file():
             began = time.monotonic()
-            record = reading_to_json(self.reader.read(png))
+            record = asdict(self.reader.read(png))
             write_atomically(path, json.dumps(record, ensure_ascii=False, allow_nan=False).encode())
             self.read += 1
             self.reading += time.monotonic() - began
-        return reading_from_json(json.loads(path.read_text(encoding="utf-8")))
+        return decode(Reading, path.read_bytes())
 
 
 def typo_jobs(cases: Sequence[Case], seeds: Sequence[int], way: Way) -> Iterator[TypoJob]:

@@ -64,7 +64,7 @@ class Lab:
         if way not in self._generators:
             self.let_go()
             options: dict[str, Any] = (
-                {} if way == "unfused" else {"fuse": True} if way == "fused" else {"compile": True}
+                {} if way == "unfused" else {"fuse": True} if way == "fused" else {"compiled": True}
             )
             self._generators[way] = parts.generator_of(self.scale, **options)
         return self._generators[way]

@@ -88,7 +88,7 @@ def _measure(lab: Lab, way: str, variant: str, size: Size, rounds: int) -> Laten
         "seconds": seconds,
         "rounds": [loop.denoise_seconds for loop in loops],
         "warm_up_seconds": warm,
-        "step_seconds": loops[0].step_seconds,
+        "step_seconds": loops[0].timing.step_seconds,
         "seconds_a_forward": seconds / asked.nfe,
         "picture_tokens": image_tokens(asked.effective),
         "prompt_tokens": tokens,

@@ -120,13 +120,13 @@ class Scale:
 
 def generator_of(scale: Scale, **options: Any) -> DiffusersGenerator:  # noqa: ANN401
     """Return the random model's generator; in the dry run one of the same class at a size for a CPU."""
-    from qiltest.generation import _load, _recipes, open_generator
+    from qiltest.generation import _load, bases, open_generator
     from qiltest.generation._generator import DiffusersGenerator
     from qiltest.generation.settings import Settings
     from qiltest.generation.sources import resolve_model
 
     if not scale.dry:
-        return open_generator("random", **options)
+        return open_generator("random", Settings(**options))
     build = getattr(_load.random_pipeline, "full_size", _load.random_pipeline)
 
     def small(_transformer: object, _vae: object, dtype: torch.dtype, device: torch.device) -> QwenImagePipeline:
@@ -134,9 +134,8 @@ def generator_of(scale: Scale, **options: Any) -> DiffusersGenerator:  # noqa: A
 
     setattr(small, "full_size", build)  # noqa: B010
     setattr(_load, "random_pipeline", small)  # noqa: B010
-    setattr(_recipes, "qwen_image", scale.base)  # noqa: B010
-    compiled = options.pop("compile", False)
-    return DiffusersGenerator(resolve_model("random"), Settings(device="cpu", compiled=compiled, **options))
+    setattr(bases, "qwen_image", scale.base)  # noqa: B010
+    return DiffusersGenerator(resolve_model("random"), Settings(device="cpu", **options))
 
 
 def write_lora(path: Path, scale: Scale, *, seed: int) -> Path:

@@ -1,4 +1,4 @@
-"""Show the measurements of `gpu_suite.py` as tables in docs/runner.md, between markers.
+"""Show the measurements of `gpu_suite.py` as tables in docs/measurements/gpu.md, between markers.
 
     python benchmarks/gpu/gpu_table.py [--results FILE] [--other FILE] [--page FILE] [--merge RESULTS ...] [--check]
 
@@ -195,7 +195,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks/results/gpu_h100.json")
     parser.add_argument("--other", type=Path, default=ROOT / "benchmarks/results/gpu_h200.json")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs/runner.md")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs/measurements/gpu.md")
     parser.add_argument(
         "--merge", type=Path, nargs="+", metavar="RESULTS", default=[], help="gpu_suite.json of later runs"
     )

@@ -125,7 +125,7 @@ def vendor_tiny(lab: Lab) -> Found:
     import numpy as np
     from PIL import Image
 
-    from qiltest.generation import open_generator
+    from qiltest.generation import Settings, open_generator
     from qiltest.runs import RunStore
 
     suite = parts.the_suite()
@@ -142,7 +142,7 @@ def vendor_tiny(lab: Lab) -> Found:
     parts.copy_cases(home / "cases")
     parts.write_tests(home)
     begin = time.perf_counter()
-    share(open_generator("tiny", device=lab.scale.device))
+    share(open_generator("tiny", Settings(device=lab.scale.device)))
     ours = suite_run(home, ["--qil-rounds=1", "--qil-variant=8step,4step", f"--qil-case={','.join(names)}"])
     total = time.perf_counter() - begin
     same = {}

@@ -12,7 +12,8 @@ wrong schedulers, follows fine detail under losses, noise and sharpening, and ti
 
 Each part is written to benchmarks/results/health.json as soon as it is measured, with a stamp of what it depends on
 (the measures' source, and the pictures or the model's weights): the same command goes on where it stopped, and a part
-whose stamp changed is measured again. The tables between the marks of docs/health.md are written from all stored parts.
+whose stamp changed is measured again. The tables between the marks of docs/measurements/quality.md are written from
+all stored parts.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -42,8 +44,9 @@ from qiltest.files import write_atomically
 from qiltest.generation.images import encode_png
 from qiltest.generation.sources import EMBEDDED
 from qiltest.quality import examine
-from qiltest.reading import Reader, Reading, open_reader, reading_from_json, reading_to_json
+from qiltest.reading import Reader, Reading, open_reader
 from qiltest.reading.images import load_picture
+from qiltest.strict_json import decode
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
@@ -121,9 +124,9 @@ class Bench:
         name = f"{hashlib.sha256(png).hexdigest()}-{self.reader.info.fingerprint}.json"
         path = self.args.store / "readings" / name
         if not path.is_file():
-            record = reading_to_json(self.reader.read(png))
+            record = asdict(self.reader.read(png))
             write_atomically(path, json.dumps(record, ensure_ascii=False, allow_nan=False).encode())
-        return reading_from_json(json.loads(path.read_text(encoding="utf-8")))
+        return decode(Reading, path.read_bytes())
 
     def stamp(self, part: str) -> str:
         """Return a hash of what a part's result depends on."""
@@ -208,7 +211,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pictures", type=Path, default=ROOT.parent / "shared" / "real-images")
     parser.add_argument("--every", type=int, default=4, help="plant faults in every n-th real picture")
     parser.add_argument("--store", type=Path, default=ROOT / "build" / "health", help="pictures that were drawn")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "health.md")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "measurements" / "quality.md")
     parser.add_argument("--cases", type=Path, default=ROOT / "cases")
     return parser.parse_args()
 

@@ -8,8 +8,8 @@ from itertools import pairwise
 from quality_faults import CONTRASTS, GAINS, LOSSES, Pixels, Plant
 from quality_rates import rate, ratios
 
-from qiltest.quality import Finer, Health, compare_detail, examine
-from qiltest.quality.compare import LEAST, MORE, DetailComparison
+from qiltest.published.fine_detail import LEAST, MORE, DetailComparison, Finer, compare_detail
+from qiltest.quality import Health, examine
 from qiltest.reading.records import Line
 
 

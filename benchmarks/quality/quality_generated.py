@@ -22,7 +22,7 @@ from quality_rates import faults_of, rate
 
 from qiltest.errors import GenerationError, QiltestError
 from qiltest.files import write_atomically
-from qiltest.generation import open_generator
+from qiltest.generation import Settings, open_generator
 from qiltest.generation.images import encode_png
 from qiltest.generation.schedule import LIGHTNING
 from qiltest.generation.sources import EMBEDDED
@@ -78,7 +78,7 @@ class Studio:
         self.store, self.variants = store, {variant.name: variant for variant in suite.variants}
         places = [(case, resolution) for case in suite.cases for resolution in case.resolutions]
         self.places = sorted(places, key=lambda place: place[1].tiny.width * place[1].tiny.height)
-        self.generator = open_generator("tiny", threads=torch.get_num_threads())
+        self.generator = open_generator("tiny", Settings(threads=torch.get_num_threads()))
 
     def good(self, drawn: dict[str, int]) -> dict[str, Pixels]:
         """Return pictures of each variant's so many smallest cases."""

@@ -1,4 +1,4 @@
-"""The tables of docs/health.md, from the results of benchmarks/quality/quality.py."""
+"""The tables of docs/measurements/quality.md, from the results of benchmarks/quality/quality.py."""
 
 from __future__ import annotations
 

@@ -24,16 +24,17 @@ import resource
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from scipy.stats import binomtest
 
 from qiltest.files import write_atomically
-from qiltest.reading import Reader, Reading, open_reader, reading_from_json, reading_to_json, suspicious
+from qiltest.reading import Reader, Reading, open_reader, suspicious
 from qiltest.scoring import EmptyReadingError, Score, score
 from qiltest.scoring.distance import align
+from qiltest.strict_json import decode
 from qiltest.suite.cases import ExpectedText, LineBreaks
 from qiltest.text.normalise import normalise, units
 
@@ -121,17 +122,13 @@ def measured(reader: Reader, picture: Path, kept: Path) -> Measured:
     """Read a picture, or take what an earlier run kept of the same reader and bytes."""
     file = kept / f"{hashlib.sha256(picture.read_bytes()).hexdigest()}.json"
     if file.is_file():
-        record = json.loads(file.read_text())
-        record["reading"] = reading_from_json(record["reading"])
-        return Measured(**record)
+        return decode(Measured, file.read_bytes())
     started = _processor_seconds()
     reading = reader.read(picture)
-    found = Measured(
-        reading=reading, processor_seconds=round(_processor_seconds() - started, 3), peak_memory_mib=_peak_mib()
-    )
-    cost = {"processor_seconds": found.processor_seconds, "peak_memory_mib": found.peak_memory_mib}
-    write_atomically(file, json.dumps({"reading": reading_to_json(reading), **cost}, allow_nan=False).encode())
-    print(f"{picture.name}: {found.processor_seconds} s", file=sys.stderr, flush=True)
+    seconds = round(_processor_seconds() - started, 3)
+    found = Measured(reading=reading, processor_seconds=seconds, peak_memory_mib=_peak_mib())
+    write_atomically(file, json.dumps(asdict(found), allow_nan=False).encode())
+    print(f"{picture.name}: {seconds} s", file=sys.stderr, flush=True)
     return found
 
 

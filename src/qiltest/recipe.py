@@ -14,15 +14,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 
 from qiltest.errors import RecipeError
+from qiltest.strict_json import STORED, StrictJsonError, decode
 
 _SIZE = re.compile(r"([1-9][0-9]{1,4})x([1-9][0-9]{1,4})")
 #: QwenImagePipeline floors width and height to this multiple: VAE stride 8 times patch size 2.
 SIZE_MULTIPLE = 16
-#: What a stored recipe must be: the very types, no unknown key, no NaN.
-_STORED = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 Scalar = str | float | int | bool | None
 
@@ -34,7 +33,7 @@ class Size:
     width: int
     height: int
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STORED
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
 
     @classmethod
     def parse(cls, text: str) -> Size:
@@ -63,7 +62,7 @@ class LoraRecipe:
     scale: float
     fused: bool
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STORED
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", _finite("lora.scale", self.scale))
@@ -102,7 +101,7 @@ class Recipe:
     #: (package, version), sorted: torch, diffusers, transformers, peft and qiltest's generation code.
     versions: tuple[tuple[str, str], ...]
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STORED
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
 
     def __post_init__(self) -> None:
         for name, value in self.scheduler:
@@ -152,24 +151,15 @@ class Recipe:
         Raises RecipeError that names every field that is missing, unknown, of another type or not finite.
         """
         try:
-            json.loads(text, object_pairs_hook=_no_twins, parse_constant=_no_constant)
-            return _RECIPE.validate_json(text)
-        except ValidationError as error:
-            raise _refused("; ".join(_fault(e["loc"], e["msg"]) for e in error.errors())) from error
-        except (ValueError, RecursionError) as error:
-            raise _refused(str(error)) from error
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Recipe:
-        """Read a recipe out of a larger JSON record, such as a golden. Raises RecipeError as `from_json` does."""
-        try:
-            text = json.dumps(dict(record), ensure_ascii=False, allow_nan=False)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise _refused(str(error)) from error
-        return cls.from_json(text)
+            return decode(cls, text, whole="recipe")
+        except StrictJsonError as error:
+            raise RecipeError(
+                f"not a recipe: {error}",
+                where="stored recipe",
+                remedy="it was written by another version or changed by hand: make the picture again",
+            ) from error
 
 
-_RECIPE = TypeAdapter(Recipe)
 #: characters of a value that a difference shows.
 _SHOWN = 40
 
@@ -215,28 +205,3 @@ def _by_name(field: str, pairs: tuple[tuple[str, Any], ...]) -> tuple[tuple[str,
     if twins:
         raise RecipeError(f"{field} names {', '.join(twins)} more than once", where="recipe", remedy="give each once")
     return tuple((name, value) for name, value in sorted(pairs, key=lambda pair: pair[0]))
-
-
-def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse what JSON parsers drop in silence: the same key twice."""
-    record = dict(pairs)
-    if len(record) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"key {next(n for n in names if names.count(n) > 1)!r} stands there twice")
-    return record
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a finite number")
-
-
-def _fault(loc: tuple[int | str, ...], message: str) -> str:
-    return f"{'.'.join(map(str, loc)) or 'recipe'}: {message}"
-
-
-def _refused(what: str) -> RecipeError:
-    return RecipeError(
-        f"not a recipe: {what}",
-        where="stored recipe",
-        remedy="it was written by another version or changed by hand: make the picture again",
-    )

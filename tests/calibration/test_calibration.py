@@ -1,5 +1,6 @@
 import json
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -7,19 +8,29 @@ from hypothesis import strategies as st
 
 import builders as make
 from builders import FAKE
-from qiltest.calibration import Floor, Rate, calibrate, measure, noise_floor, read_floor, write_floor
+from qiltest.calibration import Floor, Rate, measure
 from qiltest.calibration.drawing import SIDE, Look, Style, draw, wrapped
 from qiltest.calibration.fonts import FILES, FontsMissingError, fonts_for
+from qiltest.calibration.measure import calibrate
+from qiltest.calibration.store import read_floor, write_floor
 from qiltest.calibration.typos import Typo, plant
 from qiltest.errors import StoreError
+from qiltest.gate.judge import noise_floor_of
 from qiltest.reading import Line, Reading
 from qiltest.reading.images import load_picture
 from qiltest.recipe import Size
-from qiltest.suite.cases import ExpectedText, Layout
+from qiltest.suite.cases import ExpectedText, KnownTypo
 from qiltest.text.normalise import normalise
 
-TEXTS = (ExpectedText(text="foundational image"), ExpectedText(text="3.1415-92653", layout=Layout.BLOCK))
-CASE = make.case("classroom", size=Size(800, 800), tiny=Size(64, 64), texts=TEXTS, report_table=5)
+TEXTS = (ExpectedText(text="foundational image"), ExpectedText(text="3.1415-92653"))
+CASE = make.case(
+    "classroom",
+    size=Size(800, 800),
+    tiny=Size(64, 64),
+    texts=TEXTS,
+    report_table=5,
+    known_typos=(KnownTypo(asked="foundational", shown="fundational"),),
+)
 
 
 def installed():
@@ -59,7 +70,7 @@ def test_a_perfect_reader_has_no_floor_and_finds_every_typo(without_drawing):
     floor = calibrate(CASE, PerfectReader(), pictures=6)
     assert (floor.floor, floor.mean, floor.largest) == (0, 0, 0)
     assert floor.exact_texts == Rate(found=12, of=12)
-    assert set(floor.typos) == {*map(str, Typo), "report"}
+    assert set(floor.typos) == {*map(str, Typo), "known"}
     assert all(rate.found == rate.of > 0 for rate in floor.typos.values())
 
 
@@ -70,7 +81,7 @@ def test_a_reader_that_always_errs_has_a_floor(without_drawing):
 
 def test_a_reader_that_is_blind_to_a_typo_is_said_to_be(without_drawing):
     floor = calibrate(CASE, PerfectReader(fundational="foundational"), pictures=6)
-    assert floor.typos["report"] == Rate(found=0, of=6)
+    assert floor.typos["known"] == Rate(found=0, of=6)
 
 
 class SlipsOnce(PerfectReader):
@@ -133,7 +144,7 @@ def test_every_style_draws_the_same_picture_every_time(style):
 def test_another_text_leaves_its_neighbours_where_they_are():
     look = Look(style=Style.CRISP, seed=3)
     one = load_picture(draw(TEXTS, look))
-    other = load_picture(draw((TEXTS[0], ExpectedText(text="3.1415-92654", layout=Layout.BLOCK)), look))
+    other = load_picture(draw((TEXTS[0], ExpectedText(text="3.1415-92654")), look))
     changed = (one != other).any(axis=2).nonzero()[0]
     assert len(changed)
     assert changed.min() > SIDE // 3
@@ -165,7 +176,17 @@ FLOOR = Floor(
 def test_a_floor_comes_back_as_it_was_kept(tmp_path):
     write_floor(FLOOR, tmp_path)
     assert read_floor("classroom", "fake", tmp_path) == FLOOR
-    assert noise_floor("classroom", FAKE, tmp_path) == 1.0
+
+
+@pytest.mark.parametrize(("reader", "floor"), [(FAKE, 1.0), (replace(FAKE, weights_sha256="1" * 64), None)])
+def test_the_floor_beside_the_case_file_counts_for_this_very_reader_and_not_for_the_embedded_model(
+    tmp_path, reader, floor
+):
+    write_floor(FLOOR, tmp_path / "floors")
+    case = replace(CASE, path=str(tmp_path / "classroom.toml"))
+    assert noise_floor_of(case, reader, tiny=False) == floor
+    assert noise_floor_of(case, reader, tiny=True) is None
+    assert noise_floor_of(replace(case, id="nowhere"), reader, tiny=False) is None
 
 
 def test_a_floor_kept_without_the_rate_of_clean_pictures_has_none(tmp_path):
@@ -179,23 +200,23 @@ def test_a_floor_kept_without_the_rate_of_clean_pictures_has_none(tmp_path):
 
 
 def test_floors_of_several_readers_stand_beside_each_other(tmp_path):
-    from dataclasses import replace
-
     write_floor(FLOOR, tmp_path)
     write_floor(replace(FLOOR, reader="other"), tmp_path)
     assert read_floor("classroom", "fake", tmp_path) == FLOOR
 
 
-def test_the_floor_of_other_weights_is_not_this_readers(tmp_path):
-    from dataclasses import replace
-
-    write_floor(FLOOR, tmp_path)
-    assert noise_floor("classroom", replace(FAKE, weights_sha256="1" * 64), tmp_path) is None
-    assert noise_floor("nowhere", FAKE, tmp_path) is None
-
-
-@pytest.mark.parametrize("damage", ["", "{", '{"case": "classroom"}', '{"case": "classroom", "readers": {"fake": {}}}'])
+@pytest.mark.parametrize(
+    "damage", ["", "{", "[]", '{"case": "classroom"}', '{"case": "classroom", "readers": {"fake": {}}}']
+)
 def test_a_damaged_floor_is_an_error(tmp_path, damage):
     (tmp_path / "classroom.json").write_text(damage)
-    with pytest.raises(StoreError, match="calibrate"):
+    with pytest.raises(StoreError, match=r"classroom\.json: .*\n  -> delete it and measure again: qiltest calibrate"):
+        read_floor("classroom", "fake", tmp_path)
+
+
+@pytest.mark.parametrize("value", ["-1.0", "NaN", '"0"', "null"])
+def test_a_floor_that_is_no_number_of_edits_is_named(tmp_path, value):
+    file = write_floor(FLOOR, tmp_path)
+    file.write_text(file.read_text().replace('"floor": 1.0', f'"floor": {value}'))
+    with pytest.raises(StoreError, match=r"fake\.floor"):
         read_floor("classroom", "fake", tmp_path)

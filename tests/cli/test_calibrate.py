@@ -1,27 +1,51 @@
-"""`qiltest calibrate`: what it says in the end; the measurement itself is held by tests/calibration/."""
+"""`qiltest calibrate`: what it says and keeps; the measurement itself is held by tests/calibration/."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import qiltest
 from qiltest.calibration import Floor, Rate
-from qiltest.cli import calibrate as verbs_calibrate
+from qiltest.calibration.store import read_floor, write_floor
+from qiltest.cli import calibrate as command
 from qiltest.cli.main import main
+from qiltest.reading import ReaderInfo
+
+CASES = Path(__file__).parents[2] / "cases"
+
+
+class FakeReader:
+    info = ReaderInfo(name="fake", engine="fake", version="1", weights_sha256="0" * 64)
 
 
 @pytest.fixture
 def found(monkeypatch):
     """Typos that the stand-in for the measurement has found, by kind; none until a test plants some."""
     typos = {}
-    monkeypatch.setattr(verbs_calibrate, "open_reader", lambda name: None)
-    monkeypatch.setattr(verbs_calibrate, "calibrate", lambda case, reader, **_: floor(case.id, typos))
+    monkeypatch.setattr(command, "open_reader", lambda name: FakeReader())
+    monkeypatch.setattr(command, "calibrate", lambda case, reader, pictures, **_: floor(case.id, typos, pictures))
     return typos
 
 
-def floor(case, typos):
+@pytest.fixture
+def cases(tmp_path):
+    """A folder with two of the suite's cases and no floors."""
+    folder = tmp_path / "cases"
+    folder.mkdir()
+    for name in ("variants", "classroom", "coffee-shop"):
+        shutil.copy(CASES / f"{name}.toml", folder)
+    return folder
+
+
+def floor(case, typos, pictures=1):
     return Floor(
         case=case,
         reader="fake",
-        fingerprint="fake-1",
-        pictures=1,
+        fingerprint=FakeReader.info.fingerprint,
+        pictures=pictures,
         floor=0.0,
         mean=0.0,
         deviation=0.0,
@@ -33,19 +57,77 @@ def floor(case, typos):
     )
 
 
-def lines(capsys, folder):
-    assert main(["calibrate", "--case=classroom", "--case=coffee-shop", f"--output={folder}"]) == 0
-    return capsys.readouterr().out.splitlines()[-3:]
+def lines(capsys, cases):
+    assert main(["calibrate", f"--cases={cases}"]) == 0
+    return capsys.readouterr().out.splitlines()[-4:]
 
 
-def test_typos_are_summed_over_cases_with_an_interval_and_the_reports_own_apart(found, tmp_path, capsys):
-    found |= {"delete": Rate(found=4, of=5), "insert": Rate(found=5, of=5), "report": Rate(found=1, of=1)}
-    assert lines(capsys, tmp_path) == [
+def test_typos_are_summed_over_cases_with_an_interval_and_those_that_the_cases_name_apart(found, cases, capsys):
+    found |= {"delete": Rate(found=4, of=5), "insert": Rate(found=5, of=5), "known": Rate(found=1, of=1)}
+    assert lines(capsys, cases) == [
         "planted typos that raised the distance: 18 of 20 (90.0%; 95 %: 69.9% to 97.2%)",
-        "the report's own: 2 of 2 (100.0%; 95 %: 34.2% to 100.0%)",
+        "those that the cases name: 2 of 2 (100.0%; 95 %: 34.2% to 100.0%)",
         "all of these, where the picture without the typo reads at its floor: 16 of 16 (100.0%; 95 %: 80.6% to 100.0%)",
+        f"written to {cases / 'floors'}: classroom.json, coffee-shop.json",
     ]
 
 
-def test_where_nothing_was_planted_that_is_said(found, tmp_path, capsys):
-    assert [line.rpartition(": ")[2] for line in lines(capsys, tmp_path)] == ["none planted"] * 3
+def test_where_nothing_was_planted_that_is_said(found, cases, capsys):
+    assert [line.rpartition(": ")[2] for line in lines(capsys, cases)[:3]] == ["none planted"] * 3
+
+
+def test_floors_are_kept_beside_the_cases_and_never_in_the_package(found, cases):
+    package = Path(qiltest.__file__).parent
+    before = {path: path.stat().st_mtime_ns for path in package.rglob("*") if "__pycache__" not in path.parts}
+    assert main(["calibrate", f"--cases={cases}", "--case=classroom"]) == 0
+    assert [path.name for path in (cases / "floors").iterdir()] == ["classroom.json"]
+    assert before == {path: path.stat().st_mtime_ns for path in package.rglob("*") if "__pycache__" not in path.parts}
+
+
+def test_another_folder_is_used_where_it_is_named_and_json_stays_json(found, cases, tmp_path, capsys):
+    assert main(["calibrate", f"--cases={cases}", f"--output={tmp_path / 'mine'}", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert [each["case"] for each in json.loads(out)] == ["classroom", "coffee-shop"]
+    assert err.strip() == f"written to {tmp_path / 'mine'}: classroom.json, coffee-shop.json"
+    assert not (cases / "floors").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_line_before_anything_is_measured(
+    found, cases, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(command, "calibrate", lambda *_, **__: pytest.fail("measured in vain"))
+    (tmp_path / "file").write_text("")
+    assert main(["calibrate", f"--cases={cases}", f"--output={tmp_path / 'file' / 'floors'}"]) == 2
+    out, err = capsys.readouterr()
+    where = tmp_path / "file" / "floors"
+    assert out == ""
+    assert err == f"qiltest: {where}: cannot be written: Not a directory\n  -> name another folder: --output FOLDER\n"
+
+
+def test_a_disk_that_fills_while_it_measures_is_said_too(found, cases, capsys, monkeypatch):
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("qiltest.calibration.store.write_atomically", full)
+    assert main(["calibrate", f"--cases={cases}"]) == 2
+    assert "floors: cannot be written: No space left on device\n  -> " in capsys.readouterr().err
+
+
+def test_a_floor_of_more_images_is_replaced_on_demand_alone(found, cases, capsys):
+    floors = cases / "floors"
+    write_floor(floor("classroom", {}, pictures=12), floors)
+    assert main(["calibrate", f"--cases={cases}", "--pictures=2"]) == 2
+    said = f"{floors}: classroom: measured on up to 12 images, this would be 2\n  -> --pictures 12, --output FOLDER"
+    assert said in capsys.readouterr().err
+    assert read_floor("classroom", "fake", floors).pictures == 12
+    assert not (floors / "coffee-shop.json").exists()
+    assert main(["calibrate", f"--cases={cases}", "--pictures=2", "--force"]) == 0
+    assert read_floor("classroom", "fake", floors).pictures == 2
+
+
+def test_a_floor_of_as_many_images_or_of_other_weights_is_replaced(found, cases):
+    floors = cases / "floors"
+    write_floor(floor("classroom", {}, pictures=2), floors)
+    write_floor(replace(floor("coffee-shop", {}, pictures=12), fingerprint="fake-0"), floors)
+    assert main(["calibrate", f"--cases={cases}", "--pictures=2"]) == 0
+    assert read_floor("coffee-shop", "fake", floors).fingerprint == FakeReader.info.fingerprint

@@ -10,8 +10,9 @@ import pytest
 import builders as make
 from qiltest.cli.main import main
 from qiltest.reading import ReaderInfo
-from qiltest.runs import Point, RunState, RunStore
+from qiltest.runs import RunState, RunStore
 from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started
+from qiltest.suite.selection import Point
 
 
 def store(

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from qiltest.cli.history import add_parsers, run_history
+from qiltest.cli.history import run_history
+from qiltest.cli.main import build_parser
 from qiltest.runs import Run
 from qiltest.runs.history import record
 
@@ -22,10 +23,7 @@ def later(run: Run, name: str) -> Run:
 @pytest.fixture
 def verb(typical: Run) -> Callable[..., int]:
     def call(*arguments: str) -> int:
-        import argparse
-
-        parser = argparse.ArgumentParser()
-        add_parsers(parser.add_subparsers())
+        parser = build_parser("history")
         return run_history(parser.parse_args(["history", *arguments, "--runs", str(typical.path.parent)]))
 
     return call

@@ -1,6 +1,5 @@
 """`qiltest lora`: exit codes and what is printed."""
 
-import argparse
 import json
 import subprocess
 import sys
@@ -8,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from qiltest.cli import lora as verbs_lora
+from qiltest.cli.main import build_parser
 from qiltest.errors import QiltestError
 from small_loras import lora, write
 
@@ -25,9 +24,7 @@ def base(tmp_path):
 
 def run(capsys, *arguments):
     """Run the verb as `qiltest.cli.main.main` does: an error that leaves it is its message and its exit code."""
-    parser = argparse.ArgumentParser()
-    verbs_lora.add_parsers(parser.add_subparsers())
-    parsed = parser.parse_args(["lora", *map(str, arguments)])
+    parsed = build_parser("lora").parse_args(["lora", *map(str, arguments)])
     message = ""
     try:
         code = parsed.handler(parsed)
@@ -112,9 +109,7 @@ def test_a_variant_that_does_not_exist_is_exit_code_2(capsys, tmp_path, base):
 def test_the_verb_needs_no_torch(tmp_path, base):
     script = (
         "import sys; sys.modules.update(dict.fromkeys(('torch', 'diffusers', 'transformers', 'peft')))\n"
-        "import argparse; from qiltest.cli.lora import add_parsers\n"
-        "parser = argparse.ArgumentParser(); add_parsers(parser.add_subparsers())\n"
-        "args = parser.parse_args(); sys.exit(args.handler(args))\n"
+        "from qiltest.cli.main import main; sys.exit(main(sys.argv[1:]))\n"
     )
     command = [sys.executable, "-c", script, "lora", str(write(tmp_path, lora())), "--base", str(base)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

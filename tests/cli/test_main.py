@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from qiltest import __version__
-from qiltest.cli.main import build_parser, main
+from qiltest import __version__, cli
+from qiltest.cli.main import COMMANDS, build_parser, main
 
-VERBS = ("read", "score", "rescore", "review", "check", "compare", "report", "lora")
+CHECK = ["check", "--lora=x", "--like=y", "--threads=none"]
 
 
 def test_the_version_is_told(capsys):
@@ -17,19 +18,25 @@ def test_the_version_is_told(capsys):
     assert capsys.readouterr().out == f"qiltest {__version__}\n"
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_says_what_it_does_and_takes_json(capsys, verb):
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_says_what_it_does_and_takes_json(capsys, command):
     with pytest.raises(SystemExit, match="0"):
-        main([verb, "--help"])
+        main([command, "--help"])
     assert "--json" in capsys.readouterr().out
 
 
-def test_the_verbs_are_those_of_the_help():
-    text = build_parser().format_help()
-    assert all(f"    {verb} " in text for verb in VERBS)
+@pytest.mark.parametrize("called", [None, "lora"])
+def test_the_commands_are_those_of_the_help(called):
+    text = " ".join(build_parser(called).format_help().split())
+    assert all(f" {command} {line}" in text for command, line in COMMANDS.items())
 
 
-@pytest.mark.parametrize("args", [[], ["dance"], ["rescore", "--nothing"]])
+def test_every_module_of_the_folder_is_a_command():
+    modules = {path.stem for path in Path(cli.__file__).parent.glob("*.py")}
+    assert modules - {"__init__", "main", "common"} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("args", [[], ["dance"], ["rescore", "--nothing"], ["history", "x", "--last=0"], CHECK])
 def test_a_command_used_wrongly_ends_with_2(capsys, args):
     with pytest.raises(SystemExit) as caught:
         main(args)
@@ -52,6 +59,19 @@ def test_an_interrupted_command_says_so(monkeypatch, capsys):
     monkeypatch.setattr("qiltest.cli.rescore.RunStore", interrupt)
     assert main(["rescore"]) == 130
     assert capsys.readouterr().err == "qiltest: interrupted\n"
+
+
+@pytest.mark.parametrize("argument", ["--version", "--help"])
+def test_what_needs_no_command_loads_none(argument):
+    script = (
+        "import sys; from qiltest.cli.main import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "print(*(name for name in sys.modules if name.partition('.')[0] in {'qiltest', 'rich', 'numpy', 'pydantic'}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, argument], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert loaded == {"qiltest", "qiltest.errors", "qiltest.cli", "qiltest.cli.main"}
 
 
 def test_it_starts_without_torch_and_without_readers():

@@ -1,11 +1,10 @@
-import argparse
 import json
 from pathlib import Path
 
 import pytest
 
 from builders import FAKE
-from qiltest.cli import read as verbs_reading
+from qiltest.cli.main import build_parser
 from qiltest.errors import QiltestError
 from qiltest.reading import Line, Reading
 
@@ -28,10 +27,9 @@ class FakeReader:
 def run(monkeypatch, capsys):
     def call(*argv, texts=("Hello", "World")):
         monkeypatch.setattr(FakeReader, "texts", texts)
-        monkeypatch.setattr(verbs_reading, "open_reader", lambda name: FakeReader())
-        parser = argparse.ArgumentParser()
-        verbs_reading.add_parsers(parser.add_subparsers())
-        args = parser.parse_args(list(argv))
+        for command in ("read", "score"):
+            monkeypatch.setattr(f"qiltest.cli.{command}.open_reader", lambda name: FakeReader())
+        args = build_parser(argv[0]).parse_args(argv)
         return args.handler(args), capsys.readouterr().out
 
     return call
@@ -89,6 +87,13 @@ def test_look_alikes_are_forgiven_by_name_only(run):
     asked = ("score", "a.png", "--expect", "Hello World", "--json")
     assert json.loads(run(*asked, texts=("Hello", "world"))[1])["distance"] == 1
     assert json.loads(run(*asked, "--forgive", "c/C", texts=("Hello", "world"))[1])["distance"] == 0
+
+
+def test_the_marked_text_shows_each_edit_in_its_place_and_the_text_as_it_was_read(run):
+    _, out = run("score", "a.png", "--expect", "Hello World", "--reader", "fake", texts=("Hallo Wrldx",))
+    assert "Hallo W▁rldx" in out
+    _, out = run("score", "a.png", "--expect", "Hello World", "--expect", "Sale", texts=("Hello World",))
+    assert "▁▁▁▁" in out
 
 
 def test_a_mark_named_optional_may_be_missing(run):

@@ -10,13 +10,13 @@ from qiltest.comparison.compare import compare_runs
 from qiltest.comparison.pairing import pair_runs, pair_up
 from qiltest.comparison.records import Release
 from qiltest.errors import StoreError
-from qiltest.gate.missing import judge_missing
-from qiltest.gate.verdict import Verdict
+from qiltest.gate.verdict import Verdict, judge_missing
 from qiltest.recipe import Size
-from qiltest.runs import CaseResult, Point, Run
+from qiltest.runs import CaseResult, Run
 from qiltest.runs.filter import only_cases
 from qiltest.runs.records import Picture
 from qiltest.suite.cases import Case
+from qiltest.suite.selection import Point
 
 
 def result(seed=42, distance=0, *, case="coffee", variant="4step", sha="a", **fields) -> CaseResult:

@@ -8,8 +8,7 @@ import pytest
 import builders as make
 from qiltest.comparison.pairing import pair_runs, pair_up
 from qiltest.errors import StoreError
-from qiltest.gate.missing import judge_missing
-from qiltest.gate.verdict import Verdict
+from qiltest.gate.verdict import Verdict, judge_missing
 from qiltest.recipe import Size
 from qiltest.runs import CaseResult
 from qiltest.runs.filter import only_cases

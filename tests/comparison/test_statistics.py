@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
@@ -91,6 +91,7 @@ units = st.lists(st.tuples(st.integers(-20, 20), st.integers(1, 50)), min_size=2
 
 @settings(max_examples=30, deadline=None)
 @given(units)
+@example([(7, 39), (7, 39)])
 def test_an_interval_is_finite_ordered_the_same_again_and_mirrored_by_opposite_signs(data):
     edits, lengths = zip(*data, strict=True)
     found = rate_interval(edits, lengths, confidence=0.9, resamples=199)

@@ -5,8 +5,7 @@ import types
 
 import pytest
 
-from qiltest.engine import context as work
-from qiltest.engine.environment import gpu_state
+from qiltest.engine.environment import device_state, gpu_state
 
 
 @pytest.fixture
@@ -64,7 +63,5 @@ def test_it_is_the_state_of_the_first_gpu_that_the_process_sees(asked, monkeypat
 )
 def test_a_session_asks_for_the_gpu_that_it_was_told_to_draw_on(asked, monkeypatch, visible, device, which):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    monkeypatch.setattr(work, "draws_ahead", lambda generator: True)
-    session = types.SimpleNamespace(generator=None, options=types.SimpleNamespace(device=device))
-    assert work.Work.device_state(session)
+    assert device_state(device)
     assert asked == [which]

@@ -1,4 +1,4 @@
-"""docs/gate.md works examples by hand: each number on the page is what the code gives."""
+"""docs/reference/gate.md works examples by hand: each number on the page is what the code gives."""
 
 from pathlib import Path
 
@@ -9,14 +9,14 @@ from qiltest.comparison.pairing import Pair, Pairing
 from qiltest.comparison.records import Release
 from qiltest.gate import Golden, Verdict, judge
 from qiltest.gate.golden import SCHEMA, GoldenText
+from qiltest.gate.judge import noise_floor_of
 from qiltest.gate.latency import limit_seconds
-from qiltest.gate.noise_floor import noise_floor_of
 from qiltest.recipe import Size
 from qiltest.suite.cases import Limits
 from qiltest.suite.load import load_cases
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "gate.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/reference/gate.md").read_text(encoding="utf-8")
 PICTURE = ROOT.parent / "shared" / "real-images" / "qi50_cache_f8b0_taylor4_compile.png"
 
 
@@ -98,4 +98,4 @@ def test_the_release_examples_are_those_of_the_page():
     said(f"6 / (6 x 69) = {six.difference:.4f}", f"0.46 / 69 = {same.unseen:.4f}")
     assert compared([0] * 36, length=10).verdict is Release.SHIP
     assert compared([0] * 35, length=10).verdict is Release.CANNOT_TELL
-    said("For texts of 10 characters 36 pictures are needed.")
+    said("For texts of 10 characters 36 images are needed.")

@@ -14,7 +14,7 @@ from qiltest.recipe import Size
 from qiltest.suite.cases import Limits
 
 COHORT = make.gpu_cohort()
-RECORD = ("coffee", Size(1328, 1328), "4step", 42)
+RECORD = make.point(size=Size(1328, 1328))
 AGAIN = "restore it (`git checkout` it), or record it again with --qil-update=changed"
 
 
@@ -41,13 +41,13 @@ def test_a_golden_is_a_small_file_that_people_can_read(store):
     assert text.startswith('{\n  "schema": 2,\n  "case": "coffee",\n')
     assert text.endswith("}\n")
     assert "wéi" in text
-    assert store.load("tiny", *RECORD) == golden
+    assert store.load("tiny", RECORD) == golden
 
 
 def test_a_golden_that_cannot_be_read_names_the_file_and_the_option(store):
-    path = store.path("tiny", *RECORD)
+    path = store.path("tiny", RECORD)
     path.mkdir(parents=True)
-    error = refused(store.load, "tiny", *RECORD)
+    error = refused(store.load, "tiny", RECORD)
     assert error.what == "the golden cannot be read: Is a directory"
     assert error.where == str(path)
     assert error.remedy == "--qil-golden names the folder of goldens; make it and what is in it readable"
@@ -57,7 +57,7 @@ def test_a_golden_that_cannot_be_written_names_the_file_and_the_option(store):
     (store.root / "tiny").write_text("a file where a folder should be")
     error = refused(store.save, make.golden())
     assert error.what.startswith("the golden could not be written: ")
-    assert error.where == str(store.path("tiny", *RECORD))
+    assert error.where == str(store.path("tiny", RECORD))
     assert error.remedy == "make its folder writable, or choose another with --qil-golden"
 
 
@@ -87,7 +87,7 @@ def test_a_model_that_is_no_folders_name_is_refused_with_a_rule(store):
 def test_a_golden_that_is_not_this_pictures_says_what_is_wrong(store, fields, what):
     path = store.save(make.golden())
     path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
-    error = refused(store.load, "tiny", *RECORD)
+    error = refused(store.load, "tiny", RECORD)
     assert (error.what, error.where, error.remedy) == (what, str(path), AGAIN)
 
 
@@ -95,11 +95,11 @@ def test_a_damaged_golden_names_its_first_three_faults(store):
     path = store.save(make.golden())
     record = json.loads(path.read_text())
     path.write_text(json.dumps({**record, "seed": "x", "length": None, "model": 1, "size": 2}))
-    error = refused(store.load, "tiny", *RECORD)
+    error = refused(store.load, "tiny", RECORD)
     assert error.what.startswith("not a golden: size: Input should be a valid string; seed: ")
     assert error.what.count(";") == 2
     path.write_text("{")
-    error = refused(store.load, "tiny", *RECORD)
+    error = refused(store.load, "tiny", RECORD)
     assert error.what.startswith("not a golden: file: Invalid JSON")
     assert (error.where, error.remedy) == (str(path), AGAIN)
 
@@ -115,7 +115,7 @@ def test_a_removed_golden_is_gone_and_may_be_removed_twice(store):
 
 
 def test_a_golden_that_cannot_be_removed_says_so(store):
-    path = store.path("tiny", *RECORD)
+    path = store.path("tiny", RECORD)
     path.mkdir(parents=True)
     error = refused(store.remove, make.golden())
     assert error.what.startswith("the golden could not be removed: ")
@@ -198,7 +198,7 @@ def test_a_limit_below_the_readers_own_error_is_an_error_in_words():
     assert found.verdict is Verdict.ERROR
     assert found.reasons == (
         "the limit 1 is below the reader's own error on this case, 1.5: it would fail on perfect text; raise the "
-        "case's tolerance",
+        "case's limits",
     )
     assert judged(1, make.golden(1), noise_floor=1.0).verdict is Verdict.PASS
 

@@ -13,8 +13,9 @@ from qiltest.errors import GoldenError
 from qiltest.gate import GoldenStore
 from qiltest.gate.golden import GoldenExtra
 from qiltest.recipe import Size
+from qiltest.suite.selection import Point
 
-WHERE = ("tiny", "coffee", Size(1328, 1328), "4step", 42)
+WHERE = ("tiny", Point(case="coffee", size=Size(1328, 1328), variant="4step", seed=42))
 
 
 @pytest.fixture

@@ -4,10 +4,8 @@ import json
 from dataclasses import replace
 
 import builders as make
-from qiltest.gate.acceptance import golden_from
-from qiltest.gate.golden import SCHEMA, Golden, GoldenExtra, GoldenStore, GoldenText
-from qiltest.gate.missing import golden_of
-from qiltest.gate.unused import unused_goldens
+from qiltest.gate.golden import SCHEMA, Golden, GoldenExtra, GoldenStore, GoldenText, golden_from, unused_goldens
+from qiltest.gate.verdict import golden_of
 from qiltest.recipe import Size
 from qiltest.scoring import Extra, ExtraKind
 from qiltest.suite.load import Suite

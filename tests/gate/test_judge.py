@@ -61,6 +61,20 @@ def test_no_golden_is_new_and_has_no_limit():
     assert judgement.golden_distance is None
 
 
+def test_no_golden_passes_at_or_below_the_absolute_limit_and_says_so():
+    for distance in (0, 2):
+        judgement = verdict(distance, None, absolute=2)
+        assert (judgement.verdict, judgement.limit, judgement.golden_distance) == (Verdict.PASS, 2, None)
+        assert judgement.reasons == ("no golden: absolute limit 2",)
+
+
+def test_an_absolute_limit_below_the_readers_own_error_is_an_error_without_a_golden_too():
+    judgement = verdict(0, None, absolute=1, floor=1.5)
+    assert judgement.verdict is Verdict.ERROR
+    assert judgement.reasons[0] == "no golden: absolute limit 1"
+    assert "the limit 1 is below the reader's own error on this case, 1.5" in judgement.reasons[1]
+
+
 def test_no_golden_does_not_excuse_a_distance_above_the_absolute_limit():
     assert verdict(7, None, absolute=6).verdict is Verdict.FAIL
 
@@ -116,9 +130,9 @@ def test_a_worse_distance_never_turns_a_verdict_for_the_better(distance, golden,
 def test_pass_means_within_every_limit_that_is_stated(distance, golden, tolerance, absolute):
     held = None if golden is None else make.golden(golden)
     judgement = verdict(distance, held, tolerance=tolerance, absolute=absolute)
-    within = golden is not None and distance <= golden + tolerance and (absolute is None or distance <= absolute)
-    assert (judgement.verdict is Verdict.PASS) == within
-    assert (judgement.verdict is Verdict.PASS) == (judgement.reasons == ())
+    limits = [*([] if golden is None else [golden + tolerance]), *([] if absolute is None else [absolute])]
+    assert (judgement.verdict is Verdict.PASS) == (bool(limits) and distance <= min(limits))
+    assert (judgement.verdict is Verdict.PASS and golden is not None) == (judgement.reasons == ())
     if judgement.verdict is Verdict.PASS:
         assert judgement.distance <= judgement.limit
 

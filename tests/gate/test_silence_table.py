@@ -1,4 +1,4 @@
-"""docs/gate.md names a test for each row of what must not pass in silence: it exists and asserts what it should."""
+"""docs/reference/gate.md names a test for each row of what must not pass in silence: it exists and asserts both."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "gate.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/reference/gate.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| (?P<row>[^|]+) \| `(?P<file>test_\w+\.py)::(?P<test>test_\w+)` \|$", PAGE, re.MULTILINE)
 ASSERTS = re.compile(r"assert_|refused")
 #: what a test of a row says of the exit code, and of the message; helpers of the same file are looked into.

@@ -9,7 +9,7 @@ import torch
 from diffusers import QwenImagePipeline
 
 import builders as make
-from qiltest.generation import open_generator
+from qiltest.generation import Settings, open_generator
 from qiltest.generation._generator import DiffusersGenerator
 from qiltest.recipe import Recipe, Size
 from qiltest.suite.cases import Case
@@ -57,7 +57,7 @@ def generator(folder: Path) -> DiffusersGenerator:
 @pytest.fixture
 def fresh(folder: Path) -> Callable[..., DiffusersGenerator]:
     """Open a generator of one's own, with options."""
-    return lambda **options: open_generator(str(folder), **{"kind": ModelKind.TINY} | options)
+    return lambda kind=ModelKind.TINY, **options: open_generator(str(folder), Settings(**options), kind=kind)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ def compiled(fresh, monkeypatch):
         QwenImageTransformer2DModel, "compile_repeated_blocks", partialmethod(compile_blocks, backend="eager")
     )
     torch._dynamo.reset()
-    yield fresh(compile=True)
+    yield fresh(compiled=True)
     torch._dynamo.reset()
 
 
@@ -30,5 +30,5 @@ def test_it_draws_the_same_with_and_without_a_lora_and_says_so_in_the_recipe(com
         assert asked.key() != plain.key()
         done = compiled.denoise(asked)
         torch.testing.assert_close(done.latents, generator.denoise(plain).latents, rtol=1e-4, atol=1e-5)
-        assert done.forwards == asked.nfe
+        assert done.timing.forwards == asked.nfe
     assert all(block._compiled_call_impl for block in compiled._pipeline.transformer.transformer_blocks)

@@ -55,7 +55,7 @@ def test_its_tokenizer_gives_the_34_tokens_that_the_pipeline_drops():
 def test_it_draws_every_variant(tiny, variant):
     asked = tiny.recipe(case(), Size(256, 128), variant, 42)
     drawn = tiny.decode(tiny.denoise(asked))
-    assert drawn.forwards == variant.nfe
+    assert drawn.timing.forwards == variant.nfe
     assert drawn.png.startswith(b"\x89PNG")
     assert tiny.is_tiny
     assert tiny.judges_text

@@ -11,14 +11,14 @@ from .conftest import BASE, EIGHT
 @pytest.mark.parametrize(("variant", "forwards"), [(BASE, 6), (EIGHT, 2)], ids=["base", "8step"])
 def test_forwards_are_counted_twice_a_step_with_guidance_and_once_without(generator, recipe, variant, forwards):
     done = generator.denoise(recipe(variant))
-    assert done.forwards == forwards == done.recipe.nfe == variant.nfe
+    assert done.timing.forwards == forwards == done.recipe.nfe == variant.nfe
 
 
 def test_step_times_add_up_to_the_time_of_the_loop(generator, recipe):
     done = generator.denoise(recipe(BASE))
-    assert len(done.step_seconds) == BASE.steps
-    assert all(seconds > 0 for seconds in done.step_seconds)
-    assert sum(done.step_seconds) == pytest.approx(done.denoise_seconds, rel=0.05)
+    assert len(done.timing.step_seconds) == BASE.steps
+    assert all(seconds > 0 for seconds in done.timing.step_seconds)
+    assert sum(done.timing.step_seconds) == pytest.approx(done.denoise_seconds, rel=0.05)
 
 
 def test_decoding_is_not_part_of_the_loops_time(generator, recipe, monkeypatch):
@@ -28,8 +28,8 @@ def test_decoding_is_not_part_of_the_loops_time(generator, recipe, monkeypatch):
     decode = type(generator._pipeline.vae).decode
     monkeypatch.setattr(type(generator._pipeline.vae), "decode", lambda *a, **k: (time.sleep(0.2), decode(*a, **k))[1])
     drawn = generator.decode(done)
-    assert drawn.decode_seconds > 0.2
-    assert drawn.denoise_seconds == done.denoise_seconds < 0.2
+    assert drawn.timing.decode_seconds > 0.2
+    assert drawn.timing.denoise_seconds == done.denoise_seconds < 0.2
 
 
 def test_latent_statistics_are_those_of_the_latents(generator, recipe):

@@ -31,12 +31,12 @@ def random_generator(monkeypatch):
     build = _load.random_pipeline
     small_vae = {"base_dim": 16, "num_res_blocks": 1}
     monkeypatch.setattr(_load, "random_pipeline", lambda _t, _v, dtype, device: build(SMALL, small_vae, dtype, device))
-    from qiltest.generation import _recipes
+    from qiltest.generation import bases
 
     base = Base(
         name="random", num_layers=LAYERS, attention_head_dim=64, num_attention_heads=3, joint_attention_dim=WIDTH
     )
-    monkeypatch.setattr(_recipes, "qwen_image", lambda: base)
+    monkeypatch.setattr(bases, "qwen_image", lambda: base)
     return DiffusersGenerator(resolve_model("random"), Settings(device="cpu"))
 
 
@@ -46,7 +46,7 @@ def draw(generator, variant):
 
 def test_it_is_drawn_without_weights_text_encoder_or_lora_files(random_generator):
     base, eight = draw(random_generator, BASE), draw(random_generator, REAL_EIGHT)
-    assert (base.forwards, eight.forwards) == (6, 2)
+    assert (base.timing.forwards, eight.timing.forwards) == (6, 2)
     assert random_generator.decode(base).png.startswith(b"\x89PNG")
     assert not random_generator.judges_text
     assert not random_generator.is_tiny

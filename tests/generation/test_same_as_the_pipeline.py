@@ -3,12 +3,10 @@
 import io
 
 import numpy as np
-import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from PIL import Image
 
-from qiltest.errors import RecipeError
 from qiltest.generation.schedule import LIGHTNING
 
 from .conftest import BASE, EIGHT, FOUR, SIZE, case
@@ -80,34 +78,6 @@ def test_two_threads_give_the_same_bytes_twice_and_are_named_in_the_recipe(fresh
 def test_another_seed_another_prompt_and_another_variant_give_other_pictures(generator, recipe):
     recipes = [recipe(FOUR), recipe(FOUR, seed=43), recipe(FOUR, prompt="no sign"), recipe(EIGHT), recipe(BASE)]
     assert len({generator.decode(generator.denoise(one)).sha256 for one in recipes}) == 5
-
-
-@pytest.mark.parametrize("variant", [BASE, EIGHT], ids=["base", "8step"])
-def test_a_picture_is_the_same_alone_or_in_a_batch_with_a_longer_prompt(generator, recipe, variant):
-    """Padding of the shorter prompt must be masked: unmasked it changes the picture (huggingface/diffusers#12294)."""
-    together = [recipe(variant), recipe(variant, prompt="a much longer prompt about a sign " * 3, seed=7)]
-    batched = generator.denoise_batch(together)
-    for asked, result in zip(together, batched, strict=True):
-        alone = generator.denoise(asked)
-        torch.testing.assert_close(result.latents, alone.latents, rtol=1e-3, atol=1e-4)
-        assert result.recipe == asked
-
-
-def test_without_the_mask_a_batch_would_draw_another_picture(generator, recipe, monkeypatch):
-    """What the test above would miss if its tolerance were too wide."""
-    from qiltest.generation import _denoise
-
-    stack = _denoise._stack
-    monkeypatch.setattr(_denoise, "_stack", lambda prompts: (stack(prompts)[0], torch.ones_like(stack(prompts)[1])))
-    together = [recipe(EIGHT), recipe(EIGHT, prompt="a much longer prompt about a sign " * 3, seed=7)]
-    batched = generator.denoise_batch(together)[0]
-    alone = generator.denoise(together[0])
-    assert not torch.allclose(batched.latents, alone.latents, rtol=1e-3, atol=1e-4)
-
-
-def test_a_batch_of_different_sizes_is_refused(generator, recipe):
-    with pytest.raises(RecipeError, match="differ in prompt and seed alone"):
-        generator.denoise_batch([recipe(EIGHT), recipe(BASE)])
 
 
 def test_the_picture_has_the_effective_size_and_the_asked_one_is_kept(generator, recipe):

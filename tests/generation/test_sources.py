@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qiltest.errors import DeviceError, RecipeError
-from qiltest.generation import open_generator, resolve_lora, resolve_model
+from qiltest.generation import Settings, open_generator, resolve_lora, resolve_model
 from qiltest.suite.variants import ModelKind
 
 from .conftest import BASE, SIZE, case
@@ -39,13 +39,13 @@ def test_importing_and_resolving_needs_no_torch(folder):
 
 def test_no_gpu_is_said_before_anything_is_loaded(folder):
     with pytest.raises(DeviceError, match="no usable device: cuda:9") as caught:
-        open_generator(str(folder), device="cuda:9")
+        open_generator(str(folder), Settings(device="cuda:9"))
     assert "--qil-model=tiny" in str(caught.value)
 
 
 def test_the_random_model_is_not_built_on_a_cpu():
     with pytest.raises(DeviceError, match="41 GB"):
-        open_generator("random", device="cpu")
+        open_generator("random", Settings(device="cpu"))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_the_random_model_is_not_built_on_a_cpu():
 )
 def test_an_option_that_does_not_exist_names_those_that_do(folder, option, value):
     with pytest.raises(DeviceError, match="write"):
-        open_generator(str(folder), **{"kind": ModelKind.TINY, option: value})
+        open_generator(str(folder), Settings(**{option: value}), kind=ModelKind.TINY)
 
 
 @pytest.mark.usefixtures("_offline")

@@ -14,6 +14,7 @@ import scipy.stats
 
 import qiltest.generation
 import qiltest.session.summary
+from qiltest.generation.settings import Settings
 from qiltest.runs import Run, RunStore
 
 #: pytester forgets what an inner session imports: what is loaded here is loaded once, not two hundred times.
@@ -159,8 +160,8 @@ def opened(suite: SuiteFolder, monkeypatch: pytest.MonkeyPatch) -> list[dict[str
     path.write_text(path.read_text().replace(own, "def standin_generator("))
     sessions: list[dict[str, object]] = []
 
-    def open_generator(model: str, **options: object) -> object:
-        sessions.append(options)
+    def open_generator(model: str, settings: Settings) -> object:
+        sessions.append(vars(settings))
         return sys.modules["conftest"].StandinGenerator(model=model)
 
     monkeypatch.setattr(qiltest.generation, "open_generator", open_generator)

@@ -16,6 +16,7 @@ import math
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from qiltest.errors import GenerationError, OutOfMemoryError, ReaderError, RecipeError
-from qiltest.generation import Decoded, Denoised, Generation, LatentStats, finish
+from qiltest.generation import Decoded, Denoised, Generation, Generator, LatentStats, Timing, finish
 from qiltest.reading import Line, ReaderInfo, Reading
 from qiltest.recipe import LoraRecipe, Recipe
 
@@ -36,13 +37,13 @@ def plan():
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-class StandinGenerator:
+class StandinGenerator(Generator):
+    model, is_tiny = "tiny", True
     judges_text = True
 
     def __init__(self, model="tiny", device="cpu"):
-        self.model, self.device = model, device
+        self.model, self.device = model, plan().get("device_name", device)
         self.is_tiny = model != "Qwen/Qwen-Image"
-        self.device_name = plan().get("device_name", "stand-in")
         self.log = HERE / "drawn.log"
         self.texts = {}
         self.failed = set()
@@ -103,9 +104,12 @@ class StandinGenerator:
         return Denoised(
             recipe=recipe,
             latents=None,
-            step_seconds=(seconds / recipe.steps,) * recipe.steps,
-            denoise_seconds=seconds,
-            forwards=settings.get("forwards", recipe.nfe),
+            timing=Timing(
+                step_seconds=(seconds / recipe.steps,) * recipe.steps,
+                denoise_seconds=seconds,
+                decode_seconds=0.0,
+                forwards=settings.get("forwards", recipe.nfe),
+            ),
         )
 
     def decode(self, denoised):
@@ -120,10 +124,7 @@ class StandinGenerator:
             recipe=recipe,
             png=png,
             sha256=hashlib.sha256(png).hexdigest(),
-            step_seconds=denoised.step_seconds,
-            denoise_seconds=denoised.denoise_seconds,
-            decode_seconds=0.01,
-            forwards=denoised.forwards,
+            timing=replace(denoised.timing, decode_seconds=0.01),
             latents=LatentStats(mean=0.0, std=1.0, minimum=-3.0, maximum=3.0),
         )
 
@@ -137,10 +138,7 @@ def blank(denoised):
     return Decoded(
         recipe=denoised.recipe,
         pixels=np.zeros((size.height, size.width, 3), np.uint8),
-        step_seconds=denoised.step_seconds,
-        denoise_seconds=denoised.denoise_seconds,
-        decode_seconds=0.01,
-        forwards=denoised.forwards,
+        timing=replace(denoised.timing, decode_seconds=0.01),
         latents=LatentStats(mean=0.0, std=1.0, minimum=-3.0, maximum=3.0),
         judges_text=True,
     )

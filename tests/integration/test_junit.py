@@ -4,9 +4,10 @@ import xml.etree.ElementTree as ET  # reads only what pytest wrote here
 
 from qiltest.reading import ReaderInfo
 from qiltest.recipe import Size
-from qiltest.runs.records import CaseResult, Picture, Point
+from qiltest.runs.records import CaseResult, Picture
 from qiltest.scoring.records import Score
 from qiltest.session.junit import properties
+from qiltest.suite.selection import Point
 
 HOSTILE = "a\0b \x1b[31m \u202egnp \ud800 \ufffe <b>&\"'"
 

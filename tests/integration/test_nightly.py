@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -64,20 +65,43 @@ def test_nothing_that_a_person_typed_is_written_into_a_shell_command(steps):
 def test_its_suite_command_draws_and_leaves_what_is_uploaded(suite, steps):
     words = commands(steps, "-m pytest")[0]
     assert words[:3] == ["tests/report_cases", "-m", "gpu"]
-    suite.pytester.mkdir("nightly")
+    suite.pytester.mkdir("nightly").joinpath("started").touch()
     result = suite.run(*[word.replace("$RUNS", str(suite.path / "kept")) for word in words[1:]])
     assert len(set(suite.drawn())) == 4, result.stderr.str()
     assert (suite.path / "nightly/junit.xml").is_file()
     assert len(json.loads((suite.path / "nightly/benchmark.json").read_text())["benchmarks"]) == 4
-    keep = next(step for step in steps if step.get("name") == "Keep the report")
+    keep = keep_the_run(suite, steps)
+    assert keep.returncode == 0, keep.stderr
+    (run,) = (path for path in (suite.path / "nightly").iterdir() if path.is_dir())
+    assert {"events.jsonl", "pictures", "report.html", "report.md"} <= {path.name for path in run.iterdir()}
+    links = re.findall(r'(?:href|src)="([^"#:]+\.png)"', (run / "report.html").read_text())
+    assert links
+    assert [link for link in links if not (run / link).is_file()] == []
+
+
+def keep_the_run(suite, steps):
+    """Run the step that keeps the run, with a `qiltest` where the workflow has it."""
+    keep = next(step for step in steps if step.get("name") == "Keep the run")
     program = suite.path / ".venv/bin/qiltest"
     program.parent.mkdir(parents=True)
     code = "import sys; from qiltest.cli.main import main; sys.exit(main())"
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(code)} "$@"\n')
     program.chmod(0o755)
     environment = {**os.environ, "RUNS": str(suite.path / "kept")}
-    subprocess.run(["bash", "-e", "-c", keep["run"]], cwd=suite.path, env=environment, check=True)
-    assert sorted(path.name for path in (suite.path / "nightly/report").iterdir()) == ["report.html", "report.md"]
+    command = ["bash", "-e", "-c", keep["run"]]
+    return subprocess.run(command, cwd=suite.path, env=environment, check=False, capture_output=True, text=True)
+
+
+def test_a_night_that_made_no_run_does_not_keep_an_earlier_one(suite, steps):
+    result = suite.run("--qil-runs=kept", "--qil-case=coffee")
+    assert list((suite.path / "kept").glob("*/events.jsonl")), result.stderr.str()
+    later = time.time() + 60
+    suite.pytester.mkdir("nightly").joinpath("started").touch()
+    os.utime(suite.path / "nightly/started", (later, later))
+    keep = keep_the_run(suite, steps)
+    assert keep.returncode == 1
+    assert "::error::no run was made tonight" in keep.stdout
+    assert [path.name for path in (suite.path / "nightly").iterdir()] == ["started"]
 
 
 def test_its_trial_command_names_options_that_exist(suite, steps):
@@ -103,7 +127,7 @@ def test_what_it_uploads_is_where_its_commands_write(steps):
 
 
 def test_every_option_that_the_page_names_exists(pytester):
-    named = set(re.findall(r"--qil-[a-z-]+", (ROOT / "docs/runner.md").read_text()))
+    named = set(re.findall(r"--qil-[a-z-]+", (ROOT / "docs/guide/runner.md").read_text()))
     known = set(re.findall(r"--qil-[a-z-]+", pytester.runpytest_inprocess("--help").stdout.str()))
     assert len(named) > 8
     assert named <= known
@@ -118,7 +142,7 @@ def table():
 
 
 def test_the_pages_tables_are_those_of_the_committed_results(table):
-    page = (ROOT / "docs/runner.md").read_text()
+    page = (ROOT / "docs/measurements/gpu.md").read_text()
     mine, other = (json.loads(path.read_text())["stages"] for path in (RESULTS, OTHER))
     assert table.page_with(page, table.tables(mine, other)) == page
 

@@ -224,7 +224,7 @@ def refused(suite, said):
         (("--qil-margin=0.1",), "give both"),
         (("--qil-lora=x", "--qil-like=fast", "--qil-update=all"), "leave out --qil-update"),
         (("--qil-lora=x", "--qil-like=fast", "--qil-variant=base"), "leave out --qil-variant"),
-        (("--qil-lora=x", "--qil-like=fast", "--qil-margin=nan"), "--qil-margin=nan is not a rate"),
+        (("--qil-lora=x", "--qil-like=fast", "--qil-margin=nan"), "--qil-margin: nan is not a rate"),
         (("--qil-lora=x", "--qil-like=fast", "--qil-model=random"), "random weights write none"),
     ],
 )

@@ -42,4 +42,4 @@ def test_auto_can_be_asked_for_by_name(suite):
 def test_another_value_is_refused(suite, value):
     result = suite.run(f"--qil-rounds={value}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*--qil-rounds={value} is not a number of denoise loops*", "*auto, or 1 to 100*"])
+    result.stderr.fnmatch_lines([f"*--qil-rounds: {value} is not a number of denoise loops*", "*auto, or 1 to 100*"])

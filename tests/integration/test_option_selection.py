@@ -63,9 +63,9 @@ def test_a_list_of_seeds(suite):
         ("--qil-size=64x64", "64x64", "1328x1328"),
         ("--qil-size=big", "'big' is not a size", "WIDTHxHEIGHT"),
         ("--qil-seeds=many", "neither a number nor a list", "42,43,44"),
-        ("--qil-seeds=0", "asks for 0 seeds a case", "from 1 to 64"),
-        ("--qil-seeds=1000", "asks for 1000 seeds a case", "`1000,` for the one seed"),
-        ("--qil-threads=none", "not a number of threads", "1 or more"),
+        ("--qil-seeds=0", "asks for 0 seeds per case", "from 1 to 64"),
+        ("--qil-seeds=1000", "asks for 1000 seeds per case", "`1000,` for the one seed"),
+        ("--qil-threads=none", "--qil-threads: none is not a whole number", "1 or more"),
     ],
 )
 def test_what_does_not_exist_is_refused_with_what_does(suite, option, said, remedy):

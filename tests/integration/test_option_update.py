@@ -31,7 +31,7 @@ def test_missing_writes_one_small_file_a_picture(suite):
         "tiny/poster@1328x1328/fast-s42.json",
     ]
     golden = read(suite, "tiny/coffee@1328x1328/fast-s42.json")
-    assert golden["schema"] == 1
+    assert golden["schema"] == 2
     assert golden["effective"] == "256x128"
     assert golden["texts"][0] == {"expected": "Qwen Coffee", "read": "Qwen Coffee", "distance": 0}
     assert all(result.golden_recorded for result in suite.latest().results)
@@ -93,6 +93,18 @@ def test_no_golden_changes_where_ci_is_set(suite, monkeypatch, mode):
 def test_ci_set_to_false_is_not_ci(suite, monkeypatch):
     monkeypatch.setenv("CI", "false")
     assert suite.run("--qil-update=missing").ret == 0
+
+
+def test_without_a_golden_an_absolute_limit_decides_and_the_table_says_so(suite, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    path = suite.path / "cases" / "coffee.toml"
+    path.write_text(path.read_text() + "\n[limits]\nabsolute = 1\n")
+    suite.plan(coffee__fast=TYPO)
+    result = suite.run("--qil-case=coffee")
+    assert result.ret == 0
+    assert "PASS ✓ (no golden: absolute limit 1) 1/" in " ".join(result.stdout.str().split())
+    suite.plan(coffee__fast={"typos": {"Qwen Coffee": "Qwn Cofee"}})
+    suite.run("--qil-case=coffee").assert_outcomes(passed=1, failed=1)
 
 
 def test_an_absolute_limit_holds_against_every_update(suite):

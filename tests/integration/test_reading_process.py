@@ -2,7 +2,7 @@
 
 import pytest
 
-from qiltest.engine.context import Work
+from qiltest.engine.readers import Readers
 from qiltest.engine.workers import ReadingProcess
 from qiltest.errors import ReaderError
 
@@ -86,7 +86,7 @@ def test_an_error_within_a_reader_is_no_death_and_is_not_tried_again(process, pi
 def test_the_run_keeps_a_restart_with_its_picture_also_where_that_ends_in_an_error(suite, monkeypatch):
     suite.record()
     suite.plan(coffee__fast={"fault": "empty"}, poster__fast={"fault": "oom-once"})
-    monkeypatch.setattr(Work, "restarted_over", lambda self, picture: True)
+    monkeypatch.setattr(Readers, "restarted_over", lambda self, image: True)
     suite.run()
     results = {result.id.partition("@")[0] + " " + result.point.variant: result for result in suite.latest().results}
     told = "the process that reads pictures died over it and was started anew"

@@ -14,7 +14,7 @@ import scipy.stats
 import qiltest.report.comparison.page
 from qiltest.cli.main import main
 from qiltest.generation.sources import EMBEDDED
-from qiltest.runs import RunStore
+from qiltest.runs import RunState, RunStore
 
 LOADED = (scipy.stats, qiltest.report.comparison.page)
 LORAS = EMBEDDED / "loras"
@@ -31,7 +31,7 @@ def folder(suite, monkeypatch):
     spec = importlib.util.spec_from_file_location("standin", suite.path / "conftest.py")
     standin = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(standin)
-    monkeypatch.setattr("qiltest.generation.open_generator", lambda model, **_: standin.StandinGenerator(model))
+    monkeypatch.setattr("qiltest.generation.open_generator", lambda model, _settings: standin.StandinGenerator(model))
     monkeypatch.setattr("qiltest.reading.open_reader", lambda name, **_: standin.StandinReader(name))
     monkeypatch.chdir(suite.path)
     return suite
@@ -137,7 +137,6 @@ def test_what_goes_wrong_with_a_picture_is_1_and_named(folder, capsys):
         (("--model", "random"), "random weights write no text"),
         (("--model", "nowhere/nothing"), "hf download nowhere/nothing"),
         (("--cases", "elsewhere"), "no such folder"),
-        (("--threads", "none"), "--qil-threads=none is not a number of threads"),
     ],
 )
 def test_used_wrongly_is_2_and_says_what_to_do(folder, capsys, args, said):
@@ -158,16 +157,70 @@ def test_what_the_session_cannot_have_is_2_with_its_reason(folder, capsys, monke
     monkeypatch.setattr("qiltest.generation.open_generator", none)
     assert check("--seeds", "1") == 2
     err = capsys.readouterr().err
-    assert "no usable GPU" in err
-    assert "Traceback" not in err
+    assert err == "qiltest: no usable GPU\n  -> run on a GPU machine\n"
 
 
-@pytest.mark.parametrize("seeds", ["0", "65", "-1", "many"])
-def test_a_number_of_seeds_that_is_none_is_2(folder, capsys, seeds):
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--seeds", "0"),
+        ("--seeds", "65"),
+        ("--seeds", "-1"),
+        ("--seeds", "many"),
+        ("--threads", "none"),
+        ("--threads", "0"),
+    ],
+)
+def test_a_number_that_is_none_is_2(folder, capsys, flag, value):
     with pytest.raises(SystemExit) as stop:
-        check("--seeds", seeds)
+        check(flag, value)
     assert stop.value.code == 2
-    assert "--seeds" in capsys.readouterr().err
+    assert f"argument {flag}: " in capsys.readouterr().err
+
+
+def test_a_crash_is_one_pictures_error_and_the_others_are_drawn(folder, capsys):
+    folder.plan(poster__candidate={"fault": "crash"})
+    assert check("--seeds", "1") == 1
+    assert "after: RuntimeError: illegal memory access" in capsys.readouterr().out
+    assert len(folder.drawn()) == 4
+
+
+def test_an_interrupted_check_keeps_what_was_drawn_and_the_same_command_goes_on(folder, capsys):
+    folder.plan(poster__fast={"fault": "interrupt"})
+    assert check("--seeds", "1") == 130
+    assert "MISSING poster@1328x1328-s42: before: planned and not drawn" in capsys.readouterr().out
+    assert RunStore(root=folder.path / "runs").load("latest").state is RunState.INTERRUPTED
+    folder.drawn()
+    folder.plan()
+    check("--seeds", "1")
+    assert folder.drawn() == ["poster fast 42"]
+
+
+def events_of(run):
+    """What a run wrote, without what differs between any two runs."""
+    own = {"at", "run", "command", "reused_from", "problems"}
+    events = [json.loads(line) for line in (run.path / "events.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in event.items() if name not in own} for event in events]
+
+
+def test_pytest_with_qil_lora_gives_the_same_run(folder, capsys):
+    check("--seeds", "2", "--fresh")
+    mine = RunStore(root=folder.path / "runs").load("latest")
+    folder.run("--qil-lora=new.safetensors", "--qil-like=fast", "--qil-seeds=2", "--qil-fresh")
+    other = RunStore(root=folder.path / "runs").load("latest")
+    assert mine.id != other.id
+    assert events_of(mine) == events_of(other)
+    files = [sorted(path.relative_to(run.path) for path in run.path.rglob("*")) for run in (mine, other)]
+    assert files[0] == files[1]
+    assert {"comparison.html", "report.html", "report.md"} <= {path.name for path in files[0]}
+
+
+def test_no_pytest_is_at_work_inside_the_command(tmp_path):
+    code = (
+        "import sys; import qiltest.cli.main; import qiltest.release.check; import qiltest.engine.ending;"
+        "import qiltest.session.progress; sys.exit('pytest' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
 
 
 def test_what_pytest_is_configured_to_here_has_no_say(folder, capsys, monkeypatch):

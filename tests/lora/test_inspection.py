@@ -9,8 +9,9 @@ import pytest
 
 import builders as make
 from qiltest.errors import RecipeError
-from qiltest.lora import Base, Severity, base_from_folder, inspect_lora, known_bases, open_base, qwen_image
-from qiltest.lora.inspection import file_sha256
+from qiltest.generation.bases import known_bases, open_base
+from qiltest.hashing import file_sha256
+from qiltest.lora import Base, Severity, base_from_folder, inspect_lora, qwen_image
 from qiltest.suite.variants import LoraSource
 from small_loras import BASE, encode, lora, write
 
@@ -220,7 +221,7 @@ def test_the_report_is_json_even_with_nan(tmp_path):
 def test_names_from_the_file_cannot_steer_a_terminal(tmp_path):
     report = inspect(tmp_path, lora() | {"\x1b[2Jcleared\x9b": np.zeros(1)})
     assert "\x1b" not in "".join(report.errors)
-    assert "\\x1b[2Jcleared\\x9b" in report.errors[0]
+    assert "␛[2Jcleared\N{REPLACEMENT CHARACTER}" in report.errors[0]
 
 
 def test_a_full_size_lightning_file_fits_qwen_image_and_its_editing_models(tmp_path):

@@ -84,7 +84,7 @@ def entry(**change):
     [
         (b"not json at all", "the header is not JSON"),
         (b"[1, 2]", "not a JSON object"),
-        (b'{"a": 1, "a": 2}', "'a' stands twice"),
+        (b'{"a": 1, "a": 2}', "key 'a' stands there twice"),
         (b"[" * 5000, "the header is not JSON"),
         (b'\xff\xfe{"a": 1}', "the header is not JSON"),
         ({"a": 1}, "is not {dtype, shape, data_offsets}"),

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from quality_faults import GAINS, LOSSES
 
-from qiltest.quality import Finer, compare_detail, examine
+from qiltest.published.fine_detail import Finer, compare_detail
+from qiltest.quality import examine
 from qiltest.quality.detail import detail_map, detail_outside
 from qiltest.quality.planes import luma
 from qiltest.reading import Line

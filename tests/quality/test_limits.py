@@ -8,7 +8,7 @@ import pytest
 
 import builders as make
 from qiltest.gate import Verdict
-from qiltest.gate.quality import judged_with
+from qiltest.gate.verdict import with_quality
 from qiltest.quality import Fault, examine, gating, symptoms
 
 GOOD = replace(make.HEALTHY, noise_coarse=0.3, grid_patch=0.1, detail=None)
@@ -69,22 +69,22 @@ def test_gating_faults_come_first():
 
 def test_noise_fails_a_picture_whose_text_is_right_and_says_so_first():
     noisy = replace(GOOD, noise_fine=6.0)
-    judged = judged_with(PASSED, noisy)
+    judged = with_quality(PASSED, noisy)
     assert judged.verdict is Verdict.FAIL
     assert judged.reasons == tuple(symptom.message for symptom in gating(noisy))
 
 
 def test_a_blank_picture_is_an_error():
-    assert judged_with(PASSED, replace(GOOD, spread=0.0)).verdict is Verdict.ERROR
+    assert with_quality(PASSED, replace(GOOD, spread=0.0)).verdict is Verdict.ERROR
 
 
 def test_what_is_only_reported_leaves_the_verdict():
-    assert judged_with(PASSED, replace(GOOD, blur=3.0, clipped=0.9)) == PASSED
+    assert with_quality(PASSED, replace(GOOD, blur=3.0, clipped=0.9)) == PASSED
 
 
 def test_a_case_that_asks_for_grain_is_not_failed_for_it():
-    assert judged_with(PASSED, replace(GOOD, noise_fine=6.0), gates=False) == PASSED
+    assert with_quality(PASSED, replace(GOOD, noise_fine=6.0), gates=False) == PASSED
 
 
 def test_a_picture_that_was_not_measured_keeps_its_verdict():
-    assert judged_with(PASSED, None) == PASSED
+    assert with_quality(PASSED, None) == PASSED

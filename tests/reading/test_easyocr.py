@@ -8,9 +8,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from qiltest.errors import ReaderError
+from qiltest.hashing import file_sha256
 from qiltest.reading import easyocr as easy
 from qiltest.reading import open_reader
-from qiltest.reading.weights import file_sha256
 
 CHINESE = ("craft_mlt_25k.pth", "zh_sim_g2.pth")
 

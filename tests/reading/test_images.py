@@ -2,12 +2,11 @@ import io
 import struct
 import zlib
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from qiltest.errors import ReaderError
-from qiltest.reading.images import MAX_PIXELS, is_blank, load_picture
+from qiltest.reading.images import MAX_PIXELS, load_picture
 
 
 def png(image):
@@ -69,10 +68,3 @@ def test_the_cameras_rotation_is_undone():
     data = io.BytesIO()
     image.save(data, format="JPEG", exif=exif)
     assert load_picture(data.getvalue()).shape == (30, 20, 3)
-
-
-def test_one_colour_is_blank_and_a_line_is_not():
-    pixels = np.full((50, 50, 3), 200, dtype=np.uint8)
-    assert is_blank(pixels)
-    pixels[25, 10:40] = 0
-    assert not is_blank(pixels)

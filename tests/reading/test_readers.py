@@ -7,10 +7,11 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from qiltest.errors import ReaderError
+from qiltest.hashing import file_sha256
 from qiltest.reading import open_reader, reader_names
-from qiltest.reading import weights as weights_module
 from qiltest.reading.rapidocr import reader as rapid
-from qiltest.reading.weights import combined_sha256, file_sha256, require_files, require_hashes
+from qiltest.reading.rapidocr.reader import PINNED, RECOGNISER
+from qiltest.reading.weights import combined_sha256, require_files, require_hashes
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,14 @@ def test_the_identity_names_engine_version_and_weights(reader):
 def test_weights_of_another_hash_are_refused_where_a_pin_says_so():
     with pytest.raises(ReaderError, match="is pinned"):
         open_reader("rapidocr", pins={"PP-OCRv6_rec_small.onnx": "0" * 64})
+
+
+def test_the_default_readers_weights_are_held_to_the_known_hashes(monkeypatch):
+    monkeypatch.setattr(rapid, "PINNED", {**PINNED, RECOGNISER: "0" * 64})
+    with pytest.raises(ReaderError, match=f"{RECOGNISER} has SHA-256 {PINNED[RECOGNISER]}, but {'0' * 64} is pinned"):
+        open_reader("rapidocr")
+    pins = "+".join(f"{file}@{sha256}" for file, sha256 in PINNED.items())
+    assert open_reader(f"rapidocr:pins={pins}").info.name == "rapidocr"
 
 
 def test_missing_weights_are_named(tmp_path):
@@ -165,5 +174,5 @@ def test_the_installed_weights_are_those_that_the_limits_were_measured_with():
     folder = Path(rapidocr.__file__).parent / "models"
     if rapidocr.__version__ != "3.10.0" if hasattr(rapidocr, "__version__") else False:
         pytest.skip("another version of rapidocr")
-    for name, known in weights_module.KNOWN_SHA256.items():
+    for name, known in PINNED.items():
         assert file_sha256(folder / name) == known

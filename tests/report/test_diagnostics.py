@@ -1,4 +1,4 @@
-"""What the report says beside the text."""
+"""What the report says beside the text: image quality, and what only the published report's cases have."""
 
 from dataclasses import replace
 
@@ -6,7 +6,8 @@ import pytest
 
 import builders as make
 from qiltest.published.fine_detail import compare_hair
-from qiltest.report.diagnostics import beside
+from qiltest.published.section import Published
+from qiltest.report.diagnostics import figures, reported_faults
 from qiltest.runs import CaseResult
 from qiltest.scoring import score
 
@@ -26,37 +27,42 @@ def plain(words):
     return words.replace("\u00a0", " ")
 
 
+def sentences(result, case="capybara"):
+    return tuple(map(plain, Published(findings=(), marks=(), tables={case: 3}).sentences(result)))
+
+
 def test_figures_have_units_and_faults_that_do_not_gate_are_reported():
-    found = beside(CaseResult(point=point(), health=replace(GOOD, blur=2.0)))
-    assert "px" in dict(found.figures)["sharpest edges"]
-    assert "of the contrast" in dict(found.figures)["fine detail outside text"]
-    assert "specks" not in dict(found.figures)
-    (fault,) = found.reported
+    health = replace(GOOD, blur=2.0)
+    found = dict(figures(health))
+    assert "px" in found["sharpest edges"]
+    assert "of the contrast" in found["fine detail outside text"]
+    assert "specks" not in found
+    (fault,) = reported_faults(health)
     assert "blurred" in fault
 
 
 def test_specks_are_shown_where_they_were_measured_and_told_beyond_their_limit():
-    found = beside(CaseResult(point=point(), health=replace(GOOD, specks=4.0)))
-    assert plain(dict(found.figures)["specks"]) == "4 grey levels"
-    (fault,) = found.reported
+    health = replace(GOOD, specks=4.0)
+    assert plain(dict(figures(health))["specks"]) == "4 grey levels"
+    (fault,) = reported_faults(health)
     assert "much noise left in the latents" in fault
-
-
-def test_a_result_of_before_health_was_measured_shows_nothing():
-    assert beside(CaseResult(point=point())) is None
 
 
 def test_a_long_number_with_an_error_is_told_by_its_digits_and_its_line_by_its_height():
     number = "3.14159265-358979-32384626"
-    (digits, line) = map(plain, beside(drawn([number], [number.replace("358979", "358679")])).sentences)
+    (digits, line) = sentences(drawn([number], [number.replace("358979", "358679")]))
     assert "22 of 23 digits exact, 12 before the first error (character 15)" in digits
     assert "1 edit in writing 20 px high" in line
 
 
 def test_signs_are_told_where_there_are_many():
     signs = [f"SIGN {name}" for name in ("ALPHA", "BRAVO", "DELTA", "HOTEL", "KILOX", "LIMAX", "OSCAR", "TANGO")]
-    (words,) = map(plain, beside(drawn(signs, signs[:-1])).sentences)
+    (words,) = sentences(drawn(signs, signs[:-1]))
     assert words == "7 of 8 signs right, 1 missing."
+
+
+def test_a_case_that_is_not_of_the_published_report_is_not_told_by_digits():
+    assert sentences(drawn(["3.14159265"], ["3.14159266"]), case="pi-number") == ()
 
 
 def pair(detail, **change):

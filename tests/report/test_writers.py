@@ -196,11 +196,21 @@ def test_the_json_report_gives_edits_latency_and_the_picture(typical: Run) -> No
     assert wrong["change"] == "worse"
     assert (wrong["distance"], wrong["limit"], wrong["golden_distance"], wrong["noise_floor"]) == (1, 0, 0, 0.0)
     assert [edit["read"] for text in wrong["texts"] for edit in text["edits"]] == ["4"]
-    assert wrong["report"] == {"said": False, "said_why": "said so", "measured": False, "agreement": "agrees"}
     assert (typical.path / wrong["picture"]).is_file()
     assert pictures["coffee-shop@256x256-4step-s42"]["latency"]["speed_up"] == 24.0
     lost = pictures["classroom@256x256-4step-s42"]
     assert (lost["status"], lost["verdict"], lost["latency"], lost["picture"]) == ("ERROR", "ERROR", None, None)
+
+
+def test_the_json_report_has_the_published_reports_findings_and_verdicts_in_a_place_of_their_own(typical: Run) -> None:
+    path = typical.path / "report.json"
+    write_json(typical, path)
+    published = json.loads(path.read_bytes())["published"]
+    assert [finding["title"] for finding in published["findings"]][:2] == ["Speed", "Basic tasks"]
+    verdicts = {verdict["point"]: verdict for verdict in published["verdicts"]}
+    found = verdicts["coffee-shop@256x256-base-s42"]
+    assert (found["said"], found["said_why"], found["measured"]) == (False, "said so", False)
+    assert (found["distance"], found["agreement"]) == (1, "agrees")
 
 
 def test_the_json_report_gives_the_health_of_each_picture_and_what_is_beyond_a_limit(typical: Run) -> None:

@@ -3,7 +3,7 @@
 Plain `pytest` draws with the embedded model; `pytest -m gpu` runs the same tests on the real one.
 """
 
-from qiltest.session import CaseRun
+from qiltest.session.case_run import CaseRun
 
 
 def test_report_case(qil_case_run: CaseRun) -> None:

@@ -7,13 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import builders as make
+from qiltest.comparison.records import Release
 from qiltest.errors import StoreError
 from qiltest.gate import Verdict
-from qiltest.runs import CaseResult, Point, Run, RunState
+from qiltest.runs import CaseResult, Run, RunState
 from qiltest.runs.merge import merge_runs
+from qiltest.runs.status import Status
+from qiltest.suite.selection import Point
 
 CASES = {name: make.case(name, "Qwen") for name in ("coffee", "tea")}
-ORDER = [None, Verdict.PASS, Verdict.MISSING, Verdict.NEW, Verdict.INCOMPARABLE, Verdict.ERROR, Verdict.FAIL]
+ORDER = [None, Verdict.PASS, Verdict.NEW, Verdict.INCOMPARABLE, Verdict.MISSING, Verdict.ERROR, Verdict.FAIL]
 
 points = st.builds(
     Point,
@@ -80,6 +83,26 @@ def test_nothing_is_lost_and_nothing_gets_better_by_merging(a, b):
         kept = both.result(one.id)
         assert kept in (*a.results, *b.results)
         assert ORDER.index(kept.verdict) >= ORDER.index(one.verdict)
+
+
+def test_merged_runs_reports_and_releases_have_one_order_of_severity():
+    best_first = sorted(Status, key=lambda status: -status.rank)
+    assert [status.value for status in best_first if status is not Status.WAITING] == [v.value for v in ORDER[1:]]
+    assert sorted(Release, key=lambda release: release.status.rank) == [
+        Release.DO_NOT_SHIP,
+        Release.ERROR,
+        Release.MISSING,
+        Release.INCOMPARABLE,
+        Release.CANNOT_TELL,
+        Release.SHIP,
+    ]
+
+
+def test_an_image_that_one_run_never_judged_is_missing_though_another_found_it_new(run):
+    point = make.point(0, "tea", "base")
+    new, missing = (CaseResult(point=point, judgement=make.judgement(v)) for v in (Verdict.NEW, Verdict.MISSING))
+    runs = [replace(run, planned=(point,), results=(result,)) for result in (new, missing)]
+    assert merge_runs(runs).results == (missing,)
 
 
 @pytest.fixture

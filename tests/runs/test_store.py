@@ -139,6 +139,23 @@ def test_a_picture_taken_over_survives_the_run_that_drew_it(store, make):
     assert second.picture(stored.drawn.sha256).read_bytes() == make.png()
 
 
+def test_an_image_is_found_by_its_hash_in_any_run_where_its_bytes_are_still_its_own(store, make):
+    first, second = store.create(), store.create()
+    sha256 = first.put(make.png())
+    second.put(make.png())
+    assert store.find_image(sha256) == first.picture(sha256)
+    first.picture(sha256).write_bytes(b"something else")
+    assert store.find_image(sha256) == second.picture(sha256)
+    second.picture(sha256).unlink()
+    assert store.find_image(sha256) is None
+
+
+@pytest.mark.parametrize("name", ["", "*", "../../secret", "f" * 63, "F" * 64, "f" * 64 + "\n"])
+def test_what_is_no_hash_finds_no_image(store, make, name):
+    store.create().put(make.png())
+    assert store.find_image(name) is None
+
+
 def test_a_file_system_without_links_gets_a_copy(store, make, monkeypatch):
     def refuse(*_):
         raise OSError(1, "Operation not permitted")

@@ -6,7 +6,7 @@ import builders as make
 from builders import FAKE, column, line, reading, stack, texts
 from qiltest.errors import CaseError
 from qiltest.recipe import Size
-from qiltest.scoring import EmptyReadingError, ExtraKind, marked, score, score_case
+from qiltest.scoring import EmptyReadingError, ExtraKind, score, score_case
 from qiltest.scoring.records import EditKind
 from qiltest.suite.cases import ExpectedText, LineBreaks
 
@@ -139,18 +139,6 @@ def test_a_doubtful_or_tiny_line_inside_a_block_is_left_out(confidence, text):
     found = score(texts("HAPPY HAIR"), reading([first, doubtful, last]))
     assert found.texts[0].read == "HAPPY\nHAIR"
     assert found.distance == 0
-
-
-def test_the_marked_text_shows_each_edit_in_its_place():
-    found = score(texts("Hello World"), reading([line("Hallo Wrldx", 100, 100, 400, 40)]))
-    assert marked(found.texts[0]) == (
-        ("H", None),
-        ("a", EditKind.SUBSTITUTE),
-        ("lloW", None),
-        ("▁", EditKind.DELETE),
-        ("rld", None),
-        ("x", EditKind.INSERT),
-    )
 
 
 def test_a_column_is_read_downwards():

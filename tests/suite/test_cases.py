@@ -13,7 +13,7 @@ from qiltest.errors import CaseError
 from qiltest.recipe import Size
 from qiltest.suite.case_checks import Known, check_case
 from qiltest.suite.case_schema import CaseTable
-from qiltest.suite.cases import Layout, LineBreaks
+from qiltest.suite.cases import LineBreaks
 from qiltest.suite.load import load_cases, load_suite
 from qiltest.suite.problems import CaseFileError, Mistake, check_shape
 
@@ -21,6 +21,7 @@ CASE = """\
 id = "poster"
 title = "A poster"
 language = "en"
+report_table = 1
 prompt = 'A poster that reads "Hello World 😊" and "夜市 open".'
 
 [[texts]]
@@ -29,7 +30,7 @@ optional_marks = ["😊"]
 
 [[texts]]
 text = "夜市 open"
-layout = "sign"
+vertical = true
 
 [[resolutions]]
 size = "713x1280"
@@ -64,11 +65,11 @@ def mistakes_of(folder: Path) -> list[str]:
 
 def test_a_case_is_loaded_with_its_defaults(tmp_path: Path) -> None:
     (case,) = load_suite(write(tmp_path, poster=CASE)).cases
-    assert (case.id, case.language, case.seeds, case.report_table) == ("poster", "en", (42,), None)
+    assert (case.id, case.language, case.seeds, case.report_table) == ("poster", "en", (42,), 1)
     assert case.prompt == 'A poster that reads "Hello World 😊" and "夜市 open".'
-    assert [(t.text, t.layout, t.optional_marks, t.required) for t in case.texts] == [
-        ("Hello World 😊", Layout.LINE, ("😊",), True),
-        ("夜市 open", Layout.SIGN, (), True),
+    assert [(t.text, t.vertical, t.optional_marks, t.required) for t in case.texts] == [
+        ("Hello World 😊", False, ("😊",), True),
+        ("夜市 open", True, (), True),
     ]
     assert case.resolutions[0].size == Size(713, 1280)
     assert case.resolutions[0].tiny == Size(256, 128)
@@ -80,11 +81,11 @@ def test_a_case_is_loaded_with_its_defaults(tmp_path: Path) -> None:
 
 
 def test_limits_and_choices_are_read(tmp_path: Path) -> None:
-    extra = 'line_breaks = "strict"\nforgiven = ["I/l/1"]\nseeds = [1, 2]\nreader = "rapidocr"\nreport_table = 6\n'
+    extra = 'line_breaks = "strict"\nforgiven = ["I/l/1"]\nseeds = [1, 2]\nreader = "rapidocr"\n'
     limits = "\n[limits]\ntolerance = 2\nabsolute = 9\nnoise_floor = { rapidocr = 1.5, easyocr = 2 }\n"
     (case,) = load_suite(write(tmp_path, poster=extra + CASE + limits)).cases
     assert (case.line_breaks, case.forgiven, case.seeds) == (LineBreaks.STRICT, ("I/l/1",), (1, 2))
-    assert (case.reader, case.report_table) == ("rapidocr", 6)
+    assert case.reader == "rapidocr"
     assert (case.limits.tolerance, case.limits.absolute) == (2, 9)
     assert case.limits.noise_floor == (("easyocr", 2.0), ("rapidocr", 1.5))
 
@@ -95,17 +96,26 @@ RESOLUTION_AGAIN = '\n[[resolutions]]\nsize = "704x1280"\ntiny = "128x128"\n'
 NOT_TINY = "multiples of 16, at most 800 a side and 393216 pixels"
 ONE_MISTAKE = {
     "unknown key": (
-        ('layout = "sign"', 'layuot = "sign"'),
-        'texts[1].layuot: unknown key (did you mean "layout"?); '
-        "allowed: text, layout, optional_marks, required, in_prompt",
+        ("vertical = true", "vertcal = true"),
+        'texts[1].vertcal: unknown key (did you mean "vertical"?); '
+        "allowed: text, vertical, optional_marks, required, in_prompt",
     ),
     "missing text": (
         ('text = "夜市 open"\n', ""),
         "texts[1].text: missing; allowed: a string that is not empty",
     ),
-    "unknown layout": (
-        ('"sign"', '"sideways"'),
-        'texts[1].layout: "sideways" is not allowed; allowed: line, block, sign, vertical',
+    "a word for true or false": (
+        ("vertical = true", 'vertical = "sideways"'),
+        'texts[1].vertical: "sideways" is not allowed; allowed: true or false',
+    ),
+    "a verdict of no report": (
+        ("report_table = 1\n", ""),
+        "resolutions[0].report: is shown nowhere without `report_table`; allowed: report_table beside the id: "
+        "the published report's table that the case is of, 1 to 6",
+    ),
+    "a key that is gone": (
+        ("vertical = true", 'layout = "sign"'),
+        "texts[1].layout: unknown key; allowed: `vertical = true` for a text from top to bottom, nothing for any other",
     ),
     "a number for a string": (
         ('title = "A poster"', "title = 3"),
@@ -128,6 +138,14 @@ ONE_MISTAKE = {
         'texts[1].text: "夜市 0pen" is not in the prompt; '
         "allowed: a text that stands in the prompt, or in_prompt = false beside it",
     ),
+    "a known typo of no text": (
+        ("[[resolutions]]\n", '[[known_typos]]\nasked = "Helo"\nshown = "Hello"\n\n[[resolutions]]\n'),
+        'known_typos[0].asked: "Helo" is in none of the texts; allowed: part of one of the texts',
+    ),
+    "a known typo that is none": (
+        ("[[resolutions]]\n", '[[known_typos]]\nasked = "Hello"\nshown = "Hel lo"\n\n[[resolutions]]\n'),
+        'known_typos[0].shown: "Hel lo" reads like what was asked; allowed: another text',
+    ),
     "a mark that is not in its text": (
         ('["😊"]', '["😊", "!"]'),
         'texts[0].optional_marks[1]: "!" is not in "Hello World 😊"; allowed: marks that stand in the text beside them',
@@ -143,7 +161,7 @@ ONE_MISTAKE = {
         "allowed: at least one character that a reader can return",
     ),
     "a text that NFKC makes equal to another": (
-        ('layout = "sign"\n', f'layout = "sign"\n{TEXT_AGAIN}'),
+        ("vertical = true\n", f"vertical = true\n{TEXT_AGAIN}"),
         'texts[2].text: "HelloＷorld😊" is texts[0] again; allowed: each text once',
     ),
     "a form that is not a size": (
@@ -220,7 +238,7 @@ ONE_MISTAKE = {
     "a text without a table of texts": (
         ("[[texts]]\ntext", "[[text]]\ntext"),
         'text: unknown key (did you mean "texts"?); allowed: id, title, prompt, language, report_table, texts, '
-        "resolutions, limits, line_breaks, forgiven, seeds, reader",
+        "resolutions, limits, line_breaks, forgiven, seeds, reader, known_typos",
     ),
 }
 
@@ -298,7 +316,7 @@ def test_an_id_that_two_files_have_is_told_with_both(tmp_path: Path) -> None:
 
 def test_all_mistakes_of_all_files_come_at_once(tmp_path: Path) -> None:
     bad = (
-        CASE.replace('"sign"', '"sideways"')
+        CASE.replace("vertical = true", 'vertical = "sideways"')
         .replace("title =", "titel =")
         .replace('text = "夜市 open"', 'text = "0pen"')
     )
@@ -313,7 +331,7 @@ def test_all_mistakes_of_all_files_come_at_once(tmp_path: Path) -> None:
         "(at line 2, column 5)",
         'titel: unknown key (did you mean "title"?)',
         "title: missing",
-        'texts[1].layout: "sideways"',
+        'texts[1].vertical: "sideways"',
         'texts[1].text: "0pen" is not in the prompt',
         "-> mend them and run the same command again",
     ):
@@ -324,6 +342,23 @@ def test_all_mistakes_of_all_files_come_at_once(tmp_path: Path) -> None:
 def test_a_broken_file_of_variants_does_not_hide_mistakes_in_cases(tmp_path: Path) -> None:
     folder = write(tmp_path, poster=CASE.replace('"713x1280"', '"1"'), variants="[base\n")
     assert [line.split(":")[0] for line in mistakes_of(folder)] == ["not TOML", "resolutions[0].size"]
+
+
+@pytest.mark.parametrize("folder", ["", "cases"])
+def test_a_folder_without_variants_names_the_command_that_makes_a_project(tmp_path: Path, folder: str) -> None:
+    with pytest.raises(CaseError) as caught:
+        load_suite(tmp_path / folder)
+    where = tmp_path / folder
+    assert str(caught.value) == f"no variants.toml in {where}/\n  -> `qiltest init FOLDER` makes a project with one"
+
+
+def test_noise_floors_beside_the_cases_are_no_cases_and_nothing_else_hides_there(tmp_path: Path) -> None:
+    folder = write(tmp_path, poster=CASE)
+    (folder / "floors").mkdir()
+    (folder / "floors" / "poster.json").write_text("{}")
+    assert [case.id for case in load_suite(folder).cases] == ["poster"]
+    (folder / "floors" / "lost.toml").write_text(CASE)
+    assert mistakes_of(folder) == ["a file that is not read; allowed: *.json, one per case"]
 
 
 def test_a_folder_without_cases_is_an_error(tmp_path: Path) -> None:
@@ -375,7 +410,7 @@ def test_variants_are_not_asked_for_when_cases_are_loaded_alone(tmp_path: Path) 
     assert [case.id for case in load_cases(folder)] == ["poster"]
 
 
-KEYS = [*CaseTable.model_fields, "text", "layout", "optional_marks", "size", "tiny", "report", "variant", "holds"]
+KEYS = [*CaseTable.model_fields, "text", "vertical", "optional_marks", "size", "tiny", "report", "variant", "holds"]
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6) | st.sampled_from(["16x16", "😊"])
 )

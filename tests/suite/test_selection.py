@@ -50,14 +50,15 @@ def test_the_embedded_model_draws_stand_ins_of_the_same_pictures(suite: Suite) -
 def test_a_task_knows_its_prompt_and_what_the_report_said(suite: Suite) -> None:
     (task,) = select(suite, kind=TINY, cases=["classroom"], variants=["base"])
     assert task.prompt == f"{task.case.prompt}, Ultra HD, 4K, cinematic composition."
-    assert task.report is not None
-    assert (task.report.holds, task.report.finding) == (False, '"fundational" in image is wrong')
+    said = task.resolution.verdict(task.variant.name)
+    assert said is not None
+    assert (said.holds, said.finding) == (False, '"fundational" in image is wrong')
 
 
 def test_a_picture_that_the_report_lacks_has_no_verdict(suite: Suite) -> None:
     (task,) = select(suite, kind=REAL, cases=["classroom"], variants=["8steps-V2.0"])
     assert task.variant.name == "8steps-v2.0"
-    assert task.report is None
+    assert task.resolution.verdict(task.variant.name) is None
 
 
 def test_sizes_filter_and_names_given_twice_count_once(suite: Suite) -> None:

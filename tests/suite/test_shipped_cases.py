@@ -16,7 +16,7 @@ import pytest
 from qiltest.reading import Line, ReaderInfo, Reading
 from qiltest.recipe import Size
 from qiltest.scoring import score_case
-from qiltest.suite.cases import Case, Layout, Resolution
+from qiltest.suite.cases import Case, Resolution
 from qiltest.suite.load import load_suite
 from qiltest.text.normalise import normalise
 
@@ -131,16 +131,14 @@ def test_what_is_expected_is_what_the_embedded_model_draws(case: Case) -> None:
 def test_the_neon_street_has_its_24_signs_in_the_prompts_order() -> None:
     case, _ = SUITE.case("neon-street")
     assert len(case.texts) == 24
-    assert all(text.layout is Layout.SIGN for text in case.texts)
     places = [case.prompt.index(f'"{text.text}"') for text in case.texts]
     assert places == sorted(places)
 
 
-def test_layouts_say_how_the_texts_stand() -> None:
+def test_the_couplets_scrolls_are_vertical_and_nothing_else_is() -> None:
     couplets, _ = SUITE.case("couplets")
-    assert [text.layout for text in couplets.texts] == [Layout.VERTICAL, Layout.VERTICAL, Layout.SIGN]
-    whiteboard, _ = SUITE.case("whiteboard")
-    assert [text.text[:2] for text in whiteboard.texts if text.layout is Layout.BLOCK] == ["一、", "二、", "三、"]
+    assert [text.vertical for text in couplets.texts] == [True, True, False]
+    assert not any(text.vertical for case in SUITE.cases for text in case.texts if case.id != "couplets")
 
 
 def test_what_no_reader_can_return_is_optional() -> None:

@@ -15,8 +15,8 @@ import builders as make
 from qiltest.cli.main import main
 from qiltest.errors import RecipeError
 from qiltest.generation.sources import EMBEDDED, resolve_model
+from qiltest.hashing import file_sha256
 from qiltest.lora import base_from_folder, compare, inspect_lora
-from qiltest.lora.inspection import file_sha256
 from qiltest.lora.safetensors_file import open_safetensors
 from qiltest.recipe import Size
 from qiltest.release.candidate import candidate_variant, try_candidate

@@ -8,17 +8,19 @@ import torch
 from charset import ROOT
 from diffusers import FlowMatchEulerDiscreteScheduler
 from flow import load
-from models import BASE_SCHEDULER, LIGHTNING_SCHEDULER, pipeline
+from models import pipeline
 from PIL import Image, ImageDraw
 from train import Session, arguments
 
+from qiltest.generation.schedule import LIGHTNING, QWEN_IMAGE
+
 #: name, steps, CFG, scheduler, LoRA
 WAYS = (
-    ("base 50 cfg 4", 50, 4.0, BASE_SCHEDULER, None),
-    ("8step", 8, 1.0, LIGHTNING_SCHEDULER, "8step"),
-    ("4step", 4, 1.0, LIGHTNING_SCHEDULER, "4step"),
-    ("base 4 cfg 1", 4, 1.0, LIGHTNING_SCHEDULER, None),
-    ("4step, base scheduler", 4, 1.0, BASE_SCHEDULER, "4step"),
+    ("base 50 cfg 4", 50, 4.0, QWEN_IMAGE, None),
+    ("8step", 8, 1.0, LIGHTNING, "8step"),
+    ("4step", 4, 1.0, LIGHTNING, "4step"),
+    ("base 4 cfg 1", 4, 1.0, LIGHTNING, None),
+    ("4step, base scheduler", 4, 1.0, QWEN_IMAGE, "4step"),
 )
 SUFFIX = ", Ultra HD, 4K, cinematic composition."
 

@@ -29,11 +29,11 @@ from data import PALETTES, Batches, encode_map
 from diffusers import FlowMatchEulerDiscreteScheduler, QwenImagePipeline
 from image import Painter
 from layout import place, spans
-from models import BASE_SCHEDULER, LIGHTNING_SCHEDULER
 from PIL import Image
 from prompts import LONGEST, STYLE_WORDS, Sample, Writer, style_of
 from scipy.stats import bootstrap
 
+from qiltest.generation.schedule import LIGHTNING, QWEN_IMAGE
 from qiltest.reading import Reader, open_reader
 from qiltest.scoring import EmptyReadingError, score, score_case
 from qiltest.suite.cases import Case, ExpectedText
@@ -42,13 +42,13 @@ from qiltest.suite.load import load_suite
 SUFFIX = ", Ultra HD, 4K, cinematic composition."
 #: steps, CFG, scheduler, LoRA
 WAYS = {
-    "base": (50, 4.0, BASE_SCHEDULER, None),
-    "8step": (8, 1.0, LIGHTNING_SCHEDULER, "8step"),
-    "4step": (4, 1.0, LIGHTNING_SCHEDULER, "4step"),
-    "base, 8 steps, CFG 1": (8, 1.0, LIGHTNING_SCHEDULER, None),
-    "base, 4 steps, CFG 1": (4, 1.0, LIGHTNING_SCHEDULER, None),
-    "8step, base scheduler": (8, 1.0, BASE_SCHEDULER, "8step"),
-    "4step, base scheduler": (4, 1.0, BASE_SCHEDULER, "4step"),
+    "base": (50, 4.0, QWEN_IMAGE, None),
+    "8step": (8, 1.0, LIGHTNING, "8step"),
+    "4step": (4, 1.0, LIGHTNING, "4step"),
+    "base, 8 steps, CFG 1": (8, 1.0, LIGHTNING, None),
+    "base, 4 steps, CFG 1": (4, 1.0, LIGHTNING, None),
+    "8step, base scheduler": (8, 1.0, QWEN_IMAGE, "8step"),
+    "4step, base scheduler": (4, 1.0, QWEN_IMAGE, "4step"),
 }
 #: training pictures in the model's place: as they are, and through the VAE
 PERFECT, DECODED = "perfect pictures", "perfect pictures, through the VAE"

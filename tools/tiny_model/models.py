@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +16,10 @@ from diffusers import (
 from diffusers.models.autoencoders import autoencoder_kl_qwenimage
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
+from qiltest.generation.schedule import QWEN_IMAGE
+
 WIDTH, LAYERS, HEADS, HEAD = 192, 8, 3, 64
 TEXT_LAYERS, TEXT_INNER = 4, 384
-#: scheduler of Qwen-Image, and the one that Lightning asks for
-BASE_SCHEDULER = {
-    "base_image_seq_len": 256,
-    "base_shift": 0.5,
-    "invert_sigmas": False,
-    "max_image_seq_len": 8192,
-    "max_shift": 0.9,
-    "num_train_timesteps": 1000,
-    "shift": 1.0,
-    "shift_terminal": 0.02,
-    "stochastic_sampling": False,
-    "time_shift_type": "exponential",
-    "use_beta_sigmas": False,
-    "use_dynamic_shifting": True,
-    "use_exponential_sigmas": False,
-    "use_karras_sigmas": False,
-}
-LIGHTNING_SCHEDULER = BASE_SCHEDULER | {"base_shift": math.log(3), "max_shift": math.log(3), "shift_terminal": None}
 
 
 def build_vae() -> AutoencoderKLQwenImage:
@@ -113,7 +96,7 @@ def forget_unused_slices(vae: AutoencoderKLQwenImage) -> None:
 
 def pipeline(vae, transformer, text_encoder, tokenizer) -> QwenImagePipeline:  # noqa: ANN001
     return QwenImagePipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler.from_config(BASE_SCHEDULER),
+        scheduler=FlowMatchEulerDiscreteScheduler.from_config(QWEN_IMAGE),
         vae=vae,
         text_encoder=text_encoder,
         tokenizer=tokenizer,

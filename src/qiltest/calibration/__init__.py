@@ -1,6 +1,5 @@
-"""A reader's own error, measured on pictures of known text (DESIGN, scoring rule 6)."""
+"""A reader's own error, measured on images of known text: the noise floor that no limit may be below."""
 
-from qiltest.calibration.measure import Floor, Rate, calibrate
-from qiltest.calibration.store import noise_floor, read_floor, write_floor
+from qiltest.calibration.records import Floor, Rate
 
-__all__ = ["Floor", "Rate", "calibrate", "noise_floor", "read_floor", "write_floor"]
+__all__ = ["Floor", "Rate"]

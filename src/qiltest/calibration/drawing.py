@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from qiltest.calibration.fonts import fonts_for, load
-from qiltest.suite.cases import ExpectedText, Layout
+from qiltest.suite.cases import ExpectedText
 from qiltest.text.normalise import is_decoration
 
 Colour = tuple[int, int, int]
@@ -73,7 +73,7 @@ Box = tuple[int, int, int, int]
 
 def _boxes(texts: Sequence[ExpectedText]) -> list[Box]:
     """Columns stand at the right, right to left; everything else in cells of a grid, the larger texts in more rows."""
-    columns = [i for i, text in enumerate(texts) if text.layout is Layout.VERTICAL]
+    columns = [i for i, text in enumerate(texts) if text.vertical]
     others = [i for i in range(len(texts)) if i not in columns]
     boxes: dict[int, Box] = {}
     right = SIDE - MARGIN
@@ -101,7 +101,7 @@ def _write(mask: Image.Image, text: ExpectedText, box: Box, style: Style, rng: r
     left, top, right, bottom = box
     for size in SIZES[5:] if style is Style.SMALL else SIZES[rng.randrange(3) :]:
         opened = load(font, size)
-        if text.layout is Layout.VERTICAL:
+        if text.vertical:
             lines, step, width = list(written.replace(" ", "")), int(size * 1.15), size
         else:
             lines = wrapped(written, right - left, functools.partial(_width, opened))

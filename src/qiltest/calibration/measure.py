@@ -3,59 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import cycle, islice
 
 import numpy as np
 
 from qiltest.calibration.drawing import Look, Style, draw
+from qiltest.calibration.records import Floor, Rate
 from qiltest.calibration.typos import Typo, plant
 from qiltest.reading import Reader
 from qiltest.scoring import EmptyReadingError, Score, score_case
 from qiltest.suite.cases import Case, ExpectedText
 
-#: The typos that the performance report found, by case: (what was asked, what was drawn).
-REPORTED: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "classroom": (("foundational", "fundational"),),
-    "coffee-shop": (("-23846264-", "-238446264-"), ("通义千问", "π≈通义千问")),
-    "whiteboard": (("自动布局", "自动布局自动布局"), ("2、精准", "22、精准")),
-}
-#: Name under which those are counted.
-REPORT_KIND = "report"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rate:
-    """How many of some typos were found: the distance rose above the same picture's without the typo."""
-
-    found: int
-    of: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Floor:
-    """A reader's error on one case. Distances are strict edits, summed over a picture."""
-
-    case: str
-    reader: str
-    fingerprint: str
-    pictures: int
-    #: the median distance of a picture drawn without a fault: no limit may be below it.
-    floor: float
-    mean: float
-    deviation: float
-    percentile_95: float
-    largest: int
-    #: texts read without a fault, of all texts drawn.
-    exact_texts: Rate
-    #: detection by kind of typo; "report" holds those of the performance report.
-    typos: Mapping[str, Rate]
-    #: detection over all kinds, in pictures alone whose untouched twin reads at the floor or below: a typo in a picture
-    #: that is misread anyway tells little of the reader's sight.
-    clean_typos: Rate = Rate(found=0, of=0)
-    #: what was planted and not found, as "style kind, untouched distance: text with the typo, read as ...".
-    missed: tuple[str, ...] = ()
+#: Name under which the typos that a case names are counted.
+KNOWN = "known"
 
 
 def calibrate(
@@ -103,7 +65,7 @@ def calibrate(
 
 
 def planted(case: Case, rng: random.Random) -> list[tuple[str, tuple[ExpectedText, ...]]]:
-    """Return the case's texts with one typo each: every kind that has a place, then those of the report."""
+    """Return the case's texts with one typo each: every kind that has a place, then those that the case names."""
     found: list[tuple[str, tuple[ExpectedText, ...]]] = []
     for kind in Typo:
         order = list(range(len(case.texts)))
@@ -113,11 +75,9 @@ def planted(case: Case, rng: random.Random) -> list[tuple[str, tuple[ExpectedTex
             if wrong is not None:
                 found.append((str(kind), _changed(case.texts, i, wrong)))
                 break
-    for asked, drawn in REPORTED.get(case.id, ()):
-        for i, text in enumerate(case.texts):
-            if asked in text.text:
-                found.append((REPORT_KIND, _changed(case.texts, i, text.text.replace(asked, drawn))))
-                break
+    for typo in case.known_typos:
+        i = next(i for i, text in enumerate(case.texts) if typo.asked in text.text)
+        found.append((KNOWN, _changed(case.texts, i, case.texts[i].text.replace(typo.asked, typo.shown))))
     return found
 
 

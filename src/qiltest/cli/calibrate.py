@@ -1,35 +1,40 @@
-"""`qiltest calibrate`: a reader's own error on each case, measured on drawn pictures of known text."""
+"""`qiltest calibrate`: a reader's own error on each case, measured on images of known text, kept beside the cases."""
 
 from __future__ import annotations
 
 import argparse
-import json
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from qiltest.calibration import Floor, Rate, calibrate, write_floor
-from qiltest.calibration.measure import REPORT_KIND
-from qiltest.calibration.store import FLOORS
-from qiltest.reading import DEFAULT_READER, open_reader, reader_names
+from qiltest.arguments import positive_int
+from qiltest.calibration import Floor, Rate
+from qiltest.calibration.measure import KNOWN, calibrate
+from qiltest.calibration.store import check_writable, read_floor, write_floor
+from qiltest.cli.common import AddParser, cases_flag, console, json_flag, print_json, print_lines, reader_flag
+from qiltest.errors import StoreError
+from qiltest.reading import DEFAULT_READER, Reader, open_reader
 from qiltest.suite.cases import Case
-from qiltest.suite.load import load_suite
+from qiltest.suite.load import FLOORS_FOLDER, load_suite
 
 
-def add_parsers(subparsers: Any) -> None:  # noqa: ANN401 -- argparse has no public type for it
-    """Add the verb."""
-    parser = subparsers.add_parser("calibrate", help="measure a reader's own error on pictures of known text")
+def add_parser(add: AddParser) -> None:
+    """Add the options of `qiltest calibrate`."""
+    parser = add(parents=[cases_flag(), reader_flag(), json_flag()])
     parser.add_argument("--case", action="append", default=[], metavar="ID", help="all cases unless named")
-    parser.add_argument("--cases", type=Path, default=Path("cases"), metavar="FOLDER", help="case files (cases)")
-    parser.add_argument("--reader", default=DEFAULT_READER, metavar="R", help=", ".join(reader_names()))
-    parser.add_argument("--pictures", type=_positive, default=12, metavar="N", help="clean pictures a case (12)")
+    parser.add_argument("--pictures", type=positive_int, default=12, metavar="N", help="clean pictures a case (12)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="another seed draws other pictures (0)")
-    parser.add_argument("--output", type=Path, default=FLOORS, metavar="FOLDER", help="where the floors are kept")
-    parser.add_argument("--json", action="store_true", help="machine-readable result on standard output")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help=f"where the floors are kept (the cases' own folder, {FLOORS_FOLDER}/)",
+    )
+    parser.add_argument("--force", action="store_true", help="replace floors that were measured on more images")
     parser.set_defaults(handler=run_calibrate)
 
 
@@ -37,26 +42,44 @@ def run_calibrate(args: argparse.Namespace) -> int:
     """Calibrate the cases named, or all. Returns 0; raises QiltestError."""
     suite = load_suite(args.cases)
     cases = [suite.case(name)[0] for name in args.case] or list(suite.cases)
-    reader = open_reader(args.reader)
-    console, floors = Console(), []
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    reader = open_reader(args.reader or DEFAULT_READER)
+    folder = args.output or args.cases / FLOORS_FOLDER
+    if not args.force:
+        _refuse_fewer(cases, reader, args.pictures, folder)
+    check_writable(folder)
+    floors = []
+    with Progress(console=console(stderr=True), transient=True) as progress:
         for case in progress.track(cases, description="calibrating"):
             task = progress.add_task(case.id, total=None)
-            floors.append(_one(case, reader, args, lambda word, task=task: progress.update(task, description=word)))
+            tick = partial(_tick, progress, task)
+            floors.append(calibrate(case, reader, pictures=args.pictures, seed=args.seed, tick=tick))
+            write_floor(floors[-1], folder)
             progress.remove_task(task)
     if args.json:
-        text = json.dumps([asdict(floor) for floor in floors], ensure_ascii=False, allow_nan=False, indent=1)
-        console.print(text, markup=False, highlight=False, soft_wrap=True, emoji=False)
+        print_json([asdict(floor) for floor in floors], readable=True)
     else:
-        console.print(_table(floors))
-        console.print(_summary(floors), markup=False, highlight=False, soft_wrap=True)
+        console().print(_table(floors))
+        print_lines(_summary(floors))
+    written = f"written to {folder}: {', '.join(f'{floor.case}.json' for floor in floors)}"
+    console(stderr=args.json).print(written, soft_wrap=True)
     return 0
 
 
-def _one(case: Case, reader: Any, args: argparse.Namespace, tick: Any) -> Floor:  # noqa: ANN401
-    floor = calibrate(case, reader, pictures=args.pictures, seed=args.seed, tick=tick)
-    write_floor(floor, args.output)
-    return floor
+def _tick(progress: Progress, task: TaskID, word: str) -> None:
+    progress.update(task, description=word)
+
+
+def _refuse_fewer(cases: Sequence[Case], reader: Reader, pictures: int, folder: Path) -> None:
+    """Raise StoreError where a floor of this very reader, measured on more images, would be lost."""
+    kept = [floor for case in cases if (floor := read_floor(case.id, reader.info.name, folder)) is not None]
+    better = [one for one in kept if one.fingerprint == reader.info.fingerprint and one.pictures > pictures]
+    if better:
+        most = max(one.pictures for one in better)
+        raise StoreError(
+            f"{', '.join(one.case for one in better)}: measured on up to {most} images, this would be {pictures}",
+            where=str(folder),
+            remedy=f"--pictures {most}, --output FOLDER to keep it elsewhere, or --force to replace it",
+        )
 
 
 def _table(floors: list[Floor]) -> Table:
@@ -78,18 +101,16 @@ def _table(floors: list[Floor]) -> Table:
     return table
 
 
-def _summary(floors: list[Floor]) -> str:
+def _summary(floors: list[Floor]) -> list[str]:
     """Both rates of detection over all cases: of all planted typos, and where the untouched twin reads at its floor."""
-    everywhere = [rate for floor in floors for kind, rate in floor.typos.items() if kind != REPORT_KIND]
-    report = [floor.typos[REPORT_KIND] for floor in floors if REPORT_KIND in floor.typos]
+    everywhere = [rate for floor in floors for kind, rate in floor.typos.items() if kind != KNOWN]
+    known = [floor.typos[KNOWN] for floor in floors if KNOWN in floor.typos]
     clean = [floor.clean_typos for floor in floors]
-    return "\n".join(
-        [
-            f"planted typos that raised the distance: {_share(everywhere)}",
-            f"the report's own: {_share(report)}",
-            f"all of these, where the picture without the typo reads at its floor: {_share(clean)}",
-        ]
-    )
+    return [
+        f"planted typos that raised the distance: {_share(everywhere)}",
+        f"those that the cases name: {_share(known)}",
+        f"all of these, where the picture without the typo reads at its floor: {_share(clean)}",
+    ]
 
 
 def _share(rates: list[Rate]) -> str:
@@ -100,10 +121,3 @@ def _share(rates: list[Rate]) -> str:
         return "none planted"
     interval = binomtest(found, of).proportion_ci(method="wilson")
     return f"{found} of {of} ({found / of:.1%}; 95 %: {interval.low:.1%} to {interval.high:.1%})"
-
-
-def _positive(value: str) -> int:
-    number = int(value)
-    if number < 1:
-        raise argparse.ArgumentTypeError("draw at least one picture")
-    return number

@@ -3,175 +3,190 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from qiltest.cli.compare import rate
+from qiltest.arguments import MAX_SEED_COUNT, positive_int, rate, seed_count
+from qiltest.cli.common import (
+    AddParser,
+    case_flag,
+    cases_flag,
+    console,
+    json_flag,
+    print_json,
+    print_lines,
+    reader_flag,
+    runs_flag,
+)
 from qiltest.comparison.records import MARGIN, Comparisons, Release
-from qiltest.errors import GenerationError, StoreError
+from qiltest.errors import GenerationError
+from qiltest.generation.sources import TINY
 from qiltest.runs.records import Run
-from qiltest.text.escape import one_line
 
 if TYPE_CHECKING:
+    from qiltest.engine.ending import Ending
+    from qiltest.engine.options import Options, ReleaseRequest
     from qiltest.release.candidate import Trial
-    from qiltest.release.inner import Inner
-    from qiltest.session.session import SuiteSession
+    from qiltest.suite.load import Suite
 
 #: seeds a case and resolution that are drawn where nothing is said.
 SEEDS = 4
-_MOST_SEEDS = 64
-_INTERRUPTED, _KEYBOARD = 2, 130
-#: columns where nobody's window says how many there are.
-_FILE_WIDTH = 200
-#: What argparse calls the object that `add_subparsers` returns.
-Subparsers = Any
+_KEYBOARD = 130
 
 
-def add_parsers(subparsers: Subparsers) -> None:
-    """Add `qiltest check`."""
-    parser = subparsers.add_parser(
-        "check",
-        help="may this LoRA file replace a release?",
+def add_parser(add: AddParser) -> None:
+    """Add the options of `qiltest check`."""
+    parser = add(
         description="Inspects a LoRA file, draws it and the variant that it is to replace over the same cases and "
         "seeds, and compares both picture by picture. Pictures that are in the folder of runs are not drawn again, so "
         "a further file costs its own pictures alone, and an interrupted command goes on where it stopped. "
         "Exit code 0: SHIP; 1: DO NOT SHIP (worse, or the file cannot be what it should), CANNOT TELL, or a picture "
         "that could not be compared; 2: used wrongly.",
+        parents=[case_flag(), cases_flag(), reader_flag("rapidocr; a case may name another"), runs_flag(), json_flag()],
     )
     parser.add_argument("--lora", required=True, metavar="FILE", help="a .safetensors file, or repo::file in the cache")
     parser.add_argument("--like", required=True, metavar="VARIANT", help="the variant that it is to replace")
-    parser.add_argument("--seeds", type=_seeds, default=SEEDS, metavar="N", help=f"seeds a case ({SEEDS})")
-    parser.add_argument("--model", default="tiny", metavar="MODEL", help="tiny, a folder or a Hugging Face id (tiny)")
+    parser.add_argument("--seeds", type=seed_count, default=SEEDS, metavar="N", help=f"seeds a case ({SEEDS})")
+    parser.add_argument("--model", default=TINY, metavar="MODEL", help="tiny, a folder or a Hugging Face id (tiny)")
     parser.add_argument("--device", metavar="DEVICE", help="such as cuda:1 (the CPU for tiny, else the GPU)")
-    parser.add_argument("--threads", metavar="N", help="CPU threads of the model")
-    parser.add_argument("--reader", metavar="READER", help="reader of all cases that name none (rapidocr)")
-    parser.add_argument(
-        "--case", action="append", default=[], metavar="ID[@WxH]", help="this case alone; may be repeated (all)"
-    )
+    parser.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads of the model")
     parser.add_argument(
         "--margin", type=rate, default=MARGIN, metavar="RATE", help=f'what "not worse" allows ({MARGIN})'
     )
     parser.add_argument("--fresh", action="store_true", help="draw every picture, also those that are stored")
-    parser.add_argument("--cases", type=Path, default=Path("cases"), metavar="DIR", help="case files (cases)")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (runs)")
     parser.add_argument("--report", type=Path, metavar="PATH", help="the page (comparison.html in the run's folder)")
-    parser.add_argument("--json", action="store_true", help="machine-readable result on standard output")
     parser.set_defaults(handler=run_check)
 
 
-def _seeds(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= _MOST_SEEDS:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seeds: write 1 to {_MOST_SEEDS}")
-    return int(text)
-
-
 def run_check(args: argparse.Namespace) -> int:
-    """Check a release and say what was found. Returns 0 for SHIP, else 1; raises what a user can mend."""
-    console = Console(markup=False, highlight=False, emoji=False)
-    if not console.is_terminal:
-        console.width = _FILE_WIDTH
-    trial = _try(args)
-    if not args.json:
-        _print(console, _trial_lines(trial, args.like))
-    if trial.refusals:
-        if args.json:
-            console.print(json.dumps(_refused(trial, args.like), allow_nan=False), soft_wrap=True)
-        return 1
-    return _draw(args, console, trial)
-
-
-def _try(args: argparse.Namespace) -> Trial:
-    """Hold the file against what it replaces. Raises CaseError, DeviceError and RecipeError."""
-    from qiltest.engine.options import Release as Asked
-    from qiltest.release.session import admit, try_release
+    """Check a release and say what was found. Returns 0 for SHIP, else 1; raises what a user can fix."""
+    from qiltest.release.check import admit, try_release
     from qiltest.suite.load import load_suite
 
-    suite = load_suite(args.cases, keep_doubtful=True)
+    options, release = _options(args)
+    suite = load_suite(options.cases_folder, keep_doubtful=True)
     for name in args.case:
         suite.case(name)
-    asked = Asked(lora=args.lora, like=args.like, margin=args.margin)
-    return try_release(admit(suite, asked, args.model), asked, args.model)
+    suite = admit(suite, release, args.model)
+    trial = try_release(suite, release, args.model)
+    if not args.json:
+        print_lines(_trial_lines(trial, args.like))
+    if trial.refusals:
+        if args.json:
+            print_json(_refused(trial, args.like))
+        return 1
+    return _tell(args, trial, _checked(args, options, suite))
 
 
-def _draw(args: argparse.Namespace, console: Console, trial: Trial) -> int:
-    from qiltest.release.inner import run_suite
+def _checked(args: argparse.Namespace, options: Options, suite: Suite) -> Ending:
+    """Generate both releases and compare them. Raises DeviceError, ReaderError, StoreError and CaseError."""
+    from qiltest.generation import Settings, open_generator
+    from qiltest.reading import open_reader
+    from qiltest.release.check import check_release
+    from qiltest.session.progress import ProgressBar, open_terminal
+
+    progress = ProgressBar(terminal=open_terminal(), column=lambda: 0)
+    settings = Settings(device=options.device, threads=options.threads, on_step=progress.step)
+    generator = open_generator(options.model, settings)
+    with closing(generator):
+        return check_release(
+            options,
+            suite,
+            generator=generator,
+            open_reader=open_reader,
+            command=tuple(_command(args)),
+            progress=progress,
+        )
+
+
+def _tell(args: argparse.Namespace, trial: Trial, ending: Ending) -> int:
+    from qiltest.engine.ending import write_reports
+    from qiltest.release.check import INTERRUPTED
+    from qiltest.report.ci import ci_lines
     from qiltest.report.terminal.comparison import print_comparisons, run_problems
 
-    inner = run_suite(list(_options(args)))
-    session, run = inner.session, None if inner.session is None else inner.session.run
-    if session is None or run is None or session.comparisons is None:
-        raise GenerationError(_failure(inner), remedy="mend it; the same command goes on from what is stored")
-    found = session.comparisons
-    problems = tuple(dict.fromkeys((*run_problems(run), *session.problems)))
-    page = _page(args, session, run, problems)
+    found, run = ending.comparisons, ending.run
+    if found is None or run is None:
+        raise GenerationError("; ".join(ending.problems), remedy="fix it; the same command goes on from what is stored")
+    problems = tuple(dict.fromkeys((*run_problems(run), *ending.problems)))
+    # beside the page: the run's own reports and CI's job summary, whose lines belong to a session's output
+    tuple(write_reports(run))
+    tuple(ci_lines(run))
+    page = _page(args, found, run, problems)
     if args.json:
-        record = _record(trial, args.like, found, run, problems, page)
-        console.print(json.dumps(record, allow_nan=False), soft_wrap=True)
+        print_json(_record(trial, args.like, found, run, problems, page))
     else:
-        _print(console, _run_lines(run, page))
-        print_comparisons(console, found, problems)
-        _print(console, _next(found, args))
-    if inner.code == _INTERRUPTED:
+        print_lines(_run_lines(run, page))
+        print_comparisons(console(), found, problems)
+        print_lines(_next(found, args))
+    if ending.exit_status == INTERRUPTED:
         return _KEYBOARD
-    return 0 if found.holds and inner.code == 0 else 1
+    return 0 if found.holds and ending.status == 0 else 1
 
 
-def _options(args: argparse.Namespace) -> Iterator[str]:
-    """Yield the session's options. A model that is not the embedded one is drawn on a GPU unless told otherwise."""
-    if args.model != "tiny" and not (args.device or "cuda").startswith("cpu"):
-        yield from ("-m", "gpu")
-    yield f"--qil-lora={args.lora}"
-    yield f"--qil-like={args.like}"
-    yield f"--qil-margin={args.margin!r}"
-    yield f"--qil-seeds={args.seeds}"
-    yield f"--qil-model={args.model}"
-    yield "--qil-rounds=1"
-    for name in ("device", "threads", "reader"):
-        value = getattr(args, name)
-        if value is not None:
-            yield f"--qil-{name}={value}"
-    yield from (f"--qil-case={name}" for name in args.case)
-    yield f"--qil-cases={args.cases.absolute()}"
-    yield f"--qil-runs={args.runs.absolute()}"
+def _options(args: argparse.Namespace) -> tuple[Options, ReleaseRequest]:
+    """Return what `pytest --qil-lora` would be asked for. A model other than the embedded one is for a GPU."""
+    from qiltest.engine.options import Options, ReleaseRequest
+    from qiltest.generation.settings import Offload
+    from qiltest.runs.store import Reuse
+    from qiltest.suite.variants import CANDIDATE
+
+    gpu = args.model != TINY and not (args.device or "cuda").startswith("cpu")
+    lora = args.lora if "::" in args.lora else str(Path.cwd() / Path(args.lora).expanduser())
+    release = ReleaseRequest(lora=lora, like=args.like, margin=args.margin)
+    options = Options(
+        model=args.model,
+        device=args.device or ("cuda" if gpu else "cpu"),
+        gpu=gpu,
+        threads=args.threads,
+        reader=args.reader,
+        cases=tuple(dict.fromkeys(args.case)),
+        # the candidate first: what keeps it from being generated shows at once
+        variants=(CANDIDATE, args.like),
+        sizes=(),
+        seed_count=args.seeds,
+        seeds=(),
+        update=None,
+        # what is replaced need not be generated again for each file that is to replace it
+        reuse=Reuse.NEVER if args.fresh else Reuse.ANY,
+        fuse=False,
+        compiled=False,
+        offload=Offload.NONE,
+        allow_partial_lora=False,
+        rounds=1,
+        release=release,
+        cases_folder=args.cases.absolute(),
+        golden_folder=Path.cwd() / "golden",
+        runs_folder=args.runs.absolute(),
+        given=(),
+    )
+    return options, release
+
+
+def _command(args: argparse.Namespace) -> Iterator[str]:
+    """Yield the command that goes on from this run."""
+    yield from ("qiltest", "check", "--lora", args.lora, "--like", args.like, "--seeds", str(args.seeds))
+    for name in ("model", "device", "threads", "reader"):
+        if (value := getattr(args, name)) is not None:
+            yield from (f"--{name}", str(value))
+    yield from (word for name in args.case for word in ("--case", name))
+    yield from ("--margin", f"{args.margin:g}", "--cases", str(args.cases), "--runs", str(args.runs))
     if args.fresh:
-        yield "--qil-fresh"
+        yield "--fresh"
 
 
-def _failure(inner: Inner) -> str:
-    """Return what the session said went wrong: its errors, or else all that it wrote."""
-    lines = [line.strip() for line in inner.output.splitlines() if line.strip()]
-    headline = () if inner.session is None else tuple(inner.session.headline())
-    marks = ("E ", "ERROR: ", "qiltest: ")
-    told = [line.removeprefix("E ").strip() for line in lines if line.startswith(marks) and line not in headline]
-    return one_line("; ".join(dict.fromkeys(told)) or " ".join(lines[-5:]) or f"pytest ended with {inner.code}")
-
-
-def _page(args: argparse.Namespace, session: SuiteSession, run: Run, problems: tuple[str, ...]) -> Path:
-    from qiltest.release.session import PAGE
+def _page(args: argparse.Namespace, found: Comparisons, run: Run, problems: tuple[str, ...]) -> Path:
+    from qiltest.release.check import PAGE
     from qiltest.report.comparison.page import write_page
     from qiltest.suite.variants import CANDIDATE
 
-    assert session.comparisons is not None
     path: Path = args.report or run.path / PAGE
-    try:
-        write_page(session.comparisons, run, run, path, variant=args.like, with_variant=CANDIDATE, problems=problems)
-    except OSError as error:
-        raise StoreError(
-            f"the page could not be written: {error.strerror or error}",
-            where=str(path),
-            remedy="free space, or choose another file with --report",
-        ) from error
+    for each in dict.fromkeys((run.path / PAGE, path)):
+        write_page(found, run, run, each, variant=args.like, with_variant=CANDIDATE, problems=problems)
     return path
-
-
-def _print(console: Console, lines: Iterator[str]) -> None:
-    for line in lines:
-        console.print(one_line(line), soft_wrap=True)
 
 
 def _trial_lines(trial: Trial, like: str) -> Iterator[str]:
@@ -209,8 +224,9 @@ def _next(found: Comparisons, args: argparse.Namespace) -> Iterator[str]:
     seeds = max((count for count in needed if count is not None), default=None)
     if seeds is None or None in needed:
         yield f"  -> no number of seeds promises an answer within the margin {args.margin:g}; a wider --margin might"
-    elif seeds > _MOST_SEEDS:
-        yield f"  -> about {seeds} seeds would decide; at most {_MOST_SEEDS} are drawn: a wider --margin asks for fewer"
+    elif seeds > MAX_SEED_COUNT:
+        more = f"at most {MAX_SEED_COUNT} are drawn: a wider --margin asks for fewer"
+        yield f"  -> about {seeds} seeds would decide; {more}"
     else:
         yield f"  -> the same command with --seeds {seeds} should decide; it draws the further seeds alone"
 

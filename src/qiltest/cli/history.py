@@ -3,48 +3,33 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from qiltest.arguments import positive_int
+from qiltest.cli.common import AddParser, console, json_flag, print_json, runs_flag
 from qiltest.errors import StoreError
 from qiltest.runs.history import HISTORY, Past, PastPoint, read
 from qiltest.text.escape import one_line
 from qiltest.text.format import seconds
 
-#: columns where nobody's window says how many there are.
-_FILE_WIDTH = 200
-#: What argparse calls the object that `add_subparsers` returns.
-Subparsers = Any
 
-
-def add_parsers(subparsers: Subparsers) -> None:
-    """Add `qiltest history`."""
-    parser = subparsers.add_parser(
-        "history",
-        help="the trend of a case over the runs",
+def add_parser(add: AddParser) -> None:
+    """Add the options of `qiltest history`."""
+    parser = add(
         description="Shows edits, verdict and latency of a case over the recorded runs, oldest first. Exit code 0: "
         "there is something to show; 2: no run has such a case.",
+        parents=[runs_flag(), json_flag()],
     )
     parser.add_argument("case", metavar="CASE[@WxH]", help="id of a case, with a resolution or of all")
     parser.add_argument("--variant", metavar="V", help="this variant alone")
-    parser.add_argument("--last", type=_positive, default=20, metavar="N", help="at most so many runs (20)")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (runs)")
-    parser.add_argument("--json", action="store_true", help="machine-readable result on standard output")
+    parser.add_argument("--last", type=positive_int, default=20, metavar="N", help="at most so many runs (20)")
     parser.set_defaults(handler=run_history)
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of runs: give 1 or more")
-    return value
 
 
 def run_history(args: argparse.Namespace) -> int:
@@ -55,15 +40,12 @@ def run_history(args: argparse.Namespace) -> int:
     wanted = [(past, points) for past, points in wanted if points][-args.last :]
     if not wanted:
         raise _nothing(path, pasts, args.case, args.variant)
-    console = Console(markup=False, highlight=False, emoji=False)
-    if not console.is_terminal:
-        console.width = _FILE_WIDTH
     if args.json:
-        console.print(json.dumps(_record(wanted), allow_nan=False), soft_wrap=True)
+        print_json(_record(wanted))
     else:
-        console.print(_table(wanted))
+        console().print(_table(wanted))
     if bad:
-        Console(stderr=True).print(f"{path}: {bad} lines cannot be read and are left out", markup=False)
+        console(stderr=True).print(f"{path}: {bad} lines cannot be read and are left out")
     return 0
 
 

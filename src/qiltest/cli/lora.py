@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
+from qiltest.cli.common import AddParser, cases_flag, console, json_flag, print_json
 from qiltest.errors import RecipeError
-from qiltest.generation.sources import EMBEDDED, ModelSource, resolve_lora
-from qiltest.lora import Base, Finding, LoraReport, Severity, inspect_lora, known_bases, open_base
-from qiltest.lora.findings import printable
-from qiltest.lora.inspection import file_sha256
+from qiltest.generation.bases import known_bases, open_base
+from qiltest.generation.sources import EMBEDDED, TINY, ModelSource, resolve_lora
+from qiltest.hashing import file_sha256
+from qiltest.lora import Base, Finding, LoraReport, Severity, inspect_lora
 from qiltest.lora.likeness import Likeness, compare
 from qiltest.release.candidate import pinned, wrong_variant
 from qiltest.suite.load import VARIANTS_FILE, load_variants, unknown
 from qiltest.suite.variants import ModelKind, Variant
+from qiltest.text.escape import one_line
 
-#: What argparse calls the object that `add_subparsers` returns.
-Subparsers = Any
 _MARKS = {Severity.ERROR: ("ERROR", "bold red"), Severity.WARNING: ("note", "yellow")}
-_TINY = ModelSource(name="tiny", kind=ModelKind.TINY, folder=EMBEDDED, revision="embedded")
+_TINY = ModelSource(name=TINY, kind=ModelKind.TINY, folder=EMBEDDED, revision="embedded")
 #: blocks shown a row.
 _BLOCKS = 6
 
 
-def add_parsers(subparsers: Subparsers) -> None:
-    """Add `qiltest lora`."""
-    parser = subparsers.add_parser("lora", help="what is in a LoRA file and whether it fits a base")
+def add_parser(add: AddParser) -> None:
+    """Add the options of `qiltest lora`."""
+    parser = add(parents=[cases_flag("where variants.toml is (cases)"), json_flag()])
     parser.add_argument("file", metavar="FILE", help="a .safetensors file, embedded::NAME, or repo::file in the cache")
     parser.add_argument(
         "--base", metavar="BASE", help="qwen-image, tiny, or a folder in diffusers layout (what fits best)"
@@ -40,10 +37,6 @@ def add_parsers(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--like", metavar="VARIANT|FILE", help="the release that it replaces: compare strength and direction"
     )
-    parser.add_argument(
-        "--cases", type=Path, default=Path("cases"), metavar="FOLDER", help="where variants.toml is (cases)"
-    )
-    parser.add_argument("--json", action="store_true", help="machine-readable result on standard output")
     parser.set_defaults(handler=run_lora)
 
 
@@ -52,12 +45,12 @@ def run_lora(args: argparse.Namespace) -> int:
     variants = _variants(args.cases)
     path = _find(args.file)
     base = open_base(args.base) if args.base else None
-    report = inspect_lora(path, base=base, variants=variants)
+    report = inspect_lora(path, base=base, known=known_bases(), variants=variants)
     report = _as_like(report, args.like, variants)
     likeness = _compare(report, base, args.like, variants) if args.like else None
     if args.json:
         record = report.as_dict() | ({"like": likeness.as_dict()} if likeness else {})
-        Console(soft_wrap=True).out(json.dumps(record, allow_nan=False), highlight=False)
+        print_json(record)
     else:
         _show(report, likeness)
     return 0 if report.holds and not (likeness and likeness.errors) else 1
@@ -98,7 +91,7 @@ def _reference(report: LoraReport, like: str, variants: tuple[Variant, ...]) -> 
     variant = next((variant for variant in variants if variant.name == like), None)
     if variant is None:
         raise unknown("variant or LoRA file", like, [variant.name for variant in variants])
-    lora = variant.lora(ModelKind.TINY if report.base == "tiny" else ModelKind.REAL)
+    lora = variant.lora(ModelKind.TINY if report.base == TINY else ModelKind.REAL)
     if lora is None:
         raise RecipeError(
             f"variant {like} has no LoRA for {report.base}", remedy="name a variant of the same base, or a file"
@@ -107,22 +100,20 @@ def _reference(report: LoraReport, like: str, variants: tuple[Variant, ...]) -> 
 
 
 def _show(report: LoraReport, likeness: Likeness | None) -> None:
-    console = Console()
+    out = console()
     for name, value in (*_facts(report), *(_likeness_facts(likeness) if likeness else ())):
-        console.print(Text.assemble((f"{name:<15}  ", "bold"), printable(value)), soft_wrap=True)
+        out.print(Text.assemble((f"{name:<15}  ", "bold"), one_line(value)), soft_wrap=True)
     for line in _block_lines(report):
-        console.print(Text(line), soft_wrap=True)
+        out.print(Text(line), soft_wrap=True)
     for finding in (*report.findings, *(likeness.findings if likeness else ())):
-        console.print(_finding(finding), soft_wrap=True)
+        out.print(_finding(finding), soft_wrap=True)
     holds = report.holds and not (likeness and likeness.errors)
-    console.print(
-        Text(f"fits {report.base}" if holds else f"does not hold on {report.base}", "green" if holds else "red")
-    )
+    out.print(Text(f"fits {report.base}" if holds else f"does not hold on {report.base}", "green" if holds else "red"))
 
 
 def _finding(finding: Finding) -> Text:
     mark, style = _MARKS[finding.severity]
-    return Text.assemble((f"{mark}  ", style), printable(finding.text))
+    return Text.assemble((f"{mark}  ", style), one_line(finding.text))
 
 
 def _facts(report: LoraReport) -> list[tuple[str, str]]:

@@ -1,74 +1,74 @@
-"""The command line: `qiltest VERB`. pytest is the runner; these verbs serve what is not a test.
+"""The command line: `qiltest COMMAND`. pytest is the runner; these commands serve what is not a test.
 
-Each group of verbs is a module with `add_parsers(verbs)`, which adds its parsers and sets on each
-`handler: Callable[[argparse.Namespace], int]`; what the handler returns is the exit code. A QiltestError that leaves it
-is printed, with exit code 2.
+Each command is a module of its name. Its `add_parser(add)` makes the parser and sets `handler`, which takes what was
+parsed and returns the exit code. A module is imported when its command is called. A QiltestError that leaves it is
+printed, with exit code 2.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
-from enum import IntEnum
+from functools import partial
+from importlib import import_module
 from typing import cast
 
-from rich.console import Console
-
 from qiltest import __version__
-from qiltest.cli import calibrate as verbs_calibrate
-from qiltest.cli import check as verbs_check
-from qiltest.cli import compare as verbs_compare
-from qiltest.cli import history as verbs_history
-from qiltest.cli import lora as verbs_lora
-from qiltest.cli import read as verbs_reading
-from qiltest.cli import report as verbs_report
-from qiltest.cli import rescore as verbs_runs
-from qiltest.cli import review as verbs_review
 from qiltest.errors import QiltestError
 
+#: the commands and the line of `qiltest --help` on each.
+COMMANDS = {
+    "read": "read pictures: lines with text, box and confidence",
+    "score": "what one picture shows against what was asked",
+    "rescore": "read and score the pictures of a run again",
+    "review": "accept or reject the goldens that a run would change",
+    "check": "may this LoRA file replace a release?",
+    "compare": "two stored runs, or two variants, paired",
+    "report": "write the report of a stored run",
+    "history": "the trend of a case over the runs",
+    "lora": "what is in a LoRA file and whether it fits a base",
+    "calibrate": "measure a reader's own error on pictures of known text",
+    "init": "make a new project: a case, its variants, one test, a nightly workflow",
+}
+_INTERRUPTED = 130
 
-class Exit(IntEnum):
-    """Exit codes of every verb."""
 
-    HOLDS = 0
-    DOES_NOT = 1
-    USED_WRONGLY = 2
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command and all its verbs."""
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser; of the commands, only the parser of `command` knows its options."""
     parser = argparse.ArgumentParser(
         prog="qiltest",
         description="Reads the text in generated pictures and says whether a text-to-image release got worse.",
         epilog="The suite itself is run by pytest: `pytest` on the embedded model, `pytest -m gpu` on the real one.",
     )
     parser.add_argument("--version", action="version", version=f"qiltest {__version__}")
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    modules = (
-        verbs_reading,
-        verbs_runs,
-        verbs_review,
-        verbs_check,
-        verbs_compare,
-        verbs_report,
-        verbs_history,
-        verbs_lora,
-        verbs_calibrate,
-    )
-    for module in modules:
-        module.add_parsers(verbs)
+    commands = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for name, text in COMMANDS.items():
+        add = partial(commands.add_parser, name, help=text)
+        if name == command:
+            import_module(f"qiltest.cli.{name}").add_parser(add)
+        else:
+            add()
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a verb and return its exit code: 0 it holds, 1 it does not, 2 used wrongly."""
-    arguments = build_parser().parse_args(argv)
-    handler = cast("Callable[[argparse.Namespace], int]", arguments.handler)
+    """Run a command and return its exit code: 0 it passes, 1 it does not, 2 used wrongly."""
+    words = sys.argv[1:] if argv is None else argv
+    command = next((word for word in words if not word.startswith("-")), None)
     try:
+        arguments = build_parser(command).parse_args(words)
+        handler = cast("Callable[[argparse.Namespace], int]", arguments.handler)
         return int(handler(arguments))
     except QiltestError as error:
-        Console(stderr=True).print(f"qiltest: {error}", markup=False, highlight=False, soft_wrap=True)
+        _say(f"qiltest: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        Console(stderr=True).print("qiltest: interrupted", markup=False)
-        return 130
+        _say("qiltest: interrupted")
+        return _INTERRUPTED
+
+
+def _say(text: str) -> None:
+    from qiltest.cli.common import console
+
+    console(stderr=True).print(text, soft_wrap=True)

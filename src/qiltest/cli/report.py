@@ -3,46 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
-from rich.console import Console
-
+from qiltest.cli.common import AddParser, json_flag, print_json, print_lines, runs_flag
 from qiltest.errors import StoreError
 from qiltest.report import write_html, write_json, write_markdown
 from qiltest.report.view import view
 from qiltest.runs import Run, RunStore
-from qiltest.text.escape import one_line
 
 WRITERS: dict[str, Callable[..., None]] = {"html": write_html, "md": write_markdown, "json": write_json}
 
 
-class Subparsers(Protocol):
-    """The part of argparse's action that adds a verb."""
-
-    def add_parser(self, name: str, *, help: str, description: str) -> argparse.ArgumentParser:  # noqa: A002 - its name
-        """Add a verb's parser."""
-        ...
-
-
-def add_parsers(subparsers: Subparsers) -> None:
-    """Add the verb `report`."""
-    parser = subparsers.add_parser(
-        "report",
-        help="write the report of a stored run",
+def add_parser(add: AddParser) -> None:
+    """Add the options of `qiltest report`."""
+    parser = add(
         description="Write the report of a stored run. Exit code 0: it was written, whatever the run's verdict.",
+        parents=[runs_flag(), json_flag("say on standard output, as JSON, what was written")],
     )
     parser.add_argument("run", metavar="RUN", help="a run's folder, its id, the start of its id, or `latest`")
     parser.add_argument("--format", choices=sorted(WRITERS), default="html", help="default: html")
     parser.add_argument("--output", type=Path, metavar="PATH", help="default: report.FORMAT in the run's folder")
     parser.add_argument("--previous", metavar="RUN", help="what changed since this run (default: since the goldens)")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs; default: runs")
-    parser.add_argument("--json", action="store_true", help="say on standard output, as JSON, what was written")
     parser.add_argument("--open", action="store_true", help="show it in the browser, where there is a screen")
     parser.set_defaults(handler=run_report)
 
@@ -57,10 +42,6 @@ def run_report(args: argparse.Namespace) -> int:
         path = path / f"report.{args.format}"
     try:
         WRITERS[args.format](run, path, previous=previous)
-        if args.format == "md":
-            from qiltest.report.speeds import add_stored_rates  # what a session needs is not loaded for a page
-
-            add_stored_rates(run.path, path)
     except OSError as error:
         raise StoreError(
             f"the report could not be written: {error.strerror or error}",
@@ -80,8 +61,6 @@ def _has_screen() -> bool:
 
 def _say(run: Run, path: Path, previous: Run | None, *, as_json: bool, form: str) -> None:
     page = view(run, previous)
-    # a path is printed whole on one line, so that a terminal or a script can take it
-    console = Console(soft_wrap=True, markup=False, highlight=False, emoji=False)
     if as_json:
         record = {
             "run": run.id,
@@ -90,7 +69,6 @@ def _say(run: Run, path: Path, previous: Run | None, *, as_json: bool, form: str
             "verdict": page.status.value,
             "headline": page.headline,
         }
-        console.print(json.dumps(record, allow_nan=False))
+        print_json(record)
     else:
-        console.print(f"{page.status.value}: {page.headline}")
-        console.print(f"report: {one_line(str(path.resolve()))}")
+        print_lines((f"{page.status.value}: {page.headline}", f"report: {path.resolve()}"))

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
-from rich.console import Console
-
+from qiltest.cli.common import AddParser, case_flag, console, golden_flag, json_flag, print_json, print_lines, runs_flag
 from qiltest.engine.review import Agenda, Change, Decision, Item, Review, differences
 from qiltest.errors import GoldenError
 from qiltest.gate.golden import Golden, GoldenStore
 from qiltest.runs.filter import only_cases
 from qiltest.runs.store import LATEST, RunStore
 from qiltest.scoring.records import ExtraKind
-from qiltest.text.escape import one_line
 
 _KEYS = {"a": Decision.ACCEPTED, "r": Decision.REJECTED, "s": Decision.SKIPPED}
 _QUIT = "q"
@@ -27,29 +22,21 @@ _MEANS = {
     Change.CHANGED: "the golden would be replaced",
     Change.RECORDED: "--qil-update has written it; rejecting puts back what was there",
 }
-#: What argparse calls the object that `add_subparsers` returns.
-Subparsers = Any
+_JSON = "list what is to be decided; with --accept-all also do it"
 
 
-def add_parsers(subparsers: Subparsers) -> None:
-    """Add `qiltest review`."""
-    parser = subparsers.add_parser(
-        "review",
-        help="accept or reject the goldens that a run would change",
+def add_parser(add: AddParser) -> None:
+    """Add the options of `qiltest review`."""
+    parser = add(
         description="Steps through the new and changed goldens of a stored run, with the old picture and the new one, "
         "what was read in each, and the distance. Each golden that is accepted is written at once. Refused where CI is "
         "set. Exit code 0: nothing is left to decide; 1: something was rejected, skipped or cannot be accepted; 2: "
         "used wrongly.",
+        parents=[case_flag(), golden_flag(), runs_flag(), json_flag(_JSON)],
     )
     parser.add_argument("run", nargs="?", default=LATEST, metavar="RUN", help="id, start of an id, folder, or latest")
     parser.add_argument("--accept-all", action="store_true", help="accept every one that can be, without asking")
     parser.add_argument("--again", action="store_true", help="ask again of what was rejected before")
-    parser.add_argument(
-        "--case", action="append", default=[], metavar="ID[@WxH]", help="this case alone; may be repeated (all)"
-    )
-    parser.add_argument("--golden", type=Path, default=Path("golden"), metavar="DIR", help="goldens (golden)")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (runs)")
-    parser.add_argument("--json", action="store_true", help="list what is to be decided; with --accept-all also do it")
     parser.set_defaults(handler=run_review)
 
 
@@ -59,14 +46,13 @@ def run_review(args: argparse.Namespace) -> int:
     run = only_cases(RunStore(root=args.runs).load(args.run), args.case)
     review = Review(run=run, goldens=GoldenStore(root=args.golden))
     agenda = review.agenda(again=args.again)
-    console = Console(markup=False, highlight=False, emoji=False)
     if args.json:
         decided = _accept_all(review, agenda) if args.accept_all else {}
-        console.print(json.dumps(_record(review, agenda, decided), allow_nan=False), soft_wrap=True)
+        print_json(_record(review, agenda, decided))
     else:
-        _print(console, (f"run {run.path}", *agenda.unfit))
-        decided = _accept_all(review, agenda) if args.accept_all else _ask(review, agenda, console)
-        _print(console, _sum(agenda, decided))
+        print_lines((f"run {run.path}", *agenda.unfit))
+        decided = _accept_all(review, agenda) if args.accept_all else _ask(review, agenda)
+        print_lines(_sum(agenda, decided))
     accepted = sum(decision is Decision.ACCEPTED for decision in decided.values())
     return 0 if accepted == len(agenda.items) and not agenda.rejected else 1
 
@@ -98,28 +84,28 @@ def _accept_all(review: Review, agenda: Agenda) -> dict[str, Decision]:
     return decided
 
 
-def _ask(review: Review, agenda: Agenda, console: Console) -> dict[str, Decision]:
+def _ask(review: Review, agenda: Agenda) -> dict[str, Decision]:
     """Show each item and do as is said; what is decided is on the disk before the next is shown."""
     decided: dict[str, Decision] = {}
     for number, item in enumerate(agenda.items, start=1):
-        _print(console, _shown(review, item, f"[{number}/{len(agenda.items)}]"))
-        decision = _answer(console, item)
+        print_lines(_shown(review, item, f"[{number}/{len(agenda.items)}]"))
+        decision = _answer(item)
         if decision is None:
             break
         if decision is Decision.ACCEPTED:
-            _print(console, (f"accepted: {review.accept(item)}",))
+            print_lines((f"accepted: {review.accept(item)}",))
         elif decision is Decision.REJECTED:
             review.reject(item)
-            _print(console, ("rejected",))
+            print_lines(("rejected",))
         decided[item.id] = decision
     return decided
 
 
-def _answer(console: Console, item: Item) -> Decision | None:
+def _answer(item: Item) -> Decision | None:
     """Return what was typed; None for quit, or where input has ended."""
     keys = "accept (a), " if not item.blocked else ""
     while True:
-        console.print(f"{keys}reject (r), skip (s), quit (q)? ", end="")
+        console().print(f"{keys}reject (r), skip (s), quit (q)? ", end="")
         line = sys.stdin.readline()
         key = line.strip().lower()[:1]
         if not line or key == _QUIT:
@@ -167,7 +153,7 @@ def _texts(item: Item) -> Iterator[str]:
 
 
 def _where(review: Review, golden: Golden) -> str:
-    path = review.picture_of(golden)
+    path = review.store.find_image(golden.picture)
     return f"picture {golden.picture[:12]} is in no run any more" if path is None else str(path)
 
 
@@ -182,11 +168,6 @@ def _sum(agenda: Agenda, decided: dict[str, Decision]) -> Iterator[str]:
         yield "look at the goldens (`git diff`) before you commit them"
 
 
-def _print(console: Console, lines: Iterator[str] | tuple[str, ...]) -> None:
-    for line in lines:
-        console.print(one_line(line), soft_wrap=True)
-
-
 def _record(review: Review, agenda: Agenda, decided: dict[str, Decision]) -> dict[str, object]:
     return {
         "run": review.run.id,
@@ -198,7 +179,7 @@ def _record(review: Review, agenda: Agenda, decided: dict[str, Decision]) -> dic
 
 def _item(review: Review, item: Item, decision: Decision | None) -> dict[str, object]:
     before, now = item.before, item.candidate
-    old, new = (None if before is None else review.picture_of(before)), review.picture_of(now)
+    old, new = (None if g is None else review.store.find_image(g.picture) for g in (before, now))
     was = {} if before is None else {text.expected: text.read for text in before.texts}
     return {
         "point": item.id,

@@ -1,4 +1,4 @@
-"""Is a release's text as good as that of the one it replaces? A paired comparison (DESIGN, gate rule 5; docs/gate.md).
+"""Is a release's text as good as that of the one it replaces? A paired comparison (docs/reference/gate.md).
 
 Worse is shown by exact tests (exact text lost; one case's losses) or by an interval of the error rate above the
 margin; "not worse" by an interval that stays within the margin. Otherwise nobody can tell.

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from qiltest.comparison.pairing import Obstacle
 from qiltest.comparison.statistics import Interval
+from qiltest.runs.status import Status
 
 #: change of the character error rate that is taken for "not worse": one edit in a hundred characters.
 MARGIN = 0.01
@@ -28,6 +29,14 @@ class Release(StrEnum):
     ERROR = "ERROR"
     #: pictures that were to be compared never came.
     MISSING = "MISSING"
+
+    @property
+    def status(self) -> Status:
+        """The status that stands as high in the order of severity: a release that cannot be told is not judged yet."""
+        return _STATUS.get(self) or Status(self.value)
+
+
+_STATUS = {Release.SHIP: Status.PASS, Release.DO_NOT_SHIP: Status.FAIL, Release.CANNOT_TELL: Status.WAITING}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,17 +139,6 @@ class Comparison:
         return self.wins + self.ties + self.losses
 
 
-#: the worst first: what is said of several comparisons together.
-_WORST = (
-    Release.DO_NOT_SHIP,
-    Release.ERROR,
-    Release.MISSING,
-    Release.INCOMPARABLE,
-    Release.CANNOT_TELL,
-    Release.SHIP,
-)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Comparisons:
     """All comparisons that were made at once, and corrected for one another."""
@@ -156,8 +154,8 @@ class Comparisons:
     @property
     def verdict(self) -> Release:
         """The worst verdict; INCOMPARABLE where nothing was compared."""
-        found = {comparison.verdict for comparison in self.comparisons}
-        return next((verdict for verdict in _WORST if verdict in found), Release.INCOMPARABLE)
+        found = (comparison.verdict for comparison in self.comparisons)
+        return min(found, key=lambda verdict: verdict.status.rank, default=Release.INCOMPARABLE)
 
     @property
     def holds(self) -> bool:

@@ -83,6 +83,8 @@ def rate_interval(
     for method, name in ((Method.BCA, "BCa"), (Method.PERCENTILE, "percentile"))[int(equal) :]:
         low, high = _bootstrap(edits, lengths, name, confidence, resamples)
         if math.isfinite(low) and math.isfinite(high):
+            # units of one rate: interpolation between equal resamples may round the lower end above the upper one
+            low, high = min(low, high), max(low, high)
             return Interval(low=low, high=high, confidence=confidence, method=method, units=len(edits))
     raise ValueError(f"no interval for {list(edits)} edits of {list(lengths)} characters")
 

@@ -1,4 +1,4 @@
-"""What the machine calls itself: part of a latency's cohort."""
+"""Library versions, the cohort of a latency, and the state of the GPU at one moment."""
 
 from __future__ import annotations
 
@@ -6,21 +6,12 @@ import os
 import platform
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 from qiltest.gate.latency import Cohort
 from qiltest.recipe import Recipe
 
 #: packages whose versions a run records beside those in its recipes.
 _PACKAGES = ("diffusers", "onnxruntime", "peft", "pillow", "qiltest", "rapidfuzz", "rapidocr", "torch", "transformers")
-
-
-def device_name(generator: object, device: str) -> str:
-    """Return the device's own name: what the generator says of it, else the CPU's model."""
-    told = getattr(generator, "device_name", None)
-    if isinstance(told, str) and told:
-        return told
-    return device if device != "cpu" else f"{_cpu_model()}, {os.cpu_count()} CPUs"
 
 
 def cohort_of(recipe: Recipe, *, model: str, device: str) -> Cohort:
@@ -52,6 +43,11 @@ class DeviceState:
     celsius: int
     #: draw, watts.
     watts: float
+
+
+def device_state(device: str | None) -> tuple[DeviceState, ...]:
+    """Return the state of a GPU named as for `--qil-device` (None: the first one)."""
+    return gpu_state(int((device or "").partition(":")[2] or 0))
 
 
 def gpu_state(number: int = 0) -> tuple[DeviceState, ...]:
@@ -95,12 +91,3 @@ def versions() -> tuple[tuple[str, str], ...]:
         except metadata.PackageNotFoundError:
             continue
     return tuple(sorted(found))
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, "") or platform.processor() or platform.machine()

@@ -8,24 +8,19 @@ from dataclasses import dataclass, replace
 from qiltest import __version__
 from qiltest.errors import CaseError, QiltestError
 from qiltest.gate.golden import GoldenStore
-from qiltest.gate.judge import judge
+from qiltest.gate.judge import judge_image
 from qiltest.gate.latency import LatencyJudgement
-from qiltest.gate.noise_floor import noise_floor_of
-from qiltest.gate.quality import judged_with
+from qiltest.generation.sources import TINY
 from qiltest.quality import examine
 from qiltest.reading.images import load_picture
 from qiltest.reading.records import Reader
 from qiltest.reading.registry import open_reader
 from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started, now
 from qiltest.runs.load import load_run
-from qiltest.runs.records import CaseResult, Run, RunState
+from qiltest.runs.records import CaseResult, Run, RunState, Setup, shared
 from qiltest.runs.store import RunStore
 from qiltest.runs.writer import RunWriter
-from qiltest.scoring import score_case
 from qiltest.suite.cases import Case
-
-#: the embedded model's name.
-TINY = "tiny"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,23 +109,14 @@ def _cases(run: Run, cases: Sequence[Case] | None) -> dict[str, Case]:
 
 
 def _started(run: Run, writer: RunWriter, reader: Reader, cases: tuple[Case, ...]) -> Started:
-    return Started(
-        schema=SCHEMA,
-        run=writer.id,
-        at=now(),
-        command=("qiltest", "rescore", run.id),
-        qiltest_version=__version__,
-        model=run.model,
-        device=run.device,
-        device_name=run.device_name,
-        versions=run.versions,
-        reader=reader.info,
-        cases=cases,
-        variants=run.variants,
-        planned=run.planned,
-        full=run.full,
-        rescored_from=run.id,
-    )
+    own: dict[str, object] = {
+        "command": ("qiltest", "rescore", run.id),
+        "qiltest_version": __version__,
+        "reader": reader.info,
+        "cases": cases,
+        "rescored_from": run.id,
+    }
+    return Started(schema=SCHEMA, run=writer.id, at=now(), **shared(run, Setup) | own)
 
 
 def _again(result: CaseResult, case: Case, reader: Reader, run: Run, writer: RunWriter, goldens: GoldenStore) -> None:
@@ -164,13 +150,8 @@ def _again(result: CaseResult, case: Case, reader: Reader, run: Run, writer: Run
     try:
         examined = examine(load_picture(picture.path))
         reading = reader.read(picture.path)
-        score = score_case(case, reading)
-        point = result.point
-        golden = goldens.load(run.model, point.case, point.size, point.variant, point.seed)
-        floor = noise_floor_of(case, reader.info, tiny=run.model == TINY)
-        judgement = judge(score, golden, case.limits, effective=recipe.effective, noise_floor=floor)
-        health = examined.outside(reading.lines)
-        judgement = judged_with(judgement, health, gates=case.limits.health_gates)
+        golden = goldens.load(run.model, result.point)
+        found = judge_image(case, examined, reading, golden, effective=recipe.effective, tiny=run.model == TINY)
     except QiltestError as error:
         writer.append(Failed(at=now(), point=result.point, error=str(error)))
         return
@@ -179,12 +160,12 @@ def _again(result: CaseResult, case: Case, reader: Reader, run: Run, writer: Run
             at=now(),
             point=result.point,
             reading=reading,
-            score=score,
-            judgement=judgement,
+            score=found.score,
+            judgement=found.judgement,
             latency=_carried(result),
             golden=golden,
             golden_recorded=False,
-            health=health,
+            health=found.health,
         )
     )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -18,16 +17,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from qiltest.errors import GoldenError, StoreError
 from qiltest.files import write_atomically
-from qiltest.gate.acceptance import golden_from
-from qiltest.gate.golden import Golden, GoldenStore
+from qiltest.gate.golden import Golden, GoldenStore, golden_from
 from qiltest.gate.judge import above_absolute
 from qiltest.gate.verdict import Verdict
-from qiltest.recipe import Size
 from qiltest.runs.records import CaseResult, Run
+from qiltest.runs.store import RunStore
 from qiltest.suite.variants import CANDIDATE
 
 DECISIONS = "review.json"
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Change(StrEnum):
@@ -129,16 +126,10 @@ class Review:
                 self.goldens.save(item.before)
         self._remember(item, Decision.REJECTED)
 
-    def picture_of(self, golden: Golden) -> Path | None:
-        """Return where the picture of a golden lies in the folder of runs, None where it is gone or not that one."""
-        if _SHA256.fullmatch(golden.picture) is None:
-            return None
-        found = (
-            path
-            for path in sorted(self.run.path.absolute().parent.glob(f"*/pictures/{golden.picture}.png"))
-            if hashlib.sha256(path.read_bytes()).hexdigest() == golden.picture
-        )
-        return next(found, None)
+    @property
+    def store(self) -> RunStore:
+        """The folder of runs, with the images that goldens were recorded from."""
+        return RunStore(root=self.run.path.absolute().parent)
 
     def _item(self, result: CaseResult) -> Item | None:
         score, recipe, picture, judgement = result.score, result.recipe, result.picture, result.judgement
@@ -170,8 +161,7 @@ class Review:
 
     def _current(self, golden: Golden) -> tuple[Golden | None, str]:
         try:
-            size = Size.parse(golden.size)
-            return self.goldens.load(golden.model, golden.case, size, golden.variant, golden.seed), ""
+            return self.goldens.load(golden.model, golden.point), ""
         except GoldenError as error:
             return None, error.what
 

@@ -1,7 +1,7 @@
-"""Where work that needs no GPU is done: later in this thread, or in a thread and a process beside it.
+"""Where work that needs no GPU is done: in this thread, in a thread beside it, or in a process of its own.
 
 A reader holds Python's lock for a part of its time, and a thread that waits for that lock cannot feed the GPU. So
-pictures are read in a process of their own, on all CPU cores but one.
+beside a GPU, images are read in a process of their own, on all CPU cores but one.
 """
 
 from __future__ import annotations
@@ -9,79 +9,37 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import ParamSpec, TypeVar
 
 from qiltest.errors import ReaderError
+from qiltest.generation.records import Generator
 from qiltest.reading.records import Reader, Reading
 
+P = ParamSpec("P")
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 
-class Later(Protocol[T_co]):
-    """A result that may not be there yet."""
+class InlineExecutor(Executor):
+    """Run each task at once, in the calling thread. An error is kept, and raised by the future's `result`."""
 
-    def result(self) -> T_co:
-        """Return it, waiting if need be; raise what making it raised."""
-        ...
-
-
-class Background(Protocol):
-    """Does one thing after the other, in the order they were given."""
-
-    def submit(self, make: Callable[[], T]) -> Later[T]:
-        """Have `make` called."""
-        ...
-
-    def close(self) -> None:
-        """Wait for what is in hand."""
-        ...
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Return a future that is done."""
+        future: Future[T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001  handed on whole, to whoever asks for the result
+            future.set_exception(error)
+        return future
 
 
-class _Once(Generic[T]):
-    """Makes its result when it is first asked for, and remembers it or what was raised."""
-
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make, self._future = make, Future[T]()
-
-    def result(self) -> T:
-        if not self._future.done():
-            try:
-                self._future.set_result(self._make())
-            except Exception as error:  # noqa: BLE001  handed on whole, to whoever asks
-                self._future.set_exception(error)
-        return self._future.result()
-
-
-class Foreground:
-    """Does each thing when its result is asked for: the order of a plain program, where the CPU also draws."""
-
-    def submit(self, make: Callable[[], T]) -> Later[T]:
-        """Return a result that is made on demand."""
-        return _Once(make)
-
-    def close(self) -> None:
-        """Do nothing: nothing is in hand."""
-
-
-class Beside:
-    """One thread beside this one. Compressing, hashing and waiting for a process let go of Python's lock."""
-
-    def __init__(self, *, cancel: bool = False) -> None:
-        """`cancel`: give up at the end what was not begun."""
-        self._cancel = cancel
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="qiltest-background")
-
-    def submit(self, make: Callable[[], T]) -> Later[T]:
-        """Have it done after everything that was given before."""
-        return self._pool.submit(make)
-
-    def close(self) -> None:
-        """Wait for what was begun, and for the rest unless that is to be given up."""
-        self._pool.shutdown(wait=True, cancel_futures=self._cancel)
+def executor_for(generator: Generator) -> Executor:
+    """Return a thread beside a GPU; where the CPU generates it has nothing to spare, and all runs in order."""
+    if generator.on_cpu:
+        return InlineExecutor()
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="qiltest")
 
 
 class ReadingProcess:
@@ -136,7 +94,8 @@ class ReadingProcess:
 
 
 def _make_room() -> None:
-    """Leave one core to the process that feeds the GPU."""
+    """Leave one core to the process that feeds the GPU, and let threads that wait for each other sleep."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if not hasattr(os, "sched_setaffinity"):
         return
     cores = sorted(os.sched_getaffinity(0))

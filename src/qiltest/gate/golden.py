@@ -14,17 +14,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 
 from qiltest.errors import GoldenError
 from qiltest.files import sync_folder, write_atomically
-from qiltest.recipe import Scalar, Size, recipe_changes
+from qiltest.recipe import Recipe, Scalar, Size, recipe_changes
+from qiltest.scoring.records import Score
+from qiltest.strict_json import STORED, StrictJsonError, decode
+from qiltest.suite.load import Suite
+from qiltest.suite.selection import Point
 
 SCHEMA = 2
-_STORED = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 #: one part of a model's name as it may stand in a path: no separator, no leading dot, so never `..`.
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _HUB_PARTS = 2
+_FILE = re.compile(r"(?P<variant>.+)-s(?P<seed>[0-9]+)\.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +39,7 @@ class GoldenText:
     read: str
     distance: int
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STORED
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +50,7 @@ class GoldenExtra:
     kind: str
     distance: int
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STORED
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +77,12 @@ class Golden:
     recipe: dict[str, Scalar]
     picture: str
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STORED
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
 
     @property
-    def name(self) -> str:
-        """The golden's path below its model's folder, without the suffix."""
-        return f"{self.case}@{self.size}/{self.variant}-s{self.seed}"
+    def point(self) -> Point:
+        """The sample that the golden is of. Raises ValueError where `size` is none."""
+        return Point(case=self.case, size=Size.parse(self.size), variant=self.variant, seed=self.seed)
 
     def same_text(self, other: Golden) -> bool:
         """Say whether both hold the same result by the same reader; recipe and picture may differ."""
@@ -121,18 +125,18 @@ class GoldenStore:
             )
         return self.root.joinpath(*parts)
 
-    def path(self, model: str, case: str, size: Size, variant: str, seed: int) -> Path:
-        """Return where the golden of a picture lies, whether it is there or not."""
-        return self.folder(model) / f"{case}@{size}" / f"{variant}-s{seed}.json"
+    def path(self, model: str, point: Point) -> Path:
+        """Return where the golden of a sample lies, whether it is there or not."""
+        return self.folder(model) / f"{point.case}@{point.size}" / f"{point.variant}-s{point.seed}.json"
 
-    def load(self, model: str, case: str, size: Size, variant: str, seed: int) -> Golden | None:
-        """Return the golden of a picture, None where there is none. Raises GoldenError for a file that is not one."""
-        path = self.path(model, case, size, variant, seed)
+    def load(self, model: str, point: Point) -> Golden | None:
+        """Return the golden of a sample, None where there is none. Raises GoldenError for a file that is not one."""
+        path = self.path(model, point)
         data = read_if_there(path)
         if data is None:
             return None
         golden = _parse(data, path)
-        asked = (SCHEMA, model, case, str(size), variant, seed)
+        asked = (SCHEMA, model, point.case, str(point.size), point.variant, point.seed)
         held = (golden.schema, golden.model, golden.case, golden.size, golden.variant, golden.seed)
         names = ("schema", "model", "case", "size", "variant", "seed")
         wrong = [f"{n} {h!r} instead of {a!r}" for n, h, a in zip(names, held, asked, strict=True) if h != a]
@@ -142,7 +146,7 @@ class GoldenStore:
 
     def save(self, golden: Golden) -> Path:
         """Write a golden, replacing the one that was there. Raises GoldenError where it cannot be written."""
-        path = self.path(golden.model, golden.case, Size.parse(golden.size), golden.variant, golden.seed)
+        path = self.path(golden.model, golden.point)
         text = json.dumps(asdict(golden), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
         _parse(text.encode(), path)
         try:
@@ -157,7 +161,7 @@ class GoldenStore:
 
     def remove(self, golden: Golden) -> None:
         """Take a golden away; where it is gone already, do nothing. Raises GoldenError where that is not possible."""
-        path = self.path(golden.model, golden.case, Size.parse(golden.size), golden.variant, golden.seed)
+        path = self.path(golden.model, golden.point)
         try:
             path.unlink(missing_ok=True)
             if path.parent.is_dir():
@@ -173,6 +177,56 @@ class GoldenStore:
         """Yield the files of all goldens of a model, sorted; latency goldens are not among them."""
         folder = self.folder(model)
         yield from sorted(path for path in folder.glob("*@*/*.json") if not path.name.startswith("."))
+
+
+def golden_from(
+    point: Point, *, model: str, recipe: Recipe, score: Score, noise_floor: float | None, picture: str
+) -> Golden:
+    """Return the golden that a scored image would be; `picture` is the image's SHA-256.
+
+    One way for `--qil-update` and `qiltest review`.
+    """
+    return Golden(
+        schema=SCHEMA,
+        case=point.case,
+        size=str(point.size),
+        variant=point.variant,
+        seed=point.seed,
+        model=model,
+        effective=str(recipe.effective),
+        reader=score.reader.fingerprint,
+        distance=score.distance,
+        distance_alnum=score.distance_alnum,
+        length=score.length,
+        noise_floor=noise_floor,
+        texts=tuple(GoldenText(expected=t.expected, read=t.read, distance=t.distance) for t in score.texts),
+        extra=tuple(GoldenExtra(text=e.text, kind=str(e.kind), distance=e.distance) for e in score.extra),
+        recipe_key=recipe.key(),
+        recipe=recipe.facts(),
+        picture=picture,
+    )
+
+
+def unused_goldens(store: GoldenStore, model: str, suite: Suite) -> Iterator[str]:
+    """Yield a sentence for each golden of a model that no selection of the suite can use.
+
+    That is a golden of a case, resolution or variant that is not in the suite. One of a variant that is not drawn by
+    default, or of a seed that only `--qil-seeds` asks for, waits for its options and is not unused.
+    """
+    places = {f"{case.id}@{resolution.size}" for case in suite.cases for resolution in case.resolutions}
+    variants = {variant.name for variant in suite.variants}
+    for path in store.files(model):
+        match = _FILE.fullmatch(path.name)
+        place = path.parent.name
+        if match is None:
+            reason = "its name is not VARIANT-sSEED.json"
+        elif place not in places:
+            reason = f"the suite has no case {place}"
+        elif match["variant"] not in variants:
+            reason = f"variants.toml has no variant {match['variant']}"
+        else:
+            continue
+        yield f"unused golden {path}: {reason}\n  -> remove the file, or bring back what it is for"
 
 
 def read_if_there(path: Path) -> bytes | None:
@@ -191,10 +245,9 @@ def read_if_there(path: Path) -> bytes | None:
 
 def _parse(data: bytes, path: Path) -> Golden:
     try:
-        golden = _ADAPTER.validate_json(data)
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors(include_url=False)]
-        raise _broken(path, f"not a golden: {'; '.join(faults[:3])}") from error
+        golden = decode(Golden, data)
+    except StrictJsonError as error:
+        raise _broken(path, f"not a golden: {'; '.join(error.faults[:3])}") from error
     total = sum(text.distance for text in golden.texts) + sum(extra.distance for extra in golden.extra)
     numbers = (golden.distance, golden.distance_alnum, *(text.distance for text in golden.texts))
     if min(numbers) < 0 or golden.length <= 0 or not golden.texts:
@@ -208,6 +261,3 @@ def _broken(path: Path, what: str) -> GoldenError:
     return GoldenError(
         what, where=str(path), remedy="restore it (`git checkout` it), or record it again with --qil-update=changed"
     )
-
-
-_ADAPTER = TypeAdapter(Golden)

@@ -1,4 +1,4 @@
-"""How a verdict on the text of a picture comes about (docs/gate.md).
+"""How a verdict on the text of a picture comes about (docs/reference/gate.md).
 
 A regression is a distance above the golden's by more than the case's tolerance, or above the case's absolute limit.
 Every comparison is written `if not (value <= limit)`, so that what cannot be compared fails.
@@ -7,12 +7,50 @@ Every comparison is written `if not (value <= limit)`, so that what cannot be co
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+from qiltest.calibration.store import floors_of, read_floor
 from qiltest.gate.golden import Golden
-from qiltest.gate.verdict import Judgement, Verdict
+from qiltest.gate.verdict import Judgement, Verdict, with_quality
+from qiltest.quality import Examined, Health
+from qiltest.reading.records import ReaderInfo, Reading
 from qiltest.recipe import Size
-from qiltest.scoring.records import Score
-from qiltest.suite.cases import Limits
+from qiltest.scoring import Score, score_case
+from qiltest.suite.cases import Case, Limits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assessment:
+    """An image's score and quality, and the verdict on both against its golden."""
+
+    score: Score
+    health: Health
+    #: None where there is no golden yet.
+    golden: Golden | None
+    judgement: Judgement
+
+
+def judge_image(
+    case: Case,
+    image: Examined,
+    reading: Reading,
+    golden: Golden | None,
+    *,
+    effective: Size,
+    tiny: bool,
+    score: Score | None = None,
+) -> Assessment:
+    """Score one image and compare it with its golden. Used by the tests and by `qiltest rescore`.
+
+    `effective` is the size generated, `tiny` says that the embedded model generated it, and `score` is the reading's
+    score where the caller has it already. Raises ReaderError for a reading without any text and StoreError where the
+    reader's calibration is damaged.
+    """
+    score, health = score or score_case(case, reading), image.outside(reading.lines)
+    floor = noise_floor_of(case, reading.reader, tiny=tiny)
+    text = judge(score, golden, case.limits, effective=effective, noise_floor=floor)
+    judgement = with_quality(text, health, gates=case.limits.health_gates)
+    return Assessment(score=score, health=health, golden=golden, judgement=judgement)
 
 
 def judge(
@@ -20,9 +58,9 @@ def judge(
 ) -> Judgement:
     """Return the verdict on a score.
 
-    FAIL where the distance is above a limit, whatever else is true. Otherwise NEW where there is no golden,
-    INCOMPARABLE where the golden is of another reader, size or expectation, ERROR where the limit is below the
-    reader's own error on the case (`noise_floor`, edits), and PASS only where none of these is.
+    FAIL where the distance is above a limit, whatever else is true. Otherwise NEW where there is neither a golden nor
+    an absolute limit, INCOMPARABLE where the golden is of another reader, size or expectation, ERROR where the limit is
+    below the reader's own error on the case (`noise_floor`, edits), and PASS only where none of these is.
     """
     distance = score.distance
     differences = () if golden is None else tuple(_differences(score, golden, effective))
@@ -33,7 +71,7 @@ def judge(
     floor = _below_floor(limit, noise_floor)
     if over:
         verdict = Verdict.FAIL
-    elif golden is None:
+    elif limit is None and golden is None:
         verdict = Verdict.NEW
     elif differences:
         verdict = Verdict.INCOMPARABLE
@@ -41,7 +79,7 @@ def judge(
         verdict = Verdict.ERROR
     else:
         verdict = Verdict.PASS
-    missing = ("there is no golden for this picture yet",) if golden is None else ()
+    missing = () if golden is not None else (_without_golden(verdict, limits),)
     return Judgement(
         verdict=verdict,
         reasons=(*over, *missing, *(sentence for _, sentence in differences), *floor),
@@ -50,6 +88,26 @@ def judge(
         golden_distance=None if golden is None else golden.distance,
         noise_floor=noise_floor,
     )
+
+
+def noise_floor_of(case: Case, reader: ReaderInfo, *, tiny: bool) -> float | None:
+    """Return the edits that a reader adds on images of this case's text, None where that was not measured.
+
+    What the case file states comes first, then the calibration of this very reader (weights and settings) in `floors/`
+    beside the case file. That one was measured at the case's own sizes, so it says nothing of the embedded model's
+    stand-ins. Raises StoreError where the calibration is damaged.
+    """
+    stated = dict(case.limits.noise_floor).get(reader.name)
+    if stated is not None or tiny:
+        return stated
+    found = read_floor(case.id, reader.name, floors_of(case))
+    return found.floor if found is not None and found.fingerprint == reader.fingerprint else None
+
+
+def _without_golden(verdict: Verdict, limits: Limits) -> str:
+    if verdict in {Verdict.FAIL, Verdict.NEW}:
+        return "there is no golden for this picture yet"
+    return f"no golden: absolute limit {limits.absolute}"
 
 
 def above_absolute(score: Score, limits: Limits) -> bool:
@@ -74,7 +132,7 @@ def _below_floor(limit: int | None, noise_floor: float | None) -> tuple[str, ...
         return ()
     return (
         f"the limit {limit} is below the reader's own error on this case, {noise_floor:g}: it would fail on perfect "
-        f"text; raise the case's tolerance",
+        f"text; raise the case's limits",
     )
 
 

@@ -1,4 +1,4 @@
-"""Latency: a gate per cohort (DESIGN, gate rule 4).
+"""The latency gate: denoise seconds against a golden of the same cohort (docs/gate.md).
 
 Seconds are comparable only between pictures of one cohort: one model on one device at one precision, size, variant,
 attention backend and torch. A cohort has one golden, the median of the denoise loops of the run that recorded it. A
@@ -20,19 +20,19 @@ from pathlib import Path
 from statistics import median
 from typing import ClassVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 
 from qiltest.errors import GoldenError
 from qiltest.files import write_atomically
 from qiltest.gate.golden import GoldenStore, read_if_there
 from qiltest.gate.verdict import Verdict
+from qiltest.strict_json import STORED, StrictJsonError, decode
 
 SCHEMA = 1
 #: a latency above the golden's by more than this share ...
 RELATIVE_FLOOR = 0.08
 #: ... and by more than this many seconds fails.
 ABSOLUTE_FLOOR = 0.05
-_STORED = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Cohort:
     #: major.minor
     torch: str
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STORED
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
 
     @property
     def key(self) -> str:
@@ -72,7 +72,7 @@ class LatencyGolden:
     slowest: float
     pictures: int
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STORED
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,10 +146,9 @@ class LatencyStore:
         if data is None:
             return None
         try:
-            golden = _ADAPTER.validate_json(data)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise _broken(path, f"{'.'.join(map(str, first['loc'])) or 'file'}: {first['msg']}") from error
+            golden = decode(LatencyGolden, data)
+        except StrictJsonError as error:
+            raise _broken(path, error.faults[0]) from error
         if golden.schema != SCHEMA or golden.cohort != cohort:
             raise _broken(path, "it is of another schema or cohort than its name says")
         if not (0 < golden.fastest <= golden.seconds <= golden.slowest) or golden.pictures < 1:
@@ -183,6 +182,3 @@ def _broken(path: Path, what: str) -> GoldenError:
         where=str(path),
         remedy="restore it (`git checkout` it), or remove it and record it again with --qil-update=missing",
     )
-
-
-_ADAPTER = TypeAdapter(LatencyGolden)

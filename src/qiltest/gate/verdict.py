@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from qiltest.errors import GoldenError
+from qiltest.gate.golden import Golden, GoldenStore
+from qiltest.quality.limits import gating
+from qiltest.quality.records import Fault, Health
+from qiltest.suite.selection import Point
 
 
 class Verdict(StrEnum):
@@ -30,3 +36,42 @@ class Judgement:
     golden_distance: int | None
     #: the reader's own error on this case, measured on pictures of known text; None where not calibrated.
     noise_floor: float | None
+
+
+def with_quality(judgement: Judgement, health: Health | None, *, gates: bool = True) -> Judgement:
+    """Return the verdict on a picture's text and health together.
+
+    Noise and a grid are FAIL whatever the text says; a blank picture is ERROR: nothing was drawn that could be judged.
+    `gates` False: the case says `health = "report"`, and its pictures may have grain or a lattice.
+    """
+    found = gating(health) if gates and health is not None else ()
+    if not found:
+        return judgement
+    blank = any(symptom.fault is Fault.BLANK for symptom in found)
+    reasons = tuple(symptom.message for symptom in found)
+    return replace(judgement, verdict=Verdict.ERROR if blank else Verdict.FAIL, reasons=(*reasons, *judgement.reasons))
+
+
+def judge_missing(why: str, golden: Golden | None) -> Judgement:
+    """Return MISSING for an image that was expected and never judged; `why` says what became of its test.
+
+    A session that ends by itself has a verdict for each image it set out to generate. Where a test was skipped, was
+    left out after the session had counted it, or never called `judge`, the image must not look like one that passed.
+    """
+    held = () if golden is None else (f"its golden, distance {golden.distance}, was held against nothing",)
+    return Judgement(
+        verdict=Verdict.MISSING,
+        reasons=(f"expected, and never judged: {why}", *held),
+        distance=None,
+        limit=None,
+        golden_distance=None if golden is None else golden.distance,
+        noise_floor=None,
+    )
+
+
+def golden_of(store: GoldenStore, model: str, point: Point) -> Golden | None:
+    """Return the golden of a picture; None where there is none or it cannot be read, which is not the matter here."""
+    try:
+        return store.load(model, point)
+    except GoldenError:
+        return None

@@ -5,7 +5,7 @@ torch and diffusers are imported by the private modules of this folder alone, an
 
 from qiltest.generation.images import finish
 from qiltest.generation.opening import open_generator
-from qiltest.generation.records import Decoded, Denoised, Generation, Generator, LatentStats
+from qiltest.generation.records import Decoded, Denoised, Generation, Generator, LatentStats, Timing
 from qiltest.generation.settings import Offload, Settings
 from qiltest.generation.sources import ModelSource, resolve_lora, resolve_model
 
@@ -18,6 +18,7 @@ __all__ = [
     "ModelSource",
     "Offload",
     "Settings",
+    "Timing",
     "finish",
     "open_generator",
     "resolve_lora",

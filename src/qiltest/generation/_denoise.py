@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,17 +11,18 @@ import torch
 
 from qiltest.generation._device import StepClock
 from qiltest.generation._prompts import Embedding
+from qiltest.generation.records import Timing
 from qiltest.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoopResult:
-    """Packed latents (pictures, tokens, channels), times in seconds, and transformer forwards."""
+    """Packed latents (1, tokens, channels), and what the loop took."""
 
     latents: torch.Tensor
-    step_seconds: tuple[float, ...]
-    seconds: float
-    forwards: int
+    timing: Timing
+    #: seconds in which threads of this process waited for a core, all together.
+    waited: float
 
 
 class _Forwards:
@@ -49,19 +50,15 @@ def _counted(transformer: torch.nn.Module, clock: StepClock) -> Iterator[_Forwar
 
 def run_loop(
     pipeline: Any,  # noqa: ANN401  QwenImagePipeline, untyped
-    recipes: Sequence[Recipe],
-    prompts: Sequence[Embedding],
+    recipe: Recipe,
+    prompt: Embedding,
     negative: Embedding | None,
     *,
     device: torch.device,
     on_step: Callable[[int, int], None] | None = None,
 ) -> LoopResult:
-    """Denoise pictures together whose recipes differ in prompt and seed alone.
-
-    Seeds are drawn by one torch.Generator a picture, on the recipe's generator device.
-    """
-    recipe, clock = recipes[0], StepClock(device)
-    steps = recipe.steps
+    """Run the pipeline's loop for one image; its noise comes from the recipe's seed and generator device."""
+    clock, steps = StepClock(device), recipe.steps
 
     def after_step(_pipeline: object, index: int, _t: object, _tensors: dict[str, Any]) -> dict[str, Any]:
         clock.step(last=index + 1 == steps)
@@ -69,23 +66,21 @@ def run_loop(
             on_step(index + 1, steps)
         return {}
 
-    embeds, mask = _stack(prompts)
-    guidance = {} if negative is None else _negative(negative, len(recipes))
     with _counted(pipeline.transformer, clock) as forwards, torch.no_grad():
         latents = pipeline(
-            prompt_embeds=embeds,
-            prompt_embeds_mask=mask,
-            **guidance,
+            **_conditions(prompt, ""),
+            **({} if negative is None else _conditions(negative, "negative_")),
             true_cfg_scale=recipe.true_cfg_scale,
             width=recipe.effective.width,
             height=recipe.effective.height,
             num_inference_steps=steps,
             max_sequence_length=recipe.max_sequence_length,
-            generator=[_noise(one, device) for one in recipes],
+            generator=[_noise(recipe, device)],
             callback_on_step_end=after_step,
             output_type="latent",
         ).images
-    return LoopResult(latents=latents, step_seconds=clock.steps, seconds=clock.total, forwards=forwards.count)
+    timing = Timing(step_seconds=clock.steps, denoise_seconds=clock.total, decode_seconds=0.0, forwards=forwards.count)
+    return LoopResult(latents=latents, timing=timing, waited=clock.waited)
 
 
 def _noise(recipe: Recipe, device: torch.device) -> torch.Generator:
@@ -94,19 +89,7 @@ def _noise(recipe: Recipe, device: torch.device) -> torch.Generator:
     return torch.Generator(where).manual_seed(recipe.seed)
 
 
-def _stack(prompts: Sequence[Embedding]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pad embeddings with zeros to the longest, as the pipeline does; the mask is 1 for real tokens."""
-    longest = max(prompt.tokens for prompt in prompts)
-    embeds = torch.stack([_padded(prompt.embeds[0], longest) for prompt in prompts])
-    ones = (torch.ones_like(prompt.embeds[0, :, 0], dtype=torch.long) for prompt in prompts)
-    mask = torch.stack([_padded(row, longest) for row in ones])
-    return embeds, mask
-
-
-def _padded(rows: torch.Tensor, length: int) -> torch.Tensor:
-    return torch.cat([rows, rows.new_zeros(length - rows.shape[0], *rows.shape[1:])])
-
-
-def _negative(negative: Embedding, pictures: int) -> dict[str, torch.Tensor]:
-    embeds, mask = _stack([negative] * pictures)
-    return {"negative_prompt_embeds": embeds, "negative_prompt_embeds_mask": mask}
+def _conditions(prompt: Embedding, prefix: str) -> dict[str, torch.Tensor]:
+    """Return a prompt's embeddings as the pipeline takes them; every token of them is a real one."""
+    mask = torch.ones_like(prompt.embeds[:, :, 0], dtype=torch.long)
+    return {f"{prefix}prompt_embeds": prompt.embeds, f"{prefix}prompt_embeds_mask": mask}

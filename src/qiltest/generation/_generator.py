@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -18,10 +18,10 @@ from qiltest.generation._decode import decode_latents, latent_stats, latents_sha
 from qiltest.generation._denoise import LoopResult, run_loop
 from qiltest.generation._device import choose_device, choose_dtype, measured_matrix_rate
 from qiltest.generation._errors import translated
-from qiltest.generation._files import cache_folder, folder_sha256
+from qiltest.generation._files import folder_sha256
 from qiltest.generation._load import load_draw_stage, load_text_stage, prompt_template
 from qiltest.generation._lora import LoraRack
-from qiltest.generation._prompts import PromptBook
+from qiltest.generation._prompts import Embedding, PromptBook
 from qiltest.generation._recipes import RecipeBook, check_scheduler, sigmas_of
 from qiltest.generation.images import finish
 from qiltest.generation.random.lora import random_lora
@@ -29,6 +29,7 @@ from qiltest.generation.random.prompts import RandomPrompts
 from qiltest.generation.records import Decoded, Denoised, Generation, Generator
 from qiltest.generation.settings import Settings
 from qiltest.generation.sources import RANDOM_LORA, ModelSource
+from qiltest.hashing import cache_folder
 from qiltest.recipe import Recipe, Size
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import Variant
@@ -37,7 +38,7 @@ from qiltest.suite.variants import Variant
 WARM_STEPS = 2
 
 
-class DiffusersGenerator:
+class DiffusersGenerator(Generator):
     """Draws with QwenImagePipeline. See `records.Generator` for the meaning of each method."""
 
     def __init__(self, source: ModelSource, settings: Settings) -> None:
@@ -88,33 +89,32 @@ class DiffusersGenerator:
 
     def denoise(self, recipe: Recipe) -> Denoised:
         """Run the denoise loop. Raises RecipeError, GenerationError, OutOfMemoryError."""
-        return self.denoise_batch((recipe,))[0]
-
-    def denoise_batch(self, recipes: Sequence[Recipe]) -> tuple[Denoised, ...]:
-        """Denoise pictures together that differ in prompt and seed alone; times and forwards are the batch's."""
-        recipe = recipes[0]
-        for other in recipes:
-            self._recipes.check(other)
-            if replace(other, prompt="", seed=0) != replace(recipe, prompt="", seed=0):
-                raise RecipeError("pictures of one batch may differ in prompt and seed alone", where=place(other))
-        prompts, negative = self._embeddings(recipes)
+        self._recipes.check(recipe)
+        prompt, negative = self._embeddings(recipe)
         with self._stage("load"):
             pipeline = self._pipeline
             self._switch(recipe)
         with self._stage("denoise"), translated(f"denoising {place(recipe)}"):
-            result = run_loop(pipeline, recipes, prompts, negative, device=self._device, on_step=self._settings.on_step)
+            result = run_loop(pipeline, recipe, prompt, negative, device=self._device, on_step=self._settings.on_step)
         self._check_loop(recipe, result)
-        return tuple(self._denoised(one, result, index) for index, one in enumerate(recipes))
+        latent_stats(result.latents, recipe)
+        return Denoised(
+            recipe=recipe,
+            latents=result.latents,
+            timing=result.timing,
+            waited_seconds=result.waited,
+            latents_sha256=latents_sha256(result.latents),
+        )
 
     def warm_up(self, recipe: Recipe) -> None:
         """Run `WARM_STEPS` steps of a recipe and forget them. Raises as `denoise` does."""
         self._recipes.check(recipe)
-        prompts, negative = self._embeddings((recipe,))
+        prompt, negative = self._embeddings(recipe)
         with self._stage("load"):
             self._switch(recipe)
         short = replace(recipe, steps=min(WARM_STEPS, recipe.steps))
         with self._stage("denoise"), translated(f"warming up {place(recipe)}"):
-            run_loop(self._pipeline, (short,), prompts, negative, device=self._device)
+            run_loop(self._pipeline, short, prompt, negative, device=self._device)
 
     def decode(self, denoised: Denoised) -> Generation:
         """Decode latents to a picture. Raises GenerationError for a NaN or blank picture."""
@@ -129,10 +129,7 @@ class DiffusersGenerator:
         return Decoded(
             recipe=recipe,
             pixels=pixels,
-            step_seconds=denoised.step_seconds,
-            denoise_seconds=denoised.denoise_seconds,
-            decode_seconds=seconds,
-            forwards=denoised.forwards,
+            timing=replace(denoised.timing, decode_seconds=seconds),
             latents=stats,
             judges_text=self.judges_text,
         )
@@ -200,12 +197,10 @@ class DiffusersGenerator:
     def _rack(self) -> LoraRack:
         return LoraRack(self._pipeline, self._recipes.base, fuse=self._settings.fuse)
 
-    def _embeddings(self, recipes: Sequence[Recipe]) -> tuple[list[Any], Any]:
-        negative = recipes[0].negative_prompt
-        wanted = [one.prompt for one in recipes] + ([] if negative is None else [negative])
-        self.prepare(wanted)
-        prompts = [self._prompts.get(one.prompt) for one in recipes]
-        return prompts, None if negative is None else self._prompts.get(negative)
+    def _embeddings(self, recipe: Recipe) -> tuple[Embedding, Embedding | None]:
+        negative = recipe.negative_prompt
+        self.prepare([recipe.prompt] if negative is None else [recipe.prompt, negative])
+        return self._prompts.get(recipe.prompt), None if negative is None else self._prompts.get(negative)
 
     def _switch(self, recipe: Recipe) -> None:
         """Bring scheduler and LoRA to the recipe's, and check both before anything is drawn."""
@@ -242,28 +237,16 @@ class DiffusersGenerator:
 
     def _check_loop(self, recipe: Recipe, result: LoopResult) -> None:
         """Hold what was done against the recipe: forwards, steps, sigmas."""
-        if result.forwards != recipe.nfe or len(result.step_seconds) != recipe.steps:
+        forwards, steps = result.timing.forwards, len(result.timing.step_seconds)
+        if forwards != recipe.nfe or steps != recipe.steps:
             raise RecipeError(
-                f"{result.forwards} transformer forwards in {len(result.step_seconds)} steps, the recipe means "
-                f"{recipe.nfe} in {recipe.steps}",
+                f"{forwards} transformer forwards in {steps} steps, the recipe means {recipe.nfe} in {recipe.steps}",
                 where=place(recipe),
                 remedy="true CFG above 1 doubles the forwards; a cache or a callback may skip some",
             )
         sigmas = tuple(float(sigma) for sigma in self._pipeline.scheduler.sigmas[:-1].cpu())
         if sigmas != recipe.sigmas:
             raise RecipeError("the loop ran on other sigmas than the recipe's", where=place(recipe))
-
-    def _denoised(self, recipe: Recipe, result: LoopResult, index: int) -> Denoised:
-        latents = result.latents[index : index + 1]
-        latent_stats(latents, recipe)
-        return Denoised(
-            recipe=recipe,
-            latents=latents,
-            step_seconds=result.step_seconds,
-            denoise_seconds=result.seconds,
-            forwards=result.forwards,
-            latents_sha256=latents_sha256(latents),
-        )
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
@@ -277,8 +260,3 @@ class DiffusersGenerator:
         finally:
             peak = torch.cuda.max_memory_allocated(self._device)
             self.peaks[name] = max(self.peaks.get(name, 0), peak)
-
-
-def _conforms(generator: DiffusersGenerator) -> Generator:
-    """Let mypy hold the class against the Protocol."""
-    return generator

@@ -18,10 +18,11 @@ from qiltest.errors import RecipeError
 from qiltest.generation._device import device_name
 from qiltest.generation._files import folder_sha256
 from qiltest.generation._load import RANDOM_SEED, RANDOM_STD, scheduler_config, versions
+from qiltest.generation.bases import base_of
 from qiltest.generation.schedule import LIGHTNING, SchedulerConfig, as_tuple, check_sigmas
 from qiltest.generation.settings import Offload, Settings
 from qiltest.generation.sources import COMPONENTS, RANDOM_LORA, ModelSource, resolve_lora
-from qiltest.lora import Base, LoraReport, base_from_folder, inspect_lora, qwen_image
+from qiltest.lora import LoraReport, inspect_lora, qwen_image
 from qiltest.lora.findings import LEFT_OUT
 from qiltest.recipe import SIZE_MULTIPLE, LoraRecipe, Recipe, Size
 from qiltest.suite.cases import Case
@@ -56,7 +57,7 @@ class RecipeBook:
 
     def __init__(self, source: ModelSource, settings: Settings, device: torch.device, dtype: torch.dtype) -> None:
         self._source, self._settings = source, settings
-        self.base = _base_of(source)
+        self.base = base_of(source)
         self._own_scheduler = scheduler_config(source)
         self._inspected: dict[Path, tuple[tuple[int, int], LoraReport]] = {}
         self.surroundings = Surroundings(
@@ -239,12 +240,6 @@ def check_scheduler(live: Any, wanted: SchedulerConfig) -> None:  # noqa: ANN401
     if other:
         shown = ", ".join(f"{name} {seen.get(name)!r} instead of {asked.get(name)!r}" for name in other)
         raise RecipeError(f"another scheduler is at work: {shown}")
-
-
-def _base_of(source: ModelSource) -> Base:
-    if source.folder is None:
-        return qwen_image()
-    return base_from_folder(source.folder, name=source.name)
 
 
 def _model_sha256(source: ModelSource) -> str:

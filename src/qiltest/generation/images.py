@@ -50,9 +50,6 @@ def finish(decoded: Decoded) -> Generation:
         recipe=decoded.recipe,
         png=png,
         sha256=hashlib.sha256(png).hexdigest(),
-        step_seconds=decoded.step_seconds,
-        denoise_seconds=decoded.denoise_seconds,
-        decode_seconds=decoded.decode_seconds,
-        forwards=decoded.forwards,
+        timing=decoded.timing,
         latents=decoded.latents,
     )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from qiltest.recipe import Recipe, Size
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import Variant
+
+#: a latency that other work lengthened by more than this share is not comparable.
+MOST_DISTURBED = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,19 +25,43 @@ class LatentStats:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Seconds, device synchronised."""
+
+    #: per step of the denoise loop.
+    step_seconds: tuple[float, ...]
+    #: the denoise loop alone: no text encoding, no decoding.
+    denoise_seconds: float
+    #: 0 as long as nothing was decoded.
+    decode_seconds: float
+    #: transformer forwards that were made; a recipe check compares it with `recipe.nfe`.
+    forwards: int
+    #: how far other work on the CPU lengthened the loop: the time in which its threads waited for a core, as a share of
+    #: the loop and at most 1, or the spread of repeated loops, whichever is larger. 0 on a GPU, and where nobody says.
+    disturbed: float = 0.0
+
+    @property
+    def comparable(self) -> bool:
+        """False where other work shared the CPU, so that the seconds are compared with no others."""
+        return self.disturbed <= MOST_DISTURBED
+
+
+@dataclass(frozen=True, kw_only=True)
 class Denoised:
     """Latents after the denoise loop, not yet decoded. `latents` is a tensor that only its generator understands."""
 
     recipe: Recipe
     latents: Any
-    #: seconds per step, device synchronised.
-    step_seconds: tuple[float, ...]
-    #: seconds of the whole denoise loop: no text encoding, no decoding.
-    denoise_seconds: float
-    #: transformer forwards that were made; a recipe check compares it with `recipe.nfe`.
-    forwards: int
+    timing: Timing
     #: SHA-256 of the latents' bytes: equal for equal latents. "" where the generator does not say.
     latents_sha256: str = ""
+    #: seconds in which threads of this process waited for a core during the loop, all together; 0 where nobody says.
+    waited_seconds: float = 0.0
+
+    @property
+    def denoise_seconds(self) -> float:
+        """Seconds of the whole denoise loop."""
+        return self.timing.denoise_seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +71,7 @@ class Decoded:
     recipe: Recipe
     #: uint8, height x width x 3.
     pixels: Any
-    step_seconds: tuple[float, ...]
-    denoise_seconds: float
-    decode_seconds: float
-    forwards: int
+    timing: Timing
     latents: LatentStats
     #: False for random weights, whose pictures may be blank.
     judges_text: bool
@@ -62,42 +86,16 @@ class Generation:
     png: bytes
     #: SHA-256 of `png`, hexadecimal.
     sha256: str
-    step_seconds: tuple[float, ...]
-    denoise_seconds: float
-    decode_seconds: float
-    forwards: int
+    timing: Timing
     latents: LatentStats
 
 
-@runtime_checkable
-class DrawsAhead(Protocol):
-    """What a generator can do beside `Generator` so that drawing, writing and reading may overlap."""
-
-    @property
-    def on_cpu(self) -> bool:
-        """True where the CPU draws: then nothing overlaps."""
-        ...
-
-    def warm_up(self, recipe: Recipe) -> None:
-        """Do once what only a first loop of this size and variant pays for: compiling, choosing kernels, memory."""
-        ...
-
-    def decode_pixels(self, denoised: Denoised) -> Decoded:
-        """Decode latents to pixels; what remains to be done needs no device (`pictures.finish`)."""
-        ...
-
-
-@runtime_checkable
-class MeasuresRate(Protocol):
-    """A generator that can say how fast its device multiplies matrices."""
-
-    def matrix_rate(self) -> float:
-        """Return operations a second in the model's dtype, measured now."""
-        ...
-
-
 class Generator(Protocol):
-    """Draws pictures. Loads once; switches variants without reloading."""
+    """Generates images. Loads once; switches variants without reloading.
+
+    A class of one's own derives from this one, gives `model`, `recipe`, `denoise` and `decode`, and the rest where it
+    can do more than the defaults say.
+    """
 
     @property
     def model(self) -> str:
@@ -107,29 +105,46 @@ class Generator(Protocol):
     @property
     def is_tiny(self) -> bool:
         """True for the embedded model, whose sizes are the cases' stand-ins."""
-        ...
+        return False
 
     @property
     def judges_text(self) -> bool:
         """False where the weights are random, so that no text can be expected."""
-        ...
+        return True
+
+    @property
+    def on_cpu(self) -> bool:
+        """True where the CPU generates, so that it has nothing to spare for reading meanwhile."""
+        return True
 
     def recipe(self, case: Case, size: Size, variant: Variant, seed: int) -> Recipe:
-        """Return the recipe of a picture without drawing it. Raises RecipeError."""
+        """Return the recipe of an image without generating it. Raises RecipeError.
+
+        `Recipe.device` is the device's own name, such as "NVIDIA H200": latencies are compared on equal devices alone.
+        """
         ...
 
     def prepare(self, prompts: Iterable[str]) -> None:
         """Encode prompts once; embeddings are kept and shared by all variants."""
-        ...
+
+    def warm_up(self, recipe: Recipe) -> None:
+        """Do once what only a first loop of this size and variant pays for: compiling, choosing kernels, memory."""
 
     def denoise(self, recipe: Recipe) -> Denoised:
         """Run the denoise loop. Raises RecipeError, GenerationError, OutOfMemoryError."""
         ...
 
+    def decode_pixels(self, denoised: Denoised) -> Decoded | Generation:
+        """Decode latents to pixels where the rest needs no device (`images.finish`), else to a whole image."""
+        return self.decode(denoised)
+
     def decode(self, denoised: Denoised) -> Generation:
-        """Decode latents to a picture. Raises GenerationError for a NaN or blank picture."""
+        """Decode latents to an image. Raises GenerationError for a NaN or blank image."""
         ...
+
+    def matrix_rate(self) -> float | None:
+        """Return operations per second in the model's dtype, measured now; None where that cannot be measured."""
+        return None
 
     def close(self) -> None:
         """Give the device's memory back."""
-        ...

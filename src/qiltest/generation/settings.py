@@ -1,4 +1,4 @@
-"""How a generator works: what `open_generator` was asked for."""
+"""How a generator works: device, precision, LoRA fusing, offloading, caches."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+from qiltest.errors import DeviceError
 
 
 class Offload(StrEnum):
@@ -20,7 +22,7 @@ class Offload(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Options of a generator; None means the model's own default."""
+    """Options of a generator; None means the model's own default. Raises DeviceError for an unknown `offload`."""
 
     #: "cuda", "cuda:1" or "cpu"; None: cpu for the embedded model, cuda for all others.
     device: str | None = None
@@ -47,3 +49,8 @@ class Settings:
     allow_partial_lora: bool = False
     #: called after each step with (step from 1, steps).
     on_step: Callable[[int, int], None] | None = None
+
+    def __post_init__(self) -> None:
+        if self.offload not in set(Offload):
+            raise DeviceError(f"offload {self.offload!r} is not known", remedy=f"write one of {', '.join(Offload)}")
+        object.__setattr__(self, "offload", Offload(self.offload))

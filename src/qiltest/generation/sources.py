@@ -11,8 +11,10 @@ from typing import Any, NoReturn
 from qiltest.errors import DeviceError, RecipeError
 from qiltest.suite.variants import ModelKind
 
+#: names of the embedded model and of Qwen-Image at full size with random weights, as `--qil-model` takes them.
+TINY, RANDOM = "tiny", "random"
 #: the embedded model, in diffusers layout.
-EMBEDDED = Path(__file__).parent / "tiny"
+EMBEDDED = Path(__file__).parent / TINY
 PIPELINE = "QwenImagePipeline"
 #: the parts of a QwenImagePipeline that hold files; the last two have no weights.
 WEIGHTED = ("transformer", "vae", "text_encoder")
@@ -53,9 +55,9 @@ def resolve_model(
     `kind` says that a folder is to be treated as the embedded model (its sizes, its LoRAs). Raises DeviceError where
     there are no weights, saying how to get them.
     """
-    if name == "random":
-        return ModelSource(name=name, kind=ModelKind.REAL, folder=None, revision="random")
-    if name == "tiny":
+    if name == RANDOM:
+        return ModelSource(name=name, kind=ModelKind.REAL, folder=None, revision=RANDOM)
+    if name == TINY:
         folder = _checked(EMBEDDED, remedy="this installation lacks the embedded model; install qiltest again")
         return ModelSource(name=name, kind=ModelKind.TINY, folder=folder, revision="embedded")
     if Path(name).is_dir():

@@ -1,6 +1,6 @@
 """What is in a LoRA file, and does it fit: without torch, without the base's weights, without pickle."""
 
-from qiltest.lora.bases import Base, base_from_folder, known_bases, open_base, qwen_image
+from qiltest.lora.bases import Base, base_from_folder, qwen_image
 from qiltest.lora.inspection import inspect_lora
 from qiltest.lora.likeness import Likeness, compare
 from qiltest.lora.report import BlockNorm, Finding, LoraReport, ModuleDelta, Severity
@@ -16,7 +16,5 @@ __all__ = [
     "base_from_folder",
     "compare",
     "inspect_lora",
-    "known_bases",
-    "open_base",
     "qwen_image",
 ]

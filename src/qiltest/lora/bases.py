@@ -15,8 +15,6 @@ from qiltest.errors import RecipeError
 
 #: the sinusoidal timestep embedding's width, fixed in `QwenTimestepProjEmbeddings`.
 _TIMESTEP_CHANNELS = 256
-#: folder of the embedded model.
-EMBEDDED = Path(__file__).parent.parent / "generation" / "tiny"
 #: modules of the last block whose output nothing uses: the picture comes from the image stream alone.
 _UNUSED_IN_LAST_BLOCK = ("attn.add_q_proj", "attn.to_add_out", "txt_mlp.net.0.proj", "txt_mlp.net.2")
 BLOCK = re.compile(r"transformer_blocks\.(\d+)\.(.+)")
@@ -108,18 +106,3 @@ def base_from_config(config: dict[str, object], *, name: str, where: str = "") -
             raise RecipeError(f"`{key}` is {value!r}, not a whole number above 0", where=where)
         numbers[key] = value
     return Base(name=name, **numbers)  # type: ignore[arg-type]
-
-
-def known_bases() -> tuple[Base, ...]:
-    """Return the bases that a file is held against when none is named: Qwen-Image and the embedded model."""
-    embedded = (base_from_folder(EMBEDDED, name="tiny"),) if (EMBEDDED / "transformer" / "config.json").exists() else ()
-    return (qwen_image(), *embedded)
-
-
-def open_base(text: str) -> Base:
-    """Return the base that `--base` names: `qwen-image`, `tiny` or a folder in diffusers layout."""
-    if text == "qwen-image":
-        return qwen_image()
-    if text == "tiny":
-        return base_from_folder(EMBEDDED, name="tiny")
-    return base_from_folder(Path(text))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qiltest.lora.blocks import split_name
 from qiltest.lora.keys import ignored_by_diffusers
 from qiltest.lora.report import Finding, LoraReport, Severity
+from qiltest.text.escape import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,16 +47,9 @@ def _unless_empty(code: str, names: Sequence[str], what: str, base: Base) -> Ite
         yield code, f"{len(names)} {what.format(base=base.name)}: {_some(names)}"
 
 
-def printable(text: str) -> str:
-    """Return text from a file with what is not printable escaped, so that it cannot steer a terminal."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
-    )
-
-
 def _some(names: Sequence[str]) -> str:
     more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return printable(", ".join(names[:_SHOWN])) + more
+    return one_line(", ".join(names[:_SHOWN])) + more
 
 
 def _prefix_errors(report: LoraReport) -> Iterator[tuple[str, str]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from qiltest.lora.bases import known_bases
+from qiltest.hashing import file_sha256
+from qiltest.lora.bases import qwen_image
 from qiltest.lora.blocks import block_norms, left_out, silenced
 from qiltest.lora.deltas import Measured, Pair, measure, metadata_scale, pair_up
 from qiltest.lora.findings import find
@@ -21,64 +22,73 @@ if TYPE_CHECKING:
     from qiltest.lora.bases import Base
     from qiltest.suite.variants import Variant
 
-_HASH_CHUNK = 1 << 20
+
+@dataclass(frozen=True, kw_only=True)
+class _Contents:
+    """A file's tensors, brought together by the modules of one base; what does not go together, by its names."""
+
+    keys: tuple[Key, ...]
+    pairs: tuple[Pair, ...]
+    unknown: tuple[str, ...]
+    missing: tuple[str, ...]
 
 
-def inspect_lora(path: Path, *, base: Base | None = None, variants: Iterable[Variant] = ()) -> LoraReport:
-    """Say what is in a LoRA file and whether it fits `base` (None: the known base that it fits best).
+def inspect_lora(
+    path: Path, *, base: Base | None = None, known: Iterable[Base] = (), variants: Iterable[Variant] = ()
+) -> LoraReport:
+    """Say what is in a LoRA file and whether it fits `base` (None: that of the `known` bases which it fits best).
 
-    Reads the file once for its SHA-256 and once for its values, one module at a time: memory is that of the header
-    and of the largest pair of factors. Raises RecipeError where the file is not a whole safetensors file.
+    Without `base` and `known` it is held against Qwen-Image. Reads the file once for its SHA-256 and once for its
+    values, one module at a time: memory is that of the header and of the largest pair of factors. Raises RecipeError
+    where the file is not a whole safetensors file.
     """
     file = open_safetensors(path)
-    candidates = known_bases() if base is None else (base, *(other for other in known_bases() if other != base))
+    candidates = tuple(dict.fromkeys((*(() if base is None else (base,)), *known))) or (qwen_image(),)
     chosen = base or max(candidates, key=lambda candidate: _matches(file, candidate))
-    keys, unknown = _parse(file, chosen)
-    pairs, missing, useless = pair_up(keys, file)
-    strangers = [pair for pair in pairs if pair.module not in chosen.modules]
-    pairs = [pair for pair in pairs if pair.module in chosen.modules]
-    unknown += useless + [raw for pair in strangers for raw in (pair.down.name, pair.up.name)]
-    wrong = [_shape_fault(pair, chosen) for pair in pairs if pair.delta_shape != chosen.modules[pair.module]]
+    contents = _contents(file, chosen)
     factor = metadata_scale(file.metadata)
-    measured = [measure(pair, file, factor=factor) for pair in pairs]
-    return _report(file, chosen, keys, unknown, missing, wrong, measured, _fits(file, candidates), variants)
+    measured = [measure(pair, file, factor=factor) for pair in contents.pairs]
+    report = _report(file, chosen, contents, measured)
+    named = _named(report.sha256, variants)
+    report = replace(report, fits=_fits(file, candidates), variants=named)
+    return replace(report, findings=find(report, chosen))
 
 
-def _report(
-    file: SafetensorsFile,
-    base: Base,
-    keys: Sequence[Key],
-    unknown: Sequence[str],
-    missing: Sequence[str],
-    wrong: Sequence[str],
-    measured: Sequence[Measured],
-    fits: tuple[str, ...],
-    variants: Iterable[Variant],
-) -> LoraReport:
+def _contents(file: SafetensorsFile, base: Base) -> _Contents:
+    keys, unknown = _parse(file, base)
+    pairs, missing, useless = pair_up(keys, file)
+    strangers = [pair for pair in pairs if pair.module not in base.modules]
+    return _Contents(
+        keys=tuple(keys),
+        pairs=tuple(pair for pair in pairs if pair.module in base.modules),
+        unknown=(*unknown, *useless, *(raw for pair in strangers for raw in (pair.down.name, pair.up.name))),
+        missing=tuple(missing),
+    )
+
+
+def _report(file: SafetensorsFile, base: Base, contents: _Contents, measured: Sequence[Measured]) -> LoraReport:
+    """Return the report without what other bases, variants and the findings add."""
     modules = tuple(item.delta for item in measured)
-    sha256 = file_sha256(file.path)
-    facts = {
-        "path": file.path, "bytes": file.size, "sha256": sha256, "base": base.name, "fits": fits,
-        "variants": _named(sha256, variants), "naming": _naming(keys),
-        "prefixes": tuple(dict.fromkeys(key.prefix for key in keys)),
-        "dtypes": dict(Counter(info.dtype for info in file.tensors.values())), "metadata": file.metadata,
-        "modules": modules, "base_modules": len(base.modules), "unknown_keys": tuple(unknown),
-        "missing_keys": tuple(missing), "wrong_shapes": tuple(wrong),
-        "non_finite": tuple(name for item in measured for name in item.non_finite),
-        "zero_modules": tuple(module.name for module in modules if module.norm == 0),
-        "blocks": block_norms(modules), "left_out": left_out(modules, base),
-        "silenced": silenced(modules, base),
-    }  # fmt: skip
-    return LoraReport(**facts, findings=find(LoraReport(**facts, findings=()), base))  # type: ignore[arg-type]
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_HASH_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return LoraReport(
+        path=file.path,
+        bytes=file.size,
+        sha256=file_sha256(file.path),
+        base=base.name,
+        naming=_naming(contents.keys),
+        prefixes=tuple(dict.fromkeys(key.prefix for key in contents.keys)),
+        dtypes=dict(Counter(info.dtype for info in file.tensors.values())),
+        metadata=file.metadata,
+        modules=modules,
+        base_modules=len(base.modules),
+        unknown_keys=contents.unknown,
+        missing_keys=contents.missing,
+        wrong_shapes=tuple(_shape_fault(pair, base) for pair in contents.pairs if not _takes(base, pair)),
+        non_finite=tuple(name for item in measured for name in item.non_finite),
+        zero_modules=tuple(module.name for module in modules if module.norm == 0),
+        blocks=block_norms(modules),
+        left_out=left_out(modules, base),
+        silenced=silenced(modules, base),
+    )
 
 
 def _parse(file: SafetensorsFile, base: Base) -> tuple[list[Key], list[str]]:

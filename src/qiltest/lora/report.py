@@ -63,9 +63,9 @@ class LoraReport:
     sha256: str
     base: str
     #: bases whose modules and shapes take every tensor; names that share all modules are listed with theirs.
-    fits: tuple[str, ...]
+    fits: tuple[str, ...] = ()
     #: our variants whose pinned SHA-256 this file has.
-    variants: tuple[str, ...]
+    variants: tuple[str, ...] = ()
     naming: Naming
     prefixes: tuple[Prefix, ...]
     #: dtype -> tensors of it.
@@ -86,7 +86,7 @@ class LoraReport:
     left_out: tuple[str, ...]
     #: modules that are (almost) zero in some blocks and not in others: to the picture as good as left out.
     silenced: tuple[str, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[Finding, ...] = ()
 
     @property
     def holds(self) -> bool:

@@ -8,7 +8,6 @@ nothing but the header may be held in memory until it has been checked against t
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from qiltest.errors import RecipeError
+from qiltest.strict_json import StrictJsonError, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,19 +123,10 @@ def _header_length(path: Path, size: int, raw: bytes) -> int:
     return length
 
 
-def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name {twice!r} stands twice")
-    return made
-
-
 def _parse(path: Path, text: bytes) -> dict[str, Any]:
     try:
-        entries = json.loads(text.decode("utf-8"), object_pairs_hook=_no_twins)
-    except (ValueError, RecursionError) as error:
+        entries = parse(text)
+    except StrictJsonError as error:
         _fail(path, f"the header is not JSON: {error}")
     if not isinstance(entries, dict):
         _fail(path, "the header is not a JSON object")

@@ -1,4 +1,4 @@
-"""The performance report held against a run: each verdict and each finding, "report said" beside "measured".
+"""The published report held against a run: each verdict and each finding, "report said" beside "measured".
 
 One seed and a handful of pictures are an observation, not evidence; sentences give the numbers they rest on, and a
 finding that the run did not measure is said to be not measured.
@@ -12,12 +12,12 @@ from enum import StrEnum
 from statistics import median
 
 from qiltest.published.fine_detail import compare_hair
-from qiltest.published.signs import sign_recall
+from qiltest.published.signs import sign_recall, sign_words
 from qiltest.recipe import Size
-from qiltest.report.diagnostics import sign_words
 from qiltest.runs.aggregate import base_variant, by_variant, speed_ups, variant_rate
-from qiltest.runs.records import CaseResult, Point, Run
+from qiltest.runs.records import CaseResult, Run
 from qiltest.suite.cases import Case
+from qiltest.suite.selection import Point
 from qiltest.text.format import count, number, percent, times
 
 #: The report's "12-25x faster inference", compared after rounding to whole numbers.
@@ -36,7 +36,7 @@ class Agreement(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One of the report's findings."""
+    """One of the published report's findings, beside what the run measured."""
 
     title: str
     said: str
@@ -46,7 +46,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportMark:
-    """The report's mark on one picture beside the run's."""
+    """The published report's mark on one picture, beside what the run measured."""
 
     point: str
     case: str

@@ -1,12 +1,12 @@
-"""Where a text first goes wrong, how long it stays right, and how that goes with the size of the writing.
+"""Tables 1 and 6 of the published report, long numbers: where a text first goes wrong, and how high its writing is.
 
-For long numbers (report, tables 1 and 6) the distance says how many characters are wrong; these say where: a model
+For long numbers the distance says how many characters are wrong; these say where: a model
 that loses count after 20 digits and one that drops a digit at the end have the same distance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -15,7 +15,12 @@ from rapidfuzz.distance import Levenshtein
 from qiltest.reading.records import Reading
 from qiltest.scoring.geometry import place_of
 from qiltest.scoring.records import EditKind, TextScore
+from qiltest.text.escape import one_line
+from qiltest.text.format import count, number
 from qiltest.text.normalise import normalise
+
+#: A text with so many digits is told how far they are right.
+MANY_DIGITS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,9 +110,29 @@ def line_errors(score: TextScore, reading: Reading) -> tuple[LineError, ...]:
             place = _in_reading(normalise(score.expected), "".join(texts), edit.position)
             counts[next((k for k, end in enumerate(ends) if place < end), len(ends) - 1)] += 1
     return tuple(
-        LineError(text=line.text, height=place_of(line, len(text)).size, length=len(text), distance=count)
-        for line, text, count in zip(lines, texts, counts, strict=True)
+        LineError(text=line.text, height=place_of(line, len(text)).size, length=len(text), distance=edits)
+        for line, text, edits in zip(lines, texts, counts, strict=True)
     )
+
+
+def digit_words(text: TextScore) -> Iterator[str]:
+    """Say how far a long number is right; nothing for one that is right, or not long."""
+    found = first_error(text)
+    if found.digits < MANY_DIGITS or found.exact:
+        return
+    yield (
+        f"“{one_line(text.expected, 40)}”: {found.digits_exact} of {count(found.digits, 'digit')} exact, "
+        f"{found.digits_before} before the first error (character {found.right_before + 1}), "
+        f"longest stretch {count(found.longest_digits, 'digit')}."
+    )
+
+
+def line_words(text: TextScore, reading: Reading) -> Iterator[str]:
+    """Say for each line with an edit how high its writing is: small writing breaks first."""
+    for line in line_errors(text, reading):
+        if line.distance:
+            shown = one_line(line.text, 40)
+            yield f"“{shown}”: {count(line.distance, 'edit')} in writing {number(round(line.height))} px high."
 
 
 def _in_reading(expected: str, read: str, position: int) -> int:

@@ -1,4 +1,4 @@
-"""Many elements in one scene (report, table 4): each sign drawn right, nearly, mixed from two, wrong, or missing."""
+"""Table 4 of the published report, scenes with many signs: each one exact, nearly, mixed from two, wrong or missing."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from qiltest.scoring.distance import distance
 from qiltest.scoring.records import ExtraKind, Score, TextScore
+from qiltest.text.escape import one_line
+from qiltest.text.format import count
 from qiltest.text.normalise import normalise
 
 #: Fewest characters that each of two signs must give to a mixture.
@@ -74,6 +76,19 @@ def sign_recall(score: Score) -> SignRecall:
         doubled=tuple((e.text, e.of) for e in score.extra if e.kind is ExtraKind.DOUBLED),
         leaked=tuple((e.text, e.of) for e in score.extra if e.kind is ExtraKind.LEAKED),
     )
+
+
+def sign_words(found: SignRecall) -> str:
+    """Return how many signs are in which state, exact ones first, with mixtures, doubles and leaks named."""
+    states = (state for state in SignState if state is not SignState.EXACT and found.count(state))
+    words = f"{found.count(SignState.EXACT)} of {count(len(found.signs), 'sign')} right"
+    words += "".join(f", {found.count(state)} {state.value}" for state in states)
+    named = [
+        f"“{one_line(s.read)}” mixed from “{s.expected}” and “{s.mixed_with}”" for s in found.signs if s.mixed_with
+    ]
+    named += [f"“{one_line(text)}” drawn twice" for text, _ in found.doubled]
+    named += [f"“{one_line(text)}” leaked from “{of}”" for text, of in found.leaked]
+    return words + (f" ({'; '.join(named)})" if named else "")
 
 
 def _sign(text: TextScore, names: Sequence[str], strays: Sequence[str]) -> SignResult:

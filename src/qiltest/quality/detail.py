@@ -1,4 +1,4 @@
-"""Fine detail of the scale of hair, outside text: what few-step models lose first (report, table 3).
+"""Fine detail of the scale of hair, outside text: what few-step models lose first.
 
 The measure is the strength of diagonal structure of the two finest scales that *fills* a block, freed of noise and
 divided by the picture's contrast. A block is filled where the structure stands in 12 of its 16 cells of 8 x 8 pixels:

@@ -1,17 +1,17 @@
-"""Limits on health, and what is said of a picture beyond them.
+"""Limits on the measures of quality, and the sentence for an image beyond one.
 
-Each limit stands well above what pictures without the fault show (docs/health.md has the distributions and the rates of
-false alarms); only noise, grid and blank gate, because only they are wrong in every picture that shows them.
+Each limit stands well above what pictures without the fault show (docs/measurements/quality.md has the distributions
+and the rates of false alarms); only noise, grid and blank gate, because only they are wrong in every picture that
+shows them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from qiltest.generation.images import BLANK_BELOW
 from qiltest.quality.records import Fault, Health, Symptom
 
-#: 8-bit units: the same limit by which a picture is refused when it is drawn (`qiltest.generation.images`).
-BLANK = 1.0
 #: 8-bit units; the flattest of the good pictures has 37.
 UNIFORM = 12.0
 #: Grey levels of luma; good pictures reach 1.8 (a poster with a grained ground), nine in ten stay below 0.6.
@@ -43,10 +43,10 @@ def gating(health: Health) -> tuple[Symptom, ...]:
 
 
 def _gating(health: Health) -> Iterator[Symptom]:
-    if not health.spread >= BLANK:
+    if not health.spread >= BLANK_BELOW:
         yield _symptom(
             Fault.BLANK,
-            f"the picture is blank: its values vary by {health.spread:.2f} of 255 (least {BLANK:g})",
+            f"the picture is blank: its values vary by {health.spread:.2f} of 255 (least {BLANK_BELOW:g})",
             gates=True,
         )
         return

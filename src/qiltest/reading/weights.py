@@ -1,31 +1,13 @@
-"""Weights on disk: their hashes, known ones and pinned ones."""
+"""Weights of a reader on disk: that they are there, and that they are the pinned ones."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from qiltest.errors import ReaderError
-
-#: SHA-256 of the weights that the limits and noise floors of this repository were measured with.
-KNOWN_SHA256: Mapping[str, str] = {
-    "PP-OCRv6_det_small.onnx": "090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f",
-    "PP-OCRv6_rec_small.onnx": "6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884",
-}
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, as lower-case hex; remembered per path, size and time of change."""
-    status = path.stat()
-    return _sha256(path, status.st_size, status.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=64)
-def _sha256(path: Path, size: int, mtime_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+from qiltest.hashing import file_sha256
 
 
 def combined_sha256(files: Sequence[Path]) -> str:
@@ -52,5 +34,6 @@ def require_hashes(files: Sequence[Path], pins: Mapping[str, str], *, reader: st
             raise ReaderError(
                 f"{path.name} has SHA-256 {file_sha256(path)}, but {wanted.lower()} is pinned",
                 where=f"reader {reader} ({path.parent})",
-                remedy="install the version the pin was made for, or change the pin and record the goldens again",
+                remedy="install the version that the pin was made for; or pin the other file (pins=FILE@SHA256), "
+                "calibrate, and record the goldens again",
             )

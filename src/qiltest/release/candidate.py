@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qiltest.errors import CaseError, RecipeError
+from qiltest.generation.bases import base_of
 from qiltest.generation.sources import ModelSource, resolve_lora
-from qiltest.lora.bases import Base, base_from_folder, qwen_image
-from qiltest.lora.findings import printable
-from qiltest.lora.inspection import file_sha256, inspect_lora
+from qiltest.hashing import file_sha256
+from qiltest.lora.bases import Base
+from qiltest.lora.inspection import inspect_lora
 from qiltest.lora.likeness import Likeness, compare
 from qiltest.lora.report import LoraReport
 from qiltest.suite.variants import CANDIDATE, LoraSource, Variant
+from qiltest.text.escape import one_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,14 +86,9 @@ def try_candidate(candidate: Variant, like: Variant, model: ModelSource, variant
 
 def refusal_lines(trial: Trial, like: str) -> Iterator[str]:
     """Yield what a release engineer is told of a file that is not drawn."""
-    yield f"DO NOT SHIP: {printable(str(trial.path))} cannot replace {like}; nothing was drawn"
+    yield f"DO NOT SHIP: {one_line(str(trial.path))} cannot replace {like}; nothing was drawn"
     yield from (f"  ERROR  {refusal}" for refusal in trial.refusals)
-    yield f"  -> `qiltest lora {printable(str(trial.path))} --like {like}` shows all that is in the file"
-
-
-def base_of(model: ModelSource) -> Base:
-    """Return the modules that a LoRA of this model must fit; random weights have those of Qwen-Image."""
-    return qwen_image() if model.folder is None else base_from_folder(model.folder, name=model.name)
+    yield f"  -> `qiltest lora {one_line(str(trial.path))} --like {like}` shows all that is in the file"
 
 
 def pinned(variant: Variant, model: ModelSource) -> Variant:

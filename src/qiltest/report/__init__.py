@@ -1,7 +1,7 @@
-"""Reports of a run: one offline HTML file, the performance report's tables in Markdown, JSON, and a job summary."""
+"""Reports of a run: one offline HTML file, Markdown, JSON, the page of a CI job, and text for a terminal."""
 
+from qiltest.report.ci import job_summary, workflow_commands
 from qiltest.report.html.page import write_html
-from qiltest.report.job_summary import job_summary, workflow_commands
 from qiltest.report.json_report import report_json, write_json
 from qiltest.report.markdown import write_markdown
 

@@ -1,82 +1,59 @@
-"""Build the view of one picture from its result."""
+"""Builds what a report shows of one image from its result."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 
 from qiltest.gate.verdict import Verdict
-from qiltest.published.findings import ReportMark
 from qiltest.report.changes import Change
 from qiltest.report.edits import edit_sentences
 from qiltest.report.geometry import bounds
 from qiltest.report.image_view import Cell, TextView
 from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.status import status_of
+from qiltest.runs.store import RunStore
 from qiltest.scoring.records import TextScore
 from qiltest.text.escape import one_line
 from qiltest.text.normalise import normalise
 
 
-def cell_of(run: Run, result: CaseResult, anchor: str) -> Cell:
-    """Return one picture of a run by itself: without what changed, speed-up and the performance report's mark."""
-    return CellBuilder(run=run, previous=None).cell(anchor, result, None, None, None)
+def cell_of(
+    run: Run,
+    result: CaseResult,
+    anchor: str,
+    *,
+    previous: Run | None = None,
+    speed_up: float | None = None,
+    change: Change | None = None,
+) -> Cell:
+    """Return one image of a run; `previous` is the run that it is compared with, else its golden."""
+    before, before_name = _before(run, result, previous)
+    return Cell(
+        anchor=anchor,
+        result=result,
+        variant=run.variant(result.point.variant),
+        status=status_of(result),
+        reasons=_reasons(result),
+        change=change,
+        texts=_texts(result),
+        extent=_extent(result),
+        speed_up=speed_up,
+        before=before,
+        before_name=before_name,
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
-class CellBuilder:
-    """Builds the pictures of a run; `previous` is the run that it is compared with, if any."""
-
-    run: Run
-    previous: Run | None
-
-    def cell(
-        self,
-        anchor: str,
-        result: CaseResult,
-        speed_up: float | None,
-        mark: ReportMark | None,
-        change: Change | None,
-    ) -> Cell:
-        """Return one picture with what is known of it beside its result."""
-        texts = _texts(result)
-        before, before_name = self._before(result)
-        return Cell(
-            anchor=anchor,
-            result=result,
-            variant=self.run.variant(result.point.variant),
-            status=status_of(result),
-            reasons=_reasons(result),
-            change=change,
-            texts=texts,
-            extent=_extent(result),
-            speed_up=speed_up,
-            mark=mark,
-            before=before,
-            before_name=before_name,
-        )
-
-    def _before(self, result: CaseResult) -> tuple[Path | None, str]:
-        """Return the picture that this one replaces, where it is stored and not the same."""
-        if self.previous is not None:
-            old = self.previous.result(result.id)
-            if old is not None and old.picture is not None and old.picture != result.picture:
-                return old.picture.path, f"run {self.previous.id}"
-            return None, ""
-        golden, now = result.golden, result.picture
-        if golden is None or now is None or golden.picture == now.sha256:
-            return None, ""
-        return _stored(self.run.path.parent, golden.picture), "golden"
-
-
-def _stored(runs: Path, sha256: str) -> Path | None:
-    """Return a golden's picture where some run beside this one drew it and its bytes are what the golden names."""
-    # the name comes from a golden's file: only a bare hash may become part of a path
-    if len(sha256) != 64 or not sha256.isalnum() or not sha256.isascii():
-        return None
-    found = sorted(runs.glob(f"*/pictures/{sha256}.png"))
-    return next((path for path in found if hashlib.sha256(path.read_bytes()).hexdigest() == sha256), None)
+def _before(run: Run, result: CaseResult, previous: Run | None) -> tuple[Path | None, str]:
+    """Return the image that this one replaces, where it is stored and not the same, and what it is."""
+    if previous is not None:
+        old = previous.result(result.id)
+        if old is not None and old.picture is not None and old.picture != result.picture:
+            return old.picture.path, f"run {previous.id}"
+        return None, ""
+    golden, now = result.golden, result.picture
+    if golden is None or now is None or golden.picture == now.sha256:
+        return None, ""
+    return RunStore(root=run.path.parent).find_image(golden.picture), "golden"
 
 
 def _reasons(result: CaseResult) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""One picture as a person looks at it: its texts with their marks, and what is laid over it."""
+"""What a report shows of one image: its texts with their marks, its figures, and the shapes laid over it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from qiltest.published.findings import ReportMark
 from qiltest.reading import Suspicion, suspicious
+from qiltest.reading.quad import Quad
 from qiltest.report.changes import Change
-from qiltest.report.diagnostics import Beside, beside
+from qiltest.report.diagnostics import figures, reported_faults
 from qiltest.report.diff import Marked, Span, marked
-from qiltest.report.geometry import Box, Quad, bounds, polygon, wrong_quads
+from qiltest.report.geometry import Box, bounds, polygon, wrong_quads
 from qiltest.runs.records import CaseResult
 from qiltest.runs.status import Status
 from qiltest.scoring.records import ExtraKind, Score, TextScore
@@ -85,7 +85,6 @@ class Cell:
     #: width and height of the reading, in pixels; of the picture drawn where it was not read.
     extent: tuple[int, int]
     speed_up: float | None
-    mark: ReportMark | None
     #: the picture to flip to: the golden's or the earlier run's, where it is stored and another; and what it is.
     before: Path | None
     before_name: str
@@ -106,9 +105,14 @@ class Cell:
         return self.result.score
 
     @property
-    def beside(self) -> Beside | None:
-        """What was measured beside the text, None where nothing was."""
-        return beside(self.result)
+    def reported(self) -> tuple[str, ...]:
+        """Faults of the image that do not gate."""
+        return () if self.result.health is None else tuple(reported_faults(self.result.health))
+
+    @property
+    def figures(self) -> tuple[tuple[str, str], ...]:
+        """Measures of the image's quality, each with its value; none where it was not measured."""
+        return () if self.result.health is None else tuple(figures(self.result.health))
 
     @cached_property
     def doubts(self) -> tuple[Suspicion, ...]:

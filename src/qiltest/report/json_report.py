@@ -1,6 +1,6 @@
-"""The report for machines: JSON with a published schema, `report-1.schema.json` beside this module.
+"""The report for machines: JSON that keeps to a schema, `report-1.schema.json` beside this module.
 
-The models below are the schema; a test holds the published file against them. Texts are as read, so a reader of the
+The models below are the schema; a test holds the file against them. Texts are as read, so a reader of the
 file must treat them as hostile; only lone surrogates, which no JSON reader need accept, are replaced.
 """
 
@@ -9,17 +9,17 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from qiltest.files import write_atomically
 from qiltest.gate.verdict import Verdict
-from qiltest.published.findings import Agreement
 from qiltest.quality import Fault, Health, symptoms
 from qiltest.report.changes import ChangeKind
 from qiltest.report.html.page import href
 from qiltest.report.image_view import Cell, TextView
+from qiltest.report.published import Finding, Published, ReportMark
 from qiltest.report.view import RunView, view
 from qiltest.runs.records import Run
 from qiltest.runs.status import Status
@@ -30,8 +30,21 @@ SCHEMA_NAME = "qiltest-report-1"
 SCHEMA_FILE = Path(__file__).with_name("report-1.schema.json")
 
 
+def _clean(value: Any) -> Any:  # noqa: ANN401 - whatever stands in a record
+    """Return a value with lone surrogates in its texts replaced, however deep they are."""
+    if isinstance(value, str):
+        return without_surrogates(value)
+    if isinstance(value, dict):
+        return {key: _clean(item) for key, item in value.items()}
+    return [_clean(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+#: text that somebody else chose.
+Text = Annotated[str, BeforeValidator(_clean)]
+
+
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, ser_json_inf_nan="constants")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, ser_json_inf_nan="constants", from_attributes=True)
 
 
 class EditModel(_Model):
@@ -39,32 +52,32 @@ class EditModel(_Model):
 
     kind: EditKind
     position: int = Field(ge=0)
-    expected: str
-    read: str
-    look_alike: str
+    expected: Text
+    read: Text
+    look_alike: Text
     counted: bool
 
 
 class TextModel(_Model):
     """One expected text and what was read for it."""
 
-    expected: str
-    read: str
-    golden_read: str | None = Field(description="what the golden read here, where that was something else")
+    expected: Text
+    read: Text
+    golden_read: Text | None = Field(description="what the golden read here, where that was something else")
     required: bool
     distance: int = Field(ge=0)
     distance_alnum: int = Field(ge=0)
     length: int = Field(ge=0)
     edits: tuple[EditModel, ...]
-    layout: tuple[str, ...]
+    layout: tuple[Text, ...]
 
 
 class ExtraModel(_Model):
     """Text that nobody asked for."""
 
-    text: str
+    text: Text
     kind: ExtraKind
-    of: str
+    of: Text
     distance: int = Field(ge=0)
 
 
@@ -87,11 +100,11 @@ class SymptomModel(_Model):
 
     fault: Fault
     gates: bool = Field(description='a case may say `health = "report"`; its pictures hold all the same')
-    message: str
+    message: Text
 
 
 class HealthModel(_Model):
-    """The picture itself, beside its text; docs/health.md has the measures and their limits."""
+    """The picture itself, beside its text; docs/reference/quality.md has the measures and their limits."""
 
     version: int = Field(description="of the measures; figures of two versions are not compared")
     spread: float = Field(description="largest standard deviation of a channel, 8-bit units")
@@ -108,27 +121,18 @@ class HealthModel(_Model):
     symptoms: tuple[SymptomModel, ...] = Field(description="what is beyond its limit, gating faults first")
 
 
-class ReportMarkModel(_Model):
-    """The performance report's mark beside the run's."""
-
-    said: bool | None
-    said_why: str
-    measured: bool | None
-    agreement: Agreement
-
-
 class PictureModel(_Model):
     """One picture of the grid case x resolution x variant x seed."""
 
-    id: str
-    case: str
-    size: str
-    effective: str | None
-    variant: str
+    id: Text
+    case: Text
+    size: Text
+    effective: Text | None
+    variant: Text
     seed: int
     status: Status = Field(description="the worse of the text's verdict and, where latency gates, the latency's")
     verdict: Verdict | None = Field(description="the verdict on the text; null where the picture was not judged")
-    reasons: tuple[str, ...]
+    reasons: tuple[Text, ...]
     change: ChangeKind | None
     distance: int | None
     distance_alnum: int | None
@@ -140,43 +144,42 @@ class PictureModel(_Model):
     extra: tuple[ExtraModel, ...]
     latency: LatencyModel | None
     health: HealthModel | None = Field(description="null where the picture was not measured")
-    report: ReportMarkModel | None
-    picture: str | None = Field(description="address of the PNG, relative to the report's folder")
-    picture_sha256: str | None
-    recipe: str | None = Field(description="the recipe's key")
+    picture: Text | None = Field(description="address of the PNG, relative to the report's folder")
+    picture_sha256: Text | None
+    recipe: Text | None = Field(description="the recipe's key")
 
 
-class FindingModel(_Model):
-    """A finding of the performance report, held against the run."""
+class PublishedModel(_Model):
+    """The published report held against the run."""
 
-    title: str
-    said: str
-    measured: str
-    agreement: Agreement
+    findings: tuple[Finding, ...]
+    verdicts: tuple[ReportMark, ...]
 
 
 class ReportModel(_Model):
     """The report of one run."""
 
     schema_name: Literal["qiltest-report-1"] = Field(alias="schema")
-    run: str
-    state: str
-    started: str
-    finished: str | None
+    run: Text
+    state: Text
+    started: Text
+    finished: Text | None
     exit_status: int | None
-    model: str
-    device: str
-    device_name: str
-    reader: str = Field(description="fingerprint; distances of two readers are never compared")
-    versions: dict[str, str]
+    model: Text
+    device: Text
+    device_name: Text
+    reader: Text = Field(description="fingerprint; distances of two readers are never compared")
+    versions: dict[Text, Text]
     status: Status
-    headline: str
+    headline: Text
     counts: dict[Status, int]
-    compared_with: str
-    not_compared: str = Field(description="why nothing was compared; empty where something was")
-    problems: tuple[str, ...]
+    compared_with: Text
+    not_compared: Text = Field(description="why nothing was compared; empty where something was")
+    problems: tuple[Text, ...]
     pictures: tuple[PictureModel, ...] = Field(description="worst first")
-    findings: tuple[FindingModel, ...]
+    published: PublishedModel | None = Field(
+        default=None, description="only where the run has a case with a `report_table`"
+    )
 
 
 def schema() -> dict[str, Any]:
@@ -192,7 +195,9 @@ def write_json(run: Run, path: Path, *, previous: Run | None = None) -> None:
 
 def report_json(run: Run, folder: Path, *, previous: Run | None = None) -> dict[str, Any]:
     """Return the report as JSON values; pictures are addressed from `folder`."""
-    return _report(view(run, previous), folder).model_dump(mode="json", by_alias=True)
+    page = view(run, previous)
+    left_out = {"published"} if page.published is None else None
+    return _report(page, folder).model_dump(mode="json", by_alias=True, exclude=left_out)
 
 
 def dump(values: dict[str, Any]) -> str:
@@ -202,17 +207,16 @@ def dump(values: dict[str, Any]) -> str:
 
 def _report(page: RunView, folder: Path) -> ReportModel:
     run = page.run
-    clean = without_surrogates
     return ReportModel(
         schema="qiltest-report-1",
-        run=clean(run.id),
+        run=run.id,
         state=run.state.value,
-        started=clean(run.started),
+        started=run.started,
         finished=run.finished,
         exit_status=run.exit_status,
-        model=clean(run.model),
-        device=clean(run.device),
-        device_name=clean(run.device_name),
+        model=run.model,
+        device=run.device,
+        device_name=run.device_name,
         reader=run.reader.fingerprint,
         versions=dict(run.versions),
         status=page.status,
@@ -220,28 +224,25 @@ def _report(page: RunView, folder: Path) -> ReportModel:
         counts=dict(page.counts),
         compared_with=page.changes.against,
         not_compared=page.changes.refused,
-        problems=tuple(map(clean, page.said)),
+        problems=page.said,
         pictures=tuple(_picture(cell, folder) for cell in page.worst_first),
-        findings=tuple(
-            FindingModel(title=f.title, said=f.said, measured=clean(f.measured), agreement=f.agreement)
-            for f in page.findings
-        ),
+        published=None if page.published is None else _published(page.published),
     )
 
 
 def _picture(cell: Cell, folder: Path) -> PictureModel:
     result, score, judgement = cell.result, cell.score, cell.result.judgement
-    clean = without_surrogates
+    extras = () if score is None else score.extra
     return PictureModel(
-        id=clean(result.id),
-        case=clean(result.point.case),
+        id=result.id,
+        case=result.point.case,
         size=str(result.point.size),
         effective=None if result.effective is None else str(result.effective),
-        variant=clean(result.point.variant),
+        variant=result.point.variant,
         seed=result.point.seed,
         status=cell.status,
         verdict=result.verdict,
-        reasons=tuple(map(clean, cell.reasons)),
+        reasons=cell.reasons,
         change=None if cell.change is None else cell.change.kind,
         distance=None if score is None else score.distance,
         distance_alnum=None if score is None else score.distance_alnum,
@@ -250,13 +251,9 @@ def _picture(cell: Cell, folder: Path) -> PictureModel:
         golden_distance=None if judgement is None else judgement.golden_distance,
         noise_floor=None if judgement is None else judgement.noise_floor,
         texts=tuple(map(_text, cell.texts)),
-        extra=tuple(
-            ExtraModel(text=clean(extra.text), kind=extra.kind, of=clean(extra.of), distance=extra.distance)
-            for extra in (() if score is None else score.extra)
-        ),
+        extra=tuple(map(ExtraModel.model_validate, extras)),
         latency=_latency(cell),
         health=_health(cell.result.health),
-        report=_mark(cell),
         picture=None if result.picture is None else href(result.picture.path, folder),
         picture_sha256=None if result.picture is None else result.picture.sha256,
         recipe=None if result.recipe is None else result.recipe.key(),
@@ -264,27 +261,17 @@ def _picture(cell: Cell, folder: Path) -> PictureModel:
 
 
 def _text(text: TextView) -> TextModel:
-    score, clean = text.score, without_surrogates
+    score = text.score
     return TextModel(
-        expected=clean(score.expected),
-        read=clean(score.read),
-        golden_read=None if text.golden_read is None else clean(text.golden_read),
+        expected=score.expected,
+        read=score.read,
+        golden_read=text.golden_read,
         required=score.required,
         distance=score.distance,
         distance_alnum=score.distance_alnum,
         length=score.length,
-        edits=tuple(
-            EditModel(
-                kind=edit.kind,
-                position=edit.position,
-                expected=clean(edit.expected),
-                read=clean(edit.read),
-                look_alike=edit.look_alike,
-                counted=edit.counted,
-            )
-            for edit in score.edits
-        ),
-        layout=tuple(map(clean, score.layout)),
+        edits=tuple(map(EditModel.model_validate, score.edits)),
+        layout=score.layout,
     )
 
 
@@ -312,10 +299,10 @@ def _health(health: Health | None) -> HealthModel | None:
     return HealthModel(**asdict(health), symptoms=found)
 
 
-def _mark(cell: Cell) -> ReportMarkModel | None:
-    mark = cell.mark
-    if mark is None:
-        return None
-    return ReportMarkModel(
-        said=mark.said, said_why=without_surrogates(mark.said_why), measured=mark.measured, agreement=mark.agreement
+def _published(found: Published) -> PublishedModel:
+    return PublishedModel.model_validate(
+        {
+            "findings": [_clean(asdict(finding)) for finding in found.findings],
+            "verdicts": [_clean(asdict(mark)) for mark in found.marks],
+        }
     )

@@ -8,56 +8,49 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
+from qiltest import strict_json
 from qiltest.errors import StoreError
 from qiltest.gate.golden import Golden
 from qiltest.gate.latency import Cohort, LatencyJudgement
 from qiltest.gate.verdict import Judgement
-from qiltest.generation.records import LatentStats
+from qiltest.generation.records import LatentStats, Timing
 from qiltest.quality.records import Health
-from qiltest.reading.records import ReaderInfo, Reading
+from qiltest.reading.records import Reading
 from qiltest.recipe import Recipe
-from qiltest.runs.records import Point, RunState, Timing
+from qiltest.runs.records import CaseResult, Outcome, Picture, RunState, Setup
 from qiltest.scoring.records import Score
-from qiltest.suite.cases import Case
-from qiltest.suite.variants import Variant
+from qiltest.suite.selection import Point
 
 #: version of the lines; a run of another version is refused, not guessed at.
 SCHEMA = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Started:
-    """First line of a run: what it set out to do, with what."""
-
+class _Opening:
     schema: int
     run: str
     at: str
-    command: tuple[str, ...]
-    qiltest_version: str
-    model: str
-    device: str
-    device_name: str
-    versions: tuple[tuple[str, str], ...]
-    reader: ReaderInfo
-    cases: tuple[Case, ...]
-    variants: tuple[Variant, ...]
-    planned: tuple[Point, ...]
-    full: bool
-    rescored_from: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawn:
-    """A picture is in the store. Written after its bytes are durable, so the line never names what is not there."""
+class Started(Setup, _Opening):
+    """First line of a run: what it set out to do, with what."""
 
+
+@dataclass(frozen=True, kw_only=True)
+class _OfPoint:
     at: str
     point: Point
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn(_OfPoint):
+    """A picture is in the store. Written after its bytes are durable, so the line never names what is not there."""
+
     recipe: Recipe
     #: `Recipe.key`, so that a picture can be looked for without rebuilding recipes.
     key: str
@@ -69,34 +62,38 @@ class Drawn:
     reused_from: str = ""
     notes: tuple[str, ...] = ()
 
+    def result(self, path: Path) -> CaseResult:
+        """Return what is known of the point now, with its picture at `path`."""
+        return CaseResult(
+            point=self.point,
+            recipe=self.recipe,
+            picture=Picture(path=path, sha256=self.sha256),
+            reused_from=self.reused_from,
+            timing=self.timing,
+            latents=self.latents,
+            cohort=self.cohort,
+            notes=self.notes,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class Judged(Outcome, _OfPoint):
     """A picture was read, scored and judged."""
 
-    at: str
-    point: Point
-    #: None, with score and judgement, where the model's text is not judged (random weights).
-    reading: Reading | None
-    score: Score | None
-    judgement: Judgement | None
-    latency: LatencyJudgement | None
-    golden: Golden | None
-    golden_recorded: bool
-    latency_recorded: bool = False
-    #: None where it was not measured, as in runs of before it was.
-    health: Health | None = None
-    #: id of the run in which the picture was read, "" for this one.
-    read_in: str = ""
+    # a line without these is damaged, not one of a picture that was not judged
+    reading: Reading | None = field()
+    score: Score | None = field()
+    judgement: Judgement | None = field()
+    latency: LatencyJudgement | None = field()
+    golden: Golden | None = field()
+    golden_recorded: bool = field()
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Failed:
+class Failed(_OfPoint):
     """Something went wrong at a point; the run goes on with the next."""
 
-    at: str
-    point: Point
     error: str
     reading: Reading | None = None
     notes: tuple[str, ...] = ()
@@ -148,18 +145,13 @@ def decode(line: bytes, *, where: str) -> Event:
     """Return the event in a line. Raises StoreError that says where and what is wrong."""
     try:
         name = json.loads(line)["event"]
-        return _adapter(name).validate_json(line, strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        path = ".".join(map(str, first["loc"]))
-        raise StoreError(f"{name} event is not valid: {path}: {first['msg']}", where=where, remedy=_REMEDY) from error
+        kind = _KINDS[name]
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError("not an event of a run", where=where, remedy=_REMEDY) from error
+    try:
+        return strict_json.decode(kind, line, whole="line")
+    except strict_json.StrictJsonError as error:
+        raise StoreError(f"{name} event is not valid: {error.faults[0]}", where=where, remedy=_REMEDY) from error
 
 
 _REMEDY = "the file was changed or damaged after it was written; restore it, or move the run's folder away"
-
-
-@cache
-def _adapter(name: str) -> TypeAdapter[Event]:
-    return TypeAdapter(_KINDS[name])

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from qiltest.errors import StoreError
-from qiltest.runs.records import Point, Run
+from qiltest.runs.records import Run
+from qiltest.suite.selection import Point
 
 
 def only_cases(run: Run, names: Sequence[str]) -> Run:

@@ -6,22 +6,21 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
 from filelock import FileLock
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 
 from qiltest.runs.aggregate import Rate
 from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.status import status_of
+from qiltest.strict_json import STORED, StrictJsonError, decode
 
 HISTORY = "history.jsonl"
 SCHEMA = 1
 #: runs that a chart looks back at; more would not be told apart.
 MAX_RUNS = 20
-_STORED = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +35,7 @@ class PastPoint:
     #: of the denoise loop; None where nothing was timed.
     seconds: float | None
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STORED
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +52,7 @@ class Past:
     #: by id of the point.
     points: Mapping[str, PastPoint] = field(default_factory=dict)
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STORED
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
 
     def rates(self) -> dict[str, Rate]:
         """Return the pooled error rate of each variant that has one."""
@@ -135,15 +134,10 @@ def read(path: Path) -> tuple[tuple[Past, ...], int]:
 
 def _decoded(line: bytes) -> Past | None:
     try:
-        past = _adapter().validate_json(line, strict=True)
-    except ValidationError:
+        past = decode(Past, line)
+    except StrictJsonError:
         return None
     return past if past.schema == SCHEMA else None
-
-
-@cache
-def _adapter() -> TypeAdapter[Past]:
-    return TypeAdapter(Past)
 
 
 def history(run: Run, limit: int = MAX_RUNS) -> tuple[Past, ...]:

@@ -11,7 +11,8 @@ from pathlib import Path
 from qiltest.errors import StoreError
 from qiltest.files import sync_folder, write_atomically
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+#: a bare hash: the only name that may become a part of a path.
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class StoreWriteError(StoreError):
@@ -30,7 +31,7 @@ class PictureState(StrEnum):
 
 def picture_path(run: Path, sha256: str) -> Path:
     """Return where a picture of that hash lies. Raises StoreError for what is no SHA-256 (it would be a path)."""
-    if _SHA256.fullmatch(sha256) is None:
+    if SHA256.fullmatch(sha256) is None:
         raise StoreError(f"{sha256!r} is not a SHA-256", where=str(run), remedy="the run's events.jsonl is damaged")
     return run / "pictures" / f"{sha256}.png"
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from qiltest.errors import StoreError
 from qiltest.runs.events import SCHEMA, Drawn, Ended, Event, Failed, Judged, Started, decode, prefix_of
 from qiltest.runs.images import PictureState, check_picture, picture_path
-from qiltest.runs.records import CaseResult, Picture, Point, Run, RunState
+from qiltest.runs.records import CaseResult, Outcome, Run, RunState, Setup, shared
+from qiltest.suite.selection import Point
 
 EVENTS = "events.jsonl"
 
@@ -53,25 +54,14 @@ def load_run(run: Path) -> Run:
         merged.add(event)
     ended = merged.ended
     return Run(
+        **shared(started, Setup),
         id=started.run,
         path=run,
         state=RunState.UNFINISHED if ended is None else ended.state,
         started=started.at,
         finished=None if ended is None else ended.at,
         exit_status=None if ended is None else ended.exit_status,
-        command=started.command,
-        qiltest_version=started.qiltest_version,
-        model=started.model,
-        device=started.device,
-        device_name=started.device_name,
-        versions=started.versions,
-        reader=started.reader,
-        cases=started.cases,
-        variants=started.variants,
-        planned=started.planned,
         results=merged.in_order(started.planned),
-        full=started.full,
-        rescored_from=started.rescored_from,
         problems=(*problems, *merged.problems, *(() if ended is None else ended.problems)),
     )
 
@@ -117,16 +107,7 @@ class _Merged:
     def _drawn(self, event: Drawn) -> CaseResult:
         state = check_picture(self.run, event.sha256)
         path = picture_path(self.run, event.sha256)
-        result = CaseResult(
-            point=event.point,
-            recipe=event.recipe,
-            picture=Picture(path=path, sha256=event.sha256),
-            reused_from=event.reused_from,
-            timing=event.timing,
-            latents=event.latents,
-            cohort=event.cohort,
-            notes=event.notes,
-        )
+        result = event.result(path)
         if state is PictureState.GOOD:
             return result
         problem = picture_problem(path, state)
@@ -135,19 +116,7 @@ class _Merged:
 
     def _judged(self, event: Judged) -> CaseResult:
         before = self.results.get(event.point, CaseResult(point=event.point))
-        return replace(
-            before,
-            reading=event.reading,
-            score=event.score,
-            judgement=event.judgement,
-            latency=event.latency,
-            health=event.health,
-            golden=event.golden,
-            golden_recorded=event.golden_recorded,
-            latency_recorded=event.latency_recorded,
-            read_in=event.read_in,
-            notes=(*before.notes, *event.notes),
-        )
+        return replace(before, **shared(event, Outcome), notes=(*before.notes, *event.notes))
 
     def in_order(self, planned: tuple[Point, ...]) -> tuple[CaseResult, ...]:
         begun = [self.results[point] for point in planned if point in self.results]

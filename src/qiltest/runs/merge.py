@@ -7,21 +7,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 from qiltest.errors import StoreError
-from qiltest.gate.verdict import Verdict
-from qiltest.runs.records import CaseResult, Point, Run, RunState
+from qiltest.runs.records import CaseResult, Run, RunState
+from qiltest.runs.status import Status
+from qiltest.suite.selection import Point
 
 T = TypeVar("T")
 _STATES = (RunState.FINISHED, RunState.INTERRUPTED, RunState.UNFINISHED)
-#: from what shows nothing to what shows the most against a picture.
-_VERDICTS = (
-    None,
-    Verdict.PASS,
-    Verdict.MISSING,
-    Verdict.NEW,
-    Verdict.INCOMPARABLE,
-    Verdict.ERROR,
-    Verdict.FAIL,
-)
 _JOINT = "+"
 
 
@@ -63,9 +54,13 @@ def merge_runs(runs: Sequence[Run]) -> Run:
 
 
 def _weight(result: CaseResult) -> tuple[int, int, str]:
-    """Order results of one point totally; equal weights are equal results."""
+    """Order results of one point totally; equal weights are equal results.
+
+    A result without a verdict, from a run that was killed, gives way to any that has one.
+    """
     distance = -1 if result.score is None else result.score.distance
-    return _VERDICTS.index(result.verdict), distance, repr(result)
+    severity = -1 if result.verdict is None else len(Status) - Status(result.verdict.value).rank
+    return severity, distance, repr(result)
 
 
 def _place(point: Point) -> tuple[str, int, int, str, int]:

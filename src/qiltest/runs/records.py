@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from qiltest.gate.golden import Golden
 from qiltest.gate.latency import Cohort, LatencyJudgement
 from qiltest.gate.verdict import Judgement, Verdict
-from qiltest.generation.records import LatentStats
+from qiltest.generation.records import LatentStats, Timing
 from qiltest.quality.records import Health
 from qiltest.reading.records import ReaderInfo, Reading
 from qiltest.recipe import Recipe, Size
 from qiltest.scoring.records import Score
 from qiltest.suite.cases import Case
+from qiltest.suite.selection import Point
 from qiltest.suite.variants import Variant
 
 
@@ -30,35 +32,6 @@ class RunState(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point:
-    """One picture of the grid case x resolution x variant x seed."""
-
-    case: str
-    #: the case's own resolution, also where the embedded model draws a smaller stand-in.
-    size: Size
-    variant: str
-    seed: int
-
-    @property
-    def id(self) -> str:
-        """Name of the point, as in the test's id: `coffee-shop@1280x1280-4step-s42`."""
-        return f"{self.case}@{self.size}-{self.variant}-s{self.seed}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timing:
-    """Seconds, device synchronised."""
-
-    #: per step of the denoise loop.
-    step_seconds: tuple[float, ...]
-    #: the denoise loop alone: no text encoding, no decoding.
-    denoise_seconds: float
-    decode_seconds: float
-    #: transformer forwards that were made.
-    forwards: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Picture:
     """A stored picture, whose bytes were checked against its name when the run was loaded."""
 
@@ -67,7 +40,61 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CaseResult:
+class Setup:
+    """What a session set out to do, and with what: in the first event of a run, and in the run as it is read back."""
+
+    command: tuple[str, ...]
+    qiltest_version: str
+    model: str
+    #: device type, "cpu" or "cuda".
+    device: str
+    #: what the device calls itself.
+    device_name: str
+    #: (package, version), sorted.
+    versions: tuple[tuple[str, str], ...]
+    reader: ReaderInfo
+    #: the cases and variants as they were then, so that a run can be read without their files.
+    cases: tuple[Case, ...]
+    variants: tuple[Variant, ...]
+    #: all points of the session, in the order of drawing.
+    planned: tuple[Point, ...]
+    #: True where the session covered every case, resolution, default variant and seed of the suite.
+    full: bool
+    #: id of the run whose pictures were read again, "" for a run that drew.
+    rescored_from: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What reading, scoring and judging an image gave: in its event, and in its result as it is read back.
+
+    A field is None or empty as far as the run did not get there.
+    """
+
+    #: None, with score and judgement, where the model's text is not judged (random weights).
+    reading: Reading | None = None
+    score: Score | None = None
+    judgement: Judgement | None = None
+    latency: LatencyJudgement | None = None
+    #: the golden that it was judged against; None where there was none.
+    golden: Golden | None = None
+    #: True where this run wrote or replaced the golden (`--qil-update`).
+    golden_recorded: bool = False
+    #: the same for the cohort's golden of latency.
+    latency_recorded: bool = False
+    #: measures of the picture beside its text; None where they were not taken (random weights, a run of before).
+    health: Health | None = None
+    #: id of the run that read the picture, where its reading was taken from the store; "" where this run read it.
+    read_in: str = ""
+
+
+def shared(record: object, base: type[Setup | Outcome]) -> dict[str, Any]:
+    """Return the fields of a record that come from `base`, to be passed on whole to another record of that base."""
+    return {field.name: getattr(record, field.name) for field in fields(base)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseResult(Outcome):
     """What a run knows of one point. Fields after `point` are None or empty as far as the run did not get there."""
 
     point: Point
@@ -78,20 +105,6 @@ class CaseResult:
     timing: Timing | None = None
     latents: LatentStats | None = None
     cohort: Cohort | None = None
-    reading: Reading | None = None
-    #: id of the run that read the picture, where its reading was taken from the store; "" where this run read it.
-    read_in: str = ""
-    score: Score | None = None
-    judgement: Judgement | None = None
-    latency: LatencyJudgement | None = None
-    #: measures of the picture beside its text; None where they were not taken (random weights, a run of before).
-    health: Health | None = None
-    #: the golden that it was judged against; None where there was none.
-    golden: Golden | None = None
-    #: True where this run wrote or replaced the golden (`--qil-update`).
-    golden_recorded: bool = False
-    #: the same for the cohort's golden of latency.
-    latency_recorded: bool = False
     #: what went wrong, for a person; "" where nothing did. With an error the verdict is ERROR.
     error: str = ""
     #: what happened on the way and must be said, such as a retry after a lost device.
@@ -133,7 +146,7 @@ class CaseResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class Run(Setup):
     """One session's results, read back from `runs/<id>/`."""
 
     id: str
@@ -144,27 +157,8 @@ class Run:
     finished: str | None
     #: exit status of the session; None where it never ended.
     exit_status: int | None
-    command: tuple[str, ...]
-    qiltest_version: str
-    model: str
-    #: device type, "cpu" or "cuda".
-    device: str
-    #: what the device calls itself.
-    device_name: str
-    #: (package, version), sorted.
-    versions: tuple[tuple[str, str], ...]
-    reader: ReaderInfo
-    #: the cases and variants as they were then, so that a run can be read without their files.
-    cases: tuple[Case, ...]
-    variants: tuple[Variant, ...]
-    #: all points of the session, in the order of drawing.
-    planned: tuple[Point, ...]
     #: one for each point that was begun, in the order of `planned`.
     results: tuple[CaseResult, ...]
-    #: True where the session covered every case, resolution, default variant and seed of the suite.
-    full: bool
-    #: id of the run whose pictures were read again, "" for a run that drew.
-    rescored_from: str = ""
     #: what is wrong with the run or the session, for a person: a quarantined picture, a truncated last line,
     #: goldens that nobody used.
     problems: tuple[str, ...] = ()

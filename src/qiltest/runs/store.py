@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ from filelock import FileLock, Timeout
 from qiltest.errors import StoreError
 from qiltest.reading.records import Reading
 from qiltest.runs.events import Drawn, Ended, Event, Judged, Started
-from qiltest.runs.images import PictureState, check_picture, picture_path
+from qiltest.runs.images import SHA256, PictureState, check_picture, picture_path
 from qiltest.runs.load import EVENTS, load_run, picture_problem, read_events
-from qiltest.runs.records import Point, Run, RunState
+from qiltest.runs.records import Run, RunState
 from qiltest.runs.writer import LOCK, RunWriter
+from qiltest.suite.selection import Point
 
 LATEST = "latest"
 
@@ -113,6 +115,13 @@ class RunStore:
     def load(self, name: str) -> Run:
         """Read a run back; see `find` for the name and `load_run` for what is checked."""
         return load_run(self.find(name))
+
+    def find_image(self, sha256: str) -> Path | None:
+        """Return an image of that hash in whichever run has it; None where it is gone, or its bytes are others."""
+        if SHA256.fullmatch(sha256) is None:
+            return None
+        found = sorted(self.root.glob(f"*/pictures/{sha256}.png"))
+        return next((path for path in found if hashlib.sha256(path.read_bytes()).hexdigest() == sha256), None)
 
     def offer(self, reuse: Reuse) -> Offer:
         """Return pictures that may be used again.

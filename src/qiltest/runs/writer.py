@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from types import TracebackType
 
@@ -25,6 +26,8 @@ class RunWriter:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        #: images are generated ahead: what the background writes and what a test writes take turns.
+        self._turn = threading.Lock()
         self._lock = FileLock(folder / LOCK)
         self._lock.acquire(timeout=30)
         self._file = os.open(folder / EVENTS, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
@@ -38,7 +41,10 @@ class RunWriter:
 
     def append(self, event: Event) -> None:
         """Write an event and wait until it is on the disk. Raises StoreWriteError; then the file is as it was."""
-        line = encode(event)
+        with self._turn:
+            self._write(encode(event))
+
+    def _write(self, line: bytes) -> None:
         before = os.fstat(self._file).st_size
         try:
             written = os.write(self._file, line)

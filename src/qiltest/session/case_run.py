@@ -1,35 +1,29 @@
-"""One picture's way through a test: generate, read, score, judge."""
+"""The fixture `qil_case_run`: one sample of the suite as a test of pytest's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, replace
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from typing import NoReturn, Protocol
 
 import pytest
 
-from qiltest.engine.context import Work
-from qiltest.engine.options import Update
-from qiltest.engine.producer import Sheet
-from qiltest.errors import CaseError, GoldenError, QiltestError
-from qiltest.gate.acceptance import golden_from
-from qiltest.gate.golden import Golden
-from qiltest.gate.judge import above_absolute, judge
-from qiltest.gate.latency import LatencyJudgement, LatencyStore, judge_latency
-from qiltest.gate.noise_floor import noise_floor_of
-from qiltest.gate.quality import judged_with
-from qiltest.gate.verdict import Judgement, Verdict
-from qiltest.quality import gating
+from qiltest.engine.options import Options, Update
+from qiltest.engine.producer import PendingImage
+from qiltest.engine.sample import SampleRun
+from qiltest.errors import QiltestError
+from qiltest.gate.judge import above_absolute
+from qiltest.gate.verdict import Verdict
+from qiltest.generation.records import Denoised
 from qiltest.reading.records import Reading
-from qiltest.recipe import Recipe
-from qiltest.runs.events import Drawn, Failed, Judged, now
+from qiltest.runs.events import Drawn
 from qiltest.runs.images import StoreWriteError
-from qiltest.runs.records import CaseResult, Picture, Point
-from qiltest.runs.store import usable
-from qiltest.scoring import Score, score_case
-from qiltest.session.clock import LoopClock
+from qiltest.runs.records import CaseResult, Picture
+from qiltest.scoring import Score
 from qiltest.suite.cases import Case
-from qiltest.suite.selection import Task
+from qiltest.suite.selection import Point, Task
 
 
 class Benchmark(Protocol):
@@ -42,27 +36,48 @@ class Benchmark(Protocol):
         ...
 
 
+class LoopClock:
+    """The clock that pytest-benchmark reads: it moves on by what the generator measured, and stands still otherwise.
+
+    Around the whole call a wall clock would count what is not denoising: loading the model and switching the variant
+    for the first image of each.
+    """
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+
+    def read(self) -> float:
+        """Return the seconds of all denoise loops so far."""
+        return self._seconds
+
+    def advance(self, denoised: Denoised) -> None:
+        """Move on by one loop, whose seconds were found to be a latency when it was generated."""
+        self._seconds += denoised.denoise_seconds
+
+
 class CaseRun:
-    """One point of the suite, as the fixture `qil_case_run` gives it to a test.
+    """One sample of the suite, as the fixture `qil_case_run` gives it to a test.
 
     A test calls `generate`, `read`, `score` and `judge` in this order, or `check` for all four. Each writes to the run
-    store before the next begins, so that a killed session loses at most the picture in hand. What does not hold ends
-    the test with a message and no traceback.
+    store before the next begins, so that a killed session loses at most the image in hand. What does not pass ends the
+    test with a message and no traceback.
     """
 
     def __init__(
-        self, *, work: Work, task: Task, point: Point, node: str, benchmark: Benchmark, clock: LoopClock
+        self, *, sample: SampleRun, options: Options, node: str, benchmark: Benchmark, clock: LoopClock
     ) -> None:
-        self.task = task
-        self.point = point
-        self._work = work
-        self._node = node
-        self._benchmark = benchmark
-        self._clock = clock
-        self._result = CaseResult(point=point)
-        self._sheet: Sheet | None = None
-        #: what happened after the picture was drawn, beside the notes of its drawing.
-        self._notes: tuple[str, ...] = ()
+        self._sample, self._options, self._node = sample, options, node
+        self._benchmark, self._clock = benchmark, clock
+
+    @property
+    def task(self) -> Task:
+        """What to generate."""
+        return self._sample.task
+
+    @property
+    def point(self) -> Point:
+        """The sample's place in the grid case x resolution x variant x seed."""
+        return self._sample.point
 
     @property
     def case(self) -> Case:
@@ -72,7 +87,7 @@ class CaseRun:
     @property
     def result(self) -> CaseResult:
         """What is known so far."""
-        return self._result
+        return self._sample.result
 
     def check(self) -> CaseResult:
         """Generate, read, score and judge."""
@@ -80,242 +95,93 @@ class CaseRun:
         self.read()
         self.score()
         self.judge()
-        return self._result
+        return self.result
 
     def generate(self) -> Picture:
-        """Draw the picture, or take it from the store where one of equal recipe may stand for it.
+        """Generate the image, or take it from the store where one of equal recipe may stand for it.
 
-        pytest-benchmark times the denoise loop alone: embeddings are made before, decoding comes after. Where a GPU
-        draws, the picture may have been drawn while the one before was being read, and the next is drawn before this
-        one's reading is asked for.
+        pytest-benchmark times the denoise loop alone: embeddings are made before, decoding comes after.
         """
-        try:
-            if self.case.doubts:
-                # nothing is drawn for a text that its own prompt does not ask for; the other cases go on
-                raise CaseError("\n".join(self.case.doubts), remedy=f"mend {self.case.path}")
-            recipe = self._work.recipes[self.point]
-            if isinstance(recipe, QiltestError):
-                raise recipe
-            stored = self._work.reusable.get(recipe.key())
-            if stored and usable(stored):
-                sheet = self._sheet = self._work.easel.reuse(self.point, stored)
-            else:
-                self._work.reusable.pop(recipe.key(), None)
-                sheet = self._sheet = self._work.easel.take(self.point)
-            self._replay(sheet)
-            self._work.easel.look_ahead(self.point)
-            drawn = sheet.drawn.result()
-        except StoreWriteError as error:
-            self._stop(error)
-        except QiltestError as error:
-            self._fail(error)
-        self._work.reusable.pop(drawn.key, None)
-        picture = Picture(path=self._work.writer.picture(drawn.sha256), sha256=drawn.sha256)
-        self._result = replace(
-            self._result,
-            recipe=drawn.recipe,
-            picture=picture,
-            reused_from=drawn.reused_from,
-            timing=drawn.timing,
-            latents=drawn.latents,
-            cohort=drawn.cohort,
-            notes=drawn.notes,
-        )
-        self._benchmark.extra_info.update(_extra_info(drawn, sheet))
-        return picture
+        with self._failing():
+            try:
+                drawn = self._sample.generate()
+            finally:
+                self._replay(self._sample.pending)
+        self._benchmark.extra_info.update(_extra_info(drawn, self._sample.pending))
+        assert self.result.picture is not None
+        return self.result.picture
 
     def read(self) -> Reading | None:
-        """Read the picture; None where the model's text is not judged."""
-        picture = self._result.picture
-        if picture is None:
-            raise RuntimeError("read() before generate()")
-        if self._sheet is None or self._sheet.reading is None:
-            return None
-        try:
-            examined = None if self._sheet.health is None else self._sheet.health.result()
-            self._result = replace(self._result, health=None if examined is None else examined.health)
-            reading = self._sheet.reading.result()
-        except QiltestError as error:
-            self._note_restart(picture)
-            self._fail(error)
-        self._note_restart(picture)
-        self._result = replace(
-            self._result,
-            reading=reading,
-            read_in=self._sheet.read_in,
-            health=None if examined is None else examined.outside(reading.lines),
-        )
-        return reading
-
-    def _note_restart(self, picture: Picture) -> None:
-        """Keep with the picture that its reading was begun a second time."""
-        if self._work.restarted_over(picture.path):
-            self._notes = ("the process that reads pictures died over it and was started anew",)
-            self._result = replace(self._result, notes=(*self._result.notes, *self._notes))
+        """Read the image; None where the model's text is not judged."""
+        with self._failing():
+            return self._sample.read()
 
     def score(self) -> Score | None:
         """Match the reading to the expected texts; None where there is no reading.
 
         A reading without any text is an ERROR, not a distance.
         """
-        reading = self._result.reading
-        if reading is None:
-            return None
-        try:
-            score = score_case(self.case, reading)
-        except QiltestError as error:
-            self._fail(error)
-        self._result = replace(self._result, score=score)
-        self._benchmark.extra_info["distance"] = score.distance
+        with self._failing():
+            score = self._sample.score()
+        if score is not None:
+            self._benchmark.extra_info["distance"] = score.distance
         return score
 
     def judge(self) -> None:
-        """Compare with the goldens; fail the test unless text and, where it gates, latency hold."""
-        result = self._result
-        if result.recipe is None or result.timing is None:
-            raise RuntimeError("judge() before generate()")
-        try:
-            if result.score is not None:
-                self._judge_text(result.recipe, result.score)
-            latency, recorded = self._judge_latency(result.timing.denoise_seconds)
-        except QiltestError as error:
-            self._fail(error)
-        result = self._result = replace(self._result, latency=latency, latency_recorded=recorded)
-        self._append(
-            Judged(
-                at=now(),
-                point=self.point,
-                reading=result.reading,
-                score=result.score,
-                judgement=result.judgement,
-                latency=latency,
-                golden=result.golden,
-                golden_recorded=result.golden_recorded,
-                latency_recorded=recorded,
-                health=result.health,
-                read_in=result.read_in,
-                notes=self._notes,
-            )
-        )
-        self._work.done.add(self.point)
-        # a file on trial and what it replaces are held against each other at the session's end, not against goldens
-        scored = self._work.options.release is not None and result.score is not None and not self._unhealthy
-        if not (result.holds or scored):
+        """Compare with the goldens; fail the test unless text and, where it gates, latency pass."""
+        with self._failing():
+            self._sample.judge()
+        if not self._sample.passes:
             pytest.fail(self._message(), pytrace=False)
 
-    @property
-    def _unhealthy(self) -> bool:
-        """True where the picture fails whatever its text says."""
-        health = self._result.health
-        return health is not None and self.case.limits.health_gates and bool(gating(health))
-
-    def _replay(self, sheet: Sheet) -> None:
-        """Show the benchmark the loops: its clock is moved on by each loop's own seconds, device synchronised."""
-        loops = iter(sheet.loops)
-        if sheet.loops:
-            self._benchmark.pedantic(lambda: self._clock.advance(next(loops)), rounds=len(sheet.loops))
-
-    def _judge_text(self, recipe: Recipe, score: Score) -> None:
-        golden, broken = self._golden()
-        limits = self.case.limits
-        floor = noise_floor_of(self.case, score.reader, tiny=self._work.generator.is_tiny)
-        judgement = judge(score, golden, limits, effective=recipe.effective, noise_floor=floor)
-        judgement = judged_with(judgement, self._result.health, gates=limits.health_gates)
-        self._result = replace(self._result, judgement=judgement, golden=golden)
-        candidate = self._candidate(recipe, score, judgement)
-        if self._accepts(judgement, golden, candidate, broken=broken) and not above_absolute(score, limits):
-            self._work.goldens.save(candidate)
-            self._result = replace(self._result, golden_recorded=True)
-
-    def _golden(self) -> tuple[Golden | None, bool]:
-        """Return the golden and whether the file there is none; an unreadable one may only be replaced on demand."""
-        point = self.point
-        model = self._work.generator.model
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Fail the test over what goes wrong, and end the session where nothing can be written any more."""
         try:
-            return self._work.goldens.load(model, point.case, point.size, point.variant, point.seed), False
-        except GoldenError:
-            if self._work.options.update in {Update.CHANGED, Update.ALL}:
-                return None, True
-            raise
+            yield
+        except StoreWriteError as error:
+            self._stop(error)
+        except QiltestError:
+            self._fail()
 
-    def _accepts(self, judgement: Judgement, golden: Golden | None, candidate: Golden, *, broken: bool) -> bool:
-        update = self._work.options.update
-        if update is None or judgement.verdict is Verdict.ERROR or self._unhealthy:
-            return False
-        if update is Update.ALL:
-            return True
-        if update is Update.MISSING:
-            return golden is None
-        return broken or (golden is not None and not golden.same_text(candidate))
-
-    def _candidate(self, recipe: Recipe, score: Score, judgement: Judgement) -> Golden:
-        return golden_from(
-            self.point,
-            model=self._work.generator.model,
-            recipe=recipe,
-            score=score,
-            noise_floor=judgement.noise_floor,
-            picture=self._result.picture.sha256 if self._result.picture else "",
-        )
-
-    def _judge_latency(self, seconds: float) -> tuple[LatencyJudgement, bool]:
-        """Return the verdict on the latency, and whether this session's update will record it."""
-        cohort = self._result.cohort
-        assert cohort is not None
-        gates = self._work.options.gpu and self._work.options.release is None
-        golden = LatencyStore(goldens=self._work.goldens).load(cohort)
-        latency = judge_latency(seconds, golden, gates=gates)
-        if latency.verdict is not Verdict.ERROR:
-            self._work.seconds.setdefault(cohort, []).append(seconds)
-        if latency.verdict is Verdict.FAIL:
-            self._work.slower.add(cohort)
-        records = {Verdict.INCOMPARABLE: {Update.MISSING, Update.ALL}, Verdict.FAIL: {Update.CHANGED, Update.ALL}}
-        return latency, self._work.options.update in records.get(latency.verdict, set())
+    def _replay(self, pending: PendingImage | None) -> None:
+        """Show the benchmark the loops: its clock is moved on by each loop's own seconds, device synchronised."""
+        loops = () if pending is None else pending.loops
+        following = iter(loops)
+        if loops:
+            self._benchmark.pedantic(lambda: self._clock.advance(next(following)), rounds=len(loops))
 
     def _message(self) -> str:
         # the report's code is loaded when there is something to show, not by every pytest that has this plugin
         from qiltest.report.terminal.failure import failure_message
 
-        return failure_message(self._result, self.task, command=self._accepting())
+        return failure_message(self.result, self.task, command=self._accepting())
 
     def _accepting(self) -> str:
-        result = self._result
+        """Return the command that accepts the very image that was seen, or why none does."""
+        result = self.result
         if result.score is not None and above_absolute(result.score, self.case.limits):
             return f"nothing does: the absolute limit holds whatever the golden says; see [limits] in {self.case.path}"
         if result.error or result.verdict is Verdict.ERROR:
             return ""
-        if self._unhealthy:
+        if self._sample.faulty:
             where = f'where a case asks for grain, set health = "report" under [limits] in {self.case.path}'
             return f"nothing does: noise or a grid is no golden; {where}"
         text = result.judgement.verdict if result.judgement else Verdict.PASS
         latency = result.latency.verdict if result.latency and result.latency.gates else Verdict.PASS
-        if text in {Verdict.PASS, Verdict.NEW} and latency in {Verdict.PASS, Verdict.INCOMPARABLE}:
-            return self._work.accept_command(self._node, Verdict.NEW)
-        return self._work.accept_command(self._node, Verdict.FAIL)
+        new = text in {Verdict.PASS, Verdict.NEW} and latency in {Verdict.PASS, Verdict.INCOMPARABLE}
+        return self._accept_command(Update.MISSING if new else Update.CHANGED)
 
-    def _append(self, event: Drawn | Judged | Failed) -> None:
-        try:
-            self._work.append(event)
-        except StoreWriteError as error:
-            self._stop(error)
+    def _accept_command(self, update: Update) -> str:
+        marks = ["-m", "gpu"] if self._options.gpu else []
+        words = ["pytest", *marks, self._node, *self._options.given, "--qil-reuse", f"--qil-update={update}"]
+        return shlex.join(words)
 
     def _stop(self, error: StoreWriteError) -> NoReturn:
         # nothing that follows could be kept: ending here leaves a run from which the same command goes on
         pytest.exit(f"qiltest: {error}", returncode=pytest.ExitCode.INTERRUPTED)
 
-    def _fail(self, error: QiltestError) -> NoReturn:
-        self._result = replace(self._result, error=str(error))
-        self._append(
-            Failed(
-                at=now(),
-                point=self.point,
-                error=str(error),
-                reading=self._result.reading,
-                notes=self._notes,
-                health=self._result.health,
-            )
-        )
-        self._work.done.add(self.point)
+    def _fail(self) -> NoReturn:
         try:
             pytest.fail(self._message(), pytrace=False)
         except pytest.fail.Exception as failed:
@@ -323,7 +189,7 @@ class CaseRun:
             raise failed from None
 
 
-def _extra_info(drawn: Drawn, sheet: Sheet) -> dict[str, object]:
+def _extra_info(drawn: Drawn, pending: PendingImage | None) -> dict[str, object]:
     recipe, timing = drawn.recipe, drawn.timing
     reused = {"reused_from": drawn.reused_from} if drawn.reused_from else {}
     return {
@@ -337,7 +203,7 @@ def _extra_info(drawn: Drawn, sheet: Sheet) -> dict[str, object]:
         "decode_seconds": timing.decode_seconds,
         "forwards": timing.forwards,
         "device": drawn.cohort.device_name,
-        "rounds": len(sheet.loops),
-        "device_state": [asdict(state) for state in sheet.device],
+        "rounds": 0 if pending is None else len(pending.loops),
+        "device_state": [] if pending is None else [asdict(state) for state in pending.device],
         "recipe": drawn.key,
     }

@@ -10,6 +10,8 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
+    import pytest
+
     from qiltest.runs.status import Status
 
 _REFRESH_SECONDS = 0.25
@@ -107,9 +111,23 @@ class ProgressBar:
         os.write(self._terminal, text.encode())
 
 
+def progress_bar(config: pytest.Config) -> ProgressBar:
+    """Return the bar of a session. It writes to the terminal behind stderr, which pytest's capture leaves alone."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    with nullcontext() if capture is None else capture.global_and_fixture_disabled():
+        terminal = open_terminal()
+    return ProgressBar(terminal=terminal, column=partial(_column, config))
+
+
 def open_terminal() -> int | None:
-    """Return a descriptor of the terminal behind stderr that pytest's capture leaves alone, None without one."""
+    """Return a descriptor of its own of the terminal that is stderr, None where stderr is none."""
     try:
         return os.dup(2) if os.isatty(2) and os.environ.get("TERM") != "dumb" else None
     except OSError:
         return None
+
+
+def _column(config: pytest.Config) -> int:
+    """Return where pytest's cursor is in its line, from 0."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    return 0 if reporter is None else int(reporter._tw.width_of_current_line)

@@ -1,32 +1,28 @@
-"""The state of one pytest session: what is asked for, what was collected, and the work once it has begun."""
+"""The state of one pytest session: what is asked for, what was collected, and the run once it is open."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from qiltest.comparison.records import Comparisons
-from qiltest.engine.context import OpenReader, Work, begin
+from qiltest.engine.context import RunContext, open_run, selected_tasks
+from qiltest.engine.ending import Ending, finish_run
 from qiltest.engine.options import Options
-from qiltest.engine.selection import default_points, select_tasks
+from qiltest.engine.readers import OpenReader
+from qiltest.engine.sample import SampleRun
 from qiltest.errors import DeviceError, QiltestError
-from qiltest.gate.missing import golden_of, judge_missing
-from qiltest.gate.unused import unused_goldens
 from qiltest.generation.records import Generator
-from qiltest.runs.events import Judged, now
-from qiltest.runs.load import load_run
-from qiltest.runs.records import Point, Run, RunState
+from qiltest.runs.records import Run, RunState
 from qiltest.session import guards
-from qiltest.session.case_run import Benchmark, CaseRun
-from qiltest.session.clock import LoopClock
+from qiltest.session.case_run import Benchmark, CaseRun, LoopClock
 from qiltest.session.junit import add_properties, verdict_of
-from qiltest.session.progress import ProgressBar
+from qiltest.session.progress import progress_bar
 from qiltest.suite.load import Suite, load_suite
-from qiltest.suite.selection import Task
+from qiltest.suite.selection import Point, Task
 
 if TYPE_CHECKING:
     from qiltest.release.candidate import Trial
@@ -39,16 +35,12 @@ GPU_TIMEOUT_SECONDS = 1800
 class SuiteSession:
     """Holds a session's state; hooks and fixtures delegate here."""
 
-    def __init__(self, config: pytest.Config, options: Options, progress: ProgressBar) -> None:
+    def __init__(self, config: pytest.Config, options: Options) -> None:
         self.config = config
         self.options = options
-        self.progress = progress
-        self.problems: list[str] = []
-        self.recorded: list[str] = []
-        self.run: Run | None = None
-        #: with --qil-lora: what was found out about the file, and the paired verdict.
+        self.progress = progress_bar(config)
+        #: with --qil-lora: what was found out about the file.
         self.trial: Trial | None = None
-        self.comparisons: Comparisons | None = None
         self._suite: Suite | None = None
         self._tasks: dict[Point, Task] = {}
         self._selected: dict[Point, Task] = {}
@@ -56,7 +48,8 @@ class SuiteSession:
         self._outcomes: dict[str, str] = {}
         #: tests that ended without a verdict, and how.
         self._unjudged: dict[Point, str] = {}
-        self._work: Work | None = None
+        self._context: RunContext | None = None
+        self._ending = Ending(exit_status=0)
         self._clock = LoopClock()
         #: why no run could be begun; the second test is told what the first was.
         self._refused: QiltestError | None = None
@@ -108,7 +101,7 @@ class SuiteSession:
         if release is None:
             return
         from qiltest.release.candidate import refusal_lines  # here and below: reads files that no other session does
-        from qiltest.release.session import try_release
+        from qiltest.release.check import try_release
 
         try:
             self.trial = try_release(self._loaded(), release, self.options.model)
@@ -134,9 +127,8 @@ class SuiteSession:
         # from here on, because the first test loads the model and encodes all prompts
         self.progress.show(point.id)
         return CaseRun(
-            work=self._begun(generator, open_reader),
-            task=self._tasks[point],
-            point=point,
+            sample=SampleRun(self._begun(generator, open_reader), point),
+            options=self.options,
             node=self._node_from_here(str(request.node.nodeid)),
             benchmark=_benchmark(request),
             clock=self._clock,
@@ -164,8 +156,8 @@ class SuiteSession:
             self._unjudged[point] = f"its test ended before it drew: {_first_line(error)}"
         elif report.when == "call":
             self._unjudged[point] = "its test called neither qil_case_run.judge() nor check()"
-        if self._work is not None and report.failed and error is not None:
-            self._work.crashed(point, f"{type(error).__name__}: {str(error).strip() or 'no message'}")
+        if self._context is not None and report.failed and error is not None:
+            self._context.crashed(point, error)
 
     # the end
 
@@ -174,101 +166,71 @@ class SuiteSession:
 
         `stopped` says that tests were left out by `-x` or the like, so that the same command goes on from here.
         """
+        problems = []
         if guards.all_skipped(self._outcomes):
-            self.problems.append(
+            problems.append(
                 f"all {len(self._outcomes)} report cases were skipped, so nothing was tested\n"
                 f"  -> run with -rs to see why, and mend or remove what skips them"
             )
-        if self._work is not None:
+        if self._context is None:
+            self._ending = Ending(exit_status=exit_status, problems=problems)
+        else:
             ran_through = not stopped and exit_status in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
-            self._finish_work(self._work, exit_status, ran_through=ran_through)
-        return self._status(exit_status)
+            unjudged = self._unjudged if ran_through else None
+            self._ending = finish_run(self._context, exit_status=exit_status, problems=problems, unjudged=unjudged)
+        return self._ending.status
 
-    def _status(self, exit_status: int) -> int:
-        """Return the exit status, 0 only where nothing is wrong and a file on trial may ship."""
-        ships = self.comparisons is None or self.comparisons.holds
-        return exit_status if exit_status or (ships and not self.problems) else int(pytest.ExitCode.TESTS_FAILED)
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the session beyond its tests, for a person."""
+        return self._ending.problems
 
-    def _finish_work(self, work: Work, exit_status: int, *, ran_through: bool) -> None:
-        work.rest()
-        self.problems.extend(work.problems)
-        try:
-            if ran_through:
-                self._tell_missing(work)
-            complete = work.done >= set(work.tasks)
-            if complete and self._is_full():
-                self.problems.extend(unused_goldens(work.goldens, work.generator.model, self._loaded()))
-            self.recorded = work.record_latencies()
-            if self.options.release is not None:
-                from qiltest.release.session import conclude
+    @property
+    def recorded(self) -> list[str]:
+        """Latency goldens that were written."""
+        return self._ending.recorded
 
-                self.comparisons = conclude(load_run(work.writer.folder), self.options.release)
-            work.finish(self._status(exit_status), self.problems)
-            self.run = load_run(work.writer.folder)
-        except QiltestError as error:
-            self.problems.append(f"the run could not be closed: {error}")
-        work.writer.close()
+    @property
+    def run(self) -> Run | None:
+        """The session's run, once it is closed."""
+        return self._ending.run
 
-    def _tell_missing(self, work: Work) -> None:
-        """Give the verdict MISSING to every picture that a session which ran through has none for."""
-        missing = {
-            point: self._unjudged.get(point, "its test did not run") for point in work.tasks if point not in work.done
-        }
-        for point, why in missing.items():
-            golden = golden_of(work.goldens, work.generator.model, point)
-            judgement = judge_missing(why, golden)
-            work.append(
-                Judged(
-                    at=now(),
-                    point=point,
-                    reading=None,
-                    score=None,
-                    judgement=judgement,
-                    latency=None,
-                    golden=golden,
-                    golden_recorded=False,
-                )
-            )
-            work.done.add(point)
-        if missing:
-            self.problems.append(_missing_words(missing))
+    @property
+    def comparisons(self) -> Comparisons | None:
+        """With --qil-lora: the paired verdict."""
+        return self._ending.comparisons
 
     @property
     def silent(self) -> bool:
-        """True where the session has nothing to say at its end."""
+        """True where a session drew nothing and has nothing to say."""
         return self.run is None and not self.problems
 
     @property
     def said(self) -> list[str]:
         """What befell the reading process: infrastructure is retried once, and that is said."""
-        return [] if self._work is None or self._work.process is None else self._work.process.said
+        return [] if self._context is None else self._context.readers.said
 
     @property
     def matrix_rate(self) -> float | None:
-        """The device's measured matrix rate, operations a second, where weights are random; else None."""
-        return None if self._work is None else self._work.matrix_rate
+        """The device's measured matrix rate, operations per second, where weights are random; else None."""
+        return None if self._context is None else self._context.matrix_rate
 
     @property
     def interrupted(self) -> bool:
         """True where the same command goes on from this run."""
         return self.run is not None and self.run.state is not RunState.FINISHED
 
-    @property
-    def run_folder(self) -> Path | None:
-        """Folder of this session's run."""
-        return None if self._work is None else self._work.writer.folder
-
     # inside
 
-    def _begun(self, generator: Generator, open_reader: OpenReader) -> Work:
+    def _begun(self, generator: Generator, open_reader: OpenReader) -> RunContext:
         if self._refused is not None:
             self.unusable(self._refused)
-        if self._work is None:
+        if self._context is None:
             try:
-                self._work = begin(
+                self._context = open_run(
                     options=self.options,
+                    suite=self._loaded(),
                     tasks=self._selected,
-                    full=self._is_full(),
                     generator=generator,
                     open_reader=open_reader,
                     command=("pytest", *self.config.invocation_params.args),
@@ -276,8 +238,8 @@ class SuiteSession:
             except QiltestError as error:
                 self._refused = error
                 self.unusable(error)
-        assert self._work is not None
-        return self._work
+        assert self._context is not None
+        return self._context
 
     def _node_from_here(self, node: str) -> str:
         """Return a node id as it is written where pytest was called, which need not be its root."""
@@ -288,7 +250,7 @@ class SuiteSession:
         if self._suite is None:
             suite, release = load_suite(self.options.cases_folder, keep_doubtful=True), self.options.release
             if release is not None:
-                from qiltest.release.session import admit
+                from qiltest.release.check import admit
 
                 suite = admit(suite, release, self.options.model)
             self._suite = suite
@@ -296,11 +258,8 @@ class SuiteSession:
 
     def _all_tasks(self) -> Mapping[Point, Task]:
         if not self._tasks:
-            self._tasks = select_tasks(self._loaded(), self.options)
+            self._tasks = selected_tasks(self._loaded(), self.options)
         return self._tasks
-
-    def _is_full(self) -> bool:
-        return set(self._selected) >= default_points(self._loaded(), self.options)
 
     def _is_suite_folder(self) -> bool:
         return (self.options.cases_folder / "variants.toml").is_file()
@@ -338,15 +297,6 @@ def _skip_reason(report: pytest.TestReport) -> str:
 def _first_line(error: BaseException | None) -> str:
     told = str(error).strip() or type(error).__name__
     return told.splitlines()[0]
-
-
-def _missing_words(missing: Mapping[Point, str]) -> str:
-    pictures = f"{len(missing)} picture is" if len(missing) == 1 else f"{len(missing)} pictures are"
-    named = "".join(f"\n     {point.id}: {why}" for point, why in missing.items())
-    return (
-        f"{pictures} MISSING, expected and never judged:{named}\n"
-        f"  -> mend what keeps the tests from judging, or leave these pictures out with --qil-case, --qil-variant or -k"
-    )
 
 
 def _benchmark(request: pytest.FixtureRequest) -> Benchmark:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from io import StringIO
-from pathlib import Path
 
 from rich.console import Console
 
+from qiltest.engine.ending import write_reports
 from qiltest.errors import QiltestError
-from qiltest.report import write_html, write_markdown
 from qiltest.report.ci import ci_lines
 from qiltest.report.terminal.table import terminal_table
-from qiltest.runs.history import record
 from qiltest.runs.records import Run
 from qiltest.session.session import SuiteSession
-
-HTML, MARKDOWN = "report.html", "report.md"
 
 
 def summary_lines(session: SuiteSession, *, width: int, colour: bool) -> Iterator[str]:
@@ -30,8 +26,10 @@ def summary_lines(session: SuiteSession, *, width: int, colour: bool) -> Iterato
     yield from (f"qiltest: recorded {path}" for path in session.recorded)
     yield from (f"qiltest: {line}" for problem in session.problems for line in problem.splitlines())
     if run is not None:
-        yield from _reports(run)
-        yield from _rates(run, session.matrix_rate)
+        speeds = tuple(_speeds(run, session.matrix_rate))  # before the reports, which show them
+        yield f"qiltest: run {run.path}"
+        yield from (f"qiltest: {line}" for line in write_reports(run))
+        yield from speeds
         yield from ci_lines(run)
         yield from _release(session, run, width=width, colour=colour)
     if session.interrupted:
@@ -64,7 +62,7 @@ def _release(session: SuiteSession, run: Run, *, width: int, colour: bool) -> It
     found, release = session.comparisons, session.options.release
     if found is None or release is None:
         return
-    from qiltest.release.session import verdict_lines, write_release_page
+    from qiltest.release.check import verdict_lines, write_release_page
 
     try:
         yield f"qiltest: comparison {write_release_page(found, run, release)}"
@@ -73,32 +71,16 @@ def _release(session: SuiteSession, run: Run, *, width: int, colour: bool) -> It
     yield from verdict_lines(found, run, session.trial, width=width, colour=colour)
 
 
-def _rates(run: Run, matrix_rate: float | None) -> Iterator[str]:
-    """Yield the table of speeds of random weights, which is added to the Markdown report and kept as JSON."""
+def _speeds(run: Run, matrix_rate: float | None) -> Iterator[str]:
+    """Keep the speeds of random weights as JSON, from where the Markdown report takes them; yield their table."""
     if matrix_rate is None:
         return
     from qiltest.lora import qwen_image
-    from qiltest.report.speeds import rate_lines, rates_of, write_rates
+    from qiltest.report.speeds import speed_lines, speeds_of, write_speeds
 
-    rates = rates_of(run, qwen_image(), matrix_rate)
-    yield from ("", *rate_lines(rates, matrix_rate))
+    speeds = speeds_of(run, qwen_image(), matrix_rate)
+    yield from ("", *speed_lines(speeds))
     try:
-        yield f"qiltest: speeds {write_rates(rates, matrix_rate, run.path, run.path / MARKDOWN)}"
+        yield f"qiltest: speeds {write_speeds(speeds, run.path)}"
     except OSError as error:
         yield f"qiltest: the speeds could not be written: {error}"
-
-
-def _reports(run: Run) -> Iterator[str]:
-    yield f"qiltest: run {run.path}"
-    try:
-        record(run)
-    except OSError as error:
-        yield f"qiltest: the run could not be added to the history of {run.path.parent}: {error}"
-    for write, name in ((write_html, HTML), (write_markdown, MARKDOWN)):
-        path: Path = run.path / name
-        try:
-            write(run, path)
-        except (QiltestError, OSError) as error:
-            yield f"qiltest: the report {path} could not be written: {error}"
-        else:
-            yield f"qiltest: report {path}"

@@ -43,6 +43,7 @@ Fault = tuple[Location, str, str]
 def _faults(raw: Raw, stem: str, known: Known) -> Iterator[Fault]:
     yield from _identity(raw, stem, known)
     yield from _texts(raw)
+    yield from _known_typos(raw)
     yield from _resolutions(raw, known)
     yield from _limits(raw)
     for index, name in _strings(raw, "forgiven"):
@@ -106,6 +107,18 @@ def _marks(table: Raw, text: str, at: Location) -> Iterator[Fault]:
         yield (*at, "text"), seen, "at least one character that a reader can return"
 
 
+def _known_typos(raw: Raw) -> Iterator[Fault]:
+    texts = [table.get("text") for _, table in _tables(raw, "texts")]
+    for index, table in _tables(raw, "known_typos"):
+        asked, shown = table.get("asked"), table.get("shown")
+        if not isinstance(asked, str) or not isinstance(shown, str):
+            continue
+        if asked and not any(isinstance(text, str) and asked in text for text in texts):
+            yield ("known_typos", index, "asked"), f"{show(asked)} is in none of the texts", "part of one of the texts"
+        if normalise(asked) == normalise(shown):
+            yield ("known_typos", index, "shown"), f"{show(shown)} reads like what was asked", "another text"
+
+
 def _resolutions(raw: Raw, known: Known) -> Iterator[Fault]:
     first: dict[tuple[str, Size], int] = {}
     for index, table in _tables(raw, "resolutions"):
@@ -125,6 +138,9 @@ def _resolutions(raw: Raw, known: Known) -> Iterator[Fault]:
                 seen_twin = f'"{size}" draws the same picture as resolutions[{twin}].{key}'
                 yield ("resolutions", index, key), seen_twin, "sizes that differ after flooring to multiples of 16"
         yield from _verdicts(table, ("resolutions", index), known)
+        if _list(table, "report") and raw.get("report_table") is None:
+            allowed = "report_table beside the id: the published report's table that the case is of, 1 to 6"
+            yield ("resolutions", index, "report"), "is shown nowhere without `report_table`", allowed
 
 
 def _size_fault(size: Size) -> tuple[str, str] | None:
@@ -163,7 +179,7 @@ def _verdicts(resolution: Raw, at: Location, known: Known) -> Iterator[Fault]:
 
 
 def _limits(raw: Raw) -> Iterator[Fault]:
-    """Refuse limits that a reader's own errors exceed (DESIGN, scoring rule 6)."""
+    """Refuse limits that a reader's own errors exceed: they would fail good images."""
     limits = raw.get("limits")
     if not isinstance(limits, Mapping) or not isinstance(limits.get("noise_floor"), Mapping):
         return

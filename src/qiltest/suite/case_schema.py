@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from qiltest.recipe import Size
-from qiltest.suite.cases import Case, ExpectedText, Layout, Limits, LineBreaks, ReportVerdict, Resolution
+from qiltest.suite.cases import Case, ExpectedText, KnownTypo, Limits, LineBreaks, ReportVerdict, Resolution
 from qiltest.suite.problems import FileModel, Mistake
 
 ID_PATTERN = "[a-z0-9][a-z0-9-]{0,63}"
@@ -20,15 +20,16 @@ _SEED_LIMIT = 2**63
 Words = Annotated[str, Field(min_length=1, description="a string that is not empty")]
 Flag = Annotated[bool, Field(description="true or false")]
 # strict=False: TOML has no enums, so a string must be allowed to become one.
-LayoutName = Annotated[Layout, Field(strict=False, description=", ".join(Layout))]
 LineBreaksName = Annotated[LineBreaks, Field(strict=False, description=", ".join(LineBreaks))]
 
 
 class TextTable(FileModel):
     """`[[texts]]`."""
 
+    gone: ClassVar = {"layout": "`vertical = true` for a text from top to bottom, nothing for any other"}
+
     text: Words
-    layout: LayoutName = Layout.LINE
+    vertical: Flag = False
     optional_marks: Annotated[list[str], Field(description='a list of strings, such as ["😊"]')] = Field(
         default_factory=list
     )
@@ -64,6 +65,13 @@ class LimitsTable(FileModel):
     health: Annotated[Literal["gate", "report"], Field(description='"gate" or "report"')] = "gate"
 
 
+class TypoTable(FileModel):
+    """`[[known_typos]]`."""
+
+    asked: Annotated[str, Field(min_length=1, description="part of one of the texts")]
+    shown: Annotated[str, Field(description="what is shown in its place")]
+
+
 class CaseTable(FileModel):
     """A case file."""
 
@@ -71,7 +79,7 @@ class CaseTable(FileModel):
     title: Words
     prompt: Words
     language: Annotated[str, Field(pattern="^[a-z]{2}$", description='two lower-case letters, such as "en" or "zh"')]
-    report_table: Annotated[int | None, Field(ge=1, le=6, description="a table of the report, 1 to 6")] = None
+    report_table: Annotated[int | None, Field(ge=1, le=6, description="a table of the published report, 1 to 6")] = None
     texts: Annotated[list[TextTable], Field(min_length=1, description="at least one [[texts]]")]
     resolutions: Annotated[list[ResolutionTable], Field(min_length=1, description="at least one [[resolutions]]")]
     limits: Annotated[LimitsTable, Field(description="a table")] = LimitsTable()
@@ -82,6 +90,7 @@ class CaseTable(FileModel):
         Field(min_length=1, description=f"whole numbers from 0 to {_SEED_LIMIT - 1}, at least one"),
     ] = Field(default_factory=lambda: [42])
     reader: Annotated[str | None, Field(min_length=1, description="the name of a reader")] = None
+    known_typos: Annotated[list[TypoTable], Field(description="a list of tables")] = Field(default_factory=list)
 
 
 def case_from(table: CaseTable, path: Path, doubts: Iterable[Mistake] = ()) -> Case:
@@ -105,13 +114,14 @@ def case_from(table: CaseTable, path: Path, doubts: Iterable[Mistake] = ()) -> C
         seeds=tuple(table.seeds),
         reader=table.reader,
         path=str(path),
+        known_typos=tuple(KnownTypo(asked=typo.asked, shown=typo.shown) for typo in table.known_typos),
         doubts=tuple(map(str, doubts)),
     )
 
 
 def _text(table: TextTable) -> ExpectedText:
     marks = tuple(table.optional_marks)
-    return ExpectedText(text=table.text, layout=table.layout, optional_marks=marks, required=table.required)
+    return ExpectedText(text=table.text, vertical=table.vertical, optional_marks=marks, required=table.required)
 
 
 def _resolution(table: ResolutionTable) -> Resolution:

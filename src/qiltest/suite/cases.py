@@ -11,17 +11,8 @@ from enum import StrEnum
 from qiltest.recipe import Size
 
 
-class Layout(StrEnum):
-    """How a text stands in the picture; a hint for joining reader lines, never a condition."""
-
-    LINE = "line"
-    BLOCK = "block"
-    SIGN = "sign"
-    VERTICAL = "vertical"
-
-
 class LineBreaks(StrEnum):
-    """What a hyphen or white space at a line break means (DESIGN, scoring rule 3)."""
+    """What a hyphen or white space at a line break means: layout, which is not counted, or text like any other."""
 
     LAYOUT = "layout"
     STRICT = "strict"
@@ -32,7 +23,8 @@ class ExpectedText:
     """One text that the picture must show."""
 
     text: str
-    layout: Layout = Layout.LINE
+    #: True for a text that runs from top to bottom; `qiltest calibrate` writes it so. How it is read does not change.
+    vertical: bool = False
     #: marks in `text` that no reader can return, such as an emoji: present or absent, they do not count.
     optional_marks: tuple[str, ...] = ()
     #: False for a text that may be missing without being counted (a logo); if it is drawn, it is scored.
@@ -40,8 +32,18 @@ class ExpectedText:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KnownTypo:
+    """A mistake that models make in a case's texts. `qiltest calibrate` asks whether the reader sees it."""
+
+    #: part of one of the texts.
+    asked: str
+    #: what is shown in its place.
+    shown: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportVerdict:
-    """What the performance report said of one variant's picture."""
+    """What the published report said of one variant's image."""
 
     variant: str
     #: True: the report marks it right; False: wrong; None: it gives no mark.
@@ -62,13 +64,13 @@ class Resolution:
         return self.tiny if tiny else self.size
 
     def verdict(self, variant: str) -> ReportVerdict | None:
-        """Return what the report said of this variant here; None where it said nothing."""
+        """Return what the published report said of this variant here; None where it said nothing."""
         return next((verdict for verdict in self.report if verdict.variant == variant), None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Limits on the strict edit distance, summed over a case's texts; see docs/gate.md."""
+    """Limits on the strict edit distance, summed over a case's texts; see docs/reference/gate.md."""
 
     #: A distance above the golden's by more than this is a regression.
     tolerance: int
@@ -89,7 +91,7 @@ class Case:
     title: str
     prompt: str
     language: str
-    #: number of the table in the performance report that the case comes from; None for a case of the user's own.
+    #: number of the table in the published report (`qiltest.published`) that the case is of; None for any other case.
     report_table: int | None
     texts: tuple[ExpectedText, ...]
     resolutions: tuple[Resolution, ...]
@@ -101,5 +103,6 @@ class Case:
     #: None: the reader of the command line; a name: this case needs it.
     reader: str | None = None
     path: str = ""
+    known_typos: tuple[KnownTypo, ...] = ()
     #: mistakes that were let through because they concern this case alone (see `load_suite`), ready to be shown.
     doubts: tuple[str, ...] = ()

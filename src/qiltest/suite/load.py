@@ -16,6 +16,9 @@ from qiltest.suite.variants import Variant
 from qiltest.text import look_alikes
 
 VARIANTS_FILE = "variants.toml"
+#: Folder beside the case files where `qiltest calibrate` keeps the readers' noise floors.
+FLOORS_FOLDER = "floors"
+_INIT = "`qiltest init FOLDER` makes a project with one"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +52,12 @@ class Suite:
 def load_suite(folder: Path, *, keep_doubtful: bool = False) -> Suite:
     """Load `folder/*.toml` as cases and `folder/variants.toml` as variants.
 
-    Raises CaseFileError (a CaseError) with all mistakes of all files. With `keep_doubtful`, a text that is not in its
-    prompt is no mistake by itself but a doubt, kept in `Case.doubts`: then exactly that case's tests fail.
+    Raises CaseError where there is no `variants.toml`, CaseFileError (a CaseError) with all mistakes of all files. With
+    `keep_doubtful`, a text that is not in its prompt is no mistake by itself but a doubt, kept in `Case.doubts`: then
+    exactly that case's tests fail.
     """
+    if not (folder / VARIANTS_FILE).exists():
+        raise CaseError(f"no {VARIANTS_FILE} in {folder}/", remedy=_INIT)
     variants, names, mistakes = _read_variants(folder / VARIANTS_FILE)
     # A file with mistakes may lack variants, so nothing is said of languages then; the names still stand there.
     languages = None if mistakes else _languages(variants)
@@ -124,8 +130,20 @@ def _strays(folder: Path) -> Iterator[Mistake]:
         hidden = path.name.startswith(".") or path.name.endswith("~")
         if hidden or (path.suffix in {".toml", ".md"} and path.is_file()):
             continue
-        kind = "a folder" if path.is_dir() else "a file"
-        yield Mistake(path=path, key="", seen=f"{kind} that is not read", allowed="*.toml and *.md, no folders")
+        if path.name == FLOORS_FOLDER and path.is_dir():
+            yield from (
+                _stray(other, "*.json, one per case")
+                for other in sorted(path.glob("[!.]*[!~]"))
+                if other.suffix != ".json"
+            )
+            continue
+        yield _stray(path, f"*.toml, *.md and the folder {FLOORS_FOLDER}")
+
+
+def _stray(path: Path, allowed: str) -> Mistake:
+    return Mistake(
+        path=path, key="", seen=f"a {'folder' if path.is_dir() else 'file'} that is not read", allowed=allowed
+    )
 
 
 def _languages(variants: Iterable[Variant]) -> list[str] | None:

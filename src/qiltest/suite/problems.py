@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
@@ -27,6 +27,8 @@ class FileModel(BaseModel):
     """One table of a file as it stands there. A field's description says what is allowed: messages quote it."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
+    #: keys of earlier versions, with what is written instead.
+    gone: ClassVar[Mapping[str, str]] = {}
 
 
 Model = TypeVar("Model", bound=FileModel)
@@ -34,7 +36,7 @@ Model = TypeVar("Model", bound=FileModel)
 
 @dataclass(frozen=True, kw_only=True)
 class Mistake:
-    """One mistake: in which file, under which key (such as `texts[1].layout`), what is wrong, what is allowed."""
+    """One mistake: in which file, under which key (such as `texts[1].vertical`), what is wrong, what is allowed."""
 
     path: Path
     key: str
@@ -78,7 +80,7 @@ def check_shape(model: type[Model], raw: Mapping[str, Any], path: Path, at: Loca
 
 
 def spell(location: Location) -> str:
-    """Write a location as in `texts[1].layout`."""
+    """Write a location as in `texts[1].vertical`."""
     spelled = ""
     for part in location:
         if isinstance(part, int):
@@ -104,8 +106,9 @@ def suggest(name: str, names: Iterable[str]) -> str:
 def _mistake(model: type[FileModel], details: ErrorDetails, path: Path, at: Location) -> Mistake:
     location = details["loc"]
     if details["type"] == "extra_forbidden":
-        names = _table(model, location[:-1]).model_fields
-        seen, allowed = f"unknown key{suggest(str(location[-1]), names)}", ", ".join(names)
+        table, key = _table(model, location[:-1]), str(location[-1])
+        seen = f"unknown key{suggest(key, table.model_fields)}"
+        allowed = table.gone.get(key) or ", ".join(table.model_fields)
     else:
         field = _field(model, location)
         allowed = (field.description if field else None) or details["msg"]

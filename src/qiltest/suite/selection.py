@@ -1,15 +1,34 @@
-"""Selection: which pictures a run draws, out of a suite's cases, resolutions, variants and seeds."""
+"""Which images a run generates, out of a suite's cases, resolutions, variants and seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qiltest.errors import CaseError
 from qiltest.recipe import Size
-from qiltest.suite.cases import Case, ReportVerdict, Resolution
+from qiltest.suite.cases import Case, Resolution
 from qiltest.suite.load import Suite, unknown
 from qiltest.suite.variants import ModelKind, Variant
+
+#: stands for every variant that the model can generate.
+ALL = "all"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One picture of the grid case x resolution x variant x seed."""
+
+    case: str
+    #: the case's own resolution, also where the embedded model draws a smaller stand-in.
+    size: Size
+    variant: str
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """Name of the point, as in the test's id: `coffee-shop@1280x1280-4step-s42`."""
+        return f"{self.case}@{self.size}-{self.variant}-s{self.seed}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +47,11 @@ class Task:
         return f"{self.case.id}:{self.resolution.size}:{self.variant.name}:{self.seed}"
 
     @property
+    def point(self) -> Point:
+        """The task's place in the grid."""
+        return Point(case=self.case.id, size=self.resolution.size, variant=self.variant.name, seed=self.seed)
+
+    @property
     def size(self) -> Size:
         """The size to ask of the model: the report's, or the embedded model's stand-in."""
         return self.resolution.for_model(tiny=self.kind is ModelKind.TINY)
@@ -36,11 +60,6 @@ class Task:
     def prompt(self) -> str:
         """The prompt as the pipeline gets it, with the variant's suffix."""
         return self.variant.prompt(self.case.prompt, self.case.language)
-
-    @property
-    def report(self) -> ReportVerdict | None:
-        """What the performance report said of this picture."""
-        return self.resolution.verdict(self.variant.name)
 
 
 def select(
@@ -69,6 +88,42 @@ def select(
         for variant in drawn
         for seed in dict.fromkeys(seeds or case.seeds)
     )
+
+
+def select_tasks(
+    suite: Suite,
+    *,
+    kind: ModelKind,
+    cases: Sequence[str] = (),
+    variants: Sequence[str] = (),
+    sizes: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    seed_count: int | None = None,
+) -> dict[Point, Task]:
+    """Return what is selected, cases outermost; arguments as for `select`, and `all` names every variant.
+
+    `seed_count` asks for so many seeds per case, beginning with its own. Raises CaseError as `select` does: a run that
+    generates nothing must not look like one in which all is well.
+    """
+    if tuple(variants) == (ALL,):
+        variants = tuple(variant.name for variant in suite.variants if variant.draws(kind))
+    tasks = select(suite, kind=kind, cases=cases, variants=variants, sizes=sizes, seeds=seeds)
+    if seed_count is not None:
+        own = dict.fromkeys(replace(task, seed=0) for task in tasks)
+        tasks = tuple(replace(task, seed=seed) for task in own for seed in _first_seeds(task.case, seed_count))
+    return {task.point: task for task in tasks}
+
+
+def default_points(suite: Suite, kind: ModelKind) -> frozenset[Point]:
+    """Return the points of a full run: every case, resolution, default variant and seed."""
+    return frozenset(task.point for task in select(suite, kind=kind))
+
+
+def _first_seeds(case: Case, count: int) -> tuple[int, ...]:
+    """Return `count` seeds: the case's own, then those that follow the highest."""
+    own = case.seeds[:count]
+    following = max(case.seeds) + 1
+    return (*own, *range(following, following + count - len(own)))
 
 
 def _places(suite: Suite, names: Sequence[str], sizes: Sequence[str]) -> list[tuple[Case, Resolution]]:

@@ -1,4 +1,4 @@
-"""Characters that readers and people take for one another. Named, never folded away (docs/reading.md)."""
+"""Characters that readers and people take for one another. Named, never folded away (docs/reference/reading.md)."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from qiltest.recipe import Size
 from qiltest.report import write_html
 from qiltest.report.html.page import embed, href
 from qiltest.report.html.preview import MAX_BYTES, budget, crop, open_picture, preview
-from qiltest.report.html.templating import html_environment
+from qiltest.report.templating import html_environment
 from qiltest.report.view import view
 from qiltest.runs.records import Run, RunState
 

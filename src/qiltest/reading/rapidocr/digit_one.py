@@ -2,7 +2,7 @@
 
 A recogniser expects letters in a word and reads "Wor1d" as "World", though it saw the 1: its second guess says so. The
 other way round it is no use: of digits among digits the second guess is often an l without any being drawn
-(docs/reading.md). What was expected plays no part.
+(docs/measurements/readers.md). What was expected plays no part.
 """
 
 from __future__ import annotations

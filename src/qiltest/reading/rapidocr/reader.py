@@ -31,7 +31,12 @@ if TYPE_CHECKING:
     from qiltest.reading.rapidocr.ctc import Character, Look, Recogniser
 
 DETECTOR, RECOGNISER = "PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"
-#: Chosen by measurement (docs/reading.md): the wheel's defaults merge neighbouring lines and cut thin ones.
+#: SHA-256 of the weights that the limits and noise floors of this repository were measured with.
+PINNED: Mapping[str, str] = {
+    DETECTOR: "090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f",
+    RECOGNISER: "6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884",
+}
+#: Measured (docs/measurements/readers.md): the wheel's own settings merge neighbouring lines and cut thin ones.
 #: The 180 degree classifier stays off: it turned correct lines of digits upside down.
 DETECTION: Mapping[str, float | bool] = {
     "thresh": 0.2,
@@ -53,7 +58,7 @@ class RapidReader:
 
         `looks`: most looks at a line, 1 for a single one (faster, worse). `threads`: how many lines are read at once,
         0 for as many as there are cores; a reading does not depend on it.
-        `pins`: file name to SHA-256; another hash is refused. Raises ReaderError.
+        `pins`: file name to SHA-256, in place of `PINNED`; a file of another hash is refused. Raises ReaderError.
         """
         if not 1 <= looks <= len(VIEWS):
             raise ReaderError(f"looks={looks}", where="reader rapidocr", remedy=f"give 1 to {len(VIEWS)}")
@@ -61,7 +66,7 @@ class RapidReader:
         folder = _models_folder()
         files = [folder / DETECTOR, folder / RECOGNISER]
         require_files(files, reader="rapidocr", remedy="pip install --force-reinstall 'rapidocr==3.10.*'")
-        require_hashes(files, pins or {}, reader="rapidocr")
+        require_hashes(files, {**PINNED, **(pins or {})}, reader="rapidocr")
         threads = threads or os.cpu_count() or 1
         self._detect = _detector(threads)
         self._recogniser = _recogniser(folder / RECOGNISER)

@@ -26,7 +26,7 @@ class View:
 
 
 #: The first is taken of every line, the second of doubtful ones, the rest where those two differ.
-#: Measured in docs/reading.md.
+#: Measured in docs/measurements/readers.md.
 VIEWS: tuple[View, ...] = (
     View(),
     View(along=0.2),

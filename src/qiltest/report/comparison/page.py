@@ -1,4 +1,4 @@
-"""The page of a paired comparison (`qiltest compare`, `qiltest check`): one file, as the report of a run is."""
+"""Writes comparison.html: verdict, statistics and the pairs of images that decided, in one file."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 from markupsafe import Markup
 
 from qiltest.comparison.records import Comparisons
+from qiltest.errors import StoreError
 from qiltest.files import write_atomically
 from qiltest.report.comparison.chart import change_chart
 from qiltest.report.comparison.view import PageView, comparison_view
 from qiltest.report.comparison.wording import correction
 from qiltest.report.html.page import embed, policy
-from qiltest.report.html.templating import asset, html_environment
+from qiltest.report.templating import asset, html_environment
 from qiltest.runs.records import Run
 
 
@@ -30,11 +31,18 @@ def write_page(
     """Write what `compare_runs(before, after, variant=, with_variant=)` found, with the pictures that decided it.
 
     `problems` are sentences that must be said beside the verdict, such as a run that was killed. Full pictures are
-    linked where the runs keep them. Raises OSError where the page cannot be written (then `path` is what it was), and
-    ValueError where `found` is of other runs or variants.
+    linked where the runs keep them. Raises StoreError where the page cannot be written (then `path` is what it was),
+    and ValueError where `found` is of other runs or variants.
     """
     page = comparison_view(found, before, after, variant=variant, with_variant=with_variant, problems=problems)
-    write_atomically(path, render_page(page, path.parent).encode("utf-8"))
+    try:
+        write_atomically(path, render_page(page, path.parent).encode("utf-8"))
+    except OSError as error:
+        raise StoreError(
+            f"the page could not be written: {error.strerror or error}",
+            where=str(path),
+            remedy="free space, or choose another file with --report",
+        ) from error
 
 
 def render_page(page: PageView, folder: Path) -> str:

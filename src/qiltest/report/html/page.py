@@ -1,4 +1,4 @@
-"""The HTML report: one file that needs nothing else, with the full pictures linked beside it."""
+"""Writes report.html: one file that loads nothing else; the full images are linked beside it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from markupsafe import Markup
 from qiltest.files import write_atomically
 from qiltest.report.html.charts import charts
 from qiltest.report.html.preview import Crop, Preview, budget, close_ups, crop, open_picture, preview
-from qiltest.report.html.templating import asset, html_environment
 from qiltest.report.image_view import Cell
+from qiltest.report.templating import asset, html_environment
 from qiltest.report.view import RunView, view
 from qiltest.runs.records import Run
 
@@ -57,7 +57,6 @@ def render_html(page: RunView, folder: Path) -> str:
         .get_template("report.html.j2")
         .render(
             page=page,
-            cells_by_point={cell.result.id: cell for cell in page.cells},
             embedded=embed(page.cells, folder),
             charts=charts(page.run),
             style=Markup(style),  # noqa: S704 - the package's own

@@ -1,4 +1,4 @@
-"""The table of case x variant at the end of a session."""
+"""The table at the end of a session: a row per case, a column per variant."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from rich.table import Table
 from rich.text import Text
 
 from qiltest.gate.verdict import Verdict
-from qiltest.runs.aggregate import speed_ups
-from qiltest.runs.records import CaseResult, Point, Run
+from qiltest.runs.aggregate import shared_cpu, speed_ups
+from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.status import Status, status_of
-from qiltest.text.format import seconds, times
+from qiltest.suite.selection import Point
+from qiltest.text.format import percent, seconds, times
 
 _STYLES = {Status.PASS: "green", Status.FAIL: "bold red", Status.ERROR: "bold red"}
 _OTHER_STYLE = "yellow"
@@ -27,29 +28,34 @@ def terminal_table(run: Run) -> Table:
     table.add_column("case", overflow="fold")
     for name in names:
         table.add_column(name, overflow="fold")
-    faster = speed_ups(run)
+    faster, shared = speed_ups(run), shared_cpu(run)
     results = {result.point: result for result in run.results}
     for row in dict.fromkeys((p.case, p.size, p.seed) for p in run.planned):
         case, size, seed = row
         cells = [results.get(Point(case=case, size=size, variant=name, seed=seed)) for name in names]
         label = f"{case}@{size}" + (f" s{seed}" if len(seeds) > 1 else "")
-        table.add_row(label, *(_cell(result, faster) for result in cells))
+        table.add_row(label, *(_cell(result, faster, shared) for result in cells))
     return table
 
 
-def _cell(result: CaseResult | None, faster: dict[str, float]) -> Text:
+def _cell(result: CaseResult | None, faster: dict[str, float], shared: dict[str, float]) -> Text:
     if result is None:
         return Text("-")
     status = status_of(result)
     text = Text(f"{status} {status.icon}", style=_STYLES.get(status, _OTHER_STYLE))
     if result.golden_recorded or (result.latency_recorded and status is not Status.PASS):
         text.append(" recorded")
+    elif result.judgement is not None and status is Status.PASS:
+        # a pass has a reason only where no golden stands behind it
+        text.append("".join(f" ({reason})" for reason in result.judgement.reasons), style="default")
     if result.score is not None:
         text.append(f" {result.score.distance}/{result.score.length}", style="default")
     if result.timing is not None:
         text.append(f" {seconds(result.timing.denoise_seconds)}", style="default")
     if result.id in faster:
         text.append(f" {times(faster[result.id])}", style="default")
+    if result.id in shared:
+        text.append(f" not comparable (CPU shared, {percent(shared[result.id])})", style="dim")
     if result.latency is not None and result.latency.gates and result.latency.verdict is not Verdict.PASS:
         text.append(" latency", style="default")
     return text

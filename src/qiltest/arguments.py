@@ -1,0 +1,74 @@
+"""Values of the command line, for pytest's options and for the commands alike.
+
+Each function is an argparse `type`. The module imports nothing of qiltest, because every pytest session loads it.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+#: more images than this per case are asked for by a list, so that a seed given as a number is not taken for a count.
+MAX_SEED_COUNT = 64
+AUTO = "auto"
+MAX_ROUNDS = 100
+
+
+def natural_int(text: str) -> int:
+    """Read a whole number from 0 on. Raises argparse.ArgumentTypeError."""
+    return _whole(text, "a whole number", least=0)
+
+
+def positive_int(text: str) -> int:
+    """Read a whole number from 1 on. Raises argparse.ArgumentTypeError."""
+    return _whole(text, "a whole number", least=1)
+
+
+def seed_count(text: str) -> int:
+    """Read a number of seeds, 1 to 64. Raises argparse.ArgumentTypeError."""
+    return _whole(text, "a number of seeds", least=1, most=MAX_SEED_COUNT)
+
+
+def rate(text: str) -> float:
+    """Read edits per character, from 0 to below 1. Raises argparse.ArgumentTypeError."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a rate\n  -> write edits per character, such as 0.01")
+    return value
+
+
+def rounds(text: str) -> int | str:
+    """Read a number of timed loops, 1 to 100, or `auto`. Raises argparse.ArgumentTypeError."""
+    if text == AUTO:
+        return AUTO
+    return _whole(text, "a number of denoise loops", least=1, most=MAX_ROUNDS, other=f"{AUTO}, or ")
+
+
+def seeds(text: str) -> int | tuple[int, ...]:
+    """Read a count such as `8`, or a list such as `42,43` (one seed: `42,`). Raises argparse.ArgumentTypeError."""
+    parts = [part.strip() for part in text.split(",")]
+    numbers = [int(part) for part in parts if part.isdecimal()]
+    if len(numbers) != sum(1 for part in parts if part) or not numbers:
+        raise argparse.ArgumentTypeError(f"{text} is neither a number nor a list\n  -> write 8, or 42,43,44")
+    if len(parts) > 1:
+        return tuple(dict.fromkeys(numbers))
+    if not 1 <= numbers[0] <= MAX_SEED_COUNT:
+        raise argparse.ArgumentTypeError(
+            f"{text} asks for {text} seeds per case\n"
+            f"  -> write `{text},` for the one seed {text}, or a number from 1 to {MAX_SEED_COUNT}"
+        )
+    return numbers[0]
+
+
+def names(text: str) -> list[str]:
+    """Read names with commas between them; for `action="extend"`."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _whole(text: str, what: str, *, least: int, most: int | None = None, other: str = "") -> int:
+    if not text.isdecimal() or int(text) < least or (most is not None and int(text) > most):
+        allowed = f"{least} or more" if most is None else f"{least} to {most}"
+        raise argparse.ArgumentTypeError(f"{text} is not {what}\n  -> write {other}{allowed}")
+    return int(text)

@@ -1,0 +1,51 @@
+"""A reader's noise floor on one case, as it is measured and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import ConfigDict, Field
+
+from qiltest.strict_json import STORED
+
+Count = Annotated[int, Field(ge=0)]
+Edits = Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """How many of some typos were found: the distance rose above the same image's without the typo."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
+
+    found: Count
+    of: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Floor:
+    """A reader's error on one case. Distances are strict edits, summed over an image."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
+
+    case: str
+    reader: str
+    fingerprint: str
+    pictures: Annotated[int, Field(ge=1)]
+    #: the median distance of an image without a fault: no limit may be below it.
+    floor: Edits
+    mean: Edits
+    deviation: Edits
+    percentile_95: Edits
+    largest: Count
+    #: texts read without a fault, of all texts shown.
+    exact_texts: Rate
+    #: detection by kind of typo; "known" holds those that the case file names.
+    typos: Mapping[str, Rate]
+    #: detection over all kinds, in images alone whose untouched twin reads at the floor or below: a typo in an image
+    #: that is misread anyway tells little of the reader's sight.
+    clean_typos: Rate = Rate(found=0, of=0)
+    #: what was planted and not found, as "style kind, untouched distance: text with the typo, read as ...".
+    missed: tuple[str, ...] = ()

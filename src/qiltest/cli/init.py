@@ -1,0 +1,68 @@
+"""`qiltest init`: a new project with one case, which passes `pytest` at once."""
+
+from __future__ import annotations
+
+import argparse
+from importlib.resources import files
+from pathlib import Path
+
+from qiltest.cli.common import AddParser, console, json_flag, print_json
+from qiltest.errors import StoreError
+from qiltest.files import write_atomically
+
+#: What a new project has, and the template that each file is a copy of.
+FILES = {
+    "cases/variants.toml": "variants.toml",
+    "cases/hello-world.toml": "hello-world.toml",
+    "conftest.py": "conftest.py.txt",
+    "test_images.py": "test_images.py.txt",
+    "pytest.ini": "pytest.ini.txt",
+    ".gitignore": "gitignore.txt",
+    ".github/workflows/nightly.yml": "nightly.yml.txt",
+}
+_SHOWN = 5
+_NEXT = """\
+made a project in {folder}: {files}
+
+  cd {folder}
+  pytest           three images from the embedded model, on the CPU
+  pytest -m gpu    the same from Qwen-Image, on a GPU
+
+Every key of a case is explained in cases/hello-world.toml."""
+
+
+def add_parser(add: AddParser) -> None:
+    """Add the options of `qiltest init`."""
+    parser = add(parents=[json_flag()])
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a new folder, or one that is empty")
+    parser.set_defaults(handler=run_init)
+
+
+def run_init(args: argparse.Namespace) -> int:
+    """Make the project. Returns 0; raises StoreError, and nothing that was there is changed."""
+    make_project(args.folder)
+    if args.json:
+        print_json({"folder": str(args.folder), "files": list(FILES)}, readable=True)
+    else:
+        console().print(_NEXT.format(folder=args.folder, files=", ".join(FILES)), soft_wrap=True)
+    return 0
+
+
+def make_project(folder: Path) -> None:
+    """Write the files of a new project. Raises StoreError where the folder is not empty, or cannot be written."""
+    templates = files("qiltest.cli") / "new_project"
+    try:
+        _refuse_what_is_there(folder)
+        for name, template in FILES.items():
+            write_atomically(folder / name, (templates / template).read_bytes())
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise StoreError(f"cannot be written: {why}", where=str(folder), remedy="name another folder") from error
+
+
+def _refuse_what_is_there(folder: Path) -> None:
+    found = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    if found:
+        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        what = f"not empty, it has {', '.join(found[:_SHOWN])}{more}; nothing was written"
+        raise StoreError(what, where=str(folder), remedy="name a new folder")

@@ -1,0 +1,202 @@
+"""`qiltest score`: what one picture shows against what was asked, without a run."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from qiltest.arguments import natural_int
+from qiltest.cli.common import AddParser, cases_flag, console, json_flag, print_json, reader_flag
+from qiltest.errors import QiltestError
+from qiltest.gate.verdict import Verdict
+from qiltest.reading import DEFAULT_READER, Reader, Suspicion, open_reader, suspicious
+from qiltest.report.diff import Mark, marked
+from qiltest.scoring import EmptyReadingError, Score, TextScore, score
+from qiltest.suite.cases import ExpectedText, LineBreaks
+from qiltest.suite.load import load_suite
+from qiltest.text.escape import one_line
+
+#: Stands for a character of the expected text that was not read.
+_NOT_READ = "▁"
+
+
+def add_parser(add: AddParser) -> None:
+    """Add the options of `qiltest score`."""
+    parser = add(parents=[cases_flag(), reader_flag(), json_flag()])
+    parser.add_argument("picture", type=Path, metavar="PICTURE")
+    asked = parser.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--case", metavar="ID[@WxH]", help="the texts and the policy of a case")
+    asked.add_argument("--expect", nargs="+", metavar="TEXT", help="the texts; nothing is forgiven unless said here")
+    parser.add_argument("--optional", action="append", default=[], metavar="MARK", help="a mark that may be missing")
+    parser.add_argument(
+        "--line-breaks",
+        choices=[str(choice) for choice in LineBreaks],
+        help="hyphens at line breaks: layout or text (the case's; strict for --expect)",
+    )
+    parser.add_argument("--forgive", action="append", default=[], metavar="CLASS", help="look-alikes that do not count")
+    parser.add_argument("--limit", type=natural_int, metavar="N", help="largest distance that passes (the case's; 0)")
+    parser.set_defaults(handler=run_score)
+
+
+def run_score(args: argparse.Namespace) -> int:
+    """Score the picture. Returns 0 where the distance is within the limit, else 1; raises QiltestError."""
+    asked = _asked(args)
+    reader = open_reader(args.reader or asked.reader or DEFAULT_READER)
+    outcome = _outcome(args.picture, asked, reader)
+    if args.json:
+        print_json(_record(args.picture, asked, reader, outcome), readable=True)
+    else:
+        _show(args.picture, asked, outcome)
+    return 0 if outcome.verdict is Verdict.PASS else 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What `qiltest score` holds the picture against."""
+
+    case: str | None
+    texts: tuple[ExpectedText, ...]
+    line_breaks: LineBreaks
+    forgiven: tuple[str, ...]
+    limit: int
+    reader: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Outcome:
+    """What came of it; no score: the reader returned nothing."""
+
+    score: Score | None
+    verdict: Verdict
+    error: str = ""
+    suspicions: tuple[Suspicion, ...] = ()
+
+
+def _asked(args: argparse.Namespace) -> _Asked:
+    breaks = LineBreaks(args.line_breaks) if args.line_breaks else None
+    forgiven, marks = tuple(args.forgive), tuple(args.optional)
+    if args.expect:
+        return _Asked(
+            case=None,
+            texts=tuple(ExpectedText(text=text, optional_marks=marks) for text in args.expect),
+            line_breaks=breaks or LineBreaks.STRICT,
+            forgiven=forgiven,
+            limit=args.limit or 0,
+            reader=None,
+        )
+    if marks:
+        raise QiltestError("--optional goes with --expect", remedy="a case names its optional marks itself")
+    case, _ = load_suite(args.cases).case(args.case)
+    allowed = case.limits.tolerance if case.limits.absolute is None else case.limits.absolute
+    return _Asked(
+        case=args.case,
+        texts=case.texts,
+        line_breaks=breaks or case.line_breaks,
+        forgiven=(*case.forgiven, *forgiven),
+        limit=allowed if args.limit is None else args.limit,
+        reader=case.reader,
+    )
+
+
+def _outcome(picture: Path, asked: _Asked, reader: Reader) -> _Outcome:
+    reading = reader.read(picture)
+    try:
+        found = score(asked.texts, reading, line_breaks=asked.line_breaks, forgiven=asked.forgiven)
+    except EmptyReadingError as error:
+        return _Outcome(score=None, verdict=Verdict.ERROR, error=str(error))
+    return _Outcome(
+        score=found,
+        verdict=Verdict.PASS if found.distance <= asked.limit else Verdict.FAIL,
+        suspicions=suspicious(reading, {line for text in found.texts for line in text.lines}),
+    )
+
+
+def _record(picture: Path, asked: _Asked, reader: Reader, outcome: _Outcome) -> dict[str, Any]:
+    found = outcome.score
+    record: dict[str, Any] = {
+        "picture": str(picture),
+        "case": asked.case,
+        "reader": reader.info.fingerprint,
+        "texts": [_text_record(text) for text in found.texts] if found else [_unread(text) for text in asked.texts],
+        "extra": [asdict(extra) for extra in found.extra] if found else [],
+        "suspicious": [
+            {"text": item.text, "confidence": item.confidence, "place": [round(x, 1) for x in item.place]}
+            for item in outcome.suspicions
+        ],
+        "distance": found.distance if found else None,
+        "distance_alnum": found.distance_alnum if found else None,
+        "limit": asked.limit,
+        "verdict": str(outcome.verdict),
+    }
+    return record | ({"error": outcome.error} if outcome.error else {})
+
+
+def _text_record(text: TextScore) -> dict[str, Any]:
+    return {
+        "expected": text.expected,
+        "read": text.read,
+        "distance": text.distance,
+        "distance_alnum": text.distance_alnum,
+        "edits": [asdict(edit) for edit in text.edits],
+        "layout": list(text.layout),
+    }
+
+
+def _unread(text: ExpectedText) -> dict[str, Any]:
+    nothing: dict[str, Any] = {"read": "", "distance": None, "distance_alnum": None, "edits": [], "layout": []}
+    return {"expected": text.text, **nothing}
+
+
+def _show(picture: Path, asked: _Asked, outcome: _Outcome) -> None:
+    out = console()
+    if outcome.score is not None:
+        out.print(_table(picture, outcome.score))
+    for line in _lines(picture, asked, outcome):
+        out.print(Text(line))
+
+
+def _table(picture: Path, found: Score) -> Table:
+    table = Table(title=str(picture))
+    for column in ("expected", "read", "distance", "letters and digits", "notes"):
+        table.add_column(column, overflow="fold")
+    for text in found.texts:
+        notes = "; ".join((*text.layout, *_named(text)))
+        distances = (str(text.distance), str(text.distance_alnum))
+        table.add_row(Text(text.expected), _coloured(text), *distances, Text(notes))
+    return table
+
+
+def _lines(picture: Path, asked: _Asked, outcome: _Outcome) -> Iterator[str]:
+    if outcome.score is None:
+        yield f"{outcome.verdict}: {picture}: {outcome.error}"
+        return
+    for extra in outcome.score.extra:
+        if extra.distance:
+            yield f"{extra.kind}: {extra.text!r} (of {extra.of!r}), counts {extra.distance}"
+    for item in outcome.suspicions:
+        x, y = item.place
+        yield f"doubtful strokes: {item.text!r} at {x:.0f},{y:.0f} (confidence {item.confidence:.2f})"
+    yield f"{outcome.verdict}: distance {outcome.score.distance}, limit {asked.limit}"
+
+
+def _named(text: TextScore) -> Iterator[str]:
+    for edit in text.edits:
+        if edit.look_alike:
+            forgiven = "" if edit.counted else ", forgiven"
+            yield f"{edit.expected!r} for {edit.read!r} look alike ({edit.look_alike}{forgiven})"
+
+
+def _coloured(text: TextScore) -> Text:
+    """Return the text as read with what differs in red, and a bar for each character that was not read."""
+    spans = marked(text).read
+    shown = Text() if spans else Text(_NOT_READ * text.length, style="bold red")
+    for span in spans:
+        part = _NOT_READ * len(span.other) if span.mark is Mark.GAP else one_line(span.text)
+        shown.append(part, style="" if span.mark in {Mark.SAME, Mark.LAYOUT} else "bold red")
+    return shown

@@ -1,0 +1,223 @@
+"""One sample: generate, read, score, judge. What a test of the suite does, without pytest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from qiltest.engine.context import RunContext
+from qiltest.engine.options import Update
+from qiltest.engine.producer import PendingImage
+from qiltest.errors import CaseError, GoldenError, QiltestError
+from qiltest.gate.golden import Golden, golden_from
+from qiltest.gate.judge import above_absolute, judge_image
+from qiltest.gate.latency import LatencyStore, judge_latency
+from qiltest.gate.verdict import Verdict
+from qiltest.quality import gating
+from qiltest.reading.records import Reading
+from qiltest.recipe import Recipe
+from qiltest.runs.events import Drawn, Failed, Judged, now
+from qiltest.runs.images import StoreWriteError
+from qiltest.runs.records import CaseResult, Outcome, Picture, shared
+from qiltest.scoring import Score, score_case
+from qiltest.suite.selection import Point
+
+
+class SampleRun:
+    """One point of a run. Call `generate`, `read`, `score` and `judge` in this order, or `run` for all four.
+
+    Each step writes to the run store before the next begins, so that a killed run loses at most the image in hand. A
+    step raises the QiltestError that kept it from its result, after it was written to the run; StoreWriteError where
+    nothing can be written any more, and the run must end.
+    """
+
+    def __init__(self, context: RunContext, point: Point) -> None:
+        self.point = point
+        self.task = context.tasks[point]
+        #: what is known so far.
+        self.result = CaseResult(point=point)
+        #: the image, and what is still being done with it; None before `generate`.
+        self.pending: PendingImage | None = None
+        self._context = context
+        #: what happened after the image was generated, beside the notes of its generation.
+        self._notes: tuple[str, ...] = ()
+
+    def run(self) -> CaseResult:
+        """Generate, read, score and judge."""
+        self.generate()
+        self.read()
+        self.score()
+        return self.judge()
+
+    def generate(self) -> Drawn:
+        """Generate the image, or take it from the store where one of equal recipe may stand for it.
+
+        Where a GPU generates, the image may have been made while the one before was being read, and the next is made
+        before this one's reading is asked for.
+        """
+        with self._recorded():
+            if self.task.case.doubts:
+                # nothing is generated for a text that its own prompt does not ask for; the other cases go on
+                raise CaseError("\n".join(self.task.case.doubts), remedy=f"mend {self.task.case.path}")
+            self.pending = self._context.producer.take(self.point)
+            self._context.producer.prefetch(self.point)
+            drawn = self.pending.drawn.result()
+        self.result = drawn.result(self._context.writer.picture(drawn.sha256))
+        return drawn
+
+    def read(self) -> Reading | None:
+        """Read the image; None where the model's text is not judged."""
+        pending, picture = self.pending, self.result.picture
+        if pending is None or picture is None:
+            raise RuntimeError("read() before generate()")
+        if pending.reading is None or pending.health is None:
+            return None
+        with self._recorded():
+            try:
+                examined = pending.health.result()
+                self.result = replace(self.result, health=examined.health)
+                reading = pending.reading.result()
+            finally:
+                self._note_restart(picture)
+        self.result = replace(
+            self.result, reading=reading, read_in=pending.read_in, health=examined.outside(reading.lines)
+        )
+        return reading
+
+    def score(self) -> Score | None:
+        """Match the reading to the expected texts; None where there is no reading.
+
+        A reading without any text is an error, not a distance.
+        """
+        if self.result.reading is None:
+            return None
+        with self._recorded():
+            score = score_case(self.task.case, self.result.reading)
+        self.result = replace(self.result, score=score)
+        return score
+
+    def judge(self) -> CaseResult:
+        """Compare with the goldens, which are written as `--qil-update` says; `passes` tells how it went."""
+        if self.result.timing is None:
+            raise RuntimeError("judge() before generate()")
+        with self._recorded():
+            if self.result.score is not None:
+                self._judge_text(self.result.score)
+            self._judge_latency(self.result.timing.denoise_seconds)
+            self._context.writer.append(self._judged())
+        self._context.done.add(self.point)
+        return self.result
+
+    @property
+    def passes(self) -> bool:
+        """True where the sample passes: text and, where it gates, latency.
+
+        A LoRA file on trial and what it replaces are compared with each other at the run's end, not with goldens, so
+        an image of theirs passes where it was scored.
+        """
+        scored = self._context.options.release is not None and self.result.score is not None
+        return self.result.holds or (scored and not self.faulty)
+
+    @property
+    def faulty(self) -> bool:
+        """True where the image fails whatever its text says: noise, a grid, or nothing on it."""
+        health = self.result.health
+        return health is not None and self.task.case.limits.health_gates and bool(gating(health))
+
+    @contextmanager
+    def _recorded(self) -> Iterator[None]:
+        """Write to the run what goes wrong, before it goes on its way."""
+        try:
+            yield
+        except StoreWriteError:
+            raise
+        except QiltestError as error:
+            self.result = replace(self.result, error=str(error))
+            self._context.writer.append(
+                Failed(
+                    at=now(),
+                    point=self.point,
+                    error=str(error),
+                    reading=self.result.reading,
+                    notes=self._notes,
+                    health=self.result.health,
+                )
+            )
+            self._context.done.add(self.point)
+            raise
+
+    def _note_restart(self, picture: Picture) -> None:
+        """Keep with the image that its reading was begun a second time."""
+        if self._context.readers.restarted_over(picture.path):
+            self._notes = ("the process that reads pictures died over it and was started anew",)
+            self.result = replace(self.result, notes=(*self.result.notes, *self._notes))
+
+    def _judge_text(self, score: Score) -> None:
+        reading, recipe, pending = self.result.reading, self.result.recipe, self.pending
+        assert reading is not None
+        assert recipe is not None
+        assert pending is not None
+        assert pending.health is not None
+        golden, broken = self._golden()
+        found = judge_image(
+            self.task.case,
+            pending.health.result(),
+            reading,
+            golden,
+            effective=recipe.effective,
+            tiny=self._context.generator.is_tiny,
+            score=score,
+        )
+        self.result = replace(self.result, judgement=found.judgement, golden=golden)
+        candidate = self._candidate(recipe, score)
+        if self._accepts(candidate, broken=broken) and not above_absolute(score, self.task.case.limits):
+            self._context.goldens.save(candidate)
+            self.result = replace(self.result, golden_recorded=True)
+
+    def _golden(self) -> tuple[Golden | None, bool]:
+        """Return the golden and whether the file there is none; an unreadable one may only be replaced on demand."""
+        try:
+            return self._context.goldens.load(self._context.generator.model, self.point), False
+        except GoldenError:
+            if self._context.options.update in {Update.CHANGED, Update.ALL}:
+                return None, True
+            raise
+
+    def _accepts(self, candidate: Golden, *, broken: bool) -> bool:
+        update, golden = self._context.options.update, self.result.golden
+        if update is None or self.result.verdict is Verdict.ERROR or self.faulty:
+            return False
+        if update is Update.ALL:
+            return True
+        if update is Update.MISSING:
+            return golden is None
+        return broken or (golden is not None and not golden.same_text(candidate))
+
+    def _candidate(self, recipe: Recipe, score: Score) -> Golden:
+        judgement, picture = self.result.judgement, self.result.picture
+        return golden_from(
+            self.point,
+            model=self._context.generator.model,
+            recipe=recipe,
+            score=score,
+            noise_floor=None if judgement is None else judgement.noise_floor,
+            picture="" if picture is None else picture.sha256,
+        )
+
+    def _judge_latency(self, seconds: float) -> None:
+        """Give the verdict on the latency, and say whether the run's update will record it."""
+        context, cohort = self._context, self.result.cohort
+        assert cohort is not None
+        gates = context.options.gpu and context.options.release is None
+        latency = judge_latency(seconds, LatencyStore(goldens=context.goldens).load(cohort), gates=gates)
+        if latency.verdict is not Verdict.ERROR:
+            context.seconds.setdefault(cohort, []).append(seconds)
+        if latency.verdict is Verdict.FAIL:
+            context.slower.add(cohort)
+        records = {Verdict.INCOMPARABLE: {Update.MISSING, Update.ALL}, Verdict.FAIL: {Update.CHANGED, Update.ALL}}
+        recorded = context.options.update in records.get(latency.verdict, set())
+        self.result = replace(self.result, latency=latency, latency_recorded=recorded)
+
+    def _judged(self) -> Judged:
+        return Judged(at=now(), point=self.point, **shared(self.result, Outcome), notes=self._notes)

@@ -1,0 +1,81 @@
+"""What the report of a run shows of the published report, and of which runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from jinja2 import BaseLoader, PackageLoader
+
+from qiltest.published.findings import Finding, ReportMark, findings, report_marks
+from qiltest.published.first_error import digit_words, line_words
+from qiltest.published.signs import sign_recall, sign_words
+from qiltest.runs.records import CaseResult, Run
+
+#: A case with so many texts is told sign by sign.
+MANY_SIGNS = 8
+#: titles of the published report's tables, by number.
+_TABLES = {
+    1: "Basic image generation",
+    2: "Complex text rendering",
+    3: "Fine detail: hair",
+    4: "Scenes with many signs",
+    5: "Variability",
+    6: "Resolution impact",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """The published report beside a run that has cases of it."""
+
+    findings: tuple[Finding, ...]
+    marks: tuple[ReportMark, ...]
+    #: number of the table, by the id of each case that is in one.
+    tables: dict[str, int]
+
+    @property
+    def titles(self) -> tuple[tuple[str, frozenset[str]], ...]:
+        """Title of each table that the run has cases of, in order, with the ids of those cases."""
+        numbers = sorted(set(self.tables.values()))
+        return tuple(
+            (f"Table {n}: {_TABLES[n]}", frozenset(case for case, table in self.tables.items() if table == n))
+            for n in numbers
+        )
+
+    @cached_property
+    def by_image(self) -> dict[str, ReportMark]:
+        """The published report's mark on each image that it speaks of, by the image's id."""
+        return {mark.point: mark for mark in self.marks}
+
+    def sentences(self, result: CaseResult) -> tuple[str, ...]:
+        """Return what is said of the long numbers, the signs and the lines of one image of its cases."""
+        return tuple(_sentences(result)) if result.point.case in self.tables else ()
+
+
+def published_in(run: Run) -> Published | None:
+    """Return the published report beside a run; None for a run without a case that names a `report_table`."""
+    tables = {case.id: case.report_table for case in run.cases if case.report_table is not None}
+    if not tables:
+        return None
+    own = replace(run, results=tuple(result for result in run.results if result.point.case in tables))
+    return Published(findings=findings(own), marks=report_marks(own), tables=tables)
+
+
+def templates() -> BaseLoader:
+    """Return the templates of this section: `published.html.j2` and `published.md.j2`."""
+    return PackageLoader("qiltest.published", "templates")
+
+
+def _sentences(result: CaseResult) -> Iterator[str]:
+    score = result.score
+    if score is None:
+        return
+    for text in score.texts:
+        yield from digit_words(text)
+    if len(score.texts) >= MANY_SIGNS:
+        yield f"{sign_words(sign_recall(score))}."
+    if result.reading is not None:
+        for text in score.texts:
+            yield from line_words(text, result.reading)

@@ -1,0 +1,156 @@
+"""May a LoRA file replace a release? What `qiltest check` and `pytest --qil-lora FILE --qil-like VARIANT` share.
+
+Both generate the candidate and what it replaces over the selected cases and seeds. An image passes where it was
+generated, read and scored, because neither is compared with a golden but each with the other; the run ends with the
+paired verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+
+from qiltest.comparison.records import Comparisons
+from qiltest.engine.context import RunContext, open_run, selected_tasks
+from qiltest.engine.ending import Ending, finish_run
+from qiltest.engine.options import Options, ReleaseRequest
+from qiltest.engine.readers import OpenReader
+from qiltest.engine.sample import SampleRun
+from qiltest.errors import QiltestError, RecipeError
+from qiltest.generation.records import Generator
+from qiltest.generation.sources import ModelSource, resolve_model
+from qiltest.release.candidate import Trial, candidate_variant, refuse_name, try_candidate
+from qiltest.runs.images import StoreWriteError
+from qiltest.runs.records import Run
+from qiltest.runs.status import Status, status_of
+from qiltest.suite.load import Suite
+from qiltest.suite.selection import Point
+from qiltest.suite.variants import CANDIDATE
+from qiltest.text.escape import one_line
+
+PAGE = "comparison.html"
+FAILED, INTERRUPTED = 1, 2
+
+
+class Progress(Protocol):
+    """What shows how far a run is."""
+
+    def begin(self, total: int) -> None:
+        """Set how many images there are."""
+        ...
+
+    def show(self, text: str) -> None:
+        """Name the image in hand."""
+        ...
+
+    def hide(self, verdict: Status | None = None) -> None:
+        """Count the image in hand."""
+        ...
+
+
+def admit(suite: Suite, release: ReleaseRequest, model: str) -> Suite:
+    """Return the suite with the candidate as a variant. Raises DeviceError, RecipeError and CaseError."""
+    refuse_name(suite.variants)
+    candidate = candidate_variant(release.lora, suite.variant(release.like), _source(model))
+    return replace(suite, variants=(*suite.variants, candidate))
+
+
+def try_release(suite: Suite, release: ReleaseRequest, model: str) -> Trial:
+    """Inspect the candidate of an admitted suite. Raises RecipeError where the LoRA that it replaces is not here."""
+    return try_candidate(suite.variant(CANDIDATE), suite.variant(release.like), _source(model), suite.variants)
+
+
+def _source(model: str) -> ModelSource:
+    source = resolve_model(model)
+    if source.is_random:
+        raise RecipeError(
+            "random weights write no text, so nothing could be compared",
+            where="--qil-model=random",
+            remedy="choose tiny, a folder or a Hugging Face id",
+        )
+    return source
+
+
+def check_release(
+    options: Options,
+    suite: Suite,
+    *,
+    generator: Generator,
+    open_reader: OpenReader,
+    command: Sequence[str],
+    progress: Progress,
+) -> Ending:
+    """Generate, read and score the candidate of an admitted suite and what it replaces, and compare them.
+
+    Raises CaseError for a selection that does not exist, ReaderError and StoreError where no run can be begun. What
+    goes wrong with one image is its verdict; Ctrl-C and a store that cannot be written end the run early, with what
+    was generated stored.
+    """
+    tasks = selected_tasks(suite, options)
+    progress.begin(len(tasks))
+    context = open_run(
+        options=options, suite=suite, tasks=tasks, generator=generator, open_reader=open_reader, command=command
+    )
+    status, problems, ran_through = 0, [], False
+    try:
+        for point in tasks:
+            status = max(status, _sample(context, point, progress))
+        ran_through = True
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except StoreWriteError as error:
+        status, problems = INTERRUPTED, [str(error)]
+    finally:
+        progress.hide()
+    return finish_run(context, exit_status=status, problems=problems, unjudged={} if ran_through else None)
+
+
+def _sample(context: RunContext, point: Point, progress: Progress) -> int:
+    """Take one sample all the way and return 0, or `FAILED` where it has no score."""
+    sample = SampleRun(context, point)
+    progress.show(point.id)
+    try:
+        sample.run()
+    except StoreWriteError:
+        raise
+    except QiltestError:
+        pass  # it is written to the run, and stands in the comparison
+    except Exception as error:  # noqa: BLE001  a crash is one sample's error, as it is one test's under pytest
+        context.crashed(point, error)
+    progress.hide(Status.ERROR if sample.result.verdict is None else status_of(sample.result))
+    return 0 if sample.passes else FAILED
+
+
+def write_release_page(found: Comparisons, run: Run, release: ReleaseRequest) -> Path:
+    """Write the page with the images that decided into the run's folder and return its path. Raises OSError."""
+    from qiltest.report.comparison.page import write_page
+
+    path = run.path / PAGE
+    write_page(found, run, run, path, variant=release.like, with_variant=CANDIDATE, problems=run.problems)
+    return path
+
+
+def verdict_lines(found: Comparisons, run: Run, trial: Trial | None, *, width: int, colour: bool) -> Iterator[str]:
+    """Yield the comparison as it stands at the end of a session."""
+    from qiltest.report.terminal.comparison import print_comparisons
+
+    yield ""
+    if trial is not None:
+        yield from (f"note: {one_line(str(trial.path))}: {note}" for note in trial.notes)
+    console = Console(
+        file=StringIO(),
+        width=width,
+        force_terminal=colour,
+        no_color=not colour,
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
+    with console.capture() as captured:
+        print_comparisons(console, found)
+    yield from captured.get().rstrip("\n").split("\n")

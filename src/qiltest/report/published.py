@@ -1,0 +1,6 @@
+"""The one place where reports take the published report's section in; without it nothing else here would change."""
+
+from qiltest.published.findings import Finding, ReportMark
+from qiltest.published.section import Published, published_in, templates
+
+__all__ = ["Finding", "Published", "ReportMark", "published_in", "templates"]

@@ -1,0 +1,184 @@
+"""`qiltest init`: what a new project holds, and that it passes at once."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic_core import PydanticUndefined
+
+from qiltest.cli.init import FILES
+from qiltest.cli.main import main
+from qiltest.suite.case_schema import CaseTable, LimitsTable, ResolutionTable, TextTable, TypoTable, VerdictTable
+from qiltest.suite.load import load_suite
+
+ROOT = Path(__file__).parents[1]
+STANDIN = ROOT / "tests" / "integration" / "standin_conftest.py"
+CASE = "cases/hello-world.toml"
+#: `# key = value` and `# [[table]]`; sentences have neither form.
+COMMENTED_OUT = re.compile(r"^# (?=\w+ = |\[)", re.MULTILINE)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    for name in ("CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
+        monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "mine"
+    assert main(["init", str(folder)]) == 0
+    return folder
+
+
+def run_pytest(folder, *args):
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *args]
+    environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_it_says_what_it_made_and_what_comes_next(tmp_path, capsys):
+    assert main(["init", str(tmp_path / "mine")]) == 0
+    out = capsys.readouterr().out
+    assert f"cd {tmp_path / 'mine'}\n  pytest " in out
+    assert all(name in out for name in FILES)
+    made = {str(path.relative_to(tmp_path / "mine")) for path in (tmp_path / "mine").rglob("*") if path.is_file()}
+    assert made == set(FILES)
+
+
+def test_an_empty_folder_will_do_and_json_names_the_files(tmp_path, capsys):
+    assert main(["init", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"folder": str(tmp_path), "files": list(FILES)}
+
+
+def test_the_embedded_model_writes_it_right_and_pytest_passes_at_once(project):
+    done = run_pytest(project, "-q")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 passed" in done.stdout
+    reports = list(project.glob("runs/*/report.*"))
+    assert {path.suffix for path in reports} == {".html", ".md"}
+
+
+def test_an_edit_fails_it(project):
+    (project / "conftest.py").write_text(STANDIN.read_text())
+    (project / "standin.json").write_text(json.dumps({"hello-world/4step": {"typos": {"Hello World": "Helo World"}}}))
+    done = run_pytest(project, "-q")
+    assert done.returncode == 1
+    assert "1 failed, 2 passed" in done.stdout
+    assert "distance 1 is above the case's absolute limit 0" in done.stdout
+
+
+@pytest.mark.parametrize(("names", "said"), [(["b", "a"], "a, b"), (list("gfedcba"), "a, b, c, d, e and 2 more")])
+def test_a_folder_that_is_not_empty_is_refused_and_left_alone(tmp_path, capsys, names, said):
+    for name in names:
+        (tmp_path / name).write_text("mine")
+    assert main(["init", str(tmp_path)]) == 2
+    err = capsys.readouterr().err
+    assert err == f"qiltest: {tmp_path}: not empty, it has {said}; nothing was written\n  -> name a new folder\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+
+
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path, capsys, name):
+    (tmp_path / "file").write_text("mine")
+    assert main(["init", str(tmp_path / name)]) == 2
+    err = capsys.readouterr().err
+    assert err == f"qiltest: {tmp_path / name}: cannot be written: Not a directory\n  -> name another folder\n"
+
+
+def uncommented(project):
+    return COMMENTED_OUT.sub("", (project / CASE).read_text())
+
+
+def tables(project):
+    """Each table of the case with its schema, all optional keys uncommented."""
+    case = tomllib.loads(uncommented(project))
+    (text,), (resolution,), (typo,) = case["texts"], case["resolutions"], case["known_typos"]
+    (verdict,) = resolution["report"]
+    records = (case, text, resolution, verdict, case["limits"], typo)
+    schemas = (CaseTable, TextTable, ResolutionTable, VerdictTable, LimitsTable, TypoTable)
+    return list(zip(schemas, records, strict=True))
+
+
+def test_its_case_shows_every_key_of_the_schema_and_no_other(project):
+    for schema, table in tables(project):
+        assert set(table) == set(schema.model_fields), schema.__name__
+
+
+def test_a_key_that_is_commented_out_stands_there_with_its_default(project):
+    active = (project / CASE).read_text()
+    for schema, table in tables(project):
+        for key, field in schema.model_fields.items():
+            default = field.get_default(call_default_factory=True)
+            required = default is PydanticUndefined
+            if required and schema not in (VerdictTable, TypoTable):
+                assert re.search(rf"^(\[\[)?{key}\b", active, re.MULTILINE), key
+            elif not required and default not in (None, [], {}) and not isinstance(table[key], dict):
+                assert table[key] == default, key
+
+
+def test_with_every_key_uncommented_it_still_loads(project):
+    (project / CASE).write_text(uncommented(project))
+    (case,) = load_suite(project / "cases").cases
+    assert (case.reader, case.report_table, len(case.known_typos)) == ("rapidocr", 1, 1)
+
+
+def test_the_page_on_own_cases_names_no_key_that_it_leaves_out(project):
+    page = (ROOT / "docs/guide/own-case.md").read_text()
+    shown = {key for _, table in tables(project) for key in table}
+    named = set(re.findall(r"`\[*(\w+)\]* = ", page)) | set(re.findall(r"`\[+([\w.]+)\]+`", page))
+    assert {part for name in named for part in name.split(".")} <= shown
+    assert "layout" in named or "seeds" in named
+
+
+def workflow(text):
+    # YAML 1.1 takes the key `on` for true
+    return {("on" if key is True else key): value for key, value in yaml.safe_load(text).items()}
+
+
+def test_its_workflow_is_as_careful_as_the_suites_own(project):
+    mine = workflow((project / ".github/workflows/nightly.yml").read_text())
+    own = workflow((ROOT / ".github/workflows/nightly.yml").read_text())
+    assert mine["permissions"] == own["permissions"] == {"contents": "read"}
+    assert mine["jobs"]["gpu"]["runs-on"] == own["jobs"]["gpu"]["runs-on"]
+    uses = [[step["uses"] for step in each["jobs"]["gpu"]["steps"] if "uses" in step] for each in (mine, own)]
+    assert uses[0] == uses[1]
+    assert not [step for step in mine["jobs"]["gpu"]["steps"] if "${{" in step.get("run", "")]
+
+
+def test_its_workflow_runs_and_uploads_a_report(project):
+    steps = workflow((project / ".github/workflows/nightly.yml").read_text())["jobs"]["gpu"]["steps"]
+    (project / "conftest.py").write_text(STANDIN.read_text())
+    (project / ".venv/bin").mkdir(parents=True)
+    (project / "nightly").mkdir()
+    (project / "nightly/started").touch()
+    for name, module in (("python", ""), ("qiltest", "-m qiltest")):
+        program = project / ".venv/bin" / name
+        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {module} "$@"\n')
+        program.chmod(0o755)
+    environment = {**os.environ, "RUNS": str(project / "kept"), "PYTEST_ADDOPTS": "-p no:cacheprovider"}
+    run = next(step["run"] for step in steps if "-m pytest" in step.get("run", ""))
+    # the stand-in stands for a real model, and no GPU is looked for; without goldens its latencies are INCOMPARABLE
+    done = subprocess.run(["bash", "-e", "-c", run], cwd=project, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "3 failed" in done.stdout
+    assert (project / "nightly/junit.xml").is_file()
+    keep = next(step["run"] for step in steps if step.get("name") == "Keep the run")
+    subprocess.run(["bash", "-e", "-c", keep], cwd=project, env=environment, check=True, capture_output=True)
+    (kept,) = (path for path in (project / "nightly").iterdir() if path.is_dir())
+    assert {"events.jsonl", "report.html", "report.md"} <= {path.name for path in kept.iterdir()}
+
+
+def test_a_project_without_variants_is_told_of_the_command(project):
+    (project / "cases" / "variants.toml").unlink()
+    done = run_pytest(project, "-q")
+    assert done.returncode == pytest.ExitCode.INTERRUPTED
+    assert "-> `qiltest init FOLDER` makes a project with one" in done.stdout
+
+
+def test_the_package_runs_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "qiltest", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("qiltest ")
