@@ -18,7 +18,7 @@ from typing import Any
 from unittest.mock import patch
 
 from qiltest.files import write_atomically
-from qiltest.reading import Reading, open_reader
+from qiltest.reading import Reading, open_reader, quad
 from qiltest.scoring import chains, extras, geometry, scorer, split
 from qiltest.suite.cases import ExpectedText
 from readers import _flagged, _scored, pictures_of
@@ -28,7 +28,7 @@ MOVED: tuple[tuple[Any, str, tuple[float, ...]], ...] = (
     (geometry, "SIZE_RATIO", (1.8, 2.2, 2.5, 3.0, 5.0, 8.0)),
     (geometry, "GAP", (1.2, 1.8, 3.5, 5.0)),
     (geometry, "ROW_OVERLAP", (0.3, 0.7)),
-    (geometry, "COLUMN_RATIO", (1.2, 2.0)),
+    (quad, "COLUMN_RATIO", (1.2, 2.0)),
     (chains, "RELEVANT", (35.0, 65.0)),
     (chains, "SURE", (0.1, 0.5, 0.7)),
     (chains, "CASE", (250, 800)),

@@ -129,17 +129,31 @@ def test_the_picture_has_a_box_per_room_in_order_and_every_arrow_points_up():
         assert float(tip) < float(start)
 
 
-def test_the_numbers_count_files_lines_and_repetitions(package, tmp_path):
-    same = "def f(x):\n    a = x\n    b = a\n    c = b\n    return c\n"
-    package(gate=f"import qiltest.runs\n{same}", runs=f"import qiltest.gate\n\n{same}")
-    found = tool.numbers(tmp_path)
-    assert found == {
-        "files": 3,
-        "lines": 13,
-        "longest file, lines": 7,
-        "rooms": 2,
+def test_the_numbers_count_files_lines_and_functions_that_differ_in_names_alone(package, tmp_path):
+    lines = (
+        "def {0}({1}):",
+        "    {2} = [{1} + {3}]",
+        "    for one in {2}:",
+        "        print(one, {3})",
+        "    return sum({2}) * {3}",
+        "",
+    )
+    body = "\n".join(lines)
+    gate, runs = body.format("f", "x", "a", 1), body.format("g", "y", "b", 2)
+    other = body.format("h", "x", "a", 1).replace("sum(a) *", "sum(a) +")
+    package(
+        gate=f"import qiltest.runs\n{gate}",
+        runs=f"import qiltest.gate\n{runs}",
+        errors=f"{other}\ndef k():\n    pass\n",
+    )
+    assert tool.alike(tmp_path) == [("gate.py:f", "runs.py:g")]
+    assert tool.numbers(tmp_path) == {
+        "files": 4,
+        "lines": 20,
+        "longest file, lines": 8,
+        "rooms": 3,
         "arrows between rooms": 2,
         "pairs of rooms that import each other": 1,
         "files in a circle": 2,
-        "lines repeated elsewhere (5 or more in a row)": 10,
+        "functions like another but for names and constants": 2,
     }

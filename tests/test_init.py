@@ -127,7 +127,7 @@ def test_with_every_key_uncommented_it_still_loads(project):
 
 
 def test_the_page_on_own_cases_names_no_key_that_it_leaves_out(project):
-    page = (ROOT / "docs" / "own-case.md").read_text()
+    page = (ROOT / "docs/guide/own-case.md").read_text()
     shown = {key for _, table in tables(project) for key in table}
     named = set(re.findall(r"`\[*(\w+)\]* = ", page)) | set(re.findall(r"`\[+([\w.]+)\]+`", page))
     assert {part for name in named for part in name.split(".")} <= shown
@@ -154,6 +154,7 @@ def test_its_workflow_runs_and_uploads_a_report(project):
     (project / "conftest.py").write_text(STANDIN.read_text())
     (project / ".venv/bin").mkdir(parents=True)
     (project / "nightly").mkdir()
+    (project / "nightly/started").touch()
     for name, module in (("python", ""), ("qiltest", "-m qiltest")):
         program = project / ".venv/bin" / name
         program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {module} "$@"\n')
@@ -165,9 +166,10 @@ def test_its_workflow_runs_and_uploads_a_report(project):
     assert done.returncode == 1, done.stdout + done.stderr
     assert "3 failed" in done.stdout
     assert (project / "nightly/junit.xml").is_file()
-    keep = next(step["run"] for step in steps if step.get("name") == "Keep the report")
+    keep = next(step["run"] for step in steps if step.get("name") == "Keep the run")
     subprocess.run(["bash", "-e", "-c", keep], cwd=project, env=environment, check=True, capture_output=True)
-    assert sorted(path.name for path in (project / "nightly/report").iterdir()) == ["report.html", "report.md"]
+    (kept,) = (path for path in (project / "nightly").iterdir() if path.is_dir())
+    assert {"events.jsonl", "report.html", "report.md"} <= {path.name for path in kept.iterdir()}
 
 
 def test_a_project_without_variants_is_told_of_the_command(project):

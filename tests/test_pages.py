@@ -69,6 +69,14 @@ def test_every_path_of_the_repository_that_a_page_names_exists(page):
     assert [path for path in sorted(named - made_by_hand) if not any(list(at.glob(path)) for at in places)] == []
 
 
+def test_every_page_that_code_names_exists():
+    folders = (ROOT / name for name in ("src", "tests", "tools", "benchmarks", "cases"))
+    files = [path for folder in folders for path in folder.rglob("*") if path.suffix in {".py", ".toml", ".json"}]
+    named = {page for path in files for page in re.findall(r"\bdocs/[\w/-]+\.md", path.read_text("utf-8"))}
+    assert len(named) > 4
+    assert sorted(page for page in named if not (ROOT / page).is_file()) == []
+
+
 def commands(text):
     """The commands of a page's code blocks, each as its words."""
     lines = [line.strip() for line in re.findall(r"^    (.+)$", text, re.MULTILINE)]

@@ -26,6 +26,15 @@ def steps(name, job):
     return WORKFLOWS[name]["jobs"][job]["steps"]
 
 
+def test_the_nightly_of_a_new_project_keeps_its_run_as_this_ones_does():
+    template = ROOT / "src/qiltest/cli/new_project/nightly.yml.txt"
+    (job,) = read(template)["jobs"].values()
+    (mine,) = (step["run"] for step in steps("nightly", "gpu") if step.get("name") == "Keep the run")
+    (its,) = (step["run"] for step in job["steps"] if step.get("name") == "Keep the run")
+    assert its == mine
+    assert any("touch nightly/started" in step.get("run", "") for step in job["steps"])
+
+
 def test_the_workflows_are_three():
     assert list(WORKFLOWS) == ["ci", "nightly", "release"]
 

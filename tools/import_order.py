@@ -2,7 +2,7 @@
 
     python tools/import_order.py                    # writes docs/images/import-order.svg and the table of CONTRIBUTING.md
     python tools/import_order.py --check            # exit code 1 where an import breaks the order or the picture is stale
-    python tools/import_order.py --numbers [REV …]  # files, lines, imports, repeated lines; also of earlier commits
+    python tools/import_order.py --numbers [REV …]  # files, lines, imports, like functions; also of earlier commits
 
 The order itself is tools/import_order.toml. Imports inside functions and under TYPE_CHECKING count as all others do.
 The package's own `__init__` and `__main__` are its front doors: they stand outside the order.
@@ -33,8 +33,8 @@ PAGE = ROOT / "CONTRIBUTING.md"
 BEGIN, END = "<!-- import-order: begin, written by tools/import_order.py -->", "<!-- import-order: end -->"
 #: files outside the order: the public names, and `python -m qiltest`.
 FRONT_DOORS = frozenset({"__init__.py", "__main__.py"})
-#: so many equal lines of code in a row are a repetition.
-WINDOW = 5
+#: nodes of the syntax tree; smaller functions are alike by chance.
+LEAST_NODES = 25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,7 +265,7 @@ def page_with(page: str, text: str) -> str:
 
 
 def numbers(source: Path) -> dict[str, int]:
-    """Count the files, lines, imports and repetitions of a package."""
+    """Count the files, lines, imports and like functions of a package."""
     texts = [path.read_text(encoding="utf-8") for path in sorted(source.rglob("*.py"))]
     imports = imports_of(source)
     found = arrows(imports)
@@ -277,20 +277,37 @@ def numbers(source: Path) -> dict[str, int]:
         "arrows between rooms": len(found),
         "pairs of rooms that import each other": sum((b, a) in found for a, b in found) // 2,
         "files in a circle": len(circles(imports)),
-        f"lines repeated elsewhere ({WINDOW} or more in a row)": _repeated(texts),
+        "functions like another but for names and constants": sum(map(len, alike(source))),
     }
 
 
-def _repeated(texts: Iterable[str]) -> int:
-    """Count the lines that stand in a run of WINDOW equal lines of code at more than one place."""
-    places: dict[tuple[str, ...], list[tuple[int, int]]] = defaultdict(list)
-    for number, text in enumerate(texts):
-        code = [line.strip() for line in text.splitlines()]
-        code = [line for line in code if line and not line.startswith(("#", "import ", "from "))]
-        for start in range(len(code) - WINDOW + 1):
-            places[tuple(code[start : start + WINDOW])].append((number, start))
-    twice = (one for found in places.values() if len(found) > 1 for one in found)
-    return len({(number, start + offset) for number, start in twice for offset in range(WINDOW)})
+def alike(source: Path = SOURCE) -> list[tuple[str, ...]]:
+    """Return the groups of functions that differ in names and constants alone, each as `file:function`."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for path in sorted(source.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and (shape := _shape(node)):
+                groups[shape].append(f"{path.relative_to(source).as_posix()}:{node.name}")
+    return sorted(tuple(names) for names in groups.values() if len(names) > 1)
+
+
+class _Nameless(ast.NodeTransformer):
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        return ast.Name(id="_", ctx=node.ctx)
+
+    def visit_arg(self, _: ast.arg) -> ast.arg:
+        return ast.arg(arg="_")
+
+    def visit_Constant(self, _: ast.Constant) -> ast.Constant:
+        return ast.Constant(value=0)
+
+
+def _shape(function: ast.FunctionDef) -> str:
+    """Return a function's body without names, constants and docstring; empty for one too small to compare."""
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    module = ast.Module(body=body, type_ignores=[])
+    small = sum(1 for _ in ast.walk(module)) < LEAST_NODES
+    return "" if small else ast.dump(_Nameless().visit(module))
 
 
 def _numbers_at(revision: str) -> dict[str, int]:
@@ -308,6 +325,7 @@ def _print_numbers(revisions: list[str]) -> None:
     print("|---|" + "---:|" * len(columns))
     for what in columns["now"]:
         print(f"| {what} | " + " | ".join(f"{column[what]:,}" for column in columns.values()) + " |")
+    print("\n".join(["", "Alike now:", *(f"- {', '.join(names)}" for names in alike())]))
 
 
 def main() -> int:

@@ -129,8 +129,7 @@ def session_of(config: pytest.Config) -> SuiteSession:
             from qiltest.session.options import read_options
             from qiltest.session.session import SuiteSession
         except ImportError as error:
-            remedy = "  -> pip install --upgrade qiltest"
-            pytest.exit(f"qiltest cannot be loaded: {error}\n{remedy}", returncode=pytest.ExitCode.USAGE_ERROR)
+            raise pytest.UsageError(f"qiltest cannot be loaded: {error}\n  -> pip install --upgrade qiltest") from None
         config.stash[_KEY] = SuiteSession(config, read_options(config))
     return config.stash[_KEY]
 
@@ -142,8 +141,13 @@ def _begun(config: pytest.Config) -> SuiteSession | None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize tests of the suite."""
-    if "qil_case_run" in metafunc.fixturenames:
-        session_of(metafunc.config).parametrize(metafunc)
+    if "qil_case_run" not in metafunc.fixturenames:
+        return
+    try:
+        session = session_of(metafunc.config)
+    except pytest.UsageError as error:
+        raise pytest.Collector.CollectError(str(error)) from None  # which has no traceback
+    session.parametrize(metafunc)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -14,7 +14,7 @@ from qiltest.cli import calibrate as command
 from qiltest.cli.main import main
 from qiltest.reading import ReaderInfo
 
-CASES = Path(__file__).parents[1] / "cases"
+CASES = Path(__file__).parents[2] / "cases"
 
 
 class FakeReader:

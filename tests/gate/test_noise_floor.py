@@ -44,7 +44,7 @@ def test_every_shipped_case_has_a_floor_and_every_floor_a_case():
     assert all(held.values())
     files = sorted(path.stem for path in floors_of(CASES["capybara"]).iterdir())
     assert files == sorted(CASES)
-    # the rates that docs/reading.md tells: all 60 typos of the performance report were found
+    # the rates that docs/measurements/readers.md gives: all 60 typos of the performance report were found
     known = [floor.typos["known"] for floor in held.values() if "known" in floor.typos]
     assert (sum(rate.found for rate in known), sum(rate.of for rate in known)) == (60, 60)
 

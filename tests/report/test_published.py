@@ -171,3 +171,9 @@ def test_reports_take_it_in_at_one_place() -> None:
         if re.search(r"from qiltest\.published|import qiltest\.published", path.read_text(encoding="utf-8"))
     ]
     assert importing == ["report/published.py"]
+
+
+def test_no_page_that_is_not_in_the_repository_is_referred_to() -> None:
+    # the schema names what it means too
+    pages = [*source_files(), *PACKAGE.rglob("*.json")]
+    assert [path.name for path in pages if "(DESIGN" in path.read_text(encoding="utf-8")] == []

@@ -297,9 +297,11 @@ def test_a_quadrilateral_is_measured_by_the_means_of_its_sides():
 
 
 def test_a_line_is_cut_across_only_where_it_is_a_column():
-    flat = replace(line("", 0, 0, 1, 1), box=((100, 50), (140, 50), (140, 110), (100, 110)))  # 1.5 times as high
+    flat = replace(
+        line("", 0, 0, 1, 1), box=((100, 50), (140, 50), (140, 109), (100, 109))
+    )  # less than 1.5 times as high
     first, second = pieces_of(flat, "ABCDUVWX", 3, ["ABCD", "UVWX"])
-    assert (box_of(first.place), box_of(second.place)) == ((100, 50, 120, 110), (120, 50, 140, 110))
+    assert (box_of(first.place), box_of(second.place)) == ((100, 50, 120, 109), (120, 50, 140, 109))
     tall = replace(flat, box=((100, 50), (140, 50), (140, 112), (100, 112)))
     first, second = pieces_of(tall, "ABCDUVWX", 3, ["ABCD", "UVWX"])
     assert (box_of(first.place), box_of(second.place)) == ((100, 50, 140, 81), (100, 81, 140, 112))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
@@ -17,7 +15,7 @@ from qiltest.arguments import positive_int
 from qiltest.calibration import Floor, Rate
 from qiltest.calibration.measure import KNOWN, calibrate
 from qiltest.calibration.store import check_writable, read_floor, write_floor
-from qiltest.cli.common import AddParser, cases_flag, json_flag, reader_flag
+from qiltest.cli.common import AddParser, cases_flag, console, json_flag, print_json, print_lines, reader_flag
 from qiltest.errors import StoreError
 from qiltest.reading import DEFAULT_READER, Reader, open_reader
 from qiltest.suite.cases import Case
@@ -49,8 +47,8 @@ def run_calibrate(args: argparse.Namespace) -> int:
     if not args.force:
         _refuse_fewer(cases, reader, args.pictures, folder)
     check_writable(folder)
-    console, floors = Console(), []
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    floors = []
+    with Progress(console=console(stderr=True), transient=True) as progress:
         for case in progress.track(cases, description="calibrating"):
             task = progress.add_task(case.id, total=None)
             tick = partial(_tick, progress, task)
@@ -58,13 +56,12 @@ def run_calibrate(args: argparse.Namespace) -> int:
             write_floor(floors[-1], folder)
             progress.remove_task(task)
     if args.json:
-        text = json.dumps([asdict(floor) for floor in floors], ensure_ascii=False, allow_nan=False, indent=1)
-        console.print(text, markup=False, highlight=False, soft_wrap=True, emoji=False)
+        print_json([asdict(floor) for floor in floors], readable=True)
     else:
-        console.print(_table(floors))
-        console.print(_summary(floors), markup=False, highlight=False, soft_wrap=True)
+        console().print(_table(floors))
+        print_lines(_summary(floors))
     written = f"written to {folder}: {', '.join(f'{floor.case}.json' for floor in floors)}"
-    Console(stderr=args.json).print(written, markup=False, highlight=False, soft_wrap=True)
+    console(stderr=args.json).print(written, soft_wrap=True)
     return 0
 
 
@@ -104,18 +101,16 @@ def _table(floors: list[Floor]) -> Table:
     return table
 
 
-def _summary(floors: list[Floor]) -> str:
+def _summary(floors: list[Floor]) -> list[str]:
     """Both rates of detection over all cases: of all planted typos, and where the untouched twin reads at its floor."""
     everywhere = [rate for floor in floors for kind, rate in floor.typos.items() if kind != KNOWN]
     known = [floor.typos[KNOWN] for floor in floors if KNOWN in floor.typos]
     clean = [floor.clean_typos for floor in floors]
-    return "\n".join(
-        [
-            f"planted typos that raised the distance: {_share(everywhere)}",
-            f"those that the cases name: {_share(known)}",
-            f"all of these, where the picture without the typo reads at its floor: {_share(clean)}",
-        ]
-    )
+    return [
+        f"planted typos that raised the distance: {_share(everywhere)}",
+        f"those that the cases name: {_share(known)}",
+        f"all of these, where the picture without the typo reads at its floor: {_share(clean)}",
+    ]
 
 
 def _share(rates: list[Rate]) -> str:

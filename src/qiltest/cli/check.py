@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from qiltest.arguments import MAX_SEED_COUNT, positive_int, rate, seed_count
-from qiltest.cli.common import AddParser, case_flag, cases_flag, json_flag, reader_flag, runs_flag
+from qiltest.cli.common import (
+    AddParser,
+    case_flag,
+    cases_flag,
+    console,
+    json_flag,
+    print_json,
+    print_lines,
+    reader_flag,
+    runs_flag,
+)
 from qiltest.comparison.records import MARGIN, Comparisons, Release
 from qiltest.errors import GenerationError
 from qiltest.generation.sources import TINY
 from qiltest.runs.records import Run
-from qiltest.text.escape import one_line
 
 if TYPE_CHECKING:
     from qiltest.engine.ending import Ending
@@ -29,8 +35,6 @@ if TYPE_CHECKING:
 #: seeds a case and resolution that are drawn where nothing is said.
 SEEDS = 4
 _KEYBOARD = 130
-#: columns where nobody's window says how many there are.
-_FILE_WIDTH = 200
 
 
 def add_parser(add: AddParser) -> None:
@@ -62,9 +66,6 @@ def run_check(args: argparse.Namespace) -> int:
     from qiltest.release.check import admit, try_release
     from qiltest.suite.load import load_suite
 
-    console = Console(markup=False, highlight=False, emoji=False)
-    if not console.is_terminal:
-        console.width = _FILE_WIDTH
     options, release = _options(args)
     suite = load_suite(options.cases_folder, keep_doubtful=True)
     for name in args.case:
@@ -72,12 +73,12 @@ def run_check(args: argparse.Namespace) -> int:
     suite = admit(suite, release, args.model)
     trial = try_release(suite, release, args.model)
     if not args.json:
-        _print(console, _trial_lines(trial, args.like))
+        print_lines(_trial_lines(trial, args.like))
     if trial.refusals:
         if args.json:
-            console.print(json.dumps(_refused(trial, args.like), allow_nan=False), soft_wrap=True)
+            print_json(_refused(trial, args.like))
         return 1
-    return _tell(args, console, trial, _checked(args, options, suite))
+    return _tell(args, trial, _checked(args, options, suite))
 
 
 def _checked(args: argparse.Namespace, options: Options, suite: Suite) -> Ending:
@@ -101,7 +102,7 @@ def _checked(args: argparse.Namespace, options: Options, suite: Suite) -> Ending
         )
 
 
-def _tell(args: argparse.Namespace, console: Console, trial: Trial, ending: Ending) -> int:
+def _tell(args: argparse.Namespace, trial: Trial, ending: Ending) -> int:
     from qiltest.engine.ending import write_reports
     from qiltest.release.check import INTERRUPTED
     from qiltest.report.ci import ci_lines
@@ -116,12 +117,11 @@ def _tell(args: argparse.Namespace, console: Console, trial: Trial, ending: Endi
     tuple(ci_lines(run))
     page = _page(args, found, run, problems)
     if args.json:
-        record = _record(trial, args.like, found, run, problems, page)
-        console.print(json.dumps(record, allow_nan=False), soft_wrap=True)
+        print_json(_record(trial, args.like, found, run, problems, page))
     else:
-        _print(console, _run_lines(run, page))
-        print_comparisons(console, found, problems)
-        _print(console, _next(found, args))
+        print_lines(_run_lines(run, page))
+        print_comparisons(console(), found, problems)
+        print_lines(_next(found, args))
     if ending.exit_status == INTERRUPTED:
         return _KEYBOARD
     return 0 if found.holds and ending.status == 0 else 1
@@ -187,11 +187,6 @@ def _page(args: argparse.Namespace, found: Comparisons, run: Run, problems: tupl
     for each in dict.fromkeys((run.path / PAGE, path)):
         write_page(found, run, run, each, variant=args.like, with_variant=CANDIDATE, problems=problems)
     return path
-
-
-def _print(console: Console, lines: Iterator[str]) -> None:
-    for line in lines:
-        console.print(one_line(line), soft_wrap=True)
 
 
 def _trial_lines(trial: Trial, like: str) -> Iterator[str]:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from importlib.resources import files
 from pathlib import Path
 
-from rich.console import Console
-
-from qiltest.cli.common import AddParser, json_flag
+from qiltest.cli.common import AddParser, console, json_flag, print_json
 from qiltest.errors import StoreError
 from qiltest.files import write_atomically
 
@@ -44,10 +41,10 @@ def add_parser(add: AddParser) -> None:
 def run_init(args: argparse.Namespace) -> int:
     """Make the project. Returns 0; raises StoreError, and nothing that was there is changed."""
     make_project(args.folder)
-    text = _NEXT.format(folder=args.folder, files=", ".join(FILES))
     if args.json:
-        text = json.dumps({"folder": str(args.folder), "files": list(FILES)}, ensure_ascii=False, indent=1)
-    Console().print(text, markup=False, highlight=False, soft_wrap=True, emoji=False)
+        print_json({"folder": str(args.folder), "files": list(FILES)}, readable=True)
+    else:
+        console().print(_NEXT.format(folder=args.folder, files=", ".join(FILES)), soft_wrap=True)
     return 0
 
 

@@ -16,10 +16,14 @@ from qiltest.cli.common import AddParser, cases_flag, console, json_flag, print_
 from qiltest.errors import QiltestError
 from qiltest.gate.verdict import Verdict
 from qiltest.reading import DEFAULT_READER, Reader, Suspicion, open_reader, suspicious
-from qiltest.report.terminal.failure import marked_line
+from qiltest.report.diff import Mark, marked
 from qiltest.scoring import EmptyReadingError, Score, TextScore, score
 from qiltest.suite.cases import ExpectedText, LineBreaks
 from qiltest.suite.load import load_suite
+from qiltest.text.escape import one_line
+
+#: Stands for a character of the expected text that was not read.
+_NOT_READ = "▁"
 
 
 def add_parser(add: AddParser) -> None:
@@ -163,8 +167,8 @@ def _table(picture: Path, found: Score) -> Table:
         table.add_column(column, overflow="fold")
     for text in found.texts:
         notes = "; ".join((*text.layout, *_named(text)))
-        cells = (text.expected, marked_line(text), str(text.distance), str(text.distance_alnum), notes)
-        table.add_row(*map(Text, cells))
+        distances = (str(text.distance), str(text.distance_alnum))
+        table.add_row(Text(text.expected), _coloured(text), *distances, Text(notes))
     return table
 
 
@@ -186,3 +190,13 @@ def _named(text: TextScore) -> Iterator[str]:
         if edit.look_alike:
             forgiven = "" if edit.counted else ", forgiven"
             yield f"{edit.expected!r} for {edit.read!r} look alike ({edit.look_alike}{forgiven})"
+
+
+def _coloured(text: TextScore) -> Text:
+    """Return the text as read with what differs in red, and a bar for each character that was not read."""
+    spans = marked(text).read
+    shown = Text() if spans else Text(_NOT_READ * text.length, style="bold red")
+    for span in spans:
+        part = _NOT_READ * len(span.other) if span.mark is Mark.GAP else one_line(span.text)
+        shown.append(part, style="" if span.mark in {Mark.SAME, Mark.LAYOUT} else "bold red")
+    return shown

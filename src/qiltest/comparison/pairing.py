@@ -256,7 +256,7 @@ def _no_score(result: CaseResult | None) -> tuple[Verdict, str] | None:
 
 
 def _differences(before: CaseResult, after: CaseResult, old: Score, new: Score) -> Iterator[str]:
-    """Yield why two scores are not of the same thing (DESIGN, scoring rule 7)."""
+    """Yield why two scores are not of the same thing: two readers, or two sizes, are never compared."""
     if old.reader.fingerprint != new.reader.fingerprint:
         yield f"read by {old.reader.fingerprint} and by {new.reader.fingerprint}: readers are never compared"
     if before.effective != after.effective:

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 from qiltest.engine.environment import DeviceState, cohort_of, device_state
 from qiltest.engine.options import Options
@@ -133,8 +134,9 @@ class ImageProducer:
         loops, notes = self._loops(recipe)
         after = self._device_state()
         chosen = sorted(loops, key=lambda loop: loop.denoise_seconds)[(len(loops) - 1) // 2]
+        disturbed = _disturbed(chosen, loops) if self._generator.on_cpu else 0.0
         made = self._generator.decode_pixels(chosen)
-        drawn = self._stores.submit(self._store, point, made, notes)
+        drawn = self._stores.submit(self._store, point, made, notes, disturbed)
         health = self._health(made.png if isinstance(made, Generation) else made.pixels)
         reading = self._reading(point, drawn)
         return PendingImage(loops=loops, drawn=drawn, reading=reading, health=health, device=(*before, *after))
@@ -186,7 +188,7 @@ class ImageProducer:
             return None
         return self._stores.submit(partial(_examined, image))
 
-    def _store(self, point: Point, made: Decoded | Generation, notes: tuple[str, ...]) -> Drawn:
+    def _store(self, point: Point, made: Decoded | Generation, notes: tuple[str, ...], disturbed: float) -> Drawn:
         generation = made if isinstance(made, Generation) else finish(made)
         recipe = generation.recipe
         _check(generation, recipe)
@@ -196,7 +198,7 @@ class ImageProducer:
             recipe=recipe,
             key=recipe.key(),
             sha256=self._writer.put(generation.png),
-            timing=generation.timing,
+            timing=replace(generation.timing, disturbed=disturbed),
             latents=generation.latents,
             cohort=self._cohort(recipe),
             notes=notes,
@@ -213,6 +215,16 @@ class ImageProducer:
 
 def _examined(image: Path | bytes | Pixels) -> Examined:
     return examine(load_picture(image) if isinstance(image, Path | bytes) else image)
+
+
+def _disturbed(chosen: Denoised, loops: tuple[Denoised, ...]) -> float:
+    """Return how far other work on the CPU lengthened a loop (`Timing.disturbed`).
+
+    The spread of repeated loops is their range over their median, without the first, which pays for what is done once.
+    """
+    seconds = [loop.denoise_seconds for loop in loops[1:]]
+    spread = (max(seconds) - min(seconds)) / median(seconds) if seconds else 0.0
+    return max(min(1.0, chosen.waited_seconds / chosen.denoise_seconds), spread)
 
 
 def _unsteady(loops: tuple[Denoised, ...]) -> tuple[str, ...]:

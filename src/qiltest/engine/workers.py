@@ -94,7 +94,8 @@ class ReadingProcess:
 
 
 def _make_room() -> None:
-    """Leave one core to the process that feeds the GPU."""
+    """Leave one core to the process that feeds the GPU, and let threads that wait for each other sleep."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if not hasattr(os, "sched_setaffinity"):
         return
     cores = sorted(os.sched_getaffinity(0))

@@ -1,4 +1,4 @@
-"""Latency: a gate per cohort (DESIGN, gate rule 4).
+"""The latency gate: denoise seconds against a golden of the same cohort (docs/gate.md).
 
 Seconds are comparable only between pictures of one cohort: one model on one device at one precision, size, variant,
 attention backend and torch. A cohort has one golden, the median of the denoise loops of the run that recorded it. A

@@ -21,6 +21,8 @@ class LoopResult:
 
     latents: torch.Tensor
     timing: Timing
+    #: seconds in which threads of this process waited for a core, all together.
+    waited: float
 
 
 class _Forwards:
@@ -78,7 +80,7 @@ def run_loop(
             output_type="latent",
         ).images
     timing = Timing(step_seconds=clock.steps, denoise_seconds=clock.total, decode_seconds=0.0, forwards=forwards.count)
-    return LoopResult(latents=latents, timing=timing)
+    return LoopResult(latents=latents, timing=timing, waited=clock.waited)
 
 
 def _noise(recipe: Recipe, device: torch.device) -> torch.Generator:

@@ -11,6 +11,7 @@ import torch
 
 from qiltest.errors import DeviceError
 from qiltest.generation.settings import Settings
+from qiltest.generation.waiting import waited_seconds
 from qiltest.suite.variants import ModelKind
 
 _SIDE, _PRODUCTS = 8192, 10
@@ -90,11 +91,12 @@ class StepClock:
         self._device = device
         self._events: list[torch.cuda.Event] = []
         self._marks: list[float] = []
-        self._begin = self._end = 0.0
+        self._begin = self._end = self._waited = 0.0
 
     def start(self) -> None:
         """Begin, with the device idle."""
         synchronise(self._device)
+        self._waited = waited_seconds()
         self._begin = time.perf_counter()
         self._marks = [self._begin]
         self._events = []
@@ -108,6 +110,7 @@ class StepClock:
         if last:
             synchronise(self._device)
             self._end = time.perf_counter()
+            self._waited = max(0.0, waited_seconds() - self._waited)
 
     def _record(self) -> None:
         if self._device.type == "cuda":
@@ -119,6 +122,11 @@ class StepClock:
     def total(self) -> float:
         """Seconds from start to the end of the last step, device idle at both."""
         return self._end - self._begin
+
+    @property
+    def waited(self) -> float:
+        """Seconds in which threads of this process waited for a core from start to the end of the last step."""
+        return self._waited
 
     @property
     def steps(self) -> tuple[float, ...]:

@@ -103,6 +103,7 @@ class DiffusersGenerator(Generator):
             latents=result.latents,
             timing=result.timing,
             latents_sha256=latents_sha256(result.latents),
+            waited_seconds=result.waited,
         )
 
     def warm_up(self, recipe: Recipe) -> None:

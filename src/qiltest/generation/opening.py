@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qiltest.errors import DeviceError
 from qiltest.generation.settings import Settings
 from qiltest.generation.sources import resolve_model
+from qiltest.generation.waiting import let_waiting_threads_sleep
 
 if TYPE_CHECKING:
     from qiltest.generation._generator import DiffusersGenerator
@@ -23,6 +24,8 @@ def open_generator(model: str, settings: Settings = DEFAULTS, *, kind: ModelKind
     generated. Raises DeviceError where there is no device or no weights.
     """
     source = resolve_model(model, kind=kind, revision=settings.revision, download=settings.download)
+    if (settings.device or ("cpu" if source.is_tiny else "cuda")).startswith("cpu"):
+        let_waiting_threads_sleep()
     try:
         from qiltest.generation._generator import DiffusersGenerator
     except ImportError as error:

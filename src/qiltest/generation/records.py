@@ -10,6 +10,9 @@ from qiltest.recipe import Recipe, Size
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import Variant
 
+#: a latency that other work lengthened by more than this share is not comparable.
+MOST_DISTURBED = 0.1
+
 
 @dataclass(frozen=True, kw_only=True)
 class LatentStats:
@@ -33,6 +36,14 @@ class Timing:
     decode_seconds: float
     #: transformer forwards that were made; a recipe check compares it with `recipe.nfe`.
     forwards: int
+    #: how far other work on the CPU lengthened the loop: the time in which its threads waited for a core, as a share of
+    #: the loop and at most 1, or the spread of repeated loops, whichever is larger. 0 on a GPU, and where nobody says.
+    disturbed: float = 0.0
+
+    @property
+    def comparable(self) -> bool:
+        """False where other work shared the CPU, so that the seconds are compared with no others."""
+        return self.disturbed <= MOST_DISTURBED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +55,8 @@ class Denoised:
     timing: Timing
     #: SHA-256 of the latents' bytes: equal for equal latents. "" where the generator does not say.
     latents_sha256: str = ""
+    #: seconds in which threads of this process waited for a core during the loop, all together; 0 where nobody says.
+    waited_seconds: float = 0.0
 
     @property
     def denoise_seconds(self) -> float:

@@ -1,1 +1,1 @@
-"""What only the published Qwen-Image-Lightning report needs: its findings, its tables' diagnostics, fine detail."""
+"""The Qwen-Image-Lightning performance report that this repository reproduces: needed by its ten cases alone."""

@@ -1,4 +1,4 @@
-"""Health of a picture, beside its text: noise, grid, blur, clipping, saturation, and fine detail outside text.
+"""Image quality beside the text: noise, grid, blur, clipping, saturation, and fine detail outside text.
 
 Nothing here needs torch or a reader. `examine` takes pixels; `symptoms` says what is wrong.
 """

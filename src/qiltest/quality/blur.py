@@ -1,4 +1,4 @@
-"""Blur of the whole picture, from its sharpest edges: a soft background is no fault, no sharp edge at all is one."""
+"""Blur, measured at the sharpest edges: a soft background is no fault, an image without any sharp edge is one."""
 
 from __future__ import annotations
 

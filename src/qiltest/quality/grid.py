@@ -1,4 +1,4 @@
-"""A periodic grid at the period of latents or patches: seen with an fp8 base under a LoRA that was trained on bf16.
+"""Grid artefacts at the period of latents or patches, as an fp8 base shows under a LoRA trained on bf16.
 
 Qwen-Image's VAE makes 8 x 8 pixels of one latent, and its transformer takes 2 x 2 latents as one patch of 16 pixels.
 A fault of the weights is the same in every patch, so it repeats with these periods all over the picture.

@@ -1,4 +1,4 @@
-"""Sharpening halos: overshoot beside strong edges, which makes a picture look finer than it is."""
+"""Sharpening halos: overshoot beside strong edges, which makes an image look finer than it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits on health, and what is said of a picture beyond them.
+"""Limits on the measures of quality, and the sentence for an image beyond one.
 
 Each limit stands well above what pictures without the fault show (docs/measurements/quality.md has the distributions
 and the rates of false alarms); only noise, grid and blank gate, because only they are wrong in every picture that

@@ -1,4 +1,4 @@
-"""All measures of a picture, in one pass."""
+"""Measures one image in one pass: everything that `quality/` knows, before and after its text is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Residual noise: what is left in a picture whose denoising did not end, as with a wrong scheduler.
+"""Residual noise: what is left in an image whose denoising did not end, as with a wrong scheduler.
 
 Measured where the picture is flattest, so that fur, leaves and grain of a part of the picture do not count: noise of
 the sampler is everywhere.

@@ -1,4 +1,4 @@
-"""A picture as the measures take it: luma, its Haar bands, and both cut into blocks."""
+"""An image as the measures take it: luma, its Haar bands, and both cut into blocks."""
 
 from __future__ import annotations
 

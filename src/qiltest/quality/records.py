@@ -1,4 +1,4 @@
-"""What is kept of a picture's health: plain numbers with units, and the faults they show."""
+"""The record of an image's quality: its measures with their units, and the faults they show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Blank, near-uniform, clipped and over-saturated pictures: what the values alone tell."""
+"""Blank, near-uniform, clipped and over-saturated images, told by the values alone."""
 
 from __future__ import annotations
 

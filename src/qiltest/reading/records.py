@@ -11,7 +11,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class ReaderInfo:
-    """Identity of a reader. Two readings are comparable only where these are equal (DESIGN, scoring rule 7)."""
+    """Identity of a reader. Two readings are comparable only where these are equal."""
 
     name: str
     engine: str

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from qiltest.reading.quad import is_column, stretch
 from qiltest.reading.records import Line, Point, Reading
 
 #: A character below this confidence is suspicious; measured in benchmarks/results/strokes.json and readers.json.
@@ -48,11 +49,5 @@ def suspicious(reading: Reading, lines: Collection[int] | None = None) -> tuple[
 
 def _place(line: Line, share: float) -> Point:
     """Return the point at a share of the line's length, halfway across it."""
-    a, b, c, d = line.box
-    tall = abs(d[1] - a[1]) >= 1.5 * abs(b[0] - a[0])
-    start, end = (_middle(a, b), _middle(d, c)) if tall else (_middle(a, d), _middle(b, c))
-    return start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share
-
-
-def _middle(first: Point, second: Point) -> Point:
-    return (first[0] + second[0]) / 2, (first[1] + second[1]) / 2
+    corners = stretch(line.box, share, share, column=is_column(line.box))
+    return sum(x for x, _ in corners) / 4, sum(y for _, y in corners) / 4

@@ -1,4 +1,4 @@
-"""What changed: a run against its goldens, or against an earlier run."""
+"""What changed since the goldens, or since an earlier run: one entry per image, worst first."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Changes:
 def changes(run: Run, previous: Run | None = None) -> Changes:
     """Compare a run with an earlier one, or with its goldens where none is given.
 
-    Distances of two readers or of two models are never compared (DESIGN, scoring rule 7): then `refused` says why.
+    Distances of two readers or of two models are never compared: then `refused` says why.
     """
     if previous is None:
         return Changes(against="the goldens", items=_sorted(_since_golden(result) for result in run.results))

@@ -1,4 +1,4 @@
-"""Which characters differ: the edits of a score laid over the texts as a person sees them.
+"""The character diff between expected and read text, as marked spans for pages and terminals.
 
 Edits count in the normalised text (NFKC, no white space); a person is shown the text as written and as read. The
 normalised reading is rebuilt from the expected text and the edits, then found again in the raw text: what it skips

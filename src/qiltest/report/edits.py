@@ -1,4 +1,4 @@
-"""What differs between expected and read, in sentences."""
+"""Sentences on each difference between expected and read text, such as “4” too many after “-238”."""
 
 from __future__ import annotations
 

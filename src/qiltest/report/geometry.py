@@ -1,4 +1,4 @@
-"""Where in the picture a character of a line is, estimated from the line's quadrilateral.
+"""Where in the image a character of a line is, estimated from the line's quadrilateral.
 
 Readers give boxes of lines. A character's place is interpolated by typical widths, so it points near the character,
 which is enough to look there; it is never used to judge.
@@ -9,15 +9,14 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+from qiltest.reading.quad import Quad, is_column, stretch
 from qiltest.reading.records import Line, Point
 from qiltest.scoring.records import TextScore
 
-Quad = tuple[Point, Point, Point, Point]
 Box = tuple[float, float, float, float]
 
 _NARROW = frozenset("iIjl1.,:;|!'`·-()[]{} ")
 _BROAD = frozenset("mwMW@%")
-_VERTICAL_RATIO = 1.5
 
 
 def character_quad(line: Line, start: int, end: int) -> Quad:
@@ -30,12 +29,7 @@ def character_quad(line: Line, start: int, end: int) -> Quad:
     low, high = sum(widths[:start]) / total, sum(widths[:end]) / total
     if high - low < 0.01:
         low, high = max(0.0, low - 0.01), min(1.0, high + 0.01)
-    top_left, top_right, bottom_right, bottom_left = line.box
-    if _is_vertical(line):
-        left, right = (top_left, bottom_left), (top_right, bottom_right)
-        return _between(*left, low), _between(*right, low), _between(*right, high), _between(*left, high)
-    top, bottom = (top_left, top_right), (bottom_left, bottom_right)
-    return _between(*top, low), _between(*top, high), _between(*bottom, high), _between(*bottom, low)
+    return stretch(line.box, low, high, column=len(line.text) > 1 and is_column(line.box))
 
 
 def wrong_quads(
@@ -103,15 +97,3 @@ def _width(char: str) -> float:
     if char in _NARROW:
         return 0.32
     return 0.85 if char in _BROAD else 0.56
-
-
-def _is_vertical(line: Line) -> bool:
-    box = bounds((line.box,))
-    if box is None or len(line.text) < 2:
-        return False
-    left, top, right, bottom = box
-    return bottom - top > _VERTICAL_RATIO * (right - left)
-
-
-def _between(start: Point, end: Point, share: float) -> Point:
-    return start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share

@@ -1,4 +1,4 @@
-"""A run's verdict in a headline, and what must be said beside it."""
+"""The first line of a report: the run's verdict, how many images have which status, and what must be said beside it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Build the view of one picture from its result."""
+"""Builds what a report shows of one image from its result."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from qiltest.gate.verdict import Verdict
@@ -18,47 +17,43 @@ from qiltest.text.escape import one_line
 from qiltest.text.normalise import normalise
 
 
-def cell_of(run: Run, result: CaseResult, anchor: str) -> Cell:
-    """Return one picture of a run by itself: without what changed and its speed-up."""
-    return CellBuilder(run=run, previous=None).cell(anchor, result, None, None)
+def cell_of(
+    run: Run,
+    result: CaseResult,
+    anchor: str,
+    *,
+    previous: Run | None = None,
+    speed_up: float | None = None,
+    change: Change | None = None,
+) -> Cell:
+    """Return one image of a run; `previous` is the run that it is compared with, else its golden."""
+    before, before_name = _before(run, result, previous)
+    return Cell(
+        anchor=anchor,
+        result=result,
+        variant=run.variant(result.point.variant),
+        status=status_of(result),
+        reasons=_reasons(result),
+        change=change,
+        texts=_texts(result),
+        extent=_extent(result),
+        speed_up=speed_up,
+        before=before,
+        before_name=before_name,
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
-class CellBuilder:
-    """Builds the pictures of a run; `previous` is the run that it is compared with, if any."""
-
-    run: Run
-    previous: Run | None
-
-    def cell(self, anchor: str, result: CaseResult, speed_up: float | None, change: Change | None) -> Cell:
-        """Return one picture with what is known of it beside its result."""
-        texts = _texts(result)
-        before, before_name = self._before(result)
-        return Cell(
-            anchor=anchor,
-            result=result,
-            variant=self.run.variant(result.point.variant),
-            status=status_of(result),
-            reasons=_reasons(result),
-            change=change,
-            texts=texts,
-            extent=_extent(result),
-            speed_up=speed_up,
-            before=before,
-            before_name=before_name,
-        )
-
-    def _before(self, result: CaseResult) -> tuple[Path | None, str]:
-        """Return the picture that this one replaces, where it is stored and not the same."""
-        if self.previous is not None:
-            old = self.previous.result(result.id)
-            if old is not None and old.picture is not None and old.picture != result.picture:
-                return old.picture.path, f"run {self.previous.id}"
-            return None, ""
-        golden, now = result.golden, result.picture
-        if golden is None or now is None or golden.picture == now.sha256:
-            return None, ""
-        return RunStore(root=self.run.path.parent).find_image(golden.picture), "golden"
+def _before(run: Run, result: CaseResult, previous: Run | None) -> tuple[Path | None, str]:
+    """Return the image that this one replaces, where it is stored and not the same, and what it is."""
+    if previous is not None:
+        old = previous.result(result.id)
+        if old is not None and old.picture is not None and old.picture != result.picture:
+            return old.picture.path, f"run {previous.id}"
+        return None, ""
+    golden, now = result.golden, result.picture
+    if golden is None or now is None or golden.picture == now.sha256:
+        return None, ""
+    return RunStore(root=run.path.parent).find_image(golden.picture), "golden"
 
 
 def _reasons(result: CaseResult) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""One picture as a person looks at it: its texts with their marks, and what is laid over it."""
+"""What a report shows of one image: its texts with their marks, its figures, and the shapes laid over it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from functools import cached_property
 from pathlib import Path
 
 from qiltest.reading import Suspicion, suspicious
+from qiltest.reading.quad import Quad
 from qiltest.report.changes import Change
 from qiltest.report.diagnostics import figures, reported_faults
 from qiltest.report.diff import Marked, Span, marked
-from qiltest.report.geometry import Box, Quad, bounds, polygon, wrong_quads
+from qiltest.report.geometry import Box, bounds, polygon, wrong_quads
 from qiltest.runs.records import CaseResult
 from qiltest.runs.status import Status
 from qiltest.scoring.records import ExtraKind, Score, TextScore

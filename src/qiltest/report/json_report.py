@@ -169,7 +169,7 @@ class ReportModel(_Model):
     device: Text
     device_name: Text
     reader: Text = Field(description="fingerprint; distances of two readers are never compared")
-    versions: dict[str, str]
+    versions: dict[Text, Text]
     status: Status
     headline: Text
     counts: dict[Status, int]

@@ -1,4 +1,4 @@
-"""A run as a person looks at it: cases worst first, per case one row a size and seed, per row one cell a variant.
+"""What the report of a run shows: cases worst first, in each a row per size and seed, in each row a cell per variant.
 
 Everything here is plain data; templates only place it. Texts are as written and as read: making them harmless is the
 templates' finalizer and the writers' escaping, so that nothing has to remember it.
@@ -13,7 +13,7 @@ from functools import cached_property
 from qiltest.generation.sources import TINY
 from qiltest.report.changes import Changes, changes
 from qiltest.report.headline import counts_of, verdict_of
-from qiltest.report.image_builder import CellBuilder
+from qiltest.report.image_builder import cell_of
 from qiltest.report.image_view import Cell
 from qiltest.report.published import Published, published_in
 from qiltest.runs.aggregate import by_variant, speed_ups
@@ -105,7 +105,6 @@ class RunView:
 def view(run: Run, previous: Run | None = None) -> RunView:
     """Return the run as a person looks at it; `previous` is the run that it is compared with, else the goldens."""
     compared_with = changes(run, previous)
-    builder = _Builder(run=run, previous=previous, compared_with=compared_with)
     begun = {result.point for result in run.results}
     status, headline, said = verdict_of(run)
     return RunView(
@@ -116,7 +115,7 @@ def view(run: Run, previous: Run | None = None) -> RunView:
         counts=counts_of(run),
         changes=compared_with,
         variants=tuple(variant for variant, _ in by_variant(run)),
-        cases=builder.cases(),
+        cases=_cases(run, previous, compared_with),
         published=published_in(run),
         undrawn=tuple(point.id for point in run.planned if point not in begun),
     )
@@ -127,48 +126,35 @@ def html_language(case: Case) -> str:
     return _HTML_LANGUAGES.get(case.language.lower(), "en")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Builder:
-    """Builds the cases of a run."""
+def _cases(run: Run, previous: Run | None, compared_with: Changes) -> tuple[CaseView, ...]:
+    speed = speed_ups(run)
+    change = {item.point: item for item in compared_with.items}
+    cells: dict[str, list[Cell]] = {}
+    for number, result in enumerate(run.results):
+        faster, changed = speed.get(result.id), change.get(result.id)
+        cell = cell_of(run, result, f"p{number}", previous=previous, speed_up=faster, change=changed)
+        cells.setdefault(result.point.case, []).append(cell)
+    views = [_case(f"c{number}", run.case(case), cells[case]) for number, case in enumerate(cells)]
+    return tuple(sorted(views, key=lambda case: min(cell.badness for cell in case.cells)))
 
-    run: Run
-    previous: Run | None
-    compared_with: Changes
 
-    def cases(self) -> tuple[CaseView, ...]:
-        builder = CellBuilder(run=self.run, previous=self.previous)
-        speed = speed_ups(self.run)
-        change = {item.point: item for item in self.compared_with.items}
-        cells: dict[str, list[Cell]] = {}
-        for number, result in enumerate(self.run.results):
-            cell = builder.cell(f"p{number}", result, speed.get(result.id), change.get(result.id))
-            cells.setdefault(result.point.case, []).append(cell)
-        views = [self._case(f"c{number}", case, cells[case]) for number, case in enumerate(cells)]
-        return tuple(sorted(views, key=lambda case: min(cell.badness for cell in case.cells)))
-
-    def _case(self, anchor: str, case_id: str, cells: list[Cell]) -> CaseView:
-        case = self.run.case(case_id)
-        rows: dict[tuple[str, int], list[Cell]] = {}
-        for cell in cells:
-            rows.setdefault((str(cell.result.point.size), cell.result.point.seed), []).append(cell)
-        several = len({seed for _, seed in rows}) > 1
-
-        def title(size: str, seed: int) -> str:
-            return f"{size}, seed {seed}" if several else size
-
-        ordered = [
+def _case(anchor: str, case: Case, cells: list[Cell]) -> CaseView:
+    rows: dict[tuple[str, int], list[Cell]] = {}
+    for cell in cells:
+        rows.setdefault((str(cell.result.point.size), cell.result.point.seed), []).append(cell)
+    several = len({seed for _, seed in rows}) > 1
+    return CaseView(
+        anchor=anchor,
+        case=case,
+        html_language=html_language(case),
+        status=worst(cell.status for cell in cells),
+        rows=tuple(
             Row(
                 size=size,
                 seed=seed,
-                title=title(size, seed),
+                title=f"{size}, seed {seed}" if several else size,
                 cells=tuple(sorted(row, key=lambda cell: -cell.variant.nfe)),
             )
             for (size, seed), row in rows.items()
-        ]
-        return CaseView(
-            anchor=anchor,
-            case=case,
-            html_language=html_language(case),
-            status=worst(cell.status for cell in cells),
-            rows=tuple(ordered),
-        )
+        ),
+    )

@@ -1,11 +1,12 @@
-"""Numbers over many pictures: speed-ups, error rates by variant and by length of text, step latency."""
+"""Numbers over many images: speed-ups, error rates by variant and by length of text, step latency."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
 
+from qiltest.generation.records import Timing
 from qiltest.runs.records import CaseResult, Run
 from qiltest.suite.variants import Variant
 
@@ -22,23 +23,42 @@ def base_variant(run: Run) -> str | None:
 def speed_ups(run: Run) -> dict[str, float]:
     """Return by point's id how many times faster than the base variant its denoise loop was.
 
-    Pairs agree in case, size and seed, and in device and size drawn; the base itself has no entry.
+    Pairs agree in case, size and seed, and in device and size generated; the base itself has no entry. A latency of a
+    CPU that other work shared gives no factor (`shared_cpu`).
     """
+    shared = shared_cpu(run)
+    return {
+        result.id: other.denoise_seconds / own.denoise_seconds
+        for result, own, other in _pairs(run)
+        if own.denoise_seconds > 0 and result.id not in shared
+    }
+
+
+def shared_cpu(run: Run) -> dict[str, float]:
+    """Return by point's id the share by which other work on the CPU lengthened its denoise loop, or its base's.
+
+    Only those whose latencies are not comparable by it (`Timing.comparable`).
+    """
+    found = {result.id: result.timing for result in run.results if result.timing is not None}
+    for result, own, other in _pairs(run):
+        found[result.id] = max(own, other, key=lambda timing: timing.disturbed)
+    return {point: timing.disturbed for point, timing in found.items() if not timing.comparable}
+
+
+def _pairs(run: Run) -> Iterator[tuple[CaseResult, Timing, Timing]]:
+    """Yield each result that has a like one of the base variant, with its timing and that one's."""
     base = base_variant(run)
     seconds = {
         (r.point.case, r.point.size, r.point.seed): r
         for r in run.results
         if r.point.variant == base and r.timing is not None
     }
-    out = {}
     for result in run.results:
         other = seconds.get((result.point.case, result.point.size, result.point.seed))
         if result.point.variant == base or other is None or result.timing is None or other.timing is None:
             continue
-        alike = result.effective == other.effective and _device(result) == _device(other)
-        if alike and result.timing.denoise_seconds > 0:
-            out[result.id] = other.timing.denoise_seconds / result.timing.denoise_seconds
-    return out
+        if result.effective == other.effective and _device(result) == _device(other):
+            yield result, result.timing, other.timing
 
 
 def median_speed_up(results: Iterable[CaseResult], ratios: Mapping[str, float]) -> float | None:

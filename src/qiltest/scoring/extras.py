@@ -1,4 +1,4 @@
-"""What was drawn that nobody asked for: doubled, leaked, or simply other text (DESIGN, scoring rule 4)."""
+"""What was drawn that nobody asked for: doubled, leaked, or simply other text."""
 
 from __future__ import annotations
 

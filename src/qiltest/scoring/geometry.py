@@ -6,10 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from qiltest.reading import quad
 from qiltest.reading.records import Line, Point
 
-#: A box this many times higher than wide, with more than one character, is a vertical column.
-COLUMN_RATIO = 1.5
 #: Two lines of one text differ in size at most this much, and are at most this many line heights apart. On the real
 #: pictures nothing changes for 3 to 8 and for 1.2 to 5; at 2.5 a text there is lost (benchmarks/thresholds.py).
 SIZE_RATIO, GAP = 4.0, 2.5
@@ -33,7 +32,7 @@ class Place:
     @property
     def upright(self) -> bool:
         """True for a column, and for a single character, which may be part of one."""
-        return self.column or self.right - self.left <= COLUMN_RATIO * self.size
+        return self.column or self.right - self.left <= quad.COLUMN_RATIO * self.size
 
     @property
     def centre(self) -> Point:
@@ -44,9 +43,8 @@ class Place:
 def place_of(line: Line, characters: int) -> Place:
     """Measure a line's quadrilateral; `characters` tells a column from a single tall letter."""
     xs, ys = [x for x, _ in line.box], [y for _, y in line.box]
-    across = (math.dist(line.box[0], line.box[1]) + math.dist(line.box[3], line.box[2])) / 2
-    down = (math.dist(line.box[0], line.box[3]) + math.dist(line.box[1], line.box[2])) / 2
-    column = characters > 1 and down >= COLUMN_RATIO * across
+    across, down = quad.extent(line.box)
+    column = characters > 1 and quad.is_column(line.box)
     (ax, ay), (bx, by) = line.box[0], line.box[1]
     return Place(
         left=min(xs),

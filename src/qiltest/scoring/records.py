@@ -52,7 +52,7 @@ class TextScore:
 
 
 class ExtraKind(StrEnum):
-    """What was drawn that nobody asked for (DESIGN, scoring rule 4)."""
+    """Text in the image that nobody asked for."""
 
     #: repeats an expected text or a phrase of it: gates.
     DOUBLED = "doubled"

@@ -22,7 +22,7 @@ ABSORBED_WEIGHT, ABSORBED_CONFIDENCE = 2.0, 0.6
 
 
 class EmptyReadingError(ReaderError):
-    """The reader returned nothing: an ERROR, not a distance (DESIGN, scoring rule 5)."""
+    """The reader returned nothing for an image that is not blank: an ERROR, because no distance would mean anything."""
 
 
 def score_case(case: Case, reading: Reading) -> Score:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from rapidfuzz import fuzz
 
-from qiltest.reading.records import Line, Point
+from qiltest.reading.quad import is_column, stretch
+from qiltest.reading.records import Line
 from qiltest.scoring.chains import Piece
 from qiltest.scoring.distance import distance
 from qiltest.scoring.geometry import place_of
@@ -68,14 +69,5 @@ def _steps(text: str, at: int, inside: Sequence[str], used: frozenset[int]) -> I
 
 
 def _part(line: Line, start: float, end: float) -> Line:
-    a, b, c, d = line.box
-    tall = abs(d[1] - a[1]) > abs(b[0] - a[0]) * 1.5
-    if tall:
-        box = (_between(a, d, start), _between(b, c, start), _between(b, c, end), _between(a, d, end))
-    else:
-        box = (_between(a, b, start), _between(a, b, end), _between(d, c, end), _between(d, c, start))
+    box = stretch(line.box, start, end, column=is_column(line.box))
     return Line(text=line.text, box=box, confidence=line.confidence)
-
-
-def _between(first: Point, second: Point, share: float) -> Point:
-    return first[0] + (second[0] - first[0]) * share, first[1] + (second[1] - first[1]) * share

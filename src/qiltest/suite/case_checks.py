@@ -179,7 +179,7 @@ def _verdicts(resolution: Raw, at: Location, known: Known) -> Iterator[Fault]:
 
 
 def _limits(raw: Raw) -> Iterator[Fault]:
-    """Refuse limits that a reader's own errors exceed (DESIGN, scoring rule 6)."""
+    """Refuse limits that a reader's own errors exceed: they would fail good images."""
     limits = raw.get("limits")
     if not isinstance(limits, Mapping) or not isinstance(limits.get("noise_floor"), Mapping):
         return

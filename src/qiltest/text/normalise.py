@@ -1,4 +1,4 @@
-"""Text as it is compared: NFKC, no white space (DESIGN, scoring rule 1)."""
+"""Text as it is compared: NFKC, no white space; case and punctuation stay."""
 
 from __future__ import annotations
 

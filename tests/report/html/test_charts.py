@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from qiltest.lora import qwen_image
 from qiltest.report.html.charts import WIDTH, Chart, charts
+from qiltest.report.speeds import speeds_of
+from qiltest.runs.aggregate import by_variant, median_speed_up, speed_ups
 from qiltest.runs.records import Run
 
 Fake = Callable[..., Any]
@@ -51,3 +54,34 @@ def test_a_run_without_a_number_has_no_chart(fake: Fake, case: Make) -> None:
     run = fake(case("wall", "text"))
     run.add("wall", "base", error="lost", picture=False)
     assert charts(run.build()) == ()
+
+
+def test_a_variants_speed_up_is_the_median_over_its_images_against_the_base_wherever_it_is_shown(
+    fake: Fake, case: Make
+) -> None:
+    run = fake(case("wall", "text"))
+    # ratios 20, 5 and 3; the medians of the seconds, 10 and 2.5, would say 4
+    for seed, (base, fast) in enumerate([(20.0, 1.0), (10.0, 2.0), (9.0, 3.0)]):
+        run.add("wall", "base", "text", seconds=base, seed=seed)
+        run.add("wall", "4step", "text", seconds=fast, seed=seed)
+    run.add("wall", "4step", "text", seconds=100.0, seed=9)  # no base to compare with
+    run.add("wall", "8step", "text", seconds=100.0, seed=9)
+    built = run.build()
+    ratios = speed_ups(built)
+    by_name = {variant.name: median_speed_up(results, ratios) for variant, results in by_variant(built)}
+    assert by_name == {"base": None, "8step": None, "4step": 5.0}
+    assert {row[0]: row[2] for row in by_title(built)["Denoise latency"].rows} == {
+        "base": "–",
+        "8step": "–",
+        "4step": "5×",
+    }
+    rows = speeds_of(built, qwen_image(), matrix_rate=1e15).rows
+    assert {row.variant: row.speed_up for row in rows} == by_name
+
+
+def test_without_the_base_no_variant_has_a_speed_up(fake: Fake, case: Make) -> None:
+    run = fake(case("wall", "text"))
+    run.add("wall", "8step", "text", seconds=2.0)
+    run.add("wall", "4step", "text", seconds=1.0)
+    rows = speeds_of(run.build(), qwen_image(), matrix_rate=1e15).rows
+    assert [row.speed_up for row in rows] == [None, None]

@@ -7,9 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qiltest.reading.images import Pixels
-
-#: A box this many times higher than wide holds a vertical column.
-COLUMN_RATIO = 1.5
+from qiltest.reading.quad import COLUMN_RATIO
 
 #: Four points, clockwise from top left, shape (4, 2), pixels.
 Quad = NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""The change of the error rate as SVG: each case a point, the whole with its interval, against zero and the margin."""
+"""The chart of a comparison: change of the error rate per case and in all, against zero and the margin."""
 
 from __future__ import annotations
 

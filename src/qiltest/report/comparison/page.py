@@ -1,4 +1,4 @@
-"""The page of a paired comparison (`qiltest compare`, `qiltest check`): one file, as the report of a run is."""
+"""Writes comparison.html: verdict, statistics and the pairs of images that decided, in one file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A paired comparison as a person looks at it: the verdict, the table per case, and the pairs that decided it."""
+"""What the page of a comparison shows: the verdict, the table per case, and the pairs that decided it."""
 
 from __future__ import annotations
 

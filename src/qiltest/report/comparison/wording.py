@@ -1,4 +1,4 @@
-"""A paired comparison in sentences, for the terminal and the page alike."""
+"""Sentences on a paired comparison, the same on the terminal and on the page."""
 
 from __future__ import annotations
 

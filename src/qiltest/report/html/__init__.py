@@ -1,1 +1,1 @@
-"""The offline HTML report: templates, page, previews, charts."""
+"""The HTML report: one file for the browser, with its templates, previews and charts."""

@@ -1,4 +1,4 @@
-"""Charts as SVG: plain shapes with classes, so that the page's colours, light and dark, apply to them."""
+"""Charts of the HTML report as SVG: error rates, latencies, history. Colours come from the page's style sheet."""
 
 from __future__ import annotations
 

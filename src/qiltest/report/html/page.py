@@ -1,4 +1,4 @@
-"""The HTML report: one file that needs nothing else, with the full pictures linked beside it."""
+"""Writes report.html: one file that loads nothing else; the full images are linked beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures inside the report: bounded WebP previews as `data:` URIs, and cut-outs of the lines that are wrong."""
+"""Small images inside the HTML report: WebP previews of bounded size, and cut-outs of what was read wrong."""
 
 from __future__ import annotations
 

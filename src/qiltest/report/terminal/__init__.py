@@ -1,1 +1,1 @@
-"""Reports as plain text for a terminal: table, failure message, comparison."""
+"""Plain text for the terminal: the table of a session, the message of a failing test, a comparison."""

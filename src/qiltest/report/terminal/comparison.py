@@ -1,4 +1,4 @@
-"""A paired comparison on the terminal and as JSON: for `qiltest compare`, `qiltest check` and the end of a session."""
+"""A paired comparison on the terminal and as JSON: `qiltest compare`, `qiltest check`, and the end of a session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a failing test prints: in the order in which somebody who was not there asks."""
+"""The message of a failing test, most useful line first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of case x variant at the end of a session."""
+"""The table at the end of a session: a row per case, a column per variant."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from rich.table import Table
 from rich.text import Text
 
 from qiltest.gate.verdict import Verdict
-from qiltest.runs.aggregate import speed_ups
+from qiltest.runs.aggregate import shared_cpu, speed_ups
 from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.status import Status, status_of
 from qiltest.suite.selection import Point
-from qiltest.text.format import seconds, times
+from qiltest.text.format import percent, seconds, times
 
 _STYLES = {Status.PASS: "green", Status.FAIL: "bold red", Status.ERROR: "bold red"}
 _OTHER_STYLE = "yellow"
@@ -28,17 +28,17 @@ def terminal_table(run: Run) -> Table:
     table.add_column("case", overflow="fold")
     for name in names:
         table.add_column(name, overflow="fold")
-    faster = speed_ups(run)
+    faster, shared = speed_ups(run), shared_cpu(run)
     results = {result.point: result for result in run.results}
     for row in dict.fromkeys((p.case, p.size, p.seed) for p in run.planned):
         case, size, seed = row
         cells = [results.get(Point(case=case, size=size, variant=name, seed=seed)) for name in names]
         label = f"{case}@{size}" + (f" s{seed}" if len(seeds) > 1 else "")
-        table.add_row(label, *(_cell(result, faster) for result in cells))
+        table.add_row(label, *(_cell(result, faster, shared) for result in cells))
     return table
 
 
-def _cell(result: CaseResult | None, faster: dict[str, float]) -> Text:
+def _cell(result: CaseResult | None, faster: dict[str, float], shared: dict[str, float]) -> Text:
     if result is None:
         return Text("-")
     status = status_of(result)
@@ -54,6 +54,8 @@ def _cell(result: CaseResult | None, faster: dict[str, float]) -> Text:
         text.append(f" {seconds(result.timing.denoise_seconds)}", style="default")
     if result.id in faster:
         text.append(f" {times(faster[result.id])}", style="default")
+    if result.id in shared:
+        text.append(f" not comparable (CPU shared, {percent(shared[result.id])})", style="dim")
     if result.latency is not None and result.latency.gates and result.latency.verdict is not Verdict.PASS:
         text.append(" latency", style="default")
     return text

@@ -1,0 +1,23 @@
+"""Threads of OpenMP that wait for each other sleep where the CPU generates, unless the user wants it otherwise."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+OPEN = "from qiltest.generation import open_generator; open_generator('tiny')"
+
+
+def opened(**extra: str) -> str:
+    """What torch's OpenMP says of itself when the embedded model is opened in a process of its own."""
+    own = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment = own | {"OMP_DISPLAY_ENV": "TRUE"} | extra
+    done = subprocess.run([sys.executable, "-c", OPEN], env=environment, capture_output=True, text=True, check=True)
+    return done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' OpenMP says it in other words")
+@pytest.mark.parametrize(("chosen", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_the_policy_is_set_before_torch_is_loaded_and_the_users_choice_wins(chosen, policy):
+    assert f"OMP_WAIT_POLICY = '{policy}'" in opened(**chosen)
