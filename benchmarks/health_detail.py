@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from qiltest.quality.compare import LEAST, MORE
-
 from health_faults import CONTRASTS, GAINS, LOSSES, Pixels, Plant
 from health_rates import rate, ratios
-from qiltest.published.fine_detail import Finer, compare_detail
+from qiltest.published.fine_detail import LEAST, MORE, Finer, compare_detail
 from qiltest.quality import Health, examine
 from qiltest.reading.records import Line
 

@@ -1,8 +1,6 @@
 """`qiltest rescore`: pictures of a stored run, read again."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -185,17 +183,3 @@ def test_text_from_pictures_is_no_markup_and_no_control_sequence(command, reader
 def test_a_run_that_does_not_exist_is_used_wrongly(command, capsys):
     assert command("nothing") == 2
     assert "no run 'nothing'" in capsys.readouterr().err
-
-
-def test_it_works_without_torch(run, store, goldens):
-    script = (
-        "import sys\n"
-        "sys.modules['torch'] = sys.modules['diffusers'] = sys.modules['transformers'] = None\n"
-        "from pathlib import Path\n"
-        "import qiltest.cli.main, qiltest.engine.rescore, qiltest.plugin\n"
-        "from qiltest.runs import load_run\n"
-        "print(len(load_run(Path(sys.argv[1])).results))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script, str(run.path)], capture_output=True, text=True, check=False)
-    assert done.stderr == ""
-    assert done.stdout == "2\n"

@@ -102,6 +102,7 @@ class DiffusersGenerator(Generator):
             recipe=recipe,
             latents=result.latents,
             timing=result.timing,
+            waited_seconds=result.waited,
             latents_sha256=latents_sha256(result.latents),
             waited_seconds=result.waited,
         )

@@ -58,7 +58,6 @@ class Chart:
 @dataclass(frozen=True, kw_only=True)
 class _Bar:
     label: str
-    style: str
     value: float
     text: str
     low: float | None = None
@@ -76,60 +75,53 @@ def _styles(run: Run) -> dict[str, str]:
 
 
 def _rate_chart(run: Run) -> Chart | None:
-    styles = _styles(run)
     bars, rows = [], []
     for variant, results in by_variant(run):
         rate = variant_rate(results)
         if rate is not None:
-            bars.append(
-                _Bar(label=variant.name, style=styles[variant.name], value=rate.value, text=percent(rate.value))
-            )
+            bars.append(_Bar(label=variant.name, value=rate.value, text=percent(rate.value)))
             rows.append((variant.name, percent(rate.value), str(rate.distance), str(rate.length), str(rate.count)))
     note = "Counted edits per expected character, all pictures of a variant together."
     columns = ("variant", "error rate", "edits", "characters", "pictures")
-    return _bars("Error rate by variant", note, bars, columns, rows)
+    return _bars("Error rate by variant", note, bars, columns, rows, styles=_styles(run))
 
 
 def _denoise_chart(run: Run) -> Chart | None:
-    styles, ratios = _styles(run), speed_ups(run)
+    ratios = speed_ups(run)
     bars, rows = [], []
     for variant, results in by_variant(run):
-        value = denoise_median(results)
-        if value is None:
-            continue
-        ratio = median_speed_up(results, ratios)
-        faster = "" if ratio is None else times(ratio)
-        text = f"{seconds(value)} · {faster}" if faster else seconds(value)
-        bars.append(_Bar(label=variant.name, style=styles[variant.name], value=value, text=text))
-        rows.append((variant.name, seconds(value), faster or "–", str(len(results))))
+        value, ratio = denoise_median(results), median_speed_up(results, ratios)
+        if value is not None:
+            faster = "" if ratio is None else times(ratio)
+            text = f"{seconds(value)} · {faster}" if faster else seconds(value)
+            bars.append(_Bar(label=variant.name, value=value, text=text))
+            rows.append((variant.name, seconds(value), faster or "–", str(len(results))))
+    note = "Median of the denoise loop alone; speed-up over the base."
     columns = ("variant", "denoise, median", "speed-up, median", "pictures")
-    return _bars("Denoise latency", "Median of the denoise loop alone; speed-up over the base.", bars, columns, rows)
+    return _bars("Denoise latency", note, bars, columns, rows, styles=_styles(run))
 
 
 def _step_chart(run: Run) -> Chart | None:
-    styles = _styles(run)
     bars, rows = [], []
     for variant, results in by_variant(run):
         steps = step_times(results)
         if steps is not None:
             low, mid, high = (seconds(value) for value in (steps.least, steps.median, steps.most))
-            bars.append(
-                _Bar(
-                    label=variant.name,
-                    style=styles[variant.name],
-                    value=steps.median,
-                    text=mid,
-                    low=steps.least,
-                    high=steps.most,
-                )
-            )
+            bars.append(_Bar(label=variant.name, value=steps.median, text=mid, low=steps.least, high=steps.most))
             rows.append((variant.name, low, mid, high, str(steps.count)))
     columns = ("variant", "least", "median", "most", "steps")
-    return _bars("Step latency", "Seconds per step: median, least to most.", bars, columns, rows)
+    note = "Seconds per step: median, least to most."
+    return _bars("Step latency", note, bars, columns, rows, styles=_styles(run))
 
 
 def _bars(
-    title: str, note: str, bars: Sequence[_Bar], columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]
+    title: str,
+    note: str,
+    bars: Sequence[_Bar],
+    columns: tuple[str, ...],
+    rows: Sequence[tuple[str, ...]],
+    *,
+    styles: Mapping[str, str],
 ) -> Chart | None:
     """Lay out horizontal bars, or dots with their range where bars have one."""
     if not bars:
@@ -138,16 +130,16 @@ def _bars(
     scale = (WIDTH - _LEFT - _RIGHT) / most
     shapes: list[Shape] = []
     for number, bar in enumerate(bars):
-        middle = _TOP + _ROW * (number + 0.5)
+        style, middle = styles[bar.label], _TOP + _ROW * (number + 0.5)
         shapes.append(Shape(kind="text", style="label", x=_LEFT - 10, y=middle + 4, text=bar.label, anchor="end"))
         if bar.low is None or bar.high is None:
             end = _LEFT + max(bar.value * scale, 1.5)
-            shapes.append(Shape(kind="rect", style=bar.style, x=_LEFT, y=middle - 9, x2=end - _LEFT, y2=18))
+            shapes.append(Shape(kind="rect", style=style, x=_LEFT, y=middle - 9, x2=end - _LEFT, y2=18))
         else:
             low, high, value = (_LEFT + number * scale for number in (bar.low, bar.high, bar.value))
             end = max(high, value)
-            shapes.append(Shape(kind="line", style=f"range {bar.style}", x=low, y=middle, x2=high, y2=middle))
-            shapes.append(Shape(kind="dot", style=bar.style, x=value, y=middle))
+            shapes.append(Shape(kind="line", style=f"range {style}", x=low, y=middle, x2=high, y2=middle))
+            shapes.append(Shape(kind="dot", style=style, x=value, y=middle))
         shapes.append(Shape(kind="text", style="value", x=end + 10, y=middle + 4, text=bar.text))
     height = _TOP * 2 + _ROW * len(bars)
     axis = Shape(kind="line", style="axis", x=_LEFT, y=_TOP, x2=_LEFT, y2=height - _TOP)
