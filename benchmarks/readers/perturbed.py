@@ -28,7 +28,7 @@ from qiltest.files import write_atomically
 from qiltest.reading.images import Pixels
 from qiltest.reading.rapidocr import reader as rapid
 from qiltest.reading.rapidocr.crops import Quad
-from qiltest.reading.rapidocr.ctc import Look
+from qiltest.reading.rapidocr.ctc import Recognition
 from qiltest.reading.rapidocr.reader import RapidReader
 from qiltest.reading.rapidocr.views import View
 from qiltest.suite.cases import ExpectedText
@@ -90,7 +90,7 @@ class Remembering(RapidReader):
     """Remembers boxes and looks of one picture, so that reading it again by other rules costs little."""
 
     found: list[Quad] | None = None
-    looks: dict[tuple[bytes, View], Look]
+    looks: dict[tuple[bytes, View], Recognition]
 
     def boxes(self, bgr: Pixels) -> list[Quad]:
         """Find boxes once a picture."""
@@ -98,7 +98,7 @@ class Remembering(RapidReader):
             self.found = super().boxes(bgr)
         return self.found
 
-    def look(self, bgr: Pixels, quad: Quad, view: View) -> Look:
+    def look(self, bgr: Pixels, quad: Quad, view: View) -> Recognition:
         """Take each look once a picture."""
         key = (quad.tobytes(), view)
         if key not in self.looks:

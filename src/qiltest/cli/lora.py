@@ -14,7 +14,7 @@ from qiltest.errors import RecipeError
 from qiltest.generation.bases import known_bases, open_base
 from qiltest.generation.sources import EMBEDDED, TINY, ModelSource, resolve_lora
 from qiltest.hashing import file_sha256
-from qiltest.lora import Base, Finding, LoraReport, Severity, inspect_lora
+from qiltest.lora import Base, LoraFinding, LoraReport, Severity, inspect_lora
 from qiltest.lora.likeness import Likeness, compare
 from qiltest.release.candidate import pinned, wrong_variant
 from qiltest.suite.load import VARIANTS_FILE, load_variants, unknown
@@ -60,7 +60,7 @@ def _as_like(report: LoraReport, like: str | None, variants: tuple[Variant, ...]
     """Return the report with an error more where the file is another variant's own than the one it is to replace."""
     wanted = [variant for variant in variants if variant.name == like]
     found = (
-        Finding(severity=Severity.ERROR, code="other-variant", text=text)
+        LoraFinding(severity=Severity.ERROR, code="other-variant", text=text)
         for variant in wanted
         for text in wrong_variant(report, variant, variants)
     )
@@ -111,7 +111,7 @@ def _show(report: LoraReport, likeness: Likeness | None) -> None:
     out.print(Text(f"fits {report.base}" if holds else f"does not hold on {report.base}", "green" if holds else "red"))
 
 
-def _finding(finding: Finding) -> Text:
+def _finding(finding: LoraFinding) -> Text:
     mark, style = _MARKS[finding.severity]
     return Text.assemble((f"{mark}  ", style), one_line(finding.text))
 

@@ -18,7 +18,7 @@ from qiltest.cli.common import (
     reader_flag,
     runs_flag,
 )
-from qiltest.engine.rescore import Change, Rescored, rescore
+from qiltest.engine.rescore import ImageChange, Rescored, rescore
 from qiltest.gate.golden import GoldenStore
 from qiltest.runs.store import LATEST, RunStore
 from qiltest.suite.load import load_cases
@@ -67,7 +67,7 @@ def _show(result: Rescored) -> None:
     print_lines((counts, *result.before.problems, *result.after.problems, f"run {result.after.path}"))
 
 
-def _table(changes: list[Change]) -> Table:
+def _table(changes: list[ImageChange]) -> Table:
     table = Table(title="What changed")
     for name in ("picture", "distance", "verdict", "text"):
         table.add_column(name, overflow="fold")

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from qiltest.cli.common import AddParser, case_flag, console, golden_flag, json_flag, print_json, print_lines, runs_flag
-from qiltest.engine.review import Agenda, Change, Decision, Item, Review, differences
+from qiltest.engine.review import Agenda, Decision, GoldenChange, Item, Review, differences
 from qiltest.errors import GoldenError
 from qiltest.gate.golden import Golden, GoldenStore
 from qiltest.runs.filter import only_cases
@@ -18,9 +18,9 @@ from qiltest.scoring.records import ExtraKind
 _KEYS = {"a": Decision.ACCEPTED, "r": Decision.REJECTED, "s": Decision.SKIPPED}
 _QUIT = "q"
 _MEANS = {
-    Change.NEW: "there is no golden yet",
-    Change.CHANGED: "the golden would be replaced",
-    Change.RECORDED: "--qil-update has written it; rejecting puts back what was there",
+    GoldenChange.NEW: "there is no golden yet",
+    GoldenChange.CHANGED: "the golden would be replaced",
+    GoldenChange.RECORDED: "--qil-update has written it; rejecting puts back what was there",
 }
 _JSON = "list what is to be decided; with --accept-all also do it"
 

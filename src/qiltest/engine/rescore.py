@@ -24,7 +24,7 @@ from qiltest.suite.cases import Case
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class ImageChange:
     """One picture before and after."""
 
     point: str
@@ -46,7 +46,7 @@ class Rescored:
 
     before: Run
     after: Run
-    changes: tuple[Change, ...]
+    changes: tuple[ImageChange, ...]
 
     @property
     def holds(self) -> bool:
@@ -175,10 +175,10 @@ def _carried(result: CaseResult) -> LatencyJudgement | None:
     return None if result.latency is None else replace(result.latency, gates=False)
 
 
-def _change(old: CaseResult, new: CaseResult) -> Change:
+def _change(old: CaseResult, new: CaseResult) -> ImageChange:
     before = {text.expected: text.read for text in old.score.texts} if old.score else {}
     after = {text.expected: text.read for text in new.score.texts} if new.score else {}
-    return Change(
+    return ImageChange(
         point=new.id,
         distance=(old.score.distance if old.score else None, new.score.distance if new.score else None),
         verdict=(old.verdict and str(old.verdict), new.verdict and str(new.verdict)),

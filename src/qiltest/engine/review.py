@@ -27,7 +27,7 @@ from qiltest.suite.variants import CANDIDATE
 DECISIONS = "review.json"
 
 
-class Change(StrEnum):
+class GoldenChange(StrEnum):
     """What accepting a picture does to its golden."""
 
     #: there is none yet.
@@ -51,7 +51,7 @@ class Item:
     """A picture whose golden is to be decided."""
 
     result: CaseResult
-    change: Change
+    change: GoldenChange
     #: the golden that the picture would be.
     candidate: Golden
     #: the golden that it is held against: on the disk, or for RECORDED the one before; None where there is none.
@@ -96,7 +96,7 @@ class Review:
                 continue
             item = self._item(result)
             decision = None if item is None else decided.get(_digest(item.candidate))
-            if item is None or (item.change is Change.RECORDED and decision is Decision.ACCEPTED):
+            if item is None or (item.change is GoldenChange.RECORDED and decision is Decision.ACCEPTED):
                 continue
             if decision is Decision.REJECTED and not again:
                 rejected.append(item.id)
@@ -118,7 +118,7 @@ class Review:
 
     def reject(self, item: Item) -> None:
         """Leave the golden as it was, or put it back where the run has replaced it. Raises GoldenError, StoreError."""
-        if item.change is Change.RECORDED:
+        if item.change is GoldenChange.RECORDED:
             self._unchanged(item)
             if item.before is None:
                 self.goldens.remove(item.candidate)
@@ -146,14 +146,14 @@ class Review:
             picture=picture.sha256,
         )
         current, broken = self._current(candidate)
-        change, before = Change.CHANGED, current
+        change, before = GoldenChange.CHANGED, current
         if current is not None and current.same_text(candidate):
             replaced = result.golden is None or not result.golden.same_text(candidate)
             if not (result.golden_recorded and replaced and current == candidate):
                 return None
-            change, before = Change.RECORDED, result.golden
+            change, before = GoldenChange.RECORDED, result.golden
         elif current is None and not broken:
-            change = Change.NEW
+            change = GoldenChange.NEW
         limits = self.run.case(result.point.case).limits
         blocked = above_absolute(score, limits)
         why = f"distance {score.distance} is above the case's absolute limit {limits.absolute}" if blocked else ""
@@ -167,7 +167,7 @@ class Review:
 
     def _unchanged(self, item: Item) -> None:
         """Raise GoldenError unless the file on the disk is the one that was shown."""
-        shown = item.candidate if item.change is Change.RECORDED else item.before
+        shown = item.candidate if item.change is GoldenChange.RECORDED else item.before
         if self._current(item.candidate) != (shown, item.broken):
             raise GoldenError(
                 "the golden has changed since it was shown, and was left alone",

@@ -102,8 +102,8 @@ class DiffusersGenerator(Generator):
             recipe=recipe,
             latents=result.latents,
             timing=result.timing,
-            waited_seconds=result.waited,
             latents_sha256=latents_sha256(result.latents),
+            waited_seconds=result.waited,
         )
 
     def warm_up(self, recipe: Recipe) -> None:

@@ -8,10 +8,10 @@ from qiltest.errors import DeviceError
 from qiltest.generation.settings import Settings
 from qiltest.generation.sources import resolve_model
 from qiltest.generation.waiting import let_waiting_threads_sleep
-from qiltest.suite.variants import ModelKind
 
 if TYPE_CHECKING:
     from qiltest.generation._generator import DiffusersGenerator
+    from qiltest.suite.variants import ModelKind
 
 #: every option as the model has it.
 DEFAULTS = Settings()
@@ -24,7 +24,7 @@ def open_generator(model: str, settings: Settings = DEFAULTS, *, kind: ModelKind
     generated. Raises DeviceError where there is no device or no weights.
     """
     source = resolve_model(model, kind=kind, revision=settings.revision, download=settings.download)
-    if (settings.device or ("cpu" if source.kind is ModelKind.TINY else "cuda")).startswith("cpu"):
+    if (settings.device or ("cpu" if source.is_tiny else "cuda")).startswith("cpu"):
         let_waiting_threads_sleep()
     try:
         from qiltest.generation._generator import DiffusersGenerator

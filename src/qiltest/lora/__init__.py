@@ -3,13 +3,13 @@
 from qiltest.lora.bases import Base, base_from_folder, qwen_image
 from qiltest.lora.inspection import inspect_lora
 from qiltest.lora.likeness import Likeness, compare
-from qiltest.lora.report import BlockNorm, Finding, LoraReport, ModuleDelta, Severity
+from qiltest.lora.report import BlockNorm, LoraFinding, LoraReport, ModuleDelta, Severity
 
 __all__ = [
     "Base",
     "BlockNorm",
-    "Finding",
     "Likeness",
+    "LoraFinding",
     "LoraReport",
     "ModuleDelta",
     "Severity",

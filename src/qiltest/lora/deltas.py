@@ -27,7 +27,7 @@ FACTOR_LIMIT = 256 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class FactorPair:
     """The tensors of one module."""
 
     module: str
@@ -49,7 +49,7 @@ class Measured:
     non_finite: tuple[str, ...]
 
 
-def pair_up(keys: list[Key], file: SafetensorsFile) -> tuple[list[Pair], list[str], list[str]]:
+def pair_up(keys: list[Key], file: SafetensorsFile) -> tuple[list[FactorPair], list[str], list[str]]:
     """Bring the tensors of each module together.
 
     Returns the pairs, the keys whose partner is missing (named by the partner), and keys that mean nothing: not two
@@ -77,8 +77,8 @@ def _partners(parts: dict[Part, Key]) -> list[str]:
     return [f"{found.module}: the {part} factor (there is {found.raw})" for part in wanted]
 
 
-def _pair(module: str, tensors: dict[Part, TensorInfo]) -> tuple[Pair | None, str]:
-    pair = Pair(module=module, down=tensors[Part.DOWN], up=tensors[Part.UP], alpha=tensors.get(Part.ALPHA))
+def _pair(module: str, tensors: dict[Part, TensorInfo]) -> tuple[FactorPair | None, str]:
+    pair = FactorPair(module=module, down=tensors[Part.DOWN], up=tensors[Part.UP], alpha=tensors.get(Part.ALPHA))
     factors = (pair.down, pair.up)
     if any(len(info.shape) != 2 or 0 in info.shape for info in factors):
         return None, f"factors of shape {pair.down.shape} and {pair.up.shape} are no matrices"
@@ -93,7 +93,7 @@ def _pair(module: str, tensors: dict[Part, TensorInfo]) -> tuple[Pair | None, st
     return pair, ""
 
 
-def measure(pair: Pair, file: SafetensorsFile, *, factor: float = 1.0) -> Measured:
+def measure(pair: FactorPair, file: SafetensorsFile, *, factor: float = 1.0) -> Measured:
     """Read a module's factors and return the norm of its scaled delta. `factor` multiplies the scale (metadata)."""
     down, up = file.read(pair.down), file.read(pair.up)
     alpha = float(file.read(pair.alpha).reshape(-1)[0]) if pair.alpha is not None else None

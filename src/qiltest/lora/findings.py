@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qiltest.lora.blocks import split_name
 from qiltest.lora.keys import ignored_by_diffusers
-from qiltest.lora.report import Finding, LoraReport, Severity
+from qiltest.lora.report import LoraFinding, LoraReport, Severity
 from qiltest.text.escape import one_line
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ _SHOWN = 5
 LEFT_OUT = "left-out"
 
 
-def find(report: LoraReport, base: Base) -> tuple[Finding, ...]:
+def find(report: LoraReport, base: Base) -> tuple[LoraFinding, ...]:
     """Return all findings, errors first."""
-    errors = [Finding(severity=Severity.ERROR, code=code, text=text) for code, text in _errors(report, base)]
-    warnings = [Finding(severity=Severity.WARNING, code=code, text=text) for code, text in _warnings(report, base)]
+    errors = [LoraFinding(severity=Severity.ERROR, code=code, text=text) for code, text in _errors(report, base)]
+    warnings = [LoraFinding(severity=Severity.WARNING, code=code, text=text) for code, text in _warnings(report, base)]
     return tuple(errors + warnings)
 
 

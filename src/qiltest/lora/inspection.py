@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from qiltest.hashing import file_sha256
 from qiltest.lora.bases import qwen_image
 from qiltest.lora.blocks import block_norms, left_out, silenced
-from qiltest.lora.deltas import Measured, Pair, measure, metadata_scale, pair_up
+from qiltest.lora.deltas import FactorPair, Measured, measure, metadata_scale, pair_up
 from qiltest.lora.findings import find
 from qiltest.lora.keys import Key, Naming, parse_key
 from qiltest.lora.report import LoraReport
@@ -28,7 +28,7 @@ class _Contents:
     """A file's tensors, brought together by the modules of one base; what does not go together, by its names."""
 
     keys: tuple[Key, ...]
-    pairs: tuple[Pair, ...]
+    pairs: tuple[FactorPair, ...]
     unknown: tuple[str, ...]
     missing: tuple[str, ...]
 
@@ -113,11 +113,11 @@ def _fits(file: SafetensorsFile, bases: Iterable[Base]) -> tuple[str, ...]:
     return tuple(fitting)
 
 
-def _takes(base: Base, pair: Pair) -> bool:
+def _takes(base: Base, pair: FactorPair) -> bool:
     return base.modules.get(pair.module) == pair.delta_shape
 
 
-def _shape_fault(pair: Pair, base: Base) -> str:
+def _shape_fault(pair: FactorPair, base: Base) -> str:
     return f"{pair.module}: {list(pair.delta_shape)} in the file, {list(base.modules[pair.module])} in the base"
 
 

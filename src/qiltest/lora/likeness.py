@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qiltest.lora.deltas import Pair, measure, metadata_scale, pair_up
+from qiltest.lora.deltas import FactorPair, measure, metadata_scale, pair_up
 from qiltest.lora.keys import parse_key
-from qiltest.lora.report import Finding, Severity
+from qiltest.lora.report import LoraFinding, Severity
 from qiltest.lora.safetensors_file import SafetensorsFile, open_safetensors
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Likeness:
     #: alpha / rank, where it is the same in all modules; else None.
     scale_here: float | None
     scale_there: float | None
-    findings: tuple[Finding, ...]
+    findings: tuple[LoraFinding, ...]
 
     @property
     def errors(self) -> tuple[str, ...]:
@@ -70,7 +70,7 @@ class Likeness:
 @dataclass(frozen=True, kw_only=True)
 class _Opened:
     file: SafetensorsFile
-    pairs: dict[str, Pair]
+    pairs: dict[str, FactorPair]
     factor: float
 
 
@@ -140,7 +140,7 @@ def _only(values: set[float]) -> float | None:
     return next(iter(values)) if len(values) == 1 else None
 
 
-def _findings(likeness: Likeness) -> tuple[Finding, ...]:
+def _findings(likeness: Likeness) -> tuple[LoraFinding, ...]:
     found = []
     if likeness.only_there:
         found.append(
@@ -150,14 +150,14 @@ def _findings(likeness: Likeness) -> tuple[Finding, ...]:
         found.append(("nothing-in-common", f"no module in common with {likeness.path}"))
     elif not 1 / STRENGTH <= likeness.strength <= STRENGTH:
         found.append(("strength", _strength(likeness)))
-    errors = tuple(Finding(severity=Severity.ERROR, code=code, text=text) for code, text in found)
+    errors = tuple(LoraFinding(severity=Severity.ERROR, code=code, text=text) for code, text in found)
     if errors or not (likeness.cosine >= SAME_RUN and likeness.difference > ROUNDED):
         return errors
     text = (
         f"the file is {likeness.path} changed by {likeness.difference:.1%} of its norm, more than rounding does: "
         "another checkpoint of that training, a merge, or damage"
     )
-    return (Finding(severity=Severity.WARNING, code="changed", text=text),)
+    return (LoraFinding(severity=Severity.WARNING, code="changed", text=text),)
 
 
 def _strength(likeness: Likeness) -> str:

@@ -20,7 +20,7 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class LoraFinding:
     """One thing that is wrong or unusual, with at most a few names as examples."""
 
     severity: Severity
@@ -86,7 +86,7 @@ class LoraReport:
     left_out: tuple[str, ...]
     #: modules that are (almost) zero in some blocks and not in others: to the picture as good as left out.
     silenced: tuple[str, ...]
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[LoraFinding, ...] = ()
 
     @property
     def holds(self) -> bool:

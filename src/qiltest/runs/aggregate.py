@@ -73,7 +73,7 @@ def _device(result: CaseResult) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rate:
+class ErrorRate:
     """Counted edits per expected character over some pictures."""
 
     distance: int
@@ -87,23 +87,23 @@ class Rate:
         return self.distance / self.length
 
 
-def variant_rate(results: Iterable[CaseResult]) -> Rate | None:
+def variant_rate(results: Iterable[CaseResult]) -> ErrorRate | None:
     """Return the pooled error rate of the scored pictures; None where there is none."""
     scores = [result.score for result in results if result.score is not None]
     length = sum(score.length for score in scores)
     if not length:
         return None
-    return Rate(distance=sum(score.distance for score in scores), length=length, count=len(scores))
+    return ErrorRate(distance=sum(score.distance for score in scores), length=length, count=len(scores))
 
 
-def length_rates(results: Iterable[CaseResult]) -> tuple[Rate | None, ...]:
+def length_rates(results: Iterable[CaseResult]) -> tuple[ErrorRate | None, ...]:
     """Return the pooled error rate of single texts for each class of `LENGTH_CLASSES`."""
     texts = [text for result in results if result.score is not None for text in result.score.texts if text.required]
-    out: list[Rate | None] = []
+    out: list[ErrorRate | None] = []
     for low, high in LENGTH_CLASSES:
         chosen = [t for t in texts if t.length >= low and (high is None or t.length <= high)]
         length = sum(text.length for text in chosen)
-        rate = Rate(distance=sum(t.distance for t in chosen), length=length, count=len(chosen)) if length else None
+        rate = ErrorRate(distance=sum(t.distance for t in chosen), length=length, count=len(chosen)) if length else None
         out.append(rate)
     return tuple(out)
 

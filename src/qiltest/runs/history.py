@@ -12,7 +12,7 @@ from typing import ClassVar
 from filelock import FileLock
 from pydantic import ConfigDict
 
-from qiltest.runs.aggregate import Rate
+from qiltest.runs.aggregate import ErrorRate
 from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.status import status_of
 from qiltest.strict_json import STORED, StrictJsonError, decode
@@ -54,7 +54,7 @@ class Past:
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
 
-    def rates(self) -> dict[str, Rate]:
+    def rates(self) -> dict[str, ErrorRate]:
         """Return the pooled error rate of each variant that has one."""
         found: dict[str, list[PastPoint]] = {}
         for point in self.points.values():
@@ -63,9 +63,9 @@ class Past:
         return {variant: _pooled(points) for variant, points in found.items()}
 
 
-def _pooled(points: list[PastPoint]) -> Rate:
+def _pooled(points: list[PastPoint]) -> ErrorRate:
     distance = sum(point.distance or 0 for point in points)
-    return Rate(distance=distance, length=sum(point.length or 0 for point in points), count=len(points))
+    return ErrorRate(distance=distance, length=sum(point.length or 0 for point in points), count=len(points))
 
 
 def past_of(run: Run) -> Past:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from qiltest.errors import StoreError
 from qiltest.runs.records import CaseResult, Run, RunState
@@ -24,33 +24,46 @@ def merge_runs(runs: Sequence[Run]) -> Run:
     models, or where a case or variant is not the same in all of them.
     """
     _one([run.model for run in runs], "model", runs)
-    results: dict[Point, CaseResult] = {}
-    for result in (result for run in runs for result in run.results):
-        known = results.get(result.point)
-        results[result.point] = result if known is None else max(known, result, key=_weight)
+    results = _strongest(runs)
     planned = sorted({*results, *(point for run in runs for point in run.planned)}, key=_place)
     ids = {part for run in runs for part in run.id.split(_JOINT)}
     first = min(runs, key=lambda run: (str(run.path), repr(run.command)))
     return replace(
         first,
+        **_setup(runs),
         id=_JOINT.join(sorted(ids)),
         state=max((run.state for run in runs), key=_STATES.index),
         started=min(run.started for run in runs),
         finished=_latest(run.finished for run in runs),
         exit_status=_latest(run.exit_status for run in runs),
-        qiltest_version=_joined(run.qiltest_version for run in runs),
-        device=_joined(run.device for run in runs),
-        device_name=_joined(run.device_name for run in runs),
-        versions=tuple(sorted({pair for run in runs for pair in run.versions})),
-        reader=min((run.reader for run in runs), key=lambda reader: reader.fingerprint),
-        cases=_same({case.id: case for case in run.cases} for run in runs),
-        variants=_same({variant.name: variant for variant in run.variants} for run in runs),
         planned=tuple(planned),
         results=tuple(results[point] for point in planned if point in results),
-        full=any(run.full for run in runs),
-        rescored_from=_joined(run.rescored_from for run in runs),
         problems=tuple(sorted({problem for run in runs for problem in run.problems})),
     )
+
+
+def _strongest(runs: Sequence[Run]) -> dict[Point, CaseResult]:
+    """Return for each point the result that speaks most against its picture."""
+    found: dict[Point, CaseResult] = {}
+    for result in (result for run in runs for result in run.results):
+        known = found.get(result.point)
+        found[result.point] = result if known is None else max(known, result, key=_weight)
+    return found
+
+
+def _setup(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return the fields of `Setup` that runs need not agree in; model and command are those of one of them."""
+    return {
+        "qiltest_version": _joined(run.qiltest_version for run in runs),
+        "device": _joined(run.device for run in runs),
+        "device_name": _joined(run.device_name for run in runs),
+        "versions": tuple(sorted({pair for run in runs for pair in run.versions})),
+        "reader": min((run.reader for run in runs), key=lambda reader: reader.fingerprint),
+        "cases": _same({case.id: case for case in run.cases} for run in runs),
+        "variants": _same({variant.name: variant for variant in run.variants} for run in runs),
+        "full": any(run.full for run in runs),
+        "rescored_from": _joined(run.rescored_from for run in runs),
+    }
 
 
 def _weight(result: CaseResult) -> tuple[int, int, str]:

@@ -2,12 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qiltest.reading.rapidocr.ctc import Character, Look
+from qiltest.reading.rapidocr.ctc import Character, Recognition
 from qiltest.reading.rapidocr.views import DOUBT, MISSED, NOISE, VIEWS, looked, nearest
 
 
 def look(text, confidence=0.9, missed=0.0):
-    return Look(
+    return Recognition(
         characters=tuple(Character(text=char, confidence=confidence, place=0.5) for char in text), missed=missed
     )
 
@@ -39,7 +39,7 @@ def test_a_sure_line_is_looked_at_once():
 
 def test_a_line_with_one_doubtful_character_is_looked_at_again():
     sure, doubtful = look("Qwe", 0.999).characters, look("n", DOUBT - 0.01).characters
-    read, seen = scripted(Look(characters=sure + doubtful), *[look("Qwen")] * 6)
+    read, seen = scripted(Recognition(characters=sure + doubtful), *[look("Qwen")] * 6)
     assert believed(read) == "Qwen"
     assert len(seen) == 2
 

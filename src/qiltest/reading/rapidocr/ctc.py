@@ -39,7 +39,7 @@ class Character:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class Recognition:
     """What was recognised in one look at a line."""
 
     characters: tuple[Character, ...]
@@ -81,10 +81,10 @@ class Recogniser:
         alphabet = self._session.get_modelmeta().custom_metadata_map["character"].splitlines()
         self._alphabet = ["", *alphabet, " "]
 
-    def look(self, line: Pixels) -> Look:
+    def look(self, line: Pixels) -> Recognition:
         """Recognise one line picture (BGR, upright); no characters where it holds none."""
         steps, used = self.probabilities(line)
-        return Look(characters=decode(steps, self._alphabet, used=used), missed=missed(steps))
+        return Recognition(characters=decode(steps, self._alphabet, used=used), missed=missed(steps))
 
     def read(self, line: Pixels) -> tuple[Character, ...]:
         """Return the characters of one look."""

@@ -28,7 +28,7 @@ from qiltest.reading.records import Line, Point, ReaderInfo, Reading
 from qiltest.reading.weights import combined_sha256, require_files, require_hashes
 
 if TYPE_CHECKING:
-    from qiltest.reading.rapidocr.ctc import Character, Look, Recogniser
+    from qiltest.reading.rapidocr.ctc import Character, Recogniser, Recognition
 
 DETECTOR, RECOGNISER = "PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"
 #: SHA-256 of the weights that the limits and noise floors of this repository were measured with.
@@ -116,7 +116,7 @@ class RapidReader:
         found = self._detect(bgr, use_det=True, use_cls=False, use_rec=False).boxes
         return [] if found is None else [np.asarray(box, dtype=np.float32) for box in found]
 
-    def look(self, bgr: Pixels, quad: Quad, view: View) -> Look:
+    def look(self, bgr: Pixels, quad: Quad, view: View) -> Recognition:
         """Recognise what stands in one quadrilateral, by a single look."""
         return self._recogniser.look(seen(bgr, quad, view))
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from rapidfuzz.distance import Levenshtein
 
-from qiltest.reading.rapidocr.ctc import Look
+from qiltest.reading.rapidocr.ctc import Recognition
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ DOUBT, MISSED = 0.98, 0.05
 NOISE = 0.6
 
 
-def looked(look: Callable[[View], Look], views: Sequence[View] = VIEWS) -> tuple[Look, View]:
+def looked(look: Callable[[View], Recognition], views: Sequence[View] = VIEWS) -> tuple[Recognition, View]:
     """Read a line by `look(view)`, as often as it takes; return the look believed and its view."""
     looks = [look(views[0])]
     if len(views) > 1 and doubtful(looks[0]):
@@ -59,13 +59,13 @@ def looked(look: Callable[[View], Look], views: Sequence[View] = VIEWS) -> tuple
     return looks[place], views[place]
 
 
-def doubtful(look: Look) -> bool:
+def doubtful(look: Recognition) -> bool:
     """Tell a look that another one may correct: text, but not all of it sure."""
     least = min((character.confidence for character in look.characters), default=0.0)
     return look.confidence >= NOISE and (least < DOUBT or look.missed > MISSED)
 
 
-def nearest(looks: Sequence[Look]) -> int:
+def nearest(looks: Sequence[Recognition]) -> int:
     """Return the place of the set median: the look with the least sum of edit distances to the others.
 
     (Kohonen 1985.) Unlike a vote for whole lines it needs no two looks to be equal. Ties go to the surer, then to the
@@ -82,7 +82,7 @@ def nearest(looks: Sequence[Look]) -> int:
     )
 
 
-def _decided(looks: Sequence[Look], most: int) -> bool:
+def _decided(looks: Sequence[Recognition], most: int) -> bool:
     """Tell whether more than half of `most` looks spell alike: no further look can make another spelling the median.
 
     (By the triangle inequality: each dissenter is at most as much nearer to another as that is from the majority.)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from qiltest.runs.aggregate import (
     LENGTH_CLASSES,
-    Rate,
+    ErrorRate,
     by_variant,
     denoise_median,
     length_rates,
@@ -241,7 +241,7 @@ def _grid(ceiling: float, places: Sequence[str], step: float) -> Iterator[Shape]
         yield Shape(kind="text", style="tick", x=x, y=_PLOT_BOTTOM + 18, text=place, anchor="middle")
 
 
-def _rate_words(rate: Rate | None) -> str:
+def _rate_words(rate: ErrorRate | None) -> str:
     return "–" if rate is None else f"{percent(rate.value)} ({count(rate.count, 'text')})"
 
 
