@@ -19,7 +19,7 @@ from qiltest.recipe import Recipe, Size
 from qiltest.runs import Run, RunState
 from qiltest.scoring import Score, TextScore
 from qiltest.suite.cases import Case, ExpectedText, Limits, Resolution
-from qiltest.suite.selection import Point
+from qiltest.suite.selection import Sample
 from qiltest.suite.variants import SchedulerKind, Variant
 
 AT = "2026-11-23T02:00:00+00:00"
@@ -71,8 +71,8 @@ def variant(name: str = "4step", **fields: Any) -> Variant:
     return Variant(**{**known, **fields})
 
 
-def point(seed: int = 42, case: str = "coffee", variant: str = "4step", size: Size = SIZE) -> Point:
-    return Point(case=case, size=size, variant=variant, seed=seed)
+def sample(seed: int = 42, case: str = "coffee", variant: str = "4step", size: Size = SIZE) -> Sample:
+    return Sample(case=case, size=size, variant=variant, seed=seed)
 
 
 def recipe(**fields: Any) -> Recipe:
@@ -208,7 +208,7 @@ def golden(distance: int = 0, **fields: Any) -> Golden:
         "extra": (),
         "recipe_key": "a" * 64,
         "recipe": {"torch": "2.11", "steps": 4},
-        "picture": "b" * 64,
+        "image": "b" * 64,
     }
     return Golden(**{**known, **fields})
 
@@ -240,7 +240,7 @@ def run(id: str, **fields: Any) -> Run:  # noqa: A002
         "exit_status": 0,
         "cases": (case(),),
         "results": (),
-        "planned": tuple(result.point for result in fields.get("results", ())),
+        "planned": tuple(result.sample for result in fields.get("results", ())),
     }
     return Run(**{**known, **fields})
 

@@ -1,4 +1,4 @@
-"""Fake runs: pictures drawn with Pillow, read by a reader that is told what to say, scored by the real scorer."""
+"""Fake runs: images generated with Pillow, read by a reader that is told what to say, scored by the real scorer."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from qiltest.reading.records import Line, ReaderInfo
 from qiltest.recipe import LoraRecipe, Recipe, Size
 from qiltest.report import write_html
 from qiltest.runs import RunStore
-from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started
-from qiltest.runs.records import CaseResult, Picture, Run, RunState
+from qiltest.runs.events import SCHEMA, Ended, Failed, Generated, Judged, Started
+from qiltest.runs.records import CaseResult, Run, RunState, StoredImage
 from qiltest.runs.writer import RunWriter
 from qiltest.scoring import Score, score_case
 from qiltest.suite.cases import Case, ReportVerdict
-from qiltest.suite.selection import Point
+from qiltest.suite.selection import Sample
 from qiltest.suite.variants import LoraSource, SchedulerKind
 
 READER = ReaderInfo(name="fake", engine="told", version="1", weights_sha256="a" * 64)
@@ -63,7 +63,7 @@ def make_case(identity: str, *texts: str, **changes: object) -> Case:
 def reported(case: Case, table: int, **marks: bool | None) -> Case:
     """The case as one of the report's, with its marks by variant (`base=True`, `step8=False`)."""
     names = {"step8": "8step", "step4": "4step"}
-    verdicts = tuple(ReportVerdict(variant=names.get(k, k), holds=v, finding="said so") for k, v in marks.items())
+    verdicts = tuple(ReportVerdict(variant=names.get(k, k), passes=v, finding="said so") for k, v in marks.items())
     resolutions = tuple(replace(resolution, report=verdicts) for resolution in case.resolutions)
     return replace(case, report_table=table, resolutions=resolutions)
 
@@ -81,7 +81,7 @@ def lines_of(texts: Sequence[str], size: Size) -> tuple[Line, ...]:
 
 
 def draw(lines: Sequence[Line], size: Size, shade: int) -> bytes:
-    """A picture of the lines, as PNG bytes."""
+    """An image of the lines, as PNG bytes."""
     image = Image.new("RGB", (size.width, size.height), (shade % 90 + 30, shade % 70 + 40, 90))
     pen = ImageDraw.Draw(image)
     font: ImageFont.ImageFont | ImageFont.FreeTypeFont = ImageFont.load_default(14)
@@ -98,33 +98,33 @@ def draw(lines: Sequence[Line], size: Size, shade: int) -> bytes:
     return buffer.getvalue()
 
 
-def make_golden(score: Score, point: Point, picture: str = "f" * 64) -> Golden:
+def make_golden(score: Score, sample: Sample, image: str = "f" * 64) -> Golden:
     """What would be recorded if this score was accepted."""
     return make.golden(
         score.distance,
-        case=point.case,
-        size=str(point.size),
-        variant=point.variant,
-        seed=point.seed,
-        effective=str(point.size),
+        case=sample.case,
+        size=str(sample.size),
+        variant=sample.variant,
+        seed=sample.seed,
+        effective=str(sample.size),
         reader=score.reader.fingerprint,
         distance_alnum=score.distance_alnum,
         length=score.length,
         texts=tuple(GoldenText(expected=t.expected, read=t.read, distance=t.distance) for t in score.texts),
         extra=tuple(GoldenExtra(text=e.text, kind=e.kind.value, distance=e.distance) for e in score.extra),
         recipe={"torch": "2.11"},
-        picture=picture,
+        image=image,
     )
 
 
 @dataclass
 class FakeRun:
-    """Builds a run picture by picture."""
+    """Builds a run image by image."""
 
     folder: Path
     cases: tuple[Case, ...]
     results: list[CaseResult] = field(default_factory=list)
-    planned: list[Point] = field(default_factory=list)
+    planned: list[Sample] = field(default_factory=list)
     changes: dict[str, object] = field(default_factory=dict)
 
     def add(
@@ -140,23 +140,23 @@ class FakeRun:
         noise_floor: float | None = 0.0,
         latency: LatencyJudgement | None = None,
         error: str = "",
-        picture: bool = True,
-        golden_picture: str = "f" * 64,
-        drawn: bytes | None = None,
+        image: bool = True,
+        golden_image: str = "f" * 64,
+        generated: bytes | None = None,
     ) -> CaseResult:
-        """Add a picture in which `read` is read; `golden`: what was read when it was accepted."""
+        """Add an image in which `read` is read; `golden`: what was read when it was accepted."""
         record = next(item for item in self.cases if item.id == case)
         size = size or record.resolutions[0].size
-        point = Point(case=case, size=size, variant=variant, seed=seed)
-        self.planned.append(point)
+        sample = Sample(case=case, size=size, variant=variant, seed=seed)
+        self.planned.append(sample)
         lines = lines_of(read, size) if lines is None else lines
-        png = drawn or draw(lines, size, len(self.results) * 17)
+        png = generated or draw(lines, size, len(self.results) * 17)
         reading = make.reading(lines, size.width, size.height, reader=READER, seconds=0.2)
-        result = CaseResult(point=point, error=error, recipe=self._recipe(record, point))
+        result = CaseResult(sample=sample, error=error, recipe=self._recipe(record, sample))
         steps = next(v for v in VARIANTS if v.name == variant).steps
         timing = make.timing(seconds, steps, decode_seconds=0.05)
-        if picture:
-            result = replace(result, picture=self._store(png), timing=timing, cohort=_cohort(point))
+        if image:
+            result = replace(result, image=self._store(png), timing=timing, cohort=_cohort(sample))
         if error:
             self.results.append(result)
             return result
@@ -164,24 +164,24 @@ class FakeRun:
         before = None
         if golden is not None:
             old = replace(reading, lines=lines_of(golden, size))
-            before = make_golden(score_case(record, old), point, golden_picture)
+            before = make_golden(score_case(record, old), sample, golden_image)
         judgement = judge(score, before, record.limits, effective=size, noise_floor=noise_floor)
         result = replace(result, reading=reading, score=score, judgement=judgement, golden=before, latency=latency)
         self.results.append(result)
         return result
 
-    def _store(self, png: bytes) -> Picture:
+    def _store(self, png: bytes) -> StoredImage:
         sha256 = hashlib.sha256(png).hexdigest()
-        path = self.folder / "pictures" / f"{sha256}.png"
+        path = self.folder / "images" / f"{sha256}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(png)
-        return Picture(path=path, sha256=sha256)
+        return StoredImage(path=path, sha256=sha256)
 
-    def _recipe(self, case: Case, point: Point) -> Recipe:
-        variant = next(v for v in VARIANTS if v.name == point.variant)
+    def _recipe(self, case: Case, sample: Sample) -> Recipe:
+        variant = next(v for v in VARIANTS if v.name == sample.variant)
         lora = LoraRecipe(source=f"embedded::{variant.name}", sha256="b" * 64, rank=8, scale=1.0, fused=False)
         return make.recipe(
-            size=point.size,
+            size=sample.size,
             variant=variant.name,
             lora=lora if variant.loras else None,
             scheduler=(("shift", 1.0),),
@@ -190,7 +190,7 @@ class FakeRun:
             true_cfg_scale=variant.true_cfg_scale,
             negative_prompt=variant.negative_prompt,
             prompt=case.prompt.encode("utf-8", "replace").decode(),
-            seed=point.seed,
+            seed=sample.seed,
             versions=(("torch", "2.14.1"),),
         )
 
@@ -214,8 +214,8 @@ class FakeRun:
         )
 
 
-def _cohort(point: Point) -> Cohort:
-    return make.cohort(device_name="A CPU", effective=str(point.size), variant=point.variant, nfe=8)
+def _cohort(sample: Sample) -> Cohort:
+    return make.cohort(device_name="A CPU", effective=str(sample.size), variant=sample.variant, nfe=8)
 
 
 @pytest.fixture
@@ -242,7 +242,7 @@ def told() -> Callable[..., Case]:
 
 @pytest.fixture
 def typical(fake: Callable[..., FakeRun]) -> Run:
-    """A regression, an improvement, a text twice, a missing sign, an error, a new and a good picture."""
+    """A regression, an improvement, a text twice, a missing sign, an error, a new and a good image."""
     coffee = reported(make_case("coffee-shop", "π≈3.1415926-53589793-23846264", "通义千问"), 6, base=False, step8=True)
     school = reported(make_case("classroom", "a foundational image generation model"), 5, base=False, step8=True)
     board = reported(make_case("whiteboard", "支持中英渲染、自动布局"), 2)
@@ -255,7 +255,7 @@ def typical(fake: Callable[..., FakeRun]) -> Run:
         "classroom", "base", "a fundational image generation model", golden=("a fundational imoge generation model",)
     )
     run.add("classroom", "8step", "a foundational image generation model")
-    run.add("classroom", "4step", error="the device was lost", picture=False)
+    run.add("classroom", "4step", error="the device was lost", image=False)
     run.add("whiteboard", "base", "支持中英渲染、自动布局", golden=("支持中英渲染、自动布局",), seconds=12.0)
     run.add(
         "whiteboard", "4step", "支持中英渲染、自动布局", "自动布局", golden=("支持中英渲染、自动布局",), seconds=0.6
@@ -304,12 +304,12 @@ def hostile(fake: Callable[..., FakeRun]) -> Run:
         path="cases/<x>\u202e,:%.toml",
         report_table=6,
     )
-    verdicts = tuple(ReportVerdict(variant=name, holds=None, finding="\n".join(HOSTILE)) for name in ("base", "8step"))
+    verdicts = tuple(ReportVerdict(variant=name, passes=None, finding="\n".join(HOSTILE)) for name in ("base", "8step"))
     case = replace(case, resolutions=(replace(case.resolutions[0], report=verdicts),))
     run = fake(case)
     run.add(case.id, "base", *(text.upper() for text in texts), golden=texts)
     run.add(case.id, "8step", *texts, "<svg onload=alert(3)>\u2066", golden=texts)
-    run.add(case.id, "4step", error="\n".join(HOSTILE), picture=False)
+    run.add(case.id, "4step", error="\n".join(HOSTILE), image=False)
     return run.build(
         model=HOSTILE[0],
         device_name=HOSTILE[3],
@@ -349,19 +349,19 @@ def stored(root: Path, run: Run) -> str:
 
 def append(writer: RunWriter, result: CaseResult) -> None:
     if result.error:
-        writer.append(Failed(at=make.AT, point=result.point, error=result.error))
+        writer.append(Failed(at=make.AT, sample=result.sample, error=result.error))
         return
     assert result.recipe is not None
-    assert result.picture is not None
+    assert result.image is not None
     assert result.timing is not None
     assert result.cohort is not None
     writer.append(
-        Drawn(
+        Generated(
             at=make.AT,
-            point=result.point,
+            sample=result.sample,
             recipe=result.recipe,
             key=result.recipe.key(),
-            sha256=writer.put(result.picture.path.read_bytes()),
+            sha256=writer.put(result.image.path.read_bytes()),
             timing=result.timing,
             latents=make.LATENTS,
             cohort=result.cohort,
@@ -370,7 +370,7 @@ def append(writer: RunWriter, result: CaseResult) -> None:
     writer.append(
         Judged(
             at=make.AT,
-            point=result.point,
+            sample=result.sample,
             reading=result.reading,
             score=result.score,
             judgement=result.judgement,

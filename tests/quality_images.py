@@ -1,4 +1,4 @@
-"""Drawn pictures: a scene without texture, and one with fur."""
+"""Drawn images: a scene without texture, and one with fur."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter
 
 
 def scene(size=512, seed=0):
-    """A soft wall with shading, one dark disc and a line of text: what a picture has of everything but texture."""
+    """A soft wall with shading, one dark disc and a line of text: what an image has of everything but texture."""
     rng = np.random.default_rng(seed)
     ramp = np.linspace(70, 190, size)
     wall = np.repeat((ramp[None, :] * 0.6 + ramp[:, None] * 0.4)[..., None], 3, axis=2)
@@ -22,7 +22,7 @@ def scene(size=512, seed=0):
 def fur(size=512, seed=0, strands=9000):
     """The scene with a lower half of fur: strands of about two pixels, lighter and darker, all about one way."""
     rng = np.random.default_rng(seed)
-    # twice as large, and made smaller in the end: strands as smooth as a picture has them
+    # twice as large, and made smaller in the end: strands as smooth as an image has them
     size *= 2
     image = Image.fromarray(scene(size, seed))
     pen = ImageDraw.Draw(image)
@@ -33,5 +33,5 @@ def fur(size=512, seed=0, strands=9000):
         end = (x + length * np.cos(angle), y + length * np.sin(angle))
         pen.line([(x, y), end], fill=(shade, int(shade * 0.85), int(shade * 0.7)), width=3)
     small = np.asarray(image.resize((size // 2, size // 2), Image.Resampling.LANCZOS), dtype=np.float64)
-    # as soft as real pictures are; crisper strands gain an eighth by a mild JPEG (docs/measurements/quality.md)
+    # as soft as real images are; crisper strands gain an eighth by a mild JPEG (docs/measurements/quality.md)
     return np.rint(gaussian_filter(small, (0.6, 0.6, 0))).astype(np.uint8)

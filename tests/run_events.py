@@ -9,20 +9,20 @@ from qiltest.generation.images import encode_png
 from qiltest.reading import Line, Reading
 from qiltest.recipe import LoraRecipe, Recipe, Size
 from qiltest.runs import RunState, RunWriter
-from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started
+from qiltest.runs.events import SCHEMA, Ended, Failed, Generated, Judged, Started
 from qiltest.scoring import Edit, EditKind, Score
 from qiltest.suite.cases import ExpectedText, Limits
-from qiltest.suite.selection import Point
+from qiltest.suite.selection import Sample
 
 AT = "2026-11-23T02:00:00.000+00:00"
 LARGE = Size(1328, 1328)
 
 
 class Maker:
-    """Makes events; `number` tells pictures and points apart."""
+    """Makes events; `number` tells images and points apart."""
 
-    def point(self, number: int = 0) -> Point:
-        return builders.point(42 + number, size=LARGE)
+    def sample(self, number: int = 0) -> Sample:
+        return builders.sample(42 + number, size=LARGE)
 
     def png(self, number: int = 0) -> bytes:
         ramp = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (64, 1))
@@ -41,7 +41,7 @@ class Maker:
             versions=(("torch", "2.14.1"),),
         )
 
-    def started(self, run: str, pictures: int = 3, **fields: object) -> Started:
+    def started(self, run: str, images: int = 3, **fields: object) -> Started:
         text = ExpectedText(text="Qwen Coffee", optional_marks=("\U0001f60a",))
         limits = Limits(tolerance=0, noise_floor=(("rapidocr", 0.0),))
         case = builders.case(size=LARGE, tiny=builders.SIZE, texts=(text,), limits=limits, report_table=6)
@@ -50,15 +50,15 @@ class Maker:
             "versions": (("torch", "2.14.1"),),
             "cases": (case,),
             "variants": (builders.variant(prompt_suffix=(("en", ", 4K"),)),),
-            "planned": tuple(self.point(n) for n in range(pictures)),
+            "planned": tuple(self.sample(n) for n in range(images)),
         }
         return Started(**{"schema": SCHEMA, "run": run, "at": AT, **known, **fields})
 
-    def drawn(self, sha256: str, number: int = 0, **fields: object) -> Drawn:
+    def generated(self, sha256: str, number: int = 0, **fields: object) -> Generated:
         recipe = self.recipe(number)
         known = {
             "at": AT,
-            "point": self.point(number),
+            "sample": self.sample(number),
             "recipe": recipe,
             "key": recipe.key(),
             "sha256": sha256,
@@ -66,7 +66,7 @@ class Maker:
             "latents": builders.LATENTS,
             "cohort": self.cohort(),
         }
-        return Drawn(**{**known, **fields})
+        return Generated(**{**known, **fields})
 
     def cohort(self) -> Cohort:
         return builders.cohort(effective="240x128", nfe=4)
@@ -89,7 +89,7 @@ class Maker:
         )
         known = {
             "at": AT,
-            "point": self.point(number),
+            "sample": self.sample(number),
             "reading": self.reading(),
             "score": self.score(),
             "judgement": judgement,
@@ -100,18 +100,18 @@ class Maker:
         return Judged(**{**known, **fields})
 
     def failed(self, number: int = 0, error: str = "out of memory") -> Failed:
-        return Failed(at=AT, point=self.point(number), error=error, notes=("tried twice",))
+        return Failed(at=AT, sample=self.sample(number), error=error, notes=("tried twice",))
 
     def ended(self, state: RunState = RunState.FINISHED) -> Ended:
         return Ended(at=AT, state=state, exit_status=1, problems=("a golden is unused",))
 
     def write(self, writer: RunWriter, numbers: range, state: RunState | None = RunState.FINISHED) -> None:
-        """Write a run with these pictures, ended as `state` says or not at all."""
+        """Write a run with these images, ended as `state` says or not at all."""
         with writer:
             writer.append(self.started(writer.id))
             for number in numbers:
                 sha256 = writer.put(self.png(number))
-                writer.append(self.drawn(sha256, number))
+                writer.append(self.generated(sha256, number))
                 writer.append(self.judged(number))
             if state is not None:
                 writer.append(self.ended(state))

@@ -52,9 +52,9 @@ def test_libraries_are_imported_where_they_belong():
     assert tool.out_of_place(ORDER, IMPORTS) == []
 
 
-def test_the_picture_and_the_page_are_those_of_the_code():
+def test_the_image_and_the_page_are_those_of_the_code():
     remedy = "run: python tools/import_order.py"
-    assert tool.PICTURE.read_text("utf-8") == tool.draw(ORDER, IMPORTS), remedy
+    assert tool.IMAGE.read_text("utf-8") == tool.draw(ORDER, IMPORTS), remedy
     page = tool.PAGE.read_text("utf-8")
     assert tool.page_with(page, tool.table(ORDER)) == page, remedy
 
@@ -116,13 +116,13 @@ def test_a_library_out_of_its_place_is_named(package, file, text, allowed):
     assert bool(tool.out_of_place(ORDER, package(**{file: text}))) is not allowed
 
 
-def test_the_picture_has_a_box_per_room_in_order_and_every_arrow_points_up():
-    picture = ElementTree.fromstring(tool.draw(ORDER, IMPORTS))
+def test_the_image_has_a_box_per_room_in_order_and_every_arrow_points_up():
+    image = ElementTree.fromstring(tool.draw(ORDER, IMPORTS))
     space = "{http://www.w3.org/2000/svg}"
-    boxes = [(float(box.get("x")), float(box.get("y"))) for box in picture.iter(f"{space}rect")]
+    boxes = [(float(box.get("x")), float(box.get("y"))) for box in image.iter(f"{space}rect")]
     assert len(boxes) == len(ORDER.rooms)
     assert boxes == sorted(boxes)
-    lines = [path.get("d") for path in picture.iterfind(f".//{space}g/{space}path")]
+    lines = [path.get("d") for path in image.iterfind(f".//{space}g/{space}path")]
     assert len(lines) == len(tool.arrows(IMPORTS)) > 50
     for line in lines:
         start, tip = line.removeprefix("M").replace("H", " ").replace("V", " ").split()[1::2]

@@ -1,7 +1,7 @@
 """Draw the order of imports of src/qiltest, and count its files and lines.
 
     python tools/import_order.py                    # writes docs/images/import-order.svg and the table of CONTRIBUTING.md
-    python tools/import_order.py --check            # exit code 1 where an import breaks the order or the picture is stale
+    python tools/import_order.py --check            # exit code 1 where an import breaks the order or the image is stale
     python tools/import_order.py --numbers [REV …]  # files, lines, imports, like functions; also of earlier commits
 
 The order itself is tools/import_order.toml. Imports inside functions and under TYPE_CHECKING count as all others do.
@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "qiltest"
 SOURCE = ROOT / "src" / PACKAGE
 ORDER = ROOT / "tools" / "import_order.toml"
-PICTURE = ROOT / "docs" / "images" / "import-order.svg"
+IMAGE = ROOT / "docs" / "images" / "import-order.svg"
 PAGE = ROOT / "CONTRIBUTING.md"
 BEGIN, END = "<!-- import-order: begin, written by tools/import_order.py -->", "<!-- import-order: end -->"
 #: files outside the order: the public names, and `python -m qiltest`.
@@ -174,7 +174,7 @@ def arrows(imports: Iterable[Import]) -> Counter[tuple[str, str]]:
     return Counter(pair for pair in pairs if pair[0] != pair[1])
 
 
-# ----------------------------------------------------------------------------------------------------- the picture
+# ----------------------------------------------------------------------------------------------------- the image
 
 _STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #1f2328; }
@@ -195,7 +195,7 @@ _STEP, _ROW, _WIDTH, _HEIGHT, _LEFT, _TOP = 26, 28, 92, 20, 12, 40
 
 
 def draw(order: Order, imports: Iterable[Import]) -> str:
-    """Return the picture as SVG: rooms down the diagonal, an arrow up from each room to every one that it imports.
+    """Return the image as SVG: rooms down the diagonal, an arrow up from each room to every one that it imports.
 
     A dot stands where an arrow turns up; lines that cross without a dot have nothing to do with each other. An import
     that runs back would be red and point down.
@@ -329,7 +329,7 @@ def _print_numbers(revisions: list[str]) -> None:
 
 
 def main() -> int:
-    """Write the picture and the table, check them, or print the numbers. Returns 1 where an import breaks the order."""
+    """Write the image and the table, check them, or print the numbers. Returns 1 where an import breaks the order."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 where something is wrong")
     parser.add_argument("--numbers", nargs="*", metavar="REV", help="print the numbers, also of these commits")
@@ -338,7 +338,7 @@ def main() -> int:
         _print_numbers(args.numbers)
         return 0
     order, imports = read_order(), imports_of()
-    wanted = {PICTURE: draw(order, imports), PAGE: page_with(PAGE.read_text("utf-8"), table(order))}
+    wanted = {IMAGE: draw(order, imports), PAGE: page_with(PAGE.read_text("utf-8"), table(order))}
     wrong = [*running_back(order, imports), *out_of_place(order, imports), *circles(imports)]
     for path, text in wanted.items():
         if not args.check:

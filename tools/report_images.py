@@ -1,4 +1,4 @@
-"""The README's two pictures of a report, each of at most 150 kB: the top by day, wrong characters from near by night.
+"""The README's two images of a report, each of at most 150 kB: the top by day, wrong characters from near by night.
 
     pytest tests/report_cases -q                        # or `make demo`, on an idle machine: it shows latencies
     python tools/report_images.py runs/RUN/report.html  # writes docs/images/report-light.png and report-dark.png
@@ -29,7 +29,7 @@ const near = document.querySelector('.near');
 
 
 def main() -> int:
-    """Write both pictures. Returns 2 where there is no Chromium."""
+    """Write both images. Returns 2 where there is no Chromium."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("report", type=Path, help="report.html of a run")
     parser.add_argument("--folder", type=Path, default=Path("docs/images"), help="default: docs/images")
@@ -60,12 +60,12 @@ def shot(browser: Browser, report: Path, scheme: Literal["light", "dark"], move:
 
 
 def small(png: bytes) -> bytes:
-    """Return the picture with as many colours, of a palette, as its limit allows."""
+    """Return the image with as many colours, of a palette, as its limit allows."""
     with Image.open(io.BytesIO(png)) as opened:
-        picture = opened.convert("RGB")
+        image = opened.convert("RGB")
     for colours in (256, 128, 64, 32, 16):
         out = io.BytesIO()
-        picture.quantize(colours, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+        image.quantize(colours, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
         if out.tell() <= MOST_BYTES:
             return out.getvalue()
     raise ValueError(f"{out.tell()} bytes with 16 colours are more than {MOST_BYTES}")

@@ -2,18 +2,18 @@
 
     python benchmarks/gate/gate_power.py [--seeds 20] [--bad-seeds 12] [--minutes 20] [--workers 2]
 
-Draws, reads and scores a few cases at many seeds with the good LoRAs, with every bad release of `tools/faulty_loras`
-that can be drawn at all, and once more with the good LoRAs at another number of threads. Then it asks both gates, by
-groups of 1, 2, 4 and 8 seeds that share no picture:
+Generates, reads and scores a few cases at many seeds with the good LoRAs, with every bad release of
+`tools/faulty_loras` that can be generated at all, and once more with the good LoRAs at another number of threads. Then
+it asks both gates, by groups of 1, 2, 4 and 8 seeds that share no image:
 
-- the golden gate (`gate.judge`): goldens from the good release; a group fails where one picture of it does;
+- the golden gate (`gate.judge`): goldens from the good release; a group fails where one image of it does;
 - the paired comparison (`gate.compare`): the good release before, the candidate after.
 
-Typos are planted twice: into the reading of good pictures (which tries scoring and gates, not the reader), and by
+Typos are planted twice: into the reading of good images (which tries scoring and gates, not the reader), and by
 asking the good release for a wrong text (which tries the whole way, as far as the model writes what it is asked for).
 
 Workers draw seed by seed into `--store`, by the model's hash: the same command goes on where it stopped, and after
-`--minutes` only what is drawn of whole seeds is rated. `--rate` draws nothing. Writes
+`--minutes` only what is generated of whole seeds is rated. `--rate` generates nothing. Writes
 `benchmarks/results/gate_power.json` and `.md`; rates with 95 % Clopper-Pearson intervals.
 """
 
@@ -82,7 +82,7 @@ WEIGHTS = EMBEDDED / "transformer" / "diffusion_pytorch_model.safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """How a candidate draws: a variant and a number of threads."""
+    """How a candidate generates: a variant and a number of threads."""
 
     name: str
     variant: Variant
@@ -91,7 +91,7 @@ class Way:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One picture: what is asked for, and the case that it is scored as (another where a typo was asked for)."""
+    """One image: what is asked for, and the case that it is scored as (another where a typo was asked for)."""
 
     way: Way
     case: Case
@@ -101,26 +101,26 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class TypoJob:
-    """A picture that is asked for with a typo."""
+    """An image that is asked for with a typo."""
 
     kind: str
     job: Job
 
 
 class Studio:
-    """Draws, reads and keeps."""
+    """Generates, reads and keeps."""
 
     def __init__(self, store: Path, reader: str) -> None:
         self.store, self.reader = store, open_reader(reader)
-        self.drawn = self.read = 0
+        self.generated = self.read = 0
         self.drawing = self.reading = 0.0
         self._generators: dict[int, Generator] = {}
 
     def see(self, job: Job) -> Seen:
-        """Draw (or find) a picture and score it."""
+        """Draw (or find) an image and score it."""
         size = job.case.resolutions[0].tiny
         try:
-            png, sha256 = self._picture(job, size)
+            png, sha256 = self._image(job, size)
             reading = self._reading(png, sha256)
             score = score_case(job.case, reading)
         except QiltestError as error:
@@ -128,7 +128,7 @@ class Studio:
         return Seen(score=score, effective=size, sha256=sha256, reading=reading)
 
     def has(self, job: Job) -> bool:
-        """Say whether a picture is stored, or why there is none."""
+        """Say whether an image is stored, or why there is none."""
         path = self._path(job, job.case.resolutions[0].tiny)
         return path.is_file() or path.with_suffix(".error").is_file()
 
@@ -143,10 +143,10 @@ class Studio:
 
     def _path(self, job: Job, size: Size) -> Path:
         recipe = self.generator(job.way.threads).recipe(job.asked, size, job.way.variant, job.seed)
-        # a recipe does not know the number of threads: another number is another picture here
-        return self.store / "pictures" / f"{recipe.key()}-{job.way.threads}.png"
+        # a recipe does not know the number of threads: another number is another image here
+        return self.store / "images" / f"{recipe.key()}-{job.way.threads}.png"
 
-    def _picture(self, job: Job, size: Size) -> tuple[bytes, str]:
+    def _image(self, job: Job, size: Size) -> tuple[bytes, str]:
         path = self._path(job, size)
         why = path.with_suffix(".error")
         if why.is_file():
@@ -159,7 +159,7 @@ class Studio:
             except GenerationError as error:
                 write_atomically(why, str(error).splitlines()[0].encode())
                 raise
-            self.drawn += 1
+            self.generated += 1
             self.drawing += time.monotonic() - began
         png = path.read_bytes()
         return png, hashlib.sha256(png).hexdigest()
@@ -176,9 +176,9 @@ class Studio:
 
 
 def typo_jobs(cases: Sequence[Case], seeds: Sequence[int], way: Way) -> Iterator[TypoJob]:
-    """Yield pictures of the good release that are asked for with a typo; golden and score are the true text's."""
+    """Yield images of the good release that are asked for with a typo; golden and score are the true text's."""
     for kind in KINDS[:-1]:
-        rng = random.Random(f"drawn {kind}")
+        rng = random.Random(f"generated {kind}")
         for case in cases:
             for seed in seeds:
                 text = rng.choice([text.text for text in case.texts if text.text in case.prompt])
@@ -189,7 +189,7 @@ def typo_jobs(cases: Sequence[Case], seeds: Sequence[int], way: Way) -> Iterator
 
 
 def by_drawing(studio: Studio, jobs: Sequence[TypoJob], good: Table) -> dict[str, Any]:
-    """Rate the golden gate on typos that were drawn because they were asked for."""
+    """Rate the golden gate on typos that were generated because they were asked for."""
     found: dict[str, list[bool]] = {str(kind): [] for kind in KINDS[:-1]}
     for item in jobs:
         before = good.get((item.job.case.id, item.job.seed))
@@ -200,7 +200,7 @@ def by_drawing(studio: Studio, jobs: Sequence[TypoJob], good: Table) -> dict[str
 
 
 def candidates(folder: Path, variants: dict[str, Variant]) -> tuple[list[Way], dict[str, Any]]:
-    """Every bad release: how it is drawn, and what inspection says of it. What cannot be read is not drawn."""
+    """Every bad release: how it is generated, and what inspection says of it. What cannot be read is not generated."""
     four = variants["4step"]
     ways, inspected = [], {}
     base = base_from_folder(EMBEDDED, name="tiny")
@@ -220,7 +220,7 @@ def candidates(folder: Path, variants: dict[str, Variant]) -> tuple[list[Way], d
             record["messages"] = [plain(text, folder) for text in (*report.errors, *like.errors, *like.warnings)]
             record["difference"] = None if like.as_dict()["difference"] is None else round(like.difference, 4)
             variant = replace(four, loras=(("tiny", LoraSource(source=str(path))),))
-            record["loads"] = report.holds
+            record["loads"] = report.passes
         inspected[bad.name] = record
         ways.append(Way(name=bad.name, variant=variant))
     return ways, inspected
@@ -232,7 +232,7 @@ def plain(message: str, folder: Path) -> str:
 
 
 def refused(studio: Studio, way: Way, case: Case) -> str:
-    """Return the message by which a release is refused before anything is drawn; "" where it is drawn."""
+    """Return the message by which a release is refused before anything is generated; "" where it is generated."""
     try:
         studio.generator(way.threads).recipe(case, case.resolutions[0].tiny, way.variant, FIRST_SEED)
     except QiltestError as error:
@@ -242,7 +242,7 @@ def refused(studio: Studio, way: Way, case: Case) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All that is drawn, in the order of drawing: seed by seed, so that whatever was drawn can be rated."""
+    """All that is generated, in the order of drawing: seed by seed, so that whatever was generated can be rated."""
 
     cases: Sequence[Case]
     good: Sequence[Way]
@@ -252,7 +252,7 @@ class Plan:
     typos: Sequence[TypoJob]
 
     def jobs(self) -> Iterator[Job]:
-        """Yield every picture."""
+        """Yield every image."""
         for seed in self.seeds:
             yield from self.of_seed(self.good, seed)
             if seed in self.bad_seeds:
@@ -260,7 +260,7 @@ class Plan:
             yield from (item.job for item in self.typos if item.job.seed == seed)
 
     def of_seed(self, ways: Sequence[Way], seed: int) -> Iterator[Job]:
-        """Yield the pictures of one seed."""
+        """Yield the images of one seed."""
         for way in ways:
             for case in self.cases:
                 yield Job(way=way, case=case, asked=case, seed=seed)
@@ -314,7 +314,7 @@ def main() -> int:
 
 
 def _workers(args: argparse.Namespace) -> None:
-    """Draw in several processes, each its share of the pictures; an interrupt ends them all."""
+    """Draw in several processes, each its share of the images; an interrupt ends them all."""
     own = [sys.executable, __file__, *sys.argv[1:]]
     running = [subprocess.Popen([*own, "--worker", f"{k}/{args.workers}"]) for k in range(args.workers)]
     try:
@@ -323,7 +323,7 @@ def _workers(args: argparse.Namespace) -> None:
         for process in running:
             process.terminate()
     if failed:
-        raise SystemExit(f"{len(failed)} of {len(running)} workers failed; what they drew is kept")
+        raise SystemExit(f"{len(failed)} of {len(running)} workers failed; what they generated is kept")
 
 
 def _work(args: argparse.Namespace, plan: Plan, studio: Studio, began: float) -> None:
@@ -338,11 +338,9 @@ def _work(args: argparse.Namespace, plan: Plan, studio: Studio, began: float) ->
         studio.see(job)
         if place // of % 20 == 0:
             print(f"{seconds:5.0f} s  worker {number}: {place} of {len(jobs)}, seed {job.seed}", flush=True)
-    if studio.drawn:
-        each = (
-            f"{studio.drawing / studio.drawn:.2f} s a picture drawn, {studio.reading / max(1, studio.read):.2f} s read"
-        )
-        print(f"{time.monotonic() - began:5.0f} s  worker {number}: {studio.drawn} drawn, {each}", flush=True)
+    if studio.generated:
+        each = f"{studio.drawing / studio.generated:.2f} s per image, {studio.reading / max(1, studio.read):.2f} s read"
+        print(f"{time.monotonic() - began:5.0f} s  worker {number}: {studio.generated} generated, {each}", flush=True)
 
 
 def _result(plan: Plan, studio: Studio, inspected: dict[str, Any]) -> dict[str, Any]:
@@ -376,12 +374,12 @@ def _result(plan: Plan, studio: Studio, inspected: dict[str, Any]) -> dict[str, 
         },
         "releases": {way.name: rates(cases, bad_seeds, good, tables[way.name]) for way in plan.bad},
         "typos in readings": in_readings(cases, seeds, good),
-        "typos drawn": by_drawing(studio, plan.typos, good),
+        "typos generated": by_drawing(studio, plan.typos, good),
     }
 
 
 def _same(before: Table, after: Table) -> int:
-    """Count pictures that are the same byte by byte: a re-run that tells nothing about the reader or the gate."""
+    """Count images that are the same byte by byte: a re-run that tells nothing about the reader or the gate."""
     return sum(seen.sha256 == after[key].sha256 for key, seen in before.items() if key in after)
 
 
@@ -389,7 +387,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20, help="seeds of the good releases")
     parser.add_argument("--bad-seeds", type=int, default=12, help="seeds of each bad release, at most --seeds")
-    parser.add_argument("--drawn-seeds", type=int, default=4, help="seeds of typos that are drawn")
+    parser.add_argument("--generated-seeds", type=int, default=4, help="seeds of typos that are generated")
     parser.add_argument("--minutes", type=float, default=20, help="draw nothing more after so many")
     parser.add_argument("--workers", type=int, default=2, help="processes that draw")
     parser.add_argument("--rate", action="store_true", help="draw nothing, rate what is stored")

@@ -1,6 +1,6 @@
-"""Rates for `gate_power.py`: what both gates say of a candidate's pictures, and of typos planted into readings.
+"""Rates for `gate_power.py`: what both gates say of a candidate's images, and of typos planted into readings.
 
-Groups of seeds share no picture, so that trials are independent given the good release; intervals are
+Groups of seeds share no image, so that trials are independent given the good release; intervals are
 Clopper-Pearson's.
 """
 
@@ -30,14 +30,14 @@ GROUPS = (1, 2, 4, 8)
 LEAK = "leak"
 #: kinds of planted typos; a leak is made of two texts.
 KINDS = (Typo.SUBSTITUTE, Typo.DELETE, Typo.INSERT, Typo.DOUBLED, LEAK)
-#: one seed in so many has the typo, for the comparison: a release seldom errs in every picture.
+#: one seed in so many has the typo, for the comparison: a release seldom errs in every image.
 SHARES = (1, 4)
 GOOD, AGAIN, GOOD8, AGAIN8 = "good", "good again", "good 8step", "good 8step again"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """One picture: its score, or why it has none."""
+    """One image: its score, or why it has none."""
 
     score: Score | None
     effective: Size
@@ -46,7 +46,7 @@ class Seen:
     error: str = ""
 
 
-#: pictures of one way of drawing, by (case, seed).
+#: images of one way of drawing, by (case, seed).
 Table = dict[tuple[str, int], Seen]
 
 
@@ -60,12 +60,12 @@ def golden_of(case: Case, seed: int, seen: Seen) -> Golden:
         distance_alnum=score.distance_alnum, length=score.length, noise_floor=None,
         texts=tuple(GoldenText(expected=t.expected, read=t.read, distance=t.distance) for t in score.texts),
         extra=tuple(GoldenExtra(text=e.text, kind=str(e.kind), distance=e.distance) for e in score.extra),
-        recipe_key="", recipe={}, picture=seen.sha256,
+        recipe_key="", recipe={}, image=seen.sha256,
     )  # fmt: skip
 
 
 def verdict(case: Case, seed: int, before: Seen, after: Seen) -> Verdict:
-    """Return the golden gate's verdict on one picture."""
+    """Return the golden gate's verdict on one image."""
     if after.score is None:
         return Verdict.ERROR
     golden = golden_of(case, seed, before) if before.score is not None else None
@@ -84,7 +84,7 @@ def release(cases: Sequence[Case], seeds: Sequence[int], before: Table, after: T
                 continue
             pairs.append(
                 Pair(case=case.id, size=str(case.resolutions[0].size), seed=seed, before=old.score.distance,
-                     after=new.score.distance, length=old.score.length, same_picture=old.sha256 == new.sha256)
+                     after=new.score.distance, length=old.score.length, same_image=old.sha256 == new.sha256)
             )  # fmt: skip
     pairing = Pairing(before=GOOD, after="candidate", pairs=tuple(pairs), obstacles=tuple(obstacles))
     return str(compare([pairing]).verdict)
@@ -113,9 +113,9 @@ def rates(cases: Sequence[Case], seeds: Sequence[int], before: Table, after: Tab
     """Try both gates on one candidate, by number of seeds."""
     single = [verdict(case, seed, before[case.id, seed], after[case.id, seed]) for case in cases for seed in seeds]
     record: dict[str, Any] = {
-        "pictures": len(single),
+        "images": len(single),
         "errors": edits(cases, seeds, after),
-        "picture": rate(sum(v in (Verdict.FAIL, Verdict.ERROR) for v in single), len(single)),
+        "image": rate(sum(v in (Verdict.FAIL, Verdict.ERROR) for v in single), len(single)),
         "verdicts": dict(Counter(map(str, single))),
         "golden": {},
         "paired": {},
@@ -142,7 +142,7 @@ def _paired(found: Sequence[str]) -> dict[str, Any]:
 
 
 def edits(cases: Sequence[Case], seeds: Sequence[int], table: Table) -> dict[str, int]:
-    """Return edits, characters asked for, exact pictures and pictures without a score."""
+    """Return edits, characters asked for, exact images and images without a score."""
     scores = [table[case.id, seed].score for case in cases for seed in seeds]
     known = [score for score in scores if score is not None]
     return {
@@ -154,7 +154,7 @@ def edits(cases: Sequence[Case], seeds: Sequence[int], table: Table) -> dict[str
 
 
 def other_noise(cases: Sequence[Case], seeds: Sequence[int], table: Table) -> dict[int, Any]:
-    """Compare the good release with itself at other seeds: false alarms where the pictures do differ."""
+    """Compare the good release with itself at other seeds: false alarms where the images do differ."""
     half = len(seeds) // 2
     return {
         size: _paired([release(cases, group, table, table, other=half) for group in groups(seeds[:half], size)])
@@ -164,7 +164,7 @@ def other_noise(cases: Sequence[Case], seeds: Sequence[int], table: Table) -> di
 
 
 def planted(case: Case, seen: Seen, kind: str, rng: random.Random) -> Seen | None:
-    """Return the picture with a typo in its reading, scored again; None where the reading has no place for it."""
+    """Return the image with a typo in its reading, scored again; None where the reading has no place for it."""
     if seen.reading is None or seen.score is None:
         return seen
     used = [(text.expected, line) for text in seen.score.texts for line in text.lines]
@@ -187,7 +187,7 @@ def _leaked(case: Case, line: Line, expected: str) -> str | None:
 
 
 def in_readings(cases: Sequence[Case], seeds: Sequence[int], good: Table) -> dict[str, Any]:
-    """Plant typos by kind: the golden gate picture by picture, the comparison where all or a fourth of seeds err."""
+    """Plant typos by kind: the golden gate image by image, the comparison where all or a fourth of seeds err."""
     found: dict[str, Any] = {}
     for kind in KINDS:
         rng = random.Random(str(kind))
@@ -200,7 +200,7 @@ def in_readings(cases: Sequence[Case], seeds: Sequence[int], good: Table) -> dic
             for seed in seeds
             if good[case.id, seed].score is not None and (after := wrong[case.id, seed]) is not None
         ]
-        record: dict[str, Any] = {"picture": rate(sum(hits), len(hits)), "paired": {}}
+        record: dict[str, Any] = {"image": rate(sum(hits), len(hits)), "paired": {}}
         for share in SHARES:
             mixed = {key: (wrong[key] or good[key]) if key[1] % share == 0 else good[key] for key in good}
             record["paired"][f"1 in {share}"] = {
@@ -217,7 +217,7 @@ def markdown(result: dict[str, Any]) -> str:
         f"LoRAs, {result['seeds']['bad']} of each bad release. A cell: share caught (95 % interval), hits/trials. A "
         "release that writes as well as the good one on these cases cannot be told by its text, and is not.",
         "",
-        "| release | refused or named before drawing | edits in 100 characters | one picture | "
+        "| release | refused or named before drawing | edits in 100 characters | one image | "
         + " | ".join(f"golden, {size} seeds" for size in GROUPS)
         + " | "
         + " | ".join(f"paired, {size} seeds" for size in GROUPS)
@@ -232,24 +232,23 @@ def markdown(result: dict[str, Any]) -> str:
         lines.append(_row(name, _named(result["bad"].get(name)), record))
     for name, record in result["bad"].items():
         if name not in result["releases"]:
-            lines.append(f"| {name} | {record['refused']} |" + " not drawn |" + " |" * (1 + 2 * len(GROUPS)))
+            lines.append(f"| {name} | {record['refused']} |" + " not generated |" + " |" * (1 + 2 * len(GROUPS)))
     same = "; ".join(
-        f"{name}: {result['good'][name]['same bytes']} of {result['good'][name]['pictures']}"
-        for name in (AGAIN, AGAIN8)
+        f"{name}: {result['good'][name]['same bytes']} of {result['good'][name]['images']}" for name in (AGAIN, AGAIN8)
     )
-    lines += ["", f"Pictures of a re-run that are the same byte by byte as the first: {same}."]
+    lines += ["", f"Images of a re-run that are the same byte by byte as the first: {same}."]
     lines += ["", "The good release against itself at other seeds, paired (false alarms):", ""]
     for name, sizes in result["good"]["other seeds"].items():
         lines.append(
             f"- {name}: " + "; ".join(f"{s} seeds {_cell(c)} {c['verdicts']}" for s, c in sizes.items() if c["of"])
         )
-    lines += ["", "| planted typo | in the reading, one picture | drawn, one picture | paired, typo in | " + " | ".join(
+    lines += ["", "| planted typo | in the reading, one image | generated, one image | paired, typo in | " + " | ".join(
         f"{size} seeds" for size in GROUPS) + " |", "|" + "---|" * (4 + len(GROUPS))]  # fmt: skip
     for kind, record in result["typos in readings"].items():
-        drawn = _cell(result["typos drawn"].get(kind, {"of": 0}))
+        generated = _cell(result["typos generated"].get(kind, {"of": 0}))
         for share, sizes in record["paired"].items():
             cells = " | ".join(_cell(sizes[size]) for size in GROUPS)
-            lines.append(f"| {kind} | {_cell(record['picture'])} | {drawn} | {share} | {cells} |")
+            lines.append(f"| {kind} | {_cell(record['image'])} | {generated} | {share} | {cells} |")
     return "\n".join(lines) + "\n"
 
 
@@ -262,7 +261,7 @@ def _named(record: dict[str, Any] | None) -> str:
 def _row(name: str, named: str, record: dict[str, Any]) -> str:
     errors = record["errors"]
     share = f"{100 * errors['edits'] / errors['characters']:.1f}" if errors["characters"] else "-"
-    cells = [_cell(record["picture"])]
+    cells = [_cell(record["image"])]
     for gate in ("golden", "paired"):
         cells += [_cell(record[gate].get(size, {"of": 0})) for size in GROUPS]
     return f"| {name} | {named} | {share} | " + " | ".join(cells) + " |"

@@ -38,7 +38,7 @@ class Latency(TypedDict):
     warm_up_seconds: float
     step_seconds: tuple[float, ...]
     seconds_a_forward: float
-    picture_tokens: int
+    image_tokens: int
     prompt_tokens: int
     tera_operations_a_forward: float
     share_of_matrix_rate: float | None
@@ -108,7 +108,7 @@ class OutOfTimeError(KeyboardInterrupt):
 
 
 def writing(lab: Lab) -> DiffusersGenerator:
-    """Let the random model's pictures be of written text once they are decoded, so that they are worth reading."""
+    """Let the random model's images be of written text once they are decoded, so that they are worth reading."""
     generator = lab.generator()
     kind = type(generator)
     if kind.__name__ == "Writing":
@@ -143,24 +143,24 @@ def suite_run(folder: Path, args: list[str]) -> Found:
     from qiltest.runs.load import read_events
 
     called, begin = now(), time.perf_counter()
-    # verdicts are not of interest: random weights draw no text, the pictures say something else than was asked
+    # verdicts are not of interest: random weights draw no text, the images say something else than was asked
     status = parts.run_pytest(folder, args)
     wall = time.perf_counter() - begin
     returned = now()
     run = RunStore(root=folder / "runs").load("latest")
-    drawn = [result for result in run.results if result.timing and not result.reused_from]
-    own = sum(result.timing.denoise_seconds + result.timing.decode_seconds for result in drawn if result.timing)
+    generated = [result for result in run.results if result.timing and not result.reused_from]
+    own = sum(result.timing.denoise_seconds + result.timing.decode_seconds for result in generated if result.timing)
     return {
         "exit_status": status,
         "wall_seconds": wall,
         "denoise_and_decode_seconds": own,
         "wall_over_denoise_and_decode": wall / own if own else None,
-        "pictures_drawn": len(drawn),
-        "pictures_from_the_store": sum(1 for result in run.results if result.reused_from),
+        "images_drawn": len(generated),
+        "images_from_the_store": sum(1 for result in run.results if result.reused_from),
         "read_seconds": sum(result.reading.seconds for result in run.results if result.reading),
-        "pictures_read": sum(1 for result in run.results if result.reading),
+        "images_read": sum(1 for result in run.results if result.reading),
         "errors": sorted({result.error.splitlines()[0] for result in run.results if result.error})[:3],
-        "order": [result.point.variant for result in run.results],
+        "order": [result.sample.variant for result in run.results],
         "first_to_last": [run.started, run.finished],
         # where the seconds beside drawing go: when pytest was called, each event, when it returned
         "timeline": [
@@ -187,7 +187,7 @@ def folder_of(lab: Lab, name: str) -> Path:
 
 
 def reader_of() -> Callable[[Path], object] | None:
-    """Return how pictures are read here; None without a reader."""
+    """Return how images are read here; None without a reader."""
     if not parts.has_reader():
         return None
     from qiltest.reading import open_reader

@@ -90,7 +90,7 @@ def _measure(lab: Lab, way: str, variant: str, size: Size, rounds: int) -> Laten
         "warm_up_seconds": warm,
         "step_seconds": loops[0].timing.step_seconds,
         "seconds_a_forward": seconds / asked.nfe,
-        "picture_tokens": image_tokens(asked.effective),
+        "image_tokens": image_tokens(asked.effective),
         "prompt_tokens": tokens,
         "tera_operations_a_forward": operations / 1e12,
         "share_of_matrix_rate": operations * asked.nfe / seconds / lab.matrix_rate if lab.matrix_rate else None,

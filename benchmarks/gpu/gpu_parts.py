@@ -1,6 +1,6 @@
 """What `gpu_suite.py` and `vendor_way.py` are made of: full-size weights of random values, and a suite to run on them.
 
-Nothing here imports torch when it is imported: a process that only reads pictures imports this file too.
+Nothing here imports torch when it is imported: a process that only reads images imports this file too.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from qiltest.lora import Base
 
 ROOT = Path(__file__).resolve().parents[2]
-#: the cases whose prompts are drawn: short and long, English and Chinese.
+#: the cases whose prompts are generated: short and long, English and Chinese.
 CASES = ("coffee-shop", "movie-poster", "pi-number", "couplets")
-#: those that the embedded model draws beside the vendor's way.
+#: those that the embedded model generates beside the vendor's way.
 TINY_CASES = ("pi-number", "capybara")
 VARIANTS = ("base", "8step", "4step")
 RANK = 64
@@ -62,7 +62,7 @@ class Scale:
 
     @property
     def device(self) -> str:
-        """Device of everything that is drawn."""
+        """Device of everything that is generated."""
         return "cpu" if self.dry else "cuda"
 
     @property
@@ -72,7 +72,7 @@ class Scale:
         return tuple(self.size(size) for size in full)
 
     def size(self, size: Size) -> Size:
-        """Return a size as it is drawn: a sixteenth of it in the dry run."""
+        """Return a size as it is generated: a sixteenth of it in the dry run."""
         return Size(max(32, size.width // 16), max(32, size.height // 16)) if self.dry else size
 
     @property
@@ -160,14 +160,14 @@ def write_lora(path: Path, scale: Scale, *, seed: int) -> Path:
 
 @cache
 def the_suite() -> Suite:
-    """Return those of the repository's cases that are drawn here."""
+    """Return those of the repository's cases that are generated here."""
     with tempfile.TemporaryDirectory() as folder:
         copy_cases(Path(folder))
         return load_suite(Path(folder))
 
 
 def copy_cases(folder: Path) -> None:
-    """Copy the cases that are drawn here, and the variants."""
+    """Copy the cases that are generated here, and the variants."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in (*CASES, *TINY_CASES, "variants"):
         shutil.copy(ROOT / "cases" / f"{name}.toml", folder / f"{name}.toml")
@@ -241,7 +241,7 @@ class _NoReader:
     def __init__(self) -> None:
         self.info = ReaderInfo(name="none", engine="none", version="0", weights_sha256="0" * 64)
 
-    def read(self, _picture: Path | bytes) -> Reading:
+    def read(self, _image: Path | bytes) -> Reading:
         """Return a reading without lines."""
         return Reading(reader=self.info, width=1, height=1, lines=(), seconds=0.0)
 
@@ -261,14 +261,14 @@ def has_reader() -> bool:
 
 
 def written(size: Size) -> Pixels:
-    """Return pixels with lines of text, for storing and reading what costs as much as a picture with text."""
-    picture = Image.new("RGB", (size.width, size.height), (230, 220, 200))
-    pen, height = ImageDraw.Draw(picture), max(12, size.height // 24)
+    """Return pixels with lines of text, for storing and reading what costs as much as an image with text."""
+    image = Image.new("RGB", (size.width, size.height), (230, 220, 200))
+    pen, height = ImageDraw.Draw(image), max(12, size.height // 24)
     font = ImageFont.load_default(height)
     for row, line in enumerate(_lines()):
         pen.text((size.width // 12, (1 + 2 * row) * height), line, fill=(40, 30, 20), font=font)
     noise = np.random.default_rng(0).normal(0, 6, (size.height, size.width, 3))
-    return np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8)
+    return np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8)
 
 
 def _lines() -> Iterator[str]:
@@ -283,7 +283,7 @@ def run_pytest(folder: Path, args: Sequence[str]) -> int:
 
     import pytest
 
-    installed = {point.value for point in metadata.entry_points(group="pytest11")}
+    installed = {sample.value for sample in metadata.entry_points(group="pytest11")}
     named = [] if "qiltest.plugin" in installed else ["-p", "qiltest.plugin"]
     before = Path.cwd()
     os.chdir(folder)

@@ -36,7 +36,7 @@ def suite_wall(name: str, size: Size) -> Stage:
 
 
 def release_check(lab: Lab) -> Found:
-    """Run the suite again with another LoRA in one variant's place: the others' pictures come from the store."""
+    """Run the suite again with another LoRA in one variant's place: the others' images come from the store."""
     folder = parts.write_suite(
         lab.scratch / "suite",
         lab.scale,
@@ -62,7 +62,7 @@ def tiny(lab: Lab) -> Found:
         chosen = [f"--qil-cases={lab.scratch}/tiny-cases", "--qil-case=pi-number", "--qil-variant=4step"]
     from importlib import metadata
 
-    installed = {point.value for point in metadata.entry_points(group="pytest11")}
+    installed = {sample.value for sample in metadata.entry_points(group="pytest11")}
     named = [] if "qiltest.plugin" in installed else ["-p", "qiltest.plugin"]
     command = [
         sys.executable, "-m", "pytest", *named, "-p", "no:cacheprovider", "-q", "tests/report_cases", *chosen,
@@ -73,7 +73,7 @@ def tiny(lab: Lab) -> Found:
     done = subprocess.run(command, cwd=parts.ROOT, env=environment, capture_output=True, text=True, check=False)
     told = {"exit_status": done.returncode, "tail": (done.stdout + done.stderr)[-3000:]}
     if not RunStore(root=runs).folders():
-        return told | {"error": "no picture was drawn; see the tail"}
+        return told | {"error": "no image was generated; see the tail"}
     run = RunStore(root=runs).load("latest")
     compared = []
     for result in run.results:
@@ -83,7 +83,7 @@ def tiny(lab: Lab) -> Found:
         there = {text.expected: text.read for text in result.golden.texts}
         compared.append(
             {
-                "picture": result.id,
+                "image": result.id,
                 "verdict": str(result.verdict),
                 "same_readings": here == there,
                 "distance_here": result.score.distance,
@@ -93,8 +93,8 @@ def tiny(lab: Lab) -> Found:
         )
     return {
         **told,
-        "pictures": len(run.results),
-        "hold": sum(1 for result in run.results if result.holds),
+        "images": len(run.results),
+        "hold": sum(1 for result in run.results if result.passes),
         "read_as_on_the_cpu": sum(1 for one in compared if one["same_readings"]),
         "compared": compared,
     }

@@ -26,7 +26,7 @@ SIZES = ("1328x1328", "928x1664", "704x1280", "1280x1280")
 WAYS = (("unfused", "base"), ("unfused", "8step"), ("unfused", "4step"), ("fused", "8step"), ("fused", "4step"),
         ("compiled", "base"), ("compiled", "8step"), ("compiled", "4step"))  # fmt: skip
 COMPILED_BASE = "704x1280"
-#: pictures of the report at 1328x1328, of eleven a variant.
+#: images of the report at 1328x1328, of eleven a variant.
 SQUARES = 9
 NFE = {"base": 100, "8step": 8, "4step": 4}
 GIB = 1 << 30
@@ -103,16 +103,16 @@ def _facts(stages: Stages) -> Iterator[tuple[str, str | None]]:
     yield "loading a LoRA and comparing every module's delta, slowest", f"{max(loads):.1f} s" if loads else None
     worst = f"{switch['worst_seconds']:.3f} s" if switch else None
     yield "going from one loaded variant to another, slowest", worst
-    drawn = sum(map(len, same["sha256"].values())) if same else 0
-    words = f"{'yes' if same['same'] else 'no'} ({drawn} loops, {len(same['sha256'])} variants)" if same else None
+    generated = sum(map(len, same["sha256"].values())) if same else 0
+    words = f"{'yes' if same['same'] else 'no'} ({generated} loops, {len(same['sha256'])} variants)" if same else None
     yield "the same seed gives the same latents, also after other variants", words
     yield from _memory(stages)
     yield from _suite(stages)
     yield from _vendor(stages)
-    yield f"denoising {SQUARES} pictures at 1328x1328, LoRAs unfused", _squares(stages)
+    yield f"denoising {SQUARES} images at 1328x1328, LoRAs unfused", _squares(stages)
     tiny = done(stages, "tiny")
-    read = f"{tiny['read_as_on_the_cpu']} of {tiny['pictures']}" if tiny and "pictures" in tiny else None
-    yield "embedded model: pictures read as in the goldens drawn on a CPU", read
+    read = f"{tiny['read_as_on_the_cpu']} of {tiny['images']}" if tiny and "images" in tiny else None
+    yield "embedded model: images read as in the goldens generated on a CPU", read
 
 
 def _squares(stages: Stages) -> str | None:
@@ -141,24 +141,24 @@ def _suite(stages: Stages) -> Iterator[tuple[str, str | None]]:
         if wall and wall["wall_over_denoise_and_decode"]:
             words = (
                 f"{wall['wall_seconds']:.1f} s over {wall['denoise_and_decode_seconds']:.1f} s of denoising and "
-                f"decoding: {wall['wall_over_denoise_and_decode']:.3f} ({wall['pictures_drawn']} pictures)"
+                f"decoding: {wall['wall_over_denoise_and_decode']:.3f} ({wall['images_drawn']} images)"
             )
         yield f"the suite's wall time at {size}, everything loaded, collection and report included", words
     stored = check["with_the_store"] if check else None
     words = None
     if stored:
         words = (
-            f"{stored['wall_seconds']:.1f} s ({stored['pictures_drawn']} pictures drawn, "
-            f"{stored['pictures_from_the_store']} from the store)"
+            f"{stored['wall_seconds']:.1f} s ({stored['images_drawn']} images generated, "
+            f"{stored['images_from_the_store']} from the store)"
         )
-    yield "a release check with the other variants' pictures in the store", words
+    yield "a release check with the other variants' images in the store", words
 
 
 def _vendor(stages: Stages) -> Iterator[tuple[str, str | None]]:
     for name, title in (("vendor_random", "random weights at full size"), ("vendor_tiny", "the embedded model")):
         found = done(stages, name)
         words = f"{found['vendor_over_suite']:.2f} times the suite's time" if found else None
-        yield f"the vendor's way on the same pictures, {title}", words
+        yield f"the vendor's way on the same images, {title}", words
 
 
 def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def vendor_random(lab: Lab) -> Found:
 
     size = lab.scale.sizes[0]
     found = parts.variants_with(lab.loras)
-    pictures = [(parts.case_of(name), size) for name in ("pi-number", "couplets")]
+    images = [(parts.case_of(name), size) for name in ("pi-number", "couplets")]
 
     def build(variant: Variant) -> QwenImagePipeline:
         import torch
@@ -83,12 +83,12 @@ def vendor_random(lab: Lab) -> Found:
 
     folder = folder_of(lab, "vendor-random")
     theirs = vendor_way(
-        [found["8step"], found["4step"]], pictures, build=build, read=reader_of(), noise_device=lab.scale.device,
+        [found["8step"], found["4step"]], images, build=build, read=reader_of(), noise_device=lab.scale.device,
         max_sequence_length=512, folder=folder,
     )  # fmt: skip
     lab.let_go()
     begin = time.perf_counter()
-    encoding = _encoded_once(lab, [case.prompt for case, _ in pictures])
+    encoding = _encoded_once(lab, [case.prompt for case, _ in images])
     suite = parts.write_suite(lab.scratch / "suite-vendor", lab.scale, lab.loras, size=Size(1328, 1328))
     share(writing(lab))
     ours = suite_run(
@@ -104,7 +104,7 @@ def vendor_random(lab: Lab) -> Found:
 
 
 def _encoded_once(lab: Lab, prompts: list[str]) -> dict[str, float]:
-    """Load a text encoder, encode each prompt once, and free it: what the suite does before it draws."""
+    """Load a text encoder, encode each prompt once, and free it: what the suite does before it generates."""
     import torch
 
     spent: dict[str, float] = {}
@@ -120,7 +120,7 @@ def _encoded_once(lab: Lab, prompts: list[str]) -> dict[str, float]:
 
 
 def vendor_tiny(lab: Lab) -> Found:
-    """Two LoRAs x two cases with the embedded model, the vendor's way and by the suite; compare the pictures."""
+    """Two LoRAs x two cases with the embedded model, the vendor's way and by the suite; compare the images."""
     lab.let_go()
     import numpy as np
     from PIL import Image
@@ -131,10 +131,10 @@ def vendor_tiny(lab: Lab) -> Found:
     suite = parts.the_suite()
     names = parts.TINY_CASES
     cases = [suite.case(name)[0] for name in names]
-    pictures = [(case, case.resolutions[0].for_model(tiny=True).effective()) for case in cases]
+    images = [(case, case.resolutions[0].for_model(tiny=True).effective()) for case in cases]
     folder = folder_of(lab, "vendor-tiny")
     theirs = vendor_way(
-        [suite.variant(name) for name in ("8step", "4step")], pictures,
+        [suite.variant(name) for name in ("8step", "4step")], images,
         build=lambda variant: embedded(variant, lab.scale.device), read=reader_of(), noise_device="cpu",
         max_sequence_length=1024, folder=folder,
     )  # fmt: skip
@@ -147,9 +147,9 @@ def vendor_tiny(lab: Lab) -> Found:
     total = time.perf_counter() - begin
     same = {}
     for result in RunStore(root=home / "runs").load("latest").results:
-        file = folder / f"{result.point.case}-{result.point.variant}.png"
-        if result.picture and file.exists():
-            one, other = (np.asarray(Image.open(path).convert("RGB"), np.int16) for path in (result.picture.path, file))
+        file = folder / f"{result.sample.case}-{result.sample.variant}.png"
+        if result.image and file.exists():
+            one, other = (np.asarray(Image.open(path).convert("RGB"), np.int16) for path in (result.image.path, file))
             same[file.stem] = int(np.abs(one - other).max())
     return {
         "vendor": theirs,

@@ -3,9 +3,9 @@
     python benchmarks/gpu/vendor_way.py --variants 8step,4step --cases pi-number,capybara [--device cuda]
 
 ModelTC/Qwen-Image-Lightning's generate_with_diffusers.py makes a pipeline for one LoRA, then calls it for one prompt
-after the other: text encoder, transformer and VAE stay on the card, each call encodes its prompt, each picture is saved
-before the next begins. Here the same is done for each variant in turn, and the pictures are read after the last one is
-drawn. With the embedded model unless a `build` of another one is given (`gpu_suite.py` does, for random weights).
+after the other: text encoder, transformer and VAE stay on the card, each call encodes its prompt, each image is saved
+before the next begins. Here the same is done for each variant in turn, and the images are read after the last one is
+generated. With the embedded model unless a `build` of another one is given (`gpu_suite.py` does, for random weights).
 """
 
 from __future__ import annotations
@@ -59,16 +59,16 @@ def embedded(variant: Variant, device: str) -> QwenImagePipeline:
 
 
 class VendorTimes(TypedDict):
-    """Seconds in all and by kind of work, and the pictures' files."""
+    """Seconds in all and by kind of work, and the images' files."""
 
     wall_seconds: float
     seconds: dict[str, float]
-    pictures: list[str]
+    images: list[str]
 
 
 def vendor_way(
     variants: Sequence[Variant],
-    pictures: Sequence[tuple[Case, Size]],
+    images: Sequence[tuple[Case, Size]],
     *,
     build: Callable[[Variant], QwenImagePipeline],
     read: Callable[[Path], object] | None,
@@ -77,9 +77,9 @@ def vendor_way(
     folder: Path,
     prompt_end: str = "",
 ) -> VendorTimes:
-    """Draw each picture by each variant and read them; return seconds by kind of work, and where the pictures are.
+    """Draw each image by each variant and read them; return seconds by kind of work, and where the images are.
 
-    `prompt_end` is put behind every prompt. `read` None: the pictures are not read.
+    `prompt_end` is put behind every prompt. `read` None: the images are not read.
     """
     import torch
 
@@ -92,7 +92,7 @@ def vendor_way(
         pipeline.set_progress_bar_config(disable=True)
         spent["build"] += time.perf_counter() - begin
         begin = time.perf_counter()
-        for case, size in pictures:
+        for case, size in images:
             image = pipeline(
                 prompt=variant.prompt(case.prompt, case.language) + prompt_end,
                 negative_prompt=" ",
@@ -115,7 +115,7 @@ def vendor_way(
         for file in files:
             read(file)
     spent["read"] = time.perf_counter() - begin
-    return {"wall_seconds": time.perf_counter() - start, "seconds": spent, "pictures": [str(file) for file in files]}
+    return {"wall_seconds": time.perf_counter() - start, "seconds": spent, "images": [str(file) for file in files]}
 
 
 def main() -> int:
@@ -129,11 +129,11 @@ def main() -> int:
 
     suite = load_suite(ROOT / "cases")
     cases = [suite.case(name)[0] for name in args.cases.split(",")]
-    pictures = [(case, case.resolutions[0].for_model(tiny=True).effective()) for case in cases]
+    images = [(case, case.resolutions[0].for_model(tiny=True).effective()) for case in cases]
     with tempfile.TemporaryDirectory() as folder:
         found = vendor_way(
             [suite.variant(name) for name in args.variants.split(",")],
-            pictures,
+            images,
             build=lambda variant: embedded(variant, args.device),
             read=open_reader().read,
             noise_device="cpu",

@@ -1,4 +1,4 @@
-"""What the health measures find and what they accuse wrongly, on real pictures and the embedded model's.
+"""What the health measures find and what they accuse wrongly, on real images and the embedded model's.
 
     python benchmarks/quality/quality.py                  # parts not stored yet or no longer true, then the page
     python benchmarks/quality/quality.py --part real        # real-good, real-planted, real-detail: no model
@@ -6,12 +6,12 @@
     python benchmarks/quality/quality.py --part speed       # on an idle machine
     python benchmarks/quality/quality.py --again ...        # also what is stored
 
-Measures every good picture (false alarms, distributions), plants each fault at three strengths in every n-th real
-picture and every second of the embedded model's (detection), leaves noise in the embedded model's latents, draws with
+Measures every good image (false alarms, distributions), plants each fault at three strengths in every n-th real
+image and every second of the embedded model's (detection), leaves noise in the embedded model's latents, draws with
 wrong schedulers, follows fine detail under losses, noise and sharpening, and times it all beside the reader.
 
 Each part is written to benchmarks/results/health.json as soon as it is measured, with a stamp of what it depends on
-(the measures' source, and the pictures or the model's weights): the same command goes on where it stopped, and a part
+(the measures' source, and the images or the model's weights): the same command goes on where it stopped, and a part
 whose stamp changed is measured again. The tables between the marks of docs/measurements/quality.md are written from
 all stored parts.
 """
@@ -45,7 +45,7 @@ from qiltest.generation.images import encode_png
 from qiltest.generation.sources import EMBEDDED
 from qiltest.quality import examine
 from qiltest.reading import Reader, Reading, open_reader
-from qiltest.reading.images import load_picture
+from qiltest.reading.images import load_image
 from qiltest.strict_json import decode
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +57,7 @@ GROUPS = {
     "speed": ("speed",),
 }
 PARTS = tuple(part for group in GROUPS.values() for part in group)
-#: Pictures of the embedded model: of each variant's so many smallest cases (of 11 places).
+#: Images of the embedded model: of each variant's so many smallest cases (of 11 places).
 DRAWN = {"8step": 11, "4step": 11, "base": 5}
 #: Cases with noise left in their latents, and cases drawn with wrong schedulers, smallest first.
 LATENTS, SCHEDULERS = 8, 6
@@ -71,12 +71,12 @@ class Bench:
 
     @cached_property
     def real(self) -> dict[str, Pixels]:
-        """All real pictures."""
-        return {file.stem: load_picture(file) for file in sorted(self.args.pictures.glob("*.png"))}
+        """All real images."""
+        return {file.stem: load_image(file) for file in sorted(self.args.images.glob("*.png"))}
 
     @property
     def some(self) -> dict[str, Pixels]:
-        """Every n-th real picture."""
+        """Every n-th real image."""
         return dict(list(self.real.items())[:: self.args.every])
 
     @cached_property
@@ -93,13 +93,13 @@ class Bench:
 
     @cached_property
     def embedded(self) -> dict[str, Pixels]:
-        """Good pictures of the embedded model."""
+        """Good images of the embedded model."""
         found: dict[str, Pixels] = self.studio.good(DRAWN)
         return found
 
     @property
     def half(self) -> dict[str, Pixels]:
-        """Every second picture of the embedded model."""
+        """Every second image of the embedded model."""
         return dict(list(self.embedded.items())[::2])
 
     def measure(self, part: str) -> object:
@@ -116,9 +116,9 @@ class Bench:
         }
         return work[part]()
 
-    def _lines(self, pictures: dict[str, Pixels]) -> Lines:
+    def _lines(self, images: dict[str, Pixels]) -> Lines:
         """Return what the reader finds in each, read once and kept."""
-        return {name: self._reading(encode_png(pixels)).lines for name, pixels in pictures.items()}
+        return {name: self._reading(encode_png(pixels)).lines for name, pixels in images.items()}
 
     def _reading(self, png: bytes) -> Reading:
         name = f"{hashlib.sha256(png).hexdigest()}-{self.reader.info.fingerprint}.json"
@@ -139,16 +139,16 @@ class Bench:
             files += [*EMBEDDED.rglob("*.safetensors"), HERE / "quality_generated.py"]
         if part in {"real-detail"}:
             files += [HERE / "quality_detail.py"]
-        names = [] if part.startswith("embedded") else [f.name for f in self.args.pictures.glob("*.png")]
+        names = [] if part.startswith("embedded") else [f.name for f in self.args.images.glob("*.png")]
         return _hash(files, [*names, str(self.args.every)])
 
 
 def main() -> int:
-    """Measure what is missing, write the results and the page. Returns 2 without real pictures that are needed."""
+    """Measure what is missing, write the results and the page. Returns 2 without real images that are needed."""
     args = _arguments()
     bench, parts = Bench(args), _parts(args.part)
-    if not bench.args.pictures.is_dir() and any(not part.startswith("embedded") for part in parts):
-        print(f"no pictures in {args.pictures}", file=sys.stderr)
+    if not bench.args.images.is_dir() and any(not part.startswith("embedded") for part in parts):
+        print(f"no images in {args.images}", file=sys.stderr)
         return 2
     result = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     for part in parts:
@@ -166,26 +166,26 @@ def main() -> int:
         write_atomically(RESULTS, text.encode())
     stale = [part for part in PARTS if result.get(part, {}).get("stamp") != bench.stamp(part)]
     if stale:
-        print(f"not measured, or of other measures, pictures or weights: {', '.join(stale)}")
+        print(f"not measured, or of other measures, images or weights: {', '.join(stale)}")
     write_page(args.page, {part: result[part]["found"] for part in PARTS if part in result}, stale)
     return 0
 
 
-def speed(pictures: dict[str, Pixels], reader: Reader) -> dict[str, object]:
-    """Time the measures beside the reader on the largest square picture; processor seconds and wall, medians of 5."""
-    name = max((n for n, p in pictures.items() if p.shape[0] == p.shape[1]), key=lambda n: pictures[n].size)
-    png = encode_png(pictures[name])
-    reader.read(png), examine(pictures[name])
+def speed(images: dict[str, Pixels], reader: Reader) -> dict[str, object]:
+    """Time the measures beside the reader on the largest square image; processor seconds and wall, medians of 5."""
+    name = max((n for n, p in images.items() if p.shape[0] == p.shape[1]), key=lambda n: images[n].size)
+    png = encode_png(images[name])
+    reader.read(png), examine(images[name])
     times: dict[str, list[tuple[float, float]]] = {"health": [], "reading": []}
     for _ in range(5):
-        for what, work in (("health", lambda: examine(pictures[name])), ("reading", lambda: reader.read(png))):
+        for what, work in (("health", lambda: examine(images[name])), ("reading", lambda: reader.read(png))):
             wall, cpu = time.perf_counter(), time.process_time()
             work()
             times[what].append((time.perf_counter() - wall, time.process_time() - cpu))
     walls, cpus = (
         {what: round(statistics.median(t[k] for t in found), 4) for what, found in times.items()} for k in (0, 1)
     )
-    return {"picture": name, "size": "x".join(map(str, pictures[name].shape[1::-1])), "wall": walls, "cpu": cpus}
+    return {"image": name, "size": "x".join(map(str, images[name].shape[1::-1])), "wall": walls, "cpu": cpus}
 
 
 def _parts(asked: Iterable[str]) -> tuple[str, ...]:
@@ -208,9 +208,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", nargs="+", choices=(*GROUPS, *PARTS), default=tuple(GROUPS))
     parser.add_argument("--again", action="store_true", help="measure also what is stored")
-    parser.add_argument("--pictures", type=Path, default=ROOT.parent / "shared" / "real-images")
-    parser.add_argument("--every", type=int, default=4, help="plant faults in every n-th real picture")
-    parser.add_argument("--store", type=Path, default=ROOT / "build" / "health", help="pictures that were drawn")
+    parser.add_argument("--images", type=Path, default=ROOT.parent / "shared" / "real-images")
+    parser.add_argument("--every", type=int, default=4, help="plant faults in every n-th real image")
+    parser.add_argument("--store", type=Path, default=ROOT / "build" / "health", help="images that were drawn")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "measurements" / "quality.md")
     parser.add_argument("--cases", type=Path, default=ROOT / "cases")
     return parser.parse_args()

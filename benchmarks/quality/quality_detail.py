@@ -13,14 +13,14 @@ from qiltest.quality import Health, examine
 from qiltest.reading.records import Line
 
 
-def detail(pictures: dict[str, Pixels], lines: dict[str, tuple[Line, ...]]) -> dict[str, object]:
+def detail(images: dict[str, Pixels], lines: dict[str, tuple[Line, ...]]) -> dict[str, object]:
     """Follow fine detail outside the lines that the reader found."""
-    clean = {name: examine(pixels).outside(lines[name]) for name, pixels in pictures.items()}
+    clean = {name: examine(pixels).outside(lines[name]) for name, pixels in images.items()}
     hairy = [name for name, health in clean.items() if health.detail is not None and health.detail >= LEAST]
-    out: dict[str, object] = {"pictures": len(pictures), "with_structure": len(hairy)}
+    out: dict[str, object] = {"images": len(images), "with_structure": len(hairy)}
 
     def treated(plant: Plant, strength: float, name: str) -> Health:
-        return examine(plant(pictures[name], strength)).outside(lines[name])
+        return examine(plant(images[name], strength)).outside(lines[name])
 
     losses = []
     for title, plant, strengths, unit in LOSSES:

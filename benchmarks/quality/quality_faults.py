@@ -1,4 +1,4 @@
-"""Faults to plant in good pictures, each at three strengths, and the treatments that fine detail must fall under."""
+"""Faults to plant in good images, each at three strengths, and the treatments that fine detail must fall under."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of the embedded model for `health.py`: good ones, noise left in latents, and schedulers that are wrong.
+"""Images of the embedded model for `health.py`: good ones, noise left in latents, and schedulers that are wrong.
 
 What is drawn with a wrong scheduler goes through `QwenImagePipeline` itself, because `qiltest` refuses to: a Lightning
 LoRA on the base's scheduler, the base in few steps, another LoRA's steps, and a denoising that stops before its end.
@@ -28,7 +28,7 @@ from qiltest.generation.schedule import LIGHTNING
 from qiltest.generation.sources import EMBEDDED
 from qiltest.quality import Fault, Health, examine, gating
 from qiltest.reading import Reader
-from qiltest.reading.images import load_picture
+from qiltest.reading.images import load_image
 from qiltest.scoring import score_case
 from qiltest.suite.cases import Case, Resolution
 from qiltest.suite.load import load_suite
@@ -37,7 +37,7 @@ from qiltest.suite.variants import Variant
 SEED = 42
 #: Standard deviation of the noise left in the latents, as a share of theirs.
 LEFT_OVER = (0.2, 0.5, 1.0)
-#: A picture is decoded when so much noise is left (flow matching: sigma of noise and 1 - sigma of the picture).
+#: An image is decoded when so much noise is left (flow matching: sigma of noise and 1 - sigma of the image).
 STOPS = (0.3, 0.2, 0.1)
 
 
@@ -71,7 +71,7 @@ GOOD = frozenset({("8step, as it should be", 0.0), ("4step, as it should be", 0.
 
 
 class Studio:
-    """Draws with the embedded model, smallest cases first, and keeps the pictures."""
+    """Draws with the embedded model, smallest cases first, and keeps the images."""
 
     def __init__(self, cases: Path, store: Path) -> None:
         suite = load_suite(cases)
@@ -81,19 +81,19 @@ class Studio:
         self.generator = open_generator("tiny", Settings(threads=torch.get_num_threads()))
 
     def good(self, drawn: dict[str, int]) -> dict[str, Pixels]:
-        """Return pictures of each variant's so many smallest cases."""
+        """Return images of each variant's so many smallest cases."""
         found = {}
         for name, most in drawn.items():
             for case, resolution in self.places[:most]:
-                found[f"{case.id}@{resolution.size}-{name}"] = self._picture(case, resolution, self.variants[name])
+                found[f"{case.id}@{resolution.size}-{name}"] = self._image(case, resolution, self.variants[name])
         return found
 
-    def _picture(self, case: Case, resolution: Resolution, variant: Variant) -> Pixels:
+    def _image(self, case: Case, resolution: Resolution, variant: Variant) -> Pixels:
         recipe = self.generator.recipe(case, resolution.tiny, variant, SEED)
         path = self.store / f"{recipe.key()}.png"
         if not path.is_file():
             write_atomically(path, self.generator.decode(self.generator.denoise(recipe)).png)
-        return load_picture(path)
+        return load_image(path)
 
     def left_over(self, most: int, reader: Reader) -> list[dict[str, object]]:
         """Decode latents with noise or a NaN in them."""
@@ -130,7 +130,7 @@ class Studio:
         return [*rows, nan | rate(refused, len(places))]
 
     def _refused(self, done: Any) -> bool:  # noqa: ANN401
-        """Say whether a picture with one NaN in its latents is refused before it becomes 8 bits."""
+        """Say whether an image with one NaN in its latents is refused before it becomes 8 bits."""
         broken = done.latents.clone()
         broken.view(-1)[7] = float("nan")
         try:
@@ -210,7 +210,7 @@ def _config(own: dict[str, Any], scheduler: str | float) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Seen:
-    """One picture: its health, the sigma left in it, and its edits (None where nothing was read) of so many."""
+    """One image: its health, the sigma left in it, and its edits (None where nothing was read) of so many."""
 
     health: Health
     left: float

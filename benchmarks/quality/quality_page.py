@@ -22,7 +22,7 @@ def write_page(page: Path, result: dict[str, Any], stale: list[str]) -> None:
 
 def _page(result: dict[str, Any], stale: list[str]) -> Iterator[str]:
     if stale:
-        yield f"Not measured, or measured with other measures, pictures or weights than these: {', '.join(stale)}."
+        yield f"Not measured, or measured with other measures, images or weights than these: {', '.join(stale)}."
         yield ""
     good = {name: result[f"{name}-good"] for name in ("real", "embedded") if f"{name}-good" in result}
     if good:
@@ -39,9 +39,9 @@ def _page(result: dict[str, Any], stale: list[str]) -> Iterator[str]:
 
 
 def _good(good: dict[str, Any]) -> Iterator[str]:
-    yield "### Good pictures"
+    yield "### Good images"
     yield ""
-    heads = (f"{name} ({found['pictures']}): median, 90 %, most" for name, found in good.items())
+    heads = (f"{name} ({found['images']}): median, 90 %, most" for name, found in good.items())
     yield _row("measure", *heads)
     yield "|---|" + "---|" * len(good)
     for measure in next(iter(good.values()))["distributions"]:
@@ -50,7 +50,7 @@ def _good(good: dict[str, Any]) -> Iterator[str]:
             f"| {measure} | " + " | ".join(f"{c['median']:.3g}, {c['p90']:.3g}, {c['most']:.3g}" for c in cells) + " |"
         )
     yield ""
-    yield "| called, in a good picture | " + " | ".join(good) + " |"
+    yield "| called, in a good image | " + " | ".join(good) + " |"
     yield "|---|" + "---|" * len(good)
     for fault in next(iter(good.values()))["alarms"]:
         yield f"| {fault} | " + " | ".join(_alarm(found["alarms"][fault]) for found in good.values()) + " |"
@@ -66,7 +66,7 @@ def _alarm(found: dict[str, Any]) -> str:
 def _planted(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield "### Planted faults"
     yield ""
-    yield "| planted | strength | pictures | found as | found | 95 % |"
+    yield "| planted | strength | images | found as | found | 95 % |"
     yield "|---|---|---|---|---|---|"
     for row in rows:
         yield (
@@ -94,7 +94,7 @@ def _schedulers(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _detail(found: dict[str, Any]) -> Iterator[str]:
-    known = f"{found['with_structure']} of {found['pictures']} real pictures"
+    known = f"{found['with_structure']} of {found['images']} real images"
     yield f"### Fine detail: {known} have structure of the scale of hair"
     yield ""
     left = "detail left, median (least to most)"
@@ -103,7 +103,7 @@ def _detail(found: dict[str, Any]) -> Iterator[str]:
         "strengths",
         left,
         "steps that fall",
-        "pictures with a step that does not (what is left)",
+        "images with a step that does not (what is left)",
         "called finer",
     )
     yield "|---|---|---|---|---|---|"
@@ -139,7 +139,7 @@ def _seconds(found: dict[str, Any]) -> Iterator[str]:
     share = f"{cpu['health'] / cpu['reading']:.1%} of the reader's work"
     yield "### Time"
     yield ""
-    yield f"On a picture of {found['size']}: {health}, {reading}: {share}."
+    yield f"On an image of {found['size']}: {health}, {reading}: {share}."
 
 
 def _course(left: list[float]) -> str:

@@ -1,4 +1,4 @@
-"""Rates and distributions for `health.py`: what is found in good pictures, and of planted faults."""
+"""Rates and distributions for `health.py`: what is found in good images, and of planted faults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from qiltest.quality import Fault, Health, examine, symptoms
 from qiltest.reading.records import Line
 
-#: What the reader found in each good picture.
+#: What the reader found in each good image.
 Lines = dict[str, tuple[Line, ...]]
 MEASURES = (
     "noise_fine",
@@ -34,17 +34,17 @@ def rate(found: int, count: int) -> dict[str, object]:
 
 
 def faults_of(health: Health) -> set[Fault]:
-    """Return the faults that a picture shows, gating or not."""
+    """Return the faults that an image shows, gating or not."""
     return {symptom.fault for symptom in symptoms(health)}
 
 
-def good(pictures: dict[str, Pixels], lines: Lines) -> dict[str, object]:
-    """Distributions over good pictures, and how many of them each fault is found in."""
-    healths = {name: examine(pixels).outside(lines[name]) for name, pixels in pictures.items()}
+def good(images: dict[str, Pixels], lines: Lines) -> dict[str, object]:
+    """Distributions over good images, and how many of them each fault is found in."""
+    healths = {name: examine(pixels).outside(lines[name]) for name, pixels in images.items()}
     alarms = {str(fault): [name for name, health in healths.items() if fault in faults_of(health)] for fault in Fault}
     gating = {name for name, health in healths.items() if any(symptom.gates for symptom in symptoms(health))}
     return {
-        "pictures": len(healths),
+        "images": len(healths),
         "alarms": {fault: rate(len(names), len(healths)) | {"in": names} for fault, names in alarms.items()},
         "gating": rate(len(gating), len(healths)),
         "distributions": {
@@ -53,13 +53,13 @@ def good(pictures: dict[str, Pixels], lines: Lines) -> dict[str, object]:
     }
 
 
-def planted(name: str, pictures: dict[str, Pixels], lines: Lines) -> Iterator[dict[str, object]]:
+def planted(name: str, images: dict[str, Pixels], lines: Lines) -> Iterator[dict[str, object]]:
     """Plant every fault at every strength; how often it is found."""
     for fault in FAULTS:
         for strength in fault.strengths:
             found = [
-                faults_of(examine(fault.plant(pixels, strength)).outside(lines[picture]))
-                for picture, pixels in pictures.items()
+                faults_of(examine(fault.plant(pixels, strength)).outside(lines[image]))
+                for image, pixels in images.items()
             ]
             hits = sum(fault.fault in faults for faults in found)
             yield {

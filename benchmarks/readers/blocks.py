@@ -3,7 +3,7 @@
     python benchmarks/readers/blocks.py
 
 Draws rows and columns with several fonts, sizes and spacings (in units of the size, along the line and between lines),
-reads them as the detector finds them and as `qiltest.reading.rapidocr.blocks` cuts them, and counts the pictures whose
+reads them as the detector finds them and as `qiltest.reading.rapidocr.blocks` cuts them, and counts the images whose
 lines are exactly those drawn. Writes benchmarks/results/blocks.json.
 """
 
@@ -37,13 +37,13 @@ def main() -> int:
     fonts = [font for font in (FILES[0], FILES[4], FILES[6]) if Path(font[0]).is_file()]
     result: dict[str, object] = {"fonts": len(fonts)}
     for name, lines, spacings in (("rows", ROWS, ROW_SPACINGS), ("columns", COLUMNS, COLUMN_SPACINGS)):
-        counts = {"pictures": 0, "as_detected": 0, "as_cut": 0}
+        counts = {"images": 0, "as_detected": 0, "as_cut": 0}
         for size in SIZES:
             for font in fonts:
                 for along, between in spacings:
                     bgr = draw(lines, font, size, along, between, columns=name == "columns")
                     found = reader._lines(bgr, reader.boxes(bgr))
-                    counts["pictures"] += 1
+                    counts["images"] += 1
                     counts["as_detected"] += sorted(line.text for _, line in found) == sorted(lines)
                     counts["as_cut"] += sorted(line.text for _, line in reader._in_rows(bgr, found)) == sorted(lines)
         result[name] = counts

@@ -2,7 +2,7 @@
 
     python benchmarks/readers/matching.py [--runs 5]
 
-Three pictures of lines that nobody drew: signs that all differ; the signs of the Hong Kong case thrice, read with a
+Three images of lines that nobody drew: signs that all differ; the signs of the Hong Kong case thrice, read with a
 wrong character each; paragraphs wrapped into lines among signs, whose lines must be joined. All have noise besides.
 Writes benchmarks/results/matching.json: best and worst of the runs, on one core.
 """
@@ -30,16 +30,16 @@ SIGNS = (
     "雅芳髮型屋 STARKTV 銀河娛樂城 百樂門舞廳 BUBBLECAFE 萬豪麻雀館 CITYLIGHTSBAR 瑞祥香燭莊 文記文具"
 )
 PARAGRAPH = "探索视觉生成基础模型的极限，开创理解与生成一体化的未来。支持中英渲染、自动布局；支持文字编辑、物体增减"
-Picture = tuple[list[str], list[Line]]
+StoredImage = tuple[list[str], list[Line]]
 
 
 def main() -> int:
-    """Time the three pictures."""
+    """Time the three images."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=5)
     args = parser.parse_args()
-    pictures: dict[str, Callable[[], Picture]] = {"signs": signs, "alike": alike, "wrapped": wrapped}
-    result = {name: timed(*make(), runs=args.runs) for name, make in pictures.items()}
+    images: dict[str, Callable[[], StoredImage]] = {"signs": signs, "alike": alike, "wrapped": wrapped}
+    result = {name: timed(*make(), runs=args.runs) for name, make in images.items()}
     file = ROOT / "benchmarks" / "results" / "matching.json"
     write_atomically(file, (json.dumps(result, allow_nan=False, indent=1) + "\n").encode())
     print(json.dumps(result, indent=1))
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def timed(texts: list[str], lines: list[Line], *, runs: int) -> dict[str, float]:
-    """Score a picture several times; processor seconds, and the distance, so that one sees that it was matched."""
+    """Score an image several times; processor seconds, and the distance, so that one sees that it was matched."""
     reading = Reading(reader=READER, width=2000, height=2000, lines=tuple(lines), seconds=0.0)
     wanted = [ExpectedText(text=text) for text in texts]
     seconds, distance = [], 0
@@ -64,14 +64,14 @@ def timed(texts: list[str], lines: list[Line], *, runs: int) -> dict[str, float]
     }
 
 
-def signs() -> Picture:
+def signs() -> StoredImage:
     """Make signs that all differ, and noise that resembles them."""
     texts = [f"SIGN{i:02d}號招牌{chr(0x4E00 + 37 * i)}{chr(0x5E00 + 53 * i)}" for i in range(TEXTS)]
     noise = [f"{chr(0x6000 + 11 * i)}{chr(0x7000 + 7 * i)}SIG{i}" for i in range(LINES - TEXTS)]
     return texts, scattered([*texts, *noise])
 
 
-def alike() -> Picture:
+def alike() -> StoredImage:
     """Make every sign thrice, each time with another character wrong: many near ties."""
     rng = random.Random(1)
     texts = [sign for sign in SIGNS.split() for _ in range(TEXTS // len(SIGNS.split()))]
@@ -83,7 +83,7 @@ def alike() -> Picture:
     return texts, scattered([*drawn, *noise])
 
 
-def wrapped() -> Picture:
+def wrapped() -> StoredImage:
     """Make twenty paragraphs wrapped into five lines each, forty signs and noise."""
     rng = random.Random(2)
     texts, lines = [], []
@@ -100,7 +100,7 @@ def wrapped() -> Picture:
 
 
 def scattered(texts: Sequence[str]) -> list[Line]:
-    """Set lines all over the picture."""
+    """Set lines all over the image."""
     return [line(text, (i * 313) % 1900, (i * 571) % 1900, 150, 30) for i, text in enumerate(texts)]
 
 

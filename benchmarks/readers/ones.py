@@ -4,7 +4,7 @@
 
 Draws words and numbers in the fonts of this system (print, soft, chalk, tilted), every second one with a 1, l or I
 put for another of the three, and reads each line as recognised and with `qiltest.reading.rapidocr.digit_one`. Says how
-many ones planted among letters were read as letters, how many of them the second guess mends, and how many letters
+many ones planted among letters were read as letters, how many of them the second guess fixes, and how many letters
 that were drawn right it spoils; and for comparison the same for a second guess of l or I among digits, which is not
 used. Results in benchmarks/results/ones.json.
 """

@@ -1,10 +1,10 @@
-"""How far the measures of the default reader move when a picture changes and its text does not.
+"""How far the measures of the default reader move when an image changes and its text does not.
 
-    python benchmarks/readers/perturbed.py [--pictures ../shared/real-images]
+    python benchmarks/readers/perturbed.py [--images ../shared/real-images]
 
-Reads every real picture whose true reading is sure as it is and after mild changes (JPEG, size, margins, shift,
+Reads every real image whose true reading is sure as it is and after mild changes (JPEG, size, margins, shift,
 brightness, contrast), with all rules of the reader and with each of them switched off, and counts texts measured
-exactly, typo pictures found and correct pictures called wrong. A rule that only fits the pictures as they are would
+exactly, typo images found and correct images called wrong. A rule that only fits the images as they are would
 lose its worth here. Each change is written to benchmarks/results/perturbed.json when it is done; after a run that was
 cut off the same command goes on with the next.
 """
@@ -32,7 +32,7 @@ from qiltest.reading.rapidocr.ctc import Recognition
 from qiltest.reading.rapidocr.reader import RapidReader
 from qiltest.reading.rapidocr.views import View
 from qiltest.suite.cases import ExpectedText
-from readers import Share, _flagged, _scored, _why, pictures_of
+from readers import Share, _flagged, _scored, _why, images_of
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = ROOT / "benchmarks" / "results" / "perturbed.json"
@@ -87,19 +87,19 @@ VARIANTS = ("all rules", "one look", *(f"without {rule}" for rule in RULES))
 
 
 class Remembering(RapidReader):
-    """Remembers boxes and looks of one picture, so that reading it again by other rules costs little."""
+    """Remembers boxes and looks of one image, so that reading it again by other rules costs little."""
 
     found: list[Quad] | None = None
     looks: dict[tuple[bytes, View], Recognition]
 
     def boxes(self, bgr: Pixels) -> list[Quad]:
-        """Find boxes once a picture."""
+        """Find boxes once an image."""
         if self.found is None:
             self.found = super().boxes(bgr)
         return self.found
 
     def look(self, bgr: Pixels, quad: Quad, view: View) -> Recognition:
-        """Take each look once a picture."""
+        """Take each look once an image."""
         key = (quad.tobytes(), view)
         if key not in self.looks:
             self.looks[key] = super().look(bgr, quad, view)
@@ -109,47 +109,47 @@ class Remembering(RapidReader):
 def main() -> int:
     """Run what is missing of the experiment; write benchmarks/results/perturbed.json and a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=Path, default=ROOT.parent / "shared" / "real-images")
+    parser.add_argument("--images", type=Path, default=ROOT.parent / "shared" / "real-images")
     args = parser.parse_args()
-    pictures = pictures_of(args.pictures, sure=True)
+    images = images_of(args.images, sure=True)
     reader = Remembering(threads=1)
     kept = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
-    same = kept.get("fingerprint") == reader.info.fingerprint and kept.get("pictures") == len(pictures)
+    same = kept.get("fingerprint") == reader.info.fingerprint and kept.get("images") == len(images)
     changes = kept["changes"] if same else {}
     for name, change in CHANGES.items():
         if name in changes:
             continue
-        changes[name] = measure(reader, args.pictures, pictures, change)
-        record = {"fingerprint": reader.info.fingerprint, "pictures": len(pictures), "changes": changes}
+        changes[name] = measure(reader, args.images, images, change)
+        record = {"fingerprint": reader.info.fingerprint, "images": len(images), "changes": changes}
         write_atomically(OUTPUT, (json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode())
         print(name, changes[name]["all rules"], flush=True)
     print(table(changes))
     return 0
 
 
-def measure(reader: Remembering, folder: Path, pictures: list[dict[str, Any]], change: Change) -> dict[str, Any]:
-    """Read all pictures after a change, by every variant of the rules."""
+def measure(reader: Remembering, folder: Path, images: list[dict[str, Any]], change: Change) -> dict[str, Any]:
+    """Read all images after a change, by every variant of the rules."""
     counts = {variant: dict.fromkeys(("exact", "typos", "alarms"), 0) for variant in VARIANTS}
     wrong: list[str] = []
-    for picture in pictures:
+    for image in images:
         data = io.BytesIO()
-        change(Image.open(folder / picture["file"]).convert("RGB")).save(data, "PNG", compress_level=1)
+        change(Image.open(folder / image["file"]).convert("RGB")).save(data, "PNG", compress_level=1)
         reader.found, reader.looks = None, {}
-        wanted = [ExpectedText(text=text) for text in picture["expected_text"]]
+        wanted = [ExpectedText(text=text) for text in image["expected_text"]]
         for variant in VARIANTS:
             found = _scored(wanted, _read(reader, data.getvalue(), variant), ())
-            true = picture["char_edit_distance"]
+            true = image["char_edit_distance"]
             right = [found is not None and found.texts[i].distance == each for i, each in enumerate(true)]
             counts[variant]["exact"] += sum(right)
             counts[variant]["typos" if any(true) else "alarms"] += _flagged(found)
             if variant == VARIANTS[0] and found is not None:
-                shown = zip(found.texts, picture["shown_text"], right, strict=True)
-                wrong.extend(f"{picture['file']}: {_why(s, text.read)}" for text, s, ok in shown if not ok)
-    typos = sum(any(picture["char_edit_distance"]) for picture in pictures)
+                shown = zip(found.texts, image["shown_text"], right, strict=True)
+                wrong.extend(f"{image['file']}: {_why(s, text.read)}" for text, s, ok in shown if not ok)
+    typos = sum(any(image["char_edit_distance"]) for image in images)
     of = {
-        "exact": sum(len(picture["expected_text"]) for picture in pictures),
+        "exact": sum(len(image["expected_text"]) for image in images),
         "typos": typos,
-        "alarms": len(pictures) - typos,
+        "alarms": len(images) - typos,
     }
     rates: dict[str, Any] = {
         variant: {key: f"{hits} of {of[key]}" for key, hits in found.items()} for variant, found in counts.items()
@@ -170,7 +170,7 @@ def _read(reader: Remembering, data: bytes, variant: str) -> Any:  # noqa: ANN40
 
 
 def table(changes: Mapping[str, Any]) -> str:
-    """Markdown: changes by variants, each as texts exact / typo pictures found / correct pictures called wrong."""
+    """Markdown: changes by variants, each as texts exact / typo images found / correct images called wrong."""
     rows = [f"| change | {' | '.join(VARIANTS)} |", "|---" * (len(VARIANTS) + 1) + "|"]
     for name, found in changes.items():
         cells = (" / ".join(str(found[variant][key]).split(" ")[0] for key in found[variant]) for variant in VARIANTS)

@@ -1,15 +1,15 @@
-"""How well readers measure the text of real model pictures.
+"""How well readers measure the text of real model images.
 
-    python benchmarks/readers/readers.py [--reader NAME ...] [--pictures ../shared/real-images]
+    python benchmarks/readers/readers.py [--reader NAME ...] [--images ../shared/real-images]
 
-Reads every picture of a folder with a `manifest.json` (expected text, shown text, true distances per text) and says per
-reader: share of texts whose distance is measured exactly, typo pictures found, correct pictures called wrong, each with
-a 95 % Wilson interval; seconds a picture and peak memory; and every text it measured wrongly, with what it misread.
+Reads every image of a folder with a `manifest.json` (expected text, shown text, true distances per text) and says per
+reader: share of texts whose distance is measured exactly, typo images found, correct images called wrong, each with
+a 95 % Wilson interval; seconds an image and peak memory; and every text it measured wrongly, with what it misread.
 Each reader runs in a process of its own, so that memory is its own, and on one thread. EasyOCR, whose weights in
-packages are English, reads only the pictures that ask for nothing else, and the result says so. Line breaks are strict
+packages are English, reads only the images that ask for nothing else, and the result says so. Line breaks are strict
 here: the manifest counts a hyphen that is missing at a line's end.
 
-Every reading is kept under build/ until its reader is done with all pictures: after a run that was cut off the same
+Every reading is kept under build/ until its reader is done with all images: after a run that was cut off the same
 command goes on where it stopped. A reader's row in the results replaces the one it had; the others stay.
 """
 
@@ -40,7 +40,7 @@ from qiltest.text.normalise import normalise, units
 
 ROOT = Path(__file__).resolve().parents[2]
 READERS = ("rapidocr:threads=1", "rapidocr-single:threads=1", "easyocr", "tesseract")
-#: Where readings are kept until all pictures are read.
+#: Where readings are kept until all images are read.
 KEPT = ROOT / "build" / "readers"
 #: Readers that are opened with English weights alone.
 ENGLISH = ("easyocr",)
@@ -75,29 +75,29 @@ def main() -> int:
     """Run the benchmark; the results go to benchmarks/results/readers.json and a table to standard output."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--reader", action="append", help=f"default: {', '.join(READERS)}")
-    parser.add_argument("--pictures", type=Path, default=ROOT.parent / "shared" / "real-images")
+    parser.add_argument("--images", type=Path, default=ROOT.parent / "shared" / "real-images")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "readers.json")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    pictures_of(args.pictures)
+    images_of(args.images)
     if args.one:
-        print(json.dumps(measure(args.one, args.pictures), ensure_ascii=False, allow_nan=False))
+        print(json.dumps(measure(args.one, args.images), ensure_ascii=False, allow_nan=False))
         return 0
     for name in args.reader or READERS:
-        row = _in_process(name, args.pictures)
+        row = _in_process(name, args.images)
         _write(args.output, row)
         shutil.rmtree(KEPT / row["fingerprint"])
     print(table(json.loads(args.output.read_text())["readers"]))
     return 0
 
 
-def pictures_of(folder: Path, *, sure: bool = False) -> list[dict[str, Any]]:
-    """Return what the manifest says of the pictures that ask for text; `sure`: whose true reading is sure."""
+def images_of(folder: Path, *, sure: bool = False) -> list[dict[str, Any]]:
+    """Return what the manifest says of the images that ask for text; `sure`: whose true reading is sure."""
     listing = folder / "manifest.json"
     if not listing.is_file():
-        sys.exit(f"{folder}: no manifest.json\n  -> give a folder of pictures with true readings (--pictures)")
-    pictures = [picture for picture in json.loads(listing.read_text())["images"] if picture["expected_text"]]
-    return [picture for picture in pictures if not sure or picture["reading_confidence"] == "high"]
+        sys.exit(f"{folder}: no manifest.json\n  -> give a folder of images with true readings (--images)")
+    images = [image for image in json.loads(listing.read_text())["images"] if image["expected_text"]]
+    return [image for image in images if not sure or image["reading_confidence"] == "high"]
 
 
 def _write(output: Path, result: dict[str, Any]) -> None:
@@ -111,44 +111,44 @@ def _write(output: Path, result: dict[str, Any]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One picture's reading and what it cost."""
+    """One image's reading and what it cost."""
 
     reading: Reading
     processor_seconds: float
     peak_memory_mib: int
 
 
-def measured(reader: Reader, picture: Path, kept: Path) -> Measured:
-    """Read a picture, or take what an earlier run kept of the same reader and bytes."""
-    file = kept / f"{hashlib.sha256(picture.read_bytes()).hexdigest()}.json"
+def measured(reader: Reader, image: Path, kept: Path) -> Measured:
+    """Read an image, or take what an earlier run kept of the same reader and bytes."""
+    file = kept / f"{hashlib.sha256(image.read_bytes()).hexdigest()}.json"
     if file.is_file():
         return decode(Measured, file.read_bytes())
     started = _processor_seconds()
-    reading = reader.read(picture)
+    reading = reader.read(image)
     seconds = round(_processor_seconds() - started, 3)
     found = Measured(reading=reading, processor_seconds=seconds, peak_memory_mib=_peak_mib())
     write_atomically(file, json.dumps(asdict(found), allow_nan=False).encode())
-    print(f"{picture.name}: {seconds} s", file=sys.stderr, flush=True)
+    print(f"{image.name}: {seconds} s", file=sys.stderr, flush=True)
     return found
 
 
 def measure(name: str, folder: Path) -> dict[str, Any]:
-    """Read all pictures with one reader."""
-    pictures = pictures_of(folder)
+    """Read all images with one reader."""
+    images = images_of(folder)
     if name.partition(":")[0] in ENGLISH:
-        pictures = [picture for picture in pictures if _latin(picture)]
+        images = [image for image in images if _latin(image)]
     reader = open_reader(name)
     kept = KEPT / reader.info.fingerprint
     rows: list[tuple[dict[str, Any], Score | None, Score | None]] = []
     costs: list[Measured] = []
     doubted = characters = 0
-    for picture in pictures:
-        costs.append(measured(reader, folder / picture["file"], kept))
+    for image in images:
+        costs.append(measured(reader, folder / image["file"], kept))
         reading = costs[-1].reading
-        wanted = [ExpectedText(text=text) for text in picture["expected_text"]]
-        right, doubtful = _right_characters(picture, reading)
+        wanted = [ExpectedText(text=text) for text in image["expected_text"]]
+        right, doubtful = _right_characters(image, reading)
         characters, doubted = characters + right, doubted + doubtful
-        rows.append((picture, _scored(wanted, reading, ()), _scored(wanted, reading, SIZE_ONLY)))
+        rows.append((image, _scored(wanted, reading, ()), _scored(wanted, reading, SIZE_ONLY)))
     sure = [row for row in rows if row[0]["reading_confidence"] == "high"]
     doubts = Share(hits=doubted, of=characters).record()
     pixels = sum(each.reading.width * each.reading.height for each in costs)
@@ -157,21 +157,21 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
         "engine": reader.info.engine,
         "version": reader.info.version,
         "fingerprint": reader.info.fingerprint,
-        "pictures": len(pictures),
+        "images": len(images),
         "english_only": name.partition(":")[0] in ENGLISH,
         "sure": _rates(sure),
         "all": _rates(rows),
         "right_characters_called_suspicious": doubts,
-        "processor_seconds_a_picture": round(sum(each.processor_seconds for each in costs) / len(costs), 3),
-        "seconds_a_picture": round(sum(each.reading.seconds for each in costs) / len(costs), 3),
+        "processor_seconds_a_image": round(sum(each.processor_seconds for each in costs) / len(costs), 3),
+        "seconds_a_image": round(sum(each.reading.seconds for each in costs) / len(costs), 3),
         "seconds_a_megapixel": round(sum(each.reading.seconds for each in costs) / pixels * 1e6, 3),
         "peak_memory_mib": max(each.peak_memory_mib for each in costs),
         "wrong": [wrong for row in rows for wrong in _wrong(row[0], row[1])],
     }
 
 
-def _latin(picture: dict[str, Any]) -> bool:
-    return all(ord(char) < BEYOND_LATIN for text in picture["expected_text"] for char in text)
+def _latin(image: dict[str, Any]) -> bool:
+    return all(ord(char) < BEYOND_LATIN for text in image["expected_text"] for char in text)
 
 
 def _scored(wanted: list[ExpectedText], reading: Reading, forgiven: tuple[str, ...]) -> Score | None:
@@ -194,10 +194,10 @@ def _processor_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in spent)
 
 
-def _right_characters(picture: dict[str, Any], reading: Reading) -> tuple[int, int]:
+def _right_characters(image: dict[str, Any], reading: Reading) -> tuple[int, int]:
     """Characters of texts that were read as a person reads them, and how many of them are called suspicious."""
-    found = _scored([ExpectedText(text=text) for text in picture["shown_text"]], reading, ())
-    if found is None or picture["reading_confidence"] != "high":
+    found = _scored([ExpectedText(text=text) for text in image["shown_text"]], reading, ())
+    if found is None or image["reading_confidence"] != "high":
         return 0, 0
     lines = {line for text in found.texts if text.distance == 0 for line in text.lines}
     total = sum(len(normalise(reading.lines[line].text)) for line in lines if reading.lines[line].characters)
@@ -206,11 +206,11 @@ def _right_characters(picture: dict[str, Any], reading: Reading) -> tuple[int, i
 
 def _rates(rows: list[tuple[dict[str, Any], Score | None, Score | None]]) -> dict[str, Any]:
     texts = exact = exact_alnum = 0
-    for picture, found, _ in rows:
-        for i, true in enumerate(picture["char_edit_distance"]):
+    for image, found, _ in rows:
+        for i, true in enumerate(image["char_edit_distance"]):
             texts += 1
             exact += found is not None and found.texts[i].distance == true
-            alnum = picture["char_edit_distance_alnum_casefold"][i]
+            alnum = image["char_edit_distance_alnum_casefold"][i]
             exact_alnum += found is not None and found.texts[i].distance_alnum == alnum
     typos = [row for row in rows if any(row[0]["char_edit_distance"])]
     correct = [row for row in rows if not any(row[0]["char_edit_distance"])]
@@ -228,17 +228,17 @@ def _flagged(found: Score | None) -> bool:
     return found is None or found.distance > 0
 
 
-def _wrong(picture: dict[str, Any], found: Score | None) -> list[dict[str, Any]]:
+def _wrong(image: dict[str, Any], found: Score | None) -> list[dict[str, Any]]:
     if found is None:
-        return [{"file": picture["file"], "why": "nothing read"}]
+        return [{"file": image["file"], "why": "nothing read"}]
     wrong = []
-    for text, true, shown in zip(found.texts, picture["char_edit_distance"], picture["shown_text"], strict=True):
+    for text, true, shown in zip(found.texts, image["char_edit_distance"], image["shown_text"], strict=True):
         if text.distance == true:
             continue
         wrong.append(
             {
-                "file": picture["file"],
-                "true_reading": picture["reading_confidence"].split(";")[0].split(":")[0],
+                "file": image["file"],
+                "true_reading": image["reading_confidence"].split(";")[0].split(":")[0],
                 "shown": shown,
                 "read": text.read,
                 "true_distance": true,
@@ -248,12 +248,12 @@ def _wrong(picture: dict[str, Any], found: Score | None) -> list[dict[str, Any]]
         )
     extra = [item.text for item in found.extra if item.distance]
     if extra:
-        wrong.append({"file": picture["file"], "extra": extra, "why": "other text taken for a repetition"})
+        wrong.append({"file": image["file"], "extra": extra, "why": "other text taken for a repetition"})
     return wrong
 
 
 def _why(shown: str, read: str) -> str:
-    """Say what the reader misread: the edits from what the picture shows to what was read."""
+    """Say what the reader misread: the edits from what the image shows to what was read."""
     if not read:
         return "no line found for it"
     edits = align(units(shown), [normalise(read)], line_breaks=LineBreaks.STRICT).edits
@@ -262,7 +262,7 @@ def _why(shown: str, read: str) -> str:
 
 
 def _in_process(name: str, folder: Path) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--one", name, "--pictures", str(folder)]
+    command = [sys.executable, __file__, "--one", name, "--images", str(folder)]
     done = subprocess.run(
         command, stdout=subprocess.PIPE, text=True, check=True, env={"OMP_NUM_THREADS": "1", **os.environ}
     )
@@ -271,18 +271,18 @@ def _in_process(name: str, folder: Path) -> dict[str, Any]:
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """Markdown: readers by rates over the pictures whose true reading is sure."""
+    """Markdown: readers by rates over the images whose true reading is sure."""
     head = (
-        "| reader | texts exact | letters and digits exact | typo pictures found | false alarms | "
-        "false alarms, size forgiven | processor s a picture | MiB |\n|---|---|---|---|---|---|---|---|"
+        "| reader | texts exact | letters and digits exact | typo images found | false alarms | "
+        "false alarms, size forgiven | processor s an image | MiB |\n|---|---|---|---|---|---|---|---|"
     )
     rows = []
     for result in results:
         rates = result["sure"]
         keys = ("exact", "exact_alnum", "typos_found", "false_alarms", "false_alarms_size_forgiven")
         cells = " | ".join(_cell(rates[key]) for key in keys)
-        name = result["reader"] + (" (English pictures)" if result["english_only"] else "")
-        rows.append(f"| {name} | {cells} | {result['processor_seconds_a_picture']} | {result['peak_memory_mib']} |")
+        name = result["reader"] + (" (English images)" if result["english_only"] else "")
+        rows.append(f"| {name} | {cells} | {result['processor_seconds_a_image']} | {result['peak_memory_mib']} |")
     return "\n".join([head, *rows])
 
 

@@ -47,7 +47,7 @@ def main() -> int:
     reader = RapidReader(threads=1)
     fonts = [font for font in installed() if told_by_height(font)]
     counts = {
-        kind: dict.fromkeys(("letters", "wrong_recognised", "wrong_measured", "mended", "spoilt"), 0)
+        kind: dict.fromkeys(("letters", "wrong_recognised", "wrong_measured", "fixed", "spoilt"), 0)
         for kind in ("as asked", "one in the wrong size")
     }
     lost = 0
@@ -116,7 +116,7 @@ def told_by_height(file: str) -> bool:
 
 
 def draw(word: str, file: str, rng: random.Random) -> np.ndarray:
-    """Draw a word on a picture of 512 x 256 pixels; BGR."""
+    """Draw a word on an image of 512 x 256 pixels; BGR."""
     font = ImageFont.truetype(file, size=rng.choice(SIZES))
     mask = Image.new("L", (512, 256), 0)
     ImageDraw.Draw(mask).text((rng.randint(30, 90), rng.randint(40, 110)), word, fill=255, font=font)

@@ -1,6 +1,6 @@
 """Tell broken characters from whole ones: by the reader's own doubt, or by comparison with fonts.
 
-    python benchmarks/readers/strokes.py [--strips 240] [--pictures ../shared/real-images]
+    python benchmarks/readers/strokes.py [--strips 240] [--images ../shared/real-images]
 
 Draws strips of Chinese characters in known fonts, erases a quarter of one character in half of them, and asks four
 measures for each character: the recogniser's confidence, the least confidence over several looks, the lead over its
@@ -8,8 +8,8 @@ best alternative, and the correlation with the same character in other fonts. Sa
 it finds at the threshold that accuses 1 % of the whole ones (threshold and rates from different halves of the strips),
 and the area under its ROC curve. Also how often the damaged strip still read as it was before.
 
-Then the same threshold on real pictures: how many of the characters that people named as malformed in them are called
-suspicious (the share of right characters that are is in readers.json). Without the pictures that part is left out.
+Then the same threshold on real images: how many of the characters that people named as malformed in them are called
+suspicious (the share of right characters that are is in readers.json). Without the images that part is left out.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ TEXT = (
     "探索视觉生成基础模型的极限开创理解与一体化未来复杂文字渲染支持中英自动布局精准图像编辑物体增减风格变换赋能专业内容创作助力式发展"
     "义本知人机同道善思新通云赋智乾坤启数高志远千问原场景梅傲兰幽竹清菊淡年月敬请期待龍鳳冰室鴻運茶餐廳永魚蛋粉添記粥麵美都富糖水"
 )
-#: Malformed characters of the real pictures, as their manifest describes them: where each stands in the line as read.
+#: Malformed characters of the real images, as their manifest describes them: where each stands in the line as read.
 #: Pseudo-characters that no font holds, and characters with wrong strokes that can still be told.
 PSEUDO: Mapping[str, tuple[str, ...]] = {
     "sdcpp_qwen_image_q8_whiteboard.png": ("(.)、自精准", "赋能(.).?[.。]助力", "赋能.(.)[.。]助力", "(.)-未来愿景"),
@@ -61,7 +61,7 @@ def main() -> int:
     """Run the experiment and write benchmarks/results/strokes.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--strips", type=int, default=240)
-    parser.add_argument("--pictures", type=Path, default=ROOT.parent / "shared" / "real-images")
+    parser.add_argument("--images", type=Path, default=ROOT.parent / "shared" / "real-images")
     args = parser.parse_args()
     if not COMPARED:
         sys.exit(f"fewer than two Chinese fonts are installed\n  -> {REMEDY}")
@@ -71,9 +71,9 @@ def main() -> int:
     for number in range(args.strips):
         rows.extend(strip(reader, rng, number))
     result = {"fonts": len(CHINESE), **summary(rows)}
-    if args.pictures.is_dir():
+    if args.images.is_dir():
         kinds = {"pseudo_characters": PSEUDO, "wrong_strokes": WRONG_STROKES}
-        result["real_pictures"] = {kind: named(reader, args.pictures, places) for kind, places in kinds.items()}
+        result["real_images"] = {kind: named(reader, args.images, places) for kind, places in kinds.items()}
     file = ROOT / "benchmarks" / "results" / "strokes.json"
     write_atomically(file, (json.dumps(result, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode())
     print(json.dumps(result, ensure_ascii=False, indent=1))
@@ -104,12 +104,12 @@ def named(reader: RapidReader, folder: Path, places: Mapping[str, Sequence[str]]
 def strip(reader: RapidReader, rng: random.Random, number: int) -> list[dict[str, float]]:
     """Draw one strip, damage a character in every second one, and measure all characters that were read."""
     text = "".join(rng.sample(TEXT, LENGTH))
-    picture = _draw(text, rng.choice(DRAWN))
+    image = _draw(text, rng.choice(DRAWN))
     hurt = rng.randrange(LENGTH) if number % 2 else -1
     if hurt >= 0:
-        _erase(picture, hurt, rng)
-    bgr = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR).astype(np.uint8)
-    height, width = picture.shape
+        _erase(image, hurt, rng)
+    bgr = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR).astype(np.uint8)
+    height, width = image.shape
     inset = PAD * 0.7
     quad = np.array(
         [[inset, inset], [width - inset, inset], [width - inset, height - inset], [inset, height - inset]], np.float32
@@ -123,19 +123,19 @@ def strip(reader: RapidReader, rng: random.Random, number: int) -> list[dict[str
             "half": float(number // 2 % 2),
             "read": float(looks[0][i].text == text[i]),
             "lost": 0.0,
-            **_measures([look[i] for look in looks], picture, i),
+            **_measures([look[i] for look in looks], image, i),
         }
         for i in range(LENGTH)
     ]
 
 
-def _measures(looks: Sequence[Character], picture: Grey, place: int) -> dict[str, float]:
+def _measures(looks: Sequence[Character], image: Grey, place: int) -> dict[str, float]:
     first = looks[0]
     return {
         "confidence": first.confidence,
         "least_confidence": min(c.confidence if c.text == first.text else 0.0 for c in looks),
         "lead": first.confidence - max((p for _, p in first.alternatives), default=0.0),
-        "correlation": _correlation(_cell(picture, place), first.text),
+        "correlation": _correlation(_cell(image, place), first.text),
     }
 
 
@@ -149,9 +149,9 @@ def _draw(text: str, font: tuple[str, int]) -> Grey:
     return np.clip(soft + noise, 0, 255).astype(np.uint8)
 
 
-def _erase(picture: Grey, place: int, rng: random.Random) -> None:
+def _erase(image: Grey, place: int, rng: random.Random) -> None:
     """Erase the quadrant of a character that holds most ink or any other but the emptiest."""
-    cell = _cell(picture, place)
+    cell = _cell(image, place)
     half = SIZE // 2
     quadrants = [(y, x) for y in (0, half) for x in (0, half)]
     by_ink = sorted(quadrants, key=lambda q: -int((cell[q[0] : q[0] + half, q[1] : q[1] + half] < 130).sum()))
@@ -159,8 +159,8 @@ def _erase(picture: Grey, place: int, rng: random.Random) -> None:
     cell[y : y + half, x : x + half] = 235
 
 
-def _cell(picture: Grey, place: int) -> Grey:
-    return picture[PAD : PAD + SIZE, PAD + place * SIZE : PAD + (place + 1) * SIZE]
+def _cell(image: Grey, place: int) -> Grey:
+    return image[PAD : PAD + SIZE, PAD + place * SIZE : PAD + (place + 1) * SIZE]
 
 
 def _correlation(cell: Grey, char: str) -> float:

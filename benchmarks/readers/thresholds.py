@@ -1,9 +1,9 @@
-"""Whether the scorer's thresholds fit only the pictures that they were chosen on.
+"""Whether the scorer's thresholds fit only the images that they were chosen on.
 
-    python benchmarks/readers/thresholds.py [--pictures ../shared/real-images]
+    python benchmarks/readers/thresholds.py [--images ../shared/real-images]
 
-Reads every real picture whose true reading is sure once, moves one threshold of matching at a time, by a third up to
-several times, and counts again: texts measured exactly, typo pictures found, correct pictures called wrong. A threshold
+Reads every real image whose true reading is sure once, moves one threshold of matching at a time, by a third up to
+several times, and counts again: texts measured exactly, typo images found, correct images called wrong. A threshold
 that can be moved far without a change is not tuned. Results in benchmarks/results/thresholds.json.
 """
 
@@ -21,7 +21,7 @@ from qiltest.files import write_atomically
 from qiltest.reading import Reading, open_reader, quad
 from qiltest.scoring import chains, extras, geometry, scorer, split
 from qiltest.suite.cases import ExpectedText
-from readers import _flagged, _scored, pictures_of
+from readers import _flagged, _scored, images_of
 
 ROOT = Path(__file__).resolve().parents[2]
 MOVED: tuple[tuple[Any, str, tuple[float, ...]], ...] = (
@@ -46,12 +46,12 @@ Read = list[tuple[dict[str, Any], Reading]]
 def main() -> int:
     """Run the experiment and write benchmarks/results/thresholds.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=Path, default=ROOT.parent / "shared" / "real-images")
+    parser.add_argument("--images", type=Path, default=ROOT.parent / "shared" / "real-images")
     args = parser.parse_args()
-    pictures = pictures_of(args.pictures, sure=True)
+    images = images_of(args.images, sure=True)
     reader = open_reader("rapidocr:threads=1")
-    read = [(picture, reader.read(args.pictures / picture["file"])) for picture in pictures]
-    result: dict[str, Any] = {"fingerprint": reader.info.fingerprint, "pictures": len(read), "as_it_is": counts(read)}
+    read = [(image, reader.read(args.images / image["file"])) for image in images]
+    result: dict[str, Any] = {"fingerprint": reader.info.fingerprint, "images": len(read), "as_it_is": counts(read)}
     result["moved"] = list(moved(read))
     file = ROOT / "benchmarks" / "results" / "thresholds.json"
     write_atomically(file, (json.dumps(result, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode())
@@ -72,11 +72,11 @@ def moved(read: Read) -> Iterator[dict[str, Any]]:
 
 
 def counts(read: Read) -> dict[str, int]:
-    """Texts measured exactly, typo pictures found, correct pictures called wrong."""
+    """Texts measured exactly, typo images found, correct images called wrong."""
     found = dict.fromkeys(("exact", "typos_found", "false_alarms"), 0)
-    for picture, reading in read:
-        true = picture["char_edit_distance"]
-        score = _scored([ExpectedText(text=text) for text in picture["expected_text"]], reading, ())
+    for image, reading in read:
+        true = image["char_edit_distance"]
+        score = _scored([ExpectedText(text=text) for text in image["expected_text"]], reading, ())
         if score is not None:
             found["exact"] += sum(text.distance == each for text, each in zip(score.texts, true, strict=True))
         found["typos_found" if any(true) else "false_alarms"] += _flagged(score)

@@ -1,4 +1,4 @@
-"""qiltest reads the text in generated pictures and says whether a text-to-image release got worse.
+"""qiltest reads the text in generated images and says whether a text-to-image release got worse.
 
 The names of `__all__` are what other code may use. Each is imported when it is first asked for.
 """

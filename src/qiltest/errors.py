@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class QiltestError(Exception):
-    """Base of all errors that a user can mend; the message is for them."""
+    """Base of all errors that a user can fix; the message is for them."""
 
     exit_code = 2
 
@@ -26,11 +26,11 @@ class CaseError(QiltestError):
 
 
 class RecipeError(QiltestError):
-    """What would be drawn is not what was asked for (scheduler, LoRA, CFG, hash)."""
+    """What would be generated is not what was asked for (scheduler, LoRA, CFG, hash)."""
 
 
 class GenerationError(QiltestError):
-    """A picture could not be made, or is unusable (NaN, blank)."""
+    """An image could not be made, or is unusable (NaN, blank)."""
 
 
 class OutOfMemoryError(GenerationError):
@@ -42,7 +42,7 @@ class DeviceError(QiltestError):
 
 
 class ReaderError(QiltestError):
-    """A reader is not installed, its weights are missing or of another hash, or a picture cannot be read."""
+    """A reader is not installed, its weights are missing or of another hash, or an image cannot be read."""
 
 
 class GoldenError(QiltestError):

@@ -43,7 +43,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _umask() -> int:
-    # os.umask can only be read by setting it; mkstemp's 0600 would keep others from reading goldens and pictures.
+    # os.umask can only be read by setting it; mkstemp's 0600 would keep others from reading goldens and images.
     mask = os.umask(0o022)
     os.umask(mask)
     return mask

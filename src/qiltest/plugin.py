@@ -1,6 +1,6 @@
 """The pytest plugin: options, hooks and fixtures; what they do is in `qiltest.session`.
 
-A test that asks for the fixture `qil_case_run` becomes one test a picture: case x resolution x variant x seed.
+A test that asks for the fixture `qil_case_run` becomes one test an image: case x resolution x variant x seed.
 
     def test_report_case(qil_case_run):
         qil_case_run.check()
@@ -30,7 +30,7 @@ _KEY: pytest.StashKey[SuiteSession] = pytest.StashKey()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--qil-…`. What is not given is None: so `pytest_configure` knows whether the suite is meant."""
-    group = parser.getgroup("qiltest", "text in generated pictures (qiltest)")
+    group = parser.getgroup("qiltest", "text in generated images (qiltest)")
     for flag, metavar, read, text in _VALUES:
         group.addoption(flag, metavar=metavar, type=read, help=text)
     for flag, metavar, text in _LISTS:
@@ -52,14 +52,14 @@ _VALUES = (
         "--qil-device",
         "DEVICE",
         str,
-        "device to draw on, such as cuda:1. Default: the CPU for tiny; with -m gpu the GPU",
+        "device to generate on, such as cuda:1. Default: the CPU for tiny; with -m gpu the GPU",
     ),
     ("--qil-threads", "N", arguments.positive_int, "CPU threads of the model"),
     (
         "--qil-rounds",
         "N|auto",
         arguments.rounds,
-        "timed denoise loops a picture. Default: 1; with -m gpu auto, by what one costs",
+        "timed denoise loops an image. Default: 1; with -m gpu auto, by what one costs",
     ),
     ("--qil-reader", "READER", str, "reader of all cases that name none. Default: rapidocr"),
     (
@@ -71,7 +71,12 @@ _VALUES = (
     ("--qil-cases", "FOLDER", str, "folder of case files and variants.toml. Default: cases"),
     ("--qil-golden", "FOLDER", str, "folder of goldens. Default: golden"),
     ("--qil-runs", "FOLDER", str, "folder of runs. Default: runs"),
-    ("--qil-lora", "FILE", str, "may this LoRA file replace a variant? Draws both and ends with the paired verdict"),
+    (
+        "--qil-lora",
+        "FILE",
+        str,
+        "may this LoRA file replace a variant? Generates both and ends with the paired verdict",
+    ),
     ("--qil-like", "VARIANT", str, "the variant that --qil-lora is to replace: all but the LoRA is as in this one"),
     (
         "--qil-margin",
@@ -94,20 +99,20 @@ _CHOICES = (
     ),
 )
 _SWITCHES = (
-    ("--qil-fuse", "merge LoRAs into the base's weights while their variant is drawn; a recipe of its own"),
+    ("--qil-fuse", "merge LoRAs into the base's weights while their variant is generated; a recipe of its own"),
     ("--qil-compile", "compile the transformer's repeated blocks; a recipe of its own"),
     ("--qil-allow-partial-lora", "take a LoRA that leaves a module out, or is zero, in some blocks and not in others"),
-    ("--qil-fresh", "draw every picture, also those of an unfinished run"),
+    ("--qil-fresh", "generate every image, also those of an unfinished run"),
     (
         "--qil-reuse",
-        "take pictures of equal recipe from any run, with their latency and what the same reader read in them",
+        "take images of equal recipe from any run, with their latency and what the same reader read in them",
     ),
 )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Add the markers; check what the command line asks of the suite."""
-    config.addinivalue_line("markers", "report_case: draws a picture of the suite, reads and judges it (qiltest)")
+    config.addinivalue_line("markers", "report_case: generates an image of the suite, reads and judges it (qiltest)")
     config.addinivalue_line("markers", "gpu: needs a GPU; `-m gpu` runs the report cases on the real model (qiltest)")
     given = any(name.startswith("qil_") and value is not None for name, value in vars(config.option).items())
     if given or _asks_for_gpu(config.option.markexpr):
@@ -169,14 +174,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
-    """Say what will be drawn."""
+    """Say what will be generated."""
     session = _begun(config)
     return [] if session is None else list(session.headline())
 
 
 @pytest.fixture(scope="session")
 def qil_generator(pytestconfig: pytest.Config) -> Iterator[Generator]:
-    """Return the model that draws. Override it to draw with something else."""
+    """Return the model that generates. Override it to generate with something else."""
     from qiltest.errors import QiltestError
     from qiltest.generation import Settings, open_generator
 
@@ -214,7 +219,7 @@ def qil_case_run(
     qil_generator: Generator,
     qil_open_reader: OpenReader,
 ) -> CaseRun:
-    """Return one picture of the suite, to be generated, read, scored and judged."""
+    """Return one image of the suite, to be generated, read, scored and judged."""
     return session_of(request.config).case_run(request, qil_generator, qil_open_reader)
 
 

@@ -1,6 +1,6 @@
-"""A recipe: everything that decides a picture.
+"""A recipe: everything that decides an image.
 
-Two pictures are comparable by pixels or reusable from the store only when their recipes are equal. `Recipe.key` is
+Two images are comparable by pixels or reusable from the store only when their recipes are equal. `Recipe.key` is
 the SHA-256 of the recipe's canonical JSON, so it changes if and only if a field changes.
 """
 
@@ -44,7 +44,7 @@ class Size:
         return cls(int(match[1]), int(match[2]))
 
     def effective(self) -> Size:
-        """Return the size that the pipeline draws: both sides floored to a multiple of 16."""
+        """Return the size that the pipeline generates: both sides floored to a multiple of 16."""
         return Size(self.width // SIZE_MULTIPLE * SIZE_MULTIPLE, self.height // SIZE_MULTIPLE * SIZE_MULTIPLE)
 
     def __str__(self) -> str:
@@ -70,7 +70,7 @@ class LoraRecipe:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Recipe:
-    """Everything that decides a picture. Sizes in pixels; `sigmas` without the final 0.
+    """Everything that decides an image. Sizes in pixels; `sigmas` without the final 0.
 
     Equal if and only if the canonical JSON is, so that 0, 0.0 and False in a scheduler's config are three values.
     `scheduler` and `versions` are kept sorted by name. Raises RecipeError for a number that is not finite.
@@ -90,7 +90,7 @@ class Recipe:
     prompt: str
     max_sequence_length: int
     seed: int
-    #: device type of the torch.Generator that draws the initial noise: "cpu" and "cuda" draw other noise.
+    #: device type of the torch.Generator that generates the initial noise: "cpu" and "cuda" generate other noise.
     generator_device: str
     asked: Size
     effective: Size
@@ -126,7 +126,7 @@ class Recipe:
 
     @property
     def nfe(self) -> int:
-        """Number of function evaluations: transformer forwards for one picture."""
+        """Number of function evaluations: transformer forwards for one image."""
         return self.steps * (2 if self.true_cfg_scale > 1 and self.negative_prompt is not None else 1)
 
     def canonical(self) -> str:
@@ -156,7 +156,7 @@ class Recipe:
             raise RecipeError(
                 f"not a recipe: {error}",
                 where="stored recipe",
-                remedy="it was written by another version or changed by hand: make the picture again",
+                remedy="it was written by another version or changed by hand: make the image again",
             ) from error
 
 
@@ -195,7 +195,7 @@ def _shown(value: Scalar) -> str:
 def _finite(name: str, value: float) -> float:
     """Return `value` as a float, so that 4 and 4.0 are one recipe. Raises RecipeError if it is not finite."""
     if not math.isfinite(value):
-        raise RecipeError(f"{name} is {value}, not a finite number", where="recipe", remedy="mend what computed it")
+        raise RecipeError(f"{name} is {value}, not a finite number", where="recipe", remedy="fix what computed it")
     return float(value)
 
 

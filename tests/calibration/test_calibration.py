@@ -17,7 +17,7 @@ from qiltest.calibration.typos import Typo, plant
 from qiltest.errors import StoreError
 from qiltest.gate.judge import noise_floor_of
 from qiltest.reading import Line, Reading
-from qiltest.reading.images import load_picture
+from qiltest.reading.images import load_image
 from qiltest.recipe import Size
 from qiltest.suite.cases import ExpectedText, KnownTypo
 from qiltest.text.normalise import normalise
@@ -51,9 +51,9 @@ class PerfectReader:
     def __init__(self, **slips):
         self.slips = slips
 
-    def read(self, picture):
+    def read(self, image):
         lines = []
-        for i, text in enumerate(json.loads(picture)):
+        for i, text in enumerate(json.loads(image)):
             for right, wrong in self.slips.items():
                 text = text.replace(right, wrong)
             box = ((0, 300 * i), (400, 300 * i), (400, 300 * i + 40), (0, 300 * i + 40))
@@ -67,7 +67,7 @@ def without_drawing(monkeypatch):
 
 
 def test_a_perfect_reader_has_no_floor_and_finds_every_typo(without_drawing):
-    floor = calibrate(CASE, PerfectReader(), pictures=6)
+    floor = calibrate(CASE, PerfectReader(), images=6)
     assert (floor.floor, floor.mean, floor.largest) == (0, 0, 0)
     assert floor.exact_texts == Rate(found=12, of=12)
     assert set(floor.typos) == {*map(str, Typo), "known"}
@@ -75,28 +75,28 @@ def test_a_perfect_reader_has_no_floor_and_finds_every_typo(without_drawing):
 
 
 def test_a_reader_that_always_errs_has_a_floor(without_drawing):
-    floor = calibrate(CASE, PerfectReader(m="rn"), pictures=6)
+    floor = calibrate(CASE, PerfectReader(m="rn"), images=6)
     assert (floor.floor, floor.exact_texts) == (2, Rate(found=6, of=12))
 
 
 def test_a_reader_that_is_blind_to_a_typo_is_said_to_be(without_drawing):
-    floor = calibrate(CASE, PerfectReader(fundational="foundational"), pictures=6)
+    floor = calibrate(CASE, PerfectReader(fundational="foundational"), images=6)
     assert floor.typos["known"] == Rate(found=0, of=6)
 
 
 class SlipsOnce(PerfectReader):
-    """Misreads the first picture, and so the twin of its typos, and nothing else."""
+    """Misreads the first image, and so the twin of its typos, and nothing else."""
 
     read_so_far = 0
 
-    def read(self, picture):
+    def read(self, image):
         self.read_so_far += 1
         self.slips = {"image": "imoge"} if self.read_so_far == 1 else {}
-        return super().read(picture)
+        return super().read(image)
 
 
-def test_typos_in_pictures_that_are_misread_anyway_are_counted_and_named_apart(without_drawing):
-    floor = calibrate(CASE, SlipsOnce(), pictures=3)
+def test_typos_in_images_that_are_misread_anyway_are_counted_and_named_apart(without_drawing):
+    floor = calibrate(CASE, SlipsOnce(), images=3)
     planted = sum(rate.of for rate in floor.typos.values())
     found = sum(rate.found for rate in floor.typos.values())
     assert (floor.floor, floor.largest) == (0, 1)
@@ -131,11 +131,11 @@ def test_lines_are_broken_where_writing_breaks():
 
 @needs_fonts
 @pytest.mark.parametrize("style", list(Style))
-def test_every_style_draws_the_same_picture_every_time(style):
+def test_every_style_draws_the_same_image_every_time(style):
     first = draw(TEXTS, Look(style=style, seed=1))
     assert first == draw(TEXTS, Look(style=style, seed=1))
     assert first != draw(TEXTS, Look(style=style, seed=2))
-    pixels = load_picture(first)
+    pixels = load_image(first)
     assert pixels.shape == (SIDE, SIDE, 3)
     assert pixels.std() > 5
 
@@ -143,8 +143,8 @@ def test_every_style_draws_the_same_picture_every_time(style):
 @needs_fonts
 def test_another_text_leaves_its_neighbours_where_they_are():
     look = Look(style=Style.CRISP, seed=3)
-    one = load_picture(draw(TEXTS, look))
-    other = load_picture(draw((TEXTS[0], ExpectedText(text="3.1415-92654")), look))
+    one = load_image(draw(TEXTS, look))
+    other = load_image(draw((TEXTS[0], ExpectedText(text="3.1415-92654")), look))
     changed = (one != other).any(axis=2).nonzero()[0]
     assert len(changed)
     assert changed.min() > SIDE // 3
@@ -161,7 +161,7 @@ FLOOR = Floor(
     case="classroom",
     reader="fake",
     fingerprint=FAKE.fingerprint,
-    pictures=6,
+    images=6,
     floor=1.0,
     mean=0.5,
     deviation=0.1,
@@ -189,7 +189,7 @@ def test_the_floor_beside_the_case_file_counts_for_this_very_reader_and_not_for_
     assert noise_floor_of(replace(case, id="nowhere"), reader, tiny=False) is None
 
 
-def test_a_floor_kept_without_the_rate_of_clean_pictures_has_none(tmp_path):
+def test_a_floor_kept_without_the_rate_of_clean_images_has_none(tmp_path):
     file = write_floor(FLOOR, tmp_path)
     data = json.loads(file.read_text())
     del data["readers"]["fake"]["clean_typos"]

@@ -26,7 +26,7 @@ def found(monkeypatch):
     """Typos that the stand-in for the measurement has found, by kind; none until a test plants some."""
     typos = {}
     monkeypatch.setattr(command, "open_reader", lambda name: FakeReader())
-    monkeypatch.setattr(command, "calibrate", lambda case, reader, pictures, **_: floor(case.id, typos, pictures))
+    monkeypatch.setattr(command, "calibrate", lambda case, reader, images, **_: floor(case.id, typos, images))
     return typos
 
 
@@ -40,12 +40,12 @@ def cases(tmp_path):
     return folder
 
 
-def floor(case, typos, pictures=1):
+def floor(case, typos, images=1):
     return Floor(
         case=case,
         reader="fake",
         fingerprint=FakeReader.info.fingerprint,
-        pictures=pictures,
+        images=images,
         floor=0.0,
         mean=0.0,
         deviation=0.0,
@@ -67,7 +67,7 @@ def test_typos_are_summed_over_cases_with_an_interval_and_those_that_the_cases_n
     assert lines(capsys, cases) == [
         "planted typos that raised the distance: 18 of 20 (90.0%; 95 %: 69.9% to 97.2%)",
         "those that the cases name: 2 of 2 (100.0%; 95 %: 34.2% to 100.0%)",
-        "all of these, where the picture without the typo reads at its floor: 16 of 16 (100.0%; 95 %: 80.6% to 100.0%)",
+        "all of these, where the image without the typo reads at its floor: 16 of 16 (100.0%; 95 %: 80.6% to 100.0%)",
         f"written to {cases / 'floors'}: classroom.json, coffee-shop.json",
     ]
 
@@ -115,19 +115,19 @@ def test_a_disk_that_fills_while_it_measures_is_said_too(found, cases, capsys, m
 
 def test_a_floor_of_more_images_is_replaced_on_demand_alone(found, cases, capsys):
     floors = cases / "floors"
-    write_floor(floor("classroom", {}, pictures=12), floors)
-    assert main(["calibrate", f"--cases={cases}", "--pictures=2"]) == 2
-    said = f"{floors}: classroom: measured on up to 12 images, this would be 2\n  -> --pictures 12, --output FOLDER"
+    write_floor(floor("classroom", {}, images=12), floors)
+    assert main(["calibrate", f"--cases={cases}", "--images=2"]) == 2
+    said = f"{floors}: classroom: measured on up to 12 images, this would be 2\n  -> --images 12, --output FOLDER"
     assert said in capsys.readouterr().err
-    assert read_floor("classroom", "fake", floors).pictures == 12
+    assert read_floor("classroom", "fake", floors).images == 12
     assert not (floors / "coffee-shop.json").exists()
-    assert main(["calibrate", f"--cases={cases}", "--pictures=2", "--force"]) == 0
-    assert read_floor("classroom", "fake", floors).pictures == 2
+    assert main(["calibrate", f"--cases={cases}", "--images=2", "--force"]) == 0
+    assert read_floor("classroom", "fake", floors).images == 2
 
 
 def test_a_floor_of_as_many_images_or_of_other_weights_is_replaced(found, cases):
     floors = cases / "floors"
-    write_floor(floor("classroom", {}, pictures=2), floors)
-    write_floor(replace(floor("coffee-shop", {}, pictures=12), fingerprint="fake-0"), floors)
-    assert main(["calibrate", f"--cases={cases}", "--pictures=2"]) == 0
+    write_floor(floor("classroom", {}, images=2), floors)
+    write_floor(replace(floor("coffee-shop", {}, images=12), fingerprint="fake-0"), floors)
+    assert main(["calibrate", f"--cases={cases}", "--images=2"]) == 0
     assert read_floor("coffee-shop", "fake", floors).fingerprint == FakeReader.info.fingerprint

@@ -11,8 +11,8 @@ import builders as make
 from qiltest.cli.main import main
 from qiltest.reading import ReaderInfo
 from qiltest.runs import RunState, RunStore
-from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started
-from qiltest.suite.selection import Point
+from qiltest.runs.events import SCHEMA, Ended, Failed, Generated, Judged, Started
+from qiltest.suite.selection import Sample
 
 
 def store(
@@ -25,10 +25,10 @@ def store(
     planned: int = 0,
     end: bool = True,
 ) -> str:
-    """Store a run with a picture a seed: edits by variant, None for one that failed. Returns its id."""
+    """Store a run with an image a seed: edits by variant, None for one that failed. Returns its id."""
     names = cases or (case,)
-    points = {
-        variant: [make.point(seed, name, variant) for name in names for seed in range(max(planned, len(edits)))]
+    samples = {
+        variant: [make.sample(seed, name, variant) for name in names for seed in range(max(planned, len(edits)))]
         for variant, edits in distances.items()
     }
     with RunStore(root=root).create() as writer:
@@ -36,22 +36,24 @@ def store(
             "reader": reader,
             "cases": tuple(make.case(name) for name in names),
             "variants": (make.variant(),),
-            "planned": tuple(point for of_variant in points.values() for point in of_variant),
+            "planned": tuple(sample for of_variant in samples.values() for sample in of_variant),
         }
         writer.append(Started(schema=SCHEMA, run=writer.id, at=make.AT, **session))
         for name, edits in distances.items():
-            for point, distance in zip(points[name], edits * len(names), strict=False):
-                for event in events(point, distance, reader, writer.put(f"{writer.id} {point.id}".encode())):
+            for sample, distance in zip(samples[name], edits * len(names), strict=False):
+                for event in events(sample, distance, reader, writer.put(f"{writer.id} {sample.id}".encode())):
                     writer.append(event)
         if end:
             writer.append(Ended(at=make.AT, state=RunState.FINISHED, exit_status=0))
         return writer.id
 
 
-def events(point: Point, distance: int | None, reader: ReaderInfo, sha256: str) -> tuple[Drawn | Judged | Failed, ...]:
-    at: dict[str, Any] = {"at": make.AT, "point": point}
+def events(
+    sample: Sample, distance: int | None, reader: ReaderInfo, sha256: str
+) -> tuple[Generated | Judged | Failed, ...]:
+    at: dict[str, Any] = {"at": make.AT, "sample": sample}
     recipe = make.recipe()
-    drawn = Drawn(
+    generated = Generated(
         **at,
         recipe=recipe,
         key=recipe.key(),
@@ -61,7 +63,7 @@ def events(point: Point, distance: int | None, reader: ReaderInfo, sha256: str) 
         cohort=make.cohort(),
     )
     if distance is None:
-        return drawn, Failed(**at, error="the reader returned no text")
+        return generated, Failed(**at, error="the reader returned no text")
     judged = Judged(
         **at,
         reading=make.reading(width=256, height=128, reader=reader),
@@ -71,7 +73,7 @@ def events(point: Point, distance: int | None, reader: ReaderInfo, sha256: str) 
         golden=None,
         golden_recorded=False,
     )
-    return drawn, judged
+    return generated, judged
 
 
 def compare(root: Path, *arguments: str) -> int:
@@ -84,7 +86,7 @@ def test_not_worse_is_0(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "SHIP: not worse by more than the margin\n" in out
     assert "comparisons made: 1 of variants, 1 of cases; p corrected by Holm" in out
-    assert "percentile bootstrap over 40 pictures: it speaks of these cases alone" in out
+    assert "percentile bootstrap over 40 images: it speaks of these cases alone" in out
     assert re.search(r"coffee .* 0 .* 40 .* 0 .* 0 -> 0 .* \+0\.00 .* 1", out)
 
 
@@ -92,7 +94,7 @@ def test_worse_is_1(tmp_path, capsys):
     before, after = store(tmp_path, {"4step": [0] * 6}), store(tmp_path, {"4step": [1] * 6})
     assert compare(tmp_path, before, after) == 1
     out = capsys.readouterr().out
-    assert "DO NOT SHIP   exact text: 6 pictures lost it and 0 gained it, p = 0.031" in out
+    assert "DO NOT SHIP   exact text: 6 images lost it and 0 gained it, p = 0.031" in out
     assert "DO NOT SHIP: worse\n" in out
 
 
@@ -100,7 +102,7 @@ def test_what_nobody_can_tell_is_1_and_says_how_many_seeds_would(tmp_path, capsy
     before, after = store(tmp_path, {"4step": [0] * 5}), store(tmp_path, {"4step": [1] * 5})
     assert compare(tmp_path, before, after) == 1
     out = capsys.readouterr().out
-    assert "drawn with 5 seeds; about 6 would decide, if further ones differ as these do" in out
+    assert "generated with 5 seeds; about 6 would decide, if further ones differ as these do" in out
     assert "CANNOT TELL: neither worse nor not worse is shown\n" in out
 
 
@@ -142,15 +144,15 @@ def test_json_says_it_all_in_finite_numbers(tmp_path, capsys):
 
     said = json.loads(capsys.readouterr().out, parse_constant=refuse)
     assert (said["before"], said["after"]) == (before, after)
-    assert (said["verdict"], said["holds"], said["margin"]) == ("CANNOT TELL", False, 0.01)
+    assert (said["verdict"], said["passes"], said["margin"]) == ("CANNOT TELL", False, 0.01)
     assert said["comparisons_made"] == {"variants": 2, "cases": 2}
     first = said["comparisons"][0]
-    assert first["exact"] == {"both": 0, "broken": 6, "mended": 0, "neither": 0, "p": 0.03125, "p_holm": 0.0625}
+    assert first["exact"] == {"both": 0, "broken": 6, "fixed": 0, "neither": 0, "p": 0.03125, "p_holm": 0.0625}
     assert (first["pairs"], first["losses"], first["difference"]) == (6, 6, 0.1)
     assert first["unpaired"] == [f"coffee@256x128-s6: only in run {before}, variant 4step"]
 
 
-def test_other_readers_and_failed_pictures_are_1_and_named(tmp_path, capsys):
+def test_other_readers_and_failed_images_are_1_and_named(tmp_path, capsys):
     before = store(tmp_path, {"4step": [0] * 8})
     assert compare(tmp_path, before, store(tmp_path, {"4step": [0] * 8}, reader=make.unlike())) == 1
     out = capsys.readouterr().out
@@ -159,7 +161,7 @@ def test_other_readers_and_failed_pictures_are_1_and_named(tmp_path, capsys):
     assert compare(tmp_path, before, store(tmp_path, {"4step": [0] * 7 + [None]})) == 1
     out = capsys.readouterr().out
     assert "ERROR coffee@256x128-s7: after: the reader returned no text" in out
-    assert "ERROR: a picture that was to be compared has no score" in out
+    assert "ERROR: an image that was to be compared has no score" in out
 
 
 def test_a_run_that_was_killed_does_not_ship_on_what_it_drew(tmp_path, capsys):
@@ -167,9 +169,9 @@ def test_a_run_that_was_killed_does_not_ship_on_what_it_drew(tmp_path, capsys):
     after = store(tmp_path, {"4step": [0] * 39}, planned=40, end=False)
     assert compare(tmp_path, before, after) == 1
     out = capsys.readouterr().out
-    assert f"run {after} is unfinished: 39 of 40 pictures begun" in out
-    assert "MISSING coffee@256x128-s39: after: planned and not drawn" in out
-    assert "MISSING: a picture that was to be compared never came" in out
+    assert f"run {after} is unfinished: 39 of 40 images begun" in out
+    assert "MISSING coffee@256x128-s39: after: planned and not generated" in out
+    assert "MISSING: an image that was to be compared never came" in out
 
 
 def test_a_case_that_vanished_does_not_ship_unless_it_is_left_out_on_purpose(tmp_path, capsys):
@@ -180,10 +182,10 @@ def test_a_case_that_vanished_does_not_ship_unless_it_is_left_out_on_purpose(tmp
     assert compare(tmp_path, second, first, "--case", "coffee") == 0
     assert compare(tmp_path, first, second) == 0
     assert compare(tmp_path, second, first, "--case", "cofee") == 2
-    assert "no picture of case 'cofee'" in capsys.readouterr().err
+    assert "no image of case 'cofee'" in capsys.readouterr().err
 
 
-def test_runs_without_a_common_picture_are_incomparable(tmp_path, capsys):
+def test_runs_without_a_common_image_are_incomparable(tmp_path, capsys):
     before, after = store(tmp_path, {"4step": [0]}), store(tmp_path, {"4step": [0]}, case="tea")
     assert compare(tmp_path, before, after) == 1
     out = capsys.readouterr().out

@@ -21,7 +21,7 @@ def later(run: Run, name: str) -> Run:
 
 
 @pytest.fixture
-def verb(typical: Run) -> Callable[..., int]:
+def command(typical: Run) -> Callable[..., int]:
     def call(*arguments: str) -> int:
         parser = build_parser("history")
         return run_history(parser.parse_args(["history", *arguments, "--runs", str(typical.path.parent)]))
@@ -29,37 +29,37 @@ def verb(typical: Run) -> Callable[..., int]:
     return call
 
 
-def test_the_verb_shows_a_case_over_the_runs(typical: Run, verb: Callable[..., int], capsys: Any) -> None:
+def test_the_verb_shows_a_case_over_the_runs(typical: Run, command: Callable[..., int], capsys: Any) -> None:
     record(typical)
     record(later(typical, "run-02"))
-    assert verb("coffee-shop@256x256", "--variant", "base") == 0
+    assert command("coffee-shop@256x256", "--variant", "base") == 0
     out = capsys.readouterr().out.replace("\u00a0", " ")
     assert out.count("FAIL 1, 12 s") == 2
     assert "classroom" not in out
     assert "8step" not in out
 
 
-def test_the_verb_gives_json(typical: Run, verb: Callable[..., int], capsys: Any) -> None:
+def test_the_verb_gives_json(typical: Run, command: Callable[..., int], capsys: Any) -> None:
     record(typical)
-    assert verb("coffee-shop", "--json") == 0
+    assert command("coffee-shop", "--json") == 0
     (run,) = json.loads(capsys.readouterr().out)
     assert run["run"] == typical.id
     assert run["points"]["coffee-shop@256x256-base-s42"]["distance"] == 1
     assert len(run["points"]) == 3
 
 
-def test_the_verb_says_what_there_is_where_a_case_is_not(typical: Run, verb: Callable[..., int]) -> None:
+def test_the_verb_says_what_there_is_where_a_case_is_not(typical: Run, command: Callable[..., int]) -> None:
     from qiltest.errors import StoreError
 
     with pytest.raises(StoreError, match="no run is recorded"):
-        verb("coffee-shop")
+        command("coffee-shop")
     record(typical)
     with pytest.raises(StoreError, match="the cases there: classroom, coffee-shop, whiteboard"):
-        verb("coffee")
+        command("coffee")
 
 
-def test_a_hostile_id_is_shown_and_does_not_act(hostile: Run, verb: Callable[..., int], capsys: Any) -> None:
+def test_a_hostile_id_is_shown_and_does_not_act(hostile: Run, command: Callable[..., int], capsys: Any) -> None:
     record(hostile)
-    case = hostile.results[0].point.case
-    assert verb(case) == 0
+    case = hostile.results[0].sample.case
+    assert command(case) == 0
     assert not set("\0\x1b\u202e") & set(capsys.readouterr().out)

@@ -14,7 +14,7 @@ from small_loras import lora, write
 
 @pytest.fixture
 def base(tmp_path):
-    """A folder in diffusers layout, as far as the verb reads it."""
+    """A folder in diffusers layout, as far as the command reads it."""
     folder = tmp_path / "small"
     (folder / "transformer").mkdir(parents=True)
     config = {"num_layers": 6, "attention_head_dim": 8, "num_attention_heads": 2, "joint_attention_dim": 12}
@@ -23,7 +23,7 @@ def base(tmp_path):
 
 
 def run(capsys, *arguments):
-    """Run the verb as `qiltest.cli.main.main` does: an error that leaves it is its message and its exit code."""
+    """Run the command as `qiltest.cli.main.main` does: an error that leaves it is its message and its exit code."""
     parsed = build_parser("lora").parse_args(["lora", *map(str, arguments)])
     message = ""
     try:
@@ -70,7 +70,7 @@ def test_json_has_every_fact(capsys, tmp_path, base):
     code, out, _ = run(capsys, write(tmp_path, lora(), metadata={"k": "v"}), "--base", base, "--json")
     record = json.loads(out)
     assert code == 0
-    assert record["holds"] is True
+    assert record["passes"] is True
     assert (record["ranks"], record["alphas"], record["scales"]) == ([3], [1.5], [0.5])
     assert len(record["modules"]) == 72
     assert len(record["blocks"]) == 6

@@ -1,4 +1,4 @@
-"""The command line as a whole; each verb has tests of its own."""
+"""The command line as a whole; each command has tests of its own."""
 
 import subprocess
 import sys

@@ -15,7 +15,7 @@ class FakeReader:
     info = FAKE
     texts = ("Hello", "World")
 
-    def read(self, picture):
+    def read(self, image):
         lines = [
             Line(text=text, box=((0, 60 * i), (200, 60 * i), (200, 60 * i + 40), (0, 60 * i + 40)), confidence=0.987)
             for i, text in enumerate(self.texts)
@@ -35,17 +35,17 @@ def run(monkeypatch, capsys):
     return call
 
 
-def test_reading_one_picture_prints_its_lines_as_json(run):
+def test_reading_one_image_prints_its_lines_as_json(run):
     code, out = run("read", "a.png", "--json")
     record = json.loads(out)
     assert code == 0
-    assert record["picture"] == "a.png"
+    assert record["image"] == "a.png"
     assert record["reader"] == FAKE.fingerprint
     assert record["lines"][0] == {"text": "Hello", "box": [[0, 0], [200, 0], [200, 40], [0, 40]], "confidence": 0.987}
 
 
-def test_reading_several_pictures_prints_a_list(run):
-    assert [item["picture"] for item in json.loads(run("read", "a.png", "b.png", "--json")[1])] == ["a.png", "b.png"]
+def test_reading_several_images_prints_a_list(run):
+    assert [item["image"] for item in json.loads(run("read", "a.png", "b.png", "--json")[1])] == ["a.png", "b.png"]
 
 
 def test_reading_for_people_shows_text_and_confidence(run):
@@ -54,7 +54,7 @@ def test_reading_for_people_shows_text_and_confidence(run):
     assert "0.987" in out
 
 
-def test_a_picture_that_shows_what_was_asked_passes(run):
+def test_a_image_that_shows_what_was_asked_passes(run):
     code, out = run("score", "a.png", "--expect", "Hello World", "--json")
     record = json.loads(out)
     assert (code, record["verdict"], record["distance"], record["case"]) == (0, "PASS", 0, None)

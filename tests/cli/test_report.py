@@ -27,12 +27,12 @@ def report(root: Path, *arguments: str) -> int:
 
 
 @pytest.mark.parametrize(("form", "sign"), [("html", "<!doctype html>"), ("md", "# ❌ FAIL"), ("json", '{\n "schema"')])
-def test_the_latest_run_is_reported_beside_its_pictures(root: Path, capsys: Any, form: str, sign: str) -> None:
+def test_the_latest_run_is_reported_beside_its_images(root: Path, capsys: Any, form: str, sign: str) -> None:
     assert report(root, "latest", "--format", form) == 0
     (path,) = root.glob(f"*/report.{form}")
     assert path.read_text(encoding="utf-8").startswith(sign)
     out = capsys.readouterr().out
-    assert "FAIL: 3 of 8 pictures failed" in out
+    assert "FAIL: 3 of 8 images failed" in out
     assert str(path.resolve()) in out
 
 
@@ -49,7 +49,7 @@ def test_an_output_that_is_a_folder_gets_the_usual_name(root: Path, tmp_path: Pa
 def test_json_says_what_was_written(root: Path, capsys: Any) -> None:
     assert report(root, "latest", "--json") == 0
     said = json.loads(capsys.readouterr().out)
-    assert (said["format"], said["verdict"], said["headline"]) == ("html", "FAIL", "3 of 8 pictures failed")
+    assert (said["format"], said["verdict"], said["headline"]) == ("html", "FAIL", "3 of 8 images failed")
     assert Path(said["report"]).is_file()
 
 
@@ -59,7 +59,7 @@ def test_what_changed_since_an_earlier_run(root: Path, typical: Run, store: Stor
     assert report(root, second, "--previous", first, "--format", "md") == 0
     text = (root / second / "report.md").read_text(encoding="utf-8")
     assert f"## What changed against run {first}" in text
-    assert "7 pictures unchanged." in text
+    assert "7 images unchanged." in text
 
 
 def test_no_such_run_is_used_wrongly_and_says_what_there_is(root: Path, capsys: Any) -> None:

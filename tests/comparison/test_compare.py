@@ -41,7 +41,7 @@ def test_wins_ties_losses_and_rates_by_hand():
     assert (found.rate_before, found.rate_after) == (pytest.approx(3 / 200), pytest.approx(4 / 200))
     assert found.difference == pytest.approx(1 / 200)
     exact = found.exact
-    assert (exact.both, exact.broken, exact.mended, exact.neither) == (1, 1, 1, 1)
+    assert (exact.both, exact.broken, exact.fixed, exact.neither) == (1, 1, 1, 1)
     assert exact.p == exact.p_holm == 1
     first, second = found.cases
     assert (first.case, first.wins, first.ties, first.losses) == ("a", 1, 1, 0)
@@ -53,25 +53,25 @@ def test_six_losses_to_none_are_worse_and_five_cannot_tell():
     six, five = compared(rows_of([1] * 6)), compared(rows_of([1] * 5))
     assert six.verdict is Release.DO_NOT_SHIP
     assert six.exact.p == pytest.approx(0.03125)
-    assert "6 pictures lost it and 0 gained it, p = 0.031" in six.reasons[0]
+    assert "6 images lost it and 0 gained it, p = 0.031" in six.reasons[0]
     assert five.verdict is Release.CANNOT_TELL
     assert five.exact.p == pytest.approx(0.0625)
     assert five.plan.seeds == 2
 
 
-def test_the_same_scores_on_enough_pictures_ship():
+def test_the_same_scores_on_enough_images_ship():
     found = compared(rows_of([0] * 11))
     assert found.verdict is Release.SHIP
     assert (found.interval.low, found.interval.high, found.interval.method) == (0, 0, Method.PERCENTILE)
     assert found.plan is None
 
 
-def test_a_single_picture_decides_nothing_and_leaves_no_nan():
+def test_a_single_image_decides_nothing_and_leaves_no_nan():
     found = compared(rows_of([0]))
     assert found.verdict is Release.CANNOT_TELL
     assert found.interval is None
-    assert found.reasons[0].startswith("1 picture is too few")
-    # one edit in 40 characters, in 1 - 0.025^(1/n) of pictures: below the margin 0.01 from n = 8 on
+    assert found.reasons[0].startswith("1 image is too few")
+    # one edit in 40 characters, in 1 - 0.025^(1/n) of images: below the margin 0.01 from n = 8 on
     assert 1 - 0.025 ** (1 / 8) < 0.01 * 40 < 1 - 0.025 ** (1 / 7)
     assert found.plan.seeds == 8
 
@@ -80,7 +80,7 @@ def test_many_short_texts_are_needed_to_exclude_a_small_margin():
     found = compared(rows_of([0] * 11), length=10)
     assert found.verdict is Release.CANNOT_TELL
     assert "not enough to exclude what they do not show" in found.reasons[0]
-    # 1 - 0.025^(1/n) <= 0.1 from n = 36 on: 4 seeds of 11 pictures
+    # 1 - 0.025^(1/n) <= 0.1 from n = 36 on: 4 seeds of 11 images
     assert found.plan.seeds == 4
     assert compared(rows_of([0] * 44), length=10).verdict is Release.SHIP
 
@@ -107,7 +107,7 @@ def test_one_broken_case_is_named_though_the_others_balance_it():
     assert found.verdict is Release.DO_NOT_SHIP
     # 12 to 0 is 2 / 2^12; of 9 cases
     assert found.cases[-1].p_holm == pytest.approx(9 * 2 / 2**12)
-    said = "case zz-broken: 12 pictures worse and 0 better, p = 0.0044 (sign test, comparisons made: 9)"
+    said = "case zz-broken: 12 images worse and 0 better, p = 0.0044 (sign test, comparisons made: 9)"
     assert found.reasons == (said,)
 
 
@@ -122,29 +122,29 @@ def test_two_comparisons_are_corrected_for():
     assert both.case_tests == 12
 
 
-def test_few_cases_are_judged_by_their_pictures():
-    assert compared(rows_of([0, 1] * 9, cases=5)).unit == "picture"
+def test_few_cases_are_judged_by_their_images():
+    assert compared(rows_of([0, 1] * 9, cases=5)).unit == "image"
     found = compared(rows_of([0, 1] * 9, cases=6))
     assert (found.unit, found.interval.units) == ("case", 6)
 
 
-def test_a_picture_without_a_score_keeps_a_release_back():
+def test_a_image_without_a_score_keeps_a_release_back():
     error = Obstacle(id="a@1x1-s1", verdict=Verdict.ERROR, why="after: out of memory")
     other = Obstacle(id="b@1x1-s1", verdict=Verdict.INCOMPARABLE, why="readers are never compared")
     assert compared(rows_of([0] * 20), obstacles=(other, error)).verdict is Release.ERROR
     found = compared(rows_of([0] * 20), obstacles=(other,))
     assert found.verdict is Release.INCOMPARABLE
-    assert found.reasons == ("1 of 21 pictures measure different things; they are named below",)
+    assert found.reasons == ("1 of 21 images measure different things; they are named below",)
     assert compared(rows_of([1] * 20), obstacles=(error,)).verdict is Release.DO_NOT_SHIP
 
 
-def test_a_picture_that_never_came_keeps_a_release_back_and_has_a_verdict_of_its_own():
-    missing = Obstacle(id="a@1x1-s1", verdict=Verdict.MISSING, why="after: planned and not drawn")
+def test_a_image_that_never_came_keeps_a_release_back_and_has_a_verdict_of_its_own():
+    missing = Obstacle(id="a@1x1-s1", verdict=Verdict.MISSING, why="after: planned and not generated")
     other = Obstacle(id="b@1x1-s1", verdict=Verdict.INCOMPARABLE, why="readers are never compared")
     error = Obstacle(id="c@1x1-s1", verdict=Verdict.ERROR, why="after: out of memory")
     found = compared(rows_of([0] * 20), obstacles=(other, missing))
     assert found.verdict is Release.MISSING
-    assert found.reasons == ("1 of 22 pictures never came on one side; they are named below",)
+    assert found.reasons == ("1 of 22 images never came on one side; they are named below",)
     assert compared(rows_of([0] * 20), obstacles=(error, missing)).verdict is Release.ERROR
     assert compared(rows_of([1] * 20), obstacles=(missing,)).verdict is Release.DO_NOT_SHIP
 
@@ -156,7 +156,7 @@ def test_no_pair_is_incomparable_and_holds_no_number():
     assert found.unpaired
     nothing = compare([], resamples=FEW)
     assert nothing.verdict is Release.INCOMPARABLE
-    assert not nothing.holds
+    assert not nothing.passes
 
 
 def test_the_worst_verdict_stands_for_all():
@@ -164,16 +164,16 @@ def test_the_worst_verdict_stands_for_all():
     both = compare([good, worse], resamples=FEW)
     assert [found.verdict for found in both.comparisons] == [Release.SHIP, Release.DO_NOT_SHIP]
     assert both.verdict is Release.DO_NOT_SHIP
-    assert not both.holds
-    assert compare([good], resamples=FEW).holds
+    assert not both.passes
+    assert compare([good], resamples=FEW).passes
 
 
 def test_equal_bytes_are_said():
     same = pairing(rows_of([0] * 11))
-    same = replace(same, pairs=tuple(replace(pair, same_picture=True) for pair in same.pairs))
+    same = replace(same, pairs=tuple(replace(pair, same_image=True) for pair in same.pairs))
     (found,) = compare([same], resamples=FEW).comparisons
-    assert found.same_pictures == 11
-    assert found.reasons[1] == "all 11 pictures are the same bytes on both sides"
+    assert found.same_images == 11
+    assert found.reasons[1] == "all 11 images are the same bytes on both sides"
 
 
 def test_the_seeds_that_would_decide_do():
@@ -204,22 +204,22 @@ def test_a_pair_that_stands_twice_is_refused():
 
 
 edits = st.integers(0, 12)
-drawn = st.lists(st.tuples(st.sampled_from("abcdefgh"), edits, edits), min_size=1, max_size=24).map(
+generated = st.lists(st.tuples(st.sampled_from("abcdefgh"), edits, edits), min_size=1, max_size=24).map(
     lambda rows: [(case, seed, before, after) for seed, (case, before, after) in enumerate(rows)]
 )
 fast = settings(max_examples=40, deadline=None)
 
 
 @fast
-@given(drawn)
+@given(generated)
 def test_swapping_the_runs_mirrors_the_result(rows):
     there = compared(rows)
     back = compared([(case, seed, after, before) for case, seed, before, after in rows])
     assert (back.wins, back.ties, back.losses) == (there.losses, there.ties, there.wins)
     assert back.difference == -there.difference
     assert (back.rate_before, back.rate_after) == (there.rate_after, there.rate_before)
-    assert (back.exact.broken, back.exact.mended, back.exact.p) == (
-        there.exact.mended,
+    assert (back.exact.broken, back.exact.fixed, back.exact.p) == (
+        there.exact.fixed,
         there.exact.broken,
         there.exact.p,
     )
@@ -229,16 +229,16 @@ def test_swapping_the_runs_mirrors_the_result(rows):
 
 
 @fast
-@given(drawn, edits)
+@given(generated, edits)
 def test_an_equal_pair_adds_a_tie_and_nothing_else(rows, same):
     before, after = compared(rows), compared([*rows, ("a", 999, same, same)])
     assert (after.wins, after.ties, after.losses) == (before.wins, before.ties + 1, before.losses)
-    assert (after.exact.broken, after.exact.mended) == (before.exact.broken, before.exact.mended)
+    assert (after.exact.broken, after.exact.fixed) == (before.exact.broken, before.exact.fixed)
     assert abs(after.difference) <= abs(before.difference)
 
 
 @fast
-@given(drawn, st.data(), st.integers(1, 40), st.sampled_from([0.0, 0.01, 0.2]))
+@given(generated, st.data(), st.integers(1, 40), st.sampled_from([0.0, 0.01, 0.2]))
 def test_a_worse_score_never_turns_do_not_ship_into_ship(rows, data, more, margin):
     at = data.draw(st.integers(0, len(rows) - 1))
     worse = [(c, s, b, a + more * (place == at)) for place, (c, s, b, a) in enumerate(rows)]
@@ -247,8 +247,8 @@ def test_a_worse_score_never_turns_do_not_ship_into_ship(rows, data, more, margi
 
 
 @fast
-@given(drawn, st.randoms())
-def test_the_order_of_pictures_decides_nothing(rows, random):
+@given(generated, st.randoms())
+def test_the_order_of_images_decides_nothing(rows, random):
     shuffled = list(rows)
     random.shuffle(shuffled)
     one, other = compared(rows), compared(shuffled)
@@ -257,7 +257,7 @@ def test_the_order_of_pictures_decides_nothing(rows, random):
 
 
 @fast
-@given(drawn, st.sampled_from([0.0, 0.01, 0.5]))
+@given(generated, st.sampled_from([0.0, 0.01, 0.5]))
 def test_a_verdict_has_its_reasons_and_ship_stays_within_the_margin(rows, margin):
     found = compared(rows, margin=margin)
     assert found.reasons
@@ -266,7 +266,7 @@ def test_a_verdict_has_its_reasons_and_ship_stays_within_the_margin(rows, margin
         assert found.interval.high <= margin
         assert found.difference + found.unseen <= margin
     if found.plan is not None and found.plan.seeds is not None:
-        assert found.plan.drawn < found.plan.seeds <= found.plan.limit
+        assert found.plan.generated < found.plan.seeds <= found.plan.limit
 
 
 def test_a_number_that_is_not_finite_cannot_be_told():

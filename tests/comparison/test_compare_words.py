@@ -44,17 +44,16 @@ def test_ship_says_change_interval_and_margin():
     assert found.reasons == (
         "not worse by more than the margin: +0.00 edits in 100 characters, 95 % interval +0.00 to +0.00, margin 1.00",
     )
-    assert (found.before, found.after, found.unit, found.plan) == ("8step", "4step", "picture", None)
+    assert (found.before, found.after, found.unit, found.plan) == ("8step", "4step", "image", None)
 
 
 def test_the_confidence_and_the_tests_grow_with_the_comparisons():
     both = compared(pairing([1] * 12), pairing([0] * 12)).comparisons
     assert both[0].reasons[0] == (
-        "exact text: 12 pictures lost it and 0 gained it, p = 0.00098 (McNemar, comparisons made: 2)"
+        "exact text: 12 images lost it and 0 gained it, p = 0.00098 (McNemar, comparisons made: 2)"
     )
     assert (
-        both[0].reasons[1]
-        == "case case-0: 12 pictures worse and 0 better, p = 0.00098 (sign test, comparisons made: 2)"
+        both[0].reasons[1] == "case case-0: 12 images worse and 0 better, p = 0.00098 (sign test, comparisons made: 2)"
     )
     assert "97.5 % interval" in both[1].reasons[0]
     assert both[1].interval.confidence == pytest.approx(0.975)
@@ -69,14 +68,14 @@ def test_a_rise_above_the_margin_says_the_interval():
     assert found.reasons[-1].endswith(", margin 1.00")
 
 
-def test_one_picture_has_no_interval_and_is_too_few():
+def test_one_image_has_no_interval_and_is_too_few():
     found = one([1])
     assert found.verdict is Release.CANNOT_TELL
     assert found.interval is None
     assert found.reasons == (
-        "1 picture is too few: had every one got worse, chance would still not be excluded",
+        "1 image is too few: had every one got worse, chance would still not be excluded",
         "the change may be above the margin: +1.00 edits in 100 characters, no interval, margin 1.00",
-        "1 picture is not enough to exclude what they do not show: one edit in 98% of pictures would add 0.97",
+        "1 image is not enough to exclude what they do not show: one edit in 98% of images would add 0.97",
     )
 
 
@@ -89,9 +88,9 @@ def test_a_gain_is_shown_with_its_sign():
 @pytest.mark.parametrize(
     ("kind", "release", "what"),
     [
-        (Verdict.ERROR, Release.ERROR, "1 of 9 pictures could not be scored on one side; they are named below"),
-        (Verdict.MISSING, Release.MISSING, "1 of 9 pictures never came on one side; they are named below"),
-        (Verdict.INCOMPARABLE, Release.INCOMPARABLE, "1 of 9 pictures measure different things; they are named below"),
+        (Verdict.ERROR, Release.ERROR, "1 of 9 images could not be scored on one side; they are named below"),
+        (Verdict.MISSING, Release.MISSING, "1 of 9 images never came on one side; they are named below"),
+        (Verdict.INCOMPARABLE, Release.INCOMPARABLE, "1 of 9 images measure different things; they are named below"),
     ],
 )
 def test_obstacles_are_counted_in_words(kind, release, what):
@@ -103,7 +102,7 @@ def test_the_worst_obstacle_is_told_and_the_others_are_kept():
     obstacles = tuple(Obstacle(id=str(kind), verdict=kind, why="y") for kind in (Verdict.INCOMPARABLE, Verdict.MISSING))
     found = one([0] * 8, obstacles=obstacles)
     assert found.verdict is Release.MISSING
-    assert found.reasons == ("1 of 10 pictures never came on one side; they are named below",)
+    assert found.reasons == ("1 of 10 images never came on one side; they are named below",)
     assert found.obstacles == obstacles
 
 
@@ -115,22 +114,22 @@ def test_nothing_to_compare_has_no_number():
     assert (found.unseen, found.exact, found.pairs) == (None, None, 0)
 
 
-def test_equal_pictures_are_said_to_be_the_same_bytes():
-    pairs = tuple(replace(pair, same_picture=True) for pair in pairing([0] * 8).pairs)
+def test_equal_images_are_said_to_be_the_same_bytes():
+    pairs = tuple(replace(pair, same_image=True) for pair in pairing([0] * 8).pairs)
     same = replace(pairing([]), pairs=pairs)
     (found,) = compared(same).comparisons
-    assert found.same_pictures == 8
-    assert found.reasons[1:] == ("all 8 pictures are the same bytes on both sides",)
-    one_other = replace(same, pairs=(*pairs[:-1], replace(pairs[-1], same_picture=False)))
+    assert found.same_images == 8
+    assert found.reasons[1:] == ("all 8 images are the same bytes on both sides",)
+    one_other = replace(same, pairs=(*pairs[:-1], replace(pairs[-1], same_image=False)))
     (found,) = compared(one_other).comparisons
-    assert (found.same_pictures, len(found.reasons)) == (7, 1)
+    assert (found.same_images, len(found.reasons)) == (7, 1)
 
 
-@pytest.mark.parametrize(("cases", "unit"), [(5, "picture"), (6, "case")])
+@pytest.mark.parametrize(("cases", "unit"), [(5, "image"), (6, "case")])
 def test_six_cases_are_resampled_as_cases(cases, unit):
     found = one([0] * 12, cases=cases)
     assert found.unit == unit
-    assert found.interval.units == (12 if unit == "picture" else cases)
+    assert found.interval.units == (12 if unit == "image" else cases)
 
 
 @pytest.mark.parametrize("margin", [-0.01, 1.0, float("nan"), float("inf")])
@@ -165,7 +164,7 @@ SEEN = Seen(
     difference=0.0,
     interval=Interval(low=-0.02, high=0.02, confidence=0.95, method=Method.PERCENTILE, units=10),
     broken=0,
-    mended=0,
+    fixed=0,
     margin=0.01,
     alpha=0.05,
     tests=1,
@@ -179,7 +178,7 @@ def seeds(**fields):
 def test_an_interval_twice_too_wide_needs_four_times_the_seeds():
     assert seeds() == 8
     found = plan(SEEN)
-    assert (found.drawn, found.limit) == (2, MOST_SEEDS)
+    assert (found.generated, found.limit) == (2, MOST_SEEDS)
 
 
 def test_the_gap_is_from_the_difference_to_the_margin():
@@ -196,7 +195,7 @@ def test_the_interval_may_ask_for_too_many_seeds():
     assert seeds(interval=replace(SEEN.interval, high=0.22360679)) == MOST_SEEDS
 
 
-def test_pictures_must_be_enough_for_a_verdict_at_all():
+def test_images_must_be_enough_for_a_verdict_at_all():
     few = {"seeds": 1, "pairs": 1, "length": 100, "interval": None}
     found = seeds(**few)
     assert found == next(n for n in range(2, 99) if worse_p(n, 0) <= 0.05 and unseen_share(n, 0.025) / 100 <= 0.01)
@@ -208,12 +207,12 @@ def test_pictures_must_be_enough_for_a_verdict_at_all():
 
 
 def test_lost_texts_decide_where_they_grow_in_proportion():
-    lost = {"broken": 3, "mended": 0, "difference": 0.01}
+    lost = {"broken": 3, "fixed": 0, "difference": 0.01}
     assert seeds(**lost) == 4  # 6 to 0 is 0.031
     assert seeds(**lost, tests=2) == 5  # 7 to 0 is 0.016
-    assert seeds(**{**lost, "mended": 3}) is None
-    assert seeds(**{**lost, "mended": 4}) is None
-    assert seeds(broken=3, mended=2, difference=0.01) > 20
+    assert seeds(**{**lost, "fixed": 3}) is None
+    assert seeds(**{**lost, "fixed": 4}) is None
+    assert seeds(broken=3, fixed=2, difference=0.01) > 20
 
 
 def test_the_smaller_of_both_numbers_is_told():
@@ -234,9 +233,9 @@ def test_a_pair_without_characters_is_refused_by_name():
     assert Pair(case="tea", size="1x1", seed=3, before=0, after=2, length=1).change == 2
 
 
-def test_the_same_picture_cannot_be_paired_twice():
+def test_the_same_image_cannot_be_paired_twice():
     pair = Pair(case="tea", size="1x1", seed=3, before=0, after=1, length=5)
-    with pytest.raises(ValueError, match=r"^a picture of 8step or 4step is paired twice$"):
+    with pytest.raises(ValueError, match=r"^an image of 8step or 4step is paired twice$"):
         Pairing(before="8step", after="4step", pairs=(pair, pair))
 
 
@@ -247,7 +246,7 @@ def test_exact_texts_are_counted_in_mcnemars_four_cells():
     )
     found = compare([Pairing(before="a", after="b", pairs=pairs)], alpha=0.1, resamples=99)
     exact = found.comparisons[0].exact
-    assert (exact.both, exact.broken, exact.mended, exact.neither) == (4, 3, 2, 1)
+    assert (exact.both, exact.broken, exact.fixed, exact.neither) == (4, 3, 2, 1)
     assert (found.alpha, found.comparisons[0].interval.confidence) == (0.1, pytest.approx(0.9))
 
 

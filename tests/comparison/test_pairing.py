@@ -1,4 +1,4 @@
-"""Which pictures of two runs are compared, and what becomes of the others."""
+"""Which images of two runs are compared, and what becomes of the others."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,20 +14,20 @@ from qiltest.gate.verdict import Verdict, judge_missing
 from qiltest.recipe import Size
 from qiltest.runs import CaseResult, Run
 from qiltest.runs.filter import only_cases
-from qiltest.runs.records import Picture
+from qiltest.runs.records import StoredImage
 from qiltest.suite.cases import Case
-from qiltest.suite.selection import Point
+from qiltest.suite.selection import Sample
 
 
 def result(seed=42, distance=0, *, case="coffee", variant="4step", sha="a", **fields) -> CaseResult:
-    point = make.point(seed, case, variant)
-    picture = Picture(path=Path("x.png"), sha256=sha * 64)
-    return replace(CaseResult(point=point, recipe=make.recipe(), picture=picture, score=make.score(distance)), **fields)
+    sample = make.sample(seed, case, variant)
+    image = StoredImage(path=Path("x.png"), sha256=sha * 64)
+    return replace(CaseResult(sample=sample, recipe=make.recipe(), image=image, score=make.score(distance)), **fields)
 
 
-def run(name: str, *results: CaseResult, planned: tuple[Point, ...] = (), case: Case | None = None) -> Run:
-    points = (*(result.point for result in results), *planned)
-    return make.run(name, results=results, planned=points, cases=(case or make.case(),))
+def run(name: str, *results: CaseResult, planned: tuple[Sample, ...] = (), case: Case | None = None) -> Run:
+    samples = (*(result.sample for result in results), *planned)
+    return make.run(name, results=results, planned=samples, cases=(case or make.case(),))
 
 
 def paired(before: Run, after: Run):
@@ -41,13 +41,13 @@ def obstacle(before: Run, after: Run):
     return only
 
 
-def test_pictures_of_one_case_size_and_seed_are_a_pair():
+def test_images_of_one_case_size_and_seed_are_a_pair():
     found = paired(run("a", result(2, 1), result(1, 0)), run("b", result(1, 4, sha="b"), result(2, 1)))
     assert [(pair.id, pair.before, pair.after, pair.length) for pair in found.pairs] == [
         ("coffee@256x128-s1", 0, 4, 10),
         ("coffee@256x128-s2", 1, 1, 10),
     ]
-    assert [pair.same_picture for pair in found.pairs] == [False, True]
+    assert [pair.same_image for pair in found.pairs] == [False, True]
     assert (found.before, found.after) == ("4step of run a", "4step of run b")
     assert found.obstacles == found.unpaired == ()
 
@@ -69,13 +69,13 @@ def test_what_only_one_run_planned_is_named_and_no_obstacle():
     assert found.obstacles == ()
 
 
-def test_a_planned_picture_that_was_not_drawn_is_missing_and_no_gain():
+def test_a_planned_image_that_was_not_drawn_is_missing_and_no_gain():
     one = result()
-    found = obstacle(run("a", one), run("b", planned=(one.point,)))
-    assert (found.verdict, found.why) == (Verdict.MISSING, "after: planned and not drawn")
+    found = obstacle(run("a", one), run("b", planned=(one.sample,)))
+    assert (found.verdict, found.why) == (Verdict.MISSING, "after: planned and not generated")
 
 
-def test_a_picture_whose_test_never_judged_it_is_missing_and_says_why():
+def test_a_image_whose_test_never_judged_it_is_missing_and_says_why():
     lost = result(score=None, judgement=judge_missing("its test was skipped", None))
     found = obstacle(run("a", lost), run("b", result()))
     assert (found.verdict, found.why) == (
@@ -85,9 +85,9 @@ def test_a_picture_whose_test_never_judged_it_is_missing_and_says_why():
 
 
 def test_a_case_that_only_the_replaced_release_drew_is_missing():
-    drawn = [result(seed) for seed in range(40)]
-    before = run("a", *drawn, result(0, case="tea"), result(1, case="tea"))
-    after = run("b", *drawn, result(0, case="milk"))
+    generated = [result(seed) for seed in range(40)]
+    before = run("a", *generated, result(0, case="tea"), result(1, case="tea"))
+    after = run("b", *generated, result(0, case="milk"))
     found = paired(before, after)
     assert [(o.id, o.verdict, o.why) for o in found.obstacles] == [
         ("tea@256x128-s0", Verdict.MISSING, "after: not planned"),
@@ -96,7 +96,7 @@ def test_a_case_that_only_the_replaced_release_drew_is_missing():
     assert found.unpaired == ("milk@256x128-s0: only in run b, variant 4step",)
     verdict = compare_runs(before, after)
     assert verdict.verdict is Release.MISSING
-    assert verdict.comparisons[0].reasons == ("2 of 42 pictures never came on one side; they are named below",)
+    assert verdict.comparisons[0].reasons == ("2 of 42 images never came on one side; they are named below",)
     assert compare_runs(only_cases(before, ["coffee"]), only_cases(after, ["coffee"])).verdict is Release.SHIP
 
 
@@ -111,12 +111,12 @@ def test_runs_are_narrowed_to_cases_and_resolutions_by_name():
     both = run("a", result(), result(case="tea"))
     assert only_cases(both, []) is both
     narrowed = only_cases(both, ["tea@256x128"])
-    assert [point.case for point in narrowed.planned] == [r.point.case for r in narrowed.results] == ["tea"]
-    with pytest.raises(StoreError, match="no picture of case 'te'"):
+    assert [sample.case for sample in narrowed.planned] == [r.sample.case for r in narrowed.results] == ["tea"]
+    with pytest.raises(StoreError, match="no image of case 'te'"):
         only_cases(both, ["tea", "te"])
 
 
-def test_a_picture_without_a_score_is_an_error():
+def test_a_image_without_a_score_is_an_error():
     scored, failed = result(), result(score=None, error="out of memory\n  -> a remedy")
     assert obstacle(run("a", failed), run("b", scored)).why == "before: out of memory"
     unread = result(score=None)
@@ -138,9 +138,9 @@ def test_two_readers_are_never_compared():
     assert "rapidocr-2-" in found.why
 
 
-def test_pictures_of_different_sizes_are_incomparable():
+def test_images_of_different_sizes_are_incomparable():
     other = result(recipe=make.recipe(effective=Size(512, 256)))
-    assert obstacle(run("a", result()), run("b", other)).why == "drawn at 256x128 and at 512x256"
+    assert obstacle(run("a", result()), run("b", other)).why == "generated at 256x128 and at 512x256"
 
 
 def test_other_expected_texts_are_incomparable():

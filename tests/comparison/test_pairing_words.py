@@ -1,4 +1,4 @@
-"""Why two runs, or two of their pictures, are not compared: message, place and remedy."""
+"""Why two runs, or two of their images, are not compared: message, place and remedy."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +14,8 @@ from qiltest.runs import CaseResult
 from qiltest.runs.filter import only_cases
 
 
-def run(name, *points, results=(), case=None):
-    return make.run(name, planned=points, results=results, cases=(case or make.case(),))
+def run(name, *samples, results=(), case=None):
+    return make.run(name, planned=samples, results=results, cases=(case or make.case(),))
 
 
 def refused(call, *args, **fields):
@@ -25,19 +25,19 @@ def refused(call, *args, **fields):
 
 
 def test_two_runs_without_a_common_variant_name_what_each_has():
-    old = run("a", make.point(variant="base"), make.point(variant="8step"))
-    new = run("b", make.point(variant="4step"))
+    old = run("a", make.sample(variant="base"), make.sample(variant="8step"))
+    new = run("b", make.sample(variant="4step"))
     assert refused(pair_runs, old, new) == (
         "no variant is in both runs: run a: base, 8step; run b: 4step",
         "runs/b",
         "name one of each",
     )
-    assert refused(pair_runs, old, run("c"))[0].endswith("run c: no picture")
+    assert refused(pair_runs, old, run("c"))[0].endswith("run c: no image")
 
 
 def test_half_a_question_is_refused():
-    both = run("a", make.point())
-    assert refused(pair_runs, both, run("b", make.point()), with_variant="8step") == (
+    both = run("a", make.sample())
+    assert refused(pair_runs, both, run("b", make.sample()), with_variant="8step") == (
         "with what is '8step' to be compared?",
         "runs/a",
         "name a variant for each side",
@@ -47,7 +47,7 @@ def test_half_a_question_is_refused():
         "runs/a",
         "name another run or variant",
     )
-    assert refused(pair_runs, both, run("b", make.point()), variant="8step") == (
+    assert refused(pair_runs, both, run("b", make.sample()), variant="8step") == (
         "no variant '8step' in run a: 4step",
         "runs/a",
         "name one of these",
@@ -55,8 +55,8 @@ def test_half_a_question_is_refused():
 
 
 def test_variants_that_one_run_alone_has_are_named():
-    old = run("a", make.point(), make.point(variant="base"))
-    new = run("b", make.point(), make.point(variant="8step"))
+    old = run("a", make.sample(), make.sample(variant="base"))
+    new = run("b", make.sample(), make.sample(variant="8step"))
     found = pair_runs(old, new)
     assert [pairing.before for pairing in found.pairings] == ["4step of run a"]
     assert found.unpaired == ("variant base: only in run a", "variant 8step: only in run b")
@@ -65,14 +65,14 @@ def test_variants_that_one_run_alone_has_are_named():
 
 def obstacle(before, after, **fields):
     old, new = (
-        run(name, make.point(), results=(replace(CaseResult(point=make.point()), **one),), **fields)
+        run(name, make.sample(), results=(replace(CaseResult(sample=make.sample()), **one),), **fields)
         for name, one in (("a", before), ("b", after))
     )
     (found,) = pair_up(old, new, variant="4step", with_variant="4step").obstacles
     return found.id, found.verdict, found.why
 
 
-def test_a_picture_without_a_score_says_on_which_side_and_why():
+def test_a_image_without_a_score_says_on_which_side_and_why():
     good = {"score": make.score()}
     name = "coffee@256x128-s42"
     assert obstacle(good, {"error": "out of memory\nmore"}) == (name, Verdict.ERROR, "after: out of memory")
@@ -93,17 +93,17 @@ def test_a_picture_without_a_score_says_on_which_side_and_why():
 
 def test_a_score_of_one_character_is_a_score():
     one = {"score": replace(make.score(), length=1)}
-    old = run("a", make.point(), results=(replace(CaseResult(point=make.point()), **one),))
+    old = run("a", make.sample(), results=(replace(CaseResult(sample=make.sample()), **one),))
     new = replace(old, id="b", path=Path("runs/b"))
     assert len(pair_up(old, new, variant="4step", with_variant="4step").pairs) == 1
 
 
-def test_pictures_that_measure_different_things_say_each():
+def test_images_that_measure_different_things_say_each():
     score = make.score()
     other = make.score(expected="Tea", reader=make.unlike())
-    old = run("a", make.point(), results=(replace(CaseResult(point=make.point()), score=score),))
+    old = run("a", make.sample(), results=(replace(CaseResult(sample=make.sample()), score=score),))
     changed = make.case(prompt="q", forgiven=("O/0",))
-    new = run("b", make.point(), results=(replace(CaseResult(point=make.point()), score=other),), case=changed)
+    new = run("b", make.sample(), results=(replace(CaseResult(sample=make.sample()), score=other),), case=changed)
     (found,) = pair_up(old, new, variant="4step", with_variant="4step").obstacles
     assert found.verdict is Verdict.INCOMPARABLE
     assert found.why == (
@@ -116,14 +116,14 @@ def test_pictures_that_measure_different_things_say_each():
 def test_pairs_dropped_and_alone_are_told_by_case_size_and_seed():
     small, large = Size(64, 64), Size(512, 64)
     old = [
-        make.point(2),
-        make.point(10),
-        make.point(1),
-        make.point(3, "tea", size=large),
-        make.point(3, "tea", size=small),
-        make.point(4, "milk"),
+        make.sample(2),
+        make.sample(10),
+        make.sample(1),
+        make.sample(3, "tea", size=large),
+        make.sample(3, "tea", size=small),
+        make.sample(4, "milk"),
     ]
-    new = [make.point(2), make.point(9), make.point(11), make.point(5, "soup")]
+    new = [make.sample(2), make.sample(9), make.sample(11), make.sample(5, "soup")]
     found = pair_up(run("a", *old), run("b", *new), variant="4step", with_variant="4step")
     assert [one.id for one in found.obstacles] == [
         "coffee@256x128-s2",
@@ -143,9 +143,9 @@ def test_pairs_dropped_and_alone_are_told_by_case_size_and_seed():
 
 
 def test_a_run_narrowed_to_what_it_has_not_names_what_it_has():
-    whole = run("a", make.point(), make.point(case="tea"), make.point(1, case="tea"))
+    whole = run("a", make.sample(), make.sample(case="tea"), make.sample(1, case="tea"))
     assert refused(only_cases, whole, ["coffee", "milk"]) == (
-        "no picture of case 'milk'",
+        "no image of case 'milk'",
         "runs/a",
         "its cases: coffee, tea",
     )
@@ -155,7 +155,7 @@ def test_a_run_narrowed_to_what_it_has_not_names_what_it_has():
     assert only_cases(whole, ["tea@256x128", "coffee"]).planned == whole.planned
 
 
-def test_a_picture_that_never_came_is_missing_with_its_golden():
+def test_a_image_that_never_came_is_missing_with_its_golden():
     found = judge_missing("its test was skipped", make.golden(3))
     assert found.verdict is Verdict.MISSING
     assert found.reasons == (

@@ -103,7 +103,7 @@ def test_an_interval_is_finite_ordered_the_same_again_and_mirrored_by_opposite_s
     assert (mirrored.low, mirrored.high) == (pytest.approx(-found.high, abs=1e-9), pytest.approx(-found.low, abs=1e-9))
 
 
-@pytest.mark.parametrize("pictures", [1, 6, 110])
-def test_the_unseen_share_is_scipys_exact_bound_for_none_of_n(pictures):
-    exact = binomtest(0, pictures).proportion_ci(confidence_level=0.95, method="exact").high
-    assert unseen_share(pictures, 0.025) == pytest.approx(exact)
+@pytest.mark.parametrize("images", [1, 6, 110])
+def test_the_unseen_share_is_scipys_exact_bound_for_none_of_n(images):
+    exact = binomtest(0, images).proportion_ci(confidence_level=0.95, method="exact").high
+    assert unseen_share(images, 0.025) == pytest.approx(exact)

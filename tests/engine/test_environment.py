@@ -1,4 +1,4 @@
-"""The state of the GPU that draws, as the driver's library tells it."""
+"""The state of the GPU that generates, as the driver's library tells it."""
 
 import sys
 import types

@@ -1,4 +1,4 @@
-"""`qiltest rescore`: pictures of a stored run, read again."""
+"""`qiltest rescore`: images of a stored run, read again."""
 
 import json
 from dataclasses import replace
@@ -16,14 +16,14 @@ from qiltest.runs import RunStore, load_run
 
 
 class StandinReader:
-    """Reads what it was told, whatever the picture."""
+    """Reads what it was told, whatever the image."""
 
     def __init__(self, info, text="Qwen Coffee", bad=b""):
         self.info, self.text, self.bad = info, text, bad
 
-    def read(self, picture):
-        if self.bad and self.bad in picture.read_bytes():
-            raise ReaderError("the picture cannot be decoded", remedy="look at it")
+    def read(self, image):
+        if self.bad and self.bad in image.read_bytes():
+            raise ReaderError("the image cannot be decoded", remedy="look at it")
         box = ((0.0, 0.0), (99.0, 0.0), (99.0, 9.0), (0.0, 9.0))
         line = replace(self.line, text=self.text, box=box, characters=())
         return Reading(reader=self.info, width=240, height=128, lines=(line,), seconds=0.1)
@@ -61,11 +61,11 @@ def golden(make, number, reader):
     return Golden(
         schema=2, case="coffee", size="1328x1328", variant="4step", seed=42 + number, model="tiny",
         effective="240x128", reader=reader.info.fingerprint, distance=0, distance_alnum=0, length=10, noise_floor=None,
-        texts=(text,), extra=(), recipe_key="a", recipe={}, picture="b",
+        texts=(text,), extra=(), recipe_key="a", recipe={}, image="b",
     )  # fmt: skip
 
 
-def test_the_pictures_are_scored_again_into_a_run_of_their_own(run, store, goldens, reader):
+def test_the_images_are_scored_again_into_a_run_of_their_own(run, store, goldens, reader):
     before = (run.path / "events.jsonl").read_bytes()
     result = again(run, store, goldens, reader)
     assert (run.path / "events.jsonl").read_bytes() == before
@@ -73,9 +73,7 @@ def test_the_pictures_are_scored_again_into_a_run_of_their_own(run, store, golde
     assert result.after.rescored_from == run.id
     assert [c.distance for c in result.changes] == [(1, 0), (1, 0)]
     assert result.changes[0].texts == (("Qwen Cofee", "Qwen Coffee"),)
-    assert [r.picture.path.read_bytes() for r in result.after.results] == [
-        r.picture.path.read_bytes() for r in run.results
-    ]
+    assert [r.image.path.read_bytes() for r in result.after.results] == [r.image.path.read_bytes() for r in run.results]
     assert [r.reused_from for r in result.after.results] == [run.id, run.id]
 
 
@@ -86,16 +84,16 @@ def test_nothing_moved_where_the_reading_is_the_same(run, store, goldens, reader
     assert [change.texts for change in result.changes] == [(), ()]
 
 
-def test_it_holds_where_every_picture_passes_its_golden(run, store, goldens, reader, make):
-    assert not again(run, store, goldens, reader).holds
+def test_it_holds_where_every_image_passes_its_golden(run, store, goldens, reader, make):
+    assert not again(run, store, goldens, reader).passes
     for number in range(2):
         goldens.save(golden(make, number, reader))
     result = again(run, store, goldens, reader)
-    assert result.holds
+    assert result.passes
     assert {r.verdict for r in result.after.results} == {Verdict.PASS}
     reader.text = "Qwen Toffee"
     result = again(run, store, goldens, reader)
-    assert not result.holds
+    assert not result.passes
     assert {r.verdict for r in result.after.results} == {Verdict.FAIL}
 
 
@@ -115,26 +113,26 @@ def test_other_case_files_may_ask_for_other_texts(run, store, goldens, reader):
 
 
 def test_case_files_that_lack_a_case_of_the_run_are_refused(run, store, goldens, reader):
-    with pytest.raises(CaseError, match="the run has pictures of coffee, the case files do not"):
+    with pytest.raises(CaseError, match="the run has images of coffee, the case files do not"):
         again(run, store, goldens, reader, cases=[replace(run.cases[0], id="tea")])
     with pytest.raises(CaseError, match="coffee"):
         again(run, store, goldens, reader, cases=[])
 
 
-def test_a_damaged_picture_does_not_hold_and_is_named(run, store, goldens, reader, make):
+def test_a_damaged_image_does_not_hold_and_is_named(run, store, goldens, reader, make):
     for number in range(2):
         goldens.save(golden(make, number, reader))
-    run.results[0].picture.path.write_bytes(b"damaged")
+    run.results[0].image.path.write_bytes(b"damaged")
     result = again(load_run(run.path), store, goldens, reader)
-    assert not result.holds
+    assert not result.passes
     assert "quarantine" in result.before.problems[0]
     assert len(result.changes) == 1
 
 
-def test_a_picture_that_cannot_be_read_is_an_error_and_the_others_go_on(run, store, goldens, reader):
-    reader.bad = run.results[1].picture.path.read_bytes()
+def test_a_image_that_cannot_be_read_is_an_error_and_the_others_go_on(run, store, goldens, reader):
+    reader.bad = run.results[1].image.path.read_bytes()
     result = again(run, store, goldens, reader)
-    assert not result.holds
+    assert not result.passes
     assert [change.verdict[1] for change in result.changes] == ["NEW", "ERROR"]
     assert "cannot be decoded" in result.changes[1].error
 
@@ -158,7 +156,7 @@ def test_the_command_says_what_changed_and_where_the_new_run_is(command, store, 
     assert str(store.folders()[-1]) in out
 
 
-def test_the_command_returns_1_where_a_picture_does_not_hold(command, reader):
+def test_the_command_returns_1_where_a_image_does_not_hold(command, reader):
     reader.text = "Qwen Toffee"
     assert command("latest") == 1
 
@@ -167,12 +165,12 @@ def test_the_command_gives_json(command, run, capsys):
     assert command(run.id, "--json") == 0
     record = json.loads(capsys.readouterr().out)
     assert record["rescored_from"] == run.id
-    assert record["holds"] is True
-    assert record["pictures"][0]["distance"] == {"before": 1, "after": 0}
-    assert record["pictures"][0]["verdict"] == {"before": "FAIL", "after": "PASS"}
+    assert record["passes"] is True
+    assert record["images"][0]["distance"] == {"before": 1, "after": 0}
+    assert record["images"][0]["verdict"] == {"before": "FAIL", "after": "PASS"}
 
 
-def test_text_from_pictures_is_no_markup_and_no_control_sequence(command, reader, capsys):
+def test_text_from_images_is_no_markup_and_no_control_sequence(command, reader, capsys):
     reader.text = "Qwen [b]Cof\x1bfee"
     assert command("latest") == 1
     out = capsys.readouterr().out

@@ -17,7 +17,7 @@ from qiltest.suite.load import load_cases
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/reference/gate.md").read_text(encoding="utf-8")
-PICTURE = ROOT.parent / "shared" / "real-images" / "qi50_cache_f8b0_taylor4_compile.png"
+IMAGE = ROOT.parent / "shared" / "real-images" / "qi50_cache_f8b0_taylor4_compile.png"
 
 
 def said(*phrases: str) -> None:
@@ -25,13 +25,13 @@ def said(*phrases: str) -> None:
     assert missing == []
 
 
-@pytest.mark.skipif(not PICTURE.is_file(), reason=f"the real pictures are not part of the repository: no {PICTURE}")
-def test_the_picture_is_read_scored_and_judged_as_the_page_says():
+@pytest.mark.skipif(not IMAGE.is_file(), reason=f"the real images are not part of the repository: no {IMAGE}")
+def test_the_image_is_read_scored_and_judged_as_the_page_says():
     from qiltest.reading import open_reader
     from qiltest.scoring import score_case
 
     (case,) = (case for case in load_cases(ROOT / "cases") if case.id == "coffee-shop")
-    reading = open_reader("rapidocr", threads=1).read(PICTURE)
+    reading = open_reader("rapidocr", threads=1).read(IMAGE)
     score = score_case(case, reading)
     said(" | ".join(line.text for line in reading.lines), score.reader.fingerprint)
     assert [(text.distance, text.length) for text in score.texts] == [(0, 18), (0, 4), (1, 47)]
@@ -56,7 +56,7 @@ def test_the_picture_is_read_scored_and_judged_as_the_page_says():
         extra=(),
         recipe_key="",
         recipe={},
-        picture="",
+        image="",
     )
     floor = noise_floor_of(case, score.reader, tiny=False)
     assert floor == 0
@@ -66,12 +66,12 @@ def test_the_picture_is_read_scored_and_judged_as_the_page_says():
     assert judge(score, golden, Limits(tolerance=1), effective=size, noise_floor=floor).verdict is Verdict.PASS
 
 
-@pytest.mark.skipif(not PICTURE.is_file(), reason=f"the real pictures are not part of the repository: no {PICTURE}")
-def test_the_picture_is_as_healthy_as_the_page_says():
+@pytest.mark.skipif(not IMAGE.is_file(), reason=f"the real images are not part of the repository: no {IMAGE}")
+def test_the_image_is_as_healthy_as_the_page_says():
     from qiltest.quality import examine, gating
-    from qiltest.reading.images import load_picture
+    from qiltest.reading.images import load_image
 
-    health = examine(load_picture(PICTURE)).health
+    health = examine(load_image(IMAGE)).health
     said(f"noise of {max(health.noise_fine, health.noise_coarse):.2f} grey levels")
     said(f"a grid of {max(health.grid_latent, health.grid_patch):.2f} (limit")
     assert gating(health) == ()

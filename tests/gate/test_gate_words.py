@@ -14,7 +14,7 @@ from qiltest.recipe import Size
 from qiltest.suite.cases import Limits
 
 COHORT = make.gpu_cohort()
-RECORD = make.point(size=Size(1328, 1328))
+RECORD = make.sample(size=Size(1328, 1328))
 AGAIN = "restore it (`git checkout` it), or record it again with --qil-update=changed"
 
 
@@ -30,7 +30,7 @@ def refused(call, *args):
 
 
 def latency(seconds=2.0):
-    return LatencyGolden(schema=SCHEMA, cohort=COHORT, seconds=seconds, fastest=1.9, slowest=2.1, pictures=3)
+    return LatencyGolden(schema=SCHEMA, cohort=COHORT, seconds=seconds, fastest=1.9, slowest=2.1, images=3)
 
 
 def test_a_golden_is_a_small_file_that_people_can_read(store):
@@ -73,10 +73,10 @@ def test_a_model_that_is_no_folders_name_is_refused_with_a_rule(store):
 @pytest.mark.parametrize(
     ("fields", "what"),
     [
-        ({"case": "tea"}, "the golden is of another picture: case 'tea' instead of 'coffee'"),
+        ({"case": "tea"}, "the golden is of another image: case 'tea' instead of 'coffee'"),
         (
             {"seed": 7, "variant": "8step"},
-            "the golden is of another picture: variant '8step' instead of '4step', seed 7 instead of 42",
+            "the golden is of another image: variant '8step' instead of '4step', seed 7 instead of 42",
         ),
         ({"distance": 3}, "distance 3 is not the sum of its texts and extras, 0"),
         ({"length": 0}, "not a golden: a distance below 0 or no expected text"),
@@ -84,7 +84,7 @@ def test_a_model_that_is_no_folders_name_is_refused_with_a_rule(store):
         ({"texts": []}, "not a golden: a distance below 0 or no expected text"),
     ],
 )
-def test_a_golden_that_is_not_this_pictures_says_what_is_wrong(store, fields, what):
+def test_a_golden_that_is_not_this_images_says_what_is_wrong(store, fields, what):
     path = store.save(make.golden())
     path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
     error = refused(store.load, "tiny", RECORD)
@@ -123,9 +123,9 @@ def test_a_golden_that_cannot_be_removed_says_so(store):
     assert error.remedy == "make its folder writable"
 
 
-def test_two_goldens_are_the_same_text_whatever_picture_and_recipe_were():
+def test_two_goldens_are_the_same_text_whatever_image_and_recipe_were():
     golden = make.golden()
-    assert golden.same_text(replace(golden, recipe_key="c" * 64, recipe={}, picture="d" * 64, seed=1))
+    assert golden.same_text(replace(golden, recipe_key="c" * 64, recipe={}, image="d" * 64, seed=1))
     for change in (
         {"effective": "1x1"},
         {"reader": "other"},
@@ -163,7 +163,7 @@ def test_a_failure_names_both_limits_where_both_are_passed():
 def test_no_golden_is_new_in_words():
     found = judged(5, None)
     assert (found.verdict, found.limit, found.golden_distance) == (Verdict.NEW, None, None)
-    assert found.reasons == ("there is no golden for this picture yet",)
+    assert found.reasons == ("there is no golden for this image yet",)
 
 
 def test_a_golden_of_other_things_says_which():
@@ -172,9 +172,9 @@ def test_a_golden_of_other_things_says_which():
     assert found.verdict is Verdict.INCOMPARABLE
     assert found.limit is None
     assert found.reasons == (
-        f"the golden was read by easyocr-1-abc, this picture by {make.READER.fingerprint}: readers are never compared "
+        f"the golden was read by easyocr-1-abc, this image by {make.READER.fingerprint}: readers are never compared "
         "with each other",
-        "the golden is of a picture of 512x512, this one is 256x128",
+        "the golden is of an image of 512x512, this one is 256x128",
     )
 
 
@@ -241,9 +241,9 @@ def test_a_latency_golden_is_a_small_file_beside_the_models_goldens(store):
     assert path == store.root / "tiny" / "latency" / f"4step@1328x1328-{COHORT.key}.json"
     assert path.read_text().startswith('{\n  "schema": 1,\n  "cohort": {\n    "model": "tiny"')
     found = kept.load(COHORT)
-    assert (found.seconds, found.fastest, found.slowest, found.pictures) == (3.0, 2.0, 4.0, 3)
+    assert (found.seconds, found.fastest, found.slowest, found.images) == (3.0, 2.0, 4.0, 3)
     kept.save(COHORT, [2.0])
-    assert kept.load(COHORT).pictures == 1
+    assert kept.load(COHORT).images == 1
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_a_latency_golden_is_a_small_file_beside_the_models_goldens(store):
     [
         ({"schema": 2}, "not a latency golden: it is of another schema or cohort than its name says"),
         ({"seconds": 5.0}, "not a latency golden: 5.0 s is no baseline"),
-        ({"pictures": 0}, "not a latency golden: 2.0 s is no baseline"),
+        ({"images": 0}, "not a latency golden: 2.0 s is no baseline"),
         ({"fastest": 0.0}, "not a latency golden: 2.0 s is no baseline"),
         ({"seconds": "x"}, "not a latency golden: seconds: Input should be a valid number"),
         ({"cohort": {}}, "not a latency golden: cohort.model: Field required"),

@@ -13,9 +13,9 @@ from qiltest.errors import GoldenError
 from qiltest.gate import GoldenStore
 from qiltest.gate.golden import GoldenExtra
 from qiltest.recipe import Size
-from qiltest.suite.selection import Point
+from qiltest.suite.selection import Sample
 
-WHERE = ("tiny", Point(case="coffee", size=Size(1328, 1328), variant="4step", seed=42))
+WHERE = ("tiny", Sample(case="coffee", size=Size(1328, 1328), variant="4step", seed=42))
 
 
 @pytest.fixture
@@ -85,12 +85,12 @@ def test_every_field_is_needed_and_no_other_is_taken(store):
 
 
 @pytest.mark.parametrize("field", ["case", "size", "variant", "seed", "model", "schema"])
-def test_a_golden_must_be_of_the_picture_that_its_path_names(store, field):
+def test_a_golden_must_be_of_the_image_that_its_path_names(store, field):
     path = store.save(make.golden())
     record = asdict(make.golden())
     record[field] = 7 if isinstance(record[field], int) else "other"
     path.write_text(json.dumps(record))
-    with pytest.raises(GoldenError, match=f"another picture: {field}"):
+    with pytest.raises(GoldenError, match=f"another image: {field}"):
         store.load(*WHERE)
 
 
@@ -131,7 +131,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_with_a_remedy(tmp_path):
         GoldenStore(root=tmp_path / "file").save(make.golden())
 
 
-def test_files_are_the_goldens_of_pictures_alone(store):
+def test_files_are_the_goldens_of_images_alone(store):
     store.save(make.golden())
     store.save(make.golden(seed=7))
     folder = store.folder("tiny")
@@ -142,9 +142,9 @@ def test_files_are_the_goldens_of_pictures_alone(store):
     assert list(store.files("random")) == []
 
 
-def test_the_same_text_means_everything_but_recipe_and_picture():
+def test_the_same_text_means_everything_but_recipe_and_image():
     golden = make.golden()
-    assert golden.same_text(replace(golden, recipe_key="c", recipe={}, picture="d"))
+    assert golden.same_text(replace(golden, recipe_key="c", recipe={}, image="d"))
     changes = {
         "effective": "1x1",
         "reader": "x",
@@ -156,7 +156,7 @@ def test_the_same_text_means_everything_but_recipe_and_picture():
         "extra": (1,),
     }
     assert {f.name for f in fields(golden)} == {
-        *changes, "recipe", "recipe_key", "picture", "schema", "case", "size", "variant", "seed", "model",
+        *changes, "recipe", "recipe_key", "image", "schema", "case", "size", "variant", "seed", "model",
     }  # fmt: skip
     for name, value in changes.items():
         assert not golden.same_text(replace(golden, **{name: value}))

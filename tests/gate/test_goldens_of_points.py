@@ -10,14 +10,14 @@ from qiltest.recipe import Size
 from qiltest.scoring import Extra, ExtraKind
 from qiltest.suite.load import Suite
 
-POINT = make.point(size=Size(1328, 1328))
+SAMPLE = make.sample(size=Size(1328, 1328))
 RECIPE = make.recipe(asked=Size(250, 130), effective=Size(240, 128))
 
 
-def test_the_golden_of_a_scored_picture_holds_each_field():
+def test_the_golden_of_a_scored_image_holds_each_field():
     extra = Extra(text="Qwen", kind=ExtraKind.DOUBLED, line=1, distance=4, of="Qwen Coffee")
     score = replace(make.score(2), extra=(extra,), distance=6, distance_alnum=5, length=11)
-    made = golden_from(POINT, model="tiny", recipe=RECIPE, score=score, noise_floor=0.5, picture="f" * 64)
+    made = golden_from(SAMPLE, model="tiny", recipe=RECIPE, score=score, noise_floor=0.5, image="f" * 64)
     assert made == Golden(
         schema=SCHEMA,
         case="coffee",
@@ -35,7 +35,7 @@ def test_the_golden_of_a_scored_picture_holds_each_field():
         extra=(GoldenExtra(text="Qwen", kind="doubled", distance=4),),
         recipe_key=RECIPE.key(),
         recipe=RECIPE.facts(),
-        picture="f" * 64,
+        image="f" * 64,
     )
     assert type(made.extra[0].kind) is str
 
@@ -43,12 +43,12 @@ def test_the_golden_of_a_scored_picture_holds_each_field():
 def test_the_golden_of_a_point_is_found_or_none(tmp_path):
     store = GoldenStore(root=tmp_path)
     path = store.save(make.golden(2))
-    assert golden_of(store, "tiny", POINT) == make.golden(2)
+    assert golden_of(store, "tiny", SAMPLE) == make.golden(2)
     for other in ({"case": "tea"}, {"size": Size(1, 1)}, {"variant": "8step"}, {"seed": 1}):
-        assert golden_of(store, "tiny", replace(POINT, **other)) is None
-    assert golden_of(store, "random", POINT) is None
+        assert golden_of(store, "tiny", replace(SAMPLE, **other)) is None
+    assert golden_of(store, "random", SAMPLE) is None
     path.write_text("{")
-    assert golden_of(store, "tiny", POINT) is None
+    assert golden_of(store, "tiny", SAMPLE) is None
 
 
 def suite():

@@ -14,7 +14,7 @@ from qiltest.suite.cases import Limits
 
 counts = st.integers(min_value=0, max_value=50)
 optional_counts = st.none() | counts
-#: from the best to the worst that may be said of a picture that was scored.
+#: from the best to the worst that may be said of an image that was scored.
 ORDER = [Verdict.PASS, Verdict.ERROR, Verdict.INCOMPARABLE, Verdict.NEW, Verdict.FAIL]
 
 

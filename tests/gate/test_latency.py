@@ -18,7 +18,7 @@ positive = st.floats(min_value=1e-3, max_value=1e4)
 
 
 def golden(seconds: float) -> LatencyGolden:
-    return LatencyGolden(schema=SCHEMA, cohort=COHORT, seconds=seconds, fastest=seconds, slowest=seconds, pictures=1)
+    return LatencyGolden(schema=SCHEMA, cohort=COHORT, seconds=seconds, fastest=seconds, slowest=seconds, images=1)
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def test_a_latency_fails_past_a_relative_and_an_absolute_floor(base, seconds, ve
 @given(positive)
 def test_exactly_at_the_limit_it_holds(base):
     assert judge_latency(limit_seconds(base), golden(base), gates=True).verdict is Verdict.PASS
-    past = math.nextafter(limit_seconds(base), math.inf)
-    assert judge_latency(past, golden(base), gates=True).verdict is Verdict.FAIL
+    entry = math.nextafter(limit_seconds(base), math.inf)
+    assert judge_latency(entry, golden(base), gates=True).verdict is Verdict.FAIL
 
 
 @given(positive, positive)
@@ -88,7 +88,7 @@ def test_the_limit_is_shown(store):
 def test_a_golden_is_the_median_of_a_run_and_comes_back(store):
     store.save(COHORT, [1.0, 9.0, 1.2])
     held = store.load(COHORT)
-    assert (held.seconds, held.fastest, held.slowest, held.pictures) == (1.2, 1.0, 9.0, 3)
+    assert (held.seconds, held.fastest, held.slowest, held.images) == (1.2, 1.0, 9.0, 3)
 
 
 def test_a_cohort_that_differs_in_any_field_has_another_golden(store):
@@ -116,7 +116,7 @@ def test_what_is_no_latency_is_not_recorded(store, seconds):
         {"seconds": "1.0"},
         {"fastest": 5.0},
         {"slowest": 0.5},
-        {"pictures": 0},
+        {"images": 0},
         {"schema": 2},
         {"cohort": asdict(replace(COHORT, torch="2.15"))},
         {"note": "x"},

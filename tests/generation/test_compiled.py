@@ -1,4 +1,4 @@
-"""Compiled blocks are a recipe of their own and draw the same picture. The compiler here is the identity: dynamo
+"""Compiled blocks are a recipe of their own and draw the same image. The compiler here is the identity: dynamo
 traces, guards and recompiles as on a GPU, no code is generated."""
 
 from dataclasses import replace

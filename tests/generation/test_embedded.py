@@ -25,7 +25,7 @@ def tiny():
 def test_its_loras_hold_on_its_base(name):
     path = resolve_lora(f"embedded::{name}", model=resolve_model("tiny"))
     report = inspect_lora(path, base=base_from_folder(EMBEDDED, name="tiny"))
-    assert report.holds, report.errors
+    assert report.passes, report.errors
     assert report.fits == ("tiny",)
     assert str(report.naming) == "lora_down/lora_up"
     assert report.ranks[-1] <= 16
@@ -54,8 +54,8 @@ def test_its_tokenizer_gives_the_34_tokens_that_the_pipeline_drops():
 @pytest.mark.parametrize("variant", [BASE, EIGHT, FOUR], ids=lambda variant: variant.name)
 def test_it_draws_every_variant(tiny, variant):
     asked = tiny.recipe(case(), Size(256, 128), variant, 42)
-    drawn = tiny.decode(tiny.denoise(asked))
-    assert drawn.timing.forwards == variant.nfe
-    assert drawn.png.startswith(b"\x89PNG")
+    generated = tiny.decode(tiny.denoise(asked))
+    assert generated.timing.forwards == variant.nfe
+    assert generated.png.startswith(b"\x89PNG")
     assert tiny.is_tiny
     assert tiny.judges_text

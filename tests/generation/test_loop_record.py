@@ -1,4 +1,4 @@
-"""What is kept of a picture beside the picture: forwards, times, latents."""
+"""What is kept of an image beside the image: forwards, times, latents."""
 
 import pytest
 import torch
@@ -27,9 +27,9 @@ def test_decoding_is_not_part_of_the_loops_time(generator, recipe, monkeypatch):
     done = generator.denoise(recipe(EIGHT))
     decode = type(generator._pipeline.vae).decode
     monkeypatch.setattr(type(generator._pipeline.vae), "decode", lambda *a, **k: (time.sleep(0.2), decode(*a, **k))[1])
-    drawn = generator.decode(done)
-    assert drawn.timing.decode_seconds > 0.2
-    assert drawn.timing.denoise_seconds == done.denoise_seconds < 0.2
+    generated = generator.decode(done)
+    assert generated.timing.decode_seconds > 0.2
+    assert generated.timing.denoise_seconds == done.denoise_seconds < 0.2
 
 
 def test_latent_statistics_are_those_of_the_latents(generator, recipe):
@@ -50,7 +50,7 @@ def test_each_step_is_told_to_a_progress_bar(fresh):
 
 
 def test_a_loop_that_skips_a_forward_is_an_error(generator, recipe, monkeypatch):
-    """A cache hook that returns an earlier result, or guidance that was switched off, draws another recipe."""
+    """A cache hook that returns an earlier result, or guidance that was switched off, generates another recipe."""
     from diffusers import QwenImagePipeline
 
     call = QwenImagePipeline.__call__
@@ -77,18 +77,18 @@ def test_a_decoded_nan_is_refused_and_not_drawn_black(generator, recipe, monkeyp
     done = generator.denoise(recipe(EIGHT))
     decode = type(generator._pipeline.vae).decode
     monkeypatch.setattr(type(generator._pipeline.vae), "decode", lambda *a, **k: (decode(*a, **k)[0] * float("nan"),))
-    with pytest.raises(GenerationError, match="decoded picture has NaN"):
+    with pytest.raises(GenerationError, match="decoded image has NaN"):
         generator.decode(done)
 
 
 @pytest.mark.parametrize("level", [-1.0, 0.0, 0.7])
-def test_a_blank_picture_is_refused_whatever_its_colour(generator, recipe, monkeypatch, level):
+def test_a_blank_image_is_refused_whatever_its_colour(generator, recipe, monkeypatch, level):
     done = generator.denoise(recipe(EIGHT))
     decode = type(generator._pipeline.vae).decode
     monkeypatch.setattr(
         type(generator._pipeline.vae), "decode", lambda *a, **k: (torch.full_like(decode(*a, **k)[0], level),)
     )
-    with pytest.raises(GenerationError, match="picture is blank"):
+    with pytest.raises(GenerationError, match="image is blank"):
         generator.decode(done)
 
 

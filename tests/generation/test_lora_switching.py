@@ -139,19 +139,19 @@ def test_the_base_is_bit_for_bit_the_same_after_every_switch(fresh, fuse):
     first = [draw(generator, EIGHT), draw(generator, FOUR)]
     for variant, seen in ((BASE, before), (EIGHT, first[0]), (BASE, before), (FOUR, first[1]), (EIGHT, first[0])):
         assert torch.equal(draw(generator, variant), seen)
-    generator._rack.switch(None)
+    generator._adapters.switch(None)
     assert weights_sha256(generator) == untouched
     assert not torch.equal(first[0], first[1])
 
 
 @pytest.mark.parametrize("where", ["_merge", "_restore"])
 def test_an_interrupt_in_the_middle_of_a_switch_is_mended_by_the_next_one(fresh, monkeypatch, where):
-    from qiltest.generation._lora import LoraRack
+    from qiltest.generation._lora import LoraAdapters
 
     generator = fresh(fuse=True)
     base, eight, four = (draw(generator, variant) for variant in (BASE, EIGHT, FOUR))
     draw(generator, EIGHT)
-    act = getattr(LoraRack, where)
+    act = getattr(LoraAdapters, where)
 
     def interrupted(self, *args):
         half = self._merged or args[0].modules
@@ -161,7 +161,7 @@ def test_an_interrupt_in_the_middle_of_a_switch_is_mended_by_the_next_one(fresh,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(LoraRack, where, interrupted)
+        patch.setattr(LoraAdapters, where, interrupted)
         with pytest.raises(KeyboardInterrupt):
             draw(generator, FOUR)
     for variant, seen in ((EIGHT, eight), (FOUR, four), (BASE, base)):
@@ -169,12 +169,12 @@ def test_an_interrupt_in_the_middle_of_a_switch_is_mended_by_the_next_one(fresh,
 
 
 def test_an_interrupted_load_is_done_again(fresh, monkeypatch):
-    from qiltest.generation._lora import LoraRack
+    from qiltest.generation._lora import LoraAdapters
 
     generator = fresh()
     base = draw(generator, BASE)
     with monkeypatch.context() as patch:
-        patch.setattr(LoraRack, "_cast", lambda self, name: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(LoraAdapters, "_cast", lambda self, name: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             draw(generator, EIGHT)
     assert torch.equal(draw(generator, BASE), base)

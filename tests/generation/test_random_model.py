@@ -1,4 +1,4 @@
-"""The model of random weights, at a size that fits a CPU: built without memory, drawn, with LoRAs, never judged."""
+"""The model of random weights, at a size that fits a CPU: built without memory, generated, with LoRAs, never judged."""
 
 from dataclasses import replace
 

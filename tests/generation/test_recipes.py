@@ -1,4 +1,4 @@
-"""The recipe says everything, and is checked before the first picture."""
+"""The recipe says everything, and is checked before the first image."""
 
 from dataclasses import fields, replace
 
@@ -60,7 +60,7 @@ def test_one_step_on_the_models_scheduler_divides_by_zero_and_is_refused(generat
         ({"steps": 0}, "0 steps"),
         ({"true_cfg_scale": float("nan")}, "true CFG nan"),
         ({"true_cfg_scale": 0.5}, "true CFG 0.5"),
-        ({"negative_prompt": None}, "draws without guidance"),
+        ({"negative_prompt": None}, "generates without guidance"),
         ({"scheduler": SchedulerKind.LIGHTNING}, "guidance is distilled into the LoRA"),
         ({"loras": (("real", LoraSource(source="a/b::c.safetensors")),)}, "no LoRA for the tiny model"),
     ],

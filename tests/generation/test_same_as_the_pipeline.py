@@ -1,4 +1,4 @@
-"""The picture is the pipeline's own: in two halves, batched, or again, nothing changes it."""
+"""The image is the pipeline's own: in two halves, batched, or again, nothing changes it."""
 
 import io
 
@@ -33,8 +33,8 @@ def drawn_plainly(plain, recipe):
 
 def test_the_base_with_guidance_is_drawn_bit_for_bit_as_the_pipeline_draws_it(generator, recipe, plain):
     asked = recipe(BASE)
-    drawn = generator.decode(generator.denoise(asked))
-    assert np.array_equal(pixels(drawn.png), drawn_plainly(plain, asked))
+    generated = generator.decode(generator.denoise(asked))
+    assert np.array_equal(pixels(generated.png), drawn_plainly(plain, asked))
 
 
 def test_a_lora_on_the_lightning_scheduler_is_drawn_bit_for_bit_as_the_vendor_script_draws_it(
@@ -48,8 +48,8 @@ def test_a_lora_on_the_lightning_scheduler_is_drawn_bit_for_bit_as_the_vendor_sc
     pipeline.set_progress_bar_config(disable=True)
     pipeline.load_lora_weights(str(folder / "loras"), weight_name="8step.safetensors")
     asked = recipe(EIGHT)
-    drawn = generator.decode(generator.denoise(asked))
-    assert np.array_equal(pixels(drawn.png), drawn_plainly(pipeline, asked))
+    generated = generator.decode(generator.denoise(asked))
+    assert np.array_equal(pixels(generated.png), drawn_plainly(pipeline, asked))
 
 
 def test_the_same_recipe_gives_the_same_png_bytes_in_the_same_and_in_another_generator(generator, fresh, recipe):
@@ -75,15 +75,15 @@ def test_two_threads_give_the_same_bytes_twice_and_are_named_in_the_recipe(fresh
         torch.set_num_threads(1)
 
 
-def test_another_seed_another_prompt_and_another_variant_give_other_pictures(generator, recipe):
+def test_another_seed_another_prompt_and_another_variant_give_other_images(generator, recipe):
     recipes = [recipe(FOUR), recipe(FOUR, seed=43), recipe(FOUR, prompt="no sign"), recipe(EIGHT), recipe(BASE)]
     assert len({generator.decode(generator.denoise(one)).sha256 for one in recipes}) == 5
 
 
-def test_the_picture_has_the_effective_size_and_the_asked_one_is_kept(generator, recipe):
+def test_the_image_has_the_effective_size_and_the_asked_one_is_kept(generator, recipe):
     from qiltest.recipe import Size
 
     asked = recipe(EIGHT, size=Size(73, 60))
-    drawn = generator.decode(generator.denoise(asked))
-    assert pixels(drawn.png).shape == (48, 64, 3)
-    assert (str(drawn.recipe.asked), str(drawn.recipe.effective)) == ("73x60", "64x48")
+    generated = generator.decode(generator.denoise(asked))
+    assert pixels(generated.png).shape == (48, 64, 3)
+    assert (str(generated.recipe.asked), str(generated.recipe.effective)) == ("73x60", "64x48")

@@ -1,4 +1,4 @@
-"""Models and LoRAs are found, or the message says how to get them. Nothing is drawn here."""
+"""Models and LoRAs are found, or the message says how to get them. Nothing is generated here."""
 
 import json
 import subprocess

@@ -77,7 +77,7 @@ _RECORDED: dict[tuple[bytes, ...], dict[str, bytes]] = {}
 
 @dataclass(frozen=True)
 class SuiteFolder:
-    """A folder with two cases, two default variants and the stand-in model: four pictures."""
+    """A folder with two cases, two default variants and the stand-in model: four images."""
 
     pytester: pytest.Pytester
 
@@ -87,7 +87,7 @@ class SuiteFolder:
 
     def run(self, *args: str) -> pytest.RunResult:
         """Run pytest in the folder."""
-        # hypothesis would be imported anew by each session, for two seconds
+        # hypothesis would be imported again by each session, for two seconds
         return self.pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:hypothesispytest", *args)
 
     def run_apart(self, *args: str) -> pytest.RunResult:
@@ -95,7 +95,7 @@ class SuiteFolder:
         return self.pytester.runpytest_subprocess("-p", "no:cacheprovider", *args)
 
     def record(self) -> None:
-        """Record goldens for the pictures of the folder as it is; those of an equal folder are drawn once only."""
+        """Record goldens for the images of the folder as it is; those of an equal folder are generated once only."""
         inputs = [*sorted((self.path / "cases").iterdir()), self.path / "standin.json"]
         key = tuple(path.read_bytes() for path in inputs if path.exists())
         if key not in _RECORDED:
@@ -103,7 +103,7 @@ class SuiteFolder:
             root = self.path / "golden"
             _RECORDED[key] = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*.json")}
             shutil.rmtree(self.path / "runs")
-            (self.path / "drawn.log").unlink()
+            (self.path / "generated.log").unlink()
         for name, data in _RECORDED[key].items():
             path = self.path / "golden" / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,9 +119,9 @@ class SuiteFolder:
         text = CASE.format(id=name, title=f"The {name} sign", prompt=prompt, first=first, second=second)
         (self.path / "cases" / f"{name}.toml").write_text(text)
 
-    def drawn(self) -> list[str]:
-        """What the stand-in model drew since the log was last cleared, as `case variant seed`."""
-        log = self.path / "drawn.log"
+    def generated(self) -> list[str]:
+        """What the stand-in model generated since the log was last cleared, as `case variant seed`."""
+        log = self.path / "generated.log"
         lines = log.read_text().splitlines() if log.exists() else []
         log.write_text("")
         return [line for line in lines if not line.startswith("prepare")]

@@ -1,4 +1,4 @@
-"""The conftest.py of a suite folder whose model and reader are stand-ins: pictures in milliseconds, without torch.
+"""The conftest.py of a suite folder whose model and reader are stand-ins: images in milliseconds, without torch.
 
 The stand-in model writes the expected texts with a PIL font and notes in the PNG what it wrote where; the stand-in
 reader returns that note. `standin.json` in the suite's folder plants faults, by `case/variant`:
@@ -44,7 +44,7 @@ class StandinGenerator(Generator):
     def __init__(self, model="tiny", device="cpu"):
         self.model, self.device = model, plan().get("device_name", device)
         self.is_tiny = model != "Qwen/Qwen-Image"
-        self.log = HERE / "drawn.log"
+        self.log = HERE / "generated.log"
         self.texts = {}
         self.failed = set()
 
@@ -116,7 +116,7 @@ class StandinGenerator(Generator):
         recipe = denoised.recipe
         case, settings = self.texts[recipe.key()]
         if settings.get("fault") == "nan":
-            raise GenerationError("the picture holds NaN", where=recipe.variant, remedy="use bfloat16")
+            raise GenerationError("the image holds NaN", where=recipe.variant, remedy="use bfloat16")
         if settings.get("fault") == "blank":
             return finish(blank(denoised))
         png = draw(case, settings, recipe)
@@ -133,7 +133,7 @@ class StandinGenerator(Generator):
 
 
 def blank(denoised):
-    """A picture of one colour, as it comes off the device."""
+    """An image of one colour, as it comes off the device."""
     size = denoised.recipe.effective
     return Decoded(
         recipe=denoised.recipe,
@@ -146,8 +146,8 @@ def blank(denoised):
 
 def draw(case, settings, recipe):
     """Write the expected texts, with the planted faults, as a PNG that notes what stands where."""
-    picture = Image.new("RGB", (recipe.effective.width, recipe.effective.height), "white")
-    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(12)
+    image = Image.new("RGB", (recipe.effective.width, recipe.effective.height), "white")
+    pen, font = ImageDraw.Draw(image), ImageFont.load_default(12)
     lines = []
     typos = settings.get("typos", {})
     wanted = [] if settings.get("fault") == "empty" else [typos.get(t.text, t.text) for t in case.texts]
@@ -158,17 +158,15 @@ def draw(case, settings, recipe):
             lines.append({"text": text, "box": box})
     if settings.get("noise"):
         values = (
-            np.asarray(picture) * 0.8
-            + 20
-            + np.random.default_rng(0).normal(0, settings["noise"], (*picture.size[::-1], 3))
+            np.asarray(image) * 0.8 + 20 + np.random.default_rng(0).normal(0, settings["noise"], (*image.size[::-1], 3))
         )
-        picture = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+        image = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
     # two seeds or variants never draw the same bytes
     note = PngInfo()
     note.add_itxt("lines", json.dumps(lines))
     note.add_itxt("recipe", recipe.key())
     out = io.BytesIO()
-    picture.save(out, "PNG", pnginfo=note)
+    image.save(out, "PNG", pnginfo=note)
     return out.getvalue()
 
 
@@ -179,8 +177,8 @@ class StandinReader:
             name=name, engine="standin", version="1", weights_sha256=hashlib.sha256(weights.encode()).hexdigest()
         )
 
-    def read(self, picture):
-        with Image.open(picture if isinstance(picture, Path) else io.BytesIO(picture)) as opened:
+    def read(self, image):
+        with Image.open(image if isinstance(image, Path) else io.BytesIO(image)) as opened:
             lines = json.loads(opened.text["lines"])
             width, height = opened.size
         return Reading(reader=self.info, width=width, height=height, lines=tuple(map(line, lines)), seconds=0.001)

@@ -12,7 +12,7 @@ def test_a_benchmark_that_is_switched_off_is_refused(suite, flag, marks):
     result.stderr.fnmatch_lines(
         [f"*report cases measure latency, and {flag} switches that off*", f"*leave out {flag}*"]
     )
-    assert suite.drawn() == []
+    assert suite.generated() == []
 
 
 def test_a_benchmark_plugin_that_is_not_loaded_is_refused(suite):
@@ -42,9 +42,9 @@ def test_workers_of_xdist_fail_each_test_with_one_line(suite):
     result = suite.run_apart("-n", "2")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
-        ["*report cases measure latency, and pytest-xdist would draw several pictures at once", "*leave out -n*"]
+        ["*report cases measure latency, and pytest-xdist would draw several images at once", "*leave out -n*"]
     )
-    assert suite.drawn() == []
+    assert suite.generated() == []
     assert not (suite.path / "runs").exists()
 
 

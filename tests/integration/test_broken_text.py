@@ -11,7 +11,7 @@ def test_breaking_one_expected_text_fails_exactly_its_tests(suite):
     result.assert_outcomes(passed=2, failed=2)
     failed = {line.split()[1] for line in result.outlines if line.startswith("FAILED")}
     assert all("coffee@" in name for name in failed)
-    result.stdout.fnmatch_lines(["*texts?0?.text: *Zz* is not in the prompt; allowed: *", "*mend *coffee.toml*"])
+    result.stdout.fnmatch_lines(["*texts?0?.text: *Zz* is not in the prompt; allowed: *", "*fix *coffee.toml*"])
     result.stdout.no_fnmatch_line("*During handling of the above exception*")
 
 

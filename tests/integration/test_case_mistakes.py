@@ -1,4 +1,4 @@
-"""Mistakes in case files: the session ends before anything is drawn, and names each with its file."""
+"""Mistakes in case files: the session ends before anything is generated, and names each with its file."""
 
 import pytest
 
@@ -11,9 +11,9 @@ def refused(suite, *said):
     text = result.stdout.str() + result.stderr.str()
     for words in said:
         assert words in text
-    assert "  -> mend them" in text
+    assert "  -> fix them" in text
     assert "Traceback" not in text
-    assert suite.drawn() == []
+    assert suite.generated() == []
     assert not (suite.path / "runs").exists()
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong while a picture is made is an ERROR with a remedy, and never a distance."""
+"""What goes wrong while an image is made is an ERROR with a remedy, and never a distance."""
 
 import os
 
@@ -34,21 +34,21 @@ def test_a_wrong_recipe(suite):
     suite.record()
     suite.plan(coffee__fast={"fault": "recipe"})
     failed = assert_error(suite, "ERROR * fast: the LoRA has no effect*use another file*")
-    assert failed.picture is None
-    assert suite.drawn() == ["coffee base 42", "poster base 42", "poster fast 42"]
+    assert failed.image is None
+    assert suite.generated() == ["coffee base 42", "poster base 42", "poster fast 42"]
 
 
-def test_a_picture_of_nan(suite):
+def test_a_image_of_nan(suite):
     suite.record()
     suite.plan(coffee__fast={"fault": "nan"})
-    assert_error(suite, "ERROR * fast: the picture holds NaN*use bfloat16*")
+    assert_error(suite, "ERROR * fast: the image holds NaN*use bfloat16*")
 
 
-def test_a_blank_picture(suite):
+def test_a_blank_image(suite):
     suite.record()
     suite.plan(coffee__fast={"fault": "blank"})
     failed = assert_error(suite, "ERROR *blank*")
-    assert failed.picture is None
+    assert failed.image is None
 
 
 def test_more_forwards_than_the_recipe_says(suite):
@@ -68,7 +68,7 @@ def test_a_reading_without_text(suite):
     suite.record()
     suite.plan(coffee__fast={"fault": "empty"})
     failed = assert_error(suite, "ERROR *returned no text*")
-    assert failed.picture is not None
+    assert failed.image is not None
 
 
 def test_an_error_of_the_model_itself(suite):
@@ -89,14 +89,14 @@ def test_memory_that_ran_out_once_is_retried_and_said(suite):
     suite.plan(coffee__fast={"fault": "oom-once"})
     suite.run().assert_outcomes(passed=4)
     result = suite.latest().result("coffee@1328x1328-fast-s42")
-    assert result.notes == ("drawn at the second attempt, after: out of memory",)
+    assert result.notes == ("generated at the second attempt, after: out of memory",)
 
 
 def test_memory_that_runs_out_twice_is_an_error(suite):
     suite.record()
     suite.plan(coffee__fast={"fault": "oom"})
     assert_error(suite, "ERROR * out of memory*--qil-offload*")
-    assert suite.drawn().count("coffee fast 42") == 2
+    assert suite.generated().count("coffee fast 42") == 2
 
 
 def test_a_reader_that_does_not_exist_fails_every_test_with_its_remedy(suite):
@@ -105,7 +105,7 @@ def test_a_reader_that_does_not_exist_fails_every_test_with_its_remedy(suite):
     result.assert_outcomes(errors=4)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*no reader is called 'eyes'", "*use one of: rapidocr, other"])
-    assert suite.drawn() == []
+    assert suite.generated() == []
 
 
 def test_a_reader_that_cannot_be_imported_fails_every_test_with_its_remedy(suite, monkeypatch):
@@ -116,7 +116,7 @@ def test_a_reader_that_cannot_be_imported_fails_every_test_with_its_remedy(suite
     result.assert_outcomes(errors=4)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*qiltest: *easyocr*", "*-> *pip install*"])
-    assert suite.drawn() == []
+    assert suite.generated() == []
 
 
 def test_a_metric_that_cannot_be_imported_ends_the_session_with_its_remedy(suite, monkeypatch):
@@ -128,7 +128,7 @@ def test_a_metric_that_cannot_be_imported_ends_the_session_with_its_remedy(suite
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["*qiltest cannot be loaded: rapidfuzz is broken", "*-> pip install*"])
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
-    assert suite.drawn() == []
+    assert suite.generated() == []
 
 
 def test_another_reader_is_used_where_asked(suite):
@@ -142,5 +142,5 @@ def test_a_case_may_need_a_reader_of_its_own(suite):
     path = suite.path / "cases" / "coffee.toml"
     path.write_text('reader = "other"\n' + path.read_text())
     suite.run("--qil-update=missing").assert_outcomes(passed=4)
-    readers = {r.point.case: r.reading.reader.name for r in suite.latest().results}
+    readers = {r.sample.case: r.reading.reader.name for r in suite.latest().results}
     assert readers == {"coffee": "other", "poster": "rapidocr"}

@@ -27,7 +27,7 @@ def assert_one_fails(suite, *lines):
 
 def test_a_missing_golden_is_new(suite, golden):
     golden.unlink()
-    assert_one_fails(suite, "NEW * there is no golden for this picture yet")
+    assert_one_fails(suite, "NEW * there is no golden for this image yet")
 
 
 def test_a_truncated_golden_is_an_error_that_names_the_file(suite, golden):
@@ -63,14 +63,14 @@ def test_a_golden_of_another_schema_is_an_error(suite, golden):
     assert_one_fails(suite, f"ERROR *{NAME}*schema 99 instead of 2*")
 
 
-def test_a_golden_of_another_picture_under_this_name_is_an_error(suite, golden):
+def test_a_golden_of_another_image_under_this_name_is_an_error(suite, golden):
     golden.write_bytes(golden.with_name("base-s42.json").read_bytes())
-    assert_one_fails(suite, f"ERROR *{NAME}*of another picture: variant 'base' instead of 'fast'*")
+    assert_one_fails(suite, f"ERROR *{NAME}*of another image: variant 'base' instead of 'fast'*")
 
 
 def test_a_golden_of_another_size_is_not_compared(suite, golden):
     changed(golden, effective="512x512")
-    assert_one_fails(suite, "INCOMPARABLE * the golden is of a picture of 512x512, this one is 256x128")
+    assert_one_fails(suite, "INCOMPARABLE * the golden is of an image of 512x512, this one is 256x128")
 
 
 def test_a_golden_of_another_reader_is_not_compared(suite, golden):

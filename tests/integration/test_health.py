@@ -1,4 +1,4 @@
-"""A picture's health is measured beside its text, kept in the run, and fails what its text would let pass."""
+"""An image's health is measured beside its text, kept in the run, and fails what its text would let pass."""
 
 import json
 
@@ -7,25 +7,25 @@ import pytest
 from qiltest.gate import Verdict
 from qiltest.runs import load_run
 
-POINT = "coffee@1328x1328-fast-s42"
+SAMPLE = "coffee@1328x1328-fast-s42"
 
 
 def test_health_is_kept_in_the_run(suite):
     suite.record()
     assert suite.run().ret == 0
-    health = suite.latest().result(POINT).health
+    health = suite.latest().result(SAMPLE).health
     assert health.noise_fine == 0.0
     assert health.spread > 1
 
 
-def test_a_noisy_picture_with_the_right_text_fails_names_the_cause_and_cannot_be_accepted(suite):
+def test_a_noisy_image_with_the_right_text_fails_names_the_cause_and_cannot_be_accepted(suite):
     suite.record()
     suite.plan(coffee__fast={"noise": 12})
     result = suite.run("--qil-update=all")
     result.assert_outcomes(passed=3, failed=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["FAIL * noise of * grey levels*scheduler*", "accept * nothing does*"])
-    failed = suite.latest().result(POINT)
+    failed = suite.latest().result(SAMPLE)
     assert failed.verdict is Verdict.FAIL
     assert failed.score.distance == 0
     assert not failed.golden_recorded
@@ -37,7 +37,7 @@ def test_a_case_that_asks_for_grain_passes_with_it(suite):
     suite.record()
     suite.plan(coffee__fast={"noise": 12})
     assert suite.run().ret == 0
-    assert suite.latest().result(POINT).health.noise_fine > 2.5
+    assert suite.latest().result(SAMPLE).health.noise_fine > 2.5
 
 
 def test_a_run_of_before_health_was_measured_still_loads(suite):
@@ -52,5 +52,5 @@ def test_a_run_of_before_health_was_measured_still_loads(suite):
             case["limits"].pop("health_gates")
     events.write_text("".join(json.dumps(line) + "\n" for line in lines))
     again = load_run(run.path)
-    assert again.result(POINT).health is None
-    assert again.result(POINT).holds
+    assert again.result(SAMPLE).health is None
+    assert again.result(SAMPLE).passes

@@ -4,10 +4,10 @@ import xml.etree.ElementTree as ET  # reads only what pytest wrote here
 
 from qiltest.reading import ReaderInfo
 from qiltest.recipe import Size
-from qiltest.runs.records import CaseResult, Picture
+from qiltest.runs.records import CaseResult, StoredImage
 from qiltest.scoring.records import Score
 from qiltest.session.junit import properties
-from qiltest.suite.selection import Point
+from qiltest.suite.selection import Sample
 
 HOSTILE = "a\0b \x1b[31m \u202egnp \ud800 \ufffe <b>&\"'"
 
@@ -21,7 +21,7 @@ def of_tests(path):
     }
 
 
-def test_every_picture_has_its_numbers_as_properties(suite):
+def test_every_image_has_its_numbers_as_properties(suite):
     suite.record()
     suite.plan(coffee__fast={"typos": {"Qwen Coffee": "Qwen Cofee"}, "seconds": 0.25})
     suite.run("--junitxml=junit.xml")
@@ -37,11 +37,11 @@ def test_every_picture_has_its_numbers_as_properties(suite):
     assert bad["qiltest.denoise_seconds"] == "0.25"
     assert bad["qiltest.latency_verdict"] == "INCOMPARABLE"
     assert bad["qiltest.golden_denoise_seconds"] == "none"
-    assert (suite.path / bad["qiltest.picture"]).resolve() == result.picture.path.resolve()
+    assert (suite.path / bad["qiltest.image"]).resolve() == result.image.path.resolve()
     assert found["poster@1328x1328-base-s42"]["qiltest.verdict"] == "PASS"
 
 
-def test_a_picture_that_was_not_drawn_or_whose_test_crashed_is_an_error(suite):
+def test_a_image_that_was_not_drawn_or_whose_test_crashed_is_an_error(suite):
     suite.plan(coffee__fast={"fault": "oom"}, poster__fast={"fault": "crash"})
     suite.run("--junitxml=junit.xml")
     found = of_tests(suite.path / "junit.xml")
@@ -49,7 +49,7 @@ def test_a_picture_that_was_not_drawn_or_whose_test_crashed_is_an_error(suite):
         said = found[f"{name}@1328x1328-fast-s42"]
         assert said["qiltest.verdict"] == "ERROR"
         assert "qiltest.distance" not in said
-        assert "qiltest.picture" not in said
+        assert "qiltest.image" not in said
 
 
 def test_what_was_read_cannot_break_the_file_or_hide_in_it(suite):
@@ -67,9 +67,9 @@ def test_what_was_read_cannot_break_the_file_or_hide_in_it(suite):
 def test_a_property_is_harmless_whatever_it_is_made_of(tmp_path):
     reader = ReaderInfo(name="\u202e\0<b>", engine="e", version="\x1b[31m", weights_sha256="a" * 64)
     score = Score(reader=reader, texts=(), extra=(), distance=3, distance_alnum=3, length=9)
-    point = Point(case="wall", size=Size(256, 128), variant=HOSTILE, seed=1)
-    picture = Picture(path=tmp_path / "\u202e\0.png", sha256="a" * 64)
-    result = CaseResult(point=point, score=score, picture=picture)
+    sample = Sample(case="wall", size=Size(256, 128), variant=HOSTILE, seed=1)
+    image = StoredImage(path=tmp_path / "\u202e\0.png", sha256="a" * 64)
+    result = CaseResult(sample=sample, score=score, image=image)
     for failed in (True, False):
         found = dict(properties(result, failed=failed))
         for value in found.values():

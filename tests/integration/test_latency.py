@@ -23,7 +23,7 @@ def test_one_golden_a_cohort(suite):
     assert len(names) == 2
     golden = json.loads((suite.path / "golden" / names[0]).read_text())
     assert golden["seconds"] == 0.5
-    assert golden["pictures"] == 2
+    assert golden["images"] == 2
     assert golden["cohort"]["variant"] == "base"
     assert golden["cohort"]["torch"] == "2.14"
     suite.run(*GPU).assert_outcomes(passed=4)

@@ -1,4 +1,4 @@
-"""MISSING: a picture that a session set out to draw and that no verdict came of."""
+"""MISSING: an image that a session set out to draw and that no verdict came of."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def missing(suite):
     return {r.id: r.judgement for r in suite.latest().results if r.verdict is Verdict.MISSING}
 
 
-def test_a_skipped_test_leaves_its_picture_missing_and_fails_the_session(suite):
+def test_a_skipped_test_leaves_its_image_missing_and_fails_the_session(suite):
     suite.record()
     skip_one(suite)
     result = suite.run()
@@ -33,13 +33,13 @@ def test_a_skipped_test_leaves_its_picture_missing_and_fails_the_session(suite):
     result.stdout.fnmatch_lines(
         [
             "*MISSING ?*",
-            "qiltest: 1 picture is MISSING, expected and never judged:",
+            "qiltest: 1 image is MISSING, expected and never judged:",
             "qiltest:      coffee@1328x1328-fast-s42: its test was skipped: known to be bad",
-            "qiltest:   -> mend what keeps the tests from judging, or leave these pictures out with --qil-case*",
+            "qiltest:   -> fix what keeps the tests from judging, or leave these images out with --qil-case*",
         ]
     )
-    ((point, judgement),) = missing(suite).items()
-    assert point == "coffee@1328x1328-fast-s42"
+    ((sample, judgement),) = missing(suite).items()
+    assert sample == "coffee@1328x1328-fast-s42"
     assert judgement.reasons == (
         "expected, and never judged: its test was skipped: known to be bad",
         "its golden, distance 0, was held against nothing",
@@ -60,7 +60,7 @@ def test_missing_needs_no_golden(suite):
     assert len(judgement.reasons) == 1
 
 
-def test_a_damaged_golden_of_a_missing_picture_does_not_hide_that_it_is_missing(suite):
+def test_a_damaged_golden_of_a_missing_image_does_not_hide_that_it_is_missing(suite):
     suite.record()
     (suite.path / "golden/tiny/coffee@1328x1328/fast-s42.json").write_bytes(b"{")
     skip_one(suite)
@@ -75,13 +75,13 @@ def test_a_test_that_never_judges_does_not_pass_for_one_that_does(suite):
     result.assert_outcomes(passed=4)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
-        ["qiltest: 4 pictures are MISSING*", "*coffee@1328x1328-base-s42: its test called neither *judge() nor check()"]
+        ["qiltest: 4 images are MISSING*", "*coffee@1328x1328-base-s42: its test called neither *judge() nor check()"]
     )
     assert len(missing(suite)) == 4
-    assert all(r.picture is not None for r in suite.latest().results)
+    assert all(r.image is not None for r in suite.latest().results)
 
 
-def test_an_update_records_nothing_for_a_missing_picture(suite):
+def test_an_update_records_nothing_for_a_missing_image(suite):
     skip_one(suite)
     result = suite.run("--qil-update=all")
     result.assert_outcomes(passed=3, skipped=1)

@@ -56,10 +56,14 @@ def test_every_action_is_pinned_to_a_commit(steps):
 
 def test_nothing_that_a_person_typed_is_written_into_a_shell_command(steps):
     assert not [step for step in steps if "${{" in step.get("run", "")]
-    trial = next(step for step in steps if step.get("name") == "A LoRA on trial")
-    assert trial["env"] == {"LORA": "${{ inputs.lora }}", "LIKE": "${{ inputs.like }}", "SEEDS": "${{ inputs.seeds }}"}
+    inspection = next(step for step in steps if step.get("name") == "A LoRA on trial")
+    assert inspection["env"] == {
+        "LORA": "${{ inputs.lora }}",
+        "LIKE": "${{ inputs.like }}",
+        "SEEDS": "${{ inputs.seeds }}",
+    }
     for name in ("LORA", "LIKE", "SEEDS", "RUNS"):
-        assert f'="${name}"' in trial["run"]
+        assert f'="${name}"' in inspection["run"]
 
 
 def test_its_suite_command_draws_and_leaves_what_is_uploaded(suite, steps):
@@ -67,13 +71,13 @@ def test_its_suite_command_draws_and_leaves_what_is_uploaded(suite, steps):
     assert words[:3] == ["tests/report_cases", "-m", "gpu"]
     suite.pytester.mkdir("nightly").joinpath("started").touch()
     result = suite.run(*[word.replace("$RUNS", str(suite.path / "kept")) for word in words[1:]])
-    assert len(set(suite.drawn())) == 4, result.stderr.str()
+    assert len(set(suite.generated())) == 4, result.stderr.str()
     assert (suite.path / "nightly/junit.xml").is_file()
     assert len(json.loads((suite.path / "nightly/benchmark.json").read_text())["benchmarks"]) == 4
     keep = keep_the_run(suite, steps)
     assert keep.returncode == 0, keep.stderr
     (run,) = (path for path in (suite.path / "nightly").iterdir() if path.is_dir())
-    assert {"events.jsonl", "pictures", "report.html", "report.md"} <= {path.name for path in run.iterdir()}
+    assert {"events.jsonl", "images", "report.html", "report.md"} <= {path.name for path in run.iterdir()}
     links = re.findall(r'(?:href|src)="([^"#:]+\.png)"', (run / "report.html").read_text())
     assert links
     assert [link for link in links if not (run / link).is_file()] == []
@@ -116,14 +120,14 @@ def test_its_trial_command_names_options_that_exist(suite, steps):
     told = result.stdout.str() + result.stderr.str()
     assert "no such LoRA file" in told
     assert "unrecognized arguments" not in told
-    assert suite.drawn() == []
+    assert suite.generated() == []
 
 
 def test_what_it_uploads_is_where_its_commands_write(steps):
     upload = next(step for step in steps if step.get("name") == "Upload")
     assert upload["if"] == "${{ always() }}"
     assert upload["with"]["path"] == "nightly/"
-    assert "mkdir -p nightly" in steps[1]["run"]  # pytest-benchmark opens its file before anything is drawn
+    assert "mkdir -p nightly" in steps[1]["run"]  # pytest-benchmark opens its file before anything is generated
 
 
 def test_every_option_that_the_page_names_exists(pytester):
@@ -169,11 +173,11 @@ def test_a_stage_that_has_not_run_or_failed_is_said_not_to_be_measured(table):
 def test_a_later_run_replaces_what_it_has_done_and_keeps_what_it_left_out(table):
     machine = {"device": "NVIDIA H200"}
     first = machine | {"matrix_tera_operations_a_second": 809.0}
-    old = {"stages": {"machine": first, "switch": {"worst_seconds": 1.0}, "tiny": {"pictures": 33}}}
+    old = {"stages": {"machine": first, "switch": {"worst_seconds": 1.0}, "tiny": {"images": 33}}}
     new = {"stages": {"machine": machine, "switch": {"worst_seconds": 0.5}, "tiny": {"left_out": "no time"}}}
     stages = table.merged(old, new)["stages"]
     assert stages["switch"]["worst_seconds"] == 0.5
-    assert stages["tiny"] == {"pictures": 33}
+    assert stages["tiny"] == {"images": 33}
     assert stages["machine"] == first
 
 

@@ -1,4 +1,4 @@
-"""`--qil-compile`: compiled blocks, a recipe of its own (tests/generation/test_compiled.py draws with them)."""
+"""`--qil-compile`: compiled blocks, a recipe of its own (tests/generation/test_compiled.py generates with them)."""
 
 
 def test_nothing_is_compiled_by_default(suite, opened):
@@ -11,5 +11,5 @@ def test_it_reaches_the_generator(suite, opened):
     assert opened[0]["compiled"] is True
 
 
-def test_the_command_that_accepts_a_picture_repeats_it(suite, opened):
+def test_the_command_that_accepts_a_image_repeats_it(suite, opened):
     suite.run("--qil-compile").stdout.fnmatch_lines(["accept *--qil-compile*"])

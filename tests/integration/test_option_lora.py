@@ -55,7 +55,7 @@ def test_a_release_that_is_not_worse_ships(suite, lora):
         ]
     )
     run = suite.latest()
-    assert {point.variant for point in run.planned} == {"fast", "candidate"}
+    assert {sample.variant for sample in run.planned} == {"fast", "candidate"}
     assert run.exit_status == 0
     assert "SHIP" in (run.path / "comparison.html").read_text()
     assert suite.goldens() == []
@@ -66,15 +66,15 @@ def test_a_worse_release_does_not_ship_although_every_test_passes(suite, lora):
     result = check(suite, "--qil-seeds=4")
     result.assert_outcomes(passed=16)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["DO NOT SHIP   exact text: 8 pictures lost it*", "DO NOT SHIP: worse"])
+    result.stdout.fnmatch_lines(["DO NOT SHIP   exact text: 8 images lost it*", "DO NOT SHIP: worse"])
     assert suite.latest().exit_status == 1
 
 
-def test_too_few_pictures_cannot_tell_and_say_how_many_would(suite, lora):
+def test_too_few_images_cannot_tell_and_say_how_many_would(suite, lora):
     suite.plan(coffee__candidate=TYPO)
     result = check(suite)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["drawn with 1 seed; about * would decide*", "CANNOT TELL: neither *"])
+    result.stdout.fnmatch_lines(["generated with 1 seed; about * would decide*", "CANNOT TELL: neither *"])
 
 
 def test_the_margin_decides_what_is_not_worse(suite, lora):
@@ -87,13 +87,13 @@ def test_the_margin_decides_what_is_not_worse(suite, lora):
 
 def test_what_is_replaced_comes_from_the_store_and_only_the_file_is_drawn(suite, lora):
     suite.run("--qil-variant=fast", "--qil-update=missing")
-    assert len(suite.drawn()) == 2
+    assert len(suite.generated()) == 2
     check(suite)
-    assert suite.drawn() == ["coffee candidate 42", "poster candidate 42"]
+    assert suite.generated() == ["coffee candidate 42", "poster candidate 42"]
     check(suite)
-    assert suite.drawn() == []
+    assert suite.generated() == []
     check(suite, "--qil-fresh")
-    assert len(suite.drawn()) == 4
+    assert len(suite.generated()) == 4
 
 
 def test_goldens_are_not_asked(suite, lora):
@@ -102,21 +102,19 @@ def test_goldens_are_not_asked(suite, lora):
     check(suite).assert_outcomes(passed=4)
 
 
-def test_a_picture_that_cannot_be_made_keeps_the_release_back(suite, lora):
+def test_a_image_that_cannot_be_made_keeps_the_release_back(suite, lora):
     suite.plan(poster__candidate={"fault": "nan"})
     result = check(suite, SEEDS)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=30, failed=10)
-    result.stdout.fnmatch_lines(
-        ["ERROR poster@1328x1328-s42: after: *the picture holds NaN", "ERROR: a picture that *"]
-    )
+    result.stdout.fnmatch_lines(["ERROR poster@1328x1328-s42: after: *the image holds NaN", "ERROR: an image that *"])
 
 
 def test_a_stopped_session_has_no_verdict_to_ship(suite, lora):
     suite.plan(poster__fast={"fault": "interrupt"})
     result = suite.run_apart("--qil-lora=new.safetensors", "--qil-like=fast")
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines(["MISSING poster@1328x1328-s42: before: planned and not drawn", "MISSING: *"])
+    result.stdout.fnmatch_lines(["MISSING poster@1328x1328-s42: before: planned and not generated", "MISSING: *"])
 
 
 def renamed(header):
@@ -202,17 +200,17 @@ def test_the_file_of_another_variant_is_refused(suite, lora):
     second = second.replace("[fast.loras]", "[slow.loras]").replace("steps = 2", "steps = 8")
     path.write_text(first + "[slow]" + second.replace("embedded::4step", "embedded::8step"))
     shutil.copy(RELEASED.with_name("8step.safetensors"), lora)
-    refused(suite, "this is the file of variant slow, which draws in 8 steps; fast draws in 2")
+    refused(suite, "this is the file of variant slow, which generates in 8 steps; fast generates in 2")
 
 
 def refused(suite, said):
     result = check(suite)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     text = result.stdout.str() + result.stderr.str()
-    assert "new.safetensors cannot replace fast; nothing was drawn" in text
+    assert "new.safetensors cannot replace fast; nothing was generated" in text
     assert re.search(f"  ERROR  .*{re.escape(said).replace(re.escape('*'), '.*')}", text)
     assert "shows all that is in the file" in text
-    assert suite.drawn() == []
+    assert suite.generated() == []
     assert not (suite.path / "runs").exists()
 
 
@@ -246,7 +244,7 @@ def test_what_is_not_there_is_named(suite, lora, args, said):
     result = suite.run(*args)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert said in result.stdout.str()
-    assert suite.drawn() == []
+    assert suite.generated() == []
 
 
 def test_a_variant_of_the_candidates_name_is_refused(suite, lora):

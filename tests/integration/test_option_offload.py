@@ -23,7 +23,7 @@ def test_another_word_is_refused_with_those_that_exist(suite):
     result = suite.run("--qil-offload=disk")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*--qil-offload: invalid choice: 'disk' (choose from *none*model*sequential*)"])
-    assert suite.drawn() == []
+    assert suite.generated() == []
 
 
 def test_the_option_that_an_out_of_memory_error_names_exists(suite, opened):

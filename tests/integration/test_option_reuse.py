@@ -6,23 +6,23 @@ from qiltest.runs import RunState
 
 
 def last_two_are_left(suite):
-    """Stop a session after two of its four pictures."""
+    """Stop a session after two of its four images."""
     suite.record()
     suite.plan(coffee__fast={"fault": "interrupt"})
     result = suite.run_apart()
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    assert len(suite.drawn()) == 3
+    assert len(suite.generated()) == 3
     suite.plan()
     return result
 
 
-def test_ctrl_c_leaves_the_finished_pictures_usable_and_says_so(suite):
+def test_ctrl_c_leaves_the_finished_images_usable_and_says_so(suite):
     result = last_two_are_left(suite)
     result.stdout.fnmatch_lines(["qiltest: this run is not complete; the same command goes on from here"])
     run = suite.latest()
     assert run.state is RunState.INTERRUPTED
     assert len(run.results) == 2
-    assert all(r.picture.path.is_file() and r.holds for r in run.results)
+    assert all(r.image.path.is_file() and r.passes for r in run.results)
 
 
 def test_the_same_command_goes_on_where_it_stopped(suite):
@@ -30,21 +30,21 @@ def test_the_same_command_goes_on_where_it_stopped(suite):
     first = suite.latest()
     result = suite.run()
     result.assert_outcomes(passed=4)
-    assert suite.drawn() == ["coffee fast 42", "poster fast 42"]
-    result.stdout.fnmatch_lines([f"qiltest: 2 pictures were taken, with their latency, from run {first.id}*"])
+    assert suite.generated() == ["coffee fast 42", "poster fast 42"]
+    result.stdout.fnmatch_lines([f"qiltest: 2 images were taken, with their latency, from run {first.id}*"])
     run = suite.latest()
     assert run.state is RunState.FINISHED
     assert [r.reused_from for r in run.results] == [first.id, first.id, "", ""]
     assert [r.timing for r in run.results[:2]] == [r.timing for r in first.results]
-    assert [r.picture.sha256 for r in run.results[:2]] == [r.picture.sha256 for r in first.results]
+    assert [r.image.sha256 for r in run.results[:2]] == [r.image.sha256 for r in first.results]
 
 
 def test_a_run_that_went_on_and_finished_is_not_used_again(suite):
     last_two_are_left(suite)
     suite.run()
-    suite.drawn()
+    suite.generated()
     suite.run()
-    assert len(suite.drawn()) == 4
+    assert len(suite.generated()) == 4
 
 
 def test_a_run_interrupted_twice_goes_on_from_both_parts(suite):
@@ -53,10 +53,10 @@ def test_a_run_interrupted_twice_goes_on_from_both_parts(suite):
     suite.run_apart()
     suite.plan(coffee__fast={"fault": "interrupt"})
     suite.run_apart()
-    suite.drawn()
+    suite.generated()
     suite.plan()
     suite.run().assert_outcomes(passed=4)
-    assert suite.drawn() == ["coffee fast 42", "poster fast 42"]
+    assert suite.generated() == ["coffee fast 42", "poster fast 42"]
 
 
 def test_stopping_at_the_first_failure_is_an_interruption_too(suite):
@@ -64,28 +64,28 @@ def test_stopping_at_the_first_failure_is_an_interruption_too(suite):
     suite.plan(poster__base={"typos": {"Enter a world": "Enter world"}})
     assert suite.run("-x").ret == pytest.ExitCode.TESTS_FAILED
     assert suite.latest().state is RunState.INTERRUPTED
-    suite.drawn()
+    suite.generated()
     suite.run()
-    assert suite.drawn() == ["coffee fast 42", "poster fast 42"]
+    assert suite.generated() == ["coffee fast 42", "poster fast 42"]
 
 
 def test_fresh_takes_nothing_from_the_store(suite):
     last_two_are_left(suite)
     suite.run("--qil-fresh").assert_outcomes(passed=4)
-    assert len(suite.drawn()) == 4
+    assert len(suite.generated()) == 4
 
 
-def test_reuse_takes_pictures_from_finished_runs(suite):
+def test_reuse_takes_images_from_finished_runs(suite):
     suite.record()
     suite.run()
     first = suite.latest()
-    suite.drawn()
+    suite.generated()
     suite.run("--qil-reuse").assert_outcomes(passed=4)
-    assert suite.drawn() == []
+    assert suite.generated() == []
     assert {r.reused_from for r in suite.latest().results} == {first.id}
 
 
-def test_a_picture_that_was_handed_on_names_the_run_that_drew_it(suite):
+def test_a_image_that_was_handed_on_names_the_run_that_drew_it(suite):
     suite.record()
     suite.run()
     first = suite.latest()
@@ -97,18 +97,18 @@ def test_a_picture_that_was_handed_on_names_the_run_that_drew_it(suite):
 def test_another_recipe_is_drawn_anew(suite):
     suite.record()
     suite.run()
-    suite.drawn()
+    suite.generated()
     suite.plan(weights="another file")
     suite.run("--qil-reuse").assert_outcomes(passed=4)
-    assert len(suite.drawn()) == 4
+    assert len(suite.generated()) == 4
 
 
-def test_no_prompt_is_encoded_where_all_pictures_are_in_the_store(suite):
+def test_no_prompt_is_encoded_where_all_images_are_in_the_store(suite):
     suite.record()
     suite.run()
-    (suite.path / "drawn.log").unlink()
+    (suite.path / "generated.log").unlink()
     suite.run("--qil-reuse")
-    assert (suite.path / "drawn.log").read_text() == "prepare 0\n"
+    assert (suite.path / "generated.log").read_text() == "prepare 0\n"
 
 
 def test_fresh_and_reuse_together_are_refused(suite):
@@ -117,31 +117,31 @@ def test_fresh_and_reuse_together_are_refused(suite):
     result.stderr.fnmatch_lines(["*contradict each other*"])
 
 
-def test_a_killed_session_loses_the_picture_in_hand_and_no_other(suite):
+def test_a_killed_session_loses_the_image_in_hand_and_no_other(suite):
     suite.record()
     suite.plan(coffee__fast={"fault": "kill"})
     assert suite.run_apart().ret not in {0, 1, 2}
     run = suite.latest()
     assert run.state is RunState.UNFINISHED
     assert [r.id for r in run.results] == ["coffee@1328x1328-base-s42", "poster@1328x1328-base-s42"]
-    assert all(r.holds for r in run.results)
-    suite.drawn()
+    assert all(r.passes for r in run.results)
+    suite.generated()
     suite.plan()
     suite.run().assert_outcomes(passed=4)
-    assert suite.drawn() == ["coffee fast 42", "poster fast 42"]
+    assert suite.generated() == ["coffee fast 42", "poster fast 42"]
 
 
-def test_a_damaged_picture_is_put_aside_and_said_before_it_is_drawn_again(suite):
+def test_a_damaged_image_is_put_aside_and_said_before_it_is_drawn_again(suite):
     last_two_are_left(suite)
-    victim = suite.latest().results[0].picture
+    victim = suite.latest().results[0].image
     victim.path.write_bytes(victim.path.read_bytes()[:-20])
     result = suite.run()
     result.assert_outcomes(passed=3, failed=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines([f"ERROR *{victim.sha256}*not what its name says*moved to*quarantine*"])
-    suite.drawn()
+    suite.generated()
     suite.run("--qil-reuse").assert_outcomes(passed=4)
-    assert suite.drawn() == ["coffee base 42"]
+    assert suite.generated() == ["coffee base 42"]
 
 
 def test_a_run_in_the_store_that_cannot_be_read_is_named_and_fails_the_session_alone(suite):
@@ -159,11 +159,11 @@ def test_a_run_in_the_store_that_cannot_be_read_is_named_and_fails_the_session_a
 
 def reader_that_reads_nothing_more(suite):
     path = suite.path / "conftest.py"
-    path.write_text(path.read_text() + "\n\ndef never(self, picture):\n    raise ReaderError('read again')\n")
+    path.write_text(path.read_text() + "\n\ndef never(self, image):\n    raise ReaderError('read again')\n")
     path.write_text(path.read_text() + "\n\nStandinReader.read = never\n")
 
 
-def test_a_reused_picture_keeps_the_reading_of_the_same_reader_and_the_run_says_whose(suite):
+def test_a_reused_image_keeps_the_reading_of_the_same_reader_and_the_run_says_whose(suite):
     suite.record()
     suite.run()
     first = suite.latest()
@@ -178,12 +178,14 @@ def test_a_reused_picture_keeps_the_reading_of_the_same_reader_and_the_run_says_
     assert [r.read_in for r in suite.latest().results] == [first.id] * 4
 
 
-def test_a_reader_of_other_weights_reads_a_reused_picture_again(suite):
+def test_a_reader_of_other_weights_reads_a_reused_image_again(suite):
     suite.record()
     suite.run()
     suite.plan(reader_weights="others")
     suite.run("--qil-reuse")
-    assert suite.drawn() == [f"{case} {variant} 42" for variant in ("base", "fast") for case in ("coffee", "poster")]
+    assert suite.generated() == [
+        f"{case} {variant} 42" for variant in ("base", "fast") for case in ("coffee", "poster")
+    ]
     run = suite.latest()
     assert all(r.reused_from for r in run.results)
     assert [r.read_in for r in run.results] == [""] * 4

@@ -1,4 +1,4 @@
-"""`--qil-rounds`: how often a picture is denoised under the clock."""
+"""`--qil-rounds`: how often an image is denoised under the clock."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 
 
 def rounds(suite, *args):
-    """Rounds of each picture in pytest-benchmark's own record, by variant, in the order of drawing."""
+    """Rounds of each image in pytest-benchmark's own record, by variant, in the order of drawing."""
     suite.run("--qil-update=all", "--benchmark-json=benchmark.json", *args)
     found = {}
     for one in json.loads((suite.path / "benchmark.json").read_text())["benchmarks"]:
@@ -21,10 +21,10 @@ def test_once_without_the_gpu(suite):
 
 def test_as_often_as_asked(suite):
     assert rounds(suite, "--qil-rounds=4") == {"base": [4, 4], "fast": [4, 4]}
-    assert len(suite.drawn()) == 16
+    assert len(suite.generated()) == 16
 
 
-def test_on_the_gpu_a_cheap_cohort_gets_three_loops_and_an_expensive_one_a_loop_a_picture(suite):
+def test_on_the_gpu_a_cheap_cohort_gets_three_loops_and_an_expensive_one_a_loop_a_image(suite):
     suite.plan(coffee__base={"seconds": 32.0}, poster__base={"seconds": 32.0})
     assert rounds(suite, "-m", "gpu") == {"base": [1, 1], "fast": [3, 1]}
 

@@ -12,7 +12,7 @@ def ids(suite, *args):
 def refused(suite, *args):
     result = suite.run(*args)
     assert result.ret in {pytest.ExitCode.INTERRUPTED, pytest.ExitCode.USAGE_ERROR}
-    assert suite.drawn() == []
+    assert suite.generated() == []
     return result.stdout.str() + result.stderr.str()
 
 

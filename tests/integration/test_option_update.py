@@ -17,12 +17,12 @@ def test_without_a_golden_every_test_fails_as_new_and_names_the_command(suite):
     result = suite.run()
     result.assert_outcomes(failed=4)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["NEW * there is no golden for this picture yet", "accept *--qil-update=missing"])
+    result.stdout.fnmatch_lines(["NEW * there is no golden for this image yet", "accept *--qil-update=missing"])
     assert suite.goldens() == []
     assert {r.verdict for r in suite.latest().results} == {Verdict.NEW}
 
 
-def test_missing_writes_one_small_file_a_picture(suite):
+def test_missing_writes_one_small_file_a_image(suite):
     suite.run("--qil-update=missing").assert_outcomes(passed=4)
     assert suite.goldens() == [
         "tiny/coffee@1328x1328/base-s42.json",
@@ -73,7 +73,7 @@ def test_all_writes_every_golden_anew(suite):
     assert all((suite.path / "golden" / name).stat().st_mtime_ns > stamp for name, stamp in stamps.items())
 
 
-def test_two_recordings_of_one_picture_are_the_same_bytes(suite):
+def test_two_recordings_of_one_image_are_the_same_bytes(suite):
     suite.record()
     before = {name: (suite.path / "golden" / name).read_bytes() for name in suite.goldens()}
     assert suite.run("--qil-update=all").ret == 0
@@ -87,7 +87,7 @@ def test_no_golden_changes_where_ci_is_set(suite, monkeypatch, mode):
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"*--qil-update={mode} is refused because CI is set*", "*run it on your machine*"])
     assert suite.goldens() == []
-    assert suite.drawn() == []
+    assert suite.generated() == []
 
 
 def test_ci_set_to_false_is_not_ci(suite, monkeypatch):

@@ -64,7 +64,7 @@ def screen_of(text: str) -> str:
 
 @pytest.fixture
 def slow(suite):
-    """A suite whose pictures take long enough for the bar to be seen."""
+    """A suite whose images take long enough for the bar to be seen."""
     suite.record()
     suite.plan(coffee__base={"wait": 0.6}, poster__fast={"wait": 0.6})
     return suite

@@ -40,8 +40,8 @@ def test_each_variant_has_a_row_with_its_speed_up_and_its_share_of_the_measured_
     result = random_suite.run("-m", "gpu", "--qil-model=random", "--qil-update=missing", "--qil-rounds=1")
     rows = {row["variant"]: row for row in json.loads((random_suite.latest().path / "speeds.json").read_text())["rows"]}
     fast, base = rows["fast"], rows["base"]
-    assert (base["nfe"], base["pictures"], base["seconds"], base["speed_up"]) == (8, 2, 8.0, None)
-    assert (fast["nfe"], fast["pictures"], fast["seconds"], fast["speed_up"]) == (2, 2, 1.0, 8.0)
+    assert (base["nfe"], base["images"], base["seconds"], base["speed_up"]) == (8, 2, 8.0, None)
+    assert (fast["nfe"], fast["images"], fast["seconds"], fast["speed_up"]) == (2, 2, 1.0, 8.0)
     assert (base["seconds_a_forward"], fast["seconds_a_forward"]) == (1.0, 0.5)
     result.stdout.fnmatch_lines(
         ["| 1328x1328 | base | 8 | 2 | 8.00 |  | 1.0000 |*", "| 1328x1328 | fast | 2 | 2 | 1.00 | 8.0 x | 0.5000 |*"]

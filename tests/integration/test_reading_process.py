@@ -1,4 +1,4 @@
-"""Readers in a process of their own: one that dies is started anew once a picture, and that is said."""
+"""Readers in a process of their own: one that dies is started again once an image, and that is said."""
 
 import pytest
 
@@ -15,15 +15,15 @@ from qiltest.reading import ReaderInfo, Reading
 
 
 class Mortal:
-    """Dies over a picture as often as that picture's file says."""
+    """Dies over an image as often as that image's file says."""
 
     def __init__(self, name):
         if name == "missing":
             raise ValueError("no such reader")
         self.info = ReaderInfo(name=name, engine="mortal", version="1", weights_sha256="0" * 64)
 
-    def read(self, picture):
-        lives = Path(picture)
+    def read(self, image):
+        lives = Path(image)
         deaths = int(lives.read_text())
         if deaths:
             lives.write_text(str(deaths - 1))
@@ -45,7 +45,7 @@ def process(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def picture(tmp_path):
+def image(tmp_path):
     def make(deaths):
         path = tmp_path / f"dies-{deaths}-times.png"
         path.write_text(str(deaths))
@@ -54,43 +54,43 @@ def picture(tmp_path):
     return make
 
 
-def test_pictures_are_read_by_one_process_that_is_not_this_one(process, picture):
+def test_images_are_read_by_one_process_that_is_not_this_one(process, image):
     process.start("mortal")
-    first, second = (process.read("mortal", picture(0)).seconds for _ in range(2))
+    first, second = (process.read("mortal", image(0)).seconds for _ in range(2))
     assert first == second
     assert process.said == []
     assert process.restarted == set()
 
 
-def test_a_process_that_dies_is_started_anew_and_that_is_said(process, picture):
-    reading = process.read("mortal", picture(1))
+def test_a_process_that_dies_is_started_anew_and_that_is_said(process, image):
+    reading = process.read("mortal", image(1))
     assert reading.reader.name == "mortal"
-    assert process.said == ["the process that reads pictures died over dies-1-times.png and was started anew"]
+    assert process.said == ["the process that reads images died over dies-1-times.png and was started again"]
     assert {path.name for path in process.restarted} == {"dies-1-times.png"}
 
 
-def test_a_picture_over_which_it_dies_twice_is_an_error_and_the_next_one_is_read(process, picture):
+def test_a_image_over_which_it_dies_twice_is_an_error_and_the_next_one_is_read(process, image):
     with pytest.raises(ReaderError, match="ended twice before it was done") as caught:
-        process.read("mortal", picture(2))
+        process.read("mortal", image(2))
     assert "dies-2-times.png" in str(caught.value)
     assert "the same command goes on from here" in str(caught.value)
-    assert process.read("mortal", picture(0)).reader.name == "mortal"
+    assert process.read("mortal", image(0)).reader.name == "mortal"
 
 
-def test_an_error_within_a_reader_is_no_death_and_is_not_tried_again(process, picture):
+def test_an_error_within_a_reader_is_no_death_and_is_not_tried_again(process, image):
     with pytest.raises(ValueError, match="no such reader"):
-        process.read("missing", picture(0))
+        process.read("missing", image(0))
     assert process.said == []
 
 
-def test_the_run_keeps_a_restart_with_its_picture_also_where_that_ends_in_an_error(suite, monkeypatch):
+def test_the_run_keeps_a_restart_with_its_image_also_where_that_ends_in_an_error(suite, monkeypatch):
     suite.record()
     suite.plan(coffee__fast={"fault": "empty"}, poster__fast={"fault": "oom-once"})
     monkeypatch.setattr(Readers, "restarted_over", lambda self, image: True)
     suite.run()
-    results = {result.id.partition("@")[0] + " " + result.point.variant: result for result in suite.latest().results}
-    told = "the process that reads pictures died over it and was started anew"
+    results = {result.id.partition("@")[0] + " " + result.sample.variant: result for result in suite.latest().results}
+    told = "the process that reads images died over it and was started again"
     assert results["coffee base"].notes == (told,)
     assert results["coffee fast"].error
     assert results["coffee fast"].notes == (told,)
-    assert results["poster fast"].notes == ("drawn at the second attempt, after: out of memory", told)
+    assert results["poster fast"].notes == ("generated at the second attempt, after: out of memory", told)

@@ -1,4 +1,4 @@
-"""One picture through the reader that users have: drawn with a font, read by OCR."""
+"""One image through the reader that users have: generated with a font, read by OCR."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A session from its first picture to the verdict."""
+"""A session from its first image to the verdict."""
 
 import json
 import shlex
@@ -19,12 +19,12 @@ def test_recorded_goldens_let_the_next_session_pass(suite):
     assert run.state is RunState.FINISHED
     assert run.full
     assert {r.verdict for r in run.results} == {Verdict.PASS}
-    assert [r.id for r in run.results] == [point.id for point in run.planned]
+    assert [r.id for r in run.results] == [sample.id for sample in run.planned]
 
 
 def test_each_variant_is_switched_to_once(suite):
     suite.run()
-    assert [line.split()[1] for line in suite.drawn()] == ["base", "base", "fast", "fast"]
+    assert [line.split()[1] for line in suite.generated()] == ["base", "base", "fast", "fast"]
 
 
 def test_a_test_is_named_after_case_resolution_variant_and_seed(suite):
@@ -42,9 +42,9 @@ def test_other_tests_keep_their_places(suite):
     assert len(lines) == 6
 
 
-def test_all_prompts_are_encoded_before_the_first_picture(suite):
+def test_all_prompts_are_encoded_before_the_first_image(suite):
     suite.run()
-    log = (suite.path / "drawn.log").read_text().splitlines()
+    log = (suite.path / "generated.log").read_text().splitlines()
     # two prompts and the negative prompt of the one variant with CFG
     assert log[0] == "prepare 3"
     assert not any(line.startswith("prepare") for line in log[1:])
@@ -88,7 +88,7 @@ def test_the_message_comes_in_the_order_of_the_questions(suite):
             "FAIL * distance 1 is above the limit 0 (golden 0 + tolerance 0)",
             "golden * distance was 0, is 1",
             "* read was 'Qwen Coffee', is 'Qwen Cofee'",
-            "picture * /*/runs/*/pictures/*.png",
+            "image * /*/runs/*/images/*.png",
             "accept * pytest *coffee@1328x1328-fast-s42* --qil-reuse --qil-update=changed",
         ]
     )
@@ -96,15 +96,15 @@ def test_the_message_comes_in_the_order_of_the_questions(suite):
     assert "case_run.py" not in result.stdout.str()
 
 
-def test_the_command_in_the_message_accepts_the_very_picture_that_was_seen(suite):
+def test_the_command_in_the_message_accepts_the_very_image_that_was_seen(suite):
     suite.record()
     suite.plan(coffee__fast={"typos": {"Qwen Coffee": "Qwen Cofee"}})
     assert suite.run().ret == 1
-    suite.drawn()
+    suite.generated()
     accept = next(line for line in suite.run("--qil-reuse").outlines if line.startswith("accept"))
     words = accept.split(maxsplit=2)[2].replace("'", "").split()
     assert suite.run(*words).ret == 0
-    assert suite.drawn() == []
+    assert suite.generated() == []
     suite.run("--qil-reuse").assert_outcomes(passed=4)
 
 

@@ -24,16 +24,16 @@ def start(suite, *args):
 
 
 def wait_for(suite, line):
-    """Wait until the stand-in model draws that picture."""
-    log = suite.path / "drawn.log"
+    """Wait until the stand-in model generates that image."""
+    log = suite.path / "generated.log"
     for _ in range(600):
         if log.exists() and line in log.read_text():
             return
         time.sleep(0.05)
-    raise AssertionError(f"{line} was never drawn")
+    raise AssertionError(f"{line} was never generated")
 
 
-def test_ctrl_c_while_a_picture_is_drawn(suite):
+def test_ctrl_c_while_a_image_is_drawn(suite):
     suite.record()
     suite.plan(coffee__fast={"wait": 60})
     child = start(suite)
@@ -42,10 +42,10 @@ def test_ctrl_c_while_a_picture_is_drawn(suite):
     out, _ = child.communicate(timeout=30)
     assert child.returncode == pytest.ExitCode.INTERRUPTED
     assert "the same command goes on from here" in out
-    suite.drawn()
+    suite.generated()
     suite.plan()
     suite.run().assert_outcomes(passed=4)
-    assert suite.drawn() == ["coffee fast 42", "poster fast 42"]
+    assert suite.generated() == ["coffee fast 42", "poster fast 42"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -57,10 +57,10 @@ def test_a_signal_that_ends_the_process_at_once(suite, number):
     child.send_signal(number)
     child.communicate(timeout=30)
     assert suite.latest().state is RunState.UNFINISHED
-    suite.drawn()
+    suite.generated()
     suite.plan()
     suite.run().assert_outcomes(passed=4)
-    assert suite.drawn() == ["coffee fast 42", "poster fast 42"]
+    assert suite.generated() == ["coffee fast 42", "poster fast 42"]
 
 
 def test_two_sessions_on_one_store(suite):
@@ -84,10 +84,10 @@ def test_a_session_leaves_alone_what_another_is_writing(suite):
     suite.plan(coffee__fast={"wait": 60})
     child = start(suite)
     wait_for(suite, "coffee fast")
-    suite.drawn()
+    suite.generated()
     suite.plan()
     suite.run().assert_outcomes(passed=4)
-    assert len(suite.drawn()) == 4
+    assert len(suite.generated()) == 4
     child.kill()
     child.communicate(timeout=30)
 
@@ -122,16 +122,16 @@ def test_a_full_disk_ends_the_session_with_one_line_and_the_same_command_goes_on
     result = suite.run("--qil-runs", str(small_disk / "runs"), "--qil-seeds=8", "--qil-update=missing")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["*could not be * No space left on device*", "*the same command goes on from here*"])
-    drawn = len(suite.drawn())
+    generated = len(suite.generated())
     run = RunStore(root=small_disk / "runs").load("latest")
-    kept = [r for r in run.results if r.picture is not None]
+    kept = [r for r in run.results if r.image is not None]
     assert kept
     assert all(r.error == "" for r in kept)
-    assert len(kept) in {drawn - 1, drawn}
+    assert len(kept) in {generated - 1, generated}
     # the disk is given more room
     subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
     assert suite.run("--qil-runs", str(small_disk / "runs"), "--qil-seeds=8", "--qil-update=missing").ret == 0
-    assert len(suite.drawn()) == 32 - len(kept)
+    assert len(suite.generated()) == 32 - len(kept)
 
 
 def test_runs_that_cannot_be_written_at_all_fail_every_test_with_the_remedy(suite):

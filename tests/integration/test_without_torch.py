@@ -54,7 +54,7 @@ COMMANDS_RUN = {
     "review": ["review", "RUN", "--json"],
     "history": ["history", "hello-world@1328x1328", "--json"],
     "lora": ["lora", "LORA", "--json"],
-    "calibrate": ["calibrate", "--pictures=1", "--json"],
+    "calibrate": ["calibrate", "--images=1", "--json"],
 }
 
 
@@ -90,7 +90,7 @@ def said(project, session):
     folder, _ = project
     (stored,) = (events.parent for events in folder.glob("runs/*/events.jsonl"))
     lora = Path(qiltest.generation.__file__).parent / "tiny" / "loras" / "4step.safetensors"
-    values = {"IMAGE": str(next(stored.glob("pictures/*.png"))), "RUN": stored.name, "LORA": str(lora)}
+    values = {"IMAGE": str(next(stored.glob("images/*.png"))), "RUN": stored.name, "LORA": str(lora)}
     commands = {name: [values.get(word, word) for word in words] for name, words in COMMANDS_RUN.items()}
     done = run(project, "-c", DRIVER, said=json.dumps(commands))
     assert done.returncode == 0, done.stderr
@@ -135,7 +135,7 @@ def test_reading_and_scoring_an_image(said):
 
 
 def test_rescoring_a_run_with_another_reader(said):
-    assert len(json.loads(said["rescore"][1])["pictures"]) == 3
+    assert len(json.loads(said["rescore"][1])["images"]) == 3
 
 
 def test_reviewing_a_run_lists_what_no_golden_has_yet(said):

@@ -40,7 +40,7 @@ def test_norms_are_those_of_the_dense_deltas(tmp_path, dtype):
 
 def test_a_good_file_holds_and_says_rank_alpha_scale_and_coverage(tmp_path):
     report = inspect(tmp_path, lora(rank=3, alpha=1.5), metadata={"made": "today"})
-    assert report.holds
+    assert report.passes
     assert (report.ranks, report.alphas, report.scales) == ((3,), (1.5,), (0.5,))
     assert (len(report.modules), report.base_modules) == (72, 6 * 14 + 6)
     assert report.fits == ("small",)
@@ -63,7 +63,7 @@ def test_alpha_in_diffusers_metadata_counts(tmp_path):
     config = json.dumps({"transformer.r": 3, "transformer.lora_alpha": 12})
     report = inspect(tmp_path, arrays, metadata={"lora_adapter_metadata": config})
     assert report.scales == (4.0,)
-    assert report.holds
+    assert report.passes
 
 
 def without(arrays, *parts):
@@ -149,26 +149,26 @@ BAD = {
 @pytest.mark.parametrize(("arrays", "code", "message"), BAD.values(), ids=BAD)
 def test_a_bad_file_does_not_hold_and_the_finding_says_why(tmp_path, arrays, code, message):
     report = inspect(tmp_path, arrays)
-    assert not report.holds
+    assert not report.passes
     found = [finding for finding in report.findings if finding.severity is Severity.ERROR]
     assert code in [finding.code for finding in found]
     assert any(message in finding.text for finding in found), [finding.text for finding in found]
 
 
-def test_modules_of_the_last_block_that_change_no_picture_may_be_missing_or_zero(tmp_path):
+def test_modules_of_the_last_block_that_change_no_image_may_be_missing_or_zero(tmp_path):
     unused = ["5.attn.to_add_out.", "5.attn.add_q_proj.", "5.txt_mlp."]
-    assert inspect(tmp_path, without(lora(), *unused)).holds
+    assert inspect(tmp_path, without(lora(), *unused)).passes
     zero = lora()
     for part in unused:
         zero = changed(zero, f"{part}lora_up" if part.endswith("out.") else part, lambda a: a * 0 if a.ndim else a)
     report = inspect(tmp_path, zero)
-    assert report.holds
+    assert report.passes
     assert "zero-modules" not in codes(report)
 
 
 def test_a_module_that_was_trained_in_no_block_is_noted(tmp_path):
     report = inspect(tmp_path, changed(lora(), ".attn.to_v.lora_up", lambda a: a * 0))
-    assert report.holds
+    assert report.passes
     assert len(report.zero_modules) == BASE.num_layers
     assert report.silenced == ()
     assert any("6 modules have no effect" in text for text in report.warnings)
@@ -176,7 +176,7 @@ def test_a_module_that_was_trained_in_no_block_is_noted(tmp_path):
 
 def test_weak_is_not_silent(tmp_path):
     report = inspect(tmp_path, changed(lora(), "2.attn.to_v.lora_up", lambda a: a * 0.01))
-    assert report.holds
+    assert report.passes
     assert report.silenced == ()
     assert "outliers" in codes(report)
 
@@ -184,7 +184,7 @@ def test_weak_is_not_silent(tmp_path):
 @pytest.mark.parametrize("factor", [20.0, 0.05])
 def test_a_module_far_from_the_same_one_in_other_blocks_is_noted(tmp_path, factor):
     report = inspect(tmp_path, changed(lora(), "4.attn.to_q.lora_up", lambda a: a * factor))
-    assert report.holds
+    assert report.passes
     assert [block.outliers for block in report.blocks if block.outliers] == [("transformer_blocks.4.attn.to_q",)]
     assert "outliers" in codes(report)
 
@@ -196,7 +196,7 @@ def test_a_good_file_has_no_outlier(tmp_path):
 def test_ranks_and_scales_that_differ_are_noted(tmp_path):
     arrays = lora(rank=3, alpha=3.0) | {k: v for k, v in lora(rank=2, alpha=3.0).items() if ".to_q." in k}
     report = inspect(tmp_path, arrays)
-    assert report.holds
+    assert report.passes
     assert (report.ranks, report.scales) == ((2, 3), (1.0, 1.5))
     assert codes(report) == ["ranks", "scales"]
 
@@ -213,7 +213,7 @@ def test_the_variants_whose_hash_the_file_has_are_named(tmp_path):
 def test_the_report_is_json_even_with_nan(tmp_path):
     report = inspect(tmp_path, BAD["NaN"][0])
     record = json.loads(json.dumps(report.as_dict(), allow_nan=False))
-    assert record["holds"] is False
+    assert record["passes"] is False
     assert None in [module["norm"] for module in record["modules"]]
     assert record["findings"][0]["severity"] == "error"
 
@@ -230,14 +230,14 @@ def test_a_full_size_lightning_file_fits_qwen_image_and_its_editing_models(tmp_p
     assert report.base == "qwen-image"
     assert {"qwen-image", "Qwen-Image-Edit", "Qwen-Image-2512"} <= set(report.fits)
     assert "tiny" not in report.fits
-    assert (len(report.modules), report.scales, report.holds) == (720, (0.125,), True)
+    assert (len(report.modules), report.scales, report.passes) == (720, (0.125,), True)
 
 
 def test_a_file_of_another_base_says_which_it_fits(tmp_path):
     other = replace(BASE, name="wider", num_attention_heads=4)
     path = write(tmp_path, lora(base=BASE))
     report = inspect_lora(path, base=other)
-    assert not report.holds
+    assert not report.passes
     assert "72 modules of another shape than wider's" in report.errors[0]
     assert len(report.errors) == 1
     assert report.fits == ()

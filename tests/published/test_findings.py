@@ -81,8 +81,8 @@ def test_the_order_on_dense_text_is_strict_at_the_base_only(
 def test_the_numbers_behind_a_finding_are_said(fake: Fake, case: Make, told: Make) -> None:
     said, _ = finding(dense(fake, case, told, 0, 1, 2), "Dense text")
     assert said == (
-        "base 0 % of characters wrong (1 picture); 8step 5.0 % of characters wrong (1 picture); "
-        "4step 10 % of characters wrong (1 picture)"
+        "base 0 % of characters wrong (1 image); 8step 5.0 % of characters wrong (1 image); "
+        "4step 10 % of characters wrong (1 image)"
     )
 
 
@@ -120,7 +120,7 @@ def test_an_empty_run_has_measured_nothing(fake: Fake, case: Make) -> None:
 
 
 def test_each_mark_of_the_report_stands_beside_the_measured_one(typical: Run) -> None:
-    found = {mark.point.split("-s42")[0]: mark.agreement for mark in report_marks(typical)}
+    found = {mark.sample.split("-s42")[0]: mark.agreement for mark in report_marks(typical)}
     assert found == {
         "coffee-shop@256x256-base": Agreement.AGREES,
         "coffee-shop@256x256-8step": Agreement.AGREES,
@@ -136,7 +136,7 @@ def test_a_mark_that_the_report_does_not_give_is_not_held_against_it(fake: Fake,
     assert (mark.said, mark.measured, mark.agreement) == (None, True, Agreement.NOT_MEASURED)
 
 
-def test_what_the_reader_alone_gets_wrong_does_not_make_a_picture_wrong(fake: Fake, case: Make) -> None:
+def test_what_the_reader_alone_gets_wrong_does_not_make_a_image_wrong(fake: Fake, case: Make) -> None:
     run = fake(case("wall", "wonderful"))
     assert right(run.add("wall", "base", "wonderfu1", noise_floor=1.0)) is True
     assert right(run.add("wall", "8step", "wonderfu1", noise_floor=0.0)) is False
@@ -159,7 +159,7 @@ def test_rates_pool_edits_over_characters(fake: Fake, case: Make) -> None:
     ]
 
 
-def test_step_times_span_all_pictures(fake: Fake, case: Make) -> None:
+def test_step_times_span_all_images(fake: Fake, case: Make) -> None:
     run = fake(case("wall", "abcd"))
     run.add("wall", "4step", "abcd", seconds=4.0)
     run.add("wall", "4step", "abcd", seconds=8.0, seed=43)

@@ -65,28 +65,28 @@ def test_one_changed_digit_is_found_at_its_place(number, data):
 
 def test_each_edit_falls_on_the_line_that_holds_it_and_lines_tell_their_height():
     lines = [line("ABCDEFGH", 100, 100, 400, 50), line("IJKLXNOP", 100, 170, 400, 30)]
-    picture = reading(lines)
-    found = line_errors(score(texts("ABCDEFGHIJKLMNOP"), picture).texts[0], picture)
+    image = reading(lines)
+    found = line_errors(score(texts("ABCDEFGHIJKLMNOP"), image).texts[0], image)
     assert [item.distance for item in found] == [0, 1]
     assert [item.height for item in found] == [50, 30]
     assert [item.length for item in found] == [8, 8]
 
 
 def test_what_is_missing_at_a_break_belongs_to_the_line_before_it():
-    picture = reading(stack("ABCDEFG", "IJKLMNOP"))
-    found = line_errors(score(texts("ABCDEFGHIJKLMNOP"), picture).texts[0], picture)
+    image = reading(stack("ABCDEFG", "IJKLMNOP"))
+    found = line_errors(score(texts("ABCDEFGHIJKLMNOP"), image).texts[0], image)
     assert [item.distance for item in found] == [1, 0]
 
 
 def test_the_lines_edits_sum_to_the_texts_distance():
-    picture = reading(stack("ABXDEFG", "IJKLLMNOP", "QRSTU"))
-    scored = score(texts("ABCDEFGHIJKLMNOPQRSTUVW"), picture).texts[0]
-    assert sum(item.distance for item in line_errors(scored, picture)) == scored.distance > 0
+    image = reading(stack("ABXDEFG", "IJKLLMNOP", "QRSTU"))
+    scored = score(texts("ABCDEFGHIJKLMNOPQRSTUVW"), image).texts[0]
+    assert sum(item.distance for item in line_errors(scored, image)) == scored.distance > 0
 
 
 def test_a_text_without_lines_has_no_line_errors():
-    picture = reading(stack("HELLO"))
-    assert line_errors(score(texts("12345678", "HELLO"), picture).texts[0], picture) == ()
+    image = reading(stack("HELLO"))
+    assert line_errors(score(texts("12345678", "HELLO"), image).texts[0], image) == ()
 
 
 def on_lines(wanted, *read):

@@ -1,4 +1,4 @@
-"""Pictures to measure: drawn fur and walls always, real pictures where they lie beside the repository."""
+"""Images to measure: drawn fur and walls always, real images where they lie beside the repository."""
 
 import sys
 from pathlib import Path
@@ -16,7 +16,7 @@ from quality_images import fur, scene  # noqa: E402
 
 
 def real(name, side=640):
-    """The middle of a real picture."""
+    """The middle of a real image."""
     pixels = np.asarray(Image.open(REAL / f"{name}.png").convert("RGB"))
     top, left = (max(0, (length - side) // 2) for length in pixels.shape[:2])
     return pixels[top : top + side, left : left + side]
@@ -35,5 +35,5 @@ def furry(request):
     if request.param == "drawn":
         return fur()
     if not REAL.is_dir():
-        pytest.skip("no real pictures beside the repository (shared/real-images)")
+        pytest.skip("no real images beside the repository (shared/real-images)")
     return real(request.param)

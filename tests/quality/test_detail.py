@@ -29,7 +29,7 @@ def test_it_falls_with_every_step_of_a_loss(furry, name, treat, strengths, unit)
 
 
 @pytest.mark.parametrize(("name", "treat", "strengths", "unit"), LOSSES, ids=[loss[0] for loss in LOSSES])
-def test_a_picture_that_lost_detail_is_never_called_the_finer(furry, name, treat, strengths, unit):
+def test_a_image_that_lost_detail_is_never_called_the_finer(furry, name, treat, strengths, unit):
     before = health(furry)
     said = [compare_detail(health(treat(furry, strength)), before).finer for strength in strengths]
     assert Finer.FIRST not in said
@@ -73,7 +73,7 @@ def test_without_room_outside_text_or_without_contrast_there_is_no_figure(wall):
     assert detail_outside(detail_map(np.full((256, 256), 90.0, np.float32)), ()) is None
 
 
-def test_pictures_without_hair_cannot_be_told_apart(wall):
+def test_images_without_hair_cannot_be_told_apart(wall):
     # writing fills its blocks as fur does; the reader says where it stands
     box = ((268.0, 60.0), (475.0, 60.0), (475.0, 95.0), (268.0, 95.0))
     line = Line(text="HELLO WORLD", box=box, confidence=0.9)
@@ -90,5 +90,5 @@ def test_strokes_that_no_reader_took_for_text_do_not_count_unless_they_fill_a_bl
     assert detail_outside(detail_map(luma(pixels)), ()) == 0.0
 
 
-def test_equal_pictures_are_level(furry):
+def test_equal_images_are_level(furry):
     assert compare_detail(health(furry), health(furry)).finer is Finer.NEITHER

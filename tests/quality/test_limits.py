@@ -19,7 +19,7 @@ def faults(health):
     return [symptom.fault for symptom in symptoms(health)]
 
 
-def test_a_healthy_picture_shows_nothing(wall):
+def test_a_healthy_image_shows_nothing(wall):
     assert symptoms(GOOD) == symptoms(examine(wall).health) == ()
 
 
@@ -59,7 +59,7 @@ def test_messages_name_the_likely_cause():
     assert "fp8 base" in grid.message
 
 
-def test_a_blank_picture_is_blank_and_nearly_uniform_and_nothing_else():
+def test_a_blank_image_is_blank_and_nearly_uniform_and_nothing_else():
     assert faults(examine(np.full((256, 256, 3), 90, np.uint8)).health) == [Fault.BLANK, Fault.UNIFORM]
 
 
@@ -67,14 +67,14 @@ def test_gating_faults_come_first():
     assert [s.gates for s in symptoms(replace(GOOD, blur=3.0, noise_fine=9.0))] == [True, False]
 
 
-def test_noise_fails_a_picture_whose_text_is_right_and_says_so_first():
+def test_noise_fails_a_image_whose_text_is_right_and_says_so_first():
     noisy = replace(GOOD, noise_fine=6.0)
     judged = with_quality(PASSED, noisy)
     assert judged.verdict is Verdict.FAIL
     assert judged.reasons == tuple(symptom.message for symptom in gating(noisy))
 
 
-def test_a_blank_picture_is_an_error():
+def test_a_blank_image_is_an_error():
     assert with_quality(PASSED, replace(GOOD, spread=0.0)).verdict is Verdict.ERROR
 
 
@@ -86,5 +86,5 @@ def test_a_case_that_asks_for_grain_is_not_failed_for_it():
     assert with_quality(PASSED, replace(GOOD, noise_fine=6.0), gates=False) == PASSED
 
 
-def test_a_picture_that_was_not_measured_keeps_its_verdict():
+def test_a_image_that_was_not_measured_keeps_its_verdict():
     assert with_quality(PASSED, None) == PASSED

@@ -144,16 +144,16 @@ def test_languages_that_it_cannot_read_are_refused(engine, languages):
 
 
 def test_lines_come_with_box_and_a_confidence_within_bounds_and_blank_ones_not(engine, folder, tmp_path):
-    file = tmp_path / "picture.png"
+    file = tmp_path / "image.png"
     Image.new("RGB", (20, 10), "white").save(file)
     reading = open_reader("easyocr", languages=("ch_sim",), weights=folder, pins=pins(folder)).read(file)
     assert [(line.text, line.confidence, line.box[2]) for line in reading.lines] == [("Hi", 1.0, (9.0, 8.0))]
     assert (reading.width, reading.height) == (20, 10)
 
 
-def test_a_picture_that_cannot_be_decoded_is_refused(engine, folder):
+def test_a_image_that_cannot_be_decoded_is_refused(engine, folder):
     with pytest.raises(ReaderError, match="->"):
-        open_reader("easyocr", languages=("ch_sim",), weights=folder, pins=pins(folder)).read(b"no picture")
+        open_reader("easyocr", languages=("ch_sim",), weights=folder, pins=pins(folder)).read(b"no image")
 
 
 def test_the_packaged_english_weights_read_what_is_drawn_with_nothing_quantised(tmp_path):

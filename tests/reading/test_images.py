@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from qiltest.errors import ReaderError
-from qiltest.reading.images import MAX_PIXELS, load_picture
+from qiltest.reading.images import MAX_PIXELS, load_image
 
 
 def png(image):
@@ -27,26 +27,26 @@ def header_only(width, height):
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ReaderError, match=r"nowhere\.png"):
-        load_picture(tmp_path / "nowhere.png")
+        load_image(tmp_path / "nowhere.png")
 
 
-@pytest.mark.parametrize("data", [b"", b"no picture", png(Image.new("RGB", (40, 40), "red"))[:60]])
+@pytest.mark.parametrize("data", [b"", b"no image", png(Image.new("RGB", (40, 40), "red"))[:60]])
 def test_what_cannot_be_decoded_is_refused(data, tmp_path):
     file = tmp_path / "broken.png"
     file.write_bytes(data)
-    for picture in (data, file):
+    for image in (data, file):
         with pytest.raises(ReaderError, match="->"):
-            load_picture(picture)
+            load_image(image)
 
 
-def test_a_picture_of_no_pixels_is_refused():
+def test_a_image_of_no_pixels_is_refused():
     with pytest.raises(ReaderError):
-        load_picture(header_only(0, 40))
+        load_image(header_only(0, 40))
 
 
 def test_a_hundred_million_pixels_are_refused_before_they_are_decoded():
     with pytest.raises(ReaderError, match="100,000,000 pixels"):
-        load_picture(header_only(10_000, 10_000))
+        load_image(header_only(10_000, 10_000))
     assert MAX_PIXELS < 100_000_000
 
 
@@ -54,11 +54,11 @@ def test_a_hundred_million_pixels_are_refused_before_they_are_decoded():
 def test_every_mode_becomes_rgb(mode):
     data = io.BytesIO()
     Image.new(mode, (30, 20)).save(data, format="TIFF" if mode == "CMYK" else "PNG")
-    assert load_picture(data.getvalue()).shape == (20, 30, 3)
+    assert load_image(data.getvalue()).shape == (20, 30, 3)
 
 
 def test_transparency_is_laid_on_white():
-    assert load_picture(png(Image.new("RGBA", (8, 8), (0, 0, 0, 0)))).min() == 255
+    assert load_image(png(Image.new("RGBA", (8, 8), (0, 0, 0, 0)))).min() == 255
 
 
 def test_the_cameras_rotation_is_undone():
@@ -67,4 +67,4 @@ def test_the_cameras_rotation_is_undone():
     exif[0x0112] = 6
     data = io.BytesIO()
     image.save(data, format="JPEG", exif=exif)
-    assert load_picture(data.getvalue()).shape == (30, 20, 3)
+    assert load_image(data.getvalue()).shape == (30, 20, 3)

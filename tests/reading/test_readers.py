@@ -62,15 +62,15 @@ def test_the_default_reader_reads_what_is_drawn(reader, tmp_path):
 
 
 def test_reading_twice_gives_the_same_lines(reader, tmp_path):
-    picture = drawn(tmp_path, "SUNSHINE MOTEL")
-    assert reader.read(picture).lines == reader.read(picture.read_bytes()).lines
+    image = drawn(tmp_path, "SUNSHINE MOTEL")
+    assert reader.read(image).lines == reader.read(image.read_bytes()).lines
 
 
-def test_a_picture_without_text_has_no_lines(reader, tmp_path):
+def test_a_image_without_text_has_no_lines(reader, tmp_path):
     assert reader.read(drawn(tmp_path, "")).lines == ()
 
 
-def test_a_tiny_picture_is_read_without_failing(reader, tmp_path):
+def test_a_tiny_image_is_read_without_failing(reader, tmp_path):
     file = tmp_path / "tiny.png"
     Image.new("RGB", (1, 1)).save(file)
     assert reader.read(file).lines == ()
@@ -156,16 +156,16 @@ def test_tesseract_reads_what_is_drawn_and_names_languages_it_lacks(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["rapidocr:threads=1,looks=1"])
-@pytest.mark.parametrize("data", [b"", b"no picture"])
-def test_a_reader_refuses_what_is_no_picture(name, data):
+@pytest.mark.parametrize("data", [b"", b"no image"])
+def test_a_reader_refuses_what_is_no_image(name, data):
     with pytest.raises(ReaderError, match="->"):
         open_reader(name).read(data)
 
 
 def test_lines_read_at_once_are_those_read_one_by_one(reader, tmp_path):
-    picture = drawn(tmp_path, "Hello World\nCoffee 2025\nSUNSHINE", size=40)
-    assert reader.read(picture).lines == open_reader("rapidocr:threads=1").read(picture).lines
-    assert len(reader.read(picture).lines) == 3
+    image = drawn(tmp_path, "Hello World\nCoffee 2025\nSUNSHINE", size=40)
+    assert reader.read(image).lines == open_reader("rapidocr:threads=1").read(image).lines
+    assert len(reader.read(image).lines) == 3
 
 
 def test_the_installed_weights_are_those_that_the_limits_were_measured_with():

@@ -16,7 +16,7 @@ Make = Callable[..., Any]
 
 def kinds(run: Run, previous: Run | None = None) -> dict[str, str]:
     items = changes(run, previous).items
-    return {f"{item.point.split('@')[0]}/{item.point.split('-')[-2]}": item.kind for item in items}
+    return {f"{item.sample.split('@')[0]}/{item.sample.split('-')[-2]}": item.kind for item in items}
 
 
 def test_a_run_is_held_against_its_goldens(typical: Run) -> None:
@@ -44,12 +44,12 @@ def test_a_run_held_against_itself_is_unchanged_where_it_was_scored(typical: Run
     assert found == {ChangeKind.SAME, ChangeKind.BROKEN}
 
 
-def test_a_picture_that_the_earlier_run_had_and_this_one_did_not_plan_is_gone(typical: Run) -> None:
+def test_a_image_that_the_earlier_run_had_and_this_one_did_not_plan_is_gone(typical: Run) -> None:
     shorter = replace(typical, results=typical.results[1:], planned=typical.planned[1:])
     assert kinds(shorter, typical)["coffee-shop/base"] is ChangeKind.GONE
 
 
-def test_a_picture_that_is_only_not_drawn_yet_is_not_gone(typical: Run) -> None:
+def test_a_image_that_is_only_not_drawn_yet_is_not_gone(typical: Run) -> None:
     shorter = replace(typical, results=typical.results[1:])
     assert "coffee-shop/base" not in kinds(shorter, typical)
 

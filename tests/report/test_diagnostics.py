@@ -14,13 +14,13 @@ from qiltest.scoring import score
 GOOD = make.HEALTHY
 
 
-def point(variant="base", seed=42):
-    return make.point(seed, "capybara", variant)
+def sample(variant="base", seed=42):
+    return make.sample(seed, "capybara", variant)
 
 
-def drawn(wanted, read):
+def generated(wanted, read):
     reading = make.reading([make.line(text, 0, 100 * i, 400, 20) for i, text in enumerate(read)], 1328, 1328)
-    return CaseResult(point=point(), reading=reading, score=score(make.texts(*wanted), reading), health=GOOD)
+    return CaseResult(sample=sample(), reading=reading, score=score(make.texts(*wanted), reading), health=GOOD)
 
 
 def plain(words):
@@ -50,36 +50,36 @@ def test_specks_are_shown_where_they_were_measured_and_told_beyond_their_limit()
 
 def test_a_long_number_with_an_error_is_told_by_its_digits_and_its_line_by_its_height():
     number = "3.14159265-358979-32384626"
-    (digits, line) = sentences(drawn([number], [number.replace("358979", "358679")]))
+    (digits, line) = sentences(generated([number], [number.replace("358979", "358679")]))
     assert "22 of 23 digits exact, 12 before the first error (character 15)" in digits
     assert "1 edit in writing 20 px high" in line
 
 
 def test_signs_are_told_where_there_are_many():
     signs = [f"SIGN {name}" for name in ("ALPHA", "BRAVO", "DELTA", "HOTEL", "KILOX", "LIMAX", "OSCAR", "TANGO")]
-    (words,) = sentences(drawn(signs, signs[:-1]))
+    (words,) = sentences(generated(signs, signs[:-1]))
     assert words == "7 of 8 signs right, 1 missing."
 
 
 def test_a_case_that_is_not_of_the_published_report_is_not_told_by_digits():
-    assert sentences(drawn(["3.14159265"], ["3.14159266"]), case="pi-number") == ()
+    assert sentences(generated(["3.14159265"], ["3.14159266"]), case="pi-number") == ()
 
 
 def pair(detail, **change):
     other = replace(GOOD, detail=detail, **change)
-    results = [CaseResult(point=point(), health=GOOD), CaseResult(point=point("8step"), health=other)]
-    words, holds = compare_hair(results, "base")
-    return plain(words), holds
+    results = [CaseResult(sample=sample(), health=GOOD), CaseResult(sample=sample("8step"), health=other)]
+    words, passes = compare_hair(results, "base")
+    return plain(words), passes
 
 
 @pytest.mark.parametrize(
-    ("detail", "words", "holds"),
+    ("detail", "words", "passes"),
     [(1.0, "base is finer than 8step", [True]), (4.0, "base is less fine than 8step", [False])],
 )
-def test_hair_of_the_base_is_held_against_that_of_a_lora(detail, words, holds):
+def test_hair_of_the_base_is_held_against_that_of_a_lora(detail, words, passes):
     said, found = pair(detail)
     assert words in said
-    assert found == holds
+    assert found == passes
 
 
 def test_hair_beside_more_noise_decides_nothing_and_says_why():
@@ -88,6 +88,6 @@ def test_hair_beside_more_noise_decides_nothing_and_says_why():
     assert found == []
 
 
-def test_pictures_of_other_seeds_are_no_pair():
-    results = [CaseResult(point=point(), health=GOOD), CaseResult(point=point("8step", seed=43), health=GOOD)]
+def test_images_of_other_seeds_are_no_pair():
+    results = [CaseResult(sample=sample(), health=GOOD), CaseResult(sample=sample("8step", seed=43), health=GOOD)]
     assert compare_hair(results, "base")[1] == []

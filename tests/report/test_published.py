@@ -46,7 +46,7 @@ def stranger(fake: Fake, case: Make) -> Run:
     run.add("summer-sale", "8step", number.replace("345", "346"), "from 9 to 5", golden=(number, "from 9 to 5"))
     run.add("street", "base", *signs[:-1], golden=signs, seconds=10.0)
     run.add("street", "8step", *signs)
-    run.add("street", "4step", error="the device was lost", picture=False)
+    run.add("street", "4step", error="the device was lost", image=False)
     built: Run = run.build()
     return built
 

@@ -27,7 +27,7 @@ def plain(fake: Callable[..., Any], case: Callable[..., Any]) -> Run:
 
 def lengthened(run: Run, variant: str, share: float) -> Run:
     results = tuple(
-        replace(result, timing=replace(result.timing, disturbed=share)) if result.point.variant == variant else result
+        replace(result, timing=replace(result.timing, disturbed=share)) if result.sample.variant == variant else result
         for result in run.results
     )
     return replace(run, results=results)

@@ -78,7 +78,7 @@ def test_what_the_report_said_stands_beside_what_was_measured(typical: Run) -> N
     assert said["Fine detail"] == "not measured"
 
 
-def test_the_pictures_of_the_markdown_are_the_runs_own(typical: Run) -> None:
+def test_the_images_of_the_markdown_are_the_runs_own(typical: Run) -> None:
     sources = [attributes["src"] or "" for tag, attributes in markdown(typical).tags if tag == "img"]
     assert len(sources) == 7
     assert all(source.startswith("./") and (typical.path / unquote(source)).is_file() for source in sources)
@@ -102,20 +102,20 @@ def test_the_summary_has_the_worst_first_and_says_what_is_wrong(typical: Run) ->
     assert int(first[2]) > int(first[3])
 
 
-def test_of_two_thousand_pictures_the_summary_has_the_worst_first_and_stays_below_github_s_limit(
+def test_of_two_thousand_images_the_summary_has_the_worst_first_and_stays_below_github_s_limit(
     fake: Fake, case: Make
 ) -> None:
     asked = "&" * 90
     run = fake(case("wall", asked))
     result = run.add("wall", "base", "<" * 40 + asked[:50], golden=(asked,))
     worst = run.add("wall", "base", "<" * 41 + asked[:49], golden=(asked,), seed=5_000)
-    points = [replace(result.point, seed=seed) for seed in range(1_999)]
-    results = (*(replace(result, point=point) for point in points), worst)
-    text = job_summary(run.build(results=results, planned=(*points, worst.point)))
+    samples = [replace(result.sample, seed=seed) for seed in range(1_999)]
+    results = (*(replace(result, sample=sample) for sample in samples), worst)
+    text = job_summary(run.build(results=results, planned=(*samples, worst.sample)))
     # what a step writes is refused as a whole from 1 MiB on
     assert 900_000 < len(text.encode("utf-8")) < 1 << 20
     rows = [line for line in text.splitlines() if line.startswith("| FAIL |")]
-    left = re.search(r"and (\d+) more pictures that did not fit", text)
+    left = re.search(r"and (\d+) more images that did not fit", text)
     assert left is not None
     assert len(rows) + int(left[1]) == 2_000
     assert "-s5000 |" in rows[0]
@@ -131,20 +131,20 @@ def test_at_most_ten_annotations_and_the_last_counts_the_rest(fake: Fake, case: 
     run = fake(case("wall", "text"))
     result = run.add("wall", "base", "texd", golden=("text",))
     for amount, expected in ((10, 10), (11, 10), (2_000, 10)):
-        points = [replace(result.point, seed=seed) for seed in range(amount)]
-        many = run.build(results=tuple(replace(result, point=point) for point in points), planned=tuple(points))
+        samples = [replace(result.sample, seed=seed) for seed in range(amount)]
+        many = run.build(results=tuple(replace(result, sample=sample) for sample in samples), planned=tuple(samples))
         commands = workflow_commands(many)
         assert len(commands) == expected
-    assert commands[-1] == "::error title=qiltest::and 1991 more pictures; see the report"
+    assert commands[-1] == "::error title=qiltest::and 1991 more images; see the report"
 
 
-def test_an_annotation_names_the_picture_and_the_character(typical: Run) -> None:
+def test_an_annotation_names_the_image_and_the_character(typical: Run) -> None:
     commands = workflow_commands(typical)
     assert len(commands) == 4
     assert any("title=qiltest FAIL%3A coffee-shop@256x256-base-s42::" in c and "“4” too many" in c for c in commands)
 
 
-def test_a_passing_picture_has_no_annotation(fake: Fake, case: Make) -> None:
+def test_a_passing_image_has_no_annotation(fake: Fake, case: Make) -> None:
     run = fake(case("wall", "text"))
     run.add("wall", "base", "text", golden=("text",))
     assert workflow_commands(run.build()) == ()
@@ -173,8 +173,8 @@ def test_the_json_report_keeps_the_schema_and_is_plain_ascii(name: str, request:
     raw = path.read_bytes()
     assert raw.isascii()
     report = ReportModel.model_validate_json(raw, by_alias=True)
-    assert len(report.pictures) == len(run.results)
-    ranks = [picture.status.rank for picture in report.pictures]
+    assert len(report.images) == len(run.results)
+    ranks = [image.status.rank for image in report.images]
     assert ranks == sorted(ranks)
     json.dumps(json.loads(raw), ensure_ascii=False).encode("utf-8")
 
@@ -182,24 +182,24 @@ def test_the_json_report_keeps_the_schema_and_is_plain_ascii(name: str, request:
 def test_the_json_report_keeps_text_as_it_was_read(hostile: Run) -> None:
     path = hostile.path / "report.json"
     write_json(hostile, path)
-    texts = json.loads(path.read_bytes())["pictures"][0]["texts"]
+    texts = json.loads(path.read_bytes())["images"][0]["texts"]
     assert any("\0" in text["expected"] for text in texts)
     assert any("\u202e" in text["expected"] for text in texts)
 
 
-def test_the_json_report_gives_edits_latency_and_the_picture(typical: Run) -> None:
+def test_the_json_report_gives_edits_latency_and_the_image(typical: Run) -> None:
     path = typical.path / "report.json"
     write_json(typical, path)
-    pictures = {picture["id"]: picture for picture in json.loads(path.read_bytes())["pictures"]}
-    wrong = pictures["coffee-shop@256x256-base-s42"]
+    images = {image["id"]: image for image in json.loads(path.read_bytes())["images"]}
+    wrong = images["coffee-shop@256x256-base-s42"]
     assert wrong["status"] == "FAIL"
     assert wrong["change"] == "worse"
     assert (wrong["distance"], wrong["limit"], wrong["golden_distance"], wrong["noise_floor"]) == (1, 0, 0, 0.0)
     assert [edit["read"] for text in wrong["texts"] for edit in text["edits"]] == ["4"]
-    assert (typical.path / wrong["picture"]).is_file()
-    assert pictures["coffee-shop@256x256-4step-s42"]["latency"]["speed_up"] == 24.0
-    lost = pictures["classroom@256x256-4step-s42"]
-    assert (lost["status"], lost["verdict"], lost["latency"], lost["picture"]) == ("ERROR", "ERROR", None, None)
+    assert (typical.path / wrong["image"]).is_file()
+    assert images["coffee-shop@256x256-4step-s42"]["latency"]["speed_up"] == 24.0
+    lost = images["classroom@256x256-4step-s42"]
+    assert (lost["status"], lost["verdict"], lost["latency"], lost["image"]) == ("ERROR", "ERROR", None, None)
 
 
 def test_the_json_report_has_the_published_reports_findings_and_verdicts_in_a_place_of_their_own(typical: Run) -> None:
@@ -207,13 +207,13 @@ def test_the_json_report_has_the_published_reports_findings_and_verdicts_in_a_pl
     write_json(typical, path)
     published = json.loads(path.read_bytes())["published"]
     assert [finding["title"] for finding in published["findings"]][:2] == ["Speed", "Basic tasks"]
-    verdicts = {verdict["point"]: verdict for verdict in published["verdicts"]}
+    verdicts = {verdict["sample"]: verdict for verdict in published["verdicts"]}
     found = verdicts["coffee-shop@256x256-base-s42"]
     assert (found["said"], found["said_why"], found["measured"]) == (False, "said so", False)
     assert (found["distance"], found["agreement"]) == (1, "agrees")
 
 
-def test_the_json_report_gives_the_health_of_each_picture_and_what_is_beyond_a_limit(typical: Run) -> None:
+def test_the_json_report_gives_the_health_of_each_image_and_what_is_beyond_a_limit(typical: Run) -> None:
     health = Health(
         version=1, spread=60.0, noise_fine=3.1, noise_coarse=0.2, grid_latent=0.1, grid_patch=0.05, blur=2.0,
         clipped=0.01, saturation=0.15, halo=None, detail=0.9,
@@ -221,14 +221,14 @@ def test_the_json_report_gives_the_health_of_each_picture_and_what_is_beyond_a_l
     first, *rest = typical.results
     path = typical.path / "report.json"
     write_json(replace(typical, results=(replace(first, health=health), *rest)), path)
-    pictures = {picture["id"]: picture["health"] for picture in json.loads(path.read_bytes())["pictures"]}
-    found = pictures.pop(first.id)
+    images = {image["id"]: image["health"] for image in json.loads(path.read_bytes())["images"]}
+    found = images.pop(first.id)
     assert (found["noise_fine"], found["halo"], found["detail"]) == (3.1, None, 0.9)
     told = [(symptom["fault"], symptom["gates"]) for symptom in found["symptoms"]]
     assert told == [("noise", True), ("blur", False)]
     assert "the denoising did not end" in found["symptoms"][0]["message"]
     # a run of before health was measured has none
-    assert set(pictures.values()) == {None}
+    assert set(images.values()) == {None}
 
 
 def test_a_report_that_cannot_be_written_leaves_the_old_one(typical: Run, tmp_path: Path, monkeypatch: Any) -> None:

@@ -1,6 +1,6 @@
-"""The suite itself: every picture of the performance report, drawn, read and held against its golden.
+"""The suite itself: every image of the performance report, generated, read and held against its golden.
 
-Plain `pytest` draws with the embedded model; `pytest -m gpu` runs the same tests on the real one.
+Plain `pytest` generates with the embedded model; `pytest -m gpu` runs the same tests on the real one.
 """
 
 from qiltest.session.case_run import CaseRun

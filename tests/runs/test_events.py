@@ -9,11 +9,11 @@ import pytest
 from qiltest.errors import StoreError
 from qiltest.runs.events import decode, encode
 
-KINDS = ("started", "drawn", "judged", "failed", "ended")
+KINDS = ("started", "generated", "judged", "failed", "ended")
 
 
 def of_kind(make, kind):
-    arguments = {"started": ("run-1",), "drawn": ("a" * 64,)}.get(kind, ())
+    arguments = {"started": ("run-1",), "generated": ("a" * 64,)}.get(kind, ())
     return getattr(make, kind)(*arguments)
 
 
@@ -30,13 +30,13 @@ def test_an_event_is_one_line_for_every_tool(make, kind):
 
 
 def test_a_recipe_keeps_its_key_on_the_way(make):
-    event = make.drawn("a" * 64)
+    event = make.generated("a" * 64)
     assert decode(encode(event), where="here").recipe.key() == event.key
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_a_number_that_is_not_finite_is_not_written(make, number):
-    event = make.drawn("a" * 64)
+    event = make.generated("a" * 64)
     with pytest.raises(StoreError, match="not finite"):
         encode(replace(event, timing=replace(event.timing, denoise_seconds=number)))
 

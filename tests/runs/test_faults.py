@@ -14,7 +14,7 @@ from qiltest.files import write_atomically
 from qiltest.runs import Reuse, RunState, RunStore, RunWriter, StoreWriteError, load_run
 from qiltest.runs.store import usable
 
-PICTURES = 2
+IMAGES = 2
 #: every call by which a run changes the disk.
 CALLS = ("write", "fsync", "replace", "mkdir", "ftruncate")
 
@@ -66,27 +66,27 @@ def steps_of(work: Callable[[Path], None], tmp_path: Path) -> list[Path]:
 
 
 def go_on(root: Path, make) -> list[int]:
-    """Do what the suite does: take what is good from the store, draw the rest. Returns what had to be drawn."""
-    store, drawn = RunStore(root=root), []
-    known = store.offer(Reuse.UNFINISHED).pictures
+    """Do what the suite does: take what is good from the store, draw the rest. Returns what had to be generated."""
+    store, generated = RunStore(root=root), []
+    known = store.offer(Reuse.UNFINISHED).images
     with store.create() as writer:
-        writer.append(make.started(writer.id, PICTURES))
-        for number in range(PICTURES):
+        writer.append(make.started(writer.id, IMAGES))
+        for number in range(IMAGES):
             stored = known.get(make.recipe(number).key())
             if stored is not None and usable(stored):
-                writer.link(stored.path, stored.drawn.sha256)
-                sha256 = stored.drawn.sha256
+                writer.link(stored.path, stored.generated.sha256)
+                sha256 = stored.generated.sha256
             else:
                 sha256 = writer.put(make.png(number))
-                drawn.append(number)
-            writer.append(make.drawn(sha256, number))
+                generated.append(number)
+            writer.append(make.generated(sha256, number))
             writer.append(make.judged(number))
         writer.append(make.ended())
-    return drawn
+    return generated
 
 
 def test_a_run_killed_at_any_step_keeps_what_it_accepted_and_goes_on(tmp_path, make):
-    folders = steps_of(lambda folder: make.write(RunStore(root=folder).create(), range(PICTURES)), tmp_path)
+    folders = steps_of(lambda folder: make.write(RunStore(root=folder).create(), range(IMAGES)), tmp_path)
     assert len(folders) > 15
     drawn_again = []
     for folder in folders:
@@ -97,26 +97,26 @@ def test_a_run_killed_at_any_step_keeps_what_it_accepted_and_goes_on(tmp_path, m
                     load_run(run)
                 continue
             loaded = load_run(run)
-            # a picture that a line names is there, whole, whatever the moment
+            # an image that a line names is there, whole, whatever the moment
             assert all(result.error == "" for result in loaded.results)
-            assert [r.picture.path.read_bytes() for r in loaded.results] == [
+            assert [r.image.path.read_bytes() for r in loaded.results] == [
                 make.png(number) for number in range(len(loaded.results))
             ]
             assert all("cut short" in problem or "unused" in problem for problem in loaded.problems)
-            kept = PICTURES if loaded.state is RunState.FINISHED else len(loaded.results)
+            kept = IMAGES if loaded.state is RunState.FINISHED else len(loaded.results)
             finished = loaded.state is RunState.FINISHED
-            assert set(RunStore(root=folder).offer(Reuse.ANY).pictures) == {
+            assert set(RunStore(root=folder).offer(Reuse.ANY).images) == {
                 make.recipe(n).key() for n in range(len(loaded.results))
             }
             if finished:
                 assert folder in folders[-3:]
-        drawn = go_on(folder, make)
-        drawn_again.append(len(drawn))
+        generated = go_on(folder, make)
+        drawn_again.append(len(generated))
         if folder not in folders[-3:]:
-            assert drawn == list(range(kept, PICTURES))
+            assert generated == list(range(kept, IMAGES))
         run = RunStore(root=folder).load("latest")
         assert run.state is RunState.FINISHED
-        assert [r.picture.path.read_bytes() for r in run.results] == [make.png(n) for n in range(PICTURES)]
+        assert [r.image.path.read_bytes() for r in run.results] == [make.png(n) for n in range(IMAGES)]
     # the later it was killed, the less there was to draw again
     assert sorted(set(drawn_again)) == [0, 1, 2]
 
@@ -194,10 +194,10 @@ def small_disk(tmp_path):
 
 
 def fill(writer: RunWriter, make) -> int:
-    """Write pictures until the disk is full; return how many events say that there is one."""
+    """Write images until the disk is full; return how many events say that there is one."""
     for number in range(1000):
         try:
-            writer.append(make.drawn(writer.put(os.urandom(9000)), number))
+            writer.append(make.generated(writer.put(os.urandom(9000)), number))
         except StoreWriteError:
             return number
     raise AssertionError("the disk has no end")

@@ -33,8 +33,8 @@ def test_the_file_grows_by_lines_and_the_last_of_a_run_counts(typical: Run) -> N
     first = path.read_bytes()
     record(replace(typical, results=typical.results[:1]))
     assert path.read_bytes().startswith(first)
-    (past,), bad = read(path)
-    assert (len(past.points), bad) == (1, 0)
+    (entry,), bad = read(path)
+    assert (len(entry.samples), bad) == (1, 0)
 
 
 def test_a_line_that_was_cut_short_costs_itself_alone(typical: Run) -> None:
@@ -42,8 +42,8 @@ def test_a_line_that_was_cut_short_costs_itself_alone(typical: Run) -> None:
     with path.open("ab") as file:
         file.write(b'{"schema":1,"run":"killed')
     record(later(typical, "run-02"))
-    pasts, bad = read(path)
-    assert [past.run for past in pasts] == [typical.id, "run-02"]
+    entries, bad = read(path)
+    assert [entry.run for entry in entries] == [typical.id, "run-02"]
     assert bad == 1
 
 
@@ -69,11 +69,11 @@ def test_many_writers_lose_no_line(typical: Run) -> None:
     runs = [later(typical, f"run-{number:02}") for number in range(24)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(record, runs))
-    pasts, bad = read(typical.path.parent / HISTORY)
-    assert ([past.run for past in pasts], bad) == ([run.id for run in runs], 0)
+    entries, bad = read(typical.path.parent / HISTORY)
+    assert ([entry.run for entry in entries], bad) == ([run.id for run in runs], 0)
 
 
-def test_only_runs_of_the_same_pictures_model_and_reader_up_to_now_count(typical: Run) -> None:
+def test_only_runs_of_the_same_images_model_and_reader_up_to_now_count(typical: Run) -> None:
     now = later(typical, "run-30")
     for other in (
         typical,
@@ -83,8 +83,8 @@ def test_only_runs_of_the_same_pictures_model_and_reader_up_to_now_count(typical
         later(typical, "run-40"),
     ):
         record(other)
-    assert [past.run for past in history(now)] == [typical.id, "run-30"]
-    assert [past.run for past in history(now, limit=1)] == ["run-30"]
+    assert [entry.run for entry in history(now)] == [typical.id, "run-30"]
+    assert [entry.run for entry in history(now, limit=1)] == ["run-30"]
 
 
 def test_a_trend_needs_two_runs(typical: Run) -> None:

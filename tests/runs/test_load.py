@@ -28,15 +28,15 @@ def test_a_run_comes_back_with_everything_in_it(run, make):
     assert loaded.exit_status == 1
     assert loaded.command == ("pytest", "-m", "gpu")
     assert loaded.problems == ("a golden is unused",)
-    assert [result.id for result in loaded.results] == [make.point(n).id for n in range(2)]
+    assert [result.id for result in loaded.results] == [make.sample(n).id for n in range(2)]
     result = loaded.result("coffee@1328x1328-4step-s43")
     assert result.recipe == make.recipe(1)
     assert result.timing.denoise_seconds == 0.4
     assert result.score == make.score()
     assert result.reading == make.reading()
     assert result.verdict is Verdict.FAIL
-    assert not result.holds
-    assert result.picture.path.read_bytes() == make.png(1)
+    assert not result.passes
+    assert result.image.path.read_bytes() == make.png(1)
     assert str(result.asked) == "250x128"
     assert str(result.effective) == "240x128"
 
@@ -52,28 +52,28 @@ def test_cases_and_variants_are_found_by_name(run):
         loaded.variant("9step")
 
 
-def test_an_error_wins_over_a_verdict_and_the_picture_stays(tmp_path, make):
+def test_an_error_wins_over_a_verdict_and_the_image_stays(tmp_path, make):
     with RunStore(root=tmp_path).create() as writer:
         writer.append(make.started(writer.id))
-        writer.append(make.drawn(writer.put(make.png())))
+        writer.append(make.generated(writer.put(make.png())))
         writer.append(make.failed())
     result = load_run(writer.folder).results[0]
     assert result.verdict is Verdict.ERROR
     assert result.error == "out of memory"
     assert result.notes == ("tried twice",)
-    assert result.picture is not None
-    assert not result.holds
+    assert result.image is not None
+    assert not result.passes
 
 
 def test_a_point_drawn_again_has_only_its_last_result(tmp_path, make):
     with RunStore(root=tmp_path).create() as writer:
         writer.append(make.started(writer.id))
         writer.append(make.failed())
-        writer.append(make.drawn(writer.put(make.png())))
+        writer.append(make.generated(writer.put(make.png())))
     result = load_run(writer.folder).results[0]
     assert result.error == ""
     assert result.verdict is None
-    assert not result.holds
+    assert not result.passes
 
 
 def test_a_last_line_that_was_cut_short_is_left_out_and_said(run):
@@ -127,35 +127,35 @@ def test_a_folder_that_is_no_run_is_an_error(tmp_path):
         load_run(tmp_path / "nothing")
 
 
-def test_a_damaged_picture_is_moved_away_and_its_result_names_it(run, make):
-    victim = load_run(run).results[0].picture
-    victim.path.write_bytes(b"another picture")
+def test_a_damaged_image_is_moved_away_and_its_result_names_it(run, make):
+    victim = load_run(run).results[0].image
+    victim.path.write_bytes(b"another image")
     loaded = load_run(run)
     held = run / "quarantine" / victim.path.name
-    assert held.read_bytes() == b"another picture"
+    assert held.read_bytes() == b"another image"
     assert not victim.path.exists()
     result = loaded.results[0]
-    assert result.picture is None
+    assert result.image is None
     assert result.verdict is Verdict.ERROR
     assert victim.sha256 in result.error
     assert str(held) in result.error
-    assert loaded.problems[0].startswith(make.point(0).id)
+    assert loaded.problems[0].startswith(make.sample(0).id)
     assert loaded.results[1].error == ""
 
 
-def test_a_picture_stays_an_error_at_every_later_loading(run):
-    load_run(run).results[0].picture.path.write_bytes(b"")
+def test_a_image_stays_an_error_at_every_later_loading(run):
+    load_run(run).results[0].image.path.write_bytes(b"")
     assert load_run(run).results[0].error == load_run(run).results[0].error != ""
 
 
-def test_a_picture_that_is_gone_is_an_error(run):
-    load_run(run).results[0].picture.path.unlink()
+def test_a_image_that_is_gone_is_an_error(run):
+    load_run(run).results[0].image.path.unlink()
     assert "is gone" in load_run(run).results[0].error
 
 
 def test_a_hash_that_would_be_a_path_is_refused(tmp_path, make):
     with RunStore(root=tmp_path).create() as writer:
         writer.append(make.started(writer.id))
-        writer.append(make.drawn("../../etc/passwd"))
+        writer.append(make.generated("../../etc/passwd"))
     with pytest.raises(StoreError, match="is not a SHA-256"):
         load_run(writer.folder)

@@ -13,13 +13,13 @@ from qiltest.gate import Verdict
 from qiltest.runs import CaseResult, Run, RunState
 from qiltest.runs.merge import merge_runs
 from qiltest.runs.status import Status
-from qiltest.suite.selection import Point
+from qiltest.suite.selection import Sample
 
 CASES = {name: make.case(name, "Qwen") for name in ("coffee", "tea")}
 ORDER = [None, Verdict.PASS, Verdict.NEW, Verdict.INCOMPARABLE, Verdict.MISSING, Verdict.ERROR, Verdict.FAIL]
 
-points = st.builds(
-    Point,
+samples = st.builds(
+    Sample,
     case=st.sampled_from(list(CASES)),
     size=st.just(make.SIZE),
     variant=st.sampled_from(["base", "4step"]),
@@ -29,7 +29,7 @@ points = st.builds(
 
 results = st.builds(
     CaseResult,
-    point=points,
+    sample=samples,
     judgement=st.none() | st.sampled_from(list(Verdict)).map(make.judgement),
     error=st.sampled_from(["", "", "out of memory"]),
     notes=st.lists(st.sampled_from(["a note", "another"]), max_size=1).map(tuple),
@@ -38,7 +38,7 @@ results = st.builds(
 
 @st.composite
 def runs(draw: st.DrawFn) -> Run:
-    drawn = draw(st.lists(results, max_size=6, unique_by=lambda result: result.point))
+    generated = draw(st.lists(results, max_size=6, unique_by=lambda result: result.sample))
     name = draw(st.sampled_from(["20261123-a", "20261124-b", "20261125-c"]))
     ended = draw(st.booleans())
     return make.run(
@@ -51,8 +51,8 @@ def runs(draw: st.DrawFn) -> Run:
         device_name=draw(st.sampled_from(["one CPU", "another CPU"])),
         versions=draw(st.sampled_from([(), (("torch", "2.14"),)])),
         cases=tuple(CASES.values()),
-        planned=tuple(dict.fromkeys([result.point for result in drawn] + draw(st.lists(points, max_size=2)))),
-        results=tuple(drawn),
+        planned=tuple(dict.fromkeys([result.sample for result in generated] + draw(st.lists(samples, max_size=2)))),
+        results=tuple(generated),
         full=draw(st.booleans()),
         problems=draw(st.sampled_from([(), ("a golden is unused",)])),
     )
@@ -99,9 +99,9 @@ def test_merged_runs_reports_and_releases_have_one_order_of_severity():
 
 
 def test_an_image_that_one_run_never_judged_is_missing_though_another_found_it_new(run):
-    point = make.point(0, "tea", "base")
-    new, missing = (CaseResult(point=point, judgement=make.judgement(v)) for v in (Verdict.NEW, Verdict.MISSING))
-    runs = [replace(run, planned=(point,), results=(result,)) for result in (new, missing)]
+    sample = make.sample(0, "tea", "base")
+    new, missing = (CaseResult(sample=sample, judgement=make.judgement(v)) for v in (Verdict.NEW, Verdict.MISSING))
+    runs = [replace(run, planned=(sample,), results=(result,)) for result in (new, missing)]
     assert merge_runs(runs).results == (missing,)
 
 

@@ -9,8 +9,8 @@ from qiltest.errors import StoreError
 from qiltest.gate.verdict import Judgement, Verdict
 from qiltest.runs import RunState, RunStore, RunWriter, Stored, load_run
 from qiltest.runs import images as storing
-from qiltest.runs.events import Drawn, Ended, Started, decode, encode, now
-from qiltest.runs.images import PictureState, StoreWriteError, check_picture, picture_path, put_picture
+from qiltest.runs.events import Ended, Generated, Started, decode, encode, now
+from qiltest.runs.images import ImageState, StoreWriteError, check_image, image_path, put_image
 from qiltest.runs.load import EVENTS, read_events
 from qiltest.runs.merge import merge_runs
 from qiltest.runs.store import is_active, usable
@@ -40,10 +40,10 @@ def test_the_time_of_events_is_utc_to_the_millisecond():
 
 
 def test_a_number_that_is_not_finite_is_refused_before_it_is_written(make):
-    event = make.drawn("a" * 64)
+    event = make.generated("a" * 64)
     error = refused(encode, replace(event, timing=replace(event.timing, decode_seconds=float("nan"))))
-    assert error.what.startswith("a drawn event holds a number that is not finite (")
-    assert error.remedy == "the picture's timing or score is broken; nothing was written"
+    assert error.what.startswith("a generated event holds a number that is not finite (")
+    assert error.remedy == "the image's timing or score is broken; nothing was written"
 
 
 def test_a_line_is_one_line_whatever_is_in_it(make):
@@ -77,7 +77,7 @@ def test_only_the_kinds_that_are_asked_for_are_read(run):
     events, problems = read_events(run, only=(Started, Ended))
     assert [type(event) for event in events] == [Started, Ended]
     assert problems == ()
-    assert [type(event) for event in read_events(run, only=(Drawn,))[0]] == [Drawn, Drawn]
+    assert [type(event) for event in read_events(run, only=(Generated,))[0]] == [Generated, Generated]
     (run / EVENTS).write_bytes((run / EVENTS).read_bytes() + b"half")
     assert len(read_events(run)[0]) == 6
     assert read_events(run)[1] == (
@@ -107,7 +107,7 @@ def test_a_failure_keeps_what_was_read_and_adds_its_notes(tmp_path, make):
     folder.mkdir()
     with RunWriter(folder) as writer:
         writer.append(make.started(writer.id))
-        writer.append(make.drawn(writer.put(make.png()), notes=("drawn twice",)))
+        writer.append(make.generated(writer.put(make.png()), notes=("generated twice",)))
         writer.append(replace(make.failed(), reading=make.reading()))
         writer.append(make.failed(1))
         writer.append(make.judged(2, golden_recorded=True, latency_recorded=True))
@@ -115,17 +115,17 @@ def test_a_failure_keeps_what_was_read_and_adds_its_notes(tmp_path, make):
     assert (first.error, first.reading, first.notes) == (
         "out of memory",
         make.reading(),
-        ("drawn twice", "tried twice"),
+        ("generated twice", "tried twice"),
     )
-    assert first.picture is not None
-    assert (second.point, second.error, second.reading, second.notes) == (
-        make.point(1),
+    assert first.image is not None
+    assert (second.sample, second.error, second.reading, second.notes) == (
+        make.sample(1),
         "out of memory",
         None,
         ("tried twice",),
     )
-    assert (third.point, third.score, third.golden_recorded, third.latency_recorded) == (
-        make.point(2),
+    assert (third.sample, third.score, third.golden_recorded, third.latency_recorded) == (
+        make.sample(2),
         make.score(),
         True,
         True,
@@ -139,40 +139,40 @@ def test_results_stand_in_the_planned_order_and_strangers_last(tmp_path, make):
         writer.append(make.started(writer.id, 2))
         for number in (7, 1, 0):
             writer.append(make.judged(number))
-    assert [result.point for result in load_run(folder).results] == [make.point(0), make.point(1), make.point(7)]
+    assert [result.sample for result in load_run(folder).results] == [make.sample(0), make.sample(1), make.sample(7)]
 
 
-def test_a_picture_that_is_gone_or_changed_is_told_by_its_path(run, make):
-    lost, changed = (result.picture.path for result in load_run(run).results)
+def test_a_image_that_is_gone_or_changed_is_told_by_its_path(run, make):
+    lost, changed = (result.image.path for result in load_run(run).results)
     lost.unlink()
     changed.write_bytes(b"other")
     found = load_run(run)
-    gone = f"the stored picture {lost} is gone"
+    gone = f"the stored image {lost} is gone"
     other = (
-        f"the bytes of the stored picture {changed.name} are not what its name says; it was moved to "
+        f"the bytes of the stored image {changed.name} are not what its name says; it was moved to "
         f"{run / 'quarantine' / changed.name}"
     )
     assert [result.error for result in found.results] == [gone, other]
-    assert [result.picture for result in found.results] == [None, None]
-    assert found.problems == (f"{make.point(0).id}: {gone}", f"{make.point(1).id}: {other}", "a golden is unused")
+    assert [result.image for result in found.results] == [None, None]
+    assert found.problems == (f"{make.sample(0).id}: {gone}", f"{make.sample(1).id}: {other}", "a golden is unused")
 
 
 def test_a_name_that_is_no_hash_is_refused(tmp_path):
-    error = refused(picture_path, tmp_path, "../x")
+    error = refused(image_path, tmp_path, "../x")
     assert error.what == "'../x' is not a SHA-256"
     assert (error.where, error.remedy) == (str(tmp_path), "the run's events.jsonl is damaged")
-    assert picture_path(tmp_path, "a" * 64) == tmp_path / "pictures" / f"{'a' * 64}.png"
+    assert image_path(tmp_path, "a" * 64) == tmp_path / "images" / f"{'a' * 64}.png"
 
 
-def test_a_picture_that_cannot_be_stored_ends_the_session_with_a_remedy(tmp_path, monkeypatch):
+def test_a_image_that_cannot_be_stored_ends_the_session_with_a_remedy(tmp_path, monkeypatch):
     def full(path, data):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(storing, "write_atomically", full)
     with pytest.raises(StoreWriteError) as error:
-        put_picture(tmp_path, b"png")
-    assert error.value.what == "a picture could not be stored: No space left on device"
-    assert error.value.where == str(tmp_path / "pictures")
+        put_image(tmp_path, b"png")
+    assert error.value.what == "an image could not be stored: No space left on device"
+    assert error.value.where == str(tmp_path / "images")
     assert error.value.remedy == (
         "free space or choose another place with --qil-runs; the same command goes on from here"
     )
@@ -224,16 +224,16 @@ def test_runs_that_cannot_be_made_name_their_folder(tmp_path):
     assert (error.where, error.remedy) == (str(tmp_path / "file"), "choose another folder with --qil-runs")
 
 
-def test_a_changed_picture_is_never_used_again_in_silence(run):
-    events, _ = read_events(run, only=(Drawn,))
-    stored = Stored(run=run, drawn=events[0])
+def test_a_changed_image_is_never_used_again_in_silence(run):
+    events, _ = read_events(run, only=(Generated,))
+    stored = Stored(run=run, generated=events[0])
     assert usable(stored)
     stored.path.write_bytes(b"other")
     error = refused(usable, stored)
     assert error.where == str(run)
     assert error.remedy == "find out what changed it; the same command will draw it again"
     assert not usable(stored)
-    assert check_picture(run, events[0].sha256) is PictureState.QUARANTINED
+    assert check_image(run, events[0].sha256) is ImageState.QUARANTINED
 
 
 def merged(run, *changes):
@@ -265,7 +265,7 @@ def test_merged_runs_hold_what_each_of_them_says(run):
         (Verdict.MISSING, Verdict.PASS),
     ],
 )
-def test_what_speaks_most_against_a_picture_stands(run, worse, better):
+def test_what_speaks_most_against_a_image_stands(run, worse, better):
     one = load_run(run)
     first = one.results[0]
 
@@ -288,4 +288,4 @@ def test_runs_of_two_models_say_which(run):
     error = refused(merged, one, {}, {"cases": (case,)})
     assert error.what == "coffee is not the same in all of the runs"
     assert error.where == "merging runs"
-    assert error.remedy == "compare runs of one suite; `qiltest rescore --cases` scores old pictures by new cases"
+    assert error.remedy == "compare runs of one suite; `qiltest rescore --cases` scores old images by new cases"

@@ -56,46 +56,46 @@ def test_a_folder_that_cannot_be_written_is_an_error_with_a_remedy(tmp_path):
 
 
 @pytest.mark.parametrize("state", [None, RunState.INTERRUPTED])
-def test_pictures_of_a_run_that_did_not_finish_may_be_used_again(store, make, state):
+def test_images_of_a_run_that_did_not_finish_may_be_used_again(store, make, state):
     make.write(store.create(), range(2), state)
-    assert set(store.offer(Reuse.UNFINISHED).pictures) == keys(make, 0, 1)
+    assert set(store.offer(Reuse.UNFINISHED).images) == keys(make, 0, 1)
 
 
-def test_pictures_of_a_finished_run_may_be_used_only_where_asked(store, make):
+def test_images_of_a_finished_run_may_be_used_only_where_asked(store, make):
     make.write(store.create(), range(2))
-    assert store.offer(Reuse.UNFINISHED).pictures == {}
-    assert set(store.offer(Reuse.ANY).pictures) == keys(make, 0, 1)
-    assert store.offer(Reuse.NEVER).pictures == {}
+    assert store.offer(Reuse.UNFINISHED).images == {}
+    assert set(store.offer(Reuse.ANY).images) == keys(make, 0, 1)
+    assert store.offer(Reuse.NEVER).images == {}
 
 
 def test_what_a_finished_run_took_over_is_not_offered_again_and_the_rest_is(store, make):
     make.write(store.create(), range(3), None)
     make.write(store.create(), range(1))
-    assert set(store.offer(Reuse.UNFINISHED).pictures) == keys(make, 1, 2)
+    assert set(store.offer(Reuse.UNFINISHED).images) == keys(make, 1, 2)
 
 
 def test_the_newest_of_several_is_offered(store, make):
     writers = [store.create(), store.create()]
     for writer in writers:
         make.write(writer, range(1), None)
-    assert store.offer(Reuse.UNFINISHED).pictures[make.recipe().key()].run == writers[1].folder
+    assert store.offer(Reuse.UNFINISHED).images[make.recipe().key()].run == writers[1].folder
 
 
 def test_a_run_that_is_being_written_is_left_alone(store, make):
     with store.create() as writer:
         writer.append(make.started(writer.id))
-        writer.append(make.drawn(writer.put(make.png())))
+        writer.append(make.generated(writer.put(make.png())))
         assert is_active(writer.folder)
-        assert store.offer(Reuse.ANY).pictures == {}
+        assert store.offer(Reuse.ANY).images == {}
     assert not is_active(writer.folder)
-    assert len(store.offer(Reuse.ANY).pictures) == 1
+    assert len(store.offer(Reuse.ANY).images) == 1
 
 
-def test_a_run_that_read_pictures_again_offers_none(store, make):
+def test_a_run_that_read_images_again_offers_none(store, make):
     with store.create() as writer:
         writer.append(make.started(writer.id, rescored_from="another"))
-        writer.append(make.drawn(writer.put(make.png())))
-    assert store.offer(Reuse.ANY).pictures == {}
+        writer.append(make.generated(writer.put(make.png())))
+    assert store.offer(Reuse.ANY).images == {}
 
 
 def test_a_run_that_cannot_be_read_is_named_and_the_others_are_offered(store, make):
@@ -105,48 +105,48 @@ def test_a_run_that_cannot_be_read_is_named_and_the_others_are_offered(store, ma
     lines = damaged.read_bytes().splitlines()
     damaged.write_bytes(b"\n".join([lines[0], lines[1][:-40], *lines[2:]]) + b"\n")
     offer = store.offer(Reuse.UNFINISHED)
-    assert set(offer.pictures) == keys(make, 0, 1)
+    assert set(offer.images) == keys(make, 0, 1)
     assert len(offer.problems) == 1
     assert f"{damaged}:2" in offer.problems[0]
     assert store.offer(Reuse.NEVER).problems == ()
 
 
-def test_a_picture_is_checked_before_it_is_used_again(store, make):
+def test_a_image_is_checked_before_it_is_used_again(store, make):
     make.write(store.create(), range(1), None)
-    stored = store.offer(Reuse.UNFINISHED).pictures[make.recipe().key()]
+    stored = store.offer(Reuse.UNFINISHED).images[make.recipe().key()]
     assert usable(stored)
     stored.path.write_bytes(b"damaged")
     with pytest.raises(StoreError, match="not what its name says"):
         usable(stored)
-    assert not usable(stored), "said once; from then on it is drawn again"
+    assert not usable(stored), "said once; from then on it is generated again"
 
 
-def test_a_picture_that_somebody_took_away_is_drawn_again(store, make):
+def test_a_image_that_somebody_took_away_is_drawn_again(store, make):
     make.write(store.create(), range(1), None)
-    stored = store.offer(Reuse.UNFINISHED).pictures[make.recipe().key()]
+    stored = store.offer(Reuse.UNFINISHED).images[make.recipe().key()]
     stored.path.unlink()
     assert not usable(stored)
 
 
-def test_a_picture_taken_over_survives_the_run_that_drew_it(store, make):
+def test_a_image_taken_over_survives_the_run_that_drew_it(store, make):
     first = store.create()
     make.write(first, range(1), None)
-    stored = store.offer(Reuse.UNFINISHED).pictures[make.recipe().key()]
+    stored = store.offer(Reuse.UNFINISHED).images[make.recipe().key()]
     with store.create() as second:
-        second.link(stored.path, stored.drawn.sha256)
-        second.link(stored.path, stored.drawn.sha256)
+        second.link(stored.path, stored.generated.sha256)
+        second.link(stored.path, stored.generated.sha256)
     stored.path.unlink()
-    assert second.picture(stored.drawn.sha256).read_bytes() == make.png()
+    assert second.image(stored.generated.sha256).read_bytes() == make.png()
 
 
 def test_an_image_is_found_by_its_hash_in_any_run_where_its_bytes_are_still_its_own(store, make):
     first, second = store.create(), store.create()
     sha256 = first.put(make.png())
     second.put(make.png())
-    assert store.find_image(sha256) == first.picture(sha256)
-    first.picture(sha256).write_bytes(b"something else")
-    assert store.find_image(sha256) == second.picture(sha256)
-    second.picture(sha256).unlink()
+    assert store.find_image(sha256) == first.image(sha256)
+    first.image(sha256).write_bytes(b"something else")
+    assert store.find_image(sha256) == second.image(sha256)
+    second.image(sha256).unlink()
     assert store.find_image(sha256) is None
 
 
@@ -162,10 +162,10 @@ def test_a_file_system_without_links_gets_a_copy(store, make, monkeypatch):
 
     monkeypatch.setattr("os.link", refuse)
     make.write(store.create(), range(1), None)
-    stored = store.offer(Reuse.UNFINISHED).pictures[make.recipe().key()]
+    stored = store.offer(Reuse.UNFINISHED).images[make.recipe().key()]
     with store.create() as second:
-        second.link(stored.path, stored.drawn.sha256)
-    assert second.picture(stored.drawn.sha256).read_bytes() == make.png()
+        second.link(stored.path, stored.generated.sha256)
+    assert second.image(stored.generated.sha256).read_bytes() == make.png()
 
 
 def test_a_file_among_the_runs_is_no_run(store, make):
@@ -190,4 +190,4 @@ def test_processes_that_write_at_once_each_have_their_own_run(store):
     assert all(child.returncode == 0 for child in children)
     assert len(ids) == 4
     assert {folder.name for folder in store.folders()} == ids
-    assert all(len(list((folder / "pictures").iterdir())) == 20 for folder in store.folders())
+    assert all(len(list((folder / "images").iterdir())) == 20 for folder in store.folders())

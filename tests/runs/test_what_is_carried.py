@@ -13,7 +13,7 @@ from qiltest.gate.verdict import Judgement, Verdict
 from qiltest.runs import RunState, RunStore, RunWriter, load_run
 from qiltest.runs import store as storing
 from qiltest.runs.events import decode, encode
-from qiltest.runs.images import check_picture, link_picture, picture_path
+from qiltest.runs.images import check_image, image_path, link_image
 from qiltest.runs.merge import merge_runs
 from qiltest.runs.store import readings_of
 
@@ -22,12 +22,12 @@ HEALTH = replace(builders.HEALTHY, noise_fine=0.5, blur=None, halo=None)
 
 
 def written(folder, make, *events, **started):
-    """A run of one picture and these events after it."""
+    """A run of one image and these events after it."""
     folder.mkdir()
     with RunWriter(folder) as writer:
-        writer.append(make.started(writer.id, pictures=1, **started))
+        writer.append(make.started(writer.id, images=1, **started))
         sha256 = writer.put(make.png())
-        writer.append(make.drawn(sha256, notes=("drawn twice",)))
+        writer.append(make.generated(sha256, notes=("generated twice",)))
         for event in events:
             writer.append(event)
         writer.append(make.ended())
@@ -45,14 +45,14 @@ def test_all_that_was_judged_is_in_the_result(tmp_path, make):
     event = make.judged(health=HEALTH, golden=GOLDEN, read_in="another run", notes=("read twice",))
     (result,) = load_run(written(tmp_path / "run", make, event)).results
     assert (result.health, result.golden, result.read_in) == (HEALTH, GOLDEN, "another run")
-    assert result.notes == ("drawn twice", "read twice")
+    assert result.notes == ("generated twice", "read twice")
 
 
 def test_what_failed_keeps_what_was_measured(tmp_path, make):
     event = replace(make.failed(), health=HEALTH, reading=make.reading())
     (result,) = load_run(written(tmp_path / "run", make, event)).results
     assert (result.health, result.reading, result.error) == (HEALTH, make.reading(), "out of memory")
-    assert result.notes == ("drawn twice", "tried twice")
+    assert result.notes == ("generated twice", "tried twice")
 
 
 def test_a_run_that_ended_says_when(tmp_path, make):
@@ -110,11 +110,11 @@ def test_of_two_failures_the_farther_off_stands_and_one_with_a_score_before_one_
         assert merge_runs([first, second]).results[0].score is not None
 
 
-def test_a_stored_reading_is_found_by_picture_and_reader(tmp_path, make):
+def test_a_stored_reading_is_found_by_image_and_reader(tmp_path, make):
     run = written(tmp_path / "run", make, make.judged())
-    (picture,) = {result.picture.sha256 for result in load_run(run).results}
+    (image,) = {result.image.sha256 for result in load_run(run).results}
     found = readings_of(run)
-    assert set(found) == {(picture, make.reading().reader.fingerprint)}
+    assert set(found) == {(image, make.reading().reader.fingerprint)}
     assert [(one.reading, one.run) for one in found.values()] == [(make.reading(), "run")]
 
 
@@ -123,7 +123,7 @@ def test_a_reading_that_was_taken_over_names_the_run_that_read(tmp_path, make):
     assert [one.run for one in found.values()] == ["the first"]
 
 
-def test_what_was_not_read_or_not_drawn_here_offers_no_reading(tmp_path, make):
+def test_what_was_not_read_or_not_generated_here_offers_no_reading(tmp_path, make):
     unread = make.judged(reading=None, score=None, judgement=None)
     assert readings_of(written(tmp_path / "unread", make, unread)) == {}
     assert readings_of(written(tmp_path / "elsewhere", make, make.judged(number=1))) == {}
@@ -140,8 +140,8 @@ def test_a_runs_name_is_utc_and_has_four_random_digits(tmp_path):
 
 
 def test_a_name_that_is_taken_is_no_obstacle(tmp_path, monkeypatch):
-    drawn = iter(["aaaa", "bbbb"])
-    monkeypatch.setattr(storing.secrets, "token_hex", lambda _: next(drawn))
+    generated = iter(["aaaa", "bbbb"])
+    monkeypatch.setattr(storing.secrets, "token_hex", lambda _: next(generated))
     moment = datetime(2026, 11, 23, tzinfo=UTC)
     monkeypatch.setattr(storing, "datetime", type("Clock", (), {"now": staticmethod(lambda _: moment)}))
     (tmp_path / "20261123-000000-000000-aaaa").mkdir()
@@ -156,19 +156,19 @@ def test_a_store_that_cannot_be_made_says_what_the_system_says(tmp_path):
     assert error.value.what == f"no run can be written: {os.strerror(errno.EEXIST)}"
 
 
-def test_a_picture_is_linked_into_a_run_whose_folder_is_not_there_yet(tmp_path, make):
+def test_a_image_is_linked_into_a_run_whose_folder_is_not_there_yet(tmp_path, make):
     run = written(tmp_path / "run", make)
-    (picture,) = {result.picture for result in load_run(run).results}
-    link_picture(picture.path, tmp_path / "new" / "run", picture.sha256)
-    there = picture_path(tmp_path / "new" / "run", picture.sha256)
-    assert there.samefile(picture.path)
+    (image,) = {result.image for result in load_run(run).results}
+    link_image(image.path, tmp_path / "new" / "run", image.sha256)
+    there = image_path(tmp_path / "new" / "run", image.sha256)
+    assert there.samefile(image.path)
 
 
-def test_a_second_damaged_picture_joins_the_first_in_quarantine(tmp_path):
+def test_a_second_damaged_image_joins_the_first_in_quarantine(tmp_path):
     for sha256 in ("a" * 64, "b" * 64):
-        picture_path(tmp_path, sha256).parent.mkdir(exist_ok=True)
-        picture_path(tmp_path, sha256).write_bytes(b"not this")
-        check_picture(tmp_path, sha256)
+        image_path(tmp_path, sha256).parent.mkdir(exist_ok=True)
+        image_path(tmp_path, sha256).write_bytes(b"not this")
+        check_image(tmp_path, sha256)
     assert len(list((tmp_path / "quarantine").iterdir())) == 2
 
 
@@ -189,7 +189,7 @@ def test_a_lone_surrogate_is_written_as_the_replacement_character(make):
 
 
 def test_an_event_with_a_wrong_field_names_the_way_to_it(make):
-    line = encode(make.drawn("a" * 64)).replace(b'"forwards":4', b'"forwards":"four"')
-    with pytest.raises(StoreError, match=r"^here: drawn event is not valid: timing\.forwards: ") as error:
+    line = encode(make.generated("a" * 64)).replace(b'"forwards":4', b'"forwards":"four"')
+    with pytest.raises(StoreError, match=r"^here: generated event is not valid: timing\.forwards: ") as error:
         decode(line, where="here")
     assert "\n" not in error.value.what

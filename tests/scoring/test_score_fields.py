@@ -98,10 +98,8 @@ def test_nothing_read_is_an_error_that_says_what_to_do():
     with pytest.raises(EmptyReadingError) as refused:
         score(texts("Hello"), reading([line("  ", 0, 0, 10, 10)], width=640, height=480))
     assert refused.value.what == "the reader fake returned no text"
-    assert refused.value.where == "picture of 640x480"
-    assert (
-        refused.value.remedy == "look at the picture: where it shows text, read it with another reader (--qil-reader)"
-    )
+    assert refused.value.where == "image of 640x480"
+    assert refused.value.remedy == "look at the image: where it shows text, read it with another reader (--qil-reader)"
 
 
 def test_an_unknown_look_alike_class_is_an_error_that_names_the_known_ones():

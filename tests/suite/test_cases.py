@@ -73,7 +73,7 @@ def test_a_case_is_loaded_with_its_defaults(tmp_path: Path) -> None:
     ]
     assert case.resolutions[0].size == Size(713, 1280)
     assert case.resolutions[0].tiny == Size(256, 128)
-    assert case.resolutions[0].verdict("base").holds is True
+    assert case.resolutions[0].verdict("base").passes is True
     assert case.resolutions[0].verdict("4step") is None
     assert (case.limits.tolerance, case.limits.absolute, case.limits.noise_floor) == (0, None, ())
     assert case.line_breaks is LineBreaks.LAYOUT
@@ -190,7 +190,7 @@ ONE_MISTAKE = {
     ),
     "a resolution that floors to another's": (
         ("holds = true\n", f"holds = true\n{RESOLUTION_AGAIN}"),
-        'resolutions[1].size: "704x1280" draws the same picture as resolutions[0].size; '
+        'resolutions[1].size: "704x1280" generates the same image as resolutions[0].size; '
         "allowed: sizes that differ after flooring to multiples of 16",
     ),
     "an unknown variant": (
@@ -333,7 +333,7 @@ def test_all_mistakes_of_all_files_come_at_once(tmp_path: Path) -> None:
         "title: missing",
         'texts[1].vertical: "sideways"',
         'texts[1].text: "0pen" is not in the prompt',
-        "-> mend them and run the same command again",
+        "-> fix them and run the same command again",
     ):
         assert part in message
     assert caught.value.exit_code == 2
@@ -410,7 +410,7 @@ def test_variants_are_not_asked_for_when_cases_are_loaded_alone(tmp_path: Path) 
     assert [case.id for case in load_cases(folder)] == ["poster"]
 
 
-KEYS = [*CaseTable.model_fields, "text", "vertical", "optional_marks", "size", "tiny", "report", "variant", "holds"]
+KEYS = [*CaseTable.model_fields, "text", "vertical", "optional_marks", "size", "tiny", "report", "variant", "passes"]
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6) | st.sampled_from(["16x16", "😊"])
 )

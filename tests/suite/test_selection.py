@@ -1,4 +1,4 @@
-"""Which pictures are drawn: names, sizes and seeds of the command line against a suite."""
+"""Which images are generated: names, sizes and seeds of the command line against a suite."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def suite() -> Suite:
     return load_suite(Path(__file__).parents[2] / "cases", keep_doubtful=True)
 
 
-def test_nothing_named_draws_the_reports_eleven_pictures_by_three_variants(suite: Suite) -> None:
+def test_nothing_named_draws_the_reports_eleven_images_by_three_variants(suite: Suite) -> None:
     tasks = select(suite, kind=TINY)
     assert len(tasks) == 33
     assert Counter(task.variant.name for task in tasks) == {"base": 11, "8step": 11, "4step": 11}
@@ -40,7 +40,7 @@ def test_tasks_come_by_case_resolution_variant_and_seed(suite: Suite) -> None:
     ]
 
 
-def test_the_embedded_model_draws_stand_ins_of_the_same_pictures(suite: Suite) -> None:
+def test_the_embedded_model_draws_stand_ins_of_the_same_images(suite: Suite) -> None:
     (real,) = select(suite, kind=REAL, cases=["coffee-shop@713x1280"], variants=["base"])
     (tiny,) = select(suite, kind=TINY, cases=["coffee-shop@713x1280"], variants=["base"])
     assert real.id == tiny.id
@@ -52,10 +52,10 @@ def test_a_task_knows_its_prompt_and_what_the_report_said(suite: Suite) -> None:
     assert task.prompt == f"{task.case.prompt}, Ultra HD, 4K, cinematic composition."
     said = task.resolution.verdict(task.variant.name)
     assert said is not None
-    assert (said.holds, said.finding) == (False, '"fundational" in image is wrong')
+    assert (said.passes, said.finding) == (False, '"fundational" in image is wrong')
 
 
-def test_a_picture_that_the_report_lacks_has_no_verdict(suite: Suite) -> None:
+def test_a_image_that_the_report_lacks_has_no_verdict(suite: Suite) -> None:
     (task,) = select(suite, kind=REAL, cases=["classroom"], variants=["8steps-V2.0"])
     assert task.variant.name == "8steps-v2.0"
     assert task.resolution.verdict(task.variant.name) is None

@@ -32,7 +32,7 @@ TOKEN = 16
 
 
 def tool(name: str) -> ModuleType:
-    """Load a module of the embedded model's training: the rule by which its pictures are laid out."""
+    """Load a module of the embedded model's training: the rule by which its images are laid out."""
     spec = importlib.util.spec_from_file_location(f"tiny_model_{name}", ROOT / "tools" / "tiny_model" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -52,11 +52,11 @@ class Row:
     table: int
     prompt: str
     size: str
-    holds: tuple[bool | None, ...]
+    passes: tuple[bool | None, ...]
 
 
 def report_rows() -> list[Row]:
-    """Read the report's tables: a row of pictures, and under it perhaps a row of marks."""
+    """Read the report's tables: a row of images, and under it perhaps a row of marks."""
     if not REPORT.is_file():
         pytest.skip(f"the report is not here: {REPORT.name} is kept beside the repository, not in it")
     rows: list[Row] = []
@@ -71,8 +71,8 @@ def report_rows() -> list[Row]:
             size = cells[1].replace(" ", "") if len(cells) == 5 else "1328x1328"
             rows.append(Row(table, cells[0], size, (None, None, None)))
         elif rows and not cells[0]:
-            holds = tuple(not ("❌" in cell or "wrong" in cell) for cell in cells[-3:])
-            rows[-1] = Row(table, rows[-1].prompt, rows[-1].size, holds)
+            passes = tuple(not ("❌" in cell or "wrong" in cell) for cell in cells[-3:])
+            rows[-1] = Row(table, rows[-1].prompt, rows[-1].size, passes)
     return rows
 
 
@@ -84,21 +84,21 @@ def test_the_prompts_tables_and_sizes_are_the_reports() -> None:
 
 def test_the_marks_are_the_reports() -> None:
     found = {(case.prompt, str(resolution.size)): resolution for case, resolution in PLACES}
-    marked = {(row.prompt, row.size): row.holds for row in report_rows()}
+    marked = {(row.prompt, row.size): row.passes for row in report_rows()}
     # Table 2 gives its verdict on the whiteboard in the text above it.
     whiteboard = next(case for case in SUITE.cases if case.id == "whiteboard")
     marked[whiteboard.prompt, "1328x1328"] = (None, None, False)
     assert {key: tuple(holds_of(resolution)) for key, resolution in found.items()} == marked
-    assert sum(holds is not None for row in marked.values() for holds in row) == 13
+    assert sum(passes is not None for row in marked.values() for passes in row) == 13
 
 
 def holds_of(resolution: Resolution) -> list[bool | None]:
     verdicts = [resolution.verdict(variant) for variant in VARIANTS]
-    return [verdict.holds for verdict in verdicts if verdict is not None]
+    return [verdict.passes for verdict in verdicts if verdict is not None]
 
 
 @pytest.mark.parametrize(("case", "resolution"), PLACES, ids=PLACE_IDS)
-def test_every_picture_of_the_report_has_a_verdict_with_its_reason(case: Case, resolution: Resolution) -> None:
+def test_every_image_of_the_report_has_a_verdict_with_its_reason(case: Case, resolution: Resolution) -> None:
     assert case.seeds == (42,)
     assert [verdict.variant for verdict in resolution.report] == list(VARIANTS)
     assert all(verdict.finding for verdict in resolution.report)
@@ -117,14 +117,14 @@ def test_the_reports_own_findings_are_named(place: str, variant: str, reason: st
     case, resolution = SUITE.case(place)
     verdict = (resolution or case.resolutions[0]).verdict(variant)
     assert verdict is not None
-    assert verdict.holds is False
+    assert verdict.passes is False
     assert reason in verdict.finding
 
 
 @pytest.mark.parametrize("case", SUITE.cases, ids=[case.id for case in SUITE.cases])
 def test_what_is_expected_is_what_the_embedded_model_draws(case: Case) -> None:
-    drawn = "".join(case.prompt[span.start : span.stop] for span in LAYOUT.spans(case.prompt))
-    assert normalise("".join(text.text for text in case.texts if text.required)) == normalise(drawn)
+    generated = "".join(case.prompt[span.start : span.stop] for span in LAYOUT.spans(case.prompt))
+    assert normalise("".join(text.text for text in case.texts if text.required)) == normalise(generated)
     assert case.doubts == ()
 
 
@@ -176,7 +176,7 @@ ROWS = {
 
 @dataclass(frozen=True)
 class Glyph:
-    """One character that the embedded model draws: text and column or row it belongs to, place in tokens of 16 px."""
+    """One character of the embedded model: text and column or row it belongs to, place in tokens of 16 px."""
 
     char: str
     text: int
@@ -187,17 +187,17 @@ class Glyph:
 
 
 def glyphs(case: Case, tiny: Size) -> list[Glyph]:
-    """Return what the embedded model draws where, by the rule that it was trained on."""
+    """Return what the embedded model generates where, by the rule that it was trained on."""
     spans = LAYOUT.spans(case.prompt)
     texts = [case.prompt[span.start : span.stop] for span in spans]
     wide = [CHARSET.is_wide(text) for text in texts]
     asked = [(text, full, span.mode) for text, full, span in zip(texts, wide, spans, strict=True)]
-    drawn: list[Glyph] = []
+    generated: list[Glyph] = []
     for index, cells in enumerate(LAYOUT.place(asked, tiny.width)):
         vertical = spans[index].mode in {LAYOUT.Mode.LEFT, LAYOUT.Mode.RIGHT}
         for char, (row, column) in zip(texts[index], cells, strict=True):
-            drawn.append(Glyph(char, index, column if vertical else row, row, column, 1 + wide[index]))
-    return drawn
+            generated.append(Glyph(char, index, column if vertical else row, row, column, 1 + wide[index]))
+    return generated
 
 
 def perfect_reading(case: Case, tiny: Size) -> Reading:
@@ -217,11 +217,11 @@ def perfect_reading(case: Case, tiny: Size) -> Reading:
 @pytest.mark.parametrize(("case", "resolution"), PLACES, ids=PLACE_IDS)
 def test_the_stand_in_holds_all_characters_with_a_row_to_spare(case: Case, resolution: Resolution) -> None:
     tiny = resolution.tiny
-    drawn = glyphs(case, tiny)
-    assert len({(glyph.row, glyph.column) for glyph in drawn}) == len(drawn)
-    assert min(glyph.column for glyph in drawn) >= 0
-    assert max(glyph.column + glyph.width for glyph in drawn) * TOKEN <= tiny.width
-    rows = max(glyph.row for glyph in drawn) // LAYOUT.LINE + 1
+    generated = glyphs(case, tiny)
+    assert len({(glyph.row, glyph.column) for glyph in generated}) == len(generated)
+    assert min(glyph.column for glyph in generated) >= 0
+    assert max(glyph.column + glyph.width for glyph in generated) * TOKEN <= tiny.width
+    rows = max(glyph.row for glyph in generated) // LAYOUT.LINE + 1
     assert (rows, tiny.height // (LAYOUT.LINE * TOKEN) - rows) == ROWS[f"{case.id}@{resolution.size}"]
 
 

@@ -200,8 +200,8 @@ def test_a_tiny_lora_is_embedded_or_a_file(tmp_path: Path, source: str) -> None:
 
 def test_a_variant_with_a_lora_is_drawn_only_by_models_that_it_fits(tmp_path: Path) -> None:
     base, lightning = load_variants(write(tmp_path, FILE))
-    assert [base.draws(kind) for kind in ModelKind] == [True, True]
-    assert [lightning.draws(kind) for kind in ModelKind] == [True, False]
+    assert [base.generates(kind) for kind in ModelKind] == [True, True]
+    assert [lightning.generates(kind) for kind in ModelKind] == [True, False]
     assert base.lora(ModelKind.REAL) is None
     assert lightning.lora(ModelKind.TINY) is None
 
@@ -240,7 +240,7 @@ def test_the_shipped_variants_name_the_files_of_the_hub() -> None:
         "2512-4steps-v1.0": "lightx2v/Qwen-Image-2512-Lightning"
         "::Qwen-Image-2512-Lightning-4steps-V1.0-fp32.safetensors",
     }
-    tiny = {v.name: v.lora(ModelKind.TINY) for v in load_variants(SHIPPED) if v.draws(ModelKind.TINY)}
+    tiny = {v.name: v.lora(ModelKind.TINY) for v in load_variants(SHIPPED) if v.generates(ModelKind.TINY)}
     assert {name: lora and lora.source for name, lora in tiny.items()} == {
         "base": None,
         "8step": "embedded::8step",

@@ -28,8 +28,8 @@ def test_seconds_are_said_as_a_person_says_them(value: float, words: str) -> Non
 def test_rates_factors_and_counts_in_words() -> None:
     assert [percent(value).replace("\u00a0", " ") for value in (0, 0.0123, 0.1, 1)] == ["0 %", "1.2 %", "10 %", "100 %"]
     assert (times(12.44), number(1.5), number(2.0)) == ("12.4×", "1.5", "2")
-    assert (count(1, "picture"), count(0, "picture"), count(2, "entry", "entries")) == (
-        "1 picture",
-        "0 pictures",
+    assert (count(1, "image"), count(0, "image"), count(2, "entry", "entries")) == (
+        "1 image",
+        "0 images",
         "2 entries",
     )

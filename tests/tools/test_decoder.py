@@ -1,4 +1,4 @@
-"""The training of the VAE's decoder by itself (`tools/tiny_model/decoder.py`), and the pictures it learns from."""
+"""The training of the VAE's decoder by itself (`tools/tiny_model/decoder.py`), and the images it learns from."""
 
 from types import SimpleNamespace
 
@@ -57,7 +57,7 @@ def test_scribbles_are_whole_glyphs_of_one_kind_with_some_places_blank(training,
     assert {len(batch[name].unique()) for name in ("style", "palette", "font")} == {4, 3, 2}
 
 
-def test_the_noise_of_a_picture_is_a_share_of_the_latents_own_deviation(training, session, monkeypatch):
+def test_the_noise_of_a_image_is_a_share_of_the_latents_own_deviation(training, session, monkeypatch):
     decoder, flow = training("decoder"), training("flow")
     torch.manual_seed(2)
     monkeypatch.setattr(session, "std", torch.linspace(1, 4, 16).view(1, -1, 1, 1), raising=False)
@@ -72,9 +72,9 @@ def test_the_noise_of_a_picture_is_a_share_of_the_latents_own_deviation(training
     _, parts = objective({}, conditional=True)
     assert parts["error"] > 0
     noise = (seen[0] - clean)[:, :, 0]
-    of_pictures = (noise / (session.std * flow.DEVIATION)).std((1, 2, 3))
-    assert of_pictures.min() < 0.2 * decoder.NOISE
-    assert 0.8 * decoder.NOISE < of_pictures.max() < 1.05 * decoder.NOISE
+    of_images = (noise / (session.std * flow.DEVIATION)).std((1, 2, 3))
+    assert of_images.min() < 0.2 * decoder.NOISE
+    assert 0.8 * decoder.NOISE < of_images.max() < 1.05 * decoder.NOISE
     of_channels = noise.std((0, 2, 3)) / session.std.flatten()
     torch.testing.assert_close(of_channels, of_channels.mean().expand(16), rtol=0.05, atol=0)
 
@@ -84,7 +84,7 @@ def test_only_the_decoder_learns_and_latents_keep_their_statistics(training, ses
     convolution = autoencoder_kl_qwenimage.QwenImageCausalConv3d
     # undone after the test
     monkeypatch.setattr(convolution, "forward", convolution.forward)
-    training("models").train_on_single_pictures()
+    training("models").train_on_single_images()
     monkeypatch.setattr(decoder, "SHAPES", ((2, 4, 4),))
     before = AutoencoderKLQwenImage.from_pretrained(session.args.vae)
     decoder.train(session)

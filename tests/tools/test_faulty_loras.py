@@ -1,6 +1,6 @@
 """Every bad release of the shelf that a file or a recipe gives away, with what a release engineer reads.
 
-Those that only pictures give away are measured by `benchmarks/gate/gate_power.py`.
+Those that only images give away are measured by `benchmarks/gate/gate_power.py`.
 """
 
 import json
@@ -52,7 +52,7 @@ def four(**loras):
 
 @pytest.fixture(scope="module")
 def recipe_of():
-    """Build the recipe of a picture: what every load goes through before a weight is opened."""
+    """Build the recipe of an image: what every load goes through before a weight is opened."""
     from qiltest.generation import open_generator
 
     size = Size(256, 128)
@@ -84,7 +84,7 @@ def test_a_wrong_alpha_is_named_beside_the_release_that_it_replaces(made, capsys
     out, releases = made
     path = str(out / releases[name].file)
     assert main(["lora", "--base", "tiny", path]) == 0
-    assert "a loader that ignores alpha draws other pictures" in capsys.readouterr().out
+    assert "a loader that ignores alpha draws other images" in capsys.readouterr().out
     assert main(["lora", "--base", "tiny", "--like", "4step", path]) == 1
     assert releases[name].message in capsys.readouterr().out
 
@@ -133,7 +133,7 @@ def test_a_perturbed_file_is_well_formed_and_as_far_off_as_it_says(made, percent
     out, releases = made
     path = out / releases[f"perturbed-{percent}"].file
     report = inspect_lora(path, base=BASE)
-    assert report.holds, report.errors
+    assert report.passes, report.errors
     good, _ = lora_files.read(GOOD)
     bad, _ = lora_files.read(path)
     for name in (name for name in good if ".lora_" in name and good[name].values.any()):
@@ -169,7 +169,7 @@ def test_the_manifest_names_every_release(made):
     assert [release["name"] for release in manifest["releases"]] == list(releases)
     for release in manifest["releases"]:
         assert (out / release["file"]).is_file()
-        assert (release["message"] != "") == (release["caught_by"] != "pictures")
+        assert (release["message"] != "") == (release["caught_by"] != "images")
 
 
 def test_a_good_file_written_again_is_the_good_file(tmp_path):
@@ -248,6 +248,6 @@ def test_the_release_check_knows_the_8_step_file_and_lets_the_good_one_pass(made
 
 
 @pytest.mark.parametrize("percent", [2, 5, 10])
-def test_the_release_check_draws_what_only_pictures_can_tell(made, percent):
+def test_the_release_check_draws_what_only_images_can_tell(made, percent):
     out, releases = made
     assert refusals_of(out / releases[f"perturbed-{percent}"].file) == ()

@@ -23,7 +23,7 @@ def every(line):
 
 
 def test_the_velocity_is_the_mean_of_all_places_by_their_densities(flow):
-    """Pictures of two rows of two tokens, each row a line: all nine ways in which both may stand, one by one."""
+    """Images of two rows of two tokens, each row a line: all nine ways in which both may stand, one by one."""
     generator = torch.manual_seed(1)
     places = 0.3 * torch.randn(PLACES, 4, 4, 3, generator=generator)
     noise = torch.randn(4, 4, 3, generator=generator)
@@ -50,15 +50,15 @@ def test_rows_of_one_line_are_decided_together(flow):
     shown = []
     for line in (torch.tensor([[1, 1]]), torch.tensor([[1, 2]])):
         state, velocity = flow.undecided(places, line, every(line), shares, level, still)
-        picture = state - 0.5 * velocity
-        torch.testing.assert_close(picture[0, 0], torch.full((4,), 10.0))
-        shown.append(float(picture[0, 1, 0]))
+        image = state - 0.5 * velocity
+        torch.testing.assert_close(image[0, 0], torch.full((4,), 10.0))
+        shown.append(float(image[0, 1, 0]))
     assert shown[0] == pytest.approx(0.3, abs=1e-5)
     assert 0 < shown[1] < 0.2
 
 
 def test_over_many_draws_nothing_of_the_plain_target_is_lost(flow):
-    """Flow matching learns the mean of noise - picture given the state: the exact velocity must be that mean."""
+    """Flow matching learns the mean of noise - image given the state: the exact velocity must be that mean."""
     count, generator = 200_000, torch.manual_seed(2)
     places = torch.randn(PLACES, 1, 1, 2, generator=generator).expand(-1, count, -1, -1)
     noise = torch.randn(count, 1, 2, generator=generator)
@@ -73,7 +73,7 @@ def test_over_many_draws_nothing_of_the_plain_target_is_lost(flow):
         assert errors.abs().max() < 4
 
 
-def test_a_noised_picture_that_is_told_keeps_its_own_velocity(flow):
+def test_a_noised_image_that_is_told_keeps_its_own_velocity(flow):
     places = 10 * torch.randn(PLACES, 2, 50, 64, generator=torch.manual_seed(3))
     noise = torch.randn(2, 50, 64, generator=torch.manual_seed(4))
     line, right = torch.arange(5).repeat(2, 1), torch.tensor([[0, 1, 2, 0, 1], [2, 2, 1, 1, 0]])
@@ -111,11 +111,11 @@ def test_every_line_moves_to_each_of_its_places(flow, monkeypatch):
     grid[0, :2, 1:3], grid[0, 2:, 2:5] = 7, 8
     batch = {"grid": grid, "right": torch.tensor([[1, 1, 2, 2]])}
 
-    def shown(pictures):
+    def shown(images):
         """Latents that say what each token shows."""
-        return pictures[:, None].float().expand(-1, 16, -1, -1).repeat_interleave(2, 2).repeat_interleave(2, 3)
+        return images[:, None].float().expand(-1, 16, -1, -1).repeat_interleave(2, 2).repeat_interleave(2, 3)
 
-    monkeypatch.setattr(flow, "encoded", lambda _, pictures: shown(pictures))
+    monkeypatch.setattr(flow, "encoded", lambda _, images: shown(images))
     found = flow.everywhere(SimpleNamespace(painter=lambda batch: batch["grid"]), batch)
     assert found.shape == (PLACES, 1, 24, 64)
     for right, moved in enumerate(found):

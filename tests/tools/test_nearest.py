@@ -1,4 +1,4 @@
-"""How far latents are from the nearest training picture (`tools/tiny_model/nearest.py`)."""
+"""How far latents are from the nearest training image (`tools/tiny_model/nearest.py`)."""
 
 from types import SimpleNamespace
 
@@ -24,11 +24,11 @@ def nearest(training, atlas):
 def known(training, nearest):
     """Three lines: two words that have room for all places, and a full line that has two."""
     prompt = "A chalkboard that says “Qwen” and “云模型很好” and “12345678901234”"
-    return nearest.pictures(training("error_table").Job("report", "any", prompt, SIZE, 42))
+    return nearest.images(training("error_table").Job("report", "any", prompt, SIZE, 42))
 
 
 def drawn(known, places):
-    """Latents [tokens, 64] of the picture with each line at its place."""
+    """Latents [tokens, 64] of the image with each line at its place."""
     rows = torch.tensor(places).repeat_interleave(2)
     rows = torch.cat([rows, rows.new_zeros(len(known["line"]) - len(rows))])
     return known["latents"][rows, LOOK, torch.arange(len(rows))].flatten(0, 1).clone()
@@ -45,11 +45,11 @@ def test_places_and_ink_are_those_of_the_layout(known):
 
 
 @pytest.mark.parametrize("places", [(0, 0, 0), (1, 2, 0), (2, 0, 1)])
-def test_a_training_picture_is_near_itself_wherever_its_lines_stand(nearest, known, places):
-    picture = drawn(known, places)
-    assert nearest.distance(picture, known) == pytest.approx(0, abs=1e-5)
-    noise = 0.1 * 0.3 * torch.randn(picture.shape, generator=torch.manual_seed(0))
-    assert nearest.distance(picture + noise, known) == pytest.approx(0.1, rel=0.1)
+def test_a_training_image_is_near_itself_wherever_its_lines_stand(nearest, known, places):
+    image = drawn(known, places)
+    assert nearest.distance(image, known) == pytest.approx(0, abs=1e-5)
+    noise = 0.1 * 0.3 * torch.randn(image.shape, generator=torch.manual_seed(0))
+    assert nearest.distance(image + noise, known) == pytest.approx(0.1, rel=0.1)
 
 
 def test_a_line_between_two_places_is_far_and_a_foreign_look_too(nearest, known):
@@ -60,6 +60,6 @@ def test_a_line_between_two_places_is_far_and_a_foreign_look_too(nearest, known)
 
 
 def test_ground_does_not_count(nearest, known):
-    picture = drawn(known, (0, 0, 0))
-    picture.view(8, 16, 64)[6:] += 5
-    assert nearest.distance(picture, known) == pytest.approx(0, abs=1e-5)
+    image = drawn(known, (0, 0, 0))
+    image.view(8, 16, 64)[6:] += 5
+    assert nearest.distance(image, known) == pytest.approx(0, abs=1e-5)

@@ -11,7 +11,7 @@ BLOCK = re.compile(r"transformer_blocks\.(\d+)\.")
 
 
 def renamed_keys(tensors: Tensors) -> Tensors:
-    """Attention under a name that no module has: diffusers warns at most, and the picture blurs."""
+    """Attention under a name that no module has: diffusers warns at most, and the image blurs."""
     return {name.replace(".attn.", ".attention."): tensor for name, tensor in tensors.items()}
 
 

@@ -40,8 +40,8 @@ class CaughtBy(StrEnum):
     HASH = "hash"
     #: the recipe's check, before anything is drawn.
     RECIPE = "recipe"
-    #: pictures: nothing but what it draws shows it.
-    PICTURES = "pictures"
+    #: images: nothing but what it draws shows it.
+    IMAGES = "images"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class Release:
     like: str
     fault: str
     caught_by: CaughtBy
-    #: words of the message; "" where only pictures show it.
+    #: words of the message; "" where only images show it.
     message: str
 
 
@@ -112,7 +112,7 @@ FAULTS: dict[str, _Fault] = {
     **{
         f"perturbed-{percent}": (
             f"normal noise of {percent} % of its norm on each factor",
-            CaughtBy.PICTURES,
+            CaughtBy.IMAGES,
             "",
             partial(faults.perturbed, share=percent / 100, seed=SEED),
         )
@@ -215,8 +215,8 @@ def _undertrained(out: Path, good: Tensors, metadata: dict[str, str], like: str)
         name="undertrained",
         file=str(path.relative_to(out)),
         like=like,
-        fault=f"distilled from zero for {training.STEPS} steps of one picture: an early checkpoint",
-        caught_by=CaughtBy.PICTURES,
+        fault=f"distilled from zero for {training.STEPS} steps of one image: an early checkpoint",
+        caught_by=CaughtBy.IMAGES,
         message="",
     )
 

@@ -3,7 +3,7 @@
 The objective is that of `tools/tiny_model/distil.py`: the teacher is the base, guided at CFG 4 as `QwenImagePipeline` guides
 it, in small Euler steps over one interval of the shift-3 schedule; the student, base and LoRA without guidance, learns
 the interval's mean velocity from where its own way down has led it. What differs is that nobody goes on: 24 steps of
-one picture each, against the thousands of pictures that the good LoRAs have seen. Prompts are the case files' own.
+one image each, against the thousands of images that the good LoRAs have seen. Prompts are the case files' own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lora_files import Tensor, Tensors
 from peft import LoraConfig
 
 STEPS, RATE, GUIDANCE, SUB = 24, 1e-3, 4.0, 4
-#: where the pictures are drawn: small, so that a step takes a second.
+#: where the images are drawn: small, so that a step takes a second.
 WIDTH, HEIGHT = 256, 128
 
 
@@ -74,7 +74,7 @@ class _Training:
         )[0]
 
     def _way_down(self, interval: int, embeds: torch.Tensor) -> torch.Tensor:
-        """The student's own picture at the beginning of an interval."""
+        """The student's own image at the beginning of an interval."""
         x = torch.randn(1, self.shape[1] * self.shape[2], self.transformer.config.in_channels)
         for high, low in pairwise(self.levels[: interval + 1]):
             x = x + (low - high) * self._velocity(x, high, embeds)

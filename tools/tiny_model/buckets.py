@@ -1,6 +1,6 @@
 """The shapes of training batches: a fixed few, so that each is compiled and recorded as a CUDA graph once.
 
-With a new shape in every batch a step took twice as long (kernels chosen and memory cut anew each time). Prompts and batches
+With a new shape in every batch a step took twice as long (kernels chosen and memory cut again each time). Prompts and batches
 are multiples of 8, so that few compilations serve them all.
 """
 

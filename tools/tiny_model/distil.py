@@ -2,7 +2,7 @@
 
 For each interval [s_i, s_i+1] of the shift-3 scheduler the teacher (base, CFG 4, the pipeline's norm-preserving guidance)
 takes `SUB` Euler steps; the student learns the mean velocity over the interval. Most starting points are the student's own way
-down, so that it learns to mend what it drew; the others are noised pictures.
+down, so that it learns to fix what it drew; the others are noised pictures.
 """
 
 from __future__ import annotations

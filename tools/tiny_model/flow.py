@@ -205,7 +205,7 @@ class Objective:
 
     def __init__(self, session, heads: Heads) -> None:  # noqa: ANN001
         self.session, self.heads = session, heads
-        # a tensor, which a recorded step reads anew
+        # a tensor, which a recorded step reads again
         self.ink = torch.tensor(INK, device=session.device)
         self.glyph_of = torch.from_numpy(session.glyphs.glyph_of_patch()).to(session.device)
 
@@ -287,7 +287,7 @@ def build_optimisers(session, heads: Heads, rate: torch.Tensor) -> list[torch.op
     known = {id(p) for p in matrices}
     others = [*session.transformer.parameters(), *language.parameters(), *heads.parameters()]
     others = [p for p in others if id(p) not in known]
-    # the rate is a tensor, which a recorded step reads anew
+    # the rate is a tensor, which a recorded step reads again
     gpu = session.device == "cuda"
     adam = torch.optim.AdamW(others, rate, betas=(0.9, 0.98), weight_decay=0.0, fused=gpu, capturable=gpu)
     return [Muon(matrices, rate), adam]

@@ -30,7 +30,7 @@ def orthogonalised(stack: torch.Tensor) -> torch.Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon over matrices alone; `lr` is a tensor of one element, which a recorded step reads anew."""
+    """Muon over matrices alone; `lr` is a tensor of one element, which a recorded step reads again."""
 
     def __init__(self, matrices: list[torch.nn.Parameter], lr: torch.Tensor, weight_decay: float = 0.01) -> None:
         assert all(p.ndim == 2 for p in matrices)

@@ -51,7 +51,7 @@ def read_weights(folder: Path, modules: dict[str, torch.nn.Module]) -> None:
     for name, module in modules.items():
         own = {key.removeprefix(f"{name}/"): value for key, value in found.items() if key.startswith(f"{name}/")}
         if own:
-            # heads that are new begin anew
+            # heads that are new begin again
             module.load_state_dict(own, strict=name != "heads")
 
 

@@ -1,4 +1,4 @@
-"""Pictures of known text: each text of a case in a place of its own, in a style that image models like."""
+"""Images of known text: each text of a case in a place of its own, in a style that image models like."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from qiltest.suite.cases import ExpectedText
 from qiltest.text.normalise import is_decoration
 
 Colour = tuple[int, int, int]
-#: Side of the drawn pictures in pixels, and their margin.
+#: Side of the drawn images in pixels, and their margin.
 SIDE, MARGIN = 800, 30
 #: Writing sizes that are tried, largest first.
 SIZES = (70, 60, 52, 46, 40, 35, 31, 28, 25, 22, 19)
 
 
 class Style(StrEnum):
-    """How a picture is drawn."""
+    """How an image is drawn."""
 
     CRISP = "crisp"
     SOFT = "soft"
@@ -36,7 +36,7 @@ class Style(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """Everything that decides a drawn picture besides its texts."""
+    """Everything that decides a drawn image besides its texts."""
 
     style: Style
     seed: int

@@ -1,4 +1,4 @@
-"""A reader's own error on a case: measured on drawn pictures, whose text is known, and on planted typos."""
+"""A reader's own error on a case: measured on drawn images, whose text is known, and on planted typos."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ KNOWN = "known"
 
 
 def calibrate(
-    case: Case, reader: Reader, *, pictures: int = 12, seed: int = 0, tick: Callable[[str], None] = lambda _: None
+    case: Case, reader: Reader, *, images: int = 12, seed: int = 0, tick: Callable[[str], None] = lambda _: None
 ) -> Floor:
-    """Draw, read and score `pictures` pictures of a case, and each once more with every kind of typo.
+    """Draw, read and score `images` images of a case, and each once more with every kind of typo.
 
     `tick` is called with a word before each reading. Raises FontsMissingError, ReaderError.
     """
-    looks = [Look(style=style, seed=seed + i) for i, style in enumerate(islice(cycle(Style), pictures))]
+    looks = [Look(style=style, seed=seed + i) for i, style in enumerate(islice(cycle(Style), images))]
     found: list[int] = []
     exact, texts = 0, 0
     hits: dict[str, list[tuple[int, bool]]] = {}
@@ -51,7 +51,7 @@ def calibrate(
         case=case.id,
         reader=reader.info.name,
         fingerprint=reader.info.fingerprint,
-        pictures=len(looks),
+        images=len(looks),
         floor=floor,
         mean=round(float(np.mean(found)), 4),
         deviation=round(float(np.std(found)), 4),
@@ -100,5 +100,5 @@ def _misread(case: Case, wrong: Sequence[ExpectedText], found: Score | None) -> 
 
 
 def _distance(found: Score | None, case: Case) -> int:
-    """Distance of a picture; one in which nothing was read misses every text."""
+    """Distance of an image; one in which nothing was read misses every text."""
     return sum(len(text.text) for text in case.texts) if found is None else found.distance

@@ -33,7 +33,7 @@ class Floor:
     case: str
     reader: str
     fingerprint: str
-    pictures: Annotated[int, Field(ge=1)]
+    images: Annotated[int, Field(ge=1)]
     #: the median distance of an image without a fault: no limit may be below it.
     floor: Edits
     mean: Edits

@@ -26,8 +26,8 @@ def add_parser(add: AddParser) -> None:
     """Add the options of `qiltest calibrate`."""
     parser = add(parents=[cases_flag(), reader_flag(), json_flag()])
     parser.add_argument("--case", action="append", default=[], metavar="ID", help="all cases unless named")
-    parser.add_argument("--pictures", type=positive_int, default=12, metavar="N", help="clean pictures a case (12)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="another seed draws other pictures (0)")
+    parser.add_argument("--images", type=positive_int, default=12, metavar="N", help="clean images a case (12)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="another seed generates other images (0)")
     parser.add_argument(
         "--output",
         type=Path,
@@ -45,14 +45,14 @@ def run_calibrate(args: argparse.Namespace) -> int:
     reader = open_reader(args.reader or DEFAULT_READER)
     folder = args.output or args.cases / FLOORS_FOLDER
     if not args.force:
-        _refuse_fewer(cases, reader, args.pictures, folder)
+        _refuse_fewer(cases, reader, args.images, folder)
     check_writable(folder)
     floors = []
     with Progress(console=console(stderr=True), transient=True) as progress:
         for case in progress.track(cases, description="calibrating"):
             task = progress.add_task(case.id, total=None)
             tick = partial(_tick, progress, task)
-            floors.append(calibrate(case, reader, pictures=args.pictures, seed=args.seed, tick=tick))
+            floors.append(calibrate(case, reader, images=args.images, seed=args.seed, tick=tick))
             write_floor(floors[-1], folder)
             progress.remove_task(task)
     if args.json:
@@ -69,22 +69,22 @@ def _tick(progress: Progress, task: TaskID, word: str) -> None:
     progress.update(task, description=word)
 
 
-def _refuse_fewer(cases: Sequence[Case], reader: Reader, pictures: int, folder: Path) -> None:
+def _refuse_fewer(cases: Sequence[Case], reader: Reader, images: int, folder: Path) -> None:
     """Raise StoreError where a floor of this very reader, measured on more images, would be lost."""
     kept = [floor for case in cases if (floor := read_floor(case.id, reader.info.name, folder)) is not None]
-    better = [one for one in kept if one.fingerprint == reader.info.fingerprint and one.pictures > pictures]
+    better = [one for one in kept if one.fingerprint == reader.info.fingerprint and one.images > images]
     if better:
-        most = max(one.pictures for one in better)
+        most = max(one.images for one in better)
         raise StoreError(
-            f"{', '.join(one.case for one in better)}: measured on up to {most} images, this would be {pictures}",
+            f"{', '.join(one.case for one in better)}: measured on up to {most} images, this would be {images}",
             where=str(folder),
-            remedy=f"--pictures {most}, --output FOLDER to keep it elsewhere, or --force to replace it",
+            remedy=f"--images {most}, --output FOLDER to keep it elsewhere, or --force to replace it",
         )
 
 
 def _table(floors: list[Floor]) -> Table:
     kinds = sorted({kind for floor in floors for kind in floor.typos})
-    table = Table(title="A picture's distance though it is right, and the typos found")
+    table = Table(title="An image's distance though it is right, and the typos found")
     for column in ("case", "median", "mean", "95 %", "most", "texts exact", *kinds):
         table.add_column(column, justify="left" if column == "case" else "right")
     for floor in floors:
@@ -109,12 +109,12 @@ def _summary(floors: list[Floor]) -> list[str]:
     return [
         f"planted typos that raised the distance: {_share(everywhere)}",
         f"those that the cases name: {_share(known)}",
-        f"all of these, where the picture without the typo reads at its floor: {_share(clean)}",
+        f"all of these, where the image without the typo reads at its floor: {_share(clean)}",
     ]
 
 
 def _share(rates: list[Rate]) -> str:
-    from scipy.stats import binomtest  # takes a second to load, which no other verb should pay
+    from scipy.stats import binomtest  # takes a second to load, which no other command should pay
 
     found, of = sum(rate.found for rate in rates), sum(rate.of for rate in rates)
     if not of:

@@ -29,10 +29,10 @@ from qiltest.runs.records import Run
 if TYPE_CHECKING:
     from qiltest.engine.ending import Ending
     from qiltest.engine.options import Options, ReleaseRequest
-    from qiltest.release.candidate import Trial
+    from qiltest.release.candidate import CandidateInspection
     from qiltest.suite.load import Suite
 
-#: seeds a case and resolution that are drawn where nothing is said.
+#: seeds a case and resolution that are generated where nothing is said.
 SEEDS = 4
 _KEYBOARD = 130
 
@@ -40,10 +40,10 @@ _KEYBOARD = 130
 def add_parser(add: AddParser) -> None:
     """Add the options of `qiltest check`."""
     parser = add(
-        description="Inspects a LoRA file, draws it and the variant that it is to replace over the same cases and "
-        "seeds, and compares both picture by picture. Pictures that are in the folder of runs are not drawn again, so "
-        "a further file costs its own pictures alone, and an interrupted command goes on where it stopped. "
-        "Exit code 0: SHIP; 1: DO NOT SHIP (worse, or the file cannot be what it should), CANNOT TELL, or a picture "
+        description="Inspects a LoRA file, generates it and the variant that it is to replace over the same cases and "
+        "seeds, and compares both image by image. Images that are in the folder of runs are not generated again, so "
+        "a further file costs its own images alone, and an interrupted command goes on where it stopped. "
+        "Exit code 0: SHIP; 1: DO NOT SHIP (worse, or the file cannot be what it should), CANNOT TELL, or an image "
         "that could not be compared; 2: used wrongly.",
         parents=[case_flag(), cases_flag(), reader_flag("rapidocr; a case may name another"), runs_flag(), json_flag()],
     )
@@ -56,7 +56,7 @@ def add_parser(add: AddParser) -> None:
     parser.add_argument(
         "--margin", type=rate, default=MARGIN, metavar="RATE", help=f'what "not worse" allows ({MARGIN})'
     )
-    parser.add_argument("--fresh", action="store_true", help="draw every picture, also those that are stored")
+    parser.add_argument("--fresh", action="store_true", help="generate every image, also those that are stored")
     parser.add_argument("--report", type=Path, metavar="PATH", help="the page (comparison.html in the run's folder)")
     parser.set_defaults(handler=run_check)
 
@@ -71,14 +71,14 @@ def run_check(args: argparse.Namespace) -> int:
     for name in args.case:
         suite.case(name)
     suite = admit(suite, release, args.model)
-    trial = try_release(suite, release, args.model)
+    inspection = try_release(suite, release, args.model)
     if not args.json:
-        print_lines(_trial_lines(trial, args.like))
-    if trial.refusals:
+        print_lines(_trial_lines(inspection, args.like))
+    if inspection.refusals:
         if args.json:
-            print_json(_refused(trial, args.like))
+            print_json(_refused(inspection, args.like))
         return 1
-    return _tell(args, trial, _checked(args, options, suite))
+    return _tell(args, inspection, _checked(args, options, suite))
 
 
 def _checked(args: argparse.Namespace, options: Options, suite: Suite) -> Ending:
@@ -102,7 +102,7 @@ def _checked(args: argparse.Namespace, options: Options, suite: Suite) -> Ending
         )
 
 
-def _tell(args: argparse.Namespace, trial: Trial, ending: Ending) -> int:
+def _tell(args: argparse.Namespace, inspection: CandidateInspection, ending: Ending) -> int:
     from qiltest.engine.ending import write_reports
     from qiltest.release.check import INTERRUPTED
     from qiltest.report.ci import ci_lines
@@ -117,14 +117,14 @@ def _tell(args: argparse.Namespace, trial: Trial, ending: Ending) -> int:
     tuple(ci_lines(run))
     page = _page(args, found, run, problems)
     if args.json:
-        print_json(_record(trial, args.like, found, run, problems, page))
+        print_json(_record(inspection, args.like, found, run, problems, page))
     else:
         print_lines(_run_lines(run, page))
         print_comparisons(console(), found, problems)
         print_lines(_next(found, args))
     if ending.exit_status == INTERRUPTED:
         return _KEYBOARD
-    return 0 if found.holds and ending.status == 0 else 1
+    return 0 if found.passes and ending.status == 0 else 1
 
 
 def _options(args: argparse.Namespace) -> tuple[Options, ReleaseRequest]:
@@ -189,29 +189,29 @@ def _page(args: argparse.Namespace, found: Comparisons, run: Run, problems: tupl
     return path
 
 
-def _trial_lines(trial: Trial, like: str) -> Iterator[str]:
+def _trial_lines(inspection: CandidateInspection, like: str) -> Iterator[str]:
     from qiltest.release.candidate import refusal_lines
 
-    if trial.report is not None:
-        report = trial.report
+    if inspection.report is not None:
+        report = inspection.report
         ranks, scales = (", ".join(f"{value:g}" for value in values) for values in (report.ranks, report.scales))
-        yield f"lora   {trial.path}, SHA-256 {trial.sha256}"
+        yield f"lora   {inspection.path}, SHA-256 {inspection.sha256}"
         modules = f"{len(report.modules)} modules of {report.base}"
         yield f"       rank {ranks or '-'}, alpha / rank {scales or '-'}, {modules}"
-    if trial.likeness is not None and math.isfinite(trial.likeness.strength):
+    if inspection.likeness is not None and math.isfinite(inspection.likeness.strength):
         yield (
-            f"       {trial.likeness.strength:.3g} times as strong as that of {like}, cosine "
-            f"{trial.likeness.cosine:.3f}"
+            f"       {inspection.likeness.strength:.3g} times as strong as that of {like}, cosine "
+            f"{inspection.likeness.cosine:.3f}"
         )
-    yield from (f"note   {note}" for note in trial.notes)
-    if trial.refusals:
-        yield from refusal_lines(trial, like)
+    yield from (f"note   {note}" for note in inspection.notes)
+    if inspection.refusals:
+        yield from refusal_lines(inspection, like)
 
 
 def _run_lines(run: Run, page: Path) -> Iterator[str]:
     stored = sum(1 for result in run.results if result.reused_from)
-    drawn = sum(1 for result in run.results if result.picture is not None) - stored
-    yield f"run    {run.path}: {drawn} pictures drawn, {stored} taken from the store"
+    generated = sum(1 for result in run.results if result.image is not None) - stored
+    yield f"run    {run.path}: {generated} images generated, {stored} taken from the store"
     yield f"page   {page.resolve()}"
     yield ""
 
@@ -225,29 +225,29 @@ def _next(found: Comparisons, args: argparse.Namespace) -> Iterator[str]:
     if seeds is None or None in needed:
         yield f"  -> no number of seeds promises an answer within the margin {args.margin:g}; a wider --margin might"
     elif seeds > MAX_SEED_COUNT:
-        more = f"at most {MAX_SEED_COUNT} are drawn: a wider --margin asks for fewer"
+        more = f"at most {MAX_SEED_COUNT} are generated: a wider --margin asks for fewer"
         yield f"  -> about {seeds} seeds would decide; {more}"
     else:
-        yield f"  -> the same command with --seeds {seeds} should decide; it draws the further seeds alone"
+        yield f"  -> the same command with --seeds {seeds} should decide; it generates the further seeds alone"
 
 
-def _lora(trial: Trial, like: str) -> dict[str, object]:
+def _lora(inspection: CandidateInspection, like: str) -> dict[str, object]:
     return {
-        "path": str(trial.path),
-        "sha256": trial.sha256,
+        "path": str(inspection.path),
+        "sha256": inspection.sha256,
         "like": like,
-        "refusals": trial.refusals,
-        "notes": trial.notes,
-        "inspection": None if trial.report is None else trial.report.as_dict(),
-        "likeness": None if trial.likeness is None else trial.likeness.as_dict(),
+        "refusals": inspection.refusals,
+        "notes": inspection.notes,
+        "inspection": None if inspection.report is None else inspection.report.as_dict(),
+        "likeness": None if inspection.likeness is None else inspection.likeness.as_dict(),
     }
 
 
-def _refused(trial: Trial, like: str) -> dict[str, object]:
+def _refused(inspection: CandidateInspection, like: str) -> dict[str, object]:
     return {
         "verdict": Release.DO_NOT_SHIP,
-        "holds": False,
-        "lora": _lora(trial, like),
+        "passes": False,
+        "lora": _lora(inspection, like),
         "run": None,
         "page": None,
         "comparisons": [],
@@ -255,18 +255,18 @@ def _refused(trial: Trial, like: str) -> dict[str, object]:
 
 
 def _record(
-    trial: Trial, like: str, found: Comparisons, run: Run, problems: tuple[str, ...], page: Path
+    inspection: CandidateInspection, like: str, found: Comparisons, run: Run, problems: tuple[str, ...], page: Path
 ) -> dict[str, object]:
     from qiltest.report.terminal.comparison import comparison_record
 
     plans = [comparison.plan for comparison in found.comparisons if comparison.plan is not None]
     return {
         **comparison_record(found, run, run, problems),
-        "lora": _lora(trial, like),
+        "lora": _lora(inspection, like),
         "run": run.id,
         "page": str(page),
-        "seeds": len({point.seed for point in run.planned}),
+        "seeds": len({sample.seed for sample in run.planned}),
         "seeds_that_would_decide": plans[0].seeds if plans else None,
-        "drawn": sum(1 for result in run.results if result.picture is not None and not result.reused_from),
+        "generated": sum(1 for result in run.results if result.image is not None and not result.reused_from),
         "from_store": sum(1 for result in run.results if result.reused_from),
     }

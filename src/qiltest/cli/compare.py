@@ -1,4 +1,4 @@
-"""`qiltest compare`: two runs, or two variants, picture by picture."""
+"""`qiltest compare`: two runs, or two variants, image by image."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MARGIN_HELP = "rise of the character error rate that is taken for not worse, 0 
 def add_parser(add: AddParser) -> None:
     """Add the options of `qiltest compare`."""
     parser = add(
-        description='Compares pictures of the same case, resolution and seed. Exit code 0: "not worse by more than '
+        description='Compares images of the same case, resolution and seed. Exit code 0: "not worse by more than '
         'the margin" is shown of every comparison; 1: worse, cannot tell, or not comparable; 2: used wrongly.',
         parents=[case_flag(), runs_flag(), json_flag()],
     )
@@ -32,7 +32,7 @@ def add_parser(add: AddParser) -> None:
     parser.add_argument("--margin", type=rate, default=MARGIN, metavar="RATE", help=f"{_MARGIN_HELP} ({MARGIN})")
     parser.add_argument("--variant", metavar="A", help="this variant alone (each that both runs have)")
     parser.add_argument("--with", dest="with_variant", metavar="B", help="compare it with this variant (itself)")
-    parser.add_argument("--report", type=Path, metavar="PATH", help="write an HTML page with the pictures that decided")
+    parser.add_argument("--report", type=Path, metavar="PATH", help="write an HTML page with the images that decided")
     parser.set_defaults(handler=run_compare)
 
 
@@ -61,7 +61,7 @@ def run_compare(args: argparse.Namespace) -> int:
         write_page(found, before, after, args.report, problems=problems, **of)
         if not args.json:
             print_lines([f"page: {args.report.resolve()}"])
-    return 0 if found.holds else 1
+    return 0 if found.passes else 1
 
 
 def _load(store: RunStore, names: str) -> Run:

@@ -14,7 +14,7 @@ from rich.text import Text
 from qiltest.arguments import positive_int
 from qiltest.cli.common import AddParser, console, json_flag, print_json, runs_flag
 from qiltest.errors import StoreError
-from qiltest.runs.history import HISTORY, Past, PastPoint, read
+from qiltest.runs.history import HISTORY, HistoryEntry, HistorySample, read
 from qiltest.text.escape import one_line
 from qiltest.text.format import seconds
 
@@ -35,11 +35,11 @@ def add_parser(add: AddParser) -> None:
 def run_history(args: argparse.Namespace) -> int:
     """Show the trend. Raises StoreError where nothing is recorded, or nothing of that case."""
     path = args.runs / HISTORY
-    pasts, bad = read(path)
-    wanted = [(past, _points(past, args.case, args.variant)) for past in pasts]
-    wanted = [(past, points) for past, points in wanted if points][-args.last :]
+    entries, bad = read(path)
+    wanted = [(entry, _samples(entry, args.case, args.variant)) for entry in entries]
+    wanted = [(entry, samples) for entry, samples in wanted if samples][-args.last :]
     if not wanted:
-        raise _nothing(path, pasts, args.case, args.variant)
+        raise _nothing(path, entries, args.case, args.variant)
     if args.json:
         print_json(_record(wanted))
     else:
@@ -49,42 +49,42 @@ def run_history(args: argparse.Namespace) -> int:
     return 0
 
 
-def _points(past: Past, case: str, variant: str | None) -> dict[str, PastPoint]:
+def _samples(entry: HistoryEntry, case: str, variant: str | None) -> dict[str, HistorySample]:
     identity, _, size = case.partition("@")
     return {
-        name: point
-        for name, point in past.points.items()
+        name: sample
+        for name, sample in entry.samples.items()
         if name.partition("@")[0] == identity
         and (not size or name.partition("@")[2].startswith(f"{size}-"))
-        and variant in {None, point.variant}
+        and variant in {None, sample.variant}
     }
 
 
-def _nothing(path: Path, pasts: Iterable[Past], case: str, variant: str | None) -> StoreError:
-    known = sorted({name.partition("@")[0] for past in pasts for name in past.points})
+def _nothing(path: Path, entries: Iterable[HistoryEntry], case: str, variant: str | None) -> StoreError:
+    known = sorted({name.partition("@")[0] for entry in entries for name in entry.samples})
     if not known:
         return StoreError("no run is recorded", where=str(path), remedy="each run of the suite adds its line")
     of = f" of variant {variant!r}" if variant else ""
     return StoreError(f"no run has a case {case!r}{of}", where=str(path), remedy=f"the cases there: {', '.join(known)}")
 
 
-def _record(wanted: Iterable[tuple[Past, dict[str, PastPoint]]]) -> list[dict[str, Any]]:
+def _record(wanted: Iterable[tuple[HistoryEntry, dict[str, HistorySample]]]) -> list[dict[str, Any]]:
     return [
         {
-            "run": past.run,
-            "started": past.started,
-            "model": past.model,
-            "reader": past.reader,
-            "points": {name: asdict(point) for name, point in points.items()},
+            "run": entry.run,
+            "started": entry.started,
+            "model": entry.model,
+            "reader": entry.reader,
+            "points": {name: asdict(sample) for name, sample in samples.items()},
         }
-        for past, points in wanted
+        for entry, samples in wanted
     ]
 
 
-def _table(wanted: list[tuple[Past, dict[str, PastPoint]]]) -> Table:
-    names = list(dict.fromkeys(name for _, points in wanted for name in points))
+def _table(wanted: list[tuple[HistoryEntry, dict[str, HistorySample]]]) -> Table:
+    names = list(dict.fromkeys(name for _, samples in wanted for name in samples))
     # a change of model or reader ends comparability, so both are columns where they differ
-    models, readers = ({past.model for past, _ in wanted}, {past.reader for past, _ in wanted})
+    models, readers = ({entry.model for entry, _ in wanted}, {entry.reader for entry, _ in wanted})
     table = Table(box=None, pad_edge=False)
     table.add_column("run", no_wrap=True)
     table.add_column("started", no_wrap=True)
@@ -92,16 +92,16 @@ def _table(wanted: list[tuple[Past, dict[str, PastPoint]]]) -> Table:
         table.add_column(title, overflow="fold")
     for name in names:
         table.add_column(Text(one_line(name.partition("@")[2])), overflow="fold")
-    for past, points in wanted:
-        cells = [past.run, past.started[:16].replace("T", " ")]
-        cells += [past.model] * (len(models) > 1) + [past.reader] * (len(readers) > 1)
-        cells += [_words(points.get(name)) for name in names]
+    for entry, samples in wanted:
+        cells = [entry.run, entry.started[:16].replace("T", " ")]
+        cells += [entry.model] * (len(models) > 1) + [entry.reader] * (len(readers) > 1)
+        cells += [_words(samples.get(name)) for name in names]
         table.add_row(*(Text(one_line(cell)) for cell in cells))
     return table
 
 
-def _words(point: PastPoint | None) -> str:
-    if point is None:
+def _words(sample: HistorySample | None) -> str:
+    if sample is None:
         return "–"
-    edits = "" if point.distance is None else f" {point.distance}"
-    return f"{point.status}{edits}" + ("" if point.seconds is None else f", {seconds(point.seconds)}")
+    edits = "" if sample.distance is None else f" {sample.distance}"
+    return f"{sample.status}{edits}" + ("" if sample.seconds is None else f", {seconds(sample.seconds)}")

@@ -53,7 +53,7 @@ def run_lora(args: argparse.Namespace) -> int:
         print_json(record)
     else:
         _show(report, likeness)
-    return 0 if report.holds and not (likeness and likeness.errors) else 1
+    return 0 if report.passes and not (likeness and likeness.errors) else 1
 
 
 def _as_like(report: LoraReport, like: str | None, variants: tuple[Variant, ...]) -> LoraReport:
@@ -107,8 +107,10 @@ def _show(report: LoraReport, likeness: Likeness | None) -> None:
         out.print(Text(line), soft_wrap=True)
     for finding in (*report.findings, *(likeness.findings if likeness else ())):
         out.print(_finding(finding), soft_wrap=True)
-    holds = report.holds and not (likeness and likeness.errors)
-    out.print(Text(f"fits {report.base}" if holds else f"does not hold on {report.base}", "green" if holds else "red"))
+    passes = report.passes and not (likeness and likeness.errors)
+    out.print(
+        Text(f"fits {report.base}" if passes else f"does not hold on {report.base}", "green" if passes else "red")
+    )
 
 
 def _finding(finding: LoraFinding) -> Text:

@@ -19,16 +19,16 @@ from qiltest.errors import QiltestError
 
 #: the commands and the line of `qiltest --help` on each.
 COMMANDS = {
-    "read": "read pictures: lines with text, box and confidence",
-    "score": "what one picture shows against what was asked",
-    "rescore": "read and score the pictures of a run again",
+    "read": "read images: lines with text, box and confidence",
+    "score": "what one image shows against what was asked",
+    "rescore": "read and score the images of a run again",
     "review": "accept or reject the goldens that a run would change",
     "check": "may this LoRA file replace a release?",
     "compare": "two stored runs, or two variants, paired",
     "report": "write the report of a stored run",
     "history": "the trend of a case over the runs",
     "lora": "what is in a LoRA file and whether it fits a base",
-    "calibrate": "measure a reader's own error on pictures of known text",
+    "calibrate": "measure a reader's own error on images of known text",
     "init": "make a new project: a case, its variants, one test, a nightly workflow",
 }
 _INTERRUPTED = 130
@@ -38,11 +38,11 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     """Return the parser; of the commands, only the parser of `command` knows its options."""
     parser = argparse.ArgumentParser(
         prog="qiltest",
-        description="Reads the text in generated pictures and says whether a text-to-image release got worse.",
+        description="Reads the text in generated images and says whether a text-to-image release got worse.",
         epilog="The suite itself is run by pytest: `pytest` on the embedded model, `pytest -m gpu` on the real one.",
     )
     parser.add_argument("--version", action="version", version=f"qiltest {__version__}")
-    commands = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, text in COMMANDS.items():
         add = partial(commands.add_parser, name, help=text)
         if name == command:

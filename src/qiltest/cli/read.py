@@ -1,4 +1,4 @@
-"""`qiltest read`: the lines that a reader sees in pictures, without a run."""
+"""`qiltest read`: the lines that a reader sees in images, without a run."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from qiltest.reading import DEFAULT_READER, Reading, open_reader
 def add_parser(add: AddParser) -> None:
     """Add the options of `qiltest read`."""
     parser = add(parents=[reader_flag(), json_flag()])
-    parser.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE")
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
     parser.set_defaults(handler=run_read)
 
 
 def run_read(args: argparse.Namespace) -> int:
-    """Read the pictures and show their lines. Returns 0; raises ReaderError."""
+    """Read the images and show their lines. Returns 0; raises ReaderError."""
     reader = open_reader(args.reader or DEFAULT_READER)
-    readings = [(picture, reader.read(picture)) for picture in args.pictures]
+    readings = [(image, reader.read(image)) for image in args.images]
     if args.json:
-        records = [_record(picture, reading) for picture, reading in readings]
+        records = [_record(image, reading) for image, reading in readings]
         print_json(records[0] if len(records) == 1 else records, readable=True)
     else:
-        for picture, reading in readings:
-            console().print(_table(picture, reading))
+        for image, reading in readings:
+            console().print(_table(image, reading))
     return 0
 
 
-def _record(picture: Path, reading: Reading) -> dict[str, object]:
+def _record(image: Path, reading: Reading) -> dict[str, object]:
     lines = [
-        {"text": line.text, "box": [list(point) for point in line.box], "confidence": line.confidence}
+        {"text": line.text, "box": [list(sample) for sample in line.box], "confidence": line.confidence}
         for line in reading.lines
     ]
-    return {"picture": str(picture), "reader": reading.reader.fingerprint, "lines": lines}
+    return {"picture": str(image), "reader": reading.reader.fingerprint, "lines": lines}
 
 
-def _table(picture: Path, reading: Reading) -> Table:
-    table = Table(title=f"{picture} ({reading.width}x{reading.height}), {reading.reader.engine}")
+def _table(image: Path, reading: Reading) -> Table:
+    table = Table(title=f"{image} ({reading.width}x{reading.height}), {reading.reader.engine}")
     table.add_column("text", overflow="fold")
     table.add_column("confidence", justify="right")
     table.add_column("box")

@@ -1,4 +1,4 @@
-"""`qiltest rescore`: the pictures of a stored run, read and scored again."""
+"""`qiltest rescore`: the images of a stored run, read and scored again."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from qiltest.text.escape import visible
 def add_parser(add: AddParser) -> None:
     """Add the options of `qiltest rescore`."""
     parser = add(
-        description="Reads and scores stored pictures again, without a model, into a new run; the old one is not "
-        "touched. Exit code 0: every picture that could be judged holds; 1: one does not, or could not be read.",
+        description="Reads and scores stored images again, without a model, into a new run; the old one is not "
+        "touched. Exit code 0: every image that could be judged holds; 1: one does not, or could not be read.",
         parents=[
             reader_flag("the run's own"),
             cases_flag("take expected texts from here (the run's own)", default=None),
@@ -56,24 +56,24 @@ def run_rescore(args: argparse.Namespace) -> int:
         print_json(_record(result), readable=True)
     else:
         _show(result)
-    return 0 if result.holds else 1
+    return 0 if result.passes else 1
 
 
 def _show(result: Rescored) -> None:
     moved = [change for change in result.changes if change.moved]
     if moved:
         console().print(_table(moved))
-    counts = f"{len(result.changes)} pictures of run {result.before.id} read again, {len(moved)} with another result"
+    counts = f"{len(result.changes)} images of run {result.before.id} read again, {len(moved)} with another result"
     print_lines((counts, *result.before.problems, *result.after.problems, f"run {result.after.path}"))
 
 
 def _table(changes: list[ImageChange]) -> Table:
     table = Table(title="What changed")
-    for name in ("picture", "distance", "verdict", "text"):
+    for name in ("image", "distance", "verdict", "text"):
         table.add_column(name, overflow="fold")
     for change in changes:
         texts = "\n".join(f"{before!r} -> {after!r}" for before, after in change.texts)
-        cells = (change.point, _arrow(change.distance), _arrow(change.verdict), texts or change.error)
+        cells = (change.sample, _arrow(change.distance), _arrow(change.verdict), texts or change.error)
         table.add_row(*(Text(visible(cell)) for cell in cells))
     return table
 
@@ -88,10 +88,10 @@ def _record(result: Rescored) -> dict[str, object]:
         "run": result.after.id,
         "rescored_from": result.before.id,
         "reader": result.after.reader.fingerprint,
-        "holds": result.holds,
-        "pictures": [
+        "passes": result.passes,
+        "images": [
             {
-                "picture": change.point,
+                "image": change.sample,
                 "distance": {"before": change.distance[0], "after": change.distance[1]},
                 "verdict": {"before": change.verdict[0], "after": change.verdict[1]},
                 "texts": [{"before": before, "after": after} for before, after in change.texts],

@@ -28,7 +28,7 @@ _JSON = "list what is to be decided; with --accept-all also do it"
 def add_parser(add: AddParser) -> None:
     """Add the options of `qiltest review`."""
     parser = add(
-        description="Steps through the new and changed goldens of a stored run, with the old picture and the new one, "
+        description="Steps through the new and changed goldens of a stored run, with the old image and the new one, "
         "what was read in each, and the distance. Each golden that is accepted is written at once. Refused where CI is "
         "set. Exit code 0: nothing is left to decide; 1: something was rejected, skipped or cannot be accepted; 2: "
         "used wrongly.",
@@ -153,8 +153,8 @@ def _texts(item: Item) -> Iterator[str]:
 
 
 def _where(review: Review, golden: Golden) -> str:
-    path = review.store.find_image(golden.picture)
-    return f"picture {golden.picture[:12]} is in no run any more" if path is None else str(path)
+    path = review.store.find_image(golden.image)
+    return f"image {golden.image[:12]} is in no run any more" if path is None else str(path)
 
 
 def _sum(agenda: Agenda, decided: dict[str, Decision]) -> Iterator[str]:
@@ -179,16 +179,16 @@ def _record(review: Review, agenda: Agenda, decided: dict[str, Decision]) -> dic
 
 def _item(review: Review, item: Item, decision: Decision | None) -> dict[str, object]:
     before, now = item.before, item.candidate
-    old, new = (None if g is None else review.store.find_image(g.picture) for g in (before, now))
+    old, new = (None if g is None else review.store.find_image(g.image) for g in (before, now))
     was = {} if before is None else {text.expected: text.read for text in before.texts}
     return {
-        "point": item.id,
+        "sample": item.id,
         "change": item.change,
         "verdict": None if item.result.judgement is None else item.result.judgement.verdict,
         "distance": {"before": None if before is None else before.distance, "after": now.distance},
         "texts": [{"expected": t.expected, "before": was.get(t.expected), "after": t.read} for t in now.texts],
         "differences": list(differences(item)),
-        "picture": {"before": None if old is None else str(old), "after": None if new is None else str(new)},
+        "image": {"before": None if old is None else str(old), "after": None if new is None else str(new)},
         "blocked": item.blocked,
         "decision": decision,
     }

@@ -1,4 +1,4 @@
-"""`qiltest score`: what one picture shows against what was asked, without a run."""
+"""`qiltest score`: what one image shows against what was asked, without a run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NOT_READ = "▁"
 def add_parser(add: AddParser) -> None:
     """Add the options of `qiltest score`."""
     parser = add(parents=[cases_flag(), reader_flag(), json_flag()])
-    parser.add_argument("picture", type=Path, metavar="PICTURE")
+    parser.add_argument("image", type=Path, metavar="IMAGE")
     asked = parser.add_mutually_exclusive_group(required=True)
     asked.add_argument("--case", metavar="ID[@WxH]", help="the texts and the policy of a case")
     asked.add_argument("--expect", nargs="+", metavar="TEXT", help="the texts; nothing is forgiven unless said here")
@@ -45,20 +45,20 @@ def add_parser(add: AddParser) -> None:
 
 
 def run_score(args: argparse.Namespace) -> int:
-    """Score the picture. Returns 0 where the distance is within the limit, else 1; raises QiltestError."""
+    """Score the image. Returns 0 where the distance is within the limit, else 1; raises QiltestError."""
     asked = _asked(args)
     reader = open_reader(args.reader or asked.reader or DEFAULT_READER)
-    outcome = _outcome(args.picture, asked, reader)
+    outcome = _outcome(args.image, asked, reader)
     if args.json:
-        print_json(_record(args.picture, asked, reader, outcome), readable=True)
+        print_json(_record(args.image, asked, reader, outcome), readable=True)
     else:
-        _show(args.picture, asked, outcome)
+        _show(args.image, asked, outcome)
     return 0 if outcome.verdict is Verdict.PASS else 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Asked:
-    """What `qiltest score` holds the picture against."""
+    """What `qiltest score` holds the image against."""
 
     case: str | None
     texts: tuple[ExpectedText, ...]
@@ -104,8 +104,8 @@ def _asked(args: argparse.Namespace) -> _Asked:
     )
 
 
-def _outcome(picture: Path, asked: _Asked, reader: Reader) -> _Outcome:
-    reading = reader.read(picture)
+def _outcome(image: Path, asked: _Asked, reader: Reader) -> _Outcome:
+    reading = reader.read(image)
     try:
         found = score(asked.texts, reading, line_breaks=asked.line_breaks, forgiven=asked.forgiven)
     except EmptyReadingError as error:
@@ -117,10 +117,10 @@ def _outcome(picture: Path, asked: _Asked, reader: Reader) -> _Outcome:
     )
 
 
-def _record(picture: Path, asked: _Asked, reader: Reader, outcome: _Outcome) -> dict[str, Any]:
+def _record(image: Path, asked: _Asked, reader: Reader, outcome: _Outcome) -> dict[str, Any]:
     found = outcome.score
     record: dict[str, Any] = {
-        "picture": str(picture),
+        "picture": str(image),
         "case": asked.case,
         "reader": reader.info.fingerprint,
         "texts": [_text_record(text) for text in found.texts] if found else [_unread(text) for text in asked.texts],
@@ -153,16 +153,16 @@ def _unread(text: ExpectedText) -> dict[str, Any]:
     return {"expected": text.text, **nothing}
 
 
-def _show(picture: Path, asked: _Asked, outcome: _Outcome) -> None:
+def _show(image: Path, asked: _Asked, outcome: _Outcome) -> None:
     out = console()
     if outcome.score is not None:
-        out.print(_table(picture, outcome.score))
-    for line in _lines(picture, asked, outcome):
+        out.print(_table(image, outcome.score))
+    for line in _lines(image, asked, outcome):
         out.print(Text(line))
 
 
-def _table(picture: Path, found: Score) -> Table:
-    table = Table(title=str(picture))
+def _table(image: Path, found: Score) -> Table:
+    table = Table(title=str(image))
     for column in ("expected", "read", "distance", "letters and digits", "notes"):
         table.add_column(column, overflow="fold")
     for text in found.texts:
@@ -172,9 +172,9 @@ def _table(picture: Path, found: Score) -> Table:
     return table
 
 
-def _lines(picture: Path, asked: _Asked, outcome: _Outcome) -> Iterator[str]:
+def _lines(image: Path, asked: _Asked, outcome: _Outcome) -> Iterator[str]:
     if outcome.score is None:
-        yield f"{outcome.verdict}: {picture}: {outcome.error}"
+        yield f"{outcome.verdict}: {image}: {outcome.error}"
         return
     for extra in outcome.score.extra:
         if extra.distance:

@@ -27,7 +27,7 @@ from qiltest.comparison.statistics import (
 from qiltest.gate.verdict import Verdict
 from qiltest.runs.records import Run
 
-#: from so many cases on the interval resamples cases; fewer say nothing of how cases differ, and pictures are
+#: from so many cases on the interval resamples cases; fewer say nothing of how cases differ, and images are
 #: resampled: then the verdict is on these cases alone.
 MANY_CASES = 6
 
@@ -79,7 +79,7 @@ class _Judge:
         self.margin, self.alpha, self.tests, self.case_tests = margin, alpha, tests, case_tests
         self.pairs = pairing.pairs
         self.length = sum(pair.length for pair in self.pairs)
-        self.unit = "case" if len(cases) >= MANY_CASES else "picture"
+        self.unit = "case" if len(cases) >= MANY_CASES else "image"
         self.interval = self._interval(resamples)
 
     def comparison(self) -> Comparison:
@@ -93,7 +93,7 @@ class _Judge:
             wins=sum(case.wins for case in self.cases),
             ties=sum(case.ties for case in self.cases),
             losses=sum(case.losses for case in self.cases),
-            same_pictures=sum(pair.same_picture for pair in self.pairs),
+            same_images=sum(pair.same_image for pair in self.pairs),
             rate_before=sum(pair.before for pair in self.pairs) / self.length if any_pair else None,
             rate_after=sum(pair.after for pair in self.pairs) / self.length if any_pair else None,
             difference=self._difference if any_pair else None,
@@ -127,11 +127,11 @@ class _Judge:
 
     def _hindered(self, kind: Verdict, what: str) -> str:
         count = sum(obstacle.verdict is kind for obstacle in self.pairing.obstacles)
-        return f"{count} of {len(self.pairs) + len(self.pairing.obstacles)} pictures {what}; they are named below"
+        return f"{count} of {len(self.pairs) + len(self.pairing.obstacles)} images {what}; they are named below"
 
     def _same(self) -> Iterator[str]:
-        if all(pair.same_picture for pair in self.pairs):
-            yield f"all {len(self.pairs)} pictures are the same bytes on both sides"
+        if all(pair.same_image for pair in self.pairs):
+            yield f"all {len(self.pairs)} images are the same bytes on both sides"
 
     def _worse(self) -> Iterator[str]:
         """Yield what shows that it is worse. Where a score gets worse yet, SHIP stays out of reach.
@@ -141,17 +141,17 @@ class _Judge:
         exact = self.exact
         if not (exact.p_holm > self.alpha):
             yield (
-                f"exact text: {exact.broken} pictures lost it and {exact.mended} gained it, "
+                f"exact text: {exact.broken} images lost it and {exact.fixed} gained it, "
                 f"p = {exact.p_holm:.2g} (McNemar, comparisons made: {self.tests})"
             )
         for case in self.cases:
             if not (case.p_holm > self.alpha):
                 yield (
-                    f"case {case.case}: {case.losses} pictures worse and {case.wins} better, "
+                    f"case {case.case}: {case.losses} images worse and {case.wins} better, "
                     f"p = {case.p_holm:.2g} (sign test, comparisons made: {self.case_tests})"
                 )
         # the change itself must be above the margin too, because BCa may place an interval beside it; and an interval
-        # of a few pictures that happen to agree is no wider than a point
+        # of a few images that happen to agree is no wider than a point
         above = self.interval is not None and self._difference > self.margin and self.interval.low > self.margin
         if above and not self._few():
             yield f"the error rate rose by more than the margin: {self._change()}"
@@ -159,26 +159,26 @@ class _Judge:
     def _doubts(self) -> Iterator[str]:
         """Yield what keeps "not worse" from being shown."""
         if self._few():
-            yield f"{_pictures(self.pairs)} too few: had every one got worse, chance would still not be excluded"
+            yield f"{_images(self.pairs)} too few: had every one got worse, chance would still not be excluded"
         if self.interval is None or not (self.interval.high <= self.margin and self._difference <= self.margin):
             yield f"the change may be above the margin: {self._change()}"
         if not (self._difference + self._unseen <= self.margin):
             yield (
-                f"{_pictures(self.pairs)} not enough to exclude what they do not show: one edit in "
-                f"{unseen_share(len(self.pairs), self._tail):.0%} of pictures would add {_points(self._unseen)}"
+                f"{_images(self.pairs)} not enough to exclude what they do not show: one edit in "
+                f"{unseen_share(len(self.pairs), self._tail):.0%} of images would add {_samples(self._unseen)}"
             )
 
     def _few(self) -> bool:
-        """Say whether even a loss in every picture would not be significant: five to none is p = 0.0625."""
+        """Say whether even a loss in every image would not be significant: five to none is p = 0.0625."""
         return worse_p(len(self.pairs), 0) * self.tests > self.alpha
 
     def _change(self) -> str:
-        margin = f"margin {_points(self.margin)}"
+        margin = f"margin {_samples(self.margin)}"
         if self.interval is None:
-            return f"{_points(self._difference, signed=True)} edits in 100 characters, no interval, {margin}"
-        ends = f"{_points(self.interval.low, signed=True)} to {_points(self.interval.high, signed=True)}"
+            return f"{_samples(self._difference, signed=True)} edits in 100 characters, no interval, {margin}"
+        ends = f"{_samples(self.interval.low, signed=True)} to {_samples(self.interval.high, signed=True)}"
         return (
-            f"{_points(self._difference, signed=True)} edits in 100 characters, "
+            f"{_samples(self._difference, signed=True)} edits in 100 characters, "
             f"{100 * self.interval.confidence:.4g} % interval {ends}, {margin}"
         )
 
@@ -213,7 +213,7 @@ class _Judge:
             difference=self._difference,
             interval=self.interval,
             broken=self.exact.broken,
-            mended=self.exact.mended,
+            fixed=self.exact.fixed,
             margin=self.margin,
             alpha=self.alpha,
             tests=self.tests,
@@ -227,7 +227,7 @@ def _exact(pairings: Sequence[Pairing]) -> list[ExactText]:
         ExactText(
             both=table.count((True, True)),
             broken=table.count((True, False)),
-            mended=table.count((False, True)),
+            fixed=table.count((False, True)),
             neither=table.count((False, False)),
             p=two_sided_p(table.count((True, False)), table.count((False, True))),
             p_holm=p,
@@ -268,10 +268,10 @@ def _tally(case: str, pairs: Sequence[Pair], p_holm: float) -> CaseTally:
     )
 
 
-def _pictures(pairs: Sequence[Pair]) -> str:
-    return "1 picture is" if len(pairs) == 1 else f"{len(pairs)} pictures are"
+def _images(pairs: Sequence[Pair]) -> str:
+    return "1 image is" if len(pairs) == 1 else f"{len(pairs)} images are"
 
 
-def _points(rate: float, *, signed: bool = False) -> str:
+def _samples(rate: float, *, signed: bool = False) -> str:
     """Return a rate as edits in 100 characters."""
     return f"{100 * rate:+.2f}" if signed else f"{100 * rate:.2f}"

@@ -1,4 +1,4 @@
-"""Pictures of two runs, or of two variants, side by side: the same case, resolution and seed."""
+"""Images of two runs, or of two variants, side by side: the same case, resolution and seed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from qiltest.gate.verdict import Verdict
 from qiltest.recipe import Size
 from qiltest.runs.records import CaseResult, Run
 from qiltest.scoring.records import Score
-from qiltest.suite.selection import Point
+from qiltest.suite.selection import Sample
 
 _Key = tuple[str, Size, int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Two pictures of one case, resolution and seed. Distances are strict edits, see `Score.distance`."""
+    """Two images of one case, resolution and seed. Distances are strict edits, see `Score.distance`."""
 
     case: str
     #: the case's own resolution, `WIDTHxHEIGHT`.
@@ -27,8 +27,8 @@ class Pair:
     after: int
     #: characters that both were to show.
     length: int
-    #: True where both are the same picture, byte for byte.
-    same_picture: bool = False
+    #: True where both are the same image, byte for byte.
+    same_image: bool = False
 
     def __post_init__(self) -> None:
         if min(self.before, self.after) < 0 or self.length < 1:
@@ -50,7 +50,7 @@ class Obstacle:
     """A pair that both runs planned and that cannot be compared."""
 
     id: str
-    #: MISSING where a picture never came, ERROR where something went wrong with one, INCOMPARABLE where the two scores
+    #: MISSING where an image never came, ERROR where something went wrong with one, INCOMPARABLE where the two scores
     #: measure different things.
     verdict: Verdict
     why: str
@@ -58,7 +58,7 @@ class Obstacle:
 
 @dataclass(frozen=True, kw_only=True)
 class Pairing:
-    """All pictures of two variants. Nothing is left out: what is no pair is an obstacle or unpaired."""
+    """All images of two variants. Nothing is left out: what is no pair is an obstacle or unpaired."""
 
     #: what is compared, in words: variants, or variants of runs.
     before: str
@@ -66,13 +66,13 @@ class Pairing:
     #: sorted by case, size and seed.
     pairs: tuple[Pair, ...]
     obstacles: tuple[Obstacle, ...] = ()
-    #: pictures that only one side planned, each in words.
+    #: images that only one side planned, each in words.
     unpaired: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = [pair.id for pair in self.pairs]
         if len(set(names)) != len(names):
-            raise ValueError(f"a picture of {self.before} or {self.after} is paired twice")
+            raise ValueError(f"an image of {self.before} or {self.after} is paired twice")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,15 +122,15 @@ def _unusable(run: Run, what: str, remedy: str) -> StoreError:
 
 
 def _known(run: Run) -> str:
-    return f"run {run.id}: {', '.join(variants_of(run)) or 'no picture'}"
+    return f"run {run.id}: {', '.join(variants_of(run)) or 'no image'}"
 
 
 def pair_up(before: Run, after: Run, *, variant: str, with_variant: str) -> Pairing:
-    """Pair the pictures of `variant` in the run `before` with those of `with_variant` in the run `after`.
+    """Pair the images of `variant` in the run `before` with those of `with_variant` in the run `after`.
 
-    A picture that both planned and one did not draw, read or score is an obstacle: a run that stopped at the hard cases
-    must not look better for it. So is a case and resolution that the run `after` left out altogether (MISSING), where
-    the two have anything in common. Any other picture that one run alone planned, such as a further seed, is unpaired.
+    An image that both planned and one did not generate, read or score is an obstacle: a run that stopped at the hard
+    cases must not look better for it. So is a case and resolution that the run `after` left out altogether (MISSING),
+    where the two have anything in common. Any other image that one run alone planned, such as a further seed, is unpaired.
     """
     left, right = _planned(before, variant), _planned(after, with_variant)
     results = _results(before, variant), _results(after, with_variant)
@@ -154,32 +154,32 @@ def pair_up(before: Run, after: Run, *, variant: str, with_variant: str) -> Pair
 
 
 def _dropped(left: set[_Key], right: set[_Key]) -> list[_Key]:
-    """Return the pictures of cases and resolutions that only the left side has; none where nothing is in common."""
+    """Return the images of cases and resolutions that only the left side has; none where nothing is in common."""
     places = {(case, size) for case, size, _ in right}
     gone = [key for key in left if key[:2] not in places] if left & right else []
     return sorted(gone, key=_order)
 
 
 def variants_of(run: Run) -> tuple[str, ...]:
-    """Return the names of the variants that a run planned or drew, in its order."""
-    return tuple(dict.fromkeys(point.variant for point in _points(run)))
+    """Return the names of the variants that a run planned or generated, in its order."""
+    return tuple(dict.fromkeys(sample.variant for sample in _samples(run)))
 
 
-def _points(run: Run) -> Iterator[Point]:
+def _samples(run: Run) -> Iterator[Sample]:
     yield from run.planned
-    yield from (result.point for result in run.results)
+    yield from (result.sample for result in run.results)
 
 
 def _planned(run: Run, variant: str) -> set[_Key]:
-    return {_key(point) for point in _points(run) if point.variant == variant}
+    return {_key(sample) for sample in _samples(run) if sample.variant == variant}
 
 
 def _results(run: Run, variant: str) -> dict[_Key, CaseResult]:
-    return {_key(result.point): result for result in run.results if result.point.variant == variant}
+    return {_key(result.sample): result for result in run.results if result.sample.variant == variant}
 
 
-def _key(point: Point) -> _Key:
-    return point.case, point.size, point.seed
+def _key(sample: Sample) -> _Key:
+    return sample.case, sample.size, sample.seed
 
 
 def _order(key: _Key) -> tuple[str, int, int, int]:
@@ -223,14 +223,12 @@ def _pair(
         before=before.score.distance,
         after=after.score.distance,
         length=after.score.length,
-        same_picture=before.picture is not None
-        and after.picture is not None
-        and before.picture.sha256 == after.picture.sha256,
+        same_image=before.image is not None and after.image is not None and before.image.sha256 == after.image.sha256,
     )
 
 
 def _case_changes(case: str, before: Run, after: Run) -> tuple[str, ...]:
-    """Say what of a case was not the same in both runs, as far as it decides pictures or scores."""
+    """Say what of a case was not the same in both runs, as far as it decides images or scores."""
     records = [{known.id: known for known in run.cases}.get(case) for run in (before, after)]
     old, new = records
     if old is None or new is None:
@@ -243,7 +241,7 @@ def _case_changes(case: str, before: Run, after: Run) -> tuple[str, ...]:
 def _no_score(result: CaseResult | None) -> tuple[Verdict, str] | None:
     """Return why there is no score: MISSING where nothing is known to have gone wrong; None where there is one."""
     if result is None:
-        return Verdict.MISSING, "planned and not drawn"
+        return Verdict.MISSING, "planned and not generated"
     if result.error:
         return Verdict.ERROR, result.error.splitlines()[0]
     score = result.score
@@ -260,7 +258,7 @@ def _differences(before: CaseResult, after: CaseResult, old: Score, new: Score) 
     if old.reader.fingerprint != new.reader.fingerprint:
         yield f"read by {old.reader.fingerprint} and by {new.reader.fingerprint}: readers are never compared"
     if before.effective != after.effective:
-        yield f"drawn at {before.effective} and at {after.effective}"
+        yield f"generated at {before.effective} and at {after.effective}"
     texts = [[(text.expected, text.required, text.length) for text in score.texts] for score in (old, new)]
     if texts[0] != texts[1] or old.length != new.length:
         yield "the expected texts are not the same"

@@ -23,11 +23,11 @@ class Release(StrEnum):
     DO_NOT_SHIP = "DO NOT SHIP"
     #: neither is shown.
     CANNOT_TELL = "CANNOT TELL"
-    #: pictures that were to be compared measure different things, or there is no pair at all.
+    #: images that were to be compared measure different things, or there is no pair at all.
     INCOMPARABLE = "INCOMPARABLE"
-    #: something went wrong with pictures that were to be compared: they have no score.
+    #: something went wrong with images that were to be compared: they have no score.
     ERROR = "ERROR"
-    #: pictures that were to be compared never came.
+    #: images that were to be compared never came.
     MISSING = "MISSING"
 
     @property
@@ -41,16 +41,16 @@ _STATUS = {Release.SHIP: Status.PASS, Release.DO_NOT_SHIP: Status.FAIL, Release.
 
 @dataclass(frozen=True, kw_only=True)
 class CaseTally:
-    """One case: pictures that have fewer edits than before (wins), as many (ties), or more (losses)."""
+    """One case: images that have fewer edits than before (wins), as many (ties), or more (losses)."""
 
     case: str
     wins: int
     ties: int
     losses: int
-    #: edits, summed over the case's pictures.
+    #: edits, summed over the case's images.
     before: int
     after: int
-    #: characters asked for, summed over the case's pictures.
+    #: characters asked for, summed over the case's images.
     length: int
     #: exact sign test for "worse", see `evidence.worse_p`; as it is, and after Holm over all cases compared.
     p: float
@@ -69,26 +69,26 @@ class CaseTally:
 
 @dataclass(frozen=True, kw_only=True)
 class ExactText:
-    """Pictures without any edit, before and after: McNemar's table and its exact test."""
+    """Images without any edit, before and after: McNemar's table and its exact test."""
 
     both: int
     #: exact before, not after.
     broken: int
     #: exact after, not before.
-    mended: int
+    fixed: int
     neither: int
     #: exact two-sided McNemar p.
     p: float
-    #: the p for "worse" (equal to `p` where more are broken than mended), after Holm over the variants compared.
+    #: the p for "worse" (equal to `p` where more are broken than fixed), after Holm over the variants compared.
     p_holm: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How many seeds would decide. An estimate: more seeds are taken to differ as those that were drawn."""
+    """How many seeds would decide. An estimate: more seeds are taken to differ as those that were generated."""
 
-    #: seeds a picture was drawn with so far, at the most.
-    drawn: int
+    #: seeds an image was generated with so far, at the most.
+    generated: int
     #: None where no number up to `limit` would.
     seeds: int | None
     limit: int
@@ -106,8 +106,8 @@ class Comparison:
     wins: int
     ties: int
     losses: int
-    #: pairs whose two pictures are the same bytes.
-    same_pictures: int
+    #: pairs whose two images are the same bytes.
+    same_images: int
     #: edits over characters of all pairs; None where there is no pair, as in the fields below.
     rate_before: float | None
     rate_after: float | None
@@ -115,9 +115,9 @@ class Comparison:
     difference: float | None
     #: of `difference`; None for fewer than two pairs.
     interval: Interval | None
-    #: what the units of the interval are: "case" or "picture".
+    #: what the units of the interval are: "case" or "image".
     unit: str
-    #: the change that is not excluded although no such picture was seen: one edit in the share of pictures that may go
+    #: the change that is not excluded although no such image was seen: one edit in the share of images that may go
     #: wrong unseen (`evidence.unseen_share`).
     unseen: float | None
     exact: ExactText | None
@@ -158,7 +158,7 @@ class Comparisons:
         return min(found, key=lambda verdict: verdict.status.rank, default=Release.INCOMPARABLE)
 
     @property
-    def holds(self) -> bool:
+    def passes(self) -> bool:
         """True where "not worse" was shown of every comparison."""
         return self.verdict is Release.SHIP
 

@@ -1,4 +1,4 @@
-"""Statistics of paired pictures: exact tests, an interval by bootstrap, Holm's correction. Numbers in, numbers out.
+"""Statistics of paired images: exact tests, an interval by bootstrap, Holm's correction. Numbers in, numbers out.
 
 Every number that leaves is finite: where a formula has no value (BCa on equal data, a test without a difference), what
 stands in its place is said.
@@ -38,7 +38,7 @@ class Interval:
 
 
 def worse_p(losses: int, wins: int) -> float:
-    """Return the exact p of at least so many losses among the pictures that differ, doubled, at most 1.
+    """Return the exact p of at least so many losses among the images that differ, doubled, at most 1.
 
     Where losses prevail it is the exact two-sided McNemar (sign) test, scipy's `binomtest(losses, losses + wins)`.
     Where they do not it is 1 or near: one more loss or one win less never raises it, which the two-sided p does not
@@ -115,9 +115,9 @@ def _bootstrap(
     return float(found.low), float(found.high)
 
 
-def unseen_share(pictures: int, tail: float) -> float:
-    """Return the share of pictures that may go wrong although none of so many did, at one-sided error `tail`.
+def unseen_share(images: int, tail: float) -> float:
+    """Return the share of images that may go wrong although none of so many did, at one-sided error `tail`.
 
-    The exact (Clopper-Pearson) bound for 0 of n, 1 - tail^(1/n): a third of ten pictures, three per cent of a hundred.
+    The exact (Clopper-Pearson) bound for 0 of n, 1 - tail^(1/n): a third of ten images, three per cent of a hundred.
     """
-    return 1.0 - math.pow(tail, 1.0 / pictures)
+    return 1.0 - math.pow(tail, 1.0 / images)

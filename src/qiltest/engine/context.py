@@ -21,7 +21,7 @@ from qiltest.runs.events import SCHEMA, Failed, Started, now
 from qiltest.runs.store import RunStore
 from qiltest.runs.writer import RunWriter
 from qiltest.suite.load import Suite
-from qiltest.suite.selection import Point, Task, default_points, select_tasks
+from qiltest.suite.selection import Sample, Task, default_samples, select_tasks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class RunContext:
 
     options: Options
     suite: Suite
-    tasks: Mapping[Point, Task]
+    tasks: Mapping[Sample, Task]
     generator: Generator
     readers: Readers
     producer: ImageProducer
@@ -47,7 +47,7 @@ class RunContext:
     #: cohorts whose latency did not pass.
     slower: set[Cohort] = field(default_factory=set)
     #: points that have a verdict, or an error that is written.
-    done: set[Point] = field(default_factory=set)
+    done: set[Sample] = field(default_factory=set)
 
     @property
     def complete(self) -> bool:
@@ -59,15 +59,15 @@ class RunContext:
         self.producer.close()
         self.readers.close()
 
-    def crashed(self, point: Point, error: BaseException) -> None:
+    def crashed(self, sample: Sample, error: BaseException) -> None:
         """Record that a sample ended by something that is not a verdict, unless its own error is there already."""
-        if point not in self.done:
-            self.done.add(point)
+        if sample not in self.done:
+            self.done.add(sample)
             what = f"{type(error).__name__}: {str(error).strip() or 'no message'}"
-            self.writer.append(Failed(at=now(), point=point, error=what))
+            self.writer.append(Failed(at=now(), sample=sample, error=what))
 
 
-def selected_tasks(suite: Suite, options: Options) -> dict[Point, Task]:
+def selected_tasks(suite: Suite, options: Options) -> dict[Sample, Task]:
     """Return what the options select, each variant's images together. Raises CaseError as `select_tasks` does."""
     tasks = select_tasks(
         suite,
@@ -79,14 +79,14 @@ def selected_tasks(suite: Suite, options: Options) -> dict[Point, Task]:
         seed_count=options.seed_count,
     )
     variants = dict.fromkeys(task.variant.name for task in tasks.values())
-    return {point: task for name in variants for point, task in tasks.items() if point.variant == name}
+    return {sample: task for name in variants for sample, task in tasks.items() if sample.variant == name}
 
 
 def open_run(
     *,
     options: Options,
     suite: Suite,
-    tasks: Mapping[Point, Task],
+    tasks: Mapping[Sample, Task],
     generator: Generator,
     open_reader: OpenReader,
     command: Sequence[str],
@@ -106,13 +106,13 @@ def open_run(
 def _open(
     options: Options,
     suite: Suite,
-    tasks: Mapping[Point, Task],
+    tasks: Mapping[Sample, Task],
     generator: Generator,
     readers: Readers,
     command: Sequence[str],
 ) -> RunContext:
     reader = readers.default()
-    recipes = {point: _recipe(generator, task) for point, task in tasks.items()}
+    recipes = {sample: _recipe(generator, task) for sample, task in tasks.items()}
     good = [recipe for recipe in recipes.values() if isinstance(recipe, Recipe)]
     device = good[0].device if good else options.device or "cpu"
     store = RunStore(root=options.runs_folder)
@@ -127,7 +127,7 @@ def _open(
         producer=ImageProducer(
             tasks=tasks,
             recipes=recipes,
-            reusable=dict(offer.pictures),
+            reusable=dict(offer.images),
             generator=generator,
             readers=readers,
             writer=writer,
@@ -136,12 +136,12 @@ def _open(
         ),
         writer=writer,
         goldens=GoldenStore(root=options.golden_folder),
-        full=set(tasks) >= default_points(suite, options.kind),
+        full=set(tasks) >= default_samples(suite, options.kind),
         problems=offer.problems,
         matrix_rate=None if generator.judges_text else generator.matrix_rate(),
     )
     writer.append(_started(context, device, reader, command))
-    generator.prepare(_prompts(recipe for recipe in good if recipe.key() not in offer.pictures))
+    generator.prepare(_prompts(recipe for recipe in good if recipe.key() not in offer.images))
     return context
 
 

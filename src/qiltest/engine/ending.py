@@ -15,7 +15,7 @@ from qiltest.gate.verdict import golden_of, judge_missing
 from qiltest.runs.events import Ended, Judged, now
 from qiltest.runs.load import load_run
 from qiltest.runs.records import Run, RunState
-from qiltest.suite.selection import Point
+from qiltest.suite.selection import Sample
 from qiltest.suite.variants import CANDIDATE
 
 HTML, MARKDOWN = "report.html", "report.md"
@@ -39,12 +39,12 @@ class Ending:
     @property
     def status(self) -> int:
         """The exit status: 0 only where nothing is wrong and a file on trial may ship."""
-        ships = self.comparisons is None or self.comparisons.holds
+        ships = self.comparisons is None or self.comparisons.passes
         return self.exit_status or int(not ships or bool(self.problems))
 
 
 def finish_run(
-    context: RunContext, *, exit_status: int, problems: Sequence[str] = (), unjudged: Mapping[Point, str] | None
+    context: RunContext, *, exit_status: int, problems: Sequence[str] = (), unjudged: Mapping[Sample, str] | None
 ) -> Ending:
     """Close a run and return what came of it.
 
@@ -91,16 +91,16 @@ def write_reports(run: Run) -> Iterator[str]:
             yield f"report {path}"
 
 
-def _add_missing(context: RunContext, unjudged: Mapping[Point, str]) -> Iterator[str]:
+def _add_missing(context: RunContext, unjudged: Mapping[Sample, str]) -> Iterator[str]:
     """Give the verdict MISSING to every sample that a run which ran through has none for, and say so."""
-    left = [point for point in context.tasks if point not in context.done]
-    missing = {point: unjudged.get(point, "its test did not run") for point in left}
-    for point, why in missing.items():
-        golden = golden_of(context.goldens, context.generator.model, point)
+    left = [sample for sample in context.tasks if sample not in context.done]
+    missing = {sample: unjudged.get(sample, "its test did not run") for sample in left}
+    for sample, why in missing.items():
+        golden = golden_of(context.goldens, context.generator.model, sample)
         context.writer.append(
             Judged(
                 at=now(),
-                point=point,
+                sample=sample,
                 reading=None,
                 score=None,
                 judgement=judge_missing(why, golden),
@@ -109,13 +109,13 @@ def _add_missing(context: RunContext, unjudged: Mapping[Point, str]) -> Iterator
                 golden_recorded=False,
             )
         )
-        context.done.add(point)
+        context.done.add(sample)
     if missing:
-        pictures = f"{len(missing)} picture is" if len(missing) == 1 else f"{len(missing)} pictures are"
-        named = "".join(f"\n     {point.id}: {why}" for point, why in missing.items())
+        images = f"{len(missing)} image is" if len(missing) == 1 else f"{len(missing)} images are"
+        named = "".join(f"\n     {sample.id}: {why}" for sample, why in missing.items())
         yield (
-            f"{pictures} MISSING, expected and never judged:{named}\n"
-            "  -> mend what keeps the tests from judging, or leave these pictures out with --qil-case, --qil-variant "
+            f"{images} MISSING, expected and never judged:{named}\n"
+            "  -> fix what keeps the tests from judging, or leave these images out with --qil-case, --qil-variant "
             "or -k"
         )
 

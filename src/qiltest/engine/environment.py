@@ -15,7 +15,7 @@ _PACKAGES = ("diffusers", "onnxruntime", "peft", "pillow", "qiltest", "rapidfuzz
 
 
 def cohort_of(recipe: Recipe, *, model: str, device: str) -> Cohort:
-    """Return the cohort of a picture: what must be equal for its latency to be comparable."""
+    """Return the cohort of an image: what must be equal for its latency to be comparable."""
     torch = dict(recipe.versions).get("torch", "none")
     return Cohort(
         model=model,
@@ -41,7 +41,7 @@ class DeviceState:
     memory_mhz: int
     #: degrees Celsius.
     celsius: int
-    #: draw, watts.
+    #: generate, watts.
     watts: float
 
 

@@ -54,20 +54,20 @@ class Options:
     seeds: tuple[int, ...]
     update: Update | None
     reuse: Reuse
-    #: merge LoRAs into the base's weights while their variant is drawn.
+    #: merge LoRAs into the base's weights while their variant is generated.
     fuse: bool
     #: compile the transformer's repeated blocks.
     compiled: bool
     offload: Offload
     allow_partial_lora: bool
-    #: timed denoise loops a picture; None: by what one costs (`qiltest.engine.timing_rounds`).
+    #: timed denoise loops an image; None: by what one costs (`qiltest.engine.timing_rounds`).
     rounds: int | None
-    #: the LoRA file on trial; None in a session that holds pictures against goldens.
+    #: the LoRA file on trial; None in a session that holds images against goldens.
     release: ReleaseRequest | None
     cases_folder: Path
     golden_folder: Path
     runs_folder: Path
-    #: the options as given, to be repeated in the command that accepts a picture.
+    #: the options as given, to be repeated in the command that accepts an image.
     given: tuple[str, ...]
 
     @property

@@ -26,13 +26,13 @@ from qiltest.gate.latency import Cohort
 from qiltest.generation.images import finish
 from qiltest.generation.records import Decoded, Denoised, Generation, Generator
 from qiltest.quality import Examined, examine
-from qiltest.reading.images import Pixels, load_picture
+from qiltest.reading.images import Pixels, load_image
 from qiltest.reading.records import Reading
 from qiltest.recipe import Recipe
-from qiltest.runs.events import Drawn, now
+from qiltest.runs.events import Generated, now
 from qiltest.runs.store import Stored, usable
 from qiltest.runs.writer import RunWriter
-from qiltest.suite.selection import Point, Task
+from qiltest.suite.selection import Sample, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class PendingImage:
 
     #: every timed denoise loop, in order; none where the image was taken from the store.
     loops: tuple[Denoised, ...]
-    drawn: Future[Drawn]
+    generated: Future[Generated]
     #: None where the model's text is not judged.
     reading: Future[Reading] | None
     #: None where the model's text is not judged.
@@ -58,8 +58,8 @@ class ImageProducer:
     def __init__(
         self,
         *,
-        tasks: Mapping[Point, Task],
-        recipes: Mapping[Point, Recipe | QiltestError],
+        tasks: Mapping[Sample, Task],
+        recipes: Mapping[Sample, Recipe | QiltestError],
         reusable: MutableMapping[str, Stored],
         generator: Generator,
         readers: Readers,
@@ -73,23 +73,23 @@ class ImageProducer:
         self._device_name, self._options = device_name, options
         #: write PNGs and the run; read. Each keeps its order.
         self._stores, self._readings = executor_for(generator), executor_for(generator)
-        self._ahead: dict[Point, PendingImage | Exception] = {}
+        self._ahead: dict[Sample, PendingImage | Exception] = {}
         self._timed: dict[Cohort, int] = {}
 
-    def take(self, point: Point) -> PendingImage:
+    def take(self, sample: Sample) -> PendingImage:
         """Return a point's image: from the store, generated ahead, or generated now. Raises what went wrong with it."""
-        recipe = self._recipe(point)
+        recipe = self._recipe(sample)
         stored = self._reusable.pop(recipe.key(), None)
         if stored is not None and usable(stored):
-            return self._reuse(point, stored)
-        image = self._ahead.pop(point, None) or self._generate(point)
+            return self._reuse(sample, stored)
+        image = self._ahead.pop(sample, None) or self._generate(sample)
         if isinstance(image, Exception):
             raise image
         return image
 
-    def prefetch(self, point: Point) -> None:
+    def prefetch(self, sample: Sample) -> None:
         """Generate what comes after a point, where the device that generates is not the one that reads."""
-        following = None if self._ahead or self._generator.on_cpu else self._following(point)
+        following = None if self._ahead or self._generator.on_cpu else self._following(sample)
         if following is None:
             return
         try:
@@ -102,15 +102,15 @@ class ImageProducer:
         self._stores.shutdown()
         self._readings.shutdown(cancel_futures=True)
 
-    def _recipe(self, point: Point) -> Recipe:
-        recipe = self._recipes[point]
+    def _recipe(self, sample: Sample) -> Recipe:
+        recipe = self._recipes[sample]
         if isinstance(recipe, QiltestError):
             raise recipe
         return recipe
 
-    def _following(self, point: Point) -> Point | None:
-        points = list(self._tasks)
-        for candidate in points[points.index(point) + 1 :]:
+    def _following(self, sample: Sample) -> Sample | None:
+        samples = list(self._tasks)
+        for candidate in samples[samples.index(sample) + 1 :]:
             recipe = self._recipes[candidate]
             if isinstance(recipe, QiltestError) or self._tasks[candidate].case.doubts:
                 continue
@@ -118,28 +118,28 @@ class ImageProducer:
                 return candidate
         return None
 
-    def _reuse(self, point: Point, stored: Stored) -> PendingImage:
+    def _reuse(self, sample: Sample, stored: Stored) -> PendingImage:
         """Take an image from the store, whose bytes were checked, and its reading if it is this reader's."""
-        drawn = self._stores.submit(self._link, point, stored)
+        generated = self._stores.submit(self._link, sample, stored)
         health = self._health(stored.path)
-        known = self._readers.stored(self._tasks[point].case, stored) if self._generator.judges_text else None
+        known = self._readers.stored(self._tasks[sample].case, stored) if self._generator.judges_text else None
         if known is None:
-            return PendingImage(loops=(), drawn=drawn, reading=self._reading(point, drawn), health=health)
+            return PendingImage(loops=(), generated=generated, reading=self._reading(sample, generated), health=health)
         reading = InlineExecutor().submit(lambda: known.reading)
-        return PendingImage(loops=(), drawn=drawn, reading=reading, health=health, read_in=known.run)
+        return PendingImage(loops=(), generated=generated, reading=reading, health=health, read_in=known.run)
 
-    def _generate(self, point: Point) -> PendingImage:
-        recipe = self._recipe(point)
+    def _generate(self, sample: Sample) -> PendingImage:
+        recipe = self._recipe(sample)
         before = self._device_state()
         loops, notes = self._loops(recipe)
         after = self._device_state()
         chosen = sorted(loops, key=lambda loop: loop.denoise_seconds)[(len(loops) - 1) // 2]
         disturbed = _disturbed(chosen, loops) if self._generator.on_cpu else 0.0
         made = self._generator.decode_pixels(chosen)
-        drawn = self._stores.submit(self._store, point, made, notes, disturbed)
+        generated = self._stores.submit(self._store, sample, made, notes, disturbed)
         health = self._health(made.png if isinstance(made, Generation) else made.pixels)
-        reading = self._reading(point, drawn)
-        return PendingImage(loops=loops, drawn=drawn, reading=reading, health=health, device=(*before, *after))
+        reading = self._reading(sample, generated)
+        return PendingImage(loops=loops, generated=generated, reading=reading, health=health, device=(*before, *after))
 
     def _device_state(self) -> tuple[DeviceState, ...]:
         return () if self._generator.on_cpu else device_state(self._options.device)
@@ -154,7 +154,7 @@ class ImageProducer:
                 self._generator.warm_up(recipe)
             first = self._denoise(recipe)
         except OutOfMemoryError as error:
-            first, notes = self._denoise(recipe), (f"drawn at the second attempt, after: {error.what}",)
+            first, notes = self._denoise(recipe), (f"generated at the second attempt, after: {error.what}",)
         rounds = rounds_of(self._options.rounds, seconds=first.denoise_seconds, known=known or 0)
         loops = (first, *(self._denoise(recipe) for _ in range(rounds - 1)))
         self._timed[cohort] = (known or 0) + rounds
@@ -174,13 +174,13 @@ class ImageProducer:
             )
         return denoised
 
-    def _reading(self, point: Point, drawn: Future[Drawn]) -> Future[Reading] | None:
+    def _reading(self, sample: Sample, generated: Future[Generated]) -> Future[Reading] | None:
         if not self._generator.judges_text:
             return None
-        return self._readings.submit(self._read, point, drawn)
+        return self._readings.submit(self._read, sample, generated)
 
-    def _read(self, point: Point, drawn: Future[Drawn]) -> Reading:
-        return self._readers.read(self._tasks[point].case, self._writer.picture(drawn.result().sha256))
+    def _read(self, sample: Sample, generated: Future[Generated]) -> Reading:
+        return self._readers.read(self._tasks[sample].case, self._writer.image(generated.result().sha256))
 
     def _health(self, image: Path | bytes | Pixels) -> Future[Examined] | None:
         """Have an image measured by the thread that stores: pixels at hand need not be decoded again."""
@@ -188,13 +188,13 @@ class ImageProducer:
             return None
         return self._stores.submit(partial(_examined, image))
 
-    def _store(self, point: Point, made: Decoded | Generation, notes: tuple[str, ...], disturbed: float) -> Drawn:
+    def _store(self, sample: Sample, made: Decoded | Generation, notes: tuple[str, ...], disturbed: float) -> Generated:
         generation = made if isinstance(made, Generation) else finish(made)
         recipe = generation.recipe
         _check(generation, recipe)
-        drawn = Drawn(
+        generated = Generated(
             at=now(),
-            point=point,
+            sample=sample,
             recipe=recipe,
             key=recipe.key(),
             sha256=self._writer.put(generation.png),
@@ -203,18 +203,20 @@ class ImageProducer:
             cohort=self._cohort(recipe),
             notes=notes,
         )
-        self._writer.append(drawn)
-        return drawn
+        self._writer.append(generated)
+        return generated
 
-    def _link(self, point: Point, stored: Stored) -> Drawn:
-        self._writer.link(stored.path, stored.drawn.sha256)
-        drawn = replace(stored.drawn, at=now(), point=point, reused_from=stored.drawn.reused_from or stored.run.name)
-        self._writer.append(drawn)
-        return drawn
+    def _link(self, sample: Sample, stored: Stored) -> Generated:
+        self._writer.link(stored.path, stored.generated.sha256)
+        generated = replace(
+            stored.generated, at=now(), sample=sample, reused_from=stored.generated.reused_from or stored.run.name
+        )
+        self._writer.append(generated)
+        return generated
 
 
 def _examined(image: Path | bytes | Pixels) -> Examined:
-    return examine(load_picture(image) if isinstance(image, Path | bytes) else image)
+    return examine(load_image(image) if isinstance(image, Path | bytes) else image)
 
 
 def _disturbed(chosen: Denoised, loops: tuple[Denoised, ...]) -> float:
@@ -234,7 +236,7 @@ def _unsteady(loops: tuple[Denoised, ...]) -> tuple[str, ...]:
 
 
 def _check(generation: Generation, recipe: Recipe) -> None:
-    """Refuse a picture that is not what its recipe says. Raises RecipeError and GenerationError."""
+    """Refuse an image that is not what its recipe says. Raises RecipeError and GenerationError."""
     timing = generation.timing
     if timing.forwards != recipe.nfe:
         raise RecipeError(
@@ -243,7 +245,7 @@ def _check(generation: Generation, recipe: Recipe) -> None:
             remedy="CFG must be 1 for a LoRA of few steps, and the scheduler must take all steps",
         )
     if hashlib.sha256(generation.png).hexdigest() != generation.sha256:
-        raise GenerationError("the picture's bytes are not those it was announced with", where=recipe.variant)
+        raise GenerationError("the image's bytes are not those it was announced with", where=recipe.variant)
     seconds = (timing.decode_seconds, *timing.step_seconds)
     if not all(math.isfinite(value) and value >= 0 for value in seconds):
         raise GenerationError(

@@ -55,13 +55,13 @@ class Readers:
         if stored.run not in self._known:
             self._known[stored.run] = readings_of(stored.run)
         known = self._known[stored.run]
-        if not any(sha256 == stored.drawn.sha256 for sha256, _ in known):
+        if not any(sha256 == stored.generated.sha256 for sha256, _ in known):
             return None
         try:
             reader = self.of(case)
         except ReaderError:
             return None  # raised when the image is read
-        return known.get((stored.drawn.sha256, reader.info.fingerprint))
+        return known.get((stored.generated.sha256, reader.info.fingerprint))
 
     def restarted_over(self, image: Path) -> bool:
         """Say whether the process died over an image and was started again."""

@@ -1,4 +1,4 @@
-"""Reading and scoring the pictures of a run again, into a run of its own. No torch, no model, no GPU."""
+"""Reading and scoring the images of a run again, into a run of its own. No torch, no model, no GPU."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from qiltest.gate.judge import judge_image
 from qiltest.gate.latency import LatencyJudgement
 from qiltest.generation.sources import TINY
 from qiltest.quality import examine
-from qiltest.reading.images import load_picture
+from qiltest.reading.images import load_image
 from qiltest.reading.records import Reader
 from qiltest.reading.registry import open_reader
-from qiltest.runs.events import SCHEMA, Drawn, Ended, Failed, Judged, Started, now
+from qiltest.runs.events import SCHEMA, Ended, Failed, Generated, Judged, Started, now
 from qiltest.runs.load import load_run
 from qiltest.runs.records import CaseResult, Run, RunState, Setup, shared
 from qiltest.runs.store import RunStore
@@ -25,9 +25,9 @@ from qiltest.suite.cases import Case
 
 @dataclass(frozen=True, kw_only=True)
 class ImageChange:
-    """One picture before and after."""
+    """One image before and after."""
 
-    point: str
+    sample: str
     distance: tuple[int | None, int | None]
     verdict: tuple[str | None, str | None]
     #: (read before, read now) of each expected text where the two differ.
@@ -49,14 +49,14 @@ class Rescored:
     changes: tuple[ImageChange, ...]
 
     @property
-    def holds(self) -> bool:
-        """True where there were pictures, none is damaged and every verdict is a PASS."""
-        return bool(self.changes) and all(result.holds for result in self.after.results) and not self.before_damaged
+    def passes(self) -> bool:
+        """True where there were images, none is damaged and every verdict is a PASS."""
+        return bool(self.changes) and all(result.passes for result in self.after.results) and not self.before_damaged
 
     @property
     def before_damaged(self) -> bool:
-        """True where a picture of the old run could not be read again."""
-        return any(result.picture is None for result in self.before.results)
+        """True where an image of the old run could not be read again."""
+        return any(result.image is None for result in self.before.results)
 
 
 def rescore(
@@ -68,7 +68,7 @@ def rescore(
     cases: Sequence[Case] | None = None,
     opener: Callable[[str], Reader] | None = None,
 ) -> Rescored:
-    """Read, score and judge the pictures of `run` again and write the result as a new run; `run` is not touched.
+    """Read, score and judge the images of `run` again and write the result as a new run; `run` is not touched.
 
     `reader` is the name of another reader than the run's own, `cases` are other case files than the run's own copy;
     `opener` loads readers by name, where not `qiltest.reading.open_reader`.
@@ -87,9 +87,9 @@ def rescore(
     with store.create() as writer:
         writer.append(_started(run, writer, default, tuple(known.values())))
         for result in run.results:
-            if result.picture is not None:
+            if result.image is not None:
                 own = result.reading.reader.name if result.reading is not None else run.reader.name
-                _again(result, known[result.point.case], open_once(reader or own), run, writer, goldens)
+                _again(result, known[result.sample.case], open_once(reader or own), run, writer, goldens)
         writer.append(Ended(at=now(), state=RunState.FINISHED, exit_status=0))
     after = load_run(writer.folder)
     changes = tuple(_change(old, new) for new in after.results if (old := run.result(new.id)) is not None)
@@ -98,10 +98,10 @@ def rescore(
 
 def _cases(run: Run, cases: Sequence[Case] | None) -> dict[str, Case]:
     known = {case.id: case for case in run.cases if cases is None} or {case.id: case for case in cases or ()}
-    missing = sorted({result.point.case for result in run.results} - set(known))
+    missing = sorted({result.sample.case for result in run.results} - set(known))
     if missing:
         raise CaseError(
-            f"the run has pictures of {', '.join(missing)}, the case files do not",
+            f"the run has images of {', '.join(missing)}, the case files do not",
             where=str(run.path),
             remedy="leave out --cases to use the run's own copy of them",
         )
@@ -120,26 +120,26 @@ def _started(run: Run, writer: RunWriter, reader: Reader, cases: tuple[Case, ...
 
 
 def _again(result: CaseResult, case: Case, reader: Reader, run: Run, writer: RunWriter, goldens: GoldenStore) -> None:
-    picture, recipe, timing, latents, cohort = (
-        result.picture,
+    image, recipe, timing, latents, cohort = (
+        result.image,
         result.recipe,
         result.timing,
         result.latents,
         result.cohort,
     )
-    assert picture is not None
+    assert image is not None
     assert recipe is not None
     assert timing is not None
     assert latents is not None
     assert cohort is not None
-    writer.link(picture.path, picture.sha256)
+    writer.link(image.path, image.sha256)
     writer.append(
-        Drawn(
+        Generated(
             at=now(),
-            point=result.point,
+            sample=result.sample,
             recipe=recipe,
             key=recipe.key(),
-            sha256=picture.sha256,
+            sha256=image.sha256,
             timing=timing,
             latents=latents,
             cohort=cohort,
@@ -148,17 +148,17 @@ def _again(result: CaseResult, case: Case, reader: Reader, run: Run, writer: Run
         )
     )
     try:
-        examined = examine(load_picture(picture.path))
-        reading = reader.read(picture.path)
-        golden = goldens.load(run.model, result.point)
+        examined = examine(load_image(image.path))
+        reading = reader.read(image.path)
+        golden = goldens.load(run.model, result.sample)
         found = judge_image(case, examined, reading, golden, effective=recipe.effective, tiny=run.model == TINY)
     except QiltestError as error:
-        writer.append(Failed(at=now(), point=result.point, error=str(error)))
+        writer.append(Failed(at=now(), sample=result.sample, error=str(error)))
         return
     writer.append(
         Judged(
             at=now(),
-            point=result.point,
+            sample=result.sample,
             reading=reading,
             score=found.score,
             judgement=found.judgement,
@@ -179,7 +179,7 @@ def _change(old: CaseResult, new: CaseResult) -> ImageChange:
     before = {text.expected: text.read for text in old.score.texts} if old.score else {}
     after = {text.expected: text.read for text in new.score.texts} if new.score else {}
     return ImageChange(
-        point=new.id,
+        sample=new.id,
         distance=(old.score.distance if old.score else None, new.score.distance if new.score else None),
         verdict=(old.verdict and str(old.verdict), new.verdict and str(new.verdict)),
         texts=tuple((before.get(text, ""), read) for text, read in after.items() if before.get(text, "") != read),

@@ -1,7 +1,7 @@
-"""Goldens under review: what a stored run would change in them, or has changed, one picture at a time.
+"""Goldens under review: what a stored run would change in them, or has changed, one image at a time.
 
-Nothing here draws or reads; a run's own scores are what is accepted, through `GoldenStore.save` as by `--qil-update`.
-Each decision is on the disk before the next picture is shown, so that a killed review loses nothing accepted.
+A run's own scores are what is accepted, through `GoldenStore.save` as by `--qil-update`. Nothing is generated or read.
+Each decision is on the disk before the next image is shown, so that a killed review loses nothing accepted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DECISIONS = "review.json"
 
 
 class GoldenChange(StrEnum):
-    """What accepting a picture does to its golden."""
+    """What accepting an image does to its golden."""
 
     #: there is none yet.
     NEW = "NEW"
@@ -39,7 +39,7 @@ class GoldenChange(StrEnum):
 
 
 class Decision(StrEnum):
-    """What was decided of a picture."""
+    """What was decided of an image."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"
@@ -48,11 +48,11 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """A picture whose golden is to be decided."""
+    """An image whose golden is to be decided."""
 
     result: CaseResult
     change: GoldenChange
-    #: the golden that the picture would be.
+    #: the golden that the image would be.
     candidate: Golden
     #: the golden that it is held against: on the disk, or for RECORDED the one before; None where there is none.
     before: Golden | None
@@ -63,7 +63,7 @@ class Item:
 
     @property
     def id(self) -> str:
-        """Name of the picture's point."""
+        """Name of the image's point."""
         return self.result.id
 
 
@@ -72,9 +72,9 @@ class Agenda:
     """All that a run asks of somebody who accepts goldens."""
 
     items: tuple[Item, ...]
-    #: pictures that were rejected before and are not shown again.
+    #: images that were rejected before and are not shown again.
     rejected: tuple[str, ...]
-    #: pictures that cannot be a golden, each with the reason.
+    #: images that cannot be a golden, each with the reason.
     unfit: tuple[str, ...]
 
 
@@ -105,7 +105,7 @@ class Review:
         return Agenda(items=tuple(items), rejected=tuple(rejected), unfit=tuple(unfit))
 
     def accept(self, item: Item) -> Path:
-        """Make the picture the golden and return the golden's file.
+        """Make the image the golden and return the golden's file.
 
         Raises GoldenError where it may not be, where it cannot be written, or where the file is not what was shown.
         """
@@ -132,18 +132,18 @@ class Review:
         return RunStore(root=self.run.path.absolute().parent)
 
     def _item(self, result: CaseResult) -> Item | None:
-        score, recipe, picture, judgement = result.score, result.recipe, result.picture, result.judgement
+        score, recipe, image, judgement = result.score, result.recipe, result.image, result.judgement
         assert score is not None
         assert recipe is not None
-        assert picture is not None
+        assert image is not None
         assert judgement is not None
         candidate = golden_from(
-            result.point,
+            result.sample,
             model=self.run.model,
             recipe=recipe,
             score=score,
             noise_floor=judgement.noise_floor,
-            picture=picture.sha256,
+            image=image.sha256,
         )
         current, broken = self._current(candidate)
         change, before = GoldenChange.CHANGED, current
@@ -154,14 +154,14 @@ class Review:
             change, before = GoldenChange.RECORDED, result.golden
         elif current is None and not broken:
             change = GoldenChange.NEW
-        limits = self.run.case(result.point.case).limits
+        limits = self.run.case(result.sample.case).limits
         blocked = above_absolute(score, limits)
         why = f"distance {score.distance} is above the case's absolute limit {limits.absolute}" if blocked else ""
         return Item(result=result, change=change, candidate=candidate, before=before, broken=broken, blocked=why)
 
     def _current(self, golden: Golden) -> tuple[Golden | None, str]:
         try:
-            return self.goldens.load(golden.model, golden.point), ""
+            return self.goldens.load(golden.model, golden.sample), ""
         except GoldenError as error:
             return None, error.what
 
@@ -189,7 +189,7 @@ class Review:
             ) from error
 
     def _remember(self, item: Item, decision: Decision) -> None:
-        """Keep a decision, by what was decided of: another picture of the same point is asked about anew."""
+        """Keep a decision, by what was decided of: another image of the same point is asked about again."""
         path = self.run.path / DECISIONS
         decided = {**self._decided(), _digest(item.candidate): decision}
         try:
@@ -206,15 +206,15 @@ _DECIDED = TypeAdapter(dict[str, Decision])
 
 
 def _unfit(result: CaseResult) -> str:
-    """Return why a picture cannot be a golden; "" where it can."""
-    if result.point.variant == CANDIDATE:
+    """Return why an image cannot be a golden; "" where it can."""
+    if result.sample.variant == CANDIDATE:
         return "a LoRA file on trial has no golden"
     if result.error:
         return result.error.splitlines()[0]
     judgement = result.judgement
     if judgement is not None and judgement.verdict in {Verdict.ERROR, Verdict.MISSING}:
         return f"{judgement.verdict}: {''.join(judgement.reasons[:1])}"
-    if judgement is None or result.score is None or result.picture is None or result.recipe is None:
+    if judgement is None or result.score is None or result.image is None or result.recipe is None:
         return "not judged"
     return ""
 
@@ -234,5 +234,5 @@ def differences(item: Item) -> Iterator[str]:
     if before.reader != now.reader:
         yield f"the reader was {before.reader}, is {now.reader}"
     if before.effective != now.effective:
-        yield f"the size drawn was {before.effective}, is {now.effective}"
-    yield from before.origin_changes(recipe_key=now.recipe_key, recipe=now.recipe, picture=now.picture)
+        yield f"the size generated was {before.effective}, is {now.effective}"
+    yield from before.origin_changes(recipe_key=now.recipe_key, recipe=now.recipe, image=now.image)

@@ -17,11 +17,11 @@ from qiltest.gate.verdict import Verdict
 from qiltest.quality import gating
 from qiltest.reading.records import Reading
 from qiltest.recipe import Recipe
-from qiltest.runs.events import Drawn, Failed, Judged, now
+from qiltest.runs.events import Failed, Generated, Judged, now
 from qiltest.runs.images import StoreWriteError
-from qiltest.runs.records import CaseResult, Outcome, Picture, shared
+from qiltest.runs.records import CaseResult, Outcome, StoredImage, shared
 from qiltest.scoring import Score, score_case
-from qiltest.suite.selection import Point
+from qiltest.suite.selection import Sample
 
 
 class SampleRun:
@@ -32,11 +32,11 @@ class SampleRun:
     nothing can be written any more, and the run must end.
     """
 
-    def __init__(self, context: RunContext, point: Point) -> None:
-        self.point = point
-        self.task = context.tasks[point]
+    def __init__(self, context: RunContext, sample: Sample) -> None:
+        self.sample = sample
+        self.task = context.tasks[sample]
         #: what is known so far.
-        self.result = CaseResult(point=point)
+        self.result = CaseResult(sample=sample)
         #: the image, and what is still being done with it; None before `generate`.
         self.pending: PendingImage | None = None
         self._context = context
@@ -50,7 +50,7 @@ class SampleRun:
         self.score()
         return self.judge()
 
-    def generate(self) -> Drawn:
+    def generate(self) -> Generated:
         """Generate the image, or take it from the store where one of equal recipe may stand for it.
 
         Where a GPU generates, the image may have been made while the one before was being read, and the next is made
@@ -59,17 +59,17 @@ class SampleRun:
         with self._recorded():
             if self.task.case.doubts:
                 # nothing is generated for a text that its own prompt does not ask for; the other cases go on
-                raise CaseError("\n".join(self.task.case.doubts), remedy=f"mend {self.task.case.path}")
-            self.pending = self._context.producer.take(self.point)
-            self._context.producer.prefetch(self.point)
-            drawn = self.pending.drawn.result()
-        self.result = drawn.result(self._context.writer.picture(drawn.sha256))
-        return drawn
+                raise CaseError("\n".join(self.task.case.doubts), remedy=f"fix {self.task.case.path}")
+            self.pending = self._context.producer.take(self.sample)
+            self._context.producer.prefetch(self.sample)
+            generated = self.pending.generated.result()
+        self.result = generated.result(self._context.writer.image(generated.sha256))
+        return generated
 
     def read(self) -> Reading | None:
         """Read the image; None where the model's text is not judged."""
-        pending, picture = self.pending, self.result.picture
-        if pending is None or picture is None:
+        pending, image = self.pending, self.result.image
+        if pending is None or image is None:
             raise RuntimeError("read() before generate()")
         if pending.reading is None or pending.health is None:
             return None
@@ -79,7 +79,7 @@ class SampleRun:
                 self.result = replace(self.result, health=examined.health)
                 reading = pending.reading.result()
             finally:
-                self._note_restart(picture)
+                self._note_restart(image)
         self.result = replace(
             self.result, reading=reading, read_in=pending.read_in, health=examined.outside(reading.lines)
         )
@@ -106,7 +106,7 @@ class SampleRun:
                 self._judge_text(self.result.score)
             self._judge_latency(self.result.timing.denoise_seconds)
             self._context.writer.append(self._judged())
-        self._context.done.add(self.point)
+        self._context.done.add(self.sample)
         return self.result
 
     @property
@@ -117,7 +117,7 @@ class SampleRun:
         an image of theirs passes where it was scored.
         """
         scored = self._context.options.release is not None and self.result.score is not None
-        return self.result.holds or (scored and not self.faulty)
+        return self.result.passes or (scored and not self.faulty)
 
     @property
     def faulty(self) -> bool:
@@ -137,20 +137,20 @@ class SampleRun:
             self._context.writer.append(
                 Failed(
                     at=now(),
-                    point=self.point,
+                    sample=self.sample,
                     error=str(error),
                     reading=self.result.reading,
                     notes=self._notes,
                     health=self.result.health,
                 )
             )
-            self._context.done.add(self.point)
+            self._context.done.add(self.sample)
             raise
 
-    def _note_restart(self, picture: Picture) -> None:
+    def _note_restart(self, image: StoredImage) -> None:
         """Keep with the image that its reading was begun a second time."""
-        if self._context.readers.restarted_over(picture.path):
-            self._notes = ("the process that reads pictures died over it and was started anew",)
+        if self._context.readers.restarted_over(image.path):
+            self._notes = ("the process that reads images died over it and was started again",)
             self.result = replace(self.result, notes=(*self.result.notes, *self._notes))
 
     def _judge_text(self, score: Score) -> None:
@@ -178,7 +178,7 @@ class SampleRun:
     def _golden(self) -> tuple[Golden | None, bool]:
         """Return the golden and whether the file there is none; an unreadable one may only be replaced on demand."""
         try:
-            return self._context.goldens.load(self._context.generator.model, self.point), False
+            return self._context.goldens.load(self._context.generator.model, self.sample), False
         except GoldenError:
             if self._context.options.update in {Update.CHANGED, Update.ALL}:
                 return None, True
@@ -195,14 +195,14 @@ class SampleRun:
         return broken or (golden is not None and not golden.same_text(candidate))
 
     def _candidate(self, recipe: Recipe, score: Score) -> Golden:
-        judgement, picture = self.result.judgement, self.result.picture
+        judgement, image = self.result.judgement, self.result.image
         return golden_from(
-            self.point,
+            self.sample,
             model=self._context.generator.model,
             recipe=recipe,
             score=score,
             noise_floor=None if judgement is None else judgement.noise_floor,
-            picture="" if picture is None else picture.sha256,
+            image="" if image is None else image.sha256,
         )
 
     def _judge_latency(self, seconds: float) -> None:
@@ -220,4 +220,4 @@ class SampleRun:
         self.result = replace(self.result, latency=latency, latency_recorded=recorded)
 
     def _judged(self) -> Judged:
-        return Judged(at=now(), point=self.point, **shared(self.result, Outcome), notes=self._notes)
+        return Judged(at=now(), sample=self.sample, **shared(self.result, Outcome), notes=self._notes)

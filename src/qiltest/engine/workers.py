@@ -43,7 +43,7 @@ def executor_for(generator: Generator) -> Executor:
 
 
 class ReadingProcess:
-    """Readers in a process of their own. One that dies is started anew, once a picture, and that is said."""
+    """Readers in a process of their own. One that dies is started again, once an image, and that is said."""
 
     def __init__(self, open_reader: Callable[[str], Reader]) -> None:
         """`open_reader` must be importable by name, for it is called in the other process."""
@@ -51,28 +51,28 @@ class ReadingProcess:
         self._pool: ProcessPoolExecutor | None = None
         #: what happened to the process, for a person.
         self.said: list[str] = []
-        #: pictures over which it died and was started anew.
+        #: images over which it died and was started again.
         self.restarted: set[Path] = set()
 
     def start(self, name: str) -> None:
         """Have the process begin and open that reader, without waiting; what goes wrong is raised when it reads."""
         self._begun().submit(_start, self._open_reader, name)
 
-    def read(self, name: str, picture: Path) -> Reading:
-        """Read with the reader of that name. Raises ReaderError, also where the process dies twice over a picture."""
+    def read(self, name: str, image: Path) -> Reading:
+        """Read with the reader of that name. Raises ReaderError, also where the process dies twice over an image."""
         try:
-            return self._try(name, picture)
+            return self._try(name, image)
         except BrokenProcessPool:
             self.close()
-            self.restarted.add(picture)
-            self.said.append(f"the process that reads pictures died over {picture.name} and was started anew")
+            self.restarted.add(image)
+            self.said.append(f"the process that reads images died over {image.name} and was started again")
         try:
-            return self._try(name, picture)
+            return self._try(name, image)
         except BrokenProcessPool as error:
             self.close()
             raise ReaderError(
-                "the process that reads pictures ended twice before it was done",
-                where=str(picture),
+                "the process that reads images ended twice before it was done",
+                where=str(image),
                 remedy="it was killed, or ran out of memory (`dmesg` says which); the same command goes on from here",
             ) from error
 
@@ -82,8 +82,8 @@ class ReadingProcess:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
 
-    def _try(self, name: str, picture: Path) -> Reading:
-        return self._begun().submit(_read, self._open_reader, name, picture).result()
+    def _try(self, name: str, image: Path) -> Reading:
+        return self._begun().submit(_read, self._open_reader, name, image).result()
 
     def _begun(self) -> ProcessPoolExecutor:
         if self._pool is None:
@@ -114,9 +114,9 @@ def _open(open_reader: Callable[[str], Reader], name: str) -> Reader:
 
 
 def _start(open_reader: Callable[[str], Reader], name: str) -> None:
-    """Open a reader ahead of its first picture, whose own reading tells what goes wrong."""
+    """Open a reader ahead of its first image, whose own reading tells what goes wrong."""
     _open(open_reader, name)
 
 
-def _read(open_reader: Callable[[str], Reader], name: str, picture: Path) -> Reading:
-    return _open(open_reader, name).read(picture)
+def _read(open_reader: Callable[[str], Reader], name: str, image: Path) -> Reading:
+    return _open(open_reader, name).read(image)

@@ -1,7 +1,7 @@
 """Goldens: the accepted record of a (case, resolution, variant, seed, model), with the reader that read it.
 
 One small JSON file each, `golden/<model>/<case>@<size>/<variant>-s<seed>.json`, written whole or not at all. They are
-read strictly: a file that is truncated, has an unknown key, a number that is not finite or another picture's name in
+read strictly: a file that is truncated, has an unknown key, a number that is not finite or another image's name in
 it is an error, because a gate that guesses passes.
 """
 
@@ -22,7 +22,7 @@ from qiltest.recipe import Recipe, Scalar, Size, recipe_changes
 from qiltest.scoring.records import Score
 from qiltest.strict_json import STORED, StrictJsonError, decode
 from qiltest.suite.load import Suite
-from qiltest.suite.selection import Point
+from qiltest.suite.selection import Sample
 
 SCHEMA = 2
 #: one part of a model's name as it may stand in a path: no separator, no leading dot, so never `..`.
@@ -44,7 +44,7 @@ class GoldenText:
 
 @dataclass(frozen=True, kw_only=True)
 class GoldenExtra:
-    """Text that nobody asked for and that was accepted with the picture."""
+    """Text that nobody asked for and that was accepted with the image."""
 
     text: str
     kind: str
@@ -55,7 +55,7 @@ class GoldenExtra:
 
 @dataclass(frozen=True, kw_only=True)
 class Golden:
-    """The accepted text of one picture. `size` and `effective` are `WIDTHxHEIGHT`."""
+    """The accepted text of one image. `size` and `effective` are `WIDTHxHEIGHT`."""
 
     schema: int
     case: str
@@ -72,32 +72,32 @@ class Golden:
     noise_floor: float | None
     texts: tuple[GoldenText, ...]
     extra: tuple[GoldenExtra, ...]
-    #: `Recipe.key`, `Recipe.facts` and SHA-256 of the accepted picture: to say what changed, never to judge by.
+    #: `Recipe.key`, `Recipe.facts` and SHA-256 of the accepted image: to say what changed, never to judge by.
     recipe_key: str
     recipe: dict[str, Scalar]
-    picture: str
+    image: str
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
 
     @property
-    def point(self) -> Point:
+    def sample(self) -> Sample:
         """The sample that the golden is of. Raises ValueError where `size` is none."""
-        return Point(case=self.case, size=Size.parse(self.size), variant=self.variant, seed=self.seed)
+        return Sample(case=self.case, size=Size.parse(self.size), variant=self.variant, seed=self.seed)
 
     def same_text(self, other: Golden) -> bool:
-        """Say whether both hold the same result by the same reader; recipe and picture may differ."""
+        """Say whether both hold the same result by the same reader; recipe and image may differ."""
         keys = ("effective", "reader", "distance", "distance_alnum", "length", "noise_floor", "texts", "extra")
         return all(getattr(self, key) == getattr(other, key) for key in keys)
 
-    def origin_changes(self, *, recipe_key: str, recipe: Mapping[str, Scalar], picture: str) -> Iterator[str]:
-        """Yield what is not as it was when the golden was recorded, of the recipe or else of the picture's bytes."""
+    def origin_changes(self, *, recipe_key: str, recipe: Mapping[str, Scalar], image: str) -> Iterator[str]:
+        """Yield what is not as it was when the golden was recorded, of the recipe or else of the image's bytes."""
         if recipe_key != self.recipe_key:
             changes = tuple(recipe_changes(self.recipe, recipe))
             yield f"the recipe is another one: {'; '.join(changes) or 'a field that the golden does not name'}"
-        elif picture == self.picture:
-            yield "the picture is the same, byte for byte: reading or scoring changed, or the case"
+        elif image == self.image:
+            yield "the image is the same, byte for byte: reading or scoring changed, or the case"
         else:
-            yield "the recipe is the same, the picture is not"
+            yield "the recipe is the same, the image is not"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,28 +125,28 @@ class GoldenStore:
             )
         return self.root.joinpath(*parts)
 
-    def path(self, model: str, point: Point) -> Path:
+    def path(self, model: str, sample: Sample) -> Path:
         """Return where the golden of a sample lies, whether it is there or not."""
-        return self.folder(model) / f"{point.case}@{point.size}" / f"{point.variant}-s{point.seed}.json"
+        return self.folder(model) / f"{sample.case}@{sample.size}" / f"{sample.variant}-s{sample.seed}.json"
 
-    def load(self, model: str, point: Point) -> Golden | None:
+    def load(self, model: str, sample: Sample) -> Golden | None:
         """Return the golden of a sample, None where there is none. Raises GoldenError for a file that is not one."""
-        path = self.path(model, point)
+        path = self.path(model, sample)
         data = read_if_there(path)
         if data is None:
             return None
         golden = _parse(data, path)
-        asked = (SCHEMA, model, point.case, str(point.size), point.variant, point.seed)
+        asked = (SCHEMA, model, sample.case, str(sample.size), sample.variant, sample.seed)
         held = (golden.schema, golden.model, golden.case, golden.size, golden.variant, golden.seed)
         names = ("schema", "model", "case", "size", "variant", "seed")
         wrong = [f"{n} {h!r} instead of {a!r}" for n, h, a in zip(names, held, asked, strict=True) if h != a]
         if wrong:
-            raise _broken(path, f"the golden is of another picture: {', '.join(wrong)}")
+            raise _broken(path, f"the golden is of another image: {', '.join(wrong)}")
         return golden
 
     def save(self, golden: Golden) -> Path:
         """Write a golden, replacing the one that was there. Raises GoldenError where it cannot be written."""
-        path = self.path(golden.model, golden.point)
+        path = self.path(golden.model, golden.sample)
         text = json.dumps(asdict(golden), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
         _parse(text.encode(), path)
         try:
@@ -161,7 +161,7 @@ class GoldenStore:
 
     def remove(self, golden: Golden) -> None:
         """Take a golden away; where it is gone already, do nothing. Raises GoldenError where that is not possible."""
-        path = self.path(golden.model, golden.point)
+        path = self.path(golden.model, golden.sample)
         try:
             path.unlink(missing_ok=True)
             if path.parent.is_dir():
@@ -180,18 +180,18 @@ class GoldenStore:
 
 
 def golden_from(
-    point: Point, *, model: str, recipe: Recipe, score: Score, noise_floor: float | None, picture: str
+    sample: Sample, *, model: str, recipe: Recipe, score: Score, noise_floor: float | None, image: str
 ) -> Golden:
-    """Return the golden that a scored image would be; `picture` is the image's SHA-256.
+    """Return the golden that a scored image would be; `image` is the image's SHA-256.
 
     One way for `--qil-update` and `qiltest review`.
     """
     return Golden(
         schema=SCHEMA,
-        case=point.case,
-        size=str(point.size),
-        variant=point.variant,
-        seed=point.seed,
+        case=sample.case,
+        size=str(sample.size),
+        variant=sample.variant,
+        seed=sample.seed,
         model=model,
         effective=str(recipe.effective),
         reader=score.reader.fingerprint,
@@ -203,15 +203,15 @@ def golden_from(
         extra=tuple(GoldenExtra(text=e.text, kind=str(e.kind), distance=e.distance) for e in score.extra),
         recipe_key=recipe.key(),
         recipe=recipe.facts(),
-        picture=picture,
+        image=image,
     )
 
 
 def unused_goldens(store: GoldenStore, model: str, suite: Suite) -> Iterator[str]:
     """Yield a sentence for each golden of a model that no selection of the suite can use.
 
-    That is a golden of a case, resolution or variant that is not in the suite. One of a variant that is not drawn by
-    default, or of a seed that only `--qil-seeds` asks for, waits for its options and is not unused.
+    That is a golden of a case, resolution or variant that is not in the suite. One of a variant that is not generated
+    by default, or of a seed that only `--qil-seeds` asks for, waits for its options and is not unused.
     """
     places = {f"{case.id}@{resolution.size}" for case in suite.cases for resolution in case.resolutions}
     variants = {variant.name for variant in suite.variants}

@@ -1,4 +1,4 @@
-"""How a verdict on the text of a picture comes about (docs/reference/gate.md).
+"""How a verdict on the text of an image comes about (docs/reference/gate.md).
 
 A regression is a distance above the golden's by more than the case's tolerance, or above the case's absolute limit.
 Every comparison is written `if not (value <= limit)`, so that what cannot be compared fails.
@@ -106,7 +106,7 @@ def noise_floor_of(case: Case, reader: ReaderInfo, *, tiny: bool) -> float | Non
 
 def _without_golden(verdict: Verdict, limits: Limits) -> str:
     if verdict in {Verdict.FAIL, Verdict.NEW}:
-        return "there is no golden for this picture yet"
+        return "there is no golden for this image yet"
     return f"no golden: absolute limit {limits.absolute}"
 
 
@@ -141,11 +141,11 @@ def _differences(score: Score, golden: Golden, effective: Size) -> Iterator[tupl
     if golden.reader != score.reader.fingerprint:
         yield (
             "reader",
-            f"the golden was read by {golden.reader}, this picture by {score.reader.fingerprint}: readers are never "
+            f"the golden was read by {golden.reader}, this image by {score.reader.fingerprint}: readers are never "
             f"compared with each other",
         )
     if golden.effective != str(effective):
-        yield "size", f"the golden is of a picture of {golden.effective}, this one is {effective}"
+        yield "size", f"the golden is of an image of {golden.effective}, this one is {effective}"
     before = tuple(text.expected for text in golden.texts)
     now = tuple(text.expected for text in score.texts)
     if before != now:

@@ -1,8 +1,8 @@
 """The latency gate: denoise seconds against a golden of the same cohort (docs/gate.md).
 
-Seconds are comparable only between pictures of one cohort: one model on one device at one precision, size, variant,
+Seconds are comparable only between images of one cohort: one model on one device at one precision, size, variant,
 attention backend and torch. A cohort has one golden, the median of the denoise loops of the run that recorded it. A
-picture fails only past a relative AND an absolute floor, because clocks move by some per cent from run to run and a
+image fails only past a relative AND an absolute floor, because clocks move by some per cent from run to run and a
 short loop by some milliseconds. No golden of the cohort is INCOMPARABLE, never PASS.
 
 Latency gates where it was asked for, with `-m gpu`. On the embedded model and a CPU, which other work shares, it is
@@ -42,7 +42,7 @@ class Cohort:
     model: str
     device_name: str
     dtype: str
-    #: size drawn, `WIDTHxHEIGHT`.
+    #: size generated, `WIDTHxHEIGHT`.
     effective: str
     variant: str
     nfe: int
@@ -66,11 +66,11 @@ class LatencyGolden:
 
     schema: int
     cohort: Cohort
-    #: median over the pictures of the run that recorded it.
+    #: median over the images of the run that recorded it.
     seconds: float
     fastest: float
     slowest: float
-    pictures: int
+    images: int
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
 
@@ -151,7 +151,7 @@ class LatencyStore:
             raise _broken(path, error.faults[0]) from error
         if golden.schema != SCHEMA or golden.cohort != cohort:
             raise _broken(path, "it is of another schema or cohort than its name says")
-        if not (0 < golden.fastest <= golden.seconds <= golden.slowest) or golden.pictures < 1:
+        if not (0 < golden.fastest <= golden.seconds <= golden.slowest) or golden.images < 1:
             raise _broken(path, f"{golden.seconds} s is no baseline")
         return golden
 
@@ -166,7 +166,7 @@ class LatencyStore:
             seconds=float(median(seconds)),
             fastest=float(min(seconds)),
             slowest=float(max(seconds)),
-            pictures=len(seconds),
+            images=len(seconds),
         )
         text = json.dumps(asdict(golden), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
         try:

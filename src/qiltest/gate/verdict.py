@@ -9,11 +9,11 @@ from qiltest.errors import GoldenError
 from qiltest.gate.golden import Golden, GoldenStore
 from qiltest.quality.limits import gating
 from qiltest.quality.records import Fault, Health
-from qiltest.suite.selection import Point
+from qiltest.suite.selection import Sample
 
 
 class Verdict(StrEnum):
-    """What is said of one picture."""
+    """What is said of one image."""
 
     PASS = "PASS"  # noqa: S105
     FAIL = "FAIL"
@@ -34,15 +34,15 @@ class Judgement:
     #: the limit that applied: min(golden + tolerance, absolute); None where there is no golden and no absolute limit.
     limit: int | None
     golden_distance: int | None
-    #: the reader's own error on this case, measured on pictures of known text; None where not calibrated.
+    #: the reader's own error on this case, measured on images of known text; None where not calibrated.
     noise_floor: float | None
 
 
 def with_quality(judgement: Judgement, health: Health | None, *, gates: bool = True) -> Judgement:
-    """Return the verdict on a picture's text and health together.
+    """Return the verdict on an image's text and health together.
 
-    Noise and a grid are FAIL whatever the text says; a blank picture is ERROR: nothing was drawn that could be judged.
-    `gates` False: the case says `health = "report"`, and its pictures may have grain or a lattice.
+    Noise and a grid are FAIL whatever the text says; a blank image is ERROR: it shows nothing to judge.
+    `gates` False: the case says `health = "report"`, and its images may have grain or a lattice.
     """
     found = gating(health) if gates and health is not None else ()
     if not found:
@@ -69,9 +69,9 @@ def judge_missing(why: str, golden: Golden | None) -> Judgement:
     )
 
 
-def golden_of(store: GoldenStore, model: str, point: Point) -> Golden | None:
-    """Return the golden of a picture; None where there is none or it cannot be read, which is not the matter here."""
+def golden_of(store: GoldenStore, model: str, sample: Sample) -> Golden | None:
+    """Return the golden of an image; None where there is none or it cannot be read, which is not the matter here."""
     try:
-        return store.load(model, point)
+        return store.load(model, sample)
     except GoldenError:
         return None

@@ -1,6 +1,6 @@
-"""Pictures: pipeline, LoRA, step timing, the embedded model.
+"""Images: pipeline, LoRA, step timing, the embedded model.
 
-torch and diffusers are imported by the private modules of this folder alone, and only when a picture is drawn.
+torch and diffusers are imported by the private modules of this folder alone, and only when an image is generated.
 """
 
 from qiltest.generation.images import finish

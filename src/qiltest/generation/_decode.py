@@ -53,17 +53,17 @@ def decode_latents(
     synchronise(device)
     begin = time.perf_counter()
     with torch.no_grad():
-        image = _vae_decode(pipeline, latents.to(device), recipe)
-        finite = bool(torch.isfinite(image).all())
-        picture = pipeline.image_processor.postprocess(image, output_type="pil")[0] if finite else None
+        decoded = _vae_decode(pipeline, latents.to(device), recipe)
+        finite = bool(torch.isfinite(decoded).all())
+        image = pipeline.image_processor.postprocess(decoded, output_type="pil")[0] if finite else None
     synchronise(device)
     seconds = time.perf_counter() - begin
-    if picture is None:
-        raise GenerationError("the decoded picture has NaN or infinite values", where=place(recipe), remedy=_REMEDY)
-    pixels = np.asarray(picture)
+    if image is None:
+        raise GenerationError("the decoded image has NaN or infinite values", where=place(recipe), remedy=_REMEDY)
+    pixels = np.asarray(image)
     size = recipe.effective
     if pixels.shape != (size.height, size.width, 3):
-        raise GenerationError(f"the picture is {pixels.shape}, asked was {size}", where=place(recipe))
+        raise GenerationError(f"the image is {pixels.shape}, asked was {size}", where=place(recipe))
     return pixels, seconds
 
 
@@ -79,5 +79,5 @@ def _vae_decode(pipeline: Any, latents: torch.Tensor, recipe: Recipe) -> torch.T
 
 
 def place(recipe: Recipe) -> str:
-    """Say which picture, for messages."""
+    """Say which image, for messages."""
     return f"{recipe.model}, {recipe.variant}, {recipe.effective}, seed {recipe.seed}"

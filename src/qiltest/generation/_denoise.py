@@ -84,7 +84,7 @@ def run_loop(
 
 
 def _noise(recipe: Recipe, device: torch.device) -> torch.Generator:
-    """Return the generator of a picture's noise; "cuda" means the very GPU that draws."""
+    """Return the generator of an image's noise; "cuda" means the very GPU that generates."""
     where = device if device.type == recipe.generator_device else torch.device(recipe.generator_device)
     return torch.Generator(where).manual_seed(recipe.seed)
 

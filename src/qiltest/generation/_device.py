@@ -19,7 +19,7 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 
 def choose_device(settings: Settings, kind: ModelKind) -> torch.device:
-    """Return the device to draw on. Raises DeviceError where the one that is needed is not there."""
+    """Return the device to generate on. Raises DeviceError where the one that is needed is not there."""
     named = settings.device or ("cpu" if kind is ModelKind.TINY else "cuda")
     try:
         device = torch.device(named)
@@ -30,7 +30,7 @@ def choose_device(settings: Settings, kind: ModelKind) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise DeviceError(
             f"no usable device: {named} was asked for, torch {torch.__version__} sees {torch.cuda.device_count()} GPUs",
-            remedy="run on a GPU machine with a CUDA build of torch, or choose --qil-model=tiny (draws on the CPU)",
+            remedy="run on a GPU machine with a CUDA build of torch, or choose --qil-model=tiny (generates on the CPU)",
         )
     return device
 

@@ -13,7 +13,7 @@ from qiltest.errors import GenerationError, OutOfMemoryError
 _CPU_ALLOCATOR = ("can't allocate memory", "not enough memory")
 _REMEDY = (
     "close other programs on the device, or choose --qil-offload=model (the transformer alone must fit); "
-    "the text encoder is freed before drawing unless it was kept"
+    "the text encoder is freed before generating unless it was kept"
 )
 
 

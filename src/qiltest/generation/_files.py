@@ -9,12 +9,12 @@ from pathlib import Path
 from qiltest.errors import DeviceError
 from qiltest.hashing import file_sha256
 
-#: what decides a picture in a model folder, beside the weights: configs and vocabularies.
+#: what decides an image in a model folder, beside the weights: configs and vocabularies.
 _MODEL_SUFFIXES = (".safetensors", ".json", ".txt", ".model", ".jinja")
 
 
 def model_files(folder: Path, components: tuple[str, ...]) -> list[Path]:
-    """Return the files that decide a picture: `model_index.json` and each component's weights and configs."""
+    """Return the files that decide an image: `model_index.json` and each component's weights and configs."""
     found = [folder / "model_index.json"]
     for component in components:
         inside = (folder / component).rglob("*")
@@ -23,7 +23,7 @@ def model_files(folder: Path, components: tuple[str, ...]) -> list[Path]:
 
 
 def folder_sha256(folder: Path, components: tuple[str, ...]) -> str:
-    """Return the SHA-256 over the names and hashes of the files that decide a picture.
+    """Return the SHA-256 over the names and hashes of the files that decide an image.
 
     Files are hashed in threads (hashlib lets go of the interpreter). Raises DeviceError where one cannot be read.
     """

@@ -19,10 +19,10 @@ from qiltest.generation._denoise import LoopResult, run_loop
 from qiltest.generation._device import choose_device, choose_dtype, measured_matrix_rate
 from qiltest.generation._errors import translated
 from qiltest.generation._files import folder_sha256
-from qiltest.generation._load import load_draw_stage, load_text_stage, prompt_template
-from qiltest.generation._lora import LoraRack
-from qiltest.generation._prompts import Embedding, PromptBook
-from qiltest.generation._recipes import RecipeBook, check_scheduler, sigmas_of
+from qiltest.generation._load import load_image_stage, load_text_stage, prompt_template
+from qiltest.generation._lora import LoraAdapters
+from qiltest.generation._prompts import Embedding, EmbeddingCache
+from qiltest.generation._recipes import RecipeBuilder, check_scheduler, sigmas_of
 from qiltest.generation.images import finish
 from qiltest.generation.random.lora import random_lora
 from qiltest.generation.random.prompts import RandomPrompts
@@ -39,7 +39,7 @@ WARM_STEPS = 2
 
 
 class DiffusersGenerator(Generator):
-    """Draws with QwenImagePipeline. See `records.Generator` for the meaning of each method."""
+    """Generates with QwenImagePipeline. See `records.Generator` for the meaning of each method."""
 
     def __init__(self, source: ModelSource, settings: Settings) -> None:
         self._source, self._settings = source, settings
@@ -69,11 +69,11 @@ class DiffusersGenerator(Generator):
 
     @property
     def on_cpu(self) -> bool:
-        """True where pictures are drawn on the CPU."""
+        """True where images are generated on the CPU."""
         return self._device.type == "cpu"
 
     def recipe(self, case: Case, size: Size, variant: Variant, seed: int) -> Recipe:
-        """Return the recipe of a picture without drawing it or loading weights. Raises RecipeError."""
+        """Return the recipe of an image without generating it or loading weights. Raises RecipeError."""
         return self._recipes.build(case, size, variant, seed)
 
     def prepare(self, prompts: Iterable[str]) -> None:
@@ -117,11 +117,11 @@ class DiffusersGenerator(Generator):
             run_loop(self._pipeline, short, prompt, negative, device=self._device)
 
     def decode(self, denoised: Denoised) -> Generation:
-        """Decode latents to a picture. Raises GenerationError for a NaN or blank picture."""
+        """Decode latents to an image. Raises GenerationError for a NaN or blank image."""
         return finish(self.decode_pixels(denoised))
 
     def decode_pixels(self, denoised: Denoised) -> Decoded:
-        """Decode latents to pixels; `pictures.finish` refuses a blank one and writes the PNG, in any thread."""
+        """Decode latents to pixels; `images.finish` refuses a blank one and writes the PNG, in any thread."""
         recipe = denoised.recipe
         stats = latent_stats(denoised.latents, recipe)
         with self._stage("decode"), translated(f"decoding {place(recipe)}"):
@@ -140,7 +140,7 @@ class DiffusersGenerator(Generator):
             return measured_matrix_rate(self._device, self._dtype)
 
     def close(self) -> None:
-        """Give the device's memory back; the next picture would load again."""
+        """Give the device's memory back; the next image would load again."""
         for name in ("_pipeline", "_prompts", "_rack"):
             self.__dict__.pop(name, None)
         gc.collect()
@@ -148,11 +148,11 @@ class DiffusersGenerator(Generator):
             torch.cuda.empty_cache()
 
     @cached_property
-    def _recipes(self) -> RecipeBook:
-        return RecipeBook(self._source, self._settings, self._device, self._dtype)
+    def _recipes(self) -> RecipeBuilder:
+        return RecipeBuilder(self._source, self._settings, self._device, self._dtype)
 
     @cached_property
-    def _prompts(self) -> PromptBook | RandomPrompts:
+    def _prompts(self) -> EmbeddingCache | RandomPrompts:
         length = self._recipes.surroundings.max_sequence_length
         if self._source.folder is None:
             return RandomPrompts(self._recipes.base.joint_attention_dim, length, self._dtype, self._device)
@@ -165,7 +165,7 @@ class DiffusersGenerator(Generator):
             "dtype": own.dtype,
             "device": own.device,
         }
-        return PromptBook(
+        return EmbeddingCache(
             lambda: load_text_stage(self._source, self._dtype, self._device, self._settings.offload),
             identity=identity,
             max_sequence_length=length,
@@ -187,15 +187,15 @@ class DiffusersGenerator(Generator):
 
     @cached_property
     def _pipeline(self) -> Any:  # noqa: ANN401  QwenImagePipeline, untyped
-        pipeline = load_draw_stage(self._source, self._dtype, self._device, self._settings.offload)
+        pipeline = load_image_stage(self._source, self._dtype, self._device, self._settings.offload)
         if self._settings.compiled:
             torch._dynamo.config.cache_size_limit = 64  # each size and each LoRA is compiled once
             pipeline.transformer.compile_repeated_blocks()
         return pipeline
 
     @cached_property
-    def _rack(self) -> LoraRack:
-        return LoraRack(self._pipeline, self._recipes.base, fuse=self._settings.fuse)
+    def _adapters(self) -> LoraAdapters:
+        return LoraAdapters(self._pipeline, self._recipes.base, fuse=self._settings.fuse)
 
     def _embeddings(self, recipe: Recipe) -> tuple[Embedding, Embedding | None]:
         negative = recipe.negative_prompt
@@ -203,26 +203,26 @@ class DiffusersGenerator(Generator):
         return self._prompts.get(recipe.prompt), None if negative is None else self._prompts.get(negative)
 
     def _switch(self, recipe: Recipe) -> None:
-        """Bring scheduler and LoRA to the recipe's, and check both before anything is drawn."""
+        """Bring scheduler and LoRA to the recipe's, and check both before anything is generated."""
         config = {name: value for name, value in recipe.scheduler if name != "class"}
         self._pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(config)
         check_scheduler(self._pipeline.scheduler, recipe.scheduler)
         if sigmas_of(self._pipeline.scheduler, recipe.steps, recipe.effective) != recipe.sigmas:
             raise RecipeError("the scheduler's sigmas are not the recipe's", where=place(recipe))
         if recipe.lora is None:
-            self._rack.switch(None)
+            self._adapters.switch(None)
             return
         self._load_lora(recipe)
-        self._rack.switch(recipe.lora.sha256)
+        self._adapters.switch(recipe.lora.sha256)
 
     def _load_lora(self, recipe: Recipe) -> None:
         lora = recipe.lora
-        if lora is None or self._rack.holds(lora.sha256):
+        if lora is None or self._adapters.passes(lora.sha256):
             return
         if lora.source.startswith(RANDOM_LORA):
             seed = int(lora.sha256[:8], 16)
             tensors = random_lora(self._recipes.base, lora.rank, self._dtype, self._device, seed=seed)
-            self._rack.load_tensors(
+            self._adapters.load_tensors(
                 lora.sha256, lora.source, lambda name: self._pipeline.load_lora_weights(tensors, adapter_name=name)
             )
             return
@@ -233,7 +233,7 @@ class DiffusersGenerator(Generator):
                 where=str(path),
                 remedy="the file was changed during the session; run again",
             )
-        self._rack.load(path, report)
+        self._adapters.load(path, report)
 
     def _check_loop(self, recipe: Recipe, result: LoopResult) -> None:
         """Hold what was done against the recipe: forwards, steps, sigmas."""

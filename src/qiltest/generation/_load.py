@@ -59,7 +59,7 @@ def load_text_stage(source: ModelSource, dtype: torch.dtype, device: torch.devic
     return _placed(pipeline, device, offload)
 
 
-def load_draw_stage(source: ModelSource, dtype: torch.dtype, device: torch.device, offload: Offload) -> Any:  # noqa: ANN401
+def load_image_stage(source: ModelSource, dtype: torch.dtype, device: torch.device, offload: Offload) -> Any:  # noqa: ANN401
     """Return a pipeline with transformer, VAE and scheduler, on the device (or offloaded by diffusers' means)."""
     if source.is_random:
         pipeline = random_pipeline({}, {}, dtype, device)

@@ -28,7 +28,7 @@ _PROBES = 4
 #: relative difference that rounding alpha into a bfloat16 factor and computing in bfloat16 may make.
 _TOLERANCE = 0.02
 _SHOWN = 8
-#: bytes of a device that copies of weights leave free for drawing.
+#: bytes of a device that copies of weights leave free for generating.
 LEFT_FREE = 16 << 30
 #: no hash: some modules may be switched and others not.
 _BETWEEN = "between"
@@ -42,7 +42,7 @@ class _Adapter:
     modules: tuple[str, ...]
 
 
-class LoraRack:
+class LoraAdapters:
     """All LoRAs of a pipeline; at most one is active."""
 
     def __init__(self, pipeline: Any, base: Base, *, fuse: bool) -> None:  # noqa: ANN401  QwenImagePipeline, untyped
@@ -58,7 +58,7 @@ class LoraRack:
         """SHA-256 of the active LoRA's file; None: the base alone."""
         return self._active
 
-    def holds(self, sha256: str) -> bool:
+    def passes(self, sha256: str) -> bool:
         """Return whether a LoRA is loaded."""
         return sha256 in self._adapters
 
@@ -213,7 +213,7 @@ def _check_applied(
         raise RecipeError(
             f"the LoRA is not applied as the file says: {'; '.join(faults)}",
             where=where,
-            remedy="see `qiltest lora FILE`; a loader that ignores keys draws the base's blur",
+            remedy="see `qiltest lora FILE`; a loader that ignores keys generates the base's blur",
         )
 
 

@@ -28,7 +28,7 @@ _QUOTATION = frozenset('"“”‘’')
 
 @dataclass(frozen=True, kw_only=True)
 class Embedding:
-    """One prompt's embedding, on the drawing device: shape (1, tokens, channels)."""
+    """One prompt's embedding, on the generating device: shape (1, tokens, channels)."""
 
     embeds: torch.Tensor
 
@@ -38,7 +38,7 @@ class Embedding:
         return int(self.embeds.shape[1])
 
 
-class PromptBook:
+class EmbeddingCache:
     """Encodes prompts and remembers them. `load` gives a pipeline that has a text encoder and a tokenizer.
 
     `may_lose_prose`: a prompt that is too long may lose an end that quotes no text. For the embedded model alone, whose
@@ -100,7 +100,7 @@ class PromptBook:
         return embedding
 
     def _refuse_cut(self, prompt: str) -> None:
-        """Refuse a prompt that is too long: the pipeline cuts it in silence, and the end may be a text to draw."""
+        """Refuse a prompt that is too long: the pipeline cuts it in silence, and the end may be a text to generate."""
         pipeline = self._pipeline
         ids = pipeline.tokenizer(pipeline.prompt_template_encode.format(prompt))["input_ids"]
         tokens = len(ids) - pipeline.prompt_template_encode_start_idx

@@ -1,4 +1,4 @@
-"""Recipes: built in full before anything is drawn, and checked against what is about to draw."""
+"""Recipes: built in full before anything is generated, and checked against what is about to generate."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from qiltest.suite.variants import LoraSource, SchedulerKind, Variant
 #: rank of the LoRAs that stand in for the released ones where weights are random: that of the Lightning files.
 RANDOM_RANK = 64
 _LONGEST = {True: 1024, False: 512}
-#: fields that must be the generator's own: a recipe of another machine or version is not drawn here.
+#: fields that must be the generator's own: a recipe of another machine or version is not generated here.
 _OWN = ("model", "model_revision", "model_sha256", "max_sequence_length", "generator_device", "dtype", "device",
         "attention_backend", "compiled", "versions")  # fmt: skip
 
@@ -52,7 +52,7 @@ class Surroundings:
     versions: tuple[tuple[str, str], ...]
 
 
-class RecipeBook:
+class RecipeBuilder:
     """Builds recipes for one model on one device."""
 
     def __init__(self, source: ModelSource, settings: Settings, device: torch.device, dtype: torch.dtype) -> None:
@@ -75,7 +75,7 @@ class RecipeBook:
         )
 
     def build(self, case: Case, size: Size, variant: Variant, seed: int) -> Recipe:
-        """Return a picture's recipe. Raises RecipeError where the variant cannot be drawn as it says."""
+        """Return an image's recipe. Raises RecipeError where the variant cannot be generated as it says."""
         self._check_variant(variant)
         self._check_numbers(size, seed)
         scheduler = self.scheduler(variant.scheduler)
@@ -148,14 +148,14 @@ class RecipeBook:
             raise RecipeError(f"true CFG {variant.true_cfg_scale}", where=where, remedy="1 (no guidance) or more")
         if variant.true_cfg_scale > 1 and variant.negative_prompt is None:
             raise RecipeError(
-                f"true CFG {variant.true_cfg_scale} without a negative prompt draws without guidance",
+                f"true CFG {variant.true_cfg_scale} without a negative prompt generates without guidance",
                 where=where,
                 remedy='give negative_prompt, for example " "',
             )
         if variant.scheduler is SchedulerKind.LIGHTNING and variant.true_cfg_scale > 1:
             raise RecipeError(
                 f"true CFG {variant.true_cfg_scale} on the Lightning scheduler: guidance is distilled into the LoRA, "
-                "a second one burns the picture and doubles its time",
+                "a second one burns the image and doubles its time",
                 where=where,
                 remedy="true_cfg_scale = 1",
             )
@@ -186,7 +186,7 @@ class RecipeBook:
             raise RecipeError(
                 "a LoRA cannot be checked under --qil-offload=sequential, which keeps weights away from their modules",
                 where=f"variant {variant.name}",
-                remedy="--qil-offload=model, where the transformer alone must fit; or draw the base alone: "
+                remedy="--qil-offload=model, where the transformer alone must fit; or generate the base alone: "
                 "--qil-variant=base",
             )
         if self._source.is_random and "::" in lora.source:

@@ -1,4 +1,4 @@
-"""From pixels to a PNG, and the refusal of blank pictures. Nothing here needs torch; safe in another thread."""
+"""From pixels to a PNG, and the refusal of blank images. Nothing here needs torch; safe in another thread."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from qiltest.generation.records import Decoded, Generation
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: 8-bit units. A picture whose every channel varies by less (standard deviation) is blank: at full contrast this is
+#: 8-bit units. An image whose every channel varies by less (standard deviation) is blank: at full contrast this is
 #: less than 16 pixels of text in a million.
 BLANK_BELOW = 1.0
-#: zlib level: a real 1328x1328 picture took 0.25 s instead of 0.67 s at the default level 6, and 2 % more bytes.
+#: zlib level: a real 1328x1328 image took 0.25 s instead of 0.67 s at the default level 6, and 2 % more bytes.
 _COMPRESSION = 4
 
 
@@ -30,18 +30,18 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def spread(pixels: NDArray[np.uint8]) -> float:
-    """Return the largest standard deviation of a colour channel over the picture, in 8-bit units."""
+    """Return the largest standard deviation of a colour channel over the image, in 8-bit units."""
     return float(pixels.reshape(-1, pixels.shape[-1]).std(axis=0, dtype=np.float64).max())
 
 
 def finish(decoded: Decoded) -> Generation:
-    """Refuse a blank picture and write the PNG. Raises GenerationError."""
+    """Refuse a blank image and write the PNG. Raises GenerationError."""
     found = spread(decoded.pixels)
     if decoded.judges_text and not found >= BLANK_BELOW:
         recipe = decoded.recipe
         mean = ", ".join(f"{value:.0f}" for value in decoded.pixels.reshape(-1, 3).mean(axis=0))
         raise GenerationError(
-            f"the picture is blank: all of it is RGB ({mean}), standard deviation {found:.2f} of 255",
+            f"the image is blank: all of it is RGB ({mean}), standard deviation {found:.2f} of 255",
             where=f"{recipe.variant}, seed {recipe.seed}, {recipe.effective}",
             remedy="look at the LoRA and the dtype; a VAE in float16 overflows",
         )

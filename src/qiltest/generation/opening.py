@@ -30,7 +30,7 @@ def open_generator(model: str, settings: Settings = DEFAULTS, *, kind: ModelKind
         from qiltest.generation._generator import DiffusersGenerator
     except ImportError as error:
         raise DeviceError(
-            f"drawing needs torch and diffusers: {error}",
+            f"generating needs torch and diffusers: {error}",
             remedy="pip install --upgrade torch diffusers transformers peft",
         ) from error
     generator = DiffusersGenerator(source, settings)

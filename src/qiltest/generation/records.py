@@ -66,23 +66,23 @@ class Denoised:
 
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
-    """A picture as pixels, not yet written as PNG, so that writing can leave the main path (`pictures.finish`)."""
+    """An image as pixels, not yet written as PNG, so that writing can leave the main path (`images.finish`)."""
 
     recipe: Recipe
     #: uint8, height x width x 3.
     pixels: Any
     timing: Timing
     latents: LatentStats
-    #: False for random weights, whose pictures may be blank.
+    #: False for random weights, whose images may be blank.
     judges_text: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Generation:
-    """One picture with its recipe, step times and latent statistics."""
+    """One image with its recipe, step times and latent statistics."""
 
     recipe: Recipe
-    #: the picture as PNG bytes (RGB, 8 bits).
+    #: the image as PNG bytes (RGB, 8 bits).
     png: bytes
     #: SHA-256 of `png`, hexadecimal.
     sha256: str

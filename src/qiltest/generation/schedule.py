@@ -2,7 +2,7 @@
 
 The formulas are those of FlowMatchEulerDiscreteScheduler and of QwenImagePipeline's `calculate_shift`; the recipe
 check compares them with what the live scheduler gives, so that a scheduler that was not switched is found before the
-picture. Sigmas are unitless, from 1 downwards, without the final 0.
+image. Sigmas are unitless, from 1 downwards, without the final 0.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from qiltest.errors import DeviceError
 
 
 class Offload(StrEnum):
-    """Diffusers' own ways of drawing on a card that does not hold the model."""
+    """Diffusers' own ways of generating on a card that does not hold the model."""
 
     NONE = "none"
     #: one component on the device at a time (`enable_model_cpu_offload`): needs room for the transformer alone.
@@ -28,7 +28,7 @@ class Settings:
     device: str | None = None
     #: "float32" or "bfloat16"; None: bfloat16 on cuda, float32 on cpu.
     dtype: str | None = None
-    #: merge LoRAs into the base's weights while their variant is drawn.
+    #: merge LoRAs into the base's weights while their variant is generated.
     fuse: bool = False
     #: compile the transformer's repeated blocks; a recipe of its own.
     compiled: bool = False

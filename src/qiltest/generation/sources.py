@@ -144,7 +144,7 @@ def _checked(folder: Path, *, remedy: str) -> Path:
     index = _read_json(folder / "model_index.json", remedy)
     if index.get("_class_name") != PIPELINE:
         raise DeviceError(
-            f"the folder holds a {index.get('_class_name')}, this suite draws with {PIPELINE}",
+            f"the folder holds a {index.get('_class_name')}, this suite generates with {PIPELINE}",
             where=str(folder),
             remedy="name a text-to-image model, for example Qwen/Qwen-Image",
         )

@@ -15,7 +15,7 @@ from qiltest.errors import RecipeError
 
 #: the sinusoidal timestep embedding's width, fixed in `QwenTimestepProjEmbeddings`.
 _TIMESTEP_CHANNELS = 256
-#: modules of the last block whose output nothing uses: the picture comes from the image stream alone.
+#: modules of the last block whose output nothing uses: the image comes from the image stream alone.
 _UNUSED_IN_LAST_BLOCK = ("attn.add_q_proj", "attn.to_add_out", "txt_mlp.net.0.proj", "txt_mlp.net.2")
 BLOCK = re.compile(r"transformer_blocks\.(\d+)\.(.+)")
 
@@ -62,7 +62,7 @@ class Base:
 
     @property
     def unused(self) -> frozenset[str]:
-        """Modules that cannot change the picture: a LoRA may leave them at zero."""
+        """Modules that cannot change the image: a LoRA may leave them at zero."""
         return frozenset(f"transformer_blocks.{self.num_layers - 1}.{name}" for name in _UNUSED_IN_LAST_BLOCK)
 
 

@@ -70,7 +70,7 @@ def left_out(modules: Sequence[ModuleDelta], base: Base) -> tuple[str, ...]:
     """Name modules that the file leaves out although it covers the same module in other blocks.
 
     A release that was trained on every block and saved without some is silently weaker. Modules of the last block
-    that cannot change the picture may be missing.
+    that cannot change the image may be missing.
     """
     covered = {module.name for module in modules}
     kinds = {split_name(name)[1] for name in covered if split_name(name)[0] is not None}
@@ -81,8 +81,8 @@ def left_out(modules: Sequence[ModuleDelta], base: Base) -> tuple[str, ...]:
 def silenced(modules: Sequence[ModuleDelta], base: Base) -> tuple[str, ...]:
     """Name modules whose delta is (almost) zero although the same module has one in other blocks.
 
-    To the picture this is the same as leaving them out. A module that is zero in all blocks was not trained; one of the
-    last block that cannot change the picture gets no gradient.
+    To the image this is the same as leaving them out. A module that is zero in all blocks was not trained; one of the
+    last block that cannot change the image gets no gradient.
     """
     largest: dict[str, float] = defaultdict(float)
     for module in modules:

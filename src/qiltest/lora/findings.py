@@ -108,7 +108,7 @@ def _warnings(report: LoraReport, base: Base) -> Iterator[tuple[str, str]]:
     if len(report.scales) > 1:
         yield "scales", f"alpha / rank differs between modules: {', '.join(f'{scale:g}' for scale in report.scales)}"
     elif report.scales and report.scales[0] != 1:
-        yield "scale", f"alpha / rank is {report.scales[0]:g}: a loader that ignores alpha draws other pictures"
+        yield "scale", f"alpha / rank is {report.scales[0]:g}: a loader that ignores alpha generates other images"
     alphas = report.alphas
     if None in alphas and len(alphas) > 1:
         yield "alphas", "some modules have an alpha and some do not (those count as alpha = rank)"

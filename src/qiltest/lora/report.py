@@ -84,12 +84,12 @@ class LoraReport:
     blocks: tuple[BlockNorm, ...]
     #: blocks (or blocks' modules) that the file leaves out although it covers the same in other blocks.
     left_out: tuple[str, ...]
-    #: modules that are (almost) zero in some blocks and not in others: to the picture as good as left out.
+    #: modules that are (almost) zero in some blocks and not in others: to the image as good as left out.
     silenced: tuple[str, ...]
     findings: tuple[LoraFinding, ...] = ()
 
     @property
-    def holds(self) -> bool:
+    def passes(self) -> bool:
         """True where nothing was found that keeps the file from being used on the base."""
         return not self.errors
 
@@ -123,7 +123,7 @@ class LoraReport:
         """Return the report for JSON: no NaN (None instead), `path` as text, and what the properties say."""
         made = asdict(self)
         made["path"] = str(self.path)
-        made |= {"holds": self.holds, "ranks": self.ranks, "alphas": self.alphas, "scales": self.scales}
+        made |= {"passes": self.passes, "ranks": self.ranks, "alphas": self.alphas, "scales": self.scales}
         return {key: _finite(value) for key, value in made.items()}
 
 

@@ -1,6 +1,6 @@
 """The published report held against a run: each verdict and each finding, "report said" beside "measured".
 
-One seed and a handful of pictures are an observation, not evidence; sentences give the numbers they rest on, and a
+One seed and a handful of images are an observation, not evidence; sentences give the numbers they rest on, and a
 finding that the run did not measure is said to be not measured.
 """
 
@@ -17,7 +17,7 @@ from qiltest.recipe import Size
 from qiltest.runs.aggregate import base_variant, by_variant, speed_ups, variant_rate
 from qiltest.runs.records import CaseResult, Run
 from qiltest.suite.cases import Case
-from qiltest.suite.selection import Point
+from qiltest.suite.selection import Sample
 from qiltest.text.format import count, number, percent, times
 
 #: The report's "12-25x faster inference", compared after rounding to whole numbers.
@@ -46,9 +46,9 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportMark:
-    """The published report's mark on one picture, beside what the run measured."""
+    """The published report's mark on one image, beside what the run measured."""
 
-    point: str
+    sample: str
     case: str
     size: str
     variant: str
@@ -62,7 +62,7 @@ class ReportMark:
 
 
 def right(result: CaseResult) -> bool | None:
-    """Say whether a picture's text is right as far as the reader can tell; None where it was not scored."""
+    """Say whether an image's text is right as far as the reader can tell; None where it was not scored."""
     if result.score is None:
         return None
     floor = None if result.judgement is None else result.judgement.noise_floor
@@ -70,31 +70,31 @@ def right(result: CaseResult) -> bool | None:
 
 
 def report_marks(run: Run) -> tuple[ReportMark, ...]:
-    """Return the marks of all pictures that the report speaks of, in the run's order."""
+    """Return the marks of all images that the report speaks of, in the run's order."""
     marks: list[ReportMark] = []
     cases = {case.id: case for case in run.cases}
     for result in run.results:
-        case = cases.get(result.point.case)
+        case = cases.get(result.sample.case)
         if case is not None:
             marks.extend(_marks(case, result))
     return tuple(marks)
 
 
 def _marks(case: Case, result: CaseResult) -> Iterable[ReportMark]:
-    point = result.point
-    said = [v for r in case.resolutions if r.size == point.size for v in r.report if v.variant == point.variant]
+    sample = result.sample
+    said = [v for r in case.resolutions if r.size == sample.size for v in r.report if v.variant == sample.variant]
     for verdict in said:
         measured = right(result)
-        if measured is None or verdict.holds is None:
+        if measured is None or verdict.passes is None:
             agreement = Agreement.NOT_MEASURED
         else:
-            agreement = Agreement.AGREES if measured == verdict.holds else Agreement.DIFFERS
+            agreement = Agreement.AGREES if measured == verdict.passes else Agreement.DIFFERS
         yield ReportMark(
-            point=result.id,
+            sample=result.id,
             case=case.id,
-            size=str(point.size),
-            variant=point.variant,
-            said=verdict.holds,
+            size=str(sample.size),
+            variant=sample.variant,
+            said=verdict.passes,
             said_why=verdict.finding,
             measured=measured,
             distance=None if result.score is None else result.score.distance,
@@ -116,7 +116,7 @@ _Judged = tuple[str, Agreement]
 
 def _of_table(run: Run, table: int) -> list[CaseResult]:
     cases = {case.id for case in run.cases if case.report_table == table}
-    return [result for result in run.results if result.point.case in cases]
+    return [result for result in run.results if result.sample.case in cases]
 
 
 def _speed(run: Run) -> _Judged:
@@ -129,21 +129,21 @@ def _speed(run: Run) -> _Judged:
             spread = f", {times(min(of_variant))} to {times(max(of_variant))}" if len(of_variant) > 1 else ""
             parts.append(f"{variant.name} {times(medians[-1])} (median of {count(len(of_variant), 'pair')}{spread})")
     if not medians:
-        return "no picture was timed on both sides", Agreement.NOT_MEASURED
+        return "no image was timed on both sides", Agreement.NOT_MEASURED
     inside = [SPEED_RANGE[0] <= round(value) <= SPEED_RANGE[1] for value in medians]
     return "; ".join(parts), _agreement(inside)
 
 
-def _agreement(holds: list[bool]) -> Agreement:
-    if all(holds):
+def _agreement(passes: list[bool]) -> Agreement:
+    if all(passes):
         return Agreement.AGREES
-    return Agreement.PARTLY if any(holds) else Agreement.DIFFERS
+    return Agreement.PARTLY if any(passes) else Agreement.DIFFERS
 
 
 def _rates(run: Run, results: list[CaseResult]) -> dict[str, tuple[float, int]]:
     out = {}
     for variant, _ in by_variant(run):
-        rate = variant_rate(result for result in results if result.point.variant == variant.name)
+        rate = variant_rate(result for result in results if result.sample.variant == variant.name)
         if rate is not None:
             out[variant.name] = (rate.value, rate.count)
     return out
@@ -151,13 +151,13 @@ def _rates(run: Run, results: list[CaseResult]) -> dict[str, tuple[float, int]]:
 
 def _dense(run: Run) -> _Judged:
     rates = _rates(run, _of_table(run, DENSE))
-    parts = [f"{name} {percent(rate)} of characters wrong ({count(n, 'picture')})" for name, (rate, n) in rates.items()]
+    parts = [f"{name} {percent(rate)} of characters wrong ({count(n, 'image')})" for name, (rate, n) in rates.items()]
     if not {"base", "8step", "4step"} <= rates.keys():
         return "; ".join(parts) or "no dense text was read", Agreement.NOT_MEASURED
     base, eight, four = (rates[name][0] for name in ("base", "8step", "4step"))
-    holds = [base < eight, eight <= four]
+    passes = [base < eight, eight <= four]
     tie = "; base and 8step are level" if base == eight else ""
-    return "; ".join(parts) + tie, _agreement(holds)
+    return "; ".join(parts) + tie, _agreement(passes)
 
 
 def _basic(run: Run) -> _Judged:
@@ -182,9 +182,9 @@ def _some(names: list[str], limit: int = 4) -> str:
 def _hair(run: Run) -> _Judged:
     rates = _rates(run, _of_table(run, HAIR))
     text = ", ".join(f"{name} {percent(rate)} wrong" for name, (rate, _) in rates.items())
-    measured, holds = compare_hair(_of_table(run, HAIR), base_variant(run) or "")
+    measured, passes = compare_hair(_of_table(run, HAIR), base_variant(run) or "")
     words = (measured or "fine detail was not measured") + (f"; its text: {text}" if text else "")
-    return words, _agreement(holds) if holds else Agreement.NOT_MEASURED
+    return words, _agreement(passes) if passes else Agreement.NOT_MEASURED
 
 
 def _signs(run: Run) -> _Judged:
@@ -193,7 +193,7 @@ def _signs(run: Run) -> _Judged:
     for result in results:
         troubled.append(not right(result))
         words = "" if result.score is None else sign_words(sign_recall(result.score))
-        parts.append(f"{result.point.variant} {words}")
+        parts.append(f"{result.sample.variant} {words}")
     if not results:
         return "no scene with many signs was read", Agreement.NOT_MEASURED
     return "; ".join(parts), _agreement(troubled)
@@ -201,37 +201,37 @@ def _signs(run: Run) -> _Judged:
 
 def _variability(run: Run) -> _Judged:
     base = base_variant(run)
-    scored = {r.point: r.score for r in run.results if r.score is not None}
-    of_base = {_scene(point): score for point, score in scored.items() if point.variant == base}
+    scored = {r.sample: r.score for r in run.results if r.score is not None}
+    of_base = {_scene(sample): score for sample, score in scored.items() if sample.variant == base}
     better, compared = [], 0
-    for point, score in scored.items():
-        other = of_base.get(_scene(point))
-        if point.variant == base or other is None:
+    for sample, score in scored.items():
+        other = of_base.get(_scene(sample))
+        if sample.variant == base or other is None:
             continue
         compared += 1
         if score.distance < other.distance:
-            better.append(f"{point.id} ({score.distance} against {other.distance})")
+            better.append(f"{sample.id} ({score.distance} against {other.distance})")
     if not compared:
         return "no pair was read", Agreement.NOT_MEASURED
     said = f"in {len(better)} of {count(compared, 'pair')}"
     return said + (f": {_some(better)}" if better else ""), _agreement([bool(better)])
 
 
-def _scene(point: Point) -> tuple[str, Size, int]:
-    return point.case, point.size, point.seed
+def _scene(sample: Sample) -> tuple[str, Size, int]:
+    return sample.case, sample.size, sample.seed
 
 
 def _resolution(run: Run) -> _Judged:
     groups: dict[tuple[str, str, int], list[CaseResult]] = {}
     for result in _of_table(run, RESOLUTION):
         if result.score is not None:
-            groups.setdefault((result.point.case, result.point.variant, result.point.seed), []).append(result)
-    several = {key: group for key, group in groups.items() if len({r.point.size for r in group}) > 1}
+            groups.setdefault((result.sample.case, result.sample.variant, result.sample.seed), []).append(result)
+    several = {key: group for key, group in groups.items() if len({r.sample.size for r in group}) > 1}
     if not several:
         return "no case was read at two resolutions", Agreement.NOT_MEASURED
     parts, differs = [], []
     for (_, variant, _), group in several.items():
-        distances = ", ".join(f"{number(r.score.distance)} at {r.point.size}" for r in group if r.score is not None)
+        distances = ", ".join(f"{number(r.score.distance)} at {r.sample.size}" for r in group if r.score is not None)
         parts.append(f"{variant}: {distances}")
         differs.append(len({r.score.distance for r in group if r.score is not None}) > 1)
     return "edits by size: " + "; ".join(parts), _agreement([any(differs)])

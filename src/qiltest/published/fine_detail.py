@@ -16,19 +16,19 @@ from qiltest.text.format import number
 
 #: Times the detail that one must have for it to be called more: re-encoding as JPEG 90 moves it by up to as much.
 MORE = 1.15
-#: Per cent of the contrast below which a picture has no structure of the scale of hair.
+#: Per cent of the contrast below which an image has no structure of the scale of hair.
 LEAST = 0.2
 #: Grey levels by which the noise of the one with more detail may exceed the other's.
 GRAIN = 0.8
 #: Overshoot, as shares of an edge's rise. The one with more detail may overshoot by `HALO` more than the other: that of
 #: base and LoRAs differs by 0.006 in one scene. Beyond, it is suspected of sharpening where it overshoots more than
-#: `NATURAL` (an unsharp mask of 25 % gives real pictures as much), unless the other is the blurrier by `SOFTER` pixels,
+#: `NATURAL` (an unsharp mask of 25 % gives real images as much), unless the other is the blurrier by `SOFTER` pixels,
 #: which takes halos away too; above `STRONG` it is suspected in any case.
 HALO, NATURAL, STRONG, SOFTER = 0.01, 0.045, 0.08, 0.1
 
 
 class Finer(StrEnum):
-    """Which of two pictures has more fine detail."""
+    """Which of two images has more fine detail."""
 
     FIRST = "first"
     SECOND = "second"
@@ -38,7 +38,7 @@ class Finer(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class DetailComparison:
-    """What is said of two pictures."""
+    """What is said of two images."""
 
     finer: Finer
     #: detail of the first over that of the second; None where one was not measured.
@@ -48,7 +48,7 @@ class DetailComparison:
 
 
 def compare_detail(first: Health, second: Health) -> DetailComparison:
-    """Say which of two pictures of one case, size and seed has more fine detail outside text.
+    """Say which of two images of one case, size and seed has more fine detail outside text.
 
     More detail beside more noise or stronger halos is not called finer: sharpening and noise both raise the figure.
     """
@@ -57,7 +57,7 @@ def compare_detail(first: Health, second: Health) -> DetailComparison:
     if first.detail is None or second.detail is None:
         return _cannot(None, "fine detail could not be measured in both")
     if not max(first.detail, second.detail) >= LEAST:
-        return _cannot(None, "neither picture has structure of the scale of hair")
+        return _cannot(None, "neither image has structure of the scale of hair")
     low, high = sorted((first, second), key=lambda health: health.detail or 0.0)
     ratio = first.detail / max(second.detail, 1e-6)
     if not max(ratio, 1 / max(ratio, 1e-6)) >= MORE:
@@ -69,7 +69,7 @@ def compare_detail(first: Health, second: Health) -> DetailComparison:
 
 
 def _suspect(finer: Health, other: Health) -> str:
-    """Say what else than detail may have raised the figure of the picture that seems finer."""
+    """Say what else than detail may have raised the figure of the image that seems finer."""
     noise, before = _noise(finer), _noise(other)
     if not noise <= NOISE or not noise - before <= GRAIN:
         return f"the one with more detail has more noise ({noise:.1f} against {before:.1f} grey levels)"
@@ -99,25 +99,25 @@ _SAID = {Finer.FIRST: "finer than", Finer.SECOND: "less fine than", Finer.NEITHE
 def compare_hair(results: Iterable[CaseResult], base: str) -> tuple[str, list[bool]]:
     """Return what was measured, in words, and for each pair that could be told whether the base is the finer.
 
-    Pairs are pictures of one case, size and seed by the base and another variant.
+    Pairs are images of one case, size and seed by the base and another variant.
     """
-    known = {result.point: result.health for result in results if result.health is not None}
+    known = {result.sample: result.health for result in results if result.health is not None}
     detail = [
-        f"{point.variant} {number(round(health.detail, 2))}"
-        for point, health in known.items()
+        f"{sample.variant} {number(round(health.detail, 2))}"
+        for sample, health in known.items()
         if health.detail is not None
     ]
-    said, holds = [], []
-    for point, health in known.items():
-        of_base = next((h for p, h in known.items() if p.variant == base and _same_scene(p, point)), None)
-        if point.variant == base or of_base is None:
+    said, passes = [], []
+    for sample, health in known.items():
+        of_base = next((h for p, h in known.items() if p.variant == base and _same_scene(p, sample)), None)
+        if sample.variant == base or of_base is None:
             continue
-        words, finer = _pair(of_base, health, base, point.variant)
+        words, finer = _pair(of_base, health, base, sample.variant)
         said.append(words)
         if finer is not None:
-            holds.append(finer)
+            passes.append(finer)
     figures = f"fine detail in per cent of the contrast: {', '.join(detail)}" if detail else ""
-    return "; ".join(filter(None, (figures, *said))), holds
+    return "; ".join(filter(None, (figures, *said))), passes
 
 
 def _pair(base: Health, other: Health, base_name: str, name: str) -> tuple[str, bool | None]:

@@ -47,11 +47,11 @@ class Published:
     @cached_property
     def by_image(self) -> dict[str, ReportMark]:
         """The published report's mark on each image that it speaks of, by the image's id."""
-        return {mark.point: mark for mark in self.marks}
+        return {mark.sample: mark for mark in self.marks}
 
     def sentences(self, result: CaseResult) -> tuple[str, ...]:
         """Return what is said of the long numbers, the signs and the lines of one image of its cases."""
-        return tuple(_sentences(result)) if result.point.case in self.tables else ()
+        return tuple(_sentences(result)) if result.sample.case in self.tables else ()
 
 
 def published_in(run: Run) -> Published | None:
@@ -59,7 +59,7 @@ def published_in(run: Run) -> Published | None:
     tables = {case.id: case.report_table for case in run.cases if case.report_table is not None}
     if not tables:
         return None
-    own = replace(run, results=tuple(result for result in run.results if result.point.case in tables))
+    own = replace(run, results=tuple(result for result in run.results if result.sample.case in tables))
     return Published(findings=findings(own), marks=report_marks(own), tables=tables)
 
 

@@ -24,7 +24,7 @@ class SignState(StrEnum):
     EXACT = "exact"
     #: one edit.
     NEAR = "near"
-    #: drawn together with a part of another sign.
+    #: generated together with a part of another sign.
     MIXED = "mixed"
     #: two edits or more, and no mixture.
     WRONG = "wrong"
@@ -57,7 +57,7 @@ class SignRecall:
 
     @property
     def recall(self) -> float:
-        """Share of the signs that are drawn exactly."""
+        """Share of the signs that are generated exactly."""
         return self.count(SignState.EXACT) / len(self.signs)
 
 
@@ -86,7 +86,7 @@ def sign_words(found: SignRecall) -> str:
     named = [
         f"“{one_line(s.read)}” mixed from “{s.expected}” and “{s.mixed_with}”" for s in found.signs if s.mixed_with
     ]
-    named += [f"“{one_line(text)}” drawn twice" for text, _ in found.doubled]
+    named += [f"“{one_line(text)}” generated twice" for text, _ in found.doubled]
     named += [f"“{one_line(text)}” leaked from “{of}”" for text, of in found.leaked]
     return words + (f" ({'; '.join(named)})" if named else "")
 

@@ -11,7 +11,7 @@ from qiltest.quality.planes import Plane
 AGAIN = 1.5
 #: Least change of luma from pixel to pixel (grey levels) for an edge to count; rows and columns are taken in this step.
 STEEP, STEP = 12.0, 4
-#: The sharpest tenth of the edges speaks for the picture.
+#: The sharpest tenth of the edges speaks for the image.
 SHARPEST = 10.0
 FEWEST = 30
 #: Beyond this, in pixels, the method cannot tell: the second blur changes nothing.

@@ -1,10 +1,10 @@
 """Fine detail of the scale of hair, outside text: what few-step models lose first.
 
 The measure is the strength of diagonal structure of the two finest scales that *fills* a block, freed of noise and
-divided by the picture's contrast. A block is filled where the structure stands in 12 of its 16 cells of 8 x 8 pixels:
+divided by the image's contrast. A block is filled where the structure stands in 12 of its 16 cells of 8 x 8 pixels:
 a stroke, an outline or JPEG's ripple beside one crosses a few of them and does not count; grass, fur, cloth and hair
 stand in all. The second scale is there because the finest alone is also what enlarging and JPEG leave in the place of
-what they take away. It compares pictures of one prompt, seed and size; between different scenes it says which scene
+what they take away. It compares images of one prompt, seed and size; between different scenes it says which scene
 has fur.
 """
 
@@ -42,12 +42,12 @@ class DetailMap:
 
     #: amplitude in grey levels, (rows of blocks, columns of blocks); 0 where it is not above the noise.
     amplitude: NDArray[np.float32]
-    #: standard deviation of the picture's luma, in grey levels.
+    #: standard deviation of the image's luma, in grey levels.
     contrast: float
 
 
 def detail_map(plane: Plane) -> DetailMap:
-    """Measure a picture's luma: per block the amplitude of structure in periods of 2 to 4 and of 4 to 8 pixels.
+    """Measure an image's luma: per block the amplitude of structure in periods of 2 to 4 and of 4 to 8 pixels.
 
     The powers are added, the coarser one (of a plane of half the size, where white noise of variance v has v / 4) by a
     fourth: finer structure counts more. From each the noise of the flattest blocks is taken off.
@@ -85,9 +85,9 @@ def free_of_text(shape: tuple[int, ...], lines: Sequence[Line]) -> NDArray[np.bo
 
 
 def detail_outside(found: DetailMap, lines: Sequence[Line]) -> float | None:
-    """Return the mean amplitude over blocks that no line of text touches, in per cent of the picture's contrast.
+    """Return the mean amplitude over blocks that no line of text touches, in per cent of the image's contrast.
 
-    None where text leaves too few blocks, or the picture has too little contrast to divide by.
+    None where text leaves too few blocks, or the image has too little contrast to divide by.
     """
     free = free_of_text(found.amplitude.shape, lines)
     if free.sum() < FEWEST or not found.contrast >= FLAT:

@@ -1,7 +1,7 @@
 """Grid artefacts at the period of latents or patches, as an fp8 base shows under a LoRA trained on bf16.
 
 Qwen-Image's VAE makes 8 x 8 pixels of one latent, and its transformer takes 2 x 2 latents as one patch of 16 pixels.
-A fault of the weights is the same in every patch, so it repeats with these periods all over the picture.
+A fault of the weights is the same in every patch, so it repeats with these periods all over the image.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _Folded = NDArray[np.float64]
 class Grid:
     """Strength of what repeats with a period, in grey levels of luma: root mean square over one period.
 
-    0 where the picture is too small or too busy to tell.
+    0 where the image is too small or too busy to tell.
     """
 
     #: with 8 pixels; less what other periods show by chance.
@@ -41,7 +41,7 @@ class Grid:
 
 
 def grid(plane: Plane) -> Grid:
-    """Measure both periods in the calm parts of a picture's middle.
+    """Measure both periods in the calm parts of an image's middle.
 
     Two views are taken, and the stronger counts: the residual after a moving mean (a pattern that every tile has), and
     the size of second differences across and down (seams between tiles, whatever their sign; after the blockiness

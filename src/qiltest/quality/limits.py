@@ -1,7 +1,7 @@
 """Limits on the measures of quality, and the sentence for an image beyond one.
 
-Each limit stands well above what pictures without the fault show (docs/measurements/quality.md has the distributions
-and the rates of false alarms); only noise, grid and blank gate, because only they are wrong in every picture that
+Each limit stands well above what images without the fault show (docs/measurements/quality.md has the distributions
+and the rates of false alarms); only noise, grid and blank gate, because only they are wrong in every image that
 shows them.
 """
 
@@ -12,24 +12,24 @@ from collections.abc import Iterator
 from qiltest.generation.images import BLANK_BELOW
 from qiltest.quality.records import Fault, Health, Symptom
 
-#: 8-bit units; the flattest of the good pictures has 37.
+#: 8-bit units; the flattest of the good images has 37.
 UNIFORM = 12.0
-#: Grey levels of luma; good pictures reach 1.8 (a poster with a grained ground), nine in ten stay below 0.6.
+#: Grey levels of luma; good images reach 1.8 (a poster with a grained ground), nine in ten stay below 0.6.
 NOISE = 2.5
-#: Grey levels of luma, root mean square; good pictures reach 1.5 (the same poster).
+#: Grey levels of luma, root mean square; good images reach 1.5 (the same poster).
 SPECKS = 2.5
-#: Grey levels of luma; good pictures reach 0.41, Qwen-Image's 0.32.
+#: Grey levels of luma; good images reach 0.41, Qwen-Image's 0.32.
 GRID = 0.8
-#: Pixels; good pictures reach 0.5.
+#: Pixels; good images reach 0.5.
 BLUR = 0.9
-#: Share of channel values; a white page reaches 0.79, other pictures 0.35.
+#: Share of channel values; a white page reaches 0.79, other images 0.35.
 CLIPPED = 0.5
-#: Share of 255; good pictures reach 0.25.
+#: Share of 255; good images reach 0.25.
 SATURATED = 0.3
 
 
 def symptoms(health: Health) -> tuple[Symptom, ...]:
-    """Return what is wrong with a picture, gating faults first; none for a healthy one.
+    """Return what is wrong with an image, gating faults first; none for a healthy one.
 
     Limits are written so that a figure that is not a number is beyond them.
     """
@@ -38,7 +38,7 @@ def symptoms(health: Health) -> tuple[Symptom, ...]:
 
 
 def gating(health: Health) -> tuple[Symptom, ...]:
-    """Return the symptoms that a picture does not hold with."""
+    """Return the symptoms that an image does not hold with."""
     return tuple(symptom for symptom in symptoms(health) if symptom.gates)
 
 
@@ -46,7 +46,7 @@ def _gating(health: Health) -> Iterator[Symptom]:
     if not health.spread >= BLANK_BELOW:
         yield _symptom(
             Fault.BLANK,
-            f"the picture is blank: its values vary by {health.spread:.2f} of 255 (least {BLANK_BELOW:g})",
+            f"the image is blank: its values vary by {health.spread:.2f} of 255 (least {BLANK_BELOW:g})",
             gates=True,
         )
         return
@@ -68,7 +68,7 @@ def _grids(health: Health) -> Iterator[Symptom]:
         yield _symptom(
             Fault.GRID,
             f"a grid that repeats every {name}, of {strength:.1f} grey levels (limit {GRID:g}): look at the base's "
-            "dtype; a LoRA trained on bf16 over an fp8 base draws one",
+            "dtype; a LoRA trained on bf16 over an fp8 base generates one",
             gates=True,
         )
 

@@ -18,14 +18,14 @@ from qiltest.reading.records import Line
 
 @dataclass(frozen=True, kw_only=True)
 class Examined:
-    """A picture's health, and what is still needed to measure the rest once it is known where text stands."""
+    """An image's health, and what is still needed to measure the rest once it is known where text stands."""
 
     health: Health
     detail: DetailMap
     specks: SpeckMap
 
     def outside(self, lines: Sequence[Line]) -> Health:
-        """Return the health with what is measured outside the lines of a reading of the same picture."""
+        """Return the health with what is measured outside the lines of a reading of the same image."""
         free = free_of_text(self.specks.power.shape, lines)
         return replace(self.health, detail=detail_outside(self.detail, lines), specks=specks_outside(self.specks, free))
 

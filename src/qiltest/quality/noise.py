@@ -1,6 +1,6 @@
 """Residual noise: what is left in an image whose denoising did not end, as with a wrong scheduler.
 
-Measured where the picture is flattest, so that fur, leaves and grain of a part of the picture do not count: noise of
+Measured where the image is flattest, so that fur, leaves and grain of a part of the image do not count: noise of
 the sampler is everywhere.
 """
 
@@ -34,11 +34,11 @@ class Noise:
 
 
 def noise(plane: Plane) -> Noise:
-    """Estimate the noise of a picture from its luma.
+    """Estimate the noise of an image from its luma.
 
     The diagonal Haar band of each block of 32 x 32 pixels gives its noise (after Donoho and Johnstone 1994, by a
     trimmed variance); the median over the tenth of the blocks with the least variation at 4 pixels and coarser is the
-    picture's. Blocks near black or white are left out where enough others remain.
+    image's. Blocks near black or white are left out where enough others remain.
     """
     half = halved(plane)
     flat = flattest(plane)
@@ -46,7 +46,7 @@ def noise(plane: Plane) -> Noise:
 
 
 def flattest(plane: Plane) -> NDArray[np.intp]:
-    """Return (row, column) of the flattest blocks, an array of n x 2; empty for a picture of no whole block."""
+    """Return (row, column) of the flattest blocks, an array of n x 2; empty for an image of no whole block."""
     return _first(_unevenness(plane))
 
 

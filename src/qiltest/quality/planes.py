@@ -9,7 +9,7 @@ Pixels = NDArray[np.uint8]
 Plane = NDArray[np.float32]
 Blocks = NDArray[np.float32]
 
-#: ITU-R BT.601 luma, the weights that JPEG and most picture measures use.
+#: ITU-R BT.601 luma, the weights that JPEG and most image measures use.
 _RED, _GREEN, _BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
 #: Mean square of the smaller half (by magnitude) of normal values of variance 1: 1 - 4 q φ(q) with q = 0.6745.
 _LOWER_HALF = 0.14262
@@ -53,7 +53,7 @@ def filling_power(band: Blocks) -> NDArray[np.float32]:
     """Return the variance of what fills each block: what stands in less than half of it, as an edge does, is ignored.
 
     The mean square of the smaller half of the values, scaled to be the variance where they are normal: a trimmed
-    variance, less granular on 8-bit pictures than the median absolute deviation (Donoho and Johnstone 1994).
+    variance, less granular on 8-bit images than the median absolute deviation (Donoho and Johnstone 1994).
     """
     half = band.shape[-1] // 2
     squares = np.partition(band * band, half, axis=-1)[..., :half]

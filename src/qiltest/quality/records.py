@@ -10,7 +10,7 @@ VERSION = 2
 
 
 class Fault(StrEnum):
-    """What can be wrong with a picture before anything is read in it."""
+    """What can be wrong with an image before anything is read in it."""
 
     BLANK = "blank"
     NOISE = "noise"
@@ -24,7 +24,7 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """Measures of one picture; each is described, with its source, where it is made (`qiltest.quality`)."""
+    """Measures of one image; each is described, with its source, where it is made (`qiltest.quality`)."""
 
     version: int
     #: largest standard deviation of a colour channel, 8-bit units.
@@ -43,7 +43,7 @@ class Health:
     saturation: float
     #: overshoot beside edges, share of their rise; None without edges between plateaus.
     halo: float | None
-    #: fine detail outside text, per cent of the picture's contrast; None where it was not or cannot be measured.
+    #: fine detail outside text, per cent of the image's contrast; None where it was not or cannot be measured.
     detail: float | None = None
     #: structure of periods of 4 to 8 pixels in the flattest parts outside text, specks and all, grey levels of luma
     #: (root mean square); None where it was not or cannot be measured.
@@ -52,10 +52,10 @@ class Health:
 
 @dataclass(frozen=True, kw_only=True)
 class Symptom:
-    """A fault that a picture shows."""
+    """A fault that an image shows."""
 
     fault: Fault
-    #: True where a picture with it does not hold, whatever its text says.
+    #: True where an image with it does not hold, whatever its text says.
     gates: bool
     #: one sentence: the measure, its limit, and the likely cause.
     message: str

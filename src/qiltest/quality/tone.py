@@ -14,7 +14,7 @@ STEP = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Tone:
-    """Statistics of a picture's values."""
+    """Statistics of an image's values."""
 
     #: largest standard deviation of a colour channel, in 8-bit units.
     spread: float

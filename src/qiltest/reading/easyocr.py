@@ -16,7 +16,7 @@ from typing import Any
 
 from qiltest.errors import ReaderError
 from qiltest.hashing import file_sha256
-from qiltest.reading.images import load_picture
+from qiltest.reading.images import load_image
 from qiltest.reading.records import Line, Point, ReaderInfo, Reading
 from qiltest.reading.weights import combined_sha256, require_files, require_hashes
 
@@ -72,10 +72,10 @@ class EasyReader:
         """Identity of the reader."""
         return self._info
 
-    def read(self, picture: Path | bytes) -> Reading:
-        """Read one picture; a picture without text gives no lines. Raises ReaderError where it cannot be decoded."""
+    def read(self, image: Path | bytes) -> Reading:
+        """Read one image; an image without text gives no lines. Raises ReaderError where it cannot be decoded."""
         started = time.perf_counter()
-        bgr = load_picture(picture)[:, :, ::-1].copy()
+        bgr = load_image(image)[:, :, ::-1].copy()
         found = self._engine.readtext(bgr, paragraph=False)
         lines = tuple(_line(quad, text, confidence) for quad, text, confidence in found if text.strip())
         height, width = bgr.shape[:2]

@@ -1,4 +1,4 @@
-"""Pictures as readers take them: decoded, checked, RGB."""
+"""Images as readers take them: decoded, checked, RGB."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ from qiltest.errors import ReaderError
 
 Pixels = NDArray[np.uint8]
 
-#: Larger than any text-to-image model draws (8192 x 8192 is 67 million); reading more would take minutes and gigabytes.
+#: Larger than any text-to-image model's images (8192 x 8192 is 67 million); more would take minutes and gigabytes.
 MAX_PIXELS = 80_000_000
 
 
-def load_picture(picture: Path | bytes) -> Pixels:
-    """Decode a picture into RGB, shape (height, width, 3), 8 bit; transparency is laid on white.
+def load_image(image: Path | bytes) -> Pixels:
+    """Decode an image into RGB, shape (height, width, 3), 8 bit; transparency is laid on white.
 
     Raises ReaderError where it is missing, cannot be decoded, has no pixels or more than `MAX_PIXELS`.
     """
-    where = str(picture) if isinstance(picture, Path) else "picture"
-    data = _bytes_of(picture, where)
+    where = str(image) if isinstance(image, Path) else "image"
+    data = _bytes_of(image, where)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as image:
-                _check_size(image.size, where)
-                return _rgb(ImageOps.exif_transpose(image))
+            with Image.open(io.BytesIO(data)) as opened:
+                _check_size(opened.size, where)
+                return _rgb(ImageOps.exif_transpose(opened))
     except Image.DecompressionBombError as error:
         raise ReaderError(
-            f"the picture is too large: {error}", where=where, remedy=f"give one of at most {MAX_PIXELS:,} pixels"
+            f"the image is too large: {error}", where=where, remedy=f"give one of at most {MAX_PIXELS:,} pixels"
         ) from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise ReaderError(
-            f"cannot be decoded as a picture ({error})", where=where, remedy="give an intact PNG, JPEG or WebP file"
+            f"cannot be decoded as an image ({error})", where=where, remedy="give an intact PNG, JPEG or WebP file"
         ) from error
 
 
-def _bytes_of(picture: Path | bytes, where: str) -> bytes:
-    if isinstance(picture, bytes):
-        data = picture
+def _bytes_of(image: Path | bytes, where: str) -> bytes:
+    if isinstance(image, bytes):
+        data = image
     else:
         try:
-            data = picture.read_bytes()
+            data = image.read_bytes()
         except OSError as error:
             raise ReaderError(
                 f"cannot be opened ({error.strerror or error})", where=where, remedy="check the path"
             ) from error
     if not data:
-        raise ReaderError("the picture is empty (0 bytes)", where=where, remedy="give an intact PNG, JPEG or WebP file")
+        raise ReaderError("the image is empty (0 bytes)", where=where, remedy="give an intact PNG, JPEG or WebP file")
     return data
 
 
@@ -60,11 +60,11 @@ def _check_size(size: tuple[int, int], where: str) -> None:
     width, height = size
     if width * height == 0:
         raise ReaderError(
-            f"the picture has no pixels ({width}x{height})", where=where, remedy="give a picture with content"
+            f"the image has no pixels ({width}x{height})", where=where, remedy="give an image with content"
         )
     if width * height > MAX_PIXELS:
         raise ReaderError(
-            f"the picture is too large: {width}x{height} are {width * height:,} pixels",
+            f"the image is too large: {width}x{height} are {width * height:,} pixels",
             where=where,
             remedy=f"give one of at most {MAX_PIXELS:,} pixels",
         )

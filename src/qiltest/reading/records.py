@@ -44,7 +44,7 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What a reader saw in one picture, in the reader's own order."""
+    """What a reader saw in one image, in the reader's own order."""
 
     reader: ReaderInfo
     width: int
@@ -54,13 +54,13 @@ class Reading:
 
 
 class Reader(Protocol):
-    """Turns a picture into lines. Never raises for a picture without text: returns no lines."""
+    """Turns an image into lines. Never raises for an image without text: returns no lines."""
 
     @property
     def info(self) -> ReaderInfo:
         """Identity of the reader."""
         ...
 
-    def read(self, picture: Path | bytes) -> Reading:
-        """Read one picture (a file or its bytes). Raises ReaderError where it cannot be decoded."""
+    def read(self, image: Path | bytes) -> Reading:
+        """Read one image (a file or its bytes). Raises ReaderError where it cannot be decoded."""
         ...

@@ -2,7 +2,7 @@
 
 A reader reads through damage: it tests spelling, not strokes. Of the measures tried (docs/measurements/readers.md)
 its own confidence in a character tells broken from whole best; still it misses many characters that lack a quarter, and
-one doubtful character in a long correct text is enough to accuse a picture. So it is shown to people and decides
+one doubtful character in a long correct text is enough to accuse an image. So it is shown to people and decides
 nothing.
 """
 

@@ -13,14 +13,14 @@ from pathlib import Path
 from PIL import Image
 
 from qiltest.errors import ReaderError
-from qiltest.reading.images import load_picture
+from qiltest.reading.images import load_image
 from qiltest.reading.records import Line, ReaderInfo, Reading
 from qiltest.reading.weights import combined_sha256, require_files
 
 INSTALL = "apt-get install tesseract-ocr tesseract-ocr-chi-sim tesseract-ocr-chi-tra"
-#: "Sparse text": find as much as possible in no particular order; the other modes take a picture for a page.
+#: "Sparse text": find as much as possible in no particular order; the other modes take an image for a page.
 PAGE_MODE = "11"
-#: A picture takes seconds; a run longer than this hangs.
+#: An image takes seconds; a run longer than this hangs.
 LIMIT_S = 120.0
 
 
@@ -49,10 +49,10 @@ class TesseractReader:
         """Identity of the reader."""
         return self._info
 
-    def read(self, picture: Path | bytes) -> Reading:
-        """Read one picture; a picture without text gives no lines. Raises ReaderError where it cannot be decoded."""
+    def read(self, image: Path | bytes) -> Reading:
+        """Read one image; an image without text gives no lines. Raises ReaderError where it cannot be decoded."""
         started = time.perf_counter()
-        pixels = load_picture(picture)
+        pixels = load_image(image)
         encoded = io.BytesIO()
         Image.fromarray(pixels).save(encoded, format="PNG", compress_level=1)
         command = [self._program, "-", "-", "-l", self._languages, "--psm", PAGE_MODE, "tsv"]

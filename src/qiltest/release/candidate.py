@@ -1,4 +1,4 @@
-"""A LoRA file on trial: what is in it, held against the release that it is to replace, before anything is drawn."""
+"""A LoRA file on trial: what is in it, held against the release that it is to replace, before anything is generated."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from qiltest.text.escape import one_line
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
-    """What was found out about a candidate without drawing."""
+class CandidateInspection:
+    """What was found out about a candidate without generating."""
 
     path: Path
     sha256: str
@@ -28,16 +28,16 @@ class Trial:
     report: LoraReport | None
     #: the file beside the LoRA that it replaces; None where that one is not here, or there is none.
     likeness: Likeness | None
-    #: why it is not drawn, each in words; empty where it may be.
+    #: why it is not generated, each in words; empty where it may be.
     refusals: tuple[str, ...]
     #: what is unusual, each in words.
     notes: tuple[str, ...]
 
 
 def candidate_variant(file: str, like: Variant, model: ModelSource) -> Variant:
-    """Return the variant that draws `file` in all else as `like` does. Raises RecipeError where there is no such file.
+    """Return the variant of `file`, in all else as `like`. Raises RecipeError where there is no such file.
 
-    Its hash stands in the variant, so that a file that changes while it is drawn is an error.
+    Its hash stands in the variant, so that a file that changes while it is generated is an error.
     """
     path = resolve_lora(file, model=model)
     lora = LoraSource(source=str(path), sha256=file_sha256(path))
@@ -52,8 +52,10 @@ def candidate_variant(file: str, like: Variant, model: ModelSource) -> Variant:
     )
 
 
-def try_candidate(candidate: Variant, like: Variant, model: ModelSource, variants: Iterable[Variant]) -> Trial:
-    """Inspect the candidate's file and hold it against that of `like`; nothing is loaded or drawn.
+def try_candidate(
+    candidate: Variant, like: Variant, model: ModelSource, variants: Iterable[Variant]
+) -> CandidateInspection:
+    """Inspect the candidate's file and hold it against that of `like`; nothing is loaded or generated.
 
     A file that is broken, does not fit the model, has no effect, belongs to another variant, or is not of the kind of
     what it replaces (modules left out, twice or half as strong) has refusals.
@@ -66,15 +68,17 @@ def try_candidate(candidate: Variant, like: Variant, model: ModelSource, variant
     try:
         report = inspect_lora(path, base=base, variants=known)
     except RecipeError as error:
-        return Trial(path=path, sha256=lora.sha256, report=None, likeness=None, refusals=(error.what,), notes=())
-    likeness = _likeness(report, like, base, model) if report.holds else None
+        return CandidateInspection(
+            path=path, sha256=lora.sha256, report=None, likeness=None, refusals=(error.what,), notes=()
+        )
+    likeness = _likeness(report, like, base, model) if report.passes else None
     refusals = [*report.errors, *wrong_variant(report, like, known)]
     notes = list(report.warnings)
     if likeness is not None:
         refusals += likeness.errors
         notes += likeness.warnings
         notes += [f"the file is the one that {like.name} uses now"] if likeness.sha256 == report.sha256 else []
-    return Trial(
+    return CandidateInspection(
         path=path,
         sha256=lora.sha256,
         report=report,
@@ -84,11 +88,11 @@ def try_candidate(candidate: Variant, like: Variant, model: ModelSource, variant
     )
 
 
-def refusal_lines(trial: Trial, like: str) -> Iterator[str]:
-    """Yield what a release engineer is told of a file that is not drawn."""
-    yield f"DO NOT SHIP: {one_line(str(trial.path))} cannot replace {like}; nothing was drawn"
-    yield from (f"  ERROR  {refusal}" for refusal in trial.refusals)
-    yield f"  -> `qiltest lora {one_line(str(trial.path))} --like {like}` shows all that is in the file"
+def refusal_lines(inspection: CandidateInspection, like: str) -> Iterator[str]:
+    """Yield what a release engineer is told of a file that is not generated."""
+    yield f"DO NOT SHIP: {one_line(str(inspection.path))} cannot replace {like}; nothing was generated"
+    yield from (f"  ERROR  {refusal}" for refusal in inspection.refusals)
+    yield f"  -> `qiltest lora {one_line(str(inspection.path))} --like {like}` shows all that is in the file"
 
 
 def pinned(variant: Variant, model: ModelSource) -> Variant:
@@ -106,12 +110,12 @@ def _pin(lora: LoraSource, model: ModelSource) -> LoraSource:
 
 
 def wrong_variant(report: LoraReport, like: Variant, variants: Iterable[Variant]) -> Iterator[str]:
-    """Yield why a file that is another variant's own is not tried as this one (8 steps distilled, 4 drawn)."""
+    """Yield why a file that is another variant's own is not tried as this one (8 steps distilled, 4 generated)."""
     for variant in variants if like.name not in report.variants else ():
         if variant.name in report.variants and (variant.steps, variant.scheduler) != (like.steps, like.scheduler):
             yield (
-                f"this is the file of variant {variant.name}, which draws in {variant.steps} steps; "
-                f"{like.name} draws in {like.steps}"
+                f"this is the file of variant {variant.name}, which generates in {variant.steps} steps; "
+                f"{like.name} generates in {like.steps}"
             )
 
 

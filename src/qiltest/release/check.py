@@ -24,12 +24,12 @@ from qiltest.engine.sample import SampleRun
 from qiltest.errors import QiltestError, RecipeError
 from qiltest.generation.records import Generator
 from qiltest.generation.sources import ModelSource, resolve_model
-from qiltest.release.candidate import Trial, candidate_variant, refuse_name, try_candidate
+from qiltest.release.candidate import CandidateInspection, candidate_variant, refuse_name, try_candidate
 from qiltest.runs.images import StoreWriteError
 from qiltest.runs.records import Run
 from qiltest.runs.status import Status, status_of
 from qiltest.suite.load import Suite
-from qiltest.suite.selection import Point
+from qiltest.suite.selection import Sample
 from qiltest.suite.variants import CANDIDATE
 from qiltest.text.escape import one_line
 
@@ -60,7 +60,7 @@ def admit(suite: Suite, release: ReleaseRequest, model: str) -> Suite:
     return replace(suite, variants=(*suite.variants, candidate))
 
 
-def try_release(suite: Suite, release: ReleaseRequest, model: str) -> Trial:
+def try_release(suite: Suite, release: ReleaseRequest, model: str) -> CandidateInspection:
     """Inspect the candidate of an admitted suite. Raises RecipeError where the LoRA that it replaces is not here."""
     return try_candidate(suite.variant(CANDIDATE), suite.variant(release.like), _source(model), suite.variants)
 
@@ -98,8 +98,8 @@ def check_release(
     )
     status, problems, ran_through = 0, [], False
     try:
-        for point in tasks:
-            status = max(status, _sample(context, point, progress))
+        for sample in tasks:
+            status = max(status, _take(context, sample, progress))
         ran_through = True
     except KeyboardInterrupt:
         status = INTERRUPTED
@@ -110,20 +110,20 @@ def check_release(
     return finish_run(context, exit_status=status, problems=problems, unjudged={} if ran_through else None)
 
 
-def _sample(context: RunContext, point: Point, progress: Progress) -> int:
+def _take(context: RunContext, sample: Sample, progress: Progress) -> int:
     """Take one sample all the way and return 0, or `FAILED` where it has no score."""
-    sample = SampleRun(context, point)
-    progress.show(point.id)
+    one = SampleRun(context, sample)
+    progress.show(sample.id)
     try:
-        sample.run()
+        one.run()
     except StoreWriteError:
         raise
     except QiltestError:
         pass  # it is written to the run, and stands in the comparison
     except Exception as error:  # noqa: BLE001  a crash is one sample's error, as it is one test's under pytest
-        context.crashed(point, error)
-    progress.hide(Status.ERROR if sample.result.verdict is None else status_of(sample.result))
-    return 0 if sample.passes else FAILED
+        context.crashed(sample, error)
+    progress.hide(Status.ERROR if one.result.verdict is None else status_of(one.result))
+    return 0 if one.passes else FAILED
 
 
 def write_release_page(found: Comparisons, run: Run, release: ReleaseRequest) -> Path:
@@ -135,13 +135,15 @@ def write_release_page(found: Comparisons, run: Run, release: ReleaseRequest) ->
     return path
 
 
-def verdict_lines(found: Comparisons, run: Run, trial: Trial | None, *, width: int, colour: bool) -> Iterator[str]:
+def verdict_lines(
+    found: Comparisons, run: Run, inspection: CandidateInspection | None, *, width: int, colour: bool
+) -> Iterator[str]:
     """Yield the comparison as it stands at the end of a session."""
     from qiltest.report.terminal.comparison import print_comparisons
 
     yield ""
-    if trial is not None:
-        yield from (f"note: {one_line(str(trial.path))}: {note}" for note in trial.notes)
+    if inspection is not None:
+        yield from (f"note: {one_line(str(inspection.path))}: {note}" for note in inspection.notes)
     console = Console(
         file=StringIO(),
         width=width,

@@ -13,7 +13,7 @@ from qiltest.text.normalise import normalise
 
 
 class ChangeKind(StrEnum):
-    """How a picture stands against what was accepted before; worst first."""
+    """How an image stands against what was accepted before; worst first."""
 
     WORSE = "worse"
     SLOWER = "slower"
@@ -32,10 +32,10 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One picture's change. Distances in counted edits; None where there is none."""
+    """One image's change. Distances in counted edits; None where there is none."""
 
     kind: ChangeKind
-    point: str
+    sample: str
     before: int | None
     now: int | None
 
@@ -47,7 +47,7 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """All pictures against what was before."""
+    """All images against what was before."""
 
     #: what they are compared with, in words.
     against: str
@@ -72,21 +72,21 @@ def changes(run: Run, previous: Run | None = None) -> Changes:
         reason = f"{against} was read by {previous.reader.fingerprint}, this one by {run.reader.fingerprint}"
         return Changes(against=against, items=(), refused=f"{reason}: not compared")
     if previous.model != run.model:
-        return Changes(against=against, items=(), refused=f"{against} drew with {previous.model}: not compared")
-    before = {result.point: result for result in previous.results}
-    items = [_since_run(result, before.pop(result.point, None)) for result in run.results]
+        return Changes(against=against, items=(), refused=f"{against} generated with {previous.model}: not compared")
+    before = {result.sample: result for result in previous.results}
+    items = [_since_run(result, before.pop(result.sample, None)) for result in run.results]
     waiting = set(run.planned)
-    gone = [_gone(result) for point, result in before.items() if point not in waiting]
+    gone = [_gone(result) for sample, result in before.items() if sample not in waiting]
     return Changes(against=against, items=_sorted([*items, *gone]))
 
 
 def _sorted(items: Iterable[Change]) -> tuple[Change, ...]:
-    return tuple(sorted(items, key=lambda change: (change.kind.rank, -change.excess, change.point)))
+    return tuple(sorted(items, key=lambda change: (change.kind.rank, -change.excess, change.sample)))
 
 
 def _gone(result: CaseResult) -> Change:
     before = None if result.score is None else result.score.distance
-    return Change(kind=ChangeKind.GONE, point=result.id, before=before, now=None)
+    return Change(kind=ChangeKind.GONE, sample=result.id, before=before, now=None)
 
 
 def _since_golden(result: CaseResult) -> Change:
@@ -117,7 +117,7 @@ def _change(result: CaseResult, before: int | None, texts: tuple[str, ...] | Non
         kind = ChangeKind.SAME if texts is None or _alike(texts, _texts(result)) else ChangeKind.OTHER
     if kind.rank > ChangeKind.SLOWER.rank and _too_slow(result):
         kind = ChangeKind.SLOWER
-    return Change(kind=kind, point=result.id, before=before, now=now)
+    return Change(kind=kind, sample=result.id, before=before, now=now)
 
 
 def _texts(result: CaseResult) -> tuple[str, ...]:

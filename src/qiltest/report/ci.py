@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from qiltest.report.image_view import Cell
+from qiltest.report.image_view import ImageView
 from qiltest.report.markdown import render_head, render_published, spans
 from qiltest.report.view import RunView, view
 from qiltest.runs.records import Run
@@ -41,7 +41,7 @@ def ci_lines(run: Run) -> Iterator[str]:
 
 
 def job_summary(run: Run, *, previous: Run | None = None) -> str:
-    """Return the job summary: verdict, what changed, then the pictures that do not pass, worst first.
+    """Return the job summary: verdict, what changed, then the images that do not pass, worst first.
 
     Less than 1 MiB of UTF-8; what does not fit is counted in the last line.
     """
@@ -52,7 +52,7 @@ def job_summary(run: Run, *, previous: Run | None = None) -> str:
     for line, is_row in _lines(page):
         size += len(line.encode("utf-8")) + 1
         if size > MAX_SUMMARY_BYTES:
-            out.append(f"\nand {count(left, 'more picture')} that did not fit here; see the report.")
+            out.append(f"\nand {count(left, 'more image')} that did not fit here; see the report.")
             break
         left -= is_row
         out.append(line)
@@ -67,21 +67,21 @@ def workflow_commands(run: Run, *, previous: Run | None = None) -> tuple[str, ..
     commands = [_command(cell, page) for cell in shown]
     rest = len(cells) - len(shown)
     if rest:
-        commands.append(f"::error title=qiltest::and {count(rest, 'more picture')}; see the report")
+        commands.append(f"::error title=qiltest::and {count(rest, 'more image')}; see the report")
     return tuple(commands)
 
 
-def _wanting(page: RunView) -> list[Cell]:
+def _wanting(page: RunView) -> list[ImageView]:
     return [cell for cell in page.worst_first if cell.status is not Status.PASS]
 
 
 def _lines(page: RunView) -> Iterator[tuple[str, bool]]:
-    """Yield lines, and whether each is the row of a picture."""
+    """Yield lines, and whether each is the row of an image."""
     for line in render_head(page, most=MAX_CHANGES).splitlines():
         yield line, False
     wanting = _wanting(page)
     if wanting:
-        for line in ("", "## Worst first", "", "| verdict | picture | edits | limit | expected | read |"):
+        for line in ("", "## Worst first", "", "| verdict | image | edits | limit | expected | read |"):
             yield line, False
         yield "|---|---|---|---|---|---|", False
     for cell in wanting:
@@ -90,7 +90,7 @@ def _lines(page: RunView) -> Iterator[tuple[str, bool]]:
         yield line, False
 
 
-def _row(cell: Cell) -> str:
+def _row(cell: ImageView) -> str:
     judgement = cell.result.judgement
     limit = "–" if judgement is None or judgement.limit is None else str(judgement.limit)
     edits = "–" if cell.score is None else str(cell.score.distance)
@@ -101,8 +101,8 @@ def _row(cell: Cell) -> str:
     return f"| {cell.status.value} | {md(cell.result.id)} | {edits} | {limit} | {expected} | {read} |"
 
 
-def _command(cell: Cell, page: RunView) -> str:
-    path = next((case.case.path for case in page.cases if case.case.id == cell.result.point.case), "")
+def _command(cell: ImageView, page: RunView) -> str:
+    path = next((case.case.path for case in page.cases if case.case.id == cell.result.sample.case), "")
     properties = [f"file={command_property(_beside(path))}"] if path else []
     properties.append(f"title={command_property(f'qiltest {cell.status.value}: {cell.result.id}')}")
     message = ". ".join(dict.fromkeys(filter(None, (*cell.reasons[:1], cell.why))))

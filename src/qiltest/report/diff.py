@@ -19,7 +19,7 @@ from rapidfuzz.distance import Indel
 from qiltest.scoring.records import Edit, TextScore
 from qiltest.text.normalise import normalise
 
-#: clusters recur: thousands of pictures ask for the same characters.
+#: clusters recur: thousands of images ask for the same characters.
 _normalised = lru_cache(maxsize=16_384)(normalise)
 
 
@@ -53,7 +53,7 @@ class Marked:
 
     expected: tuple[Span, ...]
     read: tuple[Span, ...]
-    #: where in the raw reading the differing characters are, as indices of characters; for pointing into the picture.
+    #: where in the raw reading the differing characters are, as indices of characters; for pointing into the image.
     read_positions: tuple[int, ...] = ()
     #: before which indices of the raw reading characters are missing.
     read_gaps: tuple[int, ...] = ()

@@ -11,10 +11,10 @@ from qiltest.text.format import count
 
 
 def counts_of(run: Run) -> tuple[tuple[Status, int], ...]:
-    """Return how many pictures have each status, worst first; those that are planned and not begun are waiting."""
+    """Return how many images have each status, worst first; those that are planned and not begun are waiting."""
     counter = Counter(map(status_of, run.results))
-    undrawn = len(set(run.planned) - {result.point for result in run.results})
-    counter[Status.WAITING] += undrawn
+    not_generated = len(set(run.planned) - {result.sample for result in run.results})
+    counter[Status.WAITING] += not_generated
     return tuple((status, counter[status]) for status in Status if counter[status])
 
 
@@ -24,7 +24,7 @@ def verdict_of(run: Run) -> tuple[Status, str, tuple[str, ...]]:
     total = max(len(run.planned), len(run.results))
     said = [*run.problems]
     if run.state is not RunState.FINISHED:
-        said.insert(0, f"The run is {run.state.value}: {len(run.results)} of {count(total, 'picture')} begun.")
+        said.insert(0, f"The run is {run.state.value}: {len(run.results)} of {count(total, 'image')} begun.")
     if not all(map(text_is_judged, run.results)):
         said.append("Text was not judged, because this model's weights are random: the verdict is on latency alone.")
     status = worst(counts)
@@ -39,13 +39,13 @@ def verdict_of(run: Run) -> tuple[Status, str, tuple[str, ...]]:
 
 
 def _headline(status: Status, counts: Mapping[Status, int], total: int) -> str:
-    pictures = f"{counts.get(status, 0)} of {count(total, 'picture')}"
+    images = f"{counts.get(status, 0)} of {count(total, 'image')}"
     return {
-        Status.FAIL: f"{pictures} failed",
-        Status.ERROR: f"{pictures} could not be judged",
-        Status.MISSING: f"{pictures} missing",
-        Status.INCOMPARABLE: f"{pictures} cannot be compared",
-        Status.NEW: f"{pictures} new",
-        Status.WAITING: f"{pictures} not judged yet" if total else "No picture was asked for",
-        Status.PASS: "The picture holds" if total == 1 else f"All {total} pictures hold",
+        Status.FAIL: f"{images} failed",
+        Status.ERROR: f"{images} could not be judged",
+        Status.MISSING: f"{images} missing",
+        Status.INCOMPARABLE: f"{images} cannot be compared",
+        Status.NEW: f"{images} new",
+        Status.WAITING: f"{images} not judged yet" if total else "No image was asked for",
+        Status.PASS: "The image holds" if total == 1 else f"All {total} images hold",
     }[status]

@@ -8,7 +8,7 @@ from qiltest.gate.verdict import Verdict
 from qiltest.report.changes import Change
 from qiltest.report.edits import edit_sentences
 from qiltest.report.geometry import bounds
-from qiltest.report.image_view import Cell, TextView
+from qiltest.report.image_view import ImageView, TextView
 from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.status import status_of
 from qiltest.runs.store import RunStore
@@ -25,13 +25,13 @@ def cell_of(
     previous: Run | None = None,
     speed_up: float | None = None,
     change: Change | None = None,
-) -> Cell:
+) -> ImageView:
     """Return one image of a run; `previous` is the run that it is compared with, else its golden."""
     before, before_name = _before(run, result, previous)
-    return Cell(
+    return ImageView(
         anchor=anchor,
         result=result,
-        variant=run.variant(result.point.variant),
+        variant=run.variant(result.sample.variant),
         status=status_of(result),
         reasons=_reasons(result),
         change=change,
@@ -47,13 +47,13 @@ def _before(run: Run, result: CaseResult, previous: Run | None) -> tuple[Path | 
     """Return the image that this one replaces, where it is stored and not the same, and what it is."""
     if previous is not None:
         old = previous.result(result.id)
-        if old is not None and old.picture is not None and old.picture != result.picture:
-            return old.picture.path, f"run {previous.id}"
+        if old is not None and old.image is not None and old.image != result.image:
+            return old.image.path, f"run {previous.id}"
         return None, ""
-    golden, now = result.golden, result.picture
-    if golden is None or now is None or golden.picture == now.sha256:
+    golden, now = result.golden, result.image
+    if golden is None or now is None or golden.image == now.sha256:
         return None, ""
-    return RunStore(root=run.path.parent).find_image(golden.picture), "golden"
+    return RunStore(root=run.path.parent).find_image(golden.image), "golden"
 
 
 def _reasons(result: CaseResult) -> tuple[str, ...]:
@@ -104,5 +104,5 @@ def _golden_texts(result: CaseResult) -> dict[int, str]:
 def _extent(result: CaseResult) -> tuple[int, int]:
     if result.reading is not None:
         return result.reading.width, result.reading.height
-    size = result.effective or result.point.size
+    size = result.effective or result.sample.size
     return size.width, size.height

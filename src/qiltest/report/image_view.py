@@ -22,7 +22,7 @@ from qiltest.text.format import count
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """A polygon over the picture, in the reading's pixels."""
+    """A polygon over the image, in the reading's pixels."""
 
     points: str
     #: "right", "wrong", "forgiven", "gating", "other", or "spot" for a differing character.
@@ -71,8 +71,8 @@ class TextView:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One picture: a case at a size, by a variant, from a seed."""
+class ImageView:
+    """One image: a case at a size, by a variant, from a seed."""
 
     anchor: str
     result: CaseResult
@@ -82,16 +82,16 @@ class Cell:
     reasons: tuple[str, ...]
     change: Change | None
     texts: tuple[TextView, ...]
-    #: width and height of the reading, in pixels; of the picture drawn where it was not read.
+    #: width and height of the reading, in pixels; of the image generated where it was not read.
     extent: tuple[int, int]
     speed_up: float | None
-    #: the picture to flip to: the golden's or the earlier run's, where it is stored and another; and what it is.
+    #: the image to flip to: the golden's or the earlier run's, where it is stored and another; and what it is.
     before: Path | None
     before_name: str
 
     @cached_property
     def shapes(self) -> tuple[Shape, ...]:
-        """The reader's lines and the differing characters, over the picture; made when asked for."""
+        """The reader's lines and the differing characters, over the image; made when asked for."""
         return _shapes(self.result, self.texts)
 
     def spots(self, text: TextView) -> tuple[Box, ...]:
@@ -101,7 +101,7 @@ class Cell:
 
     @property
     def score(self) -> Score | None:
-        """The picture's score, None where it was not scored."""
+        """The image's score, None where it was not scored."""
         return self.result.score
 
     @property

@@ -18,7 +18,7 @@ from qiltest.gate.verdict import Verdict
 from qiltest.quality import Fault, Health, symptoms
 from qiltest.report.changes import ChangeKind
 from qiltest.report.html.page import href
-from qiltest.report.image_view import Cell, TextView
+from qiltest.report.image_view import ImageView, TextView
 from qiltest.report.published import Finding, Published, ReportMark
 from qiltest.report.view import RunView, view
 from qiltest.runs.records import Run
@@ -96,15 +96,15 @@ class LatencyModel(_Model):
 
 
 class SymptomModel(_Model):
-    """A fault that a picture shows."""
+    """A fault that an image shows."""
 
     fault: Fault
-    gates: bool = Field(description='a case may say `health = "report"`; its pictures hold all the same')
+    gates: bool = Field(description='a case may say `health = "report"`; its images hold all the same')
     message: Text
 
 
 class HealthModel(_Model):
-    """The picture itself, beside its text; docs/reference/quality.md has the measures and their limits."""
+    """The image itself, beside its text; docs/reference/quality.md has the measures and their limits."""
 
     version: int = Field(description="of the measures; figures of two versions are not compared")
     spread: float = Field(description="largest standard deviation of a channel, 8-bit units")
@@ -121,8 +121,8 @@ class HealthModel(_Model):
     symptoms: tuple[SymptomModel, ...] = Field(description="what is beyond its limit, gating faults first")
 
 
-class PictureModel(_Model):
-    """One picture of the grid case x resolution x variant x seed."""
+class ImageModel(_Model):
+    """One image of the grid case x resolution x variant x seed."""
 
     id: Text
     case: Text
@@ -131,7 +131,7 @@ class PictureModel(_Model):
     variant: Text
     seed: int
     status: Status = Field(description="the worse of the text's verdict and, where latency gates, the latency's")
-    verdict: Verdict | None = Field(description="the verdict on the text; null where the picture was not judged")
+    verdict: Verdict | None = Field(description="the verdict on the text; null where the image was not judged")
     reasons: tuple[Text, ...]
     change: ChangeKind | None
     distance: int | None
@@ -143,9 +143,9 @@ class PictureModel(_Model):
     texts: tuple[TextModel, ...]
     extra: tuple[ExtraModel, ...]
     latency: LatencyModel | None
-    health: HealthModel | None = Field(description="null where the picture was not measured")
-    picture: Text | None = Field(description="address of the PNG, relative to the report's folder")
-    picture_sha256: Text | None
+    health: HealthModel | None = Field(description="null where the image was not measured")
+    image: Text | None = Field(description="address of the PNG, relative to the report's folder")
+    image_sha256: Text | None
     recipe: Text | None = Field(description="the recipe's key")
 
 
@@ -176,7 +176,7 @@ class ReportModel(_Model):
     compared_with: Text
     not_compared: Text = Field(description="why nothing was compared; empty where something was")
     problems: tuple[Text, ...]
-    pictures: tuple[PictureModel, ...] = Field(description="worst first")
+    images: tuple[ImageModel, ...] = Field(description="worst first")
     published: PublishedModel | None = Field(
         default=None, description="only where the run has a case with a `report_table`"
     )
@@ -194,7 +194,7 @@ def write_json(run: Run, path: Path, *, previous: Run | None = None) -> None:
 
 
 def report_json(run: Run, folder: Path, *, previous: Run | None = None) -> dict[str, Any]:
-    """Return the report as JSON values; pictures are addressed from `folder`."""
+    """Return the report as JSON values; images are addressed from `folder`."""
     page = view(run, previous)
     left_out = {"published"} if page.published is None else None
     return _report(page, folder).model_dump(mode="json", by_alias=True, exclude=left_out)
@@ -225,21 +225,21 @@ def _report(page: RunView, folder: Path) -> ReportModel:
         compared_with=page.changes.against,
         not_compared=page.changes.refused,
         problems=page.said,
-        pictures=tuple(_picture(cell, folder) for cell in page.worst_first),
+        images=tuple(_image(cell, folder) for cell in page.worst_first),
         published=None if page.published is None else _published(page.published),
     )
 
 
-def _picture(cell: Cell, folder: Path) -> PictureModel:
+def _image(cell: ImageView, folder: Path) -> ImageModel:
     result, score, judgement = cell.result, cell.score, cell.result.judgement
     extras = () if score is None else score.extra
-    return PictureModel(
+    return ImageModel(
         id=result.id,
-        case=result.point.case,
-        size=str(result.point.size),
+        case=result.sample.case,
+        size=str(result.sample.size),
         effective=None if result.effective is None else str(result.effective),
-        variant=result.point.variant,
-        seed=result.point.seed,
+        variant=result.sample.variant,
+        seed=result.sample.seed,
         status=cell.status,
         verdict=result.verdict,
         reasons=cell.reasons,
@@ -254,8 +254,8 @@ def _picture(cell: Cell, folder: Path) -> PictureModel:
         extra=tuple(map(ExtraModel.model_validate, extras)),
         latency=_latency(cell),
         health=_health(cell.result.health),
-        picture=None if result.picture is None else href(result.picture.path, folder),
-        picture_sha256=None if result.picture is None else result.picture.sha256,
+        image=None if result.image is None else href(result.image.path, folder),
+        image_sha256=None if result.image is None else result.image.sha256,
         recipe=None if result.recipe is None else result.recipe.key(),
     )
 
@@ -275,7 +275,7 @@ def _text(text: TextView) -> TextModel:
     )
 
 
-def _latency(cell: Cell) -> LatencyModel | None:
+def _latency(cell: ImageView) -> LatencyModel | None:
     timing, latency = cell.result.timing, cell.result.latency
     if timing is None:
         return None

@@ -23,7 +23,7 @@ from qiltest.runs.aggregate import median_speed_up, speed_ups
 from qiltest.runs.records import CaseResult, Run
 
 NAME = "speeds.json"
-_HEAD = "| size | variant | NFE | pictures | seconds | over base | seconds a forward | T operations a forward | share |"
+_HEAD = "| size | variant | NFE | images | seconds | over base | seconds a forward | T operations a forward | share |"
 _RULE = "|---|---|---:|---:|---:|---:|---:|---:|---:|"
 _TERA = 1e12
 
@@ -35,12 +35,12 @@ class Speed:
     size: str
     variant: str
     nfe: int
-    pictures: int
+    images: int
     #: median seconds of the denoise loop.
     seconds: float
     #: median of the images' speed-ups over the base variant; None for the base, and where no pair was generated.
     speed_up: float | None
-    #: operations of one forward, mean over the median picture's.
+    #: operations of one forward, mean over the median image's.
     operations: float
     #: share of the measured matrix rate, 0 to 1.
     share: float
@@ -64,7 +64,7 @@ def speeds_of(run: Run, base: Base, matrix_rate: float) -> Speeds:
     timed: dict[tuple[str, str], list[CaseResult]] = {}
     for result in run.results:
         if result.recipe is not None and result.timing is not None:
-            timed.setdefault((str(result.recipe.effective), result.point.variant), []).append(result)
+            timed.setdefault((str(result.recipe.effective), result.sample.variant), []).append(result)
     ratios = speed_ups(run)
     ordered = sorted(timed.items(), key=lambda item: item[0][0])
     rows = (_row(key, found, base, ratios, matrix_rate) for key, found in ordered)
@@ -78,7 +78,7 @@ def speed_lines(speeds: Speeds) -> Iterator[str]:
     for row in speeds.rows:
         up = "" if row.speed_up is None else f"{row.speed_up:.1f} x"
         yield (
-            f"| {row.size} | {row.variant} | {row.nfe} | {row.pictures} | {row.seconds:.2f} | {up} "
+            f"| {row.size} | {row.variant} | {row.nfe} | {row.images} | {row.seconds:.2f} | {up} "
             f"| {row.seconds_a_forward:.4f} | {row.operations / _TERA:.1f} | {row.share:.0%} |"
         )
     yield ""
@@ -129,7 +129,7 @@ def _row(
         size=key[0],
         variant=key[1],
         nfe=nfe,
-        pictures=len(timed),
+        images=len(timed),
         seconds=median(seconds for seconds, _ in timed),
         speed_up=median_speed_up(found, ratios),
         operations=median(operations for operations, _ in counted) / nfe,
@@ -139,10 +139,10 @@ def _row(
 
 def _operations(base: Base, recipe: Recipe) -> int:
     # what counts them is not loaded to show a stored run
-    from qiltest.generation.random.operations import picture_operations, random_prompt_tokens
+    from qiltest.generation.random.operations import image_operations, random_prompt_tokens
 
     longest = recipe.max_sequence_length
-    return picture_operations(
+    return image_operations(
         base,
         recipe,
         text_tokens=random_prompt_tokens(recipe.prompt, longest),

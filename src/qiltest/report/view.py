@@ -14,7 +14,7 @@ from qiltest.generation.sources import TINY
 from qiltest.report.changes import Changes, changes
 from qiltest.report.headline import counts_of, verdict_of
 from qiltest.report.image_builder import cell_of
-from qiltest.report.image_view import Cell
+from qiltest.report.image_view import ImageView
 from qiltest.report.published import Published, published_in
 from qiltest.runs.aggregate import by_variant, speed_ups
 from qiltest.runs.records import Run
@@ -34,9 +34,9 @@ class Row:
     seed: int
     #: size, and seed where the case has several.
     title: str
-    cells: tuple[Cell, ...]
+    cells: tuple[ImageView, ...]
 
-    def beside(self, variants: Iterable[Variant]) -> tuple[Cell | None, ...]:
+    def beside(self, variants: Iterable[Variant]) -> tuple[ImageView | None, ...]:
         """Return the images of these variants, in their order; None for one that has none here."""
         cells = {cell.variant.name: cell for cell in self.cells}
         return tuple(cells.get(variant.name) for variant in variants)
@@ -44,7 +44,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class CaseView:
-    """One case with all its pictures."""
+    """One case with all its images."""
 
     anchor: str
     case: Case
@@ -53,8 +53,8 @@ class CaseView:
     rows: tuple[Row, ...]
 
     @property
-    def cells(self) -> tuple[Cell, ...]:
-        """All pictures of the case."""
+    def cells(self) -> tuple[ImageView, ...]:
+        """All images of the case."""
         return tuple(cell for row in self.rows for cell in row.cells)
 
 
@@ -73,21 +73,21 @@ class RunView:
     cases: tuple[CaseView, ...]
     #: None for a run without a case of the published report.
     published: Published | None
-    undrawn: tuple[str, ...]
+    not_generated: tuple[str, ...]
 
     @property
-    def cells(self) -> tuple[Cell, ...]:
-        """All pictures, in the order of the cases."""
+    def cells(self) -> tuple[ImageView, ...]:
+        """All images, in the order of the cases."""
         return tuple(cell for case in self.cases for cell in case.cells)
 
     @property
-    def worst_first(self) -> tuple[Cell, ...]:
-        """All pictures, worst first."""
+    def worst_first(self) -> tuple[ImageView, ...]:
+        """All images, worst first."""
         return tuple(sorted(self.cells, key=lambda cell: cell.badness))
 
     @cached_property
-    def by_image(self) -> dict[str, Cell]:
-        """All pictures, by their id."""
+    def by_image(self) -> dict[str, ImageView]:
+        """All images, by their id."""
         return {cell.result.id: cell for cell in self.cells}
 
     @property
@@ -105,7 +105,7 @@ class RunView:
 def view(run: Run, previous: Run | None = None) -> RunView:
     """Return the run as a person looks at it; `previous` is the run that it is compared with, else the goldens."""
     compared_with = changes(run, previous)
-    begun = {result.point for result in run.results}
+    begun = {result.sample for result in run.results}
     status, headline, said = verdict_of(run)
     return RunView(
         run=run,
@@ -117,7 +117,7 @@ def view(run: Run, previous: Run | None = None) -> RunView:
         variants=tuple(variant for variant, _ in by_variant(run)),
         cases=_cases(run, previous, compared_with),
         published=published_in(run),
-        undrawn=tuple(point.id for point in run.planned if point not in begun),
+        not_generated=tuple(sample.id for sample in run.planned if sample not in begun),
     )
 
 
@@ -128,20 +128,20 @@ def html_language(case: Case) -> str:
 
 def _cases(run: Run, previous: Run | None, compared_with: Changes) -> tuple[CaseView, ...]:
     speed = speed_ups(run)
-    change = {item.point: item for item in compared_with.items}
-    cells: dict[str, list[Cell]] = {}
+    change = {item.sample: item for item in compared_with.items}
+    cells: dict[str, list[ImageView]] = {}
     for number, result in enumerate(run.results):
         faster, changed = speed.get(result.id), change.get(result.id)
         cell = cell_of(run, result, f"p{number}", previous=previous, speed_up=faster, change=changed)
-        cells.setdefault(result.point.case, []).append(cell)
+        cells.setdefault(result.sample.case, []).append(cell)
     views = [_case(f"c{number}", run.case(case), cells[case]) for number, case in enumerate(cells)]
     return tuple(sorted(views, key=lambda case: min(cell.badness for cell in case.cells)))
 
 
-def _case(anchor: str, case: Case, cells: list[Cell]) -> CaseView:
-    rows: dict[tuple[str, int], list[Cell]] = {}
+def _case(anchor: str, case: Case, cells: list[ImageView]) -> CaseView:
+    rows: dict[tuple[str, int], list[ImageView]] = {}
     for cell in cells:
-        rows.setdefault((str(cell.result.point.size), cell.result.point.seed), []).append(cell)
+        rows.setdefault((str(cell.result.sample.size), cell.result.sample.seed), []).append(cell)
     several = len({seed for _, seed in rows}) > 1
     return CaseView(
         anchor=anchor,

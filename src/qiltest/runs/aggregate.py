@@ -42,20 +42,20 @@ def shared_cpu(run: Run) -> dict[str, float]:
     found = {result.id: result.timing for result in run.results if result.timing is not None}
     for result, own, other in _pairs(run):
         found[result.id] = max(own, other, key=lambda timing: timing.disturbed)
-    return {point: timing.disturbed for point, timing in found.items() if not timing.comparable}
+    return {sample: timing.disturbed for sample, timing in found.items() if not timing.comparable}
 
 
 def _pairs(run: Run) -> Iterator[tuple[CaseResult, Timing, Timing]]:
     """Yield each result that has a like one of the base variant, with its timing and that one's."""
     base = base_variant(run)
     seconds = {
-        (r.point.case, r.point.size, r.point.seed): r
+        (r.sample.case, r.sample.size, r.sample.seed): r
         for r in run.results
-        if r.point.variant == base and r.timing is not None
+        if r.sample.variant == base and r.timing is not None
     }
     for result in run.results:
-        other = seconds.get((result.point.case, result.point.size, result.point.seed))
-        if result.point.variant == base or other is None or result.timing is None or other.timing is None:
+        other = seconds.get((result.sample.case, result.sample.size, result.sample.seed))
+        if result.sample.variant == base or other is None or result.timing is None or other.timing is None:
             continue
         if result.effective == other.effective and _device(result) == _device(other):
             yield result, result.timing, other.timing
@@ -74,11 +74,11 @@ def _device(result: CaseResult) -> tuple[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorRate:
-    """Counted edits per expected character over some pictures."""
+    """Counted edits per expected character over some images."""
 
     distance: int
     length: int
-    #: pictures, or texts where the rate is over texts.
+    #: images, or texts where the rate is over texts.
     count: int
 
     @property
@@ -88,7 +88,7 @@ class ErrorRate:
 
 
 def variant_rate(results: Iterable[CaseResult]) -> ErrorRate | None:
-    """Return the pooled error rate of the scored pictures; None where there is none."""
+    """Return the pooled error rate of the scored images; None where there is none."""
     scores = [result.score for result in results if result.score is not None]
     length = sum(score.length for score in scores)
     if not length:
@@ -110,7 +110,7 @@ def length_rates(results: Iterable[CaseResult]) -> tuple[ErrorRate | None, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
-    """Seconds per step over all pictures of a variant."""
+    """Seconds per step over all images of a variant."""
 
     least: float
     median: float
@@ -135,5 +135,5 @@ def denoise_median(results: Iterable[CaseResult]) -> float | None:
 def by_variant(run: Run) -> tuple[tuple[Variant, tuple[CaseResult, ...]], ...]:
     """Return the variants that have results, slowest first as in the report's columns, with their results."""
     variants = sorted(run.variants, key=lambda variant: -variant.nfe)
-    pairs = ((v, tuple(r for r in run.results if r.point.variant == v.name)) for v in variants)
+    pairs = ((v, tuple(r for r in run.results if r.sample.variant == v.name)) for v in variants)
     return tuple((variant, results) for variant, results in pairs if results)

@@ -21,9 +21,9 @@ from qiltest.generation.records import LatentStats, Timing
 from qiltest.quality.records import Health
 from qiltest.reading.records import Reading
 from qiltest.recipe import Recipe
-from qiltest.runs.records import CaseResult, Outcome, Picture, RunState, Setup
+from qiltest.runs.records import CaseResult, Outcome, RunState, Setup, StoredImage
 from qiltest.scoring.records import Score
-from qiltest.suite.selection import Point
+from qiltest.suite.selection import Sample
 
 #: version of the lines; a run of another version is refused, not guessed at.
 SCHEMA = 1
@@ -42,32 +42,32 @@ class Started(Setup, _Opening):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _OfPoint:
+class _OfSample:
     at: str
-    point: Point
+    sample: Sample
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawn(_OfPoint):
-    """A picture is in the store. Written after its bytes are durable, so the line never names what is not there."""
+class Generated(_OfSample):
+    """An image is in the store. Written after its bytes are durable, so the line never names what is not there."""
 
     recipe: Recipe
-    #: `Recipe.key`, so that a picture can be looked for without rebuilding recipes.
+    #: `Recipe.key`, so that an image can be looked for without rebuilding recipes.
     key: str
     sha256: str
     timing: Timing
     latents: LatentStats
     cohort: Cohort
-    #: id of the run that drew it, "" for this one.
+    #: id of the run that generated it, "" for this one.
     reused_from: str = ""
     notes: tuple[str, ...] = ()
 
     def result(self, path: Path) -> CaseResult:
-        """Return what is known of the point now, with its picture at `path`."""
+        """Return what is known of the point now, with its image at `path`."""
         return CaseResult(
-            point=self.point,
+            sample=self.sample,
             recipe=self.recipe,
-            picture=Picture(path=path, sha256=self.sha256),
+            image=StoredImage(path=path, sha256=self.sha256),
             reused_from=self.reused_from,
             timing=self.timing,
             latents=self.latents,
@@ -77,10 +77,10 @@ class Drawn(_OfPoint):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged(Outcome, _OfPoint):
-    """A picture was read, scored and judged."""
+class Judged(Outcome, _OfSample):
+    """An image was read, scored and judged."""
 
-    # a line without these is damaged, not one of a picture that was not judged
+    # a line without these is damaged, not one of an image that was not judged
     reading: Reading | None = field()
     score: Score | None = field()
     judgement: Judgement | None = field()
@@ -91,7 +91,7 @@ class Judged(Outcome, _OfPoint):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Failed(_OfPoint):
+class Failed(_OfSample):
     """Something went wrong at a point; the run goes on with the next."""
 
     error: str
@@ -110,9 +110,9 @@ class Ended:
     problems: tuple[str, ...] = ()
 
 
-Event = Started | Drawn | Judged | Failed | Ended
+Event = Started | Generated | Judged | Failed | Ended
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_KINDS: dict[str, type[Event]] = {kind.__name__.lower(): kind for kind in (Started, Drawn, Judged, Failed, Ended)}
+_KINDS: dict[str, type[Event]] = {kind.__name__.lower(): kind for kind in (Started, Generated, Judged, Failed, Ended)}
 
 
 def now() -> str:
@@ -128,7 +128,7 @@ def encode(event: Event) -> bytes:
     except ValueError as error:
         raise StoreError(
             f"a {fields['event']} event holds a number that is not finite ({error})",
-            remedy="the picture's timing or score is broken; nothing was written",
+            remedy="the image's timing or score is broken; nothing was written",
         ) from error
     # json escapes control characters, but U+2028 and the like pass and some tools take them for line ends; a lone
     # surrogate, which a reader of one's own may return, is no character: no file holds it

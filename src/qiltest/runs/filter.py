@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from qiltest.errors import StoreError
 from qiltest.runs.records import Run
-from qiltest.suite.selection import Point
+from qiltest.suite.selection import Sample
 
 
 def only_cases(run: Run, names: Sequence[str]) -> Run:
@@ -17,21 +17,21 @@ def only_cases(run: Run, names: Sequence[str]) -> Run:
     """
     if not names:
         return run
-    points = (*run.planned, *(result.point for result in run.results))
+    samples = (*run.planned, *(result.sample for result in run.results))
     for name in names:
-        if not any(_is(point, name) for point in points):
-            known = ", ".join(dict.fromkeys(point.case for point in points)) or "none"
-            raise StoreError(f"no picture of case {name!r}", where=str(run.path), remedy=f"its cases: {known}")
+        if not any(_is(sample, name) for sample in samples):
+            known = ", ".join(dict.fromkeys(sample.case for sample in samples)) or "none"
+            raise StoreError(f"no image of case {name!r}", where=str(run.path), remedy=f"its cases: {known}")
     return replace(
         run,
-        planned=tuple(point for point in run.planned if _any(point, names)),
-        results=tuple(result for result in run.results if _any(result.point, names)),
+        planned=tuple(sample for sample in run.planned if _any(sample, names)),
+        results=tuple(result for result in run.results if _any(result.sample, names)),
     )
 
 
-def _any(point: Point, names: Sequence[str]) -> bool:
-    return any(_is(point, name) for name in names)
+def _any(sample: Sample, names: Sequence[str]) -> bool:
+    return any(_is(sample, name) for name in names)
 
 
-def _is(point: Point, name: str) -> bool:
-    return name in {point.case, f"{point.case}@{point.size}"}
+def _is(sample: Sample, name: str) -> bool:
+    return name in {sample.case, f"{sample.case}@{sample.size}"}

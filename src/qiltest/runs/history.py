@@ -24,7 +24,7 @@ MAX_RUNS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class PastPoint:
+class HistorySample:
     """What a run found at one point."""
 
     variant: str
@@ -39,7 +39,7 @@ class PastPoint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Past:
+class HistoryEntry:
     """One run in the history."""
 
     schema: int
@@ -50,40 +50,40 @@ class Past:
     #: `ReaderInfo.fingerprint`: rates of two readers are never compared.
     reader: str
     #: by id of the point.
-    points: Mapping[str, PastPoint] = field(default_factory=dict)
+    samples: Mapping[str, HistorySample] = field(default_factory=dict)
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
 
     def rates(self) -> dict[str, ErrorRate]:
         """Return the pooled error rate of each variant that has one."""
-        found: dict[str, list[PastPoint]] = {}
-        for point in self.points.values():
-            if point.distance is not None and point.length:
-                found.setdefault(point.variant, []).append(point)
-        return {variant: _pooled(points) for variant, points in found.items()}
+        found: dict[str, list[HistorySample]] = {}
+        for sample in self.samples.values():
+            if sample.distance is not None and sample.length:
+                found.setdefault(sample.variant, []).append(sample)
+        return {variant: _pooled(samples) for variant, samples in found.items()}
 
 
-def _pooled(points: list[PastPoint]) -> ErrorRate:
-    distance = sum(point.distance or 0 for point in points)
-    return ErrorRate(distance=distance, length=sum(point.length or 0 for point in points), count=len(points))
+def _pooled(samples: list[HistorySample]) -> ErrorRate:
+    distance = sum(sample.distance or 0 for sample in samples)
+    return ErrorRate(distance=distance, length=sum(sample.length or 0 for sample in samples), count=len(samples))
 
 
-def past_of(run: Run) -> Past:
+def past_of(run: Run) -> HistoryEntry:
     """Return a run as the history keeps it."""
-    return Past(
+    return HistoryEntry(
         schema=SCHEMA,
         run=run.id,
         started=run.started,
         model=run.model,
         reader=run.reader.fingerprint,
-        points={result.id: _point(result) for result in run.results},
+        samples={result.id: _sample(result) for result in run.results},
     )
 
 
-def _point(result: CaseResult) -> PastPoint:
+def _sample(result: CaseResult) -> HistorySample:
     score = result.score
-    return PastPoint(
-        variant=result.point.variant,
+    return HistorySample(
+        variant=result.sample.variant,
         status=status_of(result).value,
         distance=None if score is None else score.distance,
         length=None if score is None else score.length,
@@ -112,7 +112,7 @@ def _last_byte(handle: int) -> bytes:
     return os.pread(handle, 1, os.fstat(handle).st_size - 1)
 
 
-def read(path: Path) -> tuple[tuple[Past, ...], int]:
+def read(path: Path) -> tuple[tuple[HistoryEntry, ...], int]:
     """Return the runs of a history file, oldest first, and how many of its lines cannot be read.
 
     No file is an empty history. A line that was cut short, damaged or written by another version is left out.
@@ -121,37 +121,37 @@ def read(path: Path) -> tuple[tuple[Past, ...], int]:
         lines = path.read_bytes().splitlines()
     except FileNotFoundError:
         return (), 0
-    found: dict[str, Past] = {}
+    found: dict[str, HistoryEntry] = {}
     bad = 0
     for line in filter(None, lines):
-        past = _decoded(line)
-        if past is None:
+        entry = _decoded(line)
+        if entry is None:
             bad += 1
         else:
-            found[past.run] = past
-    return tuple(sorted(found.values(), key=lambda past: (past.started, past.run))), bad
+            found[entry.run] = entry
+    return tuple(sorted(found.values(), key=lambda entry: (entry.started, entry.run))), bad
 
 
-def _decoded(line: bytes) -> Past | None:
+def _decoded(line: bytes) -> HistoryEntry | None:
     try:
-        past = decode(Past, line)
+        entry = decode(HistoryEntry, line)
     except StrictJsonError:
         return None
-    return past if past.schema == SCHEMA else None
+    return entry if entry.schema == SCHEMA else None
 
 
-def history(run: Run, limit: int = MAX_RUNS) -> tuple[Past, ...]:
+def history(run: Run, limit: int = MAX_RUNS) -> tuple[HistoryEntry, ...]:
     """Return the recorded runs up to this one, oldest first, that may be compared with it, and this one.
 
-    Only runs of the same model, reader and points count, because a rate over other pictures is another rate.
+    Only runs of the same model, reader and points count, because a rate over other images is another rate.
     """
     now = past_of(run)
-    pasts, _ = read(run.path.parent / HISTORY)
-    return (*_comparable(pasts, now), now)[-limit:]
+    entries, _ = read(run.path.parent / HISTORY)
+    return (*_comparable(entries, now), now)[-limit:]
 
 
-def _comparable(pasts: Iterable[Past], now: Past) -> Iterable[Past]:
-    for past in pasts:
-        same = (past.model, past.reader, past.points.keys()) == (now.model, now.reader, now.points.keys())
-        if same and past.run != now.run and past.started <= now.started:
-            yield past
+def _comparable(entries: Iterable[HistoryEntry], now: HistoryEntry) -> Iterable[HistoryEntry]:
+    for entry in entries:
+        same = (entry.model, entry.reader, entry.samples.keys()) == (now.model, now.reader, now.samples.keys())
+        if same and entry.run != now.run and entry.started <= now.started:
+            yield entry

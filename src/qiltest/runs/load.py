@@ -1,4 +1,4 @@
-"""Reading a run back: every line, every picture's bytes."""
+"""Reading a run back: every line, every image's bytes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from qiltest.errors import StoreError
-from qiltest.runs.events import SCHEMA, Drawn, Ended, Event, Failed, Judged, Started, decode, prefix_of
-from qiltest.runs.images import PictureState, check_picture, picture_path
+from qiltest.runs.events import SCHEMA, Ended, Event, Failed, Generated, Judged, Started, decode, prefix_of
+from qiltest.runs.images import ImageState, check_image, image_path
 from qiltest.runs.records import CaseResult, Outcome, Run, RunState, Setup, shared
-from qiltest.suite.selection import Point
+from qiltest.suite.selection import Sample
 
 EVENTS = "events.jsonl"
 
@@ -44,8 +44,8 @@ def read_events(run: Path, *, only: tuple[type[Event], ...] = ()) -> tuple[tuple
 def load_run(run: Path) -> Run:
     """Read a run back. Raises StoreError where its events cannot be read.
 
-    A picture whose bytes are not what its name says is moved to `quarantine/`, and its result becomes an error that
-    names it; one that is gone likewise. Neither is ever drawn again in silence.
+    An image whose bytes are not what its name says is moved to `quarantine/`, and its result becomes an error that
+    names it; one that is gone likewise. Neither is ever generated again in silence.
     """
     events, problems = read_events(run)
     started = _started(run, events)
@@ -83,20 +83,20 @@ class _Merged:
     """Events of a run laid over each other, point by point; a later event of a point wins."""
 
     run: Path
-    results: dict[Point, CaseResult] = field(default_factory=dict)
+    results: dict[Sample, CaseResult] = field(default_factory=dict)
     ended: Ended | None = None
     problems: list[str] = field(default_factory=list)
 
     def add(self, event: Event) -> None:
         if isinstance(event, Ended):
             self.ended = event
-        elif isinstance(event, Drawn):
-            self.results[event.point] = self._drawn(event)
+        elif isinstance(event, Generated):
+            self.results[event.sample] = self._drawn(event)
         elif isinstance(event, Judged):
-            self.results[event.point] = self._judged(event)
+            self.results[event.sample] = self._judged(event)
         elif isinstance(event, Failed):
-            before = self.results.get(event.point, CaseResult(point=event.point))
-            self.results[event.point] = replace(
+            before = self.results.get(event.sample, CaseResult(sample=event.sample))
+            self.results[event.sample] = replace(
                 before,
                 error=event.error,
                 reading=event.reading,
@@ -104,29 +104,29 @@ class _Merged:
                 notes=(*before.notes, *event.notes),
             )
 
-    def _drawn(self, event: Drawn) -> CaseResult:
-        state = check_picture(self.run, event.sha256)
-        path = picture_path(self.run, event.sha256)
+    def _drawn(self, event: Generated) -> CaseResult:
+        state = check_image(self.run, event.sha256)
+        path = image_path(self.run, event.sha256)
         result = event.result(path)
-        if state is PictureState.GOOD:
+        if state is ImageState.GOOD:
             return result
-        problem = picture_problem(path, state)
-        self.problems.append(f"{event.point.id}: {problem}")
-        return replace(result, picture=None, error=problem)
+        problem = image_problem(path, state)
+        self.problems.append(f"{event.sample.id}: {problem}")
+        return replace(result, image=None, error=problem)
 
     def _judged(self, event: Judged) -> CaseResult:
-        before = self.results.get(event.point, CaseResult(point=event.point))
+        before = self.results.get(event.sample, CaseResult(sample=event.sample))
         return replace(before, **shared(event, Outcome), notes=(*before.notes, *event.notes))
 
-    def in_order(self, planned: tuple[Point, ...]) -> tuple[CaseResult, ...]:
-        begun = [self.results[point] for point in planned if point in self.results]
+    def in_order(self, planned: tuple[Sample, ...]) -> tuple[CaseResult, ...]:
+        begun = [self.results[sample] for sample in planned if sample in self.results]
         known = set(planned)
-        return (*begun, *(result for point, result in self.results.items() if point not in known))
+        return (*begun, *(result for sample, result in self.results.items() if sample not in known))
 
 
-def picture_problem(path: Path, state: PictureState) -> str:
-    """Return the sentence for a picture that is not good."""
-    if state is PictureState.ABSENT:
-        return f"the stored picture {path} is gone"
+def image_problem(path: Path, state: ImageState) -> str:
+    """Return the sentence for an image that is not good."""
+    if state is ImageState.ABSENT:
+        return f"the stored image {path} is gone"
     held = path.parent.parent / "quarantine" / path.name
-    return f"the bytes of the stored picture {path.name} are not what its name says; it was moved to {held}"
+    return f"the bytes of the stored image {path.name} are not what its name says; it was moved to {held}"

@@ -1,4 +1,4 @@
-"""Several runs as one: other seeds drawn on another day, or a grid that was shared between machines."""
+"""Several runs as one: other seeds generated on another day, or a grid that was shared between machines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from qiltest.errors import StoreError
 from qiltest.runs.records import CaseResult, Run, RunState
 from qiltest.runs.status import Status
-from qiltest.suite.selection import Point
+from qiltest.suite.selection import Sample
 
 T = TypeVar("T")
 _STATES = (RunState.FINISHED, RunState.INTERRUPTED, RunState.UNFINISHED)
@@ -17,15 +17,15 @@ _JOINT = "+"
 
 
 def merge_runs(runs: Sequence[Run]) -> Run:
-    """Return one run that planned and drew what any of them did.
+    """Return one run that planned and generated what any of them did.
 
-    Where several drew one point, the result that speaks most against the picture stands, so that a merge hides nothing;
+    Where several runs hold one sample, the result that speaks most against it stands, so that a merge hides nothing;
     the order of the runs decides nothing, and a run merged twice counts once. Raises StoreError for runs of different
     models, or where a case or variant is not the same in all of them.
     """
     _one([run.model for run in runs], "model", runs)
     results = _strongest(runs)
-    planned = sorted({*results, *(point for run in runs for point in run.planned)}, key=_place)
+    planned = sorted({*results, *(sample for run in runs for sample in run.planned)}, key=_place)
     ids = {part for run in runs for part in run.id.split(_JOINT)}
     first = min(runs, key=lambda run: (str(run.path), repr(run.command)))
     return replace(
@@ -37,17 +37,17 @@ def merge_runs(runs: Sequence[Run]) -> Run:
         finished=_latest(run.finished for run in runs),
         exit_status=_latest(run.exit_status for run in runs),
         planned=tuple(planned),
-        results=tuple(results[point] for point in planned if point in results),
+        results=tuple(results[sample] for sample in planned if sample in results),
         problems=tuple(sorted({problem for run in runs for problem in run.problems})),
     )
 
 
-def _strongest(runs: Sequence[Run]) -> dict[Point, CaseResult]:
-    """Return for each point the result that speaks most against its picture."""
-    found: dict[Point, CaseResult] = {}
+def _strongest(runs: Sequence[Run]) -> dict[Sample, CaseResult]:
+    """Return for each point the result that speaks most against its image."""
+    found: dict[Sample, CaseResult] = {}
     for result in (result for run in runs for result in run.results):
-        known = found.get(result.point)
-        found[result.point] = result if known is None else max(known, result, key=_weight)
+        known = found.get(result.sample)
+        found[result.sample] = result if known is None else max(known, result, key=_weight)
     return found
 
 
@@ -76,8 +76,8 @@ def _weight(result: CaseResult) -> tuple[int, int, str]:
     return severity, distance, repr(result)
 
 
-def _place(point: Point) -> tuple[str, int, int, str, int]:
-    return point.case, point.size.width, point.size.height, point.variant, point.seed
+def _place(sample: Sample) -> tuple[str, int, int, str, int]:
+    return sample.case, sample.size.width, sample.size.height, sample.variant, sample.seed
 
 
 def _latest(values: Iterable[T | None]) -> T | None:
@@ -100,7 +100,7 @@ def _same(tables: Iterable[dict[str, T]]) -> tuple[T, ...]:
                 raise StoreError(
                     f"{name} is not the same in all of the runs",
                     where="merging runs",
-                    remedy="compare runs of one suite; `qiltest rescore --cases` scores old pictures by new cases",
+                    remedy="compare runs of one suite; `qiltest rescore --cases` scores old images by new cases",
                 )
     return tuple(merged[name] for name in sorted(merged))
 

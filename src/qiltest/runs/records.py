@@ -16,7 +16,7 @@ from qiltest.reading.records import ReaderInfo, Reading
 from qiltest.recipe import Recipe, Size
 from qiltest.scoring.records import Score
 from qiltest.suite.cases import Case
-from qiltest.suite.selection import Point
+from qiltest.suite.selection import Sample
 from qiltest.suite.variants import Variant
 
 
@@ -25,15 +25,15 @@ class RunState(StrEnum):
 
     #: ran through, whatever the verdicts.
     FINISHED = "finished"
-    #: stopped by Ctrl-C, `-x` or an error of the session; what it drew is good.
+    #: stopped by Ctrl-C, `-x` or an error of the session; what it generated is good.
     INTERRUPTED = "interrupted"
     #: no end was written: the process was killed, or is still at work.
     UNFINISHED = "unfinished"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A stored picture, whose bytes were checked against its name when the run was loaded."""
+class StoredImage:
+    """A stored image, whose bytes were checked against its name when the run was loaded."""
 
     path: Path
     sha256: str
@@ -56,11 +56,11 @@ class Setup:
     #: the cases and variants as they were then, so that a run can be read without their files.
     cases: tuple[Case, ...]
     variants: tuple[Variant, ...]
-    #: all points of the session, in the order of drawing.
-    planned: tuple[Point, ...]
+    #: all points of the session, in the order of generating.
+    planned: tuple[Sample, ...]
     #: True where the session covered every case, resolution, default variant and seed of the suite.
     full: bool
-    #: id of the run whose pictures were read again, "" for a run that drew.
+    #: id of the run whose images were read again, "" for a run that generated.
     rescored_from: str = ""
 
 
@@ -82,9 +82,9 @@ class Outcome:
     golden_recorded: bool = False
     #: the same for the cohort's golden of latency.
     latency_recorded: bool = False
-    #: measures of the picture beside its text; None where they were not taken (random weights, a run of before).
+    #: measures of the image beside its text; None where they were not taken (random weights, a run of before).
     health: Health | None = None
-    #: id of the run that read the picture, where its reading was taken from the store; "" where this run read it.
+    #: id of the run that read the image, where its reading was taken from the store; "" where this run read it.
     read_in: str = ""
 
 
@@ -97,10 +97,10 @@ def shared(record: object, base: type[Setup | Outcome]) -> dict[str, Any]:
 class CaseResult(Outcome):
     """What a run knows of one point. Fields after `point` are None or empty as far as the run did not get there."""
 
-    point: Point
+    sample: Sample
     recipe: Recipe | None = None
-    picture: Picture | None = None
-    #: id of the run that drew the picture, where it was taken from the store; "" where this run drew it.
+    image: StoredImage | None = None
+    #: id of the run that generated the image, where it was taken from the store; "" where this run generated it.
     reused_from: str = ""
     timing: Timing | None = None
     latents: LatentStats | None = None
@@ -113,7 +113,7 @@ class CaseResult(Outcome):
     @property
     def id(self) -> str:
         """Name of the point."""
-        return self.point.id
+        return self.sample.id
 
     @property
     def asked(self) -> Size | None:
@@ -122,7 +122,7 @@ class CaseResult(Outcome):
 
     @property
     def effective(self) -> Size | None:
-        """Size drawn, in pixels."""
+        """Size generated, in pixels."""
         return None if self.recipe is None else self.recipe.effective
 
     @property
@@ -133,7 +133,7 @@ class CaseResult(Outcome):
         return None if self.judgement is None else self.judgement.verdict
 
     @property
-    def holds(self) -> bool:
+    def passes(self) -> bool:
         """True where text and, where it gates, latency passed, or were accepted by `--qil-update` in this run.
 
         A point that was not judged does not hold; with random weights latency alone is judged.
@@ -159,7 +159,7 @@ class Run(Setup):
     exit_status: int | None
     #: one for each point that was begun, in the order of `planned`.
     results: tuple[CaseResult, ...]
-    #: what is wrong with the run or the session, for a person: a quarantined picture, a truncated last line,
+    #: what is wrong with the run or the session, for a person: a quarantined image, a truncated last line,
     #: goldens that nobody used.
     problems: tuple[str, ...] = ()
 
@@ -171,6 +171,6 @@ class Run(Setup):
         """Return the variant of that name as it was in this run. Raises KeyError."""
         return {variant.name: variant for variant in self.variants}[name]
 
-    def result(self, point_id: str) -> CaseResult | None:
+    def result(self, sample_id: str) -> CaseResult | None:
         """Return the result of the point with that id, None where the run did not begin it."""
-        return next((result for result in self.results if result.id == point_id), None)
+        return next((result for result in self.results if result.id == sample_id), None)

@@ -9,7 +9,7 @@ from qiltest.runs.records import CaseResult
 
 
 class Status(StrEnum):
-    """A verdict, or WAITING where the run has not judged the picture; worst first.
+    """A verdict, or WAITING where the run has not judged the image; worst first.
 
     FAIL is shown to be wrong, and an ERROR may hide a failure. A MISSING image was never seen at all; an INCOMPARABLE
     or NEW one can be looked at, and of these a NEW one has nothing against it yet.

@@ -1,4 +1,4 @@
-"""The folder of runs: new runs, finding runs, and pictures that need not be drawn again."""
+"""The folder of runs: new runs, finding runs, and images that need not be generated again."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from filelock import FileLock, Timeout
 
 from qiltest.errors import StoreError
 from qiltest.reading.records import Reading
-from qiltest.runs.events import Drawn, Ended, Event, Judged, Started
-from qiltest.runs.images import SHA256, PictureState, check_picture, picture_path
-from qiltest.runs.load import EVENTS, load_run, picture_problem, read_events
+from qiltest.runs.events import Ended, Event, Generated, Judged, Started
+from qiltest.runs.images import SHA256, ImageState, check_image, image_path
+from qiltest.runs.load import EVENTS, image_problem, load_run, read_events
 from qiltest.runs.records import Run, RunState
 from qiltest.runs.writer import LOCK, RunWriter
-from qiltest.suite.selection import Point
+from qiltest.suite.selection import Sample
 
 LATEST = "latest"
 
 
 class Reuse(StrEnum):
-    """Which stored pictures may stand for drawing one again under an equal recipe."""
+    """Which stored images may stand for generating one again under an equal recipe."""
 
     #: those that no finished run has used: the same command goes on where it stopped.
     UNFINISHED = "unfinished"
@@ -37,20 +37,20 @@ class Reuse(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """A stored picture that may be used again."""
+    """A stored image that may be used again."""
 
     run: Path
-    drawn: Drawn
+    generated: Generated
 
     @property
     def path(self) -> Path:
-        """Where the picture lies."""
-        return picture_path(self.run, self.drawn.sha256)
+        """Where the image lies."""
+        return image_path(self.run, self.generated.sha256)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredReading:
-    """What was read in a stored picture."""
+    """What was read in a stored image."""
 
     reading: Reading
     #: id of the run that read it.
@@ -62,7 +62,7 @@ class Offer:
     """What a store offers to use again."""
 
     #: by `Recipe.key`.
-    pictures: Mapping[str, Stored]
+    images: Mapping[str, Stored]
     #: runs that cannot be read, for a person: nothing of them is offered.
     problems: tuple[str, ...] = ()
 
@@ -120,59 +120,59 @@ class RunStore:
         """Return an image of that hash in whichever run has it; None where it is gone, or its bytes are others."""
         if SHA256.fullmatch(sha256) is None:
             return None
-        found = sorted(self.root.glob(f"*/pictures/{sha256}.png"))
+        found = sorted(self.root.glob(f"*/images/{sha256}.png"))
         return next((path for path in found if hashlib.sha256(path.read_bytes()).hexdigest() == sha256), None)
 
     def offer(self, reuse: Reuse) -> Offer:
-        """Return pictures that may be used again.
+        """Return images that may be used again.
 
-        Under `Reuse.UNFINISHED` a picture counts only where the newest run that has its recipe did not finish: once a
-        finished run took it over, the next run draws anew. A run that another process is writing is left alone.
+        Under `Reuse.UNFINISHED` an image counts only where the newest run that has its recipe did not finish: once a
+        finished run took it over, the next run generates again. A run that another process is writing is left alone.
         """
         found: dict[str, Stored] = {}
         problems: list[str] = []
         for folder in self.folders() if reuse is not Reuse.NEVER else ():
             try:
-                events = _drawn_here(folder)
+                events = _generated_here(folder)
             except StoreError as error:
                 problems.append(str(error))
                 continue
             finished = any(isinstance(event, Ended) and event.state is RunState.FINISHED for event in events)
             for event in events:
-                if not isinstance(event, Drawn):
+                if not isinstance(event, Generated):
                     continue
                 if finished and reuse is Reuse.UNFINISHED:
                     found.pop(event.key, None)
                 else:
-                    found[event.key] = Stored(run=folder, drawn=event)
-        return Offer(pictures=found, problems=tuple(problems))
+                    found[event.key] = Stored(run=folder, generated=event)
+        return Offer(images=found, problems=tuple(problems))
 
 
 def readings_of(run: Path) -> Mapping[tuple[str, str], StoredReading]:
-    """Return what a run knows to stand in its pictures, by the picture's SHA-256 and the reader's fingerprint.
+    """Return what a run knows to stand in its images, by the image's SHA-256 and the reader's fingerprint.
 
-    Empty where the run's events cannot be read: its pictures are then read again.
+    Empty where the run's events cannot be read: its images are then read again.
     """
     try:
-        events, _ = read_events(run, only=(Drawn, Judged))
+        events, _ = read_events(run, only=(Generated, Judged))
     except StoreError:
         return {}
-    pictures: dict[Point, str] = {}
+    images: dict[Sample, str] = {}
     found: dict[tuple[str, str], StoredReading] = {}
     for event in events:
-        if isinstance(event, Drawn):
-            pictures[event.point] = event.sha256
-        elif isinstance(event, Judged) and event.reading is not None and event.point in pictures:
-            key = (pictures[event.point], event.reading.reader.fingerprint)
+        if isinstance(event, Generated):
+            images[event.sample] = event.sha256
+        elif isinstance(event, Judged) and event.reading is not None and event.sample in images:
+            key = (images[event.sample], event.reading.reader.fingerprint)
             found[key] = StoredReading(reading=event.reading, run=event.read_in or run.name)
     return found
 
 
-def _drawn_here(folder: Path) -> tuple[Event, ...]:
-    """Return what a run drew and how it ended; nothing where it is being written, or read another's pictures again."""
+def _generated_here(folder: Path) -> tuple[Event, ...]:
+    """Return what a run generated and how it ended; nothing where it is being written or was rescored."""
     if is_active(folder):
         return ()
-    events, _ = read_events(folder, only=(Started, Drawn, Ended))
+    events, _ = read_events(folder, only=(Started, Generated, Ended))
     return events if events and isinstance(events[0], Started) and not events[0].rescored_from else ()
 
 
@@ -188,18 +188,18 @@ def is_active(run: Path) -> bool:
 
 
 def usable(stored: Stored) -> bool:
-    """Check a stored picture before it is used again.
+    """Check a stored image before it is used again.
 
-    Returns False where it is gone or was put into quarantine by an earlier run: it is drawn again. Raises StoreError
+    Returns False where it is gone or in quarantine: it is generated again. Raises StoreError
     where its bytes are found now not to be what its name says, so that this is never passed over in silence.
     """
     path = stored.path
     present = path.exists()
-    state = check_picture(stored.run, stored.drawn.sha256)
-    if state is PictureState.QUARANTINED and present:
+    state = check_image(stored.run, stored.generated.sha256)
+    if state is ImageState.QUARANTINED and present:
         raise StoreError(
-            picture_problem(path, state),
+            image_problem(path, state),
             where=str(stored.run),
-            remedy="find out what changed it; the same command will draw it again",
+            remedy="find out what changed it; the same command will generate it again",
         )
-    return state is PictureState.GOOD
+    return state is ImageState.GOOD

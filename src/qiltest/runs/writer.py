@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from qiltest.files import sync_folder
 from qiltest.runs.events import Event, encode
-from qiltest.runs.images import StoreWriteError, link_picture, picture_path, put_picture
+from qiltest.runs.images import StoreWriteError, image_path, link_image, put_image
 from qiltest.runs.load import EVENTS
 
 LOCK = ".lock"
@@ -60,16 +60,16 @@ class RunWriter:
             ) from error
 
     def put(self, png: bytes) -> str:
-        """Store a picture and return its SHA-256. Raises StoreWriteError."""
-        return put_picture(self.folder, png)
+        """Store an image and return its SHA-256. Raises StoreWriteError."""
+        return put_image(self.folder, png)
 
     def link(self, source: Path, sha256: str) -> None:
-        """Take over a picture of another run, whose bytes the caller has checked."""
-        link_picture(source, self.folder, sha256)
+        """Take over an image of another run, whose bytes the caller has checked."""
+        link_image(source, self.folder, sha256)
 
-    def picture(self, sha256: str) -> Path:
-        """Return where a picture of this run lies."""
-        return picture_path(self.folder, sha256)
+    def image(self, sha256: str) -> Path:
+        """Return where an image of this run lies."""
+        return image_path(self.folder, sha256)
 
     def close(self) -> None:
         """Close the file and free the lock."""

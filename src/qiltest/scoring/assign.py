@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from qiltest.scoring.chains import Chain, Piece, cheapest_chain, relevant
 
-#: States looked at before the search settles for a good answer; never reached on pictures seen so far.
+#: States looked at before the search settles for a good answer; never reached on images seen so far.
 MOST_STATES = 4000
 
 _Bans = tuple[frozenset[int], ...]

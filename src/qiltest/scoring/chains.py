@@ -24,7 +24,7 @@ CASE = 500
 RELEVANT = 50.0
 #: Most lines that a text is looked for in; the most similar are kept.
 MOST_LINES = 28
-#: A reading less sure than this is not joined to others: noise would complete what the picture lacks.
+#: A reading less sure than this is not joined to others: noise would complete what the image lacks.
 SURE = 0.3
 
 Costs = NDArray[np.int64]

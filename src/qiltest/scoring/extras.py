@@ -1,4 +1,4 @@
-"""What was drawn that nobody asked for: doubled, leaked, or simply other text."""
+"""What was generated that nobody asked for: doubled, leaked, or simply other text."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from qiltest.scoring.distance import distance
 from qiltest.scoring.geometry import may_join
 from qiltest.scoring.records import Extra, ExtraKind
 
-#: Below this confidence a line is too doubtful to accuse the picture of it.
+#: Below this confidence a line is too doubtful to accuse the image of it.
 SURE = 0.5
 #: Letters and digits that a line needs to be called a repetition of a whole text; an ideograph weighs `IDEOGRAPH`.
 WEIGHT, IDEOGRAPH = 4.0, 2.5
-#: What a fragment of a text needs: one common word may stand in a picture for other reasons.
+#: What a fragment of a text needs: one common word may stand in an image for other reasons.
 FRAGMENT_WEIGHT = 8.0
 #: Share of the characters that may differ between a repetition and what it repeats.
 WRONG = 0.2
@@ -61,7 +61,7 @@ def _kind(piece: Piece, text: Taken) -> ExtraKind | None:
 
 
 def _kind_of_fragment(piece: Piece, text: Taken) -> ExtraKind:
-    """Call a fragment of a text a repetition only where the text itself was drawn with it.
+    """Call a fragment of a text a repetition only where the text itself was generated with it.
 
     Otherwise it is the missing part, standing elsewhere: the text's own distance counts it already.
     """

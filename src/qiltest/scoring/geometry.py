@@ -10,7 +10,7 @@ from qiltest.reading import quad
 from qiltest.reading.records import Line, Point
 
 #: Two lines of one text differ in size at most this much, and are at most this many line heights apart. On the real
-#: pictures nothing changes for 3 to 8 and for 1.2 to 5; at 2.5 a text there is lost (benchmarks/readers/thresholds.py).
+#: images nothing changes for 3 to 8 and for 1.2 to 5; at 2.5 a text there is lost (benchmarks/readers/thresholds.py).
 SIZE_RATIO, GAP = 4.0, 2.5
 #: Share of the smaller line's height that must overlap for two lines to stand in one row.
 ROW_OVERLAP = 0.5
@@ -80,7 +80,7 @@ def encloses(block: Sequence[Place], other: Place) -> bool:
 
 
 def orders(places: Sequence[Place]) -> Iterator[tuple[int, ...]]:
-    """Orders in which a reader of the picture may take these lines (indices).
+    """Orders in which a reader of the image may take these lines (indices).
 
     All of them in rows; and those that stand upright, columns or single characters, in columns from the right and from
     the left.

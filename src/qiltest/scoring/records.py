@@ -69,7 +69,7 @@ class Extra:
     text: str
     kind: ExtraKind
     line: int
-    #: characters that count against the picture; 0 for OTHER.
+    #: characters that count against the image; 0 for OTHER.
     distance: int
     #: the expected text that it repeats or extends, "" for OTHER.
     of: str = ""
@@ -77,7 +77,7 @@ class Extra:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """A picture's score. `distance` = sum over texts plus gating extras; the number that a limit is set on."""
+    """An image's score. `distance` = sum over texts plus gating extras; the number that a limit is set on."""
 
     reader: ReaderInfo
     texts: tuple[TextScore, ...]

@@ -39,16 +39,16 @@ def score(
 ) -> Score:
     """Match expected texts to the lines of a reading and count the edits; `Score.texts` is in the order asked.
 
-    Raises EmptyReadingError where the reading has no lines: a reader that fails is not a picture without text (blank
-    pictures are refused when they are generated). Raises CaseError where a text is empty or a name in `forgiven` is
+    Raises EmptyReadingError where the reading has no lines: a reader that fails is not an image without text (blank
+    images are refused when they are generated). Raises CaseError where a text is empty or a name in `forgiven` is
     not a look-alike class.
     """
     wanted = _wanted(texts, forgiven)
     if not any(normalise(line.text) for line in reading.lines):
         raise EmptyReadingError(
             f"the reader {reading.reader.name} returned no text",
-            where=f"picture of {reading.width}x{reading.height}",
-            remedy="look at the picture: where it shows text, read it with another reader (--qil-reader)",
+            where=f"image of {reading.width}x{reading.height}",
+            remedy="look at the image: where it shows text, read it with another reader (--qil-reader)",
         )
     plain = [required_text(parts) for parts in wanted]
     pieces = _pieces(reading, plain)
@@ -97,7 +97,7 @@ def _pieces(reading: Reading, plain: Sequence[str]) -> list[Piece]:
 
 
 def _groups(chains: Sequence[Chain], pieces: Sequence[Piece]) -> list[tuple[int, ...]]:
-    """Pieces of each text, with the lines inside its block that nobody took: a phrase drawn twice is part of it."""
+    """Pieces of each text, with the lines inside its block that nobody took: a phrase generated twice is part of it."""
     free = set(range(len(pieces))) - {i for chain in chains for i in chain.pieces}
     groups = []
     for chain in chains:

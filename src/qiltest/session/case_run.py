@@ -18,12 +18,12 @@ from qiltest.gate.judge import above_absolute
 from qiltest.gate.verdict import Verdict
 from qiltest.generation.records import Denoised
 from qiltest.reading.records import Reading
-from qiltest.runs.events import Drawn
+from qiltest.runs.events import Generated
 from qiltest.runs.images import StoreWriteError
-from qiltest.runs.records import CaseResult, Picture
+from qiltest.runs.records import CaseResult, StoredImage
 from qiltest.scoring import Score
 from qiltest.suite.cases import Case
-from qiltest.suite.selection import Point, Task
+from qiltest.suite.selection import Sample, Task
 
 
 class Benchmark(Protocol):
@@ -75,9 +75,9 @@ class CaseRun:
         return self._sample.task
 
     @property
-    def point(self) -> Point:
+    def sample(self) -> Sample:
         """The sample's place in the grid case x resolution x variant x seed."""
-        return self._sample.point
+        return self._sample.sample
 
     @property
     def case(self) -> Case:
@@ -97,19 +97,19 @@ class CaseRun:
         self.judge()
         return self.result
 
-    def generate(self) -> Picture:
+    def generate(self) -> StoredImage:
         """Generate the image, or take it from the store where one of equal recipe may stand for it.
 
         pytest-benchmark times the denoise loop alone: embeddings are made before, decoding comes after.
         """
         with self._failing():
             try:
-                drawn = self._sample.generate()
+                generated = self._sample.generate()
             finally:
                 self._replay(self._sample.pending)
-        self._benchmark.extra_info.update(_extra_info(drawn, self._sample.pending))
-        assert self.result.picture is not None
-        return self.result.picture
+        self._benchmark.extra_info.update(_extra_info(generated, self._sample.pending))
+        assert self.result.image is not None
+        return self.result.image
 
     def read(self) -> Reading | None:
         """Read the image; None where the model's text is not judged."""
@@ -189,21 +189,21 @@ class CaseRun:
             raise failed from None
 
 
-def _extra_info(drawn: Drawn, pending: PendingImage | None) -> dict[str, object]:
-    recipe, timing = drawn.recipe, drawn.timing
-    reused = {"reused_from": drawn.reused_from} if drawn.reused_from else {}
+def _extra_info(generated: Generated, pending: PendingImage | None) -> dict[str, object]:
+    recipe, timing = generated.recipe, generated.timing
+    reused = {"reused_from": generated.reused_from} if generated.reused_from else {}
     return {
         **reused,
-        "case": drawn.point.case,
-        "variant": drawn.point.variant,
-        "seed": drawn.point.seed,
+        "case": generated.sample.case,
+        "variant": generated.sample.variant,
+        "seed": generated.sample.seed,
         "asked": str(recipe.asked),
         "effective": str(recipe.effective),
         "denoise_seconds": timing.denoise_seconds,
         "decode_seconds": timing.decode_seconds,
         "forwards": timing.forwards,
-        "device": drawn.cohort.device_name,
+        "device": generated.cohort.device_name,
         "rounds": 0 if pending is None else len(pending.loops),
         "device_state": [] if pending is None else [asdict(state) for state in pending.device],
-        "recipe": drawn.key,
+        "recipe": generated.key,
     }

@@ -59,10 +59,10 @@ def refuse_without_benchmark(config: pytest.Config) -> None:
 
 
 def refuse_on_worker(config: pytest.Config) -> None:
-    """Fail a test of the suite that pytest-xdist runs: its latency would be that of several pictures at once."""
+    """Fail a test of the suite that pytest-xdist runs: its latency would be that of several images at once."""
     if hasattr(config, "workerinput"):
         pytest.fail(
-            "report cases measure latency, and pytest-xdist would draw several pictures at once\n"
+            "report cases measure latency, and pytest-xdist would generate several images at once\n"
             '  -> leave out -n, or leave out the report cases with -m "not report_case"',
             pytrace=False,
         )

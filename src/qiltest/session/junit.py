@@ -1,4 +1,4 @@
-"""What JUnit XML says of a picture beside passed or failed: pytest's own user properties, one a fact."""
+"""What JUnit XML says of an image beside passed or failed: pytest's own user properties, one a fact."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _MOST = 1_000
 
 
 def verdict_of(item: pytest.Item, report: pytest.TestReport) -> Status | None:
-    """Return the verdict on the picture of a test; None for a test that ended before there was one to judge."""
+    """Return the verdict on the image of a test; None for a test that ended before there was one to judge."""
     case_run = _case_run(item)
     return None if case_run is None else _status(case_run.result, failed=report.failed)
 
 
 def add_properties(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Add what is known of the picture to a test's report, and to those that follow: JUnit takes the last one's."""
+    """Add what is known of the image to a test's report, and to those that follow: JUnit takes the last one's."""
     case_run = _case_run(item)
     if case_run is None:
         return
@@ -43,10 +43,10 @@ def properties(result: CaseResult, *, failed: bool) -> Iterator[tuple[str, str]]
 
 def _facts(result: CaseResult, *, failed: bool) -> Iterator[tuple[str, str]]:
     yield "verdict", _status(result, failed=failed).value
-    yield "case", result.point.case
-    yield "size", str(result.point.size)
-    yield "variant", result.point.variant
-    yield "seed", str(result.point.seed)
+    yield "case", result.sample.case
+    yield "size", str(result.sample.size)
+    yield "variant", result.sample.variant
+    yield "seed", str(result.sample.seed)
     if result.score is not None:
         yield "distance", str(result.score.distance)
         yield "characters", str(result.score.length)
@@ -63,8 +63,8 @@ def _facts(result: CaseResult, *, failed: bool) -> Iterator[tuple[str, str]]:
     if result.latency is not None:
         yield "latency_verdict", result.latency.verdict.value
         yield "golden_denoise_seconds", _known(result.latency.golden_seconds)
-    if result.picture is not None:
-        yield "picture", _from_here(result.picture.path)
+    if result.image is not None:
+        yield "image", _from_here(result.image.path)
 
 
 def _case_run(item: pytest.Item) -> CaseRun | None:
@@ -73,7 +73,7 @@ def _case_run(item: pytest.Item) -> CaseRun | None:
 
 
 def _status(result: CaseResult, *, failed: bool) -> Status:
-    # a test that crashed, or whose fixture did, leaves a picture without a verdict
+    # a test that crashed, or whose fixture did, leaves an image without a verdict
     return Status.ERROR if failed and result.verdict is None else status_of(result)
 
 

@@ -19,7 +19,7 @@ from qiltest.session.guards import asks_for_gpu
 from qiltest.suite.variants import CANDIDATE
 
 REAL = "Qwen/Qwen-Image"
-#: options that do not say which picture is meant.
+#: options that do not say which image is meant.
 _NOT_REPEATED = frozenset({"qil_update", "qil_fresh", "qil_reuse"})
 
 
@@ -36,7 +36,7 @@ def read_options(config: pytest.Config) -> Options:
         threads=asked.qil_threads,
         reader=asked.qil_reader,
         cases=_unique(asked.qil_case),
-        # the candidate first: what keeps it from being drawn shows at once
+        # the candidate first: what keeps it from being generated shows at once
         variants=_unique(asked.qil_variant) if release is None else (CANDIDATE, release.like),
         sizes=_sizes(_unique(asked.qil_size)),
         seed_count=asked.qil_seeds if isinstance(asked.qil_seeds, int) else None,
@@ -97,7 +97,7 @@ def _reuse(asked: argparse.Namespace, *, release: ReleaseRequest | None) -> Reus
         raise pytest.UsageError("--qil-fresh and --qil-reuse contradict each other\n  -> give one of them")
     if asked.qil_fresh:
         return Reuse.NEVER
-    # what is replaced need not be drawn again for each file that is to replace it
+    # what is replaced need not be generated again for each file that is to replace it
     return Reuse.ANY if asked.qil_reuse or release is not None else Reuse.UNFINISHED
 
 
@@ -108,12 +108,12 @@ def _device(value: str | None, *, gpu: bool, model: str) -> str | None:
         return value
     if gpu:
         return "cuda"
-    # a machine with a GPU draws the embedded model as every other does, so that its goldens hold there
+    # a machine with a GPU generates the embedded model as every other does, so that its goldens hold there
     return "cpu" if model == TINY else None
 
 
 def _rounds(value: int | str | None, *, gpu: bool) -> int | None:
-    """Return how often each picture is denoised under the clock, None for as often as its cost allows."""
+    """Return how often each image is denoised under the clock, None for as often as its cost allows."""
     if value is None:
         return None if gpu else 1
     return None if value == AUTO else int(value)
@@ -145,7 +145,7 @@ def _home(config: pytest.Config) -> Path:
 
 
 def _given(asked: argparse.Namespace) -> Iterator[str]:
-    """Yield the options that decide which picture is meant, as they would be written again."""
+    """Yield the options that decide which image is meant, as they would be written again."""
     for name, value in vars(asked).items():
         if not name.startswith("qil_") or name in _NOT_REPEATED or value is None:
             continue

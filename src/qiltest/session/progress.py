@@ -1,7 +1,7 @@
-"""A progress bar while pictures are drawn, on a terminal only.
+"""A progress bar while images are generated, on a terminal only.
 
 pytest leaves its cursor in the middle of a line of dots. The bar therefore lives on the line below: it is there while
-a test draws, when pytest itself writes nothing, and gone before pytest goes on with its line.
+a test generates, when pytest itself writes nothing, and gone before pytest goes on with its line.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SAVE, _RESTORE = "\x1b7", "\x1b8"
 
 
 class ProgressBar:
-    """Shows how many of how many, the time left, the verdicts so far, and what is drawn now.
+    """Shows how many of how many, the time left, the verdicts so far, and what is generated now.
 
     In this order, so that a narrow terminal cuts the last. Without a terminal it does nothing.
     """
@@ -56,7 +56,7 @@ class ProgressBar:
         self._thread: threading.Thread | None = None
 
     def begin(self, total: int) -> None:
-        """Set how many pictures there are."""
+        """Set how many images there are."""
         self._bar.update(self._task, total=total)
 
     def show(self, text: str) -> None:
@@ -72,13 +72,13 @@ class ProgressBar:
         self._thread.start()
 
     def step(self, step: int, steps: int) -> None:
-        """Say how far the picture in hand is; `step` counts from 1. Without a terminal it costs the loop nothing."""
+        """Say how far the image in hand is; `step` counts from 1. Without a terminal it costs the loop nothing."""
         if self._terminal is None:
             return
         self._bar.update(self._task, description=f"{self._text} step {step}/{steps}")
 
     def hide(self, verdict: Status | None = None) -> None:
-        """Take the bar away and count one picture and its verdict; where it is not shown, do nothing."""
+        """Take the bar away and count one image and its verdict; where it is not shown, do nothing."""
         if self._thread is None:
             return
         if verdict is not None:

@@ -22,13 +22,13 @@ from qiltest.session.case_run import Benchmark, CaseRun, LoopClock
 from qiltest.session.junit import add_properties, verdict_of
 from qiltest.session.progress import progress_bar
 from qiltest.suite.load import Suite, load_suite
-from qiltest.suite.selection import Point, Task
+from qiltest.suite.selection import Sample, Task
 
 if TYPE_CHECKING:
-    from qiltest.release.candidate import Trial
+    from qiltest.release.candidate import CandidateInspection
 
 FIXTURE = "qil_case_run"
-#: for a picture of the real model: its loading is not counted, and the base draws it in about half a minute.
+#: for an image of the real model: its loading is not counted, and the base generates it in about half a minute.
 GPU_TIMEOUT_SECONDS = 1800
 
 
@@ -40,14 +40,14 @@ class SuiteSession:
         self.options = options
         self.progress = progress_bar(config)
         #: with --qil-lora: what was found out about the file.
-        self.trial: Trial | None = None
+        self.inspection: CandidateInspection | None = None
         self._suite: Suite | None = None
-        self._tasks: dict[Point, Task] = {}
-        self._selected: dict[Point, Task] = {}
+        self._tasks: dict[Sample, Task] = {}
+        self._selected: dict[Sample, Task] = {}
         self._collected = 0
         self._outcomes: dict[str, str] = {}
         #: tests that ended without a verdict, and how.
-        self._unjudged: dict[Point, str] = {}
+        self._unjudged: dict[Sample, str] = {}
         self._context: RunContext | None = None
         self._ending = Ending(exit_status=0)
         self._clock = LoopClock()
@@ -57,46 +57,46 @@ class SuiteSession:
     # collection
 
     def parametrize(self, metafunc: pytest.Metafunc) -> None:
-        """Give a test that asks for `qil_case_run` one item a picture. Raises pytest.Collector.CollectError."""
+        """Give a test that asks for `qil_case_run` one item an image. Raises pytest.Collector.CollectError."""
         try:
             tasks = self._all_tasks()
         except QiltestError as error:
             raise pytest.Collector.CollectError(f"qiltest: {error}") from None
         metafunc.parametrize(
-            FIXTURE, [pytest.param(point, id=point.id, marks=self._marks()) for point in tasks], indirect=True
+            FIXTURE, [pytest.param(sample, id=sample.id, marks=self._marks()) for sample in tasks], indirect=True
         )
 
     def order(self, items: list[pytest.Item]) -> None:
         """Let the tests of the suite take each other's places so that each variant is switched to once."""
-        places = [place for place, item in enumerate(items) if point_of_item(item) is not None]
+        places = [place for place, item in enumerate(items) if sample_of_item(item) is not None]
         variants = list(dict.fromkeys(task.variant.name for task in self._tasks.values()))
-        ordered = sorted((items[place] for place in places), key=lambda item: variants.index(_point(item).variant))
+        ordered = sorted((items[place] for place in places), key=lambda item: variants.index(_sample(item).variant))
         for place, item in zip(places, ordered, strict=True):
             items[place] = item
 
     def collected(self, items: Sequence[pytest.Item]) -> None:
         """Count tests of the suite before any is deselected."""
-        self._collected = sum(1 for item in items if point_of_item(item) is not None)
+        self._collected = sum(1 for item in items if sample_of_item(item) is not None)
 
     def selected(self, items: Sequence[pytest.Item]) -> None:
         """Take note of the tests that will run. Raises pytest.UsageError where they could only pass on nothing."""
-        mine = [item for item in items if point_of_item(item) is not None]
+        mine = [item for item in items if sample_of_item(item) is not None]
         if self.options.gpu and (self._collected or self._is_suite_folder()):
             guards.refuse_no_selection(mine, collected=self._collected)
         if mine:
             guards.refuse_without_benchmark(self.config)
-        self._selected = {_point(item): self._tasks[_point(item)] for item in mine}
+        self._selected = {_sample(item): self._tasks[_sample(item)] for item in mine}
         self.progress.begin(len(mine))
 
     def remaining(self, items: Sequence[pytest.Item]) -> None:
         """Take note of what other plugins, such as `--lf`, have deselected after `selected`."""
-        left = {point_of_item(item) for item in items}
-        self._selected = {point: task for point, task in self._selected.items() if point in left}
+        left = {sample_of_item(item) for item in items}
+        self._selected = {sample: task for sample, task in self._selected.items() if sample in left}
         if self._selected and not self.config.option.collectonly:
             self._try_release()
 
     def _try_release(self) -> None:
-        """End the session before anything is drawn where a LoRA file on trial cannot be what it should."""
+        """End the session before anything is generated where a LoRA file on trial cannot be what it should."""
         release = self.options.release
         if release is None:
             return
@@ -104,30 +104,30 @@ class SuiteSession:
         from qiltest.release.check import try_release
 
         try:
-            self.trial = try_release(self._loaded(), release, self.options.model)
+            self.inspection = try_release(self._loaded(), release, self.options.model)
         except QiltestError as error:
             raise pytest.UsageError(f"qiltest: {error}") from None
-        if self.trial.refusals:
-            told = "\n".join(refusal_lines(self.trial, release.like))
+        if self.inspection.refusals:
+            told = "\n".join(refusal_lines(self.inspection, release.like))
             pytest.exit(f"qiltest: {told}", returncode=pytest.ExitCode.TESTS_FAILED)
 
     def headline(self) -> Iterator[str]:
-        """Yield the line that says what will be drawn with what."""
+        """Yield the line that says what will be generated with what."""
         if self._selected:
             options = self.options
             device = options.device or "the model's own device"
-            yield f"qiltest: {len(self._selected)} pictures, model {options.model} on {device}"
+            yield f"qiltest: {len(self._selected)} images, model {options.model} on {device}"
 
     # the tests
 
     def case_run(self, request: pytest.FixtureRequest, generator: Generator, open_reader: OpenReader) -> CaseRun:
         """Return what a test works with; the first call opens the run."""
         guards.refuse_on_worker(self.config)
-        point: Point = request.param
+        sample: Sample = request.param
         # from here on, because the first test loads the model and encodes all prompts
-        self.progress.show(point.id)
+        self.progress.show(sample.id)
         return CaseRun(
-            sample=SampleRun(self._begun(generator, open_reader), point),
+            sample=SampleRun(self._begun(generator, open_reader), sample),
             options=self.options,
             node=self._node_from_here(str(request.node.nodeid)),
             benchmark=_benchmark(request),
@@ -142,8 +142,8 @@ class SuiteSession:
 
     def reported(self, item: pytest.Item, report: pytest.TestReport, error: BaseException | None) -> None:
         """Take note of a test's outcome, and of an end that was no verdict."""
-        point = point_of_item(item)
-        if point is None:
+        sample = sample_of_item(item)
+        if sample is None:
             return
         if report.when == "call" or report.outcome != "passed":
             # before pytest itself writes on
@@ -151,13 +151,13 @@ class SuiteSession:
             self._outcomes[item.nodeid] = report.outcome
             add_properties(item, report)
         if report.skipped:
-            self._unjudged[point] = f"its test was skipped: {_skip_reason(report)}"
+            self._unjudged[sample] = f"its test was skipped: {_skip_reason(report)}"
         elif report.when == "setup" and report.failed:
-            self._unjudged[point] = f"its test ended before it drew: {_first_line(error)}"
+            self._unjudged[sample] = f"its test ended before it generated: {_first_line(error)}"
         elif report.when == "call":
-            self._unjudged[point] = "its test called neither qil_case_run.judge() nor check()"
+            self._unjudged[sample] = "its test called neither qil_case_run.judge() nor check()"
         if self._context is not None and report.failed and error is not None:
-            self._context.crashed(point, error)
+            self._context.crashed(sample, error)
 
     # the end
 
@@ -170,7 +170,7 @@ class SuiteSession:
         if guards.all_skipped(self._outcomes):
             problems.append(
                 f"all {len(self._outcomes)} report cases were skipped, so nothing was tested\n"
-                f"  -> run with -rs to see why, and mend or remove what skips them"
+                f"  -> run with -rs to see why, and fix or remove what skips them"
             )
         if self._context is None:
             self._ending = Ending(exit_status=exit_status, problems=problems)
@@ -202,7 +202,7 @@ class SuiteSession:
 
     @property
     def silent(self) -> bool:
-        """True where a session drew nothing and has nothing to say."""
+        """True where a session generated nothing and has nothing to say."""
         return self.run is None and not self.problems
 
     @property
@@ -256,7 +256,7 @@ class SuiteSession:
             self._suite = suite
         return self._suite
 
-    def _all_tasks(self) -> Mapping[Point, Task]:
+    def _all_tasks(self) -> Mapping[Sample, Task]:
         if not self._tasks:
             self._tasks = selected_tasks(self._loaded(), self.options)
         return self._tasks
@@ -268,7 +268,7 @@ class SuiteSession:
         marks = [
             pytest.mark.report_case,
             pytest.mark.benchmark(timer=self._clock.read),
-            # a picture that was taken from the store has its latency there: the benchmark is rightly not used
+            # an image that was taken from the store has its latency there: the benchmark is rightly not used
             pytest.mark.filterwarnings("ignore:Benchmark fixture was not used"),
         ]
         if self.options.gpu or not self.options.is_tiny:
@@ -276,17 +276,17 @@ class SuiteSession:
         return marks
 
 
-def point_of_item(item: pytest.Item) -> Point | None:
-    """Return the point that an item draws, None for a test that is not of the suite."""
+def sample_of_item(item: pytest.Item) -> Sample | None:
+    """Return the point that an item generates, None for a test that is not of the suite."""
     callspec = getattr(item, "callspec", None)
-    point = None if callspec is None else callspec.params.get(FIXTURE)
-    return point if isinstance(point, Point) else None
+    sample = None if callspec is None else callspec.params.get(FIXTURE)
+    return sample if isinstance(sample, Sample) else None
 
 
-def _point(item: pytest.Item) -> Point:
-    point = point_of_item(item)
-    assert point is not None
-    return point
+def _sample(item: pytest.Item) -> Sample:
+    sample = sample_of_item(item)
+    assert sample is not None
+    return sample
 
 
 def _skip_reason(report: pytest.TestReport) -> str:

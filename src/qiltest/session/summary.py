@@ -16,7 +16,7 @@ from qiltest.session.session import SuiteSession
 
 
 def summary_lines(session: SuiteSession, *, width: int, colour: bool) -> Iterator[str]:
-    """Yield the lines; none for a session that drew nothing and has nothing to say."""
+    """Yield the lines; none for a session that generated nothing and has nothing to say."""
     run = session.run
     if run is not None:
         yield ""
@@ -49,7 +49,7 @@ def _told(run: Run) -> Iterator[str]:
         if result.reused_from:
             reused[result.reused_from] = reused.get(result.reused_from, 0) + 1
     for source, count in reused.items():
-        yield f"qiltest: {count} pictures were taken, with their latency, from run {source} (--qil-fresh draws anew)"
+        yield f"qiltest: {count} images were taken, with their latency, from run {source} (--qil-fresh generates again)"
     known = sum(1 for result in run.results if result.read_in)
     if known:
         yield f"qiltest: {known} of them were not read again: this reader, of these weights, read them before"
@@ -68,7 +68,7 @@ def _release(session: SuiteSession, run: Run, *, width: int, colour: bool) -> It
         yield f"qiltest: comparison {write_release_page(found, run, release)}"
     except (QiltestError, OSError) as error:
         yield f"qiltest: the page of the comparison could not be written: {error}"
-    yield from verdict_lines(found, run, session.trial, width=width, colour=colour)
+    yield from verdict_lines(found, run, session.inspection, width=width, colour=colour)
 
 
 def _speeds(run: Run, matrix_rate: float | None) -> Iterator[str]:

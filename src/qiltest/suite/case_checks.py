@@ -11,7 +11,7 @@ from qiltest.recipe import SIZE_MULTIPLE, Size
 from qiltest.suite.problems import Location, Mistake, show, spell, suggest
 from qiltest.text.normalise import normalise, required_text, units
 
-#: The largest side that is drawn, over twice the vendor's largest: against slips of the pen.
+#: The largest side that is generated, over twice the vendor's largest: against slips of the pen.
 LARGEST_SIDE = 4096
 #: The embedded model's largest side and area in pixels: it must stay quick on a CPU.
 TINY_SIDE, TINY_AREA = 800, 768 * 512
@@ -135,7 +135,7 @@ def _resolutions(raw: Raw, known: Known) -> Iterator[Fault]:
                 yield ("resolutions", index, key), f'"{size}" {seen[0]}', seen[1]
             twin = first.setdefault((key, size.effective()), index)
             if twin != index:
-                seen_twin = f'"{size}" draws the same picture as resolutions[{twin}].{key}'
+                seen_twin = f'"{size}" generates the same image as resolutions[{twin}].{key}'
                 yield ("resolutions", index, key), seen_twin, "sizes that differ after flooring to multiples of 16"
         yield from _verdicts(table, ("resolutions", index), known)
         if _list(table, "report") and raw.get("report_table") is None:
@@ -165,7 +165,7 @@ def _verdicts(resolution: Raw, at: Location, known: Known) -> Iterator[Fault]:
     named: set[str] = set()
     for index, table in _tables(resolution, "report"):
         here = (*at, "report", index)
-        if table.get("holds") is None and not table.get("finding"):
+        if table.get("passes") is None and not table.get("finding"):
             yield here, "says nothing", "holds, finding or both"
         variant = table.get("variant")
         if not isinstance(variant, str):

@@ -41,7 +41,7 @@ class VerdictTable(FileModel):
     """`[[resolutions.report]]`."""
 
     variant: Annotated[str, Field(description="a name of variants.toml")]
-    holds: Annotated[bool | None, Field(description="true or false; left out where the report gives no mark")] = None
+    passes: Annotated[bool | None, Field(description="true or false; left out where the report gives no mark")] = None
     finding: Annotated[str, Field(description="a string")] = ""
 
 
@@ -125,5 +125,5 @@ def _text(table: TextTable) -> ExpectedText:
 
 
 def _resolution(table: ResolutionTable) -> Resolution:
-    verdicts = (ReportVerdict(variant=v.variant, holds=v.holds, finding=v.finding) for v in table.report)
+    verdicts = (ReportVerdict(variant=v.variant, passes=v.passes, finding=v.finding) for v in table.report)
     return Resolution(size=Size.parse(table.size), tiny=Size.parse(table.tiny), report=tuple(verdicts))

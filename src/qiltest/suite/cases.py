@@ -1,4 +1,4 @@
-"""Cases: a prompt with the texts it must draw, at one or more resolutions. One TOML file each under `cases/`.
+"""Cases: a prompt with the texts it must generate, at one or more resolutions. One TOML file each under `cases/`.
 
 `qiltest.suite.load.load_suite` reads them.
 """
@@ -20,14 +20,14 @@ class LineBreaks(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectedText:
-    """One text that the picture must show."""
+    """One text that the image must show."""
 
     text: str
     #: True for a text that runs from top to bottom; `qiltest calibrate` writes it so. How it is read does not change.
     vertical: bool = False
     #: marks in `text` that no reader can return, such as an emoji: present or absent, they do not count.
     optional_marks: tuple[str, ...] = ()
-    #: False for a text that may be missing without being counted (a logo); if it is drawn, it is scored.
+    #: False for a text that may be missing without being counted (a logo); if it is generated, it is scored.
     required: bool = True
 
 
@@ -47,7 +47,7 @@ class ReportVerdict:
 
     variant: str
     #: True: the report marks it right; False: wrong; None: it gives no mark.
-    holds: bool | None
+    passes: bool | None
     finding: str = ""
 
 
@@ -76,16 +76,16 @@ class Limits:
     tolerance: int
     #: A distance above this fails whatever the golden says; None: no absolute limit.
     absolute: int | None = None
-    #: (reader, edits that it adds on pictures of known text), sorted; no limit may be below it. Empty: not measured.
+    #: (reader, edits that it adds on images of known text), sorted; no limit may be below it. Empty: not measured.
     noise_floor: tuple[tuple[str, float], ...] = ()
-    #: False where noise or a grid in the picture is reported and does not fail it (`health = "report"`): a case that
+    #: False where noise or a grid in the image is reported and does not fail it (`health = "report"`): a case that
     #: asks for grain.
     health_gates: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A prompt and the texts it must draw."""
+    """A prompt and the texts it must generate."""
 
     id: str
     title: str

@@ -16,11 +16,11 @@ ALL = "all"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point:
-    """One picture of the grid case x resolution x variant x seed."""
+class Sample:
+    """One image of the grid case x resolution x variant x seed."""
 
     case: str
-    #: the case's own resolution, also where the embedded model draws a smaller stand-in.
+    #: the case's own resolution, also where the embedded model generates a smaller stand-in.
     size: Size
     variant: str
     seed: int
@@ -33,7 +33,7 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One picture to draw, read and judge."""
+    """One image to generate, read and judge."""
 
     case: Case
     resolution: Resolution
@@ -47,9 +47,9 @@ class Task:
         return f"{self.case.id}:{self.resolution.size}:{self.variant.name}:{self.seed}"
 
     @property
-    def point(self) -> Point:
+    def sample(self) -> Sample:
         """The task's place in the grid."""
-        return Point(case=self.case.id, size=self.resolution.size, variant=self.variant.name, seed=self.seed)
+        return Sample(case=self.case.id, size=self.resolution.size, variant=self.variant.name, seed=self.seed)
 
     @property
     def size(self) -> Size:
@@ -71,21 +71,21 @@ def select(
     sizes: Sequence[str] = (),
     seeds: Sequence[int] = (),
 ) -> tuple[Task, ...]:
-    """Return the pictures to draw: by case, resolution, variant, seed, in that order.
+    """Return the images to generate: by case, resolution, variant, seed, in that order.
 
-    Nothing given means all cases, their own sizes and seeds, and the variants that are drawn by default; `cases` may be
+    Nothing given means all cases, their own sizes and seeds, and the default variants; `cases` may be
     `ID` or `ID@WxH`; `sizes` are the report's, also for the embedded model; `seeds` replace the cases' own. A name
     given twice counts once. Raises CaseError for a name that does not exist, a variant without a LoRA for this kind of
     model, a negative seed, and where nothing is left.
     """
     places = _places(suite, cases, sizes)
-    drawn = _variants(suite, variants, kind)
+    generated = _variants(suite, variants, kind)
     if negative := [seed for seed in seeds if seed < 0]:
         raise CaseError(f"seed {negative[0]} is negative", remedy="give seeds from 0 on")
     return tuple(
         Task(case=case, resolution=resolution, variant=variant, seed=seed, kind=kind)
         for case, resolution in places
-        for variant in drawn
+        for variant in generated
         for seed in dict.fromkeys(seeds or case.seeds)
     )
 
@@ -99,24 +99,24 @@ def select_tasks(
     sizes: Sequence[str] = (),
     seeds: Sequence[int] = (),
     seed_count: int | None = None,
-) -> dict[Point, Task]:
+) -> dict[Sample, Task]:
     """Return what is selected, cases outermost; arguments as for `select`, and `all` names every variant.
 
     `seed_count` asks for so many seeds per case, beginning with its own. Raises CaseError as `select` does: a run that
     generates nothing must not look like one in which all is well.
     """
     if tuple(variants) == (ALL,):
-        variants = tuple(variant.name for variant in suite.variants if variant.draws(kind))
+        variants = tuple(variant.name for variant in suite.variants if variant.generates(kind))
     tasks = select(suite, kind=kind, cases=cases, variants=variants, sizes=sizes, seeds=seeds)
     if seed_count is not None:
         own = dict.fromkeys(replace(task, seed=0) for task in tasks)
         tasks = tuple(replace(task, seed=seed) for task in own for seed in _first_seeds(task.case, seed_count))
-    return {task.point: task for task in tasks}
+    return {task.sample: task for task in tasks}
 
 
-def default_points(suite: Suite, kind: ModelKind) -> frozenset[Point]:
+def default_samples(suite: Suite, kind: ModelKind) -> frozenset[Sample]:
     """Return the points of a full run: every case, resolution, default variant and seed."""
-    return frozenset(task.point for task in select(suite, kind=kind))
+    return frozenset(task.sample for task in select(suite, kind=kind))
 
 
 def _first_seeds(case: Case, count: int) -> tuple[int, ...]:
@@ -142,18 +142,18 @@ def _places(suite: Suite, names: Sequence[str], sizes: Sequence[str]) -> list[tu
 
 
 def _variants(suite: Suite, names: Sequence[str], kind: ModelKind) -> list[Variant]:
-    drawn = list(dict.fromkeys(suite.variant(name) for name in names))
+    generated = list(dict.fromkeys(suite.variant(name) for name in names))
     if not names:
-        drawn = [variant for variant in suite.variants if variant.default]
-    if not drawn:
-        raise CaseError("no variant is drawn by default", remedy="name variants, or set default = true on one")
-    for variant in drawn:
-        if not variant.draws(kind):
+        generated = [variant for variant in suite.variants if variant.default]
+    if not generated:
+        raise CaseError("no variant is generated by default", remedy="name variants, or set default = true on one")
+    for variant in generated:
+        if not variant.generates(kind):
             model = "the embedded model" if kind is ModelKind.TINY else "a real model"
-            able = ", ".join(other.name for other in suite.variants if other.draws(kind))
+            able = ", ".join(other.name for other in suite.variants if other.generates(kind))
             raise CaseError(
                 f"variant {variant.name} has no LoRA for {model}",
                 where="variants.toml",
                 remedy=f"choose among {able or 'none'}, or give it loras.{kind.value}",
             )
-    return drawn
+    return generated

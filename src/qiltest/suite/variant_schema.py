@@ -111,7 +111,7 @@ def _lora(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
 
 
 def _unshifted(raw: Mapping[str, Any], loras: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
-    """Yield the commonest mistake: a Lightning LoRA under the model's own scheduler, which draws noise or blur."""
+    """Yield the commonest mistake: a Lightning LoRA under the model's own scheduler, which generates noise or blur."""
     sources = [table.get("source") for table in loras.values() if isinstance(table, Mapping)]
     distilled = [source for source in sources if isinstance(source, str) and _DISTILLED.search(source)]
     if raw.get("scheduler") == SchedulerKind.MODEL and distilled:

@@ -1,11 +1,11 @@
-"""Variants: how a picture is made. `cases/variants.toml`, read by `qiltest.suite.load.load_variants`."""
+"""Variants: how an image is made. `cases/variants.toml`, read by `qiltest.suite.load.load_variants`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-#: the name under which a LoRA file on trial is drawn (`--qil-lora`, `qiltest check`).
+#: the name under which a LoRA file on trial is generated (`--qil-lora`, `qiltest check`).
 CANDIDATE = "candidate"
 
 
@@ -19,7 +19,7 @@ class SchedulerKind(StrEnum):
 
 
 class ModelKind(StrEnum):
-    """Which kind of model draws: a LoRA of one does not fit the other."""
+    """Which kind of model generates: a LoRA of one does not fit the other."""
 
     REAL = "real"
     #: the embedded model.
@@ -47,26 +47,26 @@ class Variant:
     scheduler: SchedulerKind
     #: appended to the prompt, by language ("en", "zh"), as the vendor's script does.
     prompt_suffix: tuple[tuple[str, str], ...]
-    #: LoRA per model kind: "real" and "tiny"; a kind that is absent cannot draw this variant (unless no LoRA at all).
+    #: LoRA per model kind: "real" and "tiny"; one that is absent cannot generate this variant (unless no LoRA at all).
     loras: tuple[tuple[str, LoraSource], ...] = ()
     #: Hugging Face id of another base model (2512), None for the session's.
     base_model: str | None = None
-    #: drawn without being named by `--qil-variant`.
+    #: generated without being named by `--qil-variant`.
     default: bool = True
     #: what somebody who reads the report should know about it.
     note: str = ""
 
     @property
     def nfe(self) -> int:
-        """Number of function evaluations of one picture."""
+        """Number of function evaluations of one image."""
         return self.steps * (2 if self.true_cfg_scale > 1 and self.negative_prompt is not None else 1)
 
     def lora(self, kind: ModelKind) -> LoraSource | None:
-        """Return the LoRA for a kind of model; None where it has none (see `draws` for whether it needs one)."""
+        """Return the LoRA for a kind of model; None where it has none (see `generates` for whether it needs one)."""
         return dict(self.loras).get(kind.value)
 
-    def draws(self, kind: ModelKind) -> bool:
-        """Return whether a model of this kind can draw the variant: the base can, a LoRA must be of its kind."""
+    def generates(self, kind: ModelKind) -> bool:
+        """Return whether a model of this kind can generate the variant: the base can, a LoRA must be of its kind."""
         return not self.loras or self.lora(kind) is not None
 
     def prompt(self, text: str, language: str) -> str:

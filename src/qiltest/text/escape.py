@@ -20,7 +20,7 @@ _HARMLESS = frozenset("\ufe0e\ufe0f")
 _MARKDOWN_SPECIAL = re.compile(r"[\\`*_{}\[\]<>|~$]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _URL = re.compile(r":(?=//)|(?<=\bwww)\.", re.IGNORECASE)
-#: @mentions and addresses, #numbers and :shortcodes: that GitHub turns into links and pictures after rendering.
+#: @mentions and addresses, #numbers and :shortcodes: that GitHub turns into links and images after rendering.
 _REFERENCE = re.compile(r"(?<!\w)@(?=\w)|@(?=[\w-]+\.\w)|#(?=\d)|:(?=[a-z0-9_+-]+:)")
 _BLOCK_START = re.compile(r"^(\s*)([-+=]|\d+(?=[.)]))")
 

@@ -36,5 +36,5 @@ def number(value: float) -> str:
 
 
 def count(amount: int, noun: str, plural: str = "") -> str:
-    """Return `1 picture`, `3 pictures`."""
+    """Return `1 image`, `3 images`."""
     return f"{amount} {noun if amount == 1 else plural or noun + 's'}"

@@ -77,7 +77,7 @@ def grid(texts, across, down):
 @pytest.fixture(scope="module")
 def reader():
     if not Path(FILES[0][0]).is_file():
-        pytest.skip("the font of the drawn pictures is not installed (fonts-noto-cjk)")
+        pytest.skip("the font of the drawn images is not installed (fonts-noto-cjk)")
     return open_reader("rapidocr:looks=1,threads=1")
 
 

@@ -24,7 +24,7 @@ OLD, NEW = "20261122-020000-aaaaaa", "20261123-020000-bbbbbb"
 
 @pytest.fixture
 def releases(fake: Fake, case: Make) -> tuple[Run, Run]:
-    """Ten seeds of two cases, before and after: the sign lost a digit eight times, the wall mended one letter."""
+    """Ten seeds of two cases, before and after: the sign lost a digit eight times, the wall fixed one letter."""
     cases = case("sign", "π≈3.14159-26535", "open"), case("wall", "通义千问")
     before, after = fake(*cases, name=OLD), fake(*cases, name=NEW)
     for seed in range(10):
@@ -76,8 +76,8 @@ def test_of_too_many_pairs_those_that_changed_most_are_shown_and_the_rest_is_nam
     runs = [fake(case("wall", "some text"), name=name) for name in (OLD, NEW)]
     most = MAX_PAIRS + 5
     for seed in range(most):
-        runs[0].add("wall", "4step", "some text", seed=seed, drawn=b"x")
-        runs[1].add("wall", "4step", "s0me te" if seed == most - 1 else "s0me text", seed=seed, drawn=b"y")
+        runs[0].add("wall", "4step", "some text", seed=seed, generated=b"x")
+        runs[1].add("wall", "4step", "s0me te" if seed == most - 1 else "s0me text", seed=seed, generated=b"y")
     built = [run.build() for run in runs]
     (only,) = comparison_view(compare_runs(*built), *built).comparisons
     pairs = only.cases[0].pairs
@@ -99,7 +99,7 @@ def test_the_page_says_the_verdict_the_table_and_mcnemar_in_words(page: Path) ->
     text = " ".join(page.read_text(encoding="utf-8").split())
     assert "<title>DO NOT SHIP: Worse · qiltest</title>" in text
     assert "Exact text: 11 in both, 8 lost, 1 gained, 0 in neither; McNemar p = 0.039" in text
-    assert "case sign: 8 pictures worse and 0 better, p = 0.016 (sign test, comparisons made: 2)" in text
+    assert "case sign: 8 images worse and 0 better, p = 0.016 (sign test, comparisons made: 2)" in text
     assert "<b>8 lost</b>" in text
     assert "p corrected by Holm in each of the two, margin 1.00 edits in 100 characters" in text
 
@@ -114,7 +114,7 @@ def test_a_page_without_a_differing_pair_shows_some_to_look_at(fake: Fake, case:
     write_page(found, *built, tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert found.verdict is Release.SHIP
-    assert "No picture differs in edits" in text
+    assert "No image differs in edits" in text
     assert text.count('<div class="row pair') == 6
 
 
@@ -128,7 +128,7 @@ def test_what_could_not_be_compared_is_named(fake: Fake, case: Make, tmp_path: P
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "wall@256x256-s2: after: the &lt;device&gt; was lost" in text
     assert "run &lt;x&gt; is unfinished" in text
-    assert "A picture that was to be compared has no score" in text
+    assert "An image that was to be compared has no score" in text
 
 
 def test_the_verb_writes_the_page_and_says_where(
@@ -170,7 +170,7 @@ def test_before_and_after_are_marked_filtered_and_flipped(page: Path, open_page:
     tab = opened.tab
     worse = tab.locator(".cell[data-label^=after]").first
     assert worse.locator("dl.sides .gap.read").count() == 1
-    assert worse.locator(".picture polygon.spot").count() == 1
+    assert worse.locator(".image polygon.spot").count() == 1
     tab.locator(".filters label.pass").click()
     assert opened.shown() == 2
     tab.locator(".filters button[type=reset]").click()

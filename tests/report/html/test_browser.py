@@ -13,7 +13,7 @@ from qiltest.report import write_html
 from qiltest.runs.records import Run
 
 pytestmark = pytest.mark.timeout(180)
-#: from opening the file of 200 pictures to a filter answering, in seconds.
+#: from opening the file of 200 images to a filter answering, in seconds.
 INTERACTIVE = 2.0
 
 Fake = Callable[..., Any]
@@ -33,7 +33,7 @@ def test_the_report_opens_without_an_error_a_request_or_a_sideways_scroll(
     assert page.shown() == page.tab.locator(".cell").count() > 0
 
 
-def test_every_embedded_picture_is_really_shown(typical: Run, open_report: Callable[..., Any]) -> None:
+def test_every_embedded_image_is_really_shown(typical: Run, open_report: Callable[..., Any]) -> None:
     page = open_report(typical)
     sizes = page.tab.evaluate(
         "Promise.all([...document.images].map(i => i.decode().then(() => i.naturalWidth, () => 0)))"
@@ -66,7 +66,7 @@ def test_filters_by_verdict_case_variant_language_and_word(typical: Run, open_re
     assert page.shown() == 3
     form.locator("label.error").click()
     assert page.shown() == 4
-    assert form.locator("output").inner_text() == "4 of 8 pictures"
+    assert form.locator("output").inner_text() == "4 of 8 images"
     form.locator("[name=variant]").select_option("base")
     assert page.labels() == ["base"]
     form.locator("button[type=reset]").click()
@@ -84,7 +84,7 @@ def test_filters_by_verdict_case_variant_language_and_word(typical: Run, open_re
     assert page.problems == []
 
 
-def test_a_link_to_a_picture_that_a_filter_hides_shows_it(typical: Run, open_report: Callable[..., Any]) -> None:
+def test_a_link_to_a_image_that_a_filter_hides_shows_it(typical: Run, open_report: Callable[..., Any]) -> None:
     page = open_report(typical)
     page.tab.locator(".filters [name=variant]").select_option("8step")
     page.tab.locator(".matrix td.fail a").first.click()
@@ -97,12 +97,12 @@ def test_the_boxes_can_be_taken_off_and_the_wrong_character_has_one(
 ) -> None:
     page = open_report(typical)
     cell = page.tab.locator(".cell.fail", has_text="“4” too many").first
-    assert cell.locator(".picture polygon.spot").count() == 1
-    assert cell.locator(".picture .boxes").is_visible()
+    assert cell.locator(".image polygon.spot").count() == 1
+    assert cell.locator(".image .boxes").is_visible()
     page.tab.keyboard.press("b")
-    assert not cell.locator(".picture .boxes").is_visible()
+    assert not cell.locator(".image .boxes").is_visible()
     page.tab.locator(".filters [name=boxes]").check()
-    assert cell.locator(".picture .boxes").is_visible()
+    assert cell.locator(".image .boxes").is_visible()
 
 
 def test_two_variants_are_compared_by_wiping_and_flipping(typical: Run, open_report: Callable[..., Any]) -> None:
@@ -127,9 +127,9 @@ def test_two_variants_are_compared_by_wiping_and_flipping(typical: Run, open_rep
 
 def test_the_golden_and_now_are_compared(fake: Fake, case: Make, open_report: Callable[..., Any]) -> None:
     older = fake(case("wall", "text"), name="20261101-000000-000000")
-    kept = older.add("wall", "base", "text").picture
+    kept = older.add("wall", "base", "text").image
     run = fake(case("wall", "text"))
-    run.add("wall", "base", "texd", golden=("text",), golden_picture=kept.sha256)
+    run.add("wall", "base", "texd", golden=("text",), golden_image=kept.sha256)
     page = open_report(run.build())
     page.tab.locator(".compare").click()
     names = {page.tab.locator(f"#flip .name.{side}").inner_text() for side in "ab"}
@@ -138,7 +138,7 @@ def test_the_golden_and_now_are_compared(fake: Fake, case: Make, open_report: Ca
     assert len(set(sources)) == 2
 
 
-def test_the_keys_lead_from_one_bad_picture_to_the_next(typical: Run, open_report: Callable[..., Any]) -> None:
+def test_the_keys_lead_from_one_bad_image_to_the_next(typical: Run, open_report: Callable[..., Any]) -> None:
     page = open_report(typical)
     seen = []
     for _ in range(6):
@@ -165,17 +165,15 @@ def test_the_page_is_whole_without_its_script(typical: Run, browser: Any) -> Non
     context.close()
 
 
-def test_two_hundred_pictures_answer_within_two_seconds(
-    fake: Fake, case: Make, open_report: Callable[..., Any]
-) -> None:
+def test_two_hundred_images_answer_within_two_seconds(fake: Fake, case: Make, open_report: Callable[..., Any]) -> None:
     from PIL import Image
 
     run = fake(case("wall", "some text", "another text"))
     result = run.add("wall", "base", "some text", "an0ther text", golden=("some text", "another text"))
-    pictures = [run._store(_noise(Image, seed)) for seed in range(200)]
-    points = [replace(result.point, seed=seed) for seed in range(200)]
-    results = tuple(replace(result, point=p, picture=q) for p, q in zip(points, pictures, strict=True))
-    many = run.build(results=results, planned=tuple(points))
+    images = [run._store(_noise(Image, seed)) for seed in range(200)]
+    samples = [replace(result.sample, seed=seed) for seed in range(200)]
+    results = tuple(replace(result, sample=p, image=q) for p, q in zip(samples, images, strict=True))
+    many = run.build(results=results, planned=tuple(samples))
     page = open_report(many)
     assert (many.path / "report.html").stat().st_size > 3 << 20
     # the best of three: what else the machine does can only make it slower
@@ -188,12 +186,12 @@ def _answer(page: Any) -> float:
     began = time.monotonic()
     page.tab.reload()
     page.tab.locator(".filters [name=find]").fill("s199")
-    assert page.tab.locator(".filters output").inner_text() == "1 of 200 pictures"
+    assert page.tab.locator(".filters output").inner_text() == "1 of 200 images"
     return time.monotonic() - began
 
 
 def _noise(image: Any, seed: int) -> bytes:
-    """A picture that compresses badly, as PNG bytes."""
+    """An image that compresses badly, as PNG bytes."""
     import io
     import random
 

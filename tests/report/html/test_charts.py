@@ -52,7 +52,7 @@ def test_a_rate_of_nought_everywhere_is_a_chart_and_no_division_by_nought(fake: 
 
 def test_a_run_without_a_number_has_no_chart(fake: Fake, case: Make) -> None:
     run = fake(case("wall", "text"))
-    run.add("wall", "base", error="lost", picture=False)
+    run.add("wall", "base", error="lost", image=False)
     assert charts(run.build()) == ()
 
 

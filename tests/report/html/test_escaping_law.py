@@ -45,7 +45,7 @@ def shape(fake, case, text):
     made = replace(case("tea", "Qwen"), title=f"x{text}", prompt=f"x{text}")
     run = fake(made)
     run.add("tea", "base", "Qwen")
-    run.add("tea", "8step", error=f"x{text}", picture=False)
+    run.add("tea", "8step", error=f"x{text}", image=False)
     built = run.build(model=f"x{text}", device_name=f"x{text}", command=("x", f"x{text}"), problems=(f"x{text}",))
     path = built.path / "report.html"
     write_html(built, path)

@@ -17,7 +17,7 @@ from qiltest.reading.records import Line
 from qiltest.recipe import Size
 from qiltest.report import write_html
 from qiltest.report.html.page import embed, href
-from qiltest.report.html.preview import MAX_BYTES, budget, crop, open_picture, preview
+from qiltest.report.html.preview import MAX_BYTES, budget, crop, open_image, preview
 from qiltest.report.templating import html_environment
 from qiltest.report.view import view
 from qiltest.runs.records import Run, RunState
@@ -75,7 +75,7 @@ def page() -> Callable[..., Page]:
 
 def test_the_verdict_stands_first_and_the_worst_case_before_the_others(typical: Run, page: Callable[..., Page]) -> None:
     words = page(typical).words
-    assert words.index("3 of 8 pictures failed") < words.index("What changed") < words.index("Overview")
+    assert words.index("3 of 8 images failed") < words.index("What changed") < words.index("Overview")
     cases = [attributes["id"] for attributes in page(typical).all("article")]
     assert cases == ["c0", "c2", "c1"]
 
@@ -84,8 +84,8 @@ def test_the_character_that_is_wrong_is_named_marked_and_cut_out(typical: Run, p
     assert "“4” too many after “-238”" in page(typical).words
     html = (typical.path / "report.html").read_text(encoding="utf-8")
     assert '-238<mark class="read" title="too many">4</mark>46264' in html
-    assert '-238<span class="gap expected" title="too many in the picture: 4">' in html
-    assert 'alt="cut-out of the picture where this was read"' in html
+    assert '-238<span class="gap expected" title="too many in the image: 4">' in html
+    assert 'alt="cut-out of the image where this was read"' in html
 
 
 def test_distance_limit_golden_floor_latency_and_speed_up_are_shown(typical: Run, page: Callable[..., Page]) -> None:
@@ -94,7 +94,7 @@ def test_distance_limit_golden_floor_latency_and_speed_up_are_shown(typical: Run
         assert shown in words
 
 
-def test_the_page_refers_to_nothing_but_itself_and_the_pictures_beside_it(
+def test_the_page_refers_to_nothing_but_itself_and_the_images_beside_it(
     typical: Run, page: Callable[..., Page]
 ) -> None:
     found = page(typical)
@@ -156,7 +156,7 @@ def test_two_runs_of_the_same_data_give_the_same_bytes(typical: Run) -> None:
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_a_report_elsewhere_still_finds_the_pictures(typical: Run, tmp_path: Path) -> None:
+def test_a_report_elsewhere_still_finds_the_images(typical: Run, tmp_path: Path) -> None:
     path = tmp_path / "else where" / "report.html"
     write_html(typical, path)
     links = [a["href"] for a in Page(path.read_text(encoding="utf-8")).all("a") if (a["href"] or "").startswith("./")]
@@ -172,13 +172,13 @@ def test_an_address_keeps_to_the_file_whatever_its_name(tmp_path: Path, name: st
     assert unquote(address) == f"./{name}"
 
 
-def test_the_goldens_picture_is_there_to_flip_to_where_it_is_stored(
+def test_the_goldens_image_is_there_to_flip_to_where_it_is_stored(
     fake: Fake, case: Make, page: Callable[..., Page]
 ) -> None:
     older = fake(case("wall", "text"), name="20261101-000000-000000")
-    kept = older.add("wall", "base", "text").picture
+    kept = older.add("wall", "base", "text").image
     run = fake(case("wall", "text"))
-    run.add("wall", "base", "texd", golden=("text",), golden_picture=kept.sha256)
+    run.add("wall", "base", "texd", golden=("text",), golden_image=kept.sha256)
     found = page(run.build())
     assert [a["data-label"] for a in found.all("img") if a.get("class") == "before"] == ["base, golden"]
     assert "Flip: now / golden" in found.words
@@ -186,7 +186,7 @@ def test_the_goldens_picture_is_there_to_flip_to_where_it_is_stored(
     assert "Flip" not in page(run.build()).words.replace("Flip space", "")
 
 
-def test_the_earlier_runs_picture_is_there_to_flip_to(fake: Fake, case: Make, page: Callable[..., Page]) -> None:
+def test_the_earlier_runs_image_is_there_to_flip_to(fake: Fake, case: Make, page: Callable[..., Page]) -> None:
     older = fake(case("wall", "text"), name="20261101-000000-000000")
     older.add("wall", "base", "text")
     run = fake(case("wall", "text"))
@@ -199,13 +199,13 @@ def test_the_earlier_runs_picture_is_there_to_flip_to(fake: Fake, case: Make, pa
 def test_a_run_that_was_killed_says_so(typical: Run, page: Callable[..., Page]) -> None:
     cut = replace(typical, state=RunState.UNFINISHED, finished=None, exit_status=None, results=typical.results[:2])
     words = page(cut).words
-    assert "The run is unfinished: 2 of 8 pictures begun." in words
-    assert "6 pictures not begun" in words
+    assert "The run is unfinished: 2 of 8 images begun." in words
+    assert "6 images not begun" in words
 
 
 def test_an_empty_run_has_a_report_that_claims_nothing(fake: Fake, case: Make, page: Callable[..., Page]) -> None:
     words = page(fake(case("wall", "text")).build()).words
-    assert "No picture was asked for" in words
+    assert "No image was asked for" in words
     assert "PASS" not in words.split("Keys")[0]
 
 
@@ -213,17 +213,17 @@ def test_all_good_but_a_problem_of_the_session_is_no_pass(fake: Fake, case: Make
     run = fake(case("wall", "text"))
     run.add("wall", "base", "text", golden=("text",))
     good = run.build()
-    assert "The picture holds" in page(good).words
+    assert "The image holds" in page(good).words
     assert "FAIL" not in page(good).words
     bad = replace(good, problems=("golden/tiny/x.json was used by nobody",), exit_status=1)
-    assert "FAIL The picture holds, but the session failed" in page(bad).words
+    assert "FAIL The image holds, but the session failed" in page(bad).words
 
 
-def test_a_picture_that_cannot_be_opened_is_said_in_its_place(typical: Run, page: Callable[..., Page]) -> None:
-    picture = typical.results[0].picture
-    assert picture is not None
-    picture.path.write_bytes(b"not a picture")
-    assert "The picture cannot be opened" in page(typical).words
+def test_a_image_that_cannot_be_opened_is_said_in_its_place(typical: Run, page: Callable[..., Page]) -> None:
+    image = typical.results[0].image
+    assert image is not None
+    image.path.write_bytes(b"not an image")
+    assert "The image cannot be opened" in page(typical).words
 
 
 def test_a_template_with_an_undefined_name_does_not_render() -> None:
@@ -246,33 +246,33 @@ def test_previews_keep_to_their_budget(fake: Fake, case: Make) -> None:
     assert budget(1000) * 1000 <= 30 << 20
 
 
-def test_a_small_picture_is_not_blown_up(fake: Fake, case: Make) -> None:
-    picture = fake(case("wall", "text")).add("wall", "base", "text").picture
-    image = open_picture(picture.path)
-    assert image is not None
-    made = preview(image)
+def test_a_small_image_is_not_blown_up(fake: Fake, case: Make) -> None:
+    image = fake(case("wall", "text")).add("wall", "base", "text").image
+    opened = open_image(image.path)
+    assert opened is not None
+    made = preview(opened)
     assert (made.width, made.height) == (256, 256)
 
 
-def test_a_cut_out_keeps_within_the_picture_and_is_none_where_it_says_no_more(fake: Fake, case: Make) -> None:
-    picture = fake(case("wall", "text")).add("wall", "base", "text").picture
-    image = open_picture(picture.path)
-    assert image is not None
-    made = crop(image, (10, 10, 100, 40), reading_size=(256, 256))
+def test_a_cut_out_keeps_within_the_image_and_is_none_where_it_says_no_more(fake: Fake, case: Make) -> None:
+    image = fake(case("wall", "text")).add("wall", "base", "text").image
+    opened = open_image(image.path)
+    assert opened is not None
+    made = crop(opened, (10, 10, 100, 40), reading_size=(256, 256))
     assert made is not None
     left, top, width, height = made.box
     assert (left, top) <= (10, 10)
     assert left + width >= 100
     assert top + height >= 40
-    assert crop(image, (0, 0, 256, 256), reading_size=(256, 256)) is None
-    assert crop(image, (300, 300, 400, 400), reading_size=(256, 256)) is None
+    assert crop(opened, (0, 0, 256, 256), reading_size=(256, 256)) is None
+    assert crop(opened, (300, 300, 400, 400), reading_size=(256, 256)) is None
 
 
 def test_a_low_cut_out_is_enlarged_so_that_a_character_can_be_seen(fake: Fake, case: Make) -> None:
-    picture = fake(case("wall", "text")).add("wall", "base", "text").picture
-    image = open_picture(picture.path)
-    assert image is not None
-    low = crop(image, (10, 10, 90, 26), reading_size=(256, 256))
+    image = fake(case("wall", "text")).add("wall", "base", "text").image
+    opened = open_image(image.path)
+    assert opened is not None
+    low = crop(opened, (10, 10, 90, 26), reading_size=(256, 256))
     assert low is not None
     assert 60 <= low.preview.height <= 64
     assert abs(low.preview.width / low.preview.height - low.box[2] / low.box[3]) < 0.2
@@ -291,15 +291,15 @@ def test_a_run_of_random_weights_says_that_no_text_was_judged(
     typical: Run, slow: LatencyJudgement, page: Callable[..., Page]
 ) -> None:
     silent = replace(typical.results[1], reading=None, score=None, judgement=None, golden=None, latency=slow)
-    words = page(replace(typical, results=(silent,), planned=(silent.point,))).words
+    words = page(replace(typical, results=(silent,), planned=(silent.sample,))).words
     assert "Text was not judged" in words
-    assert "1 of 1 picture failed" in words
+    assert "1 of 1 image failed" in words
 
 
 def test_goldens_that_the_run_recorded_are_said(typical: Run, page: Callable[..., Page]) -> None:
     results = tuple(replace(result, golden_recorded=True) for result in typical.results[:3])
     words = page(replace(typical, results=results, planned=typical.planned[:3], exit_status=0)).words
-    assert "NEW 3 of 3 pictures new; 3 goldens were recorded" in words
+    assert "NEW 3 of 3 images new; 3 goldens were recorded" in words
     assert "accepted: this run recorded it as the golden" in words
 
 

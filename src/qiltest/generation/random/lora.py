@@ -17,7 +17,7 @@ _UP_STD = 1e-3
 def random_lora(
     base: Base, rank: int, dtype: torch.dtype, device: torch.device, *, seed: int
 ) -> dict[str, torch.Tensor]:
-    """Return factors named as diffusers writes them, for 12 modules a block, drawn on `device`."""
+    """Return factors named as diffusers writes them, for 12 modules a block, generated on `device`."""
     random = torch.Generator(device).manual_seed(seed)
     tensors: dict[str, Any] = {}
     for name, (rows, columns) in base.modules.items():

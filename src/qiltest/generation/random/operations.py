@@ -12,7 +12,7 @@ import math
 from qiltest.lora.bases import BLOCK, Base
 from qiltest.recipe import SIZE_MULTIPLE, Recipe, Size
 
-#: modules of a block that see the prompt's tokens; `*_mod` and the timestep's see one row, all others the picture's.
+#: modules of a block that see the prompt's tokens; `*_mod` and the timestep's see one row, all others the image's.
 _OF_TEXT = ("attn.add_", "attn.to_add_out", "txt_mlp.")
 _OF_TIME = ("img_mod.", "txt_mod.")
 #: tokens a character of Qwen's tokenizer, about: measured on no text of ours, good enough for a sequence length.
@@ -27,8 +27,8 @@ def image_tokens(size: Size) -> int:
     return (size.width // SIZE_MULTIPLE) * (size.height // SIZE_MULTIPLE)
 
 
-def picture_operations(base: Base, recipe: Recipe, *, text_tokens: int, negative_tokens: int) -> int:
-    """Return the operations of all forwards of a picture; with true CFG every step has one with each prompt."""
+def image_operations(base: Base, recipe: Recipe, *, text_tokens: int, negative_tokens: int) -> int:
+    """Return the operations of all forwards of an image; with true CFG every step has one with each prompt."""
     rank = 0 if recipe.lora is None or recipe.lora.fused else recipe.lora.rank
     lengths = [text_tokens] + ([negative_tokens] if recipe.nfe > recipe.steps else [])
     forwards = (forward_operations(base, recipe.effective, text_tokens=n, lora_rank=rank) for n in lengths)
@@ -42,32 +42,32 @@ def random_prompt_tokens(prompt: str, longest: int) -> int:
 
 
 def forward_operations(base: Base, size: Size, *, text_tokens: int, lora_rank: int = 0) -> int:
-    """Return the operations of one forward for one picture.
+    """Return the operations of one forward for one image.
 
-    With C = heads x head dimension, N picture and T prompt tokens: for each linear layer 2 x tokens x in x out, and for
+    With C = heads x head dimension, N image and T prompt tokens: for each linear layer 2 x tokens x in x out, and for
     each block 4 (N + T)^2 C in attention. An unfused LoRA of rank r adds 2 x tokens x r x (in + out) to each of its
     layers: attention's and the feed-forwards'.
     """
-    picture = image_tokens(size)
+    image = image_tokens(size)
     total = 0
     for name, (rows, columns) in base.modules.items():
-        tokens = _tokens(name, picture, text_tokens)
+        tokens = _tokens(name, image, text_tokens)
         total += 2 * tokens * rows * columns
         if lora_rank and _takes_lora(name):
             total += 2 * tokens * lora_rank * (rows + columns)
     width = base.num_attention_heads * base.attention_head_dim
-    return total + base.num_layers * 4 * (picture + text_tokens) ** 2 * width
+    return total + base.num_layers * 4 * (image + text_tokens) ** 2 * width
 
 
-def _tokens(name: str, picture: int, text: int) -> int:
+def _tokens(name: str, image: int, text: int) -> int:
     match = BLOCK.fullmatch(name)
     if match is None:
         one_row = name.startswith(("time_text_embed.", "norm_out."))
-        return 1 if one_row else text if name == "txt_in" else picture
+        return 1 if one_row else text if name == "txt_in" else image
     part = match[2]
     if part.startswith(_OF_TIME):
         return 1
-    return text if part.startswith(_OF_TEXT) else picture
+    return text if part.startswith(_OF_TEXT) else image
 
 
 def _takes_lora(name: str) -> bool:

@@ -54,7 +54,7 @@ class Block:
 
 
 def blocks(quads: Sequence[Quad], characters: Sequence[int]) -> tuple[Block, ...]:
-    """Find the grids among a picture's lines that are to be read in rows.
+    """Find the grids among an image's lines that are to be read in rows.
 
     `quads`: boxes of the lines; `characters`: how many each holds.
     """

@@ -1,4 +1,4 @@
-"""Lines cut out of a picture, straightened, with more or less margin."""
+"""Lines cut out of an image, straightened, with more or less margin."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Quad = NDArray[np.float32]
 
 
 def cut(bgr: Pixels, quad: Quad) -> Pixels:
-    """Straighten one quadrilateral of a picture into a rectangle; beyond the picture its edge is repeated."""
+    """Straighten one quadrilateral of an image into a rectangle; beyond the image its edge is repeated."""
     top, right, bottom, left = (float(np.linalg.norm(quad[i] - quad[(i + 1) % 4])) for i in range(4))
     width, height = max(1, int(max(top, bottom))), max(1, int(max(right, left)))
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)

@@ -1,4 +1,4 @@
-"""A CTC text recogniser over ONNX Runtime: line pictures in, characters with confidence, place and alternatives out.
+"""A CTC text recogniser over ONNX Runtime: line images in, characters with confidence, place and alternatives out.
 
 The engine's own wrapper returns the text alone; the confidence of each character, its place in the line and what else
 the network took it for are needed to show where a reading is doubtful.
@@ -67,13 +67,13 @@ def session(weights: Path, *, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads
-    # Without the arena every run asks the system for its memory anew: a third more processor time.
+    # Without the arena every run asks the system for its memory again: a third more processor time.
     options.enable_cpu_mem_arena = True
     return onnxruntime.InferenceSession(str(weights), sess_options=options, providers=["CPUExecutionProvider"])
 
 
 class Recogniser:
-    """Recognises line pictures one by one, so that a line's reading never depends on its neighbours in a batch."""
+    """Recognises line images one by one, so that a line's reading never depends on its neighbours in a batch."""
 
     def __init__(self, weights: Path, *, threads: int = 0) -> None:
         self._session = session(weights, threads=threads)
@@ -82,7 +82,7 @@ class Recogniser:
         self._alphabet = ["", *alphabet, " "]
 
     def look(self, line: Pixels) -> Recognition:
-        """Recognise one line picture (BGR, upright); no characters where it holds none."""
+        """Recognise one line image (BGR, upright); no characters where it holds none."""
         steps, used = self.probabilities(line)
         return Recognition(characters=decode(steps, self._alphabet, used=used), missed=missed(steps))
 
@@ -91,7 +91,7 @@ class Recogniser:
         return self.look(line).characters
 
     def probabilities(self, line: Pixels) -> tuple[NDArray[np.float32], float]:
-        """Return the probabilities for one line picture, shape (time steps, alphabet with the CTC blank first).
+        """Return the probabilities for one line image, shape (time steps, alphabet with the CTC blank first).
 
         Also the share of the time steps that lie in the line, not in the padding right of it.
         """

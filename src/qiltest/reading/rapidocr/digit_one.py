@@ -1,7 +1,7 @@
 """A 1 in a word: what a recogniser that has read the word takes for an l.
 
 A recogniser expects letters in a word and reads "Wor1d" as "World", though it saw the 1: its second guess says so. The
-other way round it is no use: of digits among digits the second guess is often an l without any being drawn
+other way round it is no use: of digits among digits the second guess is often an l without any being generated
 (docs/measurements/readers.md). What was expected plays no part.
 """
 

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from qiltest.errors import ReaderError
-from qiltest.reading.images import Pixels, load_picture
+from qiltest.reading.images import Pixels, load_image
 from qiltest.reading.rapidocr.blocks import blocks
 from qiltest.reading.rapidocr.crops import Quad, cut, extent, grown, is_column, upright
 from qiltest.reading.rapidocr.digit_one import SEEN, with_ones
@@ -84,10 +84,10 @@ class RapidReader:
         """Identity of the reader."""
         return self._info
 
-    def read(self, picture: Path | bytes) -> Reading:
-        """Read one picture; a picture without text gives no lines. Raises ReaderError where it cannot be decoded."""
+    def read(self, image: Path | bytes) -> Reading:
+        """Read one image; an image without text gives no lines. Raises ReaderError where it cannot be decoded."""
         started = time.perf_counter()
-        bgr = np.ascontiguousarray(load_picture(picture)[:, :, ::-1])
+        bgr = np.ascontiguousarray(load_image(image)[:, :, ::-1])
         lines = tuple(line for _, line in self._in_rows(bgr, self._lines(bgr, self.boxes(bgr))))
         height, width = bgr.shape[:2]
         seconds = time.perf_counter() - started
@@ -155,7 +155,7 @@ class RapidReader:
 
 
 def seen(bgr: Pixels, quad: Quad, view: View) -> Pixels:
-    """Cut one line out of the picture the way that `view` says, upright."""
+    """Cut one line out of the image the way that `view` says, upright."""
     crop = upright(cut(bgr, grown(quad, view.along, view.across)))
     if view.stretch == 1.0:
         return crop

@@ -38,7 +38,7 @@ VIEWS: tuple[View, ...] = (
 )
 FIRST = 2
 #: A line is doubtful if a character is less sure than this, or one was missed by no more than that. Of the lines of
-#: the real pictures that a second look changed, all but one were.
+#: the real images that a second look changed, all but one were.
 DOUBT, MISSED = 0.98, 0.05
 #: Below this mean confidence a line is noise, and no second look makes it text: text lies above 0.8, and what a street
 #: holds of writing that is none, below 0.7.

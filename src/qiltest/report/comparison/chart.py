@@ -47,7 +47,7 @@ class _Scale:
         values += [100 * case.difference for case in comparison.cases]
         if comparison.interval is not None:
             values += [100 * comparison.interval.low, 100 * comparison.interval.high]
-        # never no width: equal pictures have all values at 0
+        # never no width: equal images have all values at 0
         room = max(0.5, 0.06 * (max(values) - min(values)))
         self.low, self.high = min(values) - room, max(values) + room
 

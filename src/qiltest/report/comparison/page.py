@@ -28,9 +28,9 @@ def write_page(
     with_variant: str | None = None,
     problems: Sequence[str] = (),
 ) -> None:
-    """Write what `compare_runs(before, after, variant=, with_variant=)` found, with the pictures that decided it.
+    """Write what `compare_runs(before, after, variant=, with_variant=)` found, with the images that decided it.
 
-    `problems` are sentences that must be said beside the verdict, such as a run that was killed. Full pictures are
+    `problems` are sentences that must be said beside the verdict, such as a run that was killed. Full images are
     linked where the runs keep them. Raises StoreError where the page cannot be written (then `path` is what it was),
     and ValueError where `found` is of other runs or variants.
     """

@@ -9,7 +9,7 @@ from qiltest.comparison.pairing import Pair, pair_up, variants_of
 from qiltest.comparison.records import Comparison, Comparisons, Release
 from qiltest.report.comparison.wording import exact_words, interval_words, meaning, plan_words
 from qiltest.report.image_builder import cell_of
-from qiltest.report.image_view import Cell, TextView
+from qiltest.report.image_view import ImageView, TextView
 from qiltest.report.view import html_language
 from qiltest.runs.aggregate import denoise_median
 from qiltest.runs.records import CaseResult, Run
@@ -18,7 +18,7 @@ from qiltest.suite.variants import Variant
 from qiltest.text.format import count, seconds
 from qiltest.text.normalise import normalise
 
-#: pairs shown at most, those that changed most first; each is two pictures.
+#: pairs shown at most, those that changed most first; each is two images.
 MAX_PAIRS = 60
 #: pairs shown where none differs, for a person to see what was compared.
 MAX_TIES = 6
@@ -45,11 +45,11 @@ _BADGES = {
 
 @dataclass(frozen=True, kw_only=True)
 class PairView:
-    """Two pictures of one case, resolution and seed, beside each other."""
+    """Two images of one case, resolution and seed, beside each other."""
 
     pair: Pair
-    before: Cell
-    after: Cell
+    before: ImageView
+    after: ImageView
 
     @property
     def kind(self) -> str:
@@ -65,8 +65,8 @@ class PairView:
             words.append("lost its exact text")
         if pair.after == 0 < pair.before:
             words.append("gained its exact text")
-        if pair.same_picture:
-            words.append("the same picture, byte for byte")
+        if pair.same_image:
+            words.append("the same image, byte for byte")
         return ", ".join(words)
 
 
@@ -92,10 +92,10 @@ class Side:
 
     run: Run
     variant: Variant
-    pictures: int
+    images: int
     #: in words; "" where nothing was timed.
     denoise: str
-    #: distinct LoRAs of its pictures, as (source, SHA-256).
+    #: distinct LoRAs of its images, as (source, SHA-256).
     loras: tuple[tuple[str, str], ...]
 
 
@@ -133,8 +133,8 @@ class PageView:
     comparisons: tuple[ComparisonView, ...]
 
     @property
-    def cells(self) -> tuple[Cell, ...]:
-        """All pictures shown."""
+    def cells(self) -> tuple[ImageView, ...]:
+        """All images shown."""
         pairs = (pair for view in self.comparisons for case in view.cases for pair in case.pairs)
         return tuple(cell for pair in pairs for cell in (pair.before, pair.after))
 
@@ -202,8 +202,8 @@ def _said(comparison: Comparison) -> Iterator[str]:
         yield _capital(exact_words(comparison.exact)) + "."
     if comparison.interval is not None:
         yield _capital(interval_words(comparison.interval, comparison.unit)) + "."
-    if comparison.same_pictures:
-        yield f"{count(comparison.same_pictures, 'pair')} of {comparison.pairs} are the same picture, byte for byte."
+    if comparison.same_images:
+        yield f"{count(comparison.same_images, 'pair')} of {comparison.pairs} are the same image, byte for byte."
     if comparison.plan is not None:
         yield _capital(plan_words(comparison.plan)) + "."
 
@@ -242,14 +242,14 @@ def _against(before: Iterable[TextView], after: Iterable[TextView]) -> Iterator[
 
 
 def _side(run: Run, name: str) -> Side:
-    results = tuple(result for result in run.results if result.point.variant == name)
+    results = tuple(result for result in run.results if result.sample.variant == name)
     recipes = (result.recipe for result in results)
     loras = {(r.lora.source, r.lora.sha256) for r in recipes if r is not None and r.lora is not None}
     median = denoise_median(results)
     return Side(
         run=run,
         variant=run.variant(name),
-        pictures=len(results),
+        images=len(results),
         denoise="" if median is None else seconds(median),
         loras=tuple(sorted(loras)),
     )

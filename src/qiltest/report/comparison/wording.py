@@ -14,15 +14,15 @@ def meaning(verdict: Release) -> str:
         Release.DO_NOT_SHIP: "worse",
         Release.CANNOT_TELL: "neither worse nor not worse is shown",
         Release.INCOMPARABLE: "what was to be compared measures different things",
-        Release.ERROR: "a picture that was to be compared has no score",
-        Release.MISSING: "a picture that was to be compared never came",
+        Release.ERROR: "an image that was to be compared has no score",
+        Release.MISSING: "an image that was to be compared never came",
     }[verdict]
 
 
 def exact_words(exact: ExactText) -> str:
     """Say McNemar's table and its test."""
     return (
-        f"exact text: {exact.both} in both, {exact.broken} lost, {exact.mended} gained, {exact.neither} in "
+        f"exact text: {exact.both} in both, {exact.broken} lost, {exact.fixed} gained, {exact.neither} in "
         f"neither; McNemar p = {exact.p:.2g}, for worse and corrected {exact.p_holm:.2g}"
     )
 
@@ -32,16 +32,16 @@ def interval_words(interval: Interval, unit: str) -> str:
     return (
         f"change of the error rate: {100 * interval.confidence:.4g} % interval {100 * interval.low:+.2f} to "
         f"{100 * interval.high:+.2f} edits in 100 characters ({interval.method} over {interval.units} "
-        f"{'cases' if unit == 'case' else 'pictures: it speaks of these cases alone'})"
+        f"{'cases' if unit == 'case' else 'images: it speaks of these cases alone'})"
     )
 
 
 def plan_words(plan: Plan) -> str:
     """Say how many seeds would decide."""
-    drawn = f"drawn with {count(plan.drawn, 'seed')}"
+    generated = f"generated with {count(plan.generated, 'seed')}"
     if plan.seeds is None:
-        return f"{drawn}; no number of seeds up to {plan.limit} would decide, if further ones differ alike"
-    return f"{drawn}; about {plan.seeds} would decide, if further ones differ as these do"
+        return f"{generated}; no number of seeds up to {plan.limit} would decide, if further ones differ alike"
+    return f"{generated}; about {plan.seeds} would decide, if further ones differ as these do"
 
 
 def correction(found: Comparisons) -> str:

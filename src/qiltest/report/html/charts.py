@@ -81,8 +81,8 @@ def _rate_chart(run: Run) -> Chart | None:
         if rate is not None:
             bars.append(_Bar(label=variant.name, value=rate.value, text=percent(rate.value)))
             rows.append((variant.name, percent(rate.value), str(rate.distance), str(rate.length), str(rate.count)))
-    note = "Counted edits per expected character, all pictures of a variant together."
-    columns = ("variant", "error rate", "edits", "characters", "pictures")
+    note = "Counted edits per expected character, all images of a variant together."
+    columns = ("variant", "error rate", "edits", "characters", "images")
     return _bars("Error rate by variant", note, bars, columns, rows, styles=_styles(run))
 
 
@@ -97,7 +97,7 @@ def _denoise_chart(run: Run) -> Chart | None:
             bars.append(_Bar(label=variant.name, value=value, text=text))
             rows.append((variant.name, seconds(value), faster or "–", str(len(results))))
     note = "Median of the denoise loop alone; speed-up over the base."
-    columns = ("variant", "denoise, median", "speed-up, median", "pictures")
+    columns = ("variant", "denoise, median", "speed-up, median", "images")
     return _bars("Denoise latency", note, bars, columns, rows, styles=_styles(run))
 
 
@@ -172,21 +172,21 @@ def _length_chart(run: Run) -> Chart | None:
 
 def _history_chart(run: Run) -> Chart | None:
     """Lay out error rates over the runs stored beside this one; nothing where this is the only one."""
-    past = history(run)
-    if len(past) < _FEWEST_RUNS:
+    entry = history(run)
+    if len(entry) < _FEWEST_RUNS:
         return None
-    by_run = [item.rates() for item in past]
+    by_run = [item.rates() for item in entry]
     names = [variant.name for variant, _ in by_variant(run)]
     return _lines(
         "Error rate over runs",
-        f"The last {len(past)} recorded runs of these pictures with this model and reader, oldest first.",
+        f"The last {len(entry)} recorded runs of these images with this model and reader, oldest first.",
         {name: tuple(rates[name].value if name in rates else None for rates in by_run) for name in names},
-        tuple(item.started[5:10] if place in {0, len(past) - 1} else "" for place, item in enumerate(past)),
+        tuple(item.started[5:10] if place in {0, len(entry) - 1} else "" for place, item in enumerate(entry)),
         styles=_styles(run),
         columns=("run", *names),
         rows=tuple(
             (item.run, *(percent(rates[name].value) if name in rates else "–" for name in names))
-            for item, rates in zip(past, by_run, strict=True)
+            for item, rates in zip(entry, by_run, strict=True)
         ),
         spread=False,
     )

@@ -15,21 +15,21 @@ from markupsafe import Markup
 
 from qiltest.files import write_atomically
 from qiltest.report.html.charts import charts
-from qiltest.report.html.preview import Crop, Preview, budget, close_ups, crop, open_picture, preview
-from qiltest.report.image_view import Cell
+from qiltest.report.html.preview import Crop, Preview, budget, close_ups, crop, open_image, preview
+from qiltest.report.image_view import ImageView
 from qiltest.report.templating import asset, html_environment
 from qiltest.report.view import RunView, view
 from qiltest.runs.records import Run
 
-#: wrong texts of one picture that get a cut-out.
+#: wrong texts of one image that get a cut-out.
 MAX_CROPS = 4
-#: each holds one decoded picture, 5 MB at 1328x1328.
+#: each holds one decoded image, 5 MB at 1328x1328.
 MAX_THREADS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Embedded:
-    """The pictures of one cell, within the file; None where there is none or it cannot be opened."""
+    """The images of one cell, within the file; None where there is none or it cannot be opened."""
 
     #: address of the full PNG, relative to the report; "" for none.
     href: str
@@ -50,7 +50,7 @@ def write_html(run: Run, path: Path, *, previous: Run | None = None) -> None:
 
 
 def render_html(page: RunView, folder: Path) -> str:
-    """Return the report as it is to lie in `folder`, from where the full pictures are linked."""
+    """Return the report as it is to lie in `folder`, from where the full images are linked."""
     style, script = asset("report.css"), asset("report.js")
     return (
         html_environment()
@@ -76,8 +76,8 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def embed(cells: Iterable[Cell], folder: Path) -> dict[str, Embedded]:
-    """Return the embedded pictures of each cell by its anchor, within one budget for all."""
+def embed(cells: Iterable[ImageView], folder: Path) -> dict[str, Embedded]:
+    """Return the embedded images of each cell by its anchor, within one budget for all."""
     cells = tuple(cells)
     limit = budget(len(cells) + sum(cell.before is not None for cell in cells))
     # Pillow decodes, scales and encodes without Python's lock, so threads use the cores there are
@@ -86,11 +86,11 @@ def embed(cells: Iterable[Cell], folder: Path) -> dict[str, Embedded]:
         return {cell.anchor: embedded for cell, embedded in zip(cells, made, strict=True)}
 
 
-def _embed(cell: Cell, folder: Path, limit: int) -> Embedded:
-    before = None if cell.before is None else open_picture(cell.before)
+def _embed(cell: ImageView, folder: Path, limit: int) -> Embedded:
+    before = None if cell.before is None else open_image(cell.before)
     then = None if before is None else preview(before, limit)
-    path = None if cell.result.picture is None else cell.result.picture.path
-    image = None if path is None else open_picture(path)
+    path = None if cell.result.image is None else cell.result.image.path
+    image = None if path is None else open_image(path)
     if path is None or image is None:
         return Embedded(href="" if path is None else href(path, folder), now=None, before=then)
     crops, close = {}, {}

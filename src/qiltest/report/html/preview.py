@@ -16,7 +16,7 @@ from qiltest.report.geometry import Box
 
 logger = logging.getLogger(__name__)
 
-#: all previews of a report together, in bytes before base64; 200 pictures then still open at once.
+#: all previews of a report together, in bytes before base64; 200 images then still open at once.
 TOTAL_BYTES = 12 << 20
 #: one preview, in bytes.
 MAX_BYTES = 90 << 10
@@ -25,7 +25,7 @@ MIN_BYTES = 12 << 10
 MAX_SIDE = 800
 CROP_SIDE = 640
 CROP_BYTES = 20 << 10
-#: a lower cut-out, of a small picture, is enlarged to this height, but not more than so many times.
+#: a lower cut-out, of a small image, is enlarged to this height, but not more than so many times.
 CROP_HEIGHT = 64
 MAX_ENLARGED = 4
 #: close-ups of one text, each with so much around it as the larger side of the place, times this.
@@ -36,13 +36,13 @@ _NEAR = 0.3
 CLOSE_BYTES, CLOSE_SIDE = 5 << 10, 192
 _QUALITIES = (82, 70, 55, 40, 25)
 _SMALLER = 0.7
-#: a cut-out wider than this share of the picture says no more than the picture.
+#: a cut-out wider than this share of the image says no more than the image.
 _WHOLE = 0.6
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """An embedded picture. `width` and `height` are those of the preview, in pixels."""
+    """An embedded image. `width` and `height` are those of the preview, in pixels."""
 
     #: base64 alone beside a fixed head, so it needs no escaping; and it must not be cut as long texts are.
     uri: Markup
@@ -52,19 +52,19 @@ class Preview:
 
 @dataclass(frozen=True, kw_only=True)
 class Crop:
-    """A cut-out; `box` is where it lies in the picture: left, top, width, height in the picture's pixels."""
+    """A cut-out; `box` is where it lies in the image: left, top, width, height in the image's pixels."""
 
     preview: Preview
     box: tuple[int, int, int, int]
 
 
-def budget(pictures: int) -> int:
-    """Return how many bytes one preview of `pictures` may take."""
-    return max(MIN_BYTES, min(MAX_BYTES, TOTAL_BYTES // max(1, pictures)))
+def budget(images: int) -> int:
+    """Return how many bytes one preview of `images` may take."""
+    return max(MIN_BYTES, min(MAX_BYTES, TOTAL_BYTES // max(1, images)))
 
 
-def open_picture(path: Path) -> Image.Image | None:
-    """Return the picture, decoded, or None where it cannot be: the report says so in its place."""
+def open_image(path: Path) -> Image.Image | None:
+    """Return the image, decoded, or None where it cannot be: the report says so in its place."""
     try:
         with Image.open(path) as image:
             return image.convert("RGB")
@@ -111,7 +111,7 @@ def crop(
 ) -> Crop | None:
     """Cut out the lines within `box` (left, top, right, bottom in the reading's pixels) with a margin.
 
-    Returns None where the box is empty, outside, or nearly the whole picture. `limit` is in bytes, `side` in pixels.
+    Returns None where the box is empty, outside, or nearly the whole image. `limit` is in bytes, `side` in pixels.
     """
     across, down = image.width / max(1, reading_size[0]), image.height / max(1, reading_size[1])
     left, top, right, bottom = box[0] * across, box[1] * down, box[2] * across, box[3] * down

@@ -43,7 +43,7 @@ def comparison_record(found: Comparisons, before: Run, after: Run, problems: Seq
         "before": before.id,
         "after": after.id,
         "verdict": found.verdict,
-        "holds": found.holds,
+        "passes": found.passes,
         "margin": found.margin,
         "alpha": found.alpha,
         "comparisons_made": {"variants": len(found.comparisons), "cases": found.case_tests},
@@ -56,7 +56,7 @@ def comparison_record(found: Comparisons, before: Run, after: Run, problems: Seq
 def run_problems(run: Run) -> Iterator[str]:
     """Yield what must be said of a run beside a verdict on it."""
     if run.state is not RunState.FINISHED:
-        yield f"run {run.id} is {run.state}: {len(run.results)} of {len(run.planned)} pictures begun"
+        yield f"run {run.id} is {run.state}: {len(run.results)} of {len(run.planned)} images begun"
     yield from (f"run {run.id}: {problem}" for problem in run.problems)
 
 

@@ -12,29 +12,29 @@ from qiltest.scoring.records import ExtraKind, Score, TextScore
 from qiltest.suite.selection import Task
 from qiltest.text.escape import one_line
 
-_LEGEND = "[-not drawn-] {+drawn instead or too+} (~look-alike, not counted~)"
+_LEGEND = "[-not generated-] {+generated instead or too+} (~look-alike, not counted~)"
 
 
 def failure_message(result: CaseResult, task: Task, *, command: str) -> str:
-    """Return the message for a picture that does not hold.
+    """Return the message for an image that does not hold.
 
     In this order: case, variant, what was expected, what was read with the differing characters marked, distance and
-    limit, what changed from the golden, where the picture is, and the one command that accepts it. `command` is ""
+    limit, what changed from the golden, where the image is, and the one command that accepts it. `command` is ""
     where nothing can be accepted.
     """
     return "\n".join(_lines(result, task, command))
 
 
 def _lines(result: CaseResult, task: Task, command: str) -> Iterator[str]:
-    yield f"case          {result.point.case}@{result.point.size}: {one_line(task.case.title)}"
+    yield f"case          {result.sample.case}@{result.sample.size}: {one_line(task.case.title)}"
     yield f"variant       {task.variant.name}: {one_line(task.variant.title)}, seed {task.seed}"
     if result.score is not None:
         yield from _texts(result.score)
     yield from _verdict(result)
     if result.golden is not None and result.score is not None:
         yield from _changes(result, result.golden, result.score)
-    if result.picture is not None:
-        yield f"picture       {result.picture.path}"
+    if result.image is not None:
+        yield f"image       {result.image.path}"
     yield from (f"note          {one_line(note)}" for note in result.notes)
     if command:
         yield f"accept        {command}"
@@ -53,7 +53,7 @@ def _texts(score: Score) -> Iterator[str]:
     if any(text.read for text in wrong):
         yield f"{'':<14}{_LEGEND}"
     if right:
-        yield f"{'':<14}{right} of {len(score.texts)} expected texts were drawn right"
+        yield f"{'':<14}{right} of {len(score.texts)} expected texts were generated right"
 
 
 def marked_line(text: TextScore) -> str:
@@ -113,9 +113,9 @@ def _changed(result: CaseResult, golden: Golden, score: Score) -> Iterator[str]:
             yield f"read was {old.read!r}, is {text.read!r}"
     kept = {extra.text for extra in golden.extra}
     yield from (f"extra that was not there: {extra.text!r}" for extra in score.extra if extra.text not in kept)
-    if result.recipe is not None and result.picture is not None:
+    if result.recipe is not None and result.image is not None:
         recipe = result.recipe
-        yield from golden.origin_changes(recipe_key=recipe.key(), recipe=recipe.facts(), picture=result.picture.sha256)
+        yield from golden.origin_changes(recipe_key=recipe.key(), recipe=recipe.facts(), image=result.image.sha256)
 
 
 def _first(items: Iterable[str]) -> Iterator[tuple[bool, str]]:

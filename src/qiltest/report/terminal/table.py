@@ -9,7 +9,7 @@ from qiltest.gate.verdict import Verdict
 from qiltest.runs.aggregate import shared_cpu, speed_ups
 from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.status import Status, status_of
-from qiltest.suite.selection import Point
+from qiltest.suite.selection import Sample
 from qiltest.text.format import percent, seconds, times
 
 _STYLES = {Status.PASS: "green", Status.FAIL: "bold red", Status.ERROR: "bold red"}
@@ -22,17 +22,17 @@ def terminal_table(run: Run) -> Table:
     A cell holds the verdict, the distance over the expected characters, and the denoising latency with the speed-up
     over the base variant. What was not begun is a dash.
     """
-    names = list(dict.fromkeys(point.variant for point in run.planned))
-    seeds = {point.seed for point in run.planned}
+    names = list(dict.fromkeys(sample.variant for sample in run.planned))
+    seeds = {sample.seed for sample in run.planned}
     table = Table(title=f"{run.model} on {run.device_name}", title_justify="left", header_style="bold")
     table.add_column("case", overflow="fold")
     for name in names:
         table.add_column(name, overflow="fold")
     faster, shared = speed_ups(run), shared_cpu(run)
-    results = {result.point: result for result in run.results}
+    results = {result.sample: result for result in run.results}
     for row in dict.fromkeys((p.case, p.size, p.seed) for p in run.planned):
         case, size, seed = row
-        cells = [results.get(Point(case=case, size=size, variant=name, seed=seed)) for name in names]
+        cells = [results.get(Sample(case=case, size=size, variant=name, seed=seed)) for name in names]
         label = f"{case}@{size}" + (f" s{seed}" if len(seeds) > 1 else "")
         table.add_row(label, *(_cell(result, faster, shared) for result in cells))
     return table

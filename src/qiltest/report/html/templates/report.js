@@ -33,7 +33,7 @@
       }
       article.hidden = all(".row", article).every((row) => row.hidden);
     }
-    output.textContent = shown === cells.length ? `${shown} pictures` : `${shown} of ${cells.length} pictures`;
+    output.textContent = shown === cells.length ? `${shown} images` : `${shown} of ${cells.length} images`;
     document.querySelector(".empty").hidden = shown > 0;
   }
   function boxes(on) {
@@ -49,28 +49,28 @@
   form.addEventListener("reset", (event) => { event.preventDefault(); for (const e of form.elements) { if (e.type === "checkbox") e.checked = e.name === "boxes"; else if ("value" in e && e.type !== "reset" && e.type !== "button") e.value = ""; } boxes(true); filter(); });
   form.addEventListener("submit", (event) => event.preventDefault());
 
-  /* a link to a picture that a filter hides shows it */
+  /* a link to an image that a filter hides shows it */
   function reveal() {
     const target = location.hash && document.getElementById(location.hash.slice(1));
     if (target && target.closest("[hidden]")) { reset(); target.scrollIntoView(); }
   }
   addEventListener("hashchange", reveal);
 
-  /* a text and its box on the picture */
+  /* a text and its box on the image */
   function light(event, on) {
     const place = event.target instanceof Element && event.target.closest("[data-text]");
     const cell = place && place.closest(".cell");
     if (!cell) return;
-    for (const shape of all(".picture polygon", cell)) shape.classList.toggle("lit", on && shape.dataset.text === place.dataset.text);
+    for (const shape of all(".image polygon", cell)) shape.classList.toggle("lit", on && shape.dataset.text === place.dataset.text);
   }
   document.addEventListener("pointerover", (event) => light(event, true));
   document.addEventListener("pointerout", (event) => light(event, false));
 
-  /* compare two pictures */
+  /* compare two images */
   const controls = flip.querySelector("form");
   const stage = flip.querySelector(".stage");
   const wipe = flip.querySelector("input[name=wipe]");
-  let pictures = [];
+  let images = [];
   function candidates(row) {
     const found = [];
     for (const cell of all(".cell", row)) {
@@ -82,13 +82,13 @@
     return found;
   }
   function open(cell) {
-    pictures = candidates(cell.closest(".row"));
-    const own = pictures.findIndex((picture) => picture.cell === cell);
-    if (own < 0 || pictures.length < 1) return;
-    const beside = pictures.findIndex((picture, index) => index !== own && picture.cell === cell);
-    const other = beside >= 0 ? beside : own > 0 ? own - 1 : Math.min(1, pictures.length - 1);
+    images = candidates(cell.closest(".row"));
+    const own = images.findIndex((image) => image.cell === cell);
+    if (own < 0 || images.length < 1) return;
+    const beside = images.findIndex((image, index) => index !== own && image.cell === cell);
+    const other = beside >= 0 ? beside : own > 0 ? own - 1 : Math.min(1, images.length - 1);
     for (const name of ["a", "b"]) {
-      controls.elements[name].replaceChildren(...pictures.map((picture, index) => new Option(picture.label, String(index))));
+      controls.elements[name].replaceChildren(...images.map((image, index) => new Option(image.label, String(index))));
     }
     controls.elements.a.value = String(Math.min(own, other));
     controls.elements.b.value = String(Math.max(own, other));
@@ -97,20 +97,20 @@
     if (!flip.open) flip.showModal();
     wipe.focus();
   }
-  function layer(picture, over) {
+  function layer(image, over) {
     const div = document.createElement("div");
     const img = document.createElement("img");
     div.className = over ? "layer over" : "layer";
-    img.src = picture.src;
-    img.alt = picture.label;
+    img.src = image.src;
+    img.alt = image.label;
     div.append(img);
-    if (picture.boxes) div.append(picture.boxes.cloneNode(true));
+    if (image.boxes) div.append(image.boxes.cloneNode(true));
     return div;
   }
   function draw() {
-    const [a, b] = ["a", "b"].map((name) => pictures[Number(controls.elements[name].value)]);
+    const [a, b] = ["a", "b"].map((name) => images[Number(controls.elements[name].value)]);
     stage.replaceChildren(layer(b, false), layer(a, true));
-    for (const [name, picture] of [["a", a], ["b", b]]) flip.querySelector(`.name.${name}`).textContent = picture.label;
+    for (const [name, image] of [["a", a], ["b", b]]) flip.querySelector(`.name.${name}`).textContent = image.label;
     cut();
   }
   function cut() {
@@ -157,7 +157,7 @@
     hand.scrollIntoView({ block: "start" });
     hand.focus({ preventScroll: true });
   }
-  /* on the page of a comparison the pair is walked to by its second picture */
+  /* on the page of a comparison the pair is walked to by its second image */
   const failing = cells.filter((cell) => cell.dataset.status !== "PASS" && !cell.classList.contains("before-side"));
   const actions = {
     j: () => go(cases, 1),

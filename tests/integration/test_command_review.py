@@ -1,4 +1,4 @@
-"""`qiltest review`: what a run would change in the goldens, decided picture by picture."""
+"""`qiltest review`: what a run would change in the goldens, decided image by image."""
 
 import io
 import json
@@ -21,7 +21,7 @@ RUN = [sys.executable, "-c", "import sys; from qiltest.cli.main import main; sys
 
 @pytest.fixture
 def changed(suite, monkeypatch):
-    """A suite with goldens, and a run in which two pictures are another reading: one worse, one better."""
+    """A suite with goldens, and a run in which two images are another reading: one worse, one better."""
     suite.plan(poster__fast={"typos": {"Enter a world": "Enter world"}})
     suite.run("--qil-update=missing")
     suite.plan(coffee__fast=TYPO)
@@ -50,8 +50,8 @@ def test_each_is_shown_with_old_and_new_and_accepted_or_rejected(changed, answer
     before = golden(changed, COFFEE)
     assert main(["review"]) == 1
     out = capsys.readouterr().out
-    new = changed.latest().result("coffee@1328x1328-fast-s42").picture.path
-    old = next(changed.path.glob(f"runs/*/pictures/{before['picture']}.png"))
+    new = changed.latest().result("coffee@1328x1328-fast-s42").image.path
+    old = next(changed.path.glob(f"runs/*/images/{before['image']}.png"))
     for line in (
         "[1/2] coffee@1328x1328-fast-s42   CHANGED: the golden would be replaced; verdict FAIL",
         "  distance   0 -> 1 of 18 characters",
@@ -59,7 +59,7 @@ def test_each_is_shown_with_old_and_new_and_accepted_or_rejected(changed, answer
         "    was      Qwen Coffee   distance 0",
         "    is       Qwen Co[-f-]fee   distance 1",
         "  why        distance 1 is above the limit 0 (golden 0 + tolerance 0)",
-        "  changed    the recipe is the same, the picture is not",
+        "  changed    the recipe is the same, the image is not",
         f"  old        {old}",
         f"  new        {new.absolute()}",
         "[2/2] poster@1328x1328-fast-s42   CHANGED: the golden would be replaced; verdict PASS",
@@ -152,7 +152,7 @@ def test_what_cannot_be_a_golden_is_named_and_not_asked_about(changed, capsys):
     changed.run()
     main(["review", "--accept-all"])
     out = capsys.readouterr().out
-    assert "coffee@1328x1328-fast-s42: fast: the picture holds NaN" in out
+    assert "coffee@1328x1328-fast-s42: fast: the image holds NaN" in out
     assert golden(changed, COFFEE)["distance"] == 0
 
 
@@ -162,10 +162,10 @@ def test_json_lists_and_changes_nothing_even_in_ci(changed, monkeypatch, capsys)
     assert main(["review", "--json"]) == 1
     said = json.loads(capsys.readouterr().out)
     first, second = said["items"]
-    assert (first["point"], first["change"], first["verdict"]) == ("coffee@1328x1328-fast-s42", "CHANGED", "FAIL")
+    assert (first["sample"], first["change"], first["verdict"]) == ("coffee@1328x1328-fast-s42", "CHANGED", "FAIL")
     assert (first["distance"], first["decision"]) == ({"before": 0, "after": 1}, None)
     assert first["texts"][0] == {"expected": "Qwen Coffee", "before": "Qwen Coffee", "after": "Qwen Cofee"}
-    assert all(Path(first["picture"][side]).is_file() for side in ("before", "after"))
+    assert all(Path(first["image"][side]).is_file() for side in ("before", "after"))
     assert second["distance"] == {"before": 1, "after": 0}
     assert {name: (changed.path / "golden" / name).read_bytes() for name in changed.goldens()} == before
 
@@ -202,7 +202,7 @@ def test_a_case_may_be_reviewed_alone(changed, capsys):
     assert main(["review", "--accept-all", "--case", "poster"]) == 0
     assert golden(changed, COFFEE)["distance"] == 0
     assert main(["review", "--json", "--case", "postr"]) == 2
-    assert "no picture of case 'postr'" in capsys.readouterr().err
+    assert "no image of case 'postr'" in capsys.readouterr().err
 
 
 def test_a_killed_review_loses_nothing_accepted_and_the_next_goes_on(changed):
@@ -225,7 +225,7 @@ def test_a_killed_review_loses_nothing_accepted_and_the_next_goes_on(changed):
     done = subprocess.run(
         [*RUN, "--json", "--accept-all"], capture_output=True, text=True, check=True, cwd=changed.path
     )
-    assert [item["point"] for item in json.loads(done.stdout)["items"]] == ["poster@1328x1328-fast-s42"]
+    assert [item["sample"] for item in json.loads(done.stdout)["items"]] == ["poster@1328x1328-fast-s42"]
 
 
 def test_it_needs_neither_torch_nor_a_reader(changed):
