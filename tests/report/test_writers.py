@@ -226,7 +226,7 @@ def test_the_json_report_gives_the_health_of_each_image_and_what_is_beyond_a_lim
     assert (found["noise_fine"], found["halo"], found["detail"]) == (3.1, None, 0.9)
     told = [(symptom["fault"], symptom["gates"]) for symptom in found["symptoms"]]
     assert told == [("noise", True), ("blur", False)]
-    assert "the denoising did not end" in found["symptoms"][0]["message"]
+    assert "denoising is incomplete" in found["symptoms"][0]["message"]
     # a run of before health was measured has none
     assert set(images.values()) == {None}
 

@@ -23,9 +23,7 @@ from qiltest.runs.aggregate import median_speed_up, speed_ups
 from qiltest.runs.records import CaseResult, Run
 
 NAME = "speeds.json"
-_HEAD = (
-    "| size | variant | NFE | images | seconds | base speed | seconds / forward | T operations / forward | share |"
-)
+_HEAD = "| size | variant | NFE | images | seconds | base speed | seconds / forward | T operations / forward | share |"
 _RULE = "|---|---|---:|---:|---:|---:|---:|---:|---:|"
 _TERA = 1e12
 
