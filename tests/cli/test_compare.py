@@ -204,7 +204,7 @@ def test_what_a_run_holds_is_shown_and_not_obeyed(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("RUN",), "one run alone is compared with nothing"),
+        (("RUN",), "only one run given"),
         (("RUN", "RUN"), "would be compared with itself"),
         (("RUN", "--with", "4step"), "with what is"),
         (("RUN", "--variant", "base", "--with", "4step"), "no variant 'base'"),

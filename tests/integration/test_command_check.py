@@ -45,7 +45,7 @@ def test_a_release_that_is_not_worse_ships_and_leaves_a_page(folder, capsys):
     assert check("--seeds", "10") == 0
     out, err = capsys.readouterr()
     assert "SHIP: no worse (within the margin of 1 edit per 100 characters)\n" in out
-    assert "40 images generated, 0 taken from the store" in out
+    assert "40 images generated, 0 reused" in out
     assert "note   the file is the one that fast uses now" in out
     assert err == ""
     run = RunStore(root=folder.path / "runs").load("latest")
@@ -70,7 +70,7 @@ def test_cannot_tell_is_not_0_and_names_the_command_that_decides(folder, capsys)
     folder.generated()
     assert check("--seeds", seeds) == 0
     out = capsys.readouterr().out
-    assert "8 taken from the store" in out
+    assert "8 reused" in out
     assert len(folder.generated()) == 4 * int(seeds) - 8
 
 

@@ -74,7 +74,7 @@ def test_too_few_images_cannot_tell_and_say_how_many_would(suite, lora):
     suite.plan(coffee__candidate=TYPO)
     result = check(suite)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["generated with 1 seed; about * should be enough*", "CANNOT TELL: not enough evidence*"])
+    result.stdout.fnmatch_lines(["generated with 1 seed; about * should be enough*", "CANNOT TELL: not enough *"])
 
 
 def test_the_margin_decides_what_is_not_worse(suite, lora):
@@ -107,7 +107,7 @@ def test_a_image_that_cannot_be_made_keeps_the_release_back(suite, lora):
     result = check(suite, SEEDS)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=30, failed=10)
-    result.stdout.fnmatch_lines(["ERROR poster@1328x1328-s42: after: *the image holds NaN", "ERROR: an image to be compared*"])
+    result.stdout.fnmatch_lines(["ERROR poster@1328x1328-s42: after: *the image holds NaN", "ERROR: an image to be *"])
 
 
 def test_a_stopped_session_has_no_verdict_to_ship(suite, lora):

@@ -27,7 +27,8 @@ Make = Callable[..., Any]
 PACKAGE = Path(qiltest.__file__).parent
 #: what speaks of the published report, and nothing else in a report does.
 PUBLISHED = re.compile(
-    r"\b[Tt]ables? [1-6]\b|findings|report's verdicts|performance report|\breport (?:said|says)\b|compared with this run|\bReport: "
+    r"\b[Tt]ables? [1-6]\b|findings|report's verdicts|performance report|\breport (?:said|says)\b"
+    r"|compared with this run|\bReport: "
     r"|distilled|signs right|digits? exact|px high|fine hair"
 )
 
