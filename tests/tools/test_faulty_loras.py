@@ -96,7 +96,8 @@ def test_the_8_step_file_under_the_4_step_name_is_known_by_its_hash(made, recipe
     main(["lora", "--base", "tiny", "--json", str(out / bad.file)])
     assert json.loads(capsys.readouterr().out)["variants"] == ["8step"]
     assert main(["lora", "--base", "tiny", "--like", "4step", str(out / bad.file)]) == 1
-    assert "this is the file of variant 8step, which generates in 8 steps; 4step generates in 4" in capsys.readouterr().out
+    refusal = "this is the file of variant 8step, which generates in 8 steps; 4step generates in 4"
+    assert refusal in capsys.readouterr().out
     with pytest.raises(RecipeError, match=bad.message):
         recipe_of(four(tiny=LoraSource(source=str(out / bad.file), sha256=file_sha256(GOOD))))
 
