@@ -80,7 +80,7 @@ def test_a_image_whose_test_never_judged_it_is_missing_and_says_why():
     found = obstacle(run("a", lost), run("b", result()))
     assert (found.verdict, found.why) == (
         Verdict.MISSING,
-        "before: expected, and never judged: its test was skipped",
+        "before: no verdict: its test was skipped",
     )
 
 

@@ -81,7 +81,7 @@ def test_a_image_without_a_score_says_on_which_side_and_why():
     assert obstacle({"judgement": told}, good) == (
         name,
         Verdict.MISSING,
-        "before: expected, and never judged: it was skipped",
+        "before: no verdict: it was skipped",
     )
     assert obstacle({"judgement": replace(told, reasons=("one", "two"))}, good)[2] == "before: one"
     assert obstacle({"error": "x"}, {}) == (name, Verdict.ERROR, "before: x; after: not read and scored")
@@ -159,10 +159,10 @@ def test_a_image_that_never_came_is_missing_with_its_golden():
     found = judge_missing("its test was skipped", make.golden(3))
     assert found.verdict is Verdict.MISSING
     assert found.reasons == (
-        "expected, and never judged: its test was skipped",
-        "its golden, distance 3, was held against nothing",
+        "no verdict: its test was skipped",
+        "golden (distance 3) was not compared",
     )
     assert (found.distance, found.limit, found.golden_distance, found.noise_floor) == (None, None, 3, None)
     found = judge_missing("x", None)
     assert (found.verdict, found.golden_distance) == (Verdict.MISSING, None)
-    assert found.reasons == ("expected, and never judged: x",)
+    assert found.reasons == ("no verdict: x",)

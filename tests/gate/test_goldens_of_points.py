@@ -66,7 +66,7 @@ def test_goldens_that_nobody_can_use_are_named_with_the_reason(tmp_path):
     ]
     strange = other[0].parent.parent / "coffee@1328x1328" / "notes.json"
     strange.write_text(json.dumps({}))
-    tail = "\n  -> remove the file, or bring back what it is for"
+    tail = "\n  -> remove the file, or restore the case or variant it belongs to"
     assert sorted(unused_goldens(store, "tiny", suite())) == sorted(
         [
             f"unused golden {other[0]}: the suite has no case tea@1328x1328{tail}",

@@ -17,7 +17,7 @@ def test_without_a_golden_every_test_fails_as_new_and_names_the_command(suite):
     result = suite.run()
     result.assert_outcomes(failed=4)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["NEW * there is no golden for this image yet", "accept *--qil-update=missing"])
+    result.stdout.fnmatch_lines(["NEW * no golden for this image yet", "accept *--qil-update=missing"])
     assert suite.goldens() == []
     assert {r.verdict for r in suite.latest().results} == {Verdict.NEW}
 

@@ -128,9 +128,9 @@ def _known(run: Run) -> str:
 def pair_up(before: Run, after: Run, *, variant: str, with_variant: str) -> Pairing:
     """Pair the images of `variant` in the run `before` with those of `with_variant` in the run `after`.
 
-    An image that both planned and one did not generate, read or score is an obstacle: a run that stopped at the hard
-    cases must not look better for it. So is a case and resolution that the run `after` left out altogether (MISSING),
-    where the two have anything in common. Any other image that one run alone planned, such as a further seed, is unpaired.
+    An image that both planned and one did not generate, read or score is an obstacle, so that a run that stopped early
+    does not look better. So is a case and resolution that the run `after` left out (MISSING), if the two have anything
+    in common. Any other image that only one run planned, such as another seed, is unpaired.
     """
     left, right = _planned(before, variant), _planned(after, with_variant)
     results = _results(before, variant), _results(after, with_variant)
