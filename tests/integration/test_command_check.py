@@ -188,7 +188,7 @@ def test_a_crash_is_one_images_error_and_the_others_are_drawn(folder, capsys):
 def test_an_interrupted_check_keeps_what_was_drawn_and_the_same_command_goes_on(folder, capsys):
     folder.plan(poster__fast={"fault": "interrupt"})
     assert check("--seeds", "1") == 130
-    assert "MISSING poster@1328x1328-s42: before: planned and not generated" in capsys.readouterr().out
+    assert "MISSING poster@1328x1328-s42: before: planned, but not generated" in capsys.readouterr().out
     assert RunStore(root=folder.path / "runs").load("latest").state is RunState.INTERRUPTED
     folder.generated()
     folder.plan()

@@ -114,7 +114,7 @@ def test_a_stopped_session_has_no_verdict_to_ship(suite, lora):
     suite.plan(poster__fast={"fault": "interrupt"})
     result = suite.run_apart("--qil-lora=new.safetensors", "--qil-like=fast")
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines(["MISSING poster@1328x1328-s42: before: planned and not generated", "MISSING: *"])
+    result.stdout.fnmatch_lines(["MISSING poster@1328x1328-s42: before: planned, but not generated", "MISSING: *"])
 
 
 def renamed(header):
