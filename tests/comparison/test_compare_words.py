@@ -229,7 +229,7 @@ def test_more_seeds_never_ask_for_fewer():
 def test_a_pair_without_characters_is_refused_by_name():
     with pytest.raises(ValueError, match=r"^tea@1x1-s3: invalid distances 0, 1 of 0 characters$"):
         Pair(case="tea", size="1x1", seed=3, before=0, after=1, length=0)
-    with pytest.raises(ValueError, match=r"^tea@1x1-s3: distances -1 and 1 of 5 characters$"):
+    with pytest.raises(ValueError, match=r"^tea@1x1-s3: invalid distances -1, 1 of 5 characters$"):
         Pair(case="tea", size="1x1", seed=3, before=-1, after=1, length=5)
     assert Pair(case="tea", size="1x1", seed=3, before=0, after=2, length=1).change == 2
 

@@ -46,7 +46,7 @@ def test_a_release_that_is_not_worse_ships_and_leaves_a_page(folder, capsys):
     out, err = capsys.readouterr()
     assert "SHIP: not worse by more than the margin\n" in out
     assert "40 images generated, 0 taken from the store" in out
-    assert "note   the file is the one that fast uses now" in out
+    assert "note   this is the file that fast already uses" in out
     assert err == ""
     run = RunStore(root=folder.path / "runs").load("latest")
     assert f"page   {run.path.resolve() / 'comparison.html'}" in out

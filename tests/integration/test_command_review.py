@@ -143,7 +143,7 @@ def test_a_golden_that_changed_since_it_was_shown_is_left_alone(changed, monkeyp
 
     monkeypatch.setattr("sys.stdin", Meanwhile())
     assert main(["review"]) == 2
-    assert "the golden has changed since it was shown, and was left alone" in capsys.readouterr().err
+    assert "the golden has changed since it was shown and was not written" in capsys.readouterr().err
     assert not (changed.path / "golden" / COFFEE).exists()
 
 

@@ -57,7 +57,7 @@ def test_a_slower_cohort_is_accepted_by_an_update(suite):
     assert suite.run(*GPU).ret == 1
     result = suite.run(*GPU, "--qil-update=changed")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["qiltest: recorded *latency*"])
+    result.stdout.fnmatch_lines(["qiltest: wrote *latency*"])
     suite.run(*GPU).assert_outcomes(passed=4)
 
 

@@ -198,7 +198,7 @@ def _alone(keys: set[_Key], run: Run, variant: str) -> Iterator[str]:
 def _pair(
     key: _Key, before: CaseResult | None, after: CaseResult | None, case_changes: tuple[str, ...]
 ) -> Pair | Obstacle:
-    unscored = [(side, why) for side, result in (("before", before), ("after", after)) if (why := _no_score(result))]
+    unscored = [(side, no) for side, result in (("before", before), ("after", after)) if (no := _no_score(result))]
     if unscored:
         kinds = {kind for _, (kind, _) in unscored}
         why = "; ".join(f"{side}: {reason}" for side, (_, reason) in unscored)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from qiltest.errors import GoldenError
-from qiltest.gate.golden import Golden, GoldenStore
+from qiltest.gate.golden import Golden
 from qiltest.quality.limits import gating
 from qiltest.quality.records import Fault, Health
-from qiltest.suite.selection import Sample
 
 
 class Verdict(StrEnum):
@@ -63,11 +61,3 @@ def judge_missing(why: str, golden: Golden | None) -> Judgement:
         golden_distance=None if golden is None else golden.distance,
         noise_floor=None,
     )
-
-
-def golden_of(store: GoldenStore, model: str, sample: Sample) -> Golden | None:
-    """Return the golden of an image; None where there is none or it cannot be read."""
-    try:
-        return store.load(model, sample)
-    except GoldenError:
-        return None
