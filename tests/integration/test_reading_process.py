@@ -90,7 +90,7 @@ def test_the_run_keeps_a_restart_with_its_image_also_where_that_ends_in_an_error
     suite.run()
     results = {result.id.partition("@")[0] + " " + result.sample.variant: result for result in suite.latest().results}
     note = "OCR worker crashed on this image and was restarted"
-    assert results["coffee base"].notes == (told,)
+    assert results["coffee base"].notes == (note,)
     assert results["coffee fast"].error
-    assert results["coffee fast"].notes == (told,)
+    assert results["coffee fast"].notes == (note,)
     assert results["poster fast"].notes == ("generated on the second attempt, after: out of memory", note)
