@@ -46,7 +46,7 @@ def test_a_release_that_is_not_worse_ships_and_leaves_a_page(folder, capsys):
     out, err = capsys.readouterr()
     assert "SHIP: not worse by more than the margin\n" in out
     assert "40 images generated, 0 taken from the store" in out
-    assert "note   the file is the one that fast uses now" in out
+    assert "note   this is the file that fast already uses" in out
     assert err == ""
     run = RunStore(root=folder.path / "runs").load("latest")
     assert f"page   {run.path.resolve() / 'comparison.html'}" in out
@@ -188,7 +188,7 @@ def test_a_crash_is_one_images_error_and_the_others_are_drawn(folder, capsys):
 def test_an_interrupted_check_keeps_what_was_drawn_and_the_same_command_goes_on(folder, capsys):
     folder.plan(poster__fast={"fault": "interrupt"})
     assert check("--seeds", "1") == 130
-    assert "MISSING poster@1328x1328-s42: before: planned and not generated" in capsys.readouterr().out
+    assert "MISSING poster@1328x1328-s42: before: planned, but not generated" in capsys.readouterr().out
     assert RunStore(root=folder.path / "runs").load("latest").state is RunState.INTERRUPTED
     folder.generated()
     folder.plan()
