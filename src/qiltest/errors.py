@@ -6,6 +6,9 @@ returns for it: 2, used wrongly; a verdict that does not hold is not an error bu
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class QiltestError(Exception):
     """Base of all errors that a user can fix; the message is for them."""
@@ -51,3 +54,12 @@ class GoldenError(QiltestError):
 
 class StoreError(QiltestError):
     """The run store holds something that is not what its name says, or cannot be written."""
+
+
+@contextmanager
+def os_errors_as(kind: type[QiltestError], what: str, *, where: str, remedy: str) -> Iterator[None]:
+    """Raise an OSError of the block as `kind`, with the system's reason after `what`."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{what}: {error.strerror or error}", where=where, remedy=remedy) from error

@@ -67,7 +67,8 @@ def test_typos_are_summed_over_cases_with_an_interval_and_those_that_the_cases_n
     assert lines(capsys, cases) == [
         "planted typos detected: 18 of 20 (90.0%; 95 %: 69.9% to 97.2%)",
         "known typos of the cases detected: 2 of 2 (100.0%; 95 %: 34.2% to 100.0%)",
-        "all of these, counting only images whose clean version reads at its floor: 16 of 16 (100.0%; 95 %: 80.6% to 100.0%)",
+        "all of these, counting only images whose clean version reads at its floor: "
+        "16 of 16 (100.0%; 95 %: 80.6% to 100.0%)",
         f"written to {cases / 'floors'}: classroom.json, coffee-shop.json",
     ]
 

@@ -109,7 +109,7 @@ def test_what_nobody_can_tell_is_1_and_says_how_many_seeds_would(tmp_path, capsy
 def test_the_margin_is_asked_for_and_stated(tmp_path, capsys):
     before, after = store(tmp_path, {"4step": [1] * 40}), store(tmp_path, {"4step": [2] * 40})
     assert compare(tmp_path, before, after, "--margin", "0.25") == 1
-    assert "p = 1.8e-12 (sign test, comparisons made: 1)" in capsys.readouterr().out
+    assert "p = 1.8e-12 (sign test, Holm-corrected over 1 test)" in capsys.readouterr().out
     some = store(tmp_path, {"4step": [2, *[1] * 39]})
     assert compare(tmp_path, before, some, "--margin", "0.25") == 0
     assert "margin 25.00 edits per 100 characters" in capsys.readouterr().out
@@ -170,7 +170,7 @@ def test_a_run_that_was_killed_does_not_ship_on_what_it_drew(tmp_path, capsys):
     assert compare(tmp_path, before, after) == 1
     out = capsys.readouterr().out
     assert f"run {after} is unfinished: 39 of 40 images begun" in out
-    assert "MISSING coffee@256x128-s39: after: planned and not generated" in out
+    assert "MISSING coffee@256x128-s39: after: planned, but not generated" in out
     assert "MISSING: an image to be compared is missing" in out
 
 
@@ -206,7 +206,7 @@ def test_what_a_run_holds_is_shown_and_not_obeyed(tmp_path, capsys):
     [
         (("RUN",), "only one run given"),
         (("RUN", "RUN"), "would be compared with itself"),
-        (("RUN", "--with", "4step"), "with what is"),
+        (("RUN", "--with", "4step"), "--with needs --variant"),
         (("RUN", "--variant", "base", "--with", "4step"), "no variant 'base'"),
         (("RUN", "nobody"), "no run 'nobody'"),
     ],

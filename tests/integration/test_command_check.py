@@ -46,7 +46,7 @@ def test_a_release_that_is_not_worse_ships_and_leaves_a_page(folder, capsys):
     out, err = capsys.readouterr()
     assert "SHIP: no worse (within the margin of 1 edit per 100 characters)\n" in out
     assert "40 images generated, 0 reused" in out
-    assert "note   the file is the one that fast uses now" in out
+    assert "note   this is the file that fast already uses" in out
     assert err == ""
     run = RunStore(root=folder.path / "runs").load("latest")
     assert f"page   {run.path.resolve() / 'comparison.html'}" in out
@@ -120,7 +120,7 @@ def test_a_file_that_cannot_be_what_it_should_is_1_and_nothing_is_drawn(folder, 
     assert not (folder.path / "runs").exists()
 
 
-def test_what_goes_wrong_with_a_image_is_1_and_named(folder, capsys):
+def test_what_goes_wrong_with_an_image_is_1_and_named(folder, capsys):
     folder.plan(poster__candidate={"fault": "nan"})
     assert check("--seeds", "1") == 1
     out = capsys.readouterr().out
@@ -188,7 +188,7 @@ def test_a_crash_is_one_images_error_and_the_others_are_drawn(folder, capsys):
 def test_an_interrupted_check_keeps_what_was_drawn_and_the_same_command_goes_on(folder, capsys):
     folder.plan(poster__fast={"fault": "interrupt"})
     assert check("--seeds", "1") == 130
-    assert "MISSING poster@1328x1328-s42: before: planned and not generated" in capsys.readouterr().out
+    assert "MISSING poster@1328x1328-s42: before: planned, but not generated" in capsys.readouterr().out
     assert RunStore(root=folder.path / "runs").load("latest").state is RunState.INTERRUPTED
     folder.generated()
     folder.plan()

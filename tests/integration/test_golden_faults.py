@@ -27,7 +27,7 @@ def assert_one_fails(suite, *lines):
 
 def test_a_missing_golden_is_new(suite, golden):
     golden.unlink()
-    assert_one_fails(suite, "NEW * there is no golden for this image yet")
+    assert_one_fails(suite, "NEW * no golden for this image yet")
 
 
 def test_a_truncated_golden_is_an_error_that_names_the_file(suite, golden):
@@ -70,7 +70,7 @@ def test_a_golden_of_another_image_under_this_name_is_an_error(suite, golden):
 
 def test_a_golden_of_another_size_is_not_compared(suite, golden):
     changed(golden, effective="512x512")
-    assert_one_fails(suite, "INCOMPARABLE * the golden is of an image of 512x512, this one is 256x128")
+    assert_one_fails(suite, "INCOMPARABLE * the golden's image is 512x512, this one is 256x128")
 
 
 def test_a_golden_of_another_reader_is_not_compared(suite, golden):

@@ -66,7 +66,7 @@ def test_no_weights_end_the_session_with_one_line(suite):
 def test_all_deselected_is_refused(suite):
     refused(
         suite.run("-m", "gpu", "-k", "nothing"),
-        "-m gpu asks for the report cases, and none is selected: 4 were collected and all deselected",
+        "-m gpu selects no report case: 4 were collected, all deselected",
         "check the paths, -k and --qil-case",
     )
 
@@ -103,7 +103,7 @@ def test_every_test_skipped_is_a_failure_without_it_too(suite):
 
 
 def test_the_cpu_cannot_be_asked_for_with_it(suite):
-    refused(suite.run("-m", "gpu", "--qil-device=cpu"), "-m gpu and --qil-device=cpu contradict each other")
+    refused(suite.run("-m", "gpu", "--qil-device=cpu"), "-m gpu and --qil-device=cpu exclude each other")
 
 
 def test_random_weights_are_timed_and_their_text_is_not_judged(suite):

@@ -57,7 +57,7 @@ def test_a_slower_cohort_is_accepted_by_an_update(suite):
     assert suite.run(*GPU).ret == 1
     result = suite.run(*GPU, "--qil-update=changed")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["qiltest: recorded *latency*"])
+    result.stdout.fnmatch_lines(["qiltest: wrote *latency*"])
     suite.run(*GPU).assert_outcomes(passed=4)
 
 
@@ -68,7 +68,7 @@ def test_a_baseline_of_another_machine_or_torch_is_not_compared(suite, change):
     result = suite.run(*GPU)
     result.assert_outcomes(failed=4)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["INCOMPARABLE * there is no latency golden of this cohort*", "accept *=missing"])
+    result.stdout.fnmatch_lines(["INCOMPARABLE * no latency golden for this cohort*", "accept *=missing"])
 
 
 def test_a_baseline_of_zero_is_an_error(suite):

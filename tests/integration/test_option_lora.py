@@ -48,7 +48,7 @@ def test_a_release_that_is_not_worse_ships(suite, lora):
     result.stdout.fnmatch_lines(
         [
             "qiltest: comparison */comparison.html",
-            f"note: {lora}: the file is the one that fast uses now",
+            f"note: {lora}: this is the file that fast already uses",
             "fast -> candidate*",
             "Holm-corrected over 1 variant and 2 cases*",
             "SHIP: no worse (within the margin of 1 edit per 100 characters)",
@@ -102,7 +102,7 @@ def test_goldens_are_not_asked(suite, lora):
     check(suite).assert_outcomes(passed=4)
 
 
-def test_a_image_that_cannot_be_made_keeps_the_release_back(suite, lora):
+def test_an_image_that_cannot_be_made_keeps_the_release_back(suite, lora):
     suite.plan(poster__candidate={"fault": "nan"})
     result = check(suite, SEEDS)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -114,7 +114,7 @@ def test_a_stopped_session_has_no_verdict_to_ship(suite, lora):
     suite.plan(poster__fast={"fault": "interrupt"})
     result = suite.run_apart("--qil-lora=new.safetensors", "--qil-like=fast")
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines(["MISSING poster@1328x1328-s42: before: planned and not generated", "MISSING: *"])
+    result.stdout.fnmatch_lines(["MISSING poster@1328x1328-s42: before: planned, but not generated", "MISSING: *"])
 
 
 def renamed(header):
@@ -200,7 +200,7 @@ def test_the_file_of_another_variant_is_refused(suite, lora):
     second = second.replace("[fast.loras]", "[slow.loras]").replace("steps = 2", "steps = 8")
     path.write_text(first + "[slow]" + second.replace("embedded::4step", "embedded::8step"))
     shutil.copy(RELEASED.with_name("8step.safetensors"), lora)
-    refused(suite, "this is the file of variant slow, which generates in 8 steps; fast generates in 2")
+    refused(suite, "this is the file of variant slow, which takes 8 steps; fast takes 2")
 
 
 def refused(suite, said):
@@ -209,7 +209,7 @@ def refused(suite, said):
     text = result.stdout.str() + result.stderr.str()
     assert "new.safetensors cannot replace fast; nothing was generated" in text
     assert re.search(f"  ERROR  .*{re.escape(said).replace(re.escape('*'), '.*')}", text)
-    assert "shows all that is in the file" in text
+    assert "shows the whole inspection" in text
     assert suite.generated() == []
     assert not (suite.path / "runs").exists()
 
@@ -220,8 +220,8 @@ def refused(suite, said):
         (("--qil-lora=new.safetensors",), "give both"),
         (("--qil-like=fast",), "give both"),
         (("--qil-margin=0.1",), "give both"),
-        (("--qil-lora=x", "--qil-like=fast", "--qil-update=all"), "leave out --qil-update"),
-        (("--qil-lora=x", "--qil-like=fast", "--qil-variant=base"), "leave out --qil-variant"),
+        (("--qil-lora=x", "--qil-like=fast", "--qil-update=all"), "remove --qil-update"),
+        (("--qil-lora=x", "--qil-like=fast", "--qil-variant=base"), "remove --qil-variant"),
         (("--qil-lora=x", "--qil-like=fast", "--qil-margin=nan"), "--qil-margin: nan is not a rate"),
         (("--qil-lora=x", "--qil-like=fast", "--qil-model=random"), "random weights write none"),
     ],

@@ -18,7 +18,7 @@ def last_two_are_left(suite):
 
 def test_ctrl_c_leaves_the_finished_images_usable_and_says_so(suite):
     result = last_two_are_left(suite)
-    result.stdout.fnmatch_lines(["qiltest: this run is not complete; the same command goes on from here"])
+    result.stdout.fnmatch_lines(["qiltest: run interrupted: repeat the command to resume"])
     run = suite.latest()
     assert run.state is RunState.INTERRUPTED
     assert len(run.results) == 2
@@ -31,7 +31,7 @@ def test_the_same_command_goes_on_where_it_stopped(suite):
     result = suite.run()
     result.assert_outcomes(passed=4)
     assert suite.generated() == ["coffee fast 42", "poster fast 42"]
-    result.stdout.fnmatch_lines([f"qiltest: 2 images were taken, with their latency, from run {first.id}*"])
+    result.stdout.fnmatch_lines([f"qiltest: reused 2 images with latency from run {first.id}*"])
     run = suite.latest()
     assert run.state is RunState.FINISHED
     assert [r.reused_from for r in run.results] == [first.id, first.id, "", ""]
@@ -85,7 +85,7 @@ def test_reuse_takes_images_from_finished_runs(suite):
     assert {r.reused_from for r in suite.latest().results} == {first.id}
 
 
-def test_a_image_that_was_handed_on_names_the_run_that_drew_it(suite):
+def test_an_image_that_was_handed_on_names_the_run_that_drew_it(suite):
     suite.record()
     suite.run()
     first = suite.latest()
@@ -114,7 +114,7 @@ def test_no_prompt_is_encoded_where_all_images_are_in_the_store(suite):
 def test_fresh_and_reuse_together_are_refused(suite):
     result = suite.run("--qil-fresh", "--qil-reuse")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*contradict each other*"])
+    result.stderr.fnmatch_lines(["*exclude each other*"])
 
 
 def test_a_killed_session_loses_the_image_in_hand_and_no_other(suite):
@@ -170,7 +170,7 @@ def test_a_reused_image_keeps_the_reading_of_the_same_reader_and_the_run_says_wh
     reader_that_reads_nothing_more(suite)
     result = suite.run("--qil-reuse")
     result.assert_outcomes(passed=4)
-    result.stdout.fnmatch_lines(["qiltest: 4 of them were not read again: this reader, of these weights, *"])
+    result.stdout.fnmatch_lines(["qiltest: reused 4 OCR results (same reader and weights)"])
     second = suite.latest()
     assert [r.read_in for r in second.results] == [first.id] * 4
     assert [r.reading for r in second.results] == [r.reading for r in first.results]

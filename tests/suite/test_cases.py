@@ -38,7 +38,7 @@ tiny = "256x128"
 
 [[resolutions.report]]
 variant = "base"
-holds = true
+passes = true
 """
 VARIANTS = """\
 [base]
@@ -91,7 +91,7 @@ def test_limits_and_choices_are_read(tmp_path: Path) -> None:
 
 
 TEXT_AGAIN = '\n[[texts]]\ntext = "HelloＷorld😊"\n'
-VERDICT_AGAIN = '\n[[resolutions.report]]\nvariant = "base"\nholds = false\n'
+VERDICT_AGAIN = '\n[[resolutions.report]]\nvariant = "base"\npasses = false\n'
 RESOLUTION_AGAIN = '\n[[resolutions]]\nsize = "704x1280"\ntiny = "128x128"\n'
 NOT_TINY = "multiples of 16, at most 800 a side and 393216 pixels"
 ONE_MISTAKE = {
@@ -189,7 +189,7 @@ ONE_MISTAKE = {
         f'resolutions[0].tiny: "640x640" is too large for the embedded model; allowed: {NOT_TINY}',
     ),
     "a resolution that floors to another's": (
-        ("holds = true\n", f"holds = true\n{RESOLUTION_AGAIN}"),
+        ("passes = true\n", f"passes = true\n{RESOLUTION_AGAIN}"),
         'resolutions[1].size: "704x1280" generates the same image as resolutions[0].size; '
         "allowed: sizes that differ after flooring to multiples of 16",
     ),
@@ -198,32 +198,32 @@ ONE_MISTAKE = {
         'resolutions[0].report[0].variant: "bose" is no variant (did you mean "base"?); allowed: base',
     ),
     "two verdicts on one variant": (
-        ("holds = true\n", f"holds = true\n{VERDICT_AGAIN}"),
+        ("passes = true\n", f"passes = true\n{VERDICT_AGAIN}"),
         'resolutions[0].report[1].variant: "base" stands there more than once; allowed: one verdict a variant',
     ),
     "a verdict that says nothing": (
-        ("holds = true\n", ""),
-        "resolutions[0].report[0]: says nothing; allowed: holds, finding or both",
+        ("passes = true\n", ""),
+        "resolutions[0].report[0]: says nothing; allowed: passes, finding or both",
     ),
     "a word for a verdict": (
-        ("holds = true", 'holds = "yes"'),
-        'resolutions[0].report[0].holds: "yes" is not allowed; '
+        ("passes = true", 'passes = "yes"'),
+        'resolutions[0].report[0].passes: "yes" is not allowed; '
         "allowed: true or false; left out where the report gives no mark",
     ),
     "a negative limit": (
-        ("holds = true", "holds = true\n[limits]\ntolerance = -1"),
+        ("passes = true", "passes = true\n[limits]\ntolerance = -1"),
         "limits.tolerance: -1 is not allowed; allowed: a whole number of edits, 0 or more",
     ),
     "a limit that is no whole number": (
-        ("holds = true", "holds = true\n[limits]\nabsolute = 1.0"),
+        ("passes = true", "passes = true\n[limits]\nabsolute = 1.0"),
         "limits.absolute: 1.0 is not allowed; allowed: a whole number of edits, 0 or more",
     ),
     "a limit below the reader's noise floor": (
-        ("holds = true", "holds = true\n[limits]\ntolerance = 2\nabsolute = 1\nnoise_floor = { rapidocr = 1.5 }"),
+        ("passes = true", "passes = true\n[limits]\ntolerance = 2\nabsolute = 1\nnoise_floor = { rapidocr = 1.5 }"),
         "limits.absolute: 1 is below rapidocr's noise floor; allowed: 1.5 or more",
     ),
     "a noise floor that is NaN": (
-        ("holds = true", "holds = true\n[limits]\ntolerance = 2\nnoise_floor = { rapidocr = nan }"),
+        ("passes = true", "passes = true\n[limits]\ntolerance = 2\nnoise_floor = { rapidocr = nan }"),
         "limits.noise_floor.rapidocr: nan is not allowed; "
         "allowed: edits by reader, 0 or more, such as { rapidocr = 0.5 }",
     ),

@@ -166,7 +166,7 @@ def _verdicts(resolution: Raw, at: Location, known: Known) -> Iterator[Fault]:
     for index, table in _tables(resolution, "report"):
         here = (*at, "report", index)
         if table.get("passes") is None and not table.get("finding"):
-            yield here, "says nothing", "holds, finding or both"
+            yield here, "says nothing", "passes, finding or both"
         variant = table.get("variant")
         if not isinstance(variant, str):
             continue

@@ -99,7 +99,7 @@ def test_the_page_says_the_verdict_the_table_and_mcnemar_in_words(page: Path) ->
     text = " ".join(page.read_text(encoding="utf-8").split())
     assert "<title>DO NOT SHIP: Worse · qiltest</title>" in text
     assert "Exact text: 11 in both, 8 lost, 1 gained, 0 in neither; McNemar p = 0.039" in text
-    assert "case sign: 8 images worse and 0 better, p = 0.016 (sign test, comparisons made: 2)" in text
+    assert "case sign: 8 images worse and 0 better, p = 0.016 (sign test, Holm-corrected over 2 tests)" in text
     assert "<b>8 lost</b>" in text
     assert "Holm-corrected over 1 variant and 2 cases; margin 1.00 edits per 100 characters, significance" in text
 
