@@ -252,4 +252,4 @@ def test_a_variant_of_the_candidates_name_is_refused(suite, lora):
     path.write_text(path.read_text().replace("[spare]", "[candidate]"))
     result = check(suite)
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    assert "a variant is called 'candidate'" in result.stdout.str()
+    assert "variant name 'candidate' is reserved" in result.stdout.str()

@@ -138,7 +138,7 @@ def test_a_damaged_image_is_put_aside_and_said_before_it_is_drawn_again(suite):
     result = suite.run()
     result.assert_outcomes(passed=3, failed=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines([f"ERROR *{victim.sha256}*not what its name says*moved to*quarantine*"])
+    result.stdout.fnmatch_lines([f"ERROR *{victim.sha256}*do not match its name*moved to*quarantine*"])
     suite.generated()
     suite.run("--qil-reuse").assert_outcomes(passed=4)
     assert suite.generated() == ["coffee base 42"]

@@ -77,8 +77,3 @@ def refuse_no_selection(items: Sequence[pytest.Item], *, collected: int) -> None
         f"-m gpu selects no report case: {seen}\n"
         f'  -> check the paths, -k and --qil-case; for other GPU tests write -m "gpu and not report_case"'
     )
-
-
-def all_skipped(outcomes: dict[str, str]) -> bool:
-    """Return whether every test of the suite was skipped, if there was any."""
-    return bool(outcomes) and set(outcomes.values()) == {"skipped"}
