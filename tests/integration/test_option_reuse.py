@@ -5,11 +5,11 @@ import pytest
 from qiltest.runs import RunState
 
 
-def last_two_are_left(suite):
+def last_two_are_left(suite, *options):
     """Stop a session after two of its four images."""
     suite.record()
     suite.plan(coffee__fast={"fault": "interrupt"})
-    result = suite.run_apart()
+    result = suite.run_apart(*options)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert len(suite.generated()) == 3
     suite.plan()
@@ -23,6 +23,11 @@ def test_ctrl_c_leaves_the_finished_images_usable_and_says_so(suite):
     assert run.state is RunState.INTERRUPTED
     assert len(run.results) == 2
     assert all(r.image.path.is_file() and r.passes for r in run.results)
+
+
+def test_a_fresh_session_that_was_stopped_is_resumed_without_that_option(suite):
+    result = last_two_are_left(suite, "--qil-fresh")
+    result.stdout.fnmatch_lines(["qiltest: run interrupted: repeat the command without --qil-fresh to resume"])
 
 
 def test_the_same_command_goes_on_where_it_stopped(suite):

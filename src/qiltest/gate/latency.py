@@ -1,4 +1,4 @@
-"""The latency gate: denoise seconds against a golden of the same cohort (docs/gate.md).
+"""The latency gate: denoise seconds against a golden of the same cohort (docs/reference/gate.md).
 
 A cohort is one model, device, precision, size, variant, attention backend and torch version. Its golden is the median
 of the denoise loops of the run that recorded it. An image fails past a relative AND an absolute floor, because clocks

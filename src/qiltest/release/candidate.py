@@ -87,7 +87,7 @@ def refusal_lines(inspection: CandidateInspection, like: str) -> Iterator[str]:
 
 
 def pinned(variant: Variant, model: ModelSource) -> Variant:
-    """Return a variant with the hashes of LoRA files of the embedded model."""
+    """Return a variant with the hashes of the embedded model's LoRA files."""
     return replace(variant, loras=tuple((kind, _pin(lora, model)) for kind, lora in variant.loras))
 
 
