@@ -44,8 +44,8 @@ def check(*args, lora="new.safetensors"):
 def test_a_release_that_is_not_worse_ships_and_leaves_a_page(folder, capsys):
     assert check("--seeds", "10") == 0
     out, err = capsys.readouterr()
-    assert "SHIP: not worse by more than the margin\n" in out
-    assert "40 images generated, 0 taken from the store" in out
+    assert "SHIP: no worse (within the margin of 1 edit per 100 characters)\n" in out
+    assert "40 images generated, 0 reused" in out
     assert "note   this is the file that fast already uses" in out
     assert err == ""
     run = RunStore(root=folder.path / "runs").load("latest")
@@ -65,12 +65,12 @@ def test_a_worse_release_does_not_ship(folder, capsys):
 def test_cannot_tell_is_not_0_and_names_the_command_that_decides(folder, capsys):
     assert check("--seeds", "2") == 1
     out = capsys.readouterr().out
-    assert "CANNOT TELL: neither worse nor not worse is shown\n" in out
+    assert "CANNOT TELL: not enough evidence yet: more seeds are needed\n" in out
     seeds = out.partition("  -> the same command with --seeds ")[2].partition(" ")[0]
     folder.generated()
     assert check("--seeds", seeds) == 0
     out = capsys.readouterr().out
-    assert "8 taken from the store" in out
+    assert "8 reused" in out
     assert len(folder.generated()) == 4 * int(seeds) - 8
 
 

@@ -50,8 +50,8 @@ def test_a_release_that_is_not_worse_ships(suite, lora):
             "qiltest: comparison */comparison.html",
             f"note: {lora}: this is the file that fast already uses",
             "fast -> candidate*",
-            "comparisons made: 1 of variants, 2 of cases*",
-            "SHIP: not worse by more than the margin",
+            "Holm-corrected over 1 variant and 2 cases*",
+            "SHIP: no worse (within the margin of 1 edit per 100 characters)",
         ]
     )
     run = suite.latest()
@@ -74,7 +74,7 @@ def test_too_few_images_cannot_tell_and_say_how_many_would(suite, lora):
     suite.plan(coffee__candidate=TYPO)
     result = check(suite)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["generated with 1 seed; about * would decide*", "CANNOT TELL: neither *"])
+    result.stdout.fnmatch_lines(["generated with 1 seed; about * should be enough*", "CANNOT TELL: not enough *"])
 
 
 def test_the_margin_decides_what_is_not_worse(suite, lora):
@@ -82,7 +82,7 @@ def test_the_margin_decides_what_is_not_worse(suite, lora):
     assert check(suite, "--qil-seeds=3", "--qil-margin=0.9", "--qil-case=poster").ret == 1
     result = check(suite, "--qil-seeds=8", "--qil-margin=0.5", "--qil-case=poster")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["*margin 50.00 edits in 100 characters*"])
+    result.stdout.fnmatch_lines(["*margin 50.00 edits per 100 characters*"])
 
 
 def test_what_is_replaced_comes_from_the_store_and_only_the_file_is_drawn(suite, lora):
@@ -107,7 +107,7 @@ def test_an_image_that_cannot_be_made_keeps_the_release_back(suite, lora):
     result = check(suite, SEEDS)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=30, failed=10)
-    result.stdout.fnmatch_lines(["ERROR poster@1328x1328-s42: after: *the image holds NaN", "ERROR: an image that *"])
+    result.stdout.fnmatch_lines(["ERROR poster@1328x1328-s42: after: *the image holds NaN", "ERROR: an image to be *"])
 
 
 def test_a_stopped_session_has_no_verdict_to_ship(suite, lora):
