@@ -51,7 +51,7 @@ def seeds(text: str) -> int | tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")]
     numbers = [int(part) for part in parts if part.isdecimal()]
     if len(numbers) != sum(1 for part in parts if part) or not numbers:
-        raise argparse.ArgumentTypeError(f"{text} is neither a number nor a list\n  -> write 8, or 42,43,44")
+        raise argparse.ArgumentTypeError(f"{text} is neither a number nor a list of seeds\n  -> write 8, or 42,43,44")
     if len(parts) > 1:
         return tuple(dict.fromkeys(numbers))
     if not 1 <= numbers[0] <= MAX_SEED_COUNT:

@@ -156,7 +156,7 @@ class Recipe:
             raise RecipeError(
                 f"not a recipe: {error}",
                 where="stored recipe",
-                remedy="it was written by another version or changed by hand: make the image again",
+                remedy="another version wrote it, or it was edited by hand: generate the image again",
             ) from error
 
 
@@ -195,7 +195,7 @@ def _shown(value: Scalar) -> str:
 def _finite(name: str, value: float) -> float:
     """Return `value` as a float, so that 4 and 4.0 are one recipe. Raises RecipeError if it is not finite."""
     if not math.isfinite(value):
-        raise RecipeError(f"{name} is {value}, not a finite number", where="recipe", remedy="fix what computed it")
+        raise RecipeError(f"{name} is {value}, not a finite number", where="recipe", remedy="fix the code that sets it")
     return float(value)
 
 
@@ -203,5 +203,5 @@ def _by_name(field: str, pairs: tuple[tuple[str, Any], ...]) -> tuple[tuple[str,
     names = [name for name, _ in pairs]
     twins = sorted({name for name in names if names.count(name) > 1})
     if twins:
-        raise RecipeError(f"{field} names {', '.join(twins)} more than once", where="recipe", remedy="give each once")
+        raise RecipeError(f"duplicate names in {field}: {', '.join(twins)}", where="recipe", remedy="give each once")
     return tuple((name, value) for name, value in sorted(pairs, key=lambda pair: pair[0]))

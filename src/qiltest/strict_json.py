@@ -58,7 +58,7 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     record = dict(pairs)
     if len(record) != len(pairs):
         names = [name for name, _ in pairs]
-        raise StrictJsonError(f"key {next(name for name in names if names.count(name) > 1)!r} stands there twice")
+        raise StrictJsonError(f"duplicate key {next(name for name in names if names.count(name) > 1)!r}")
     return record
 
 

@@ -78,7 +78,7 @@ def test_sizes_filter_and_names_given_twice_count_once(suite: Suite) -> None:
         ({"cases": ["capybara"], "sizes": ["713x1280"]}, '"713x1280"', "choose among: 1328x1328"),
         ({"cases": ["coffee-shop@1x1"]}, 'no resolution of case coffee-shop is called "1x1"', "713x1280, 1280x1280"),
         ({"variants": ["4steps-v2.0"]}, "4steps-v2.0 has no LoRA for the embedded model", "base, 8step, 4step"),
-        ({"seeds": [1, -1]}, "seed -1 is negative", "from 0 on"),
+        ({"seeds": [1, -1]}, "seed -1 is negative", "0 or more"),
     ],
 )
 def test_what_does_not_exist_is_named_beside_what_does(

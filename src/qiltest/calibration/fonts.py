@@ -45,7 +45,9 @@ def fonts_for(text: str, files: Sequence[tuple[str, int]] = FILES) -> tuple[tupl
     found = tuple(font for font in files if Path(font[0]).is_file() and all(_holds(font, char) for char in wanted))
     if not found:
         shown = "".join(sorted(wanted))[:40]
-        raise FontsMissingError(f"no installed font holds all of {shown!r}", where="calibration", remedy=REMEDY)
+        raise FontsMissingError(
+            f"no installed font has all of {shown!r}", where="calibration", remedy=REMEDY
+        )
     return found
 
 

@@ -67,9 +67,9 @@ def _load(file: Path) -> dict[str, Floor]:
 
 def _damaged(file: Path, why: str) -> StoreError:
     remedy = f"delete it and measure again: qiltest calibrate --case {file.stem}"
-    return StoreError(f"not a noise floor ({why})", where=str(file), remedy=remedy)
+    return StoreError(f"not a valid noise floor ({why})", where=str(file), remedy=remedy)
 
 
 def _unwritable(folder: Path, error: OSError) -> StoreError:
     why = error.strerror or str(error)
-    return StoreError(f"cannot be written: {why}", where=str(folder), remedy="name another folder: --output FOLDER")
+    return StoreError(f"cannot be written: {why}", where=str(folder), remedy="choose another folder: --output FOLDER")

@@ -15,7 +15,7 @@ from qiltest.generation._device import synchronise
 from qiltest.generation.records import LatentStats
 from qiltest.recipe import Recipe
 
-_REMEDY = "look at the LoRA (`qiltest lora FILE`), the base's dtype and the scheduler"
+_REMEDY = "check the LoRA (`qiltest lora FILE`), the base's dtype and the scheduler"
 
 
 def latent_stats(latents: torch.Tensor, recipe: Recipe) -> LatentStats:
@@ -63,7 +63,7 @@ def decode_latents(
     pixels = np.asarray(image)
     size = recipe.effective
     if pixels.shape != (size.height, size.width, 3):
-        raise GenerationError(f"the image is {pixels.shape}, asked was {size}", where=place(recipe))
+        raise GenerationError(f"the image has shape {pixels.shape}, expected {size}", where=place(recipe))
     return pixels, seconds
 
 

@@ -24,7 +24,7 @@ def choose_device(settings: Settings, kind: ModelKind) -> torch.device:
     try:
         device = torch.device(named)
     except RuntimeError as error:
-        raise DeviceError(f"{named!r} is no device", remedy="write cpu, cuda or cuda:0") from error
+        raise DeviceError(f"unknown device {named!r}", remedy="write cpu, cuda or cuda:0") from error
     if device.type not in ("cpu", "cuda"):
         raise DeviceError(f"device {named!r} is not supported", remedy="write cpu, cuda or cuda:0")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():

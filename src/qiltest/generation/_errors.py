@@ -33,7 +33,7 @@ def translated(what: str) -> Iterator[None]:
         if "CUDA error" in str(error) or "CUDNN_STATUS" in str(error):
             raise GenerationError(
                 f"the device failed while {what}: {message}",
-                remedy="look at `nvidia-smi` and the kernel's log; the same command goes on where it stopped",
+                remedy="check `nvidia-smi` and the kernel log; repeat the command to resume",
             ) from error
         raise
 

@@ -47,7 +47,7 @@ class DiffusersGenerator(Generator):
         self._dtype = choose_dtype(settings, self._device, source.kind)
         if settings.threads is not None:
             if settings.threads < 1:
-                raise DeviceError(f"{settings.threads} threads", remedy="1 or more")
+                raise DeviceError(f"threads={settings.threads}", remedy="give 1 or more")
             torch.set_num_threads(settings.threads)
         #: peak bytes allocated on the device, by stage ("encode", "load", "denoise", "decode"); empty on the CPU.
         self.peaks: dict[str, int] = {}
@@ -141,7 +141,7 @@ class DiffusersGenerator(Generator):
 
     def close(self) -> None:
         """Give the device's memory back; the next image would load again."""
-        for name in ("_pipeline", "_prompts", "_rack"):
+        for name in ("_pipeline", "_prompts", "_adapters"):
             self.__dict__.pop(name, None)
         gc.collect()
         if self._device.type == "cuda":
@@ -217,7 +217,7 @@ class DiffusersGenerator(Generator):
 
     def _load_lora(self, recipe: Recipe) -> None:
         lora = recipe.lora
-        if lora is None or self._adapters.passes(lora.sha256):
+        if lora is None or lora.sha256 in self._adapters:
             return
         if lora.source.startswith(RANDOM_LORA):
             seed = int(lora.sha256[:8], 16)
@@ -240,13 +240,13 @@ class DiffusersGenerator(Generator):
         forwards, steps = result.timing.forwards, len(result.timing.step_seconds)
         if forwards != recipe.nfe or steps != recipe.steps:
             raise RecipeError(
-                f"{forwards} transformer forwards in {steps} steps, the recipe means {recipe.nfe} in {recipe.steps}",
+                f"{forwards} transformer forwards in {steps} steps, the recipe requires {recipe.nfe} in {recipe.steps}",
                 where=place(recipe),
                 remedy="true CFG above 1 doubles the forwards; a cache or a callback may skip some",
             )
         sigmas = tuple(float(sigma) for sigma in self._pipeline.scheduler.sigmas[:-1].cpu())
         if sigmas != recipe.sigmas:
-            raise RecipeError("the loop ran on other sigmas than the recipe's", where=place(recipe))
+            raise RecipeError("the loop used other sigmas than the recipe's", where=place(recipe))
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

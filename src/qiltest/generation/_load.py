@@ -91,7 +91,7 @@ def _from_pretrained(source: ModelSource, dtype: torch.dtype, **without: None) -
         raise DeviceError(
             f"the model cannot be loaded: {str(error).splitlines()[0][:300]}",
             where=str(source.folder),
-            remedy="a file of it is damaged or missing; get it again",
+            remedy="one of its files is damaged or missing; download the model again",
         ) from error
 
 

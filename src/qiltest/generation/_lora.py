@@ -58,7 +58,7 @@ class LoraAdapters:
         """SHA-256 of the active LoRA's file; None: the base alone."""
         return self._active
 
-    def passes(self, sha256: str) -> bool:
+    def __contains__(self, sha256: str) -> bool:
         """Return whether a LoRA is loaded."""
         return sha256 in self._adapters
 
@@ -105,9 +105,9 @@ class LoraAdapters:
         except (ValueError, KeyError, IndexError, RuntimeError, OSError) as error:
             self.switch(active)
             raise RecipeError(
-                f"diffusers does not load it: {str(error).splitlines()[0][:300]}",
+                f"diffusers cannot load it: {str(error).splitlines()[0][:300]}",
                 where=title,
-                remedy="see `qiltest lora FILE` for what is in it",
+                remedy="inspect the file with `qiltest lora FILE`",
             ) from error
         self._cast(name)
         self._adapters[sha256] = _Adapter(name=name, modules=tuple(_modules_of(self._transformer, name)))
@@ -203,9 +203,9 @@ def _check_applied(
     faults = [
         f"{len(names)} modules {what}: {', '.join(names[:_SHOWN])}{' ...' if len(names) > _SHOWN else ''}"
         for names, what in (
-            (ignored, "of the file were not taken"),
-            (strangers, "were changed that the file does not name"),
-            (other, "got another delta than alpha / rank * up @ down"),
+            (ignored, "of the file were not applied"),
+            (strangers, "were changed but are not in the file"),
+            (other, "got a delta other than alpha / rank * up @ down"),
         )
         if names
     ]
@@ -213,7 +213,7 @@ def _check_applied(
         raise RecipeError(
             f"the LoRA is not applied as the file says: {'; '.join(faults)}",
             where=where,
-            remedy="see `qiltest lora FILE`; a loader that ignores keys generates the base's blur",
+            remedy="inspect the file with `qiltest lora FILE`; without the ignored keys the image would be blurred",
         )
 
 

@@ -107,10 +107,10 @@ class EmbeddingCache:
         if tokens > self._max_length:
             lost = pipeline.tokenizer.decode(ids[pipeline.prompt_template_encode_start_idx + self._max_length :])
             if self._may_lose_prose and not _QUOTATION.intersection(lost):
-                _log.info("of %s… the end is cut, which quotes no text: %s", prompt[:30], lost)
+                _log.info("the end of the prompt %s… is cut; it quotes no text: %s", prompt[:30], lost)
                 return
             raise RecipeError(
-                f"the prompt has {tokens} tokens, of which the model would see {self._max_length}",
+                f"the prompt has {tokens} tokens, the model reads only {self._max_length} of them",
                 where=prompt[:60],
                 remedy="shorten the prompt, or open the generator with a larger max_sequence_length (at most 1024)",
             )
@@ -129,7 +129,7 @@ class EmbeddingCache:
         try:
             write_atomically(path, save({"embeds": embeds}, {"sha256": _tensor_sha256(embeds)}))
         except OSError as error:
-            _log.warning("prompt embedding not kept: %s", error)
+            _log.warning("the prompt embedding cannot be stored: %s", error)
 
     def _from_disk(self, prompt: str) -> Embedding | None:
         path = self._path(prompt)
@@ -142,13 +142,13 @@ class EmbeddingCache:
             _put_aside(path, str(error))
             return None
         if _tensor_sha256(embeds) != wanted or not bool(torch.isfinite(embeds).all()):
-            _put_aside(path, "its bytes are not what it says")
+            _put_aside(path, "its SHA-256 does not match")
             return None
         return Embedding(embeds=embeds.to(self._device))
 
 
 def _put_aside(path: Path, why: str) -> None:
-    _log.warning("prompt embedding %s is damaged (%s); it is put aside and made again", path.name, why)
+    _log.warning("prompt embedding %s is damaged (%s); it is set aside and encoded again", path.name, why)
     path.replace(path.with_suffix(".damaged"))
 
 

@@ -104,9 +104,9 @@ class RecipeBuilder:
         if other:
             seen = ", ".join(f"{name} {getattr(recipe, name)!r} (here {own[name]!r})" for name in other)
             raise RecipeError(
-                f"the recipe is not of this generator: {seen}",
+                f"the recipe was built for another generator: {seen}",
                 where=recipe.variant,
-                remedy="build the recipe again here",
+                remedy="build the recipe with this generator",
             )
 
     def scheduler(self, kind: SchedulerKind) -> FlowMatchEulerDiscreteScheduler:
@@ -136,16 +136,16 @@ class RecipeBuilder:
             raise RecipeError(
                 "; ".join(finding.text for finding in faults),
                 where=str(path),
-                remedy=f"see `qiltest lora {path}` for what is in the file",
+                remedy=f"inspect the file with `qiltest lora {path}`",
             )
         return path, report
 
     def _check_variant(self, variant: Variant) -> None:
         where = f"variant {variant.name}"
         if variant.steps < 1:
-            raise RecipeError(f"{variant.steps} steps", where=where, remedy="at least 1")
+            raise RecipeError(f"steps = {variant.steps}", where=where, remedy="give at least 1")
         if not (math.isfinite(variant.true_cfg_scale) and variant.true_cfg_scale >= 1):
-            raise RecipeError(f"true CFG {variant.true_cfg_scale}", where=where, remedy="1 (no guidance) or more")
+            raise RecipeError(f"true CFG {variant.true_cfg_scale}", where=where, remedy="give 1 (no guidance) or more")
         if variant.true_cfg_scale > 1 and variant.negative_prompt is None:
             raise RecipeError(
                 f"true CFG {variant.true_cfg_scale} without a negative prompt generates without guidance",
@@ -154,14 +154,14 @@ class RecipeBuilder:
             )
         if variant.scheduler is SchedulerKind.LIGHTNING and variant.true_cfg_scale > 1:
             raise RecipeError(
-                f"true CFG {variant.true_cfg_scale} on the Lightning scheduler: guidance is distilled into the LoRA, "
-                "a second one burns the image and doubles its time",
+                f"true CFG {variant.true_cfg_scale} on the Lightning scheduler: guidance is already distilled in; "
+                "CFG > 1 over-saturates and doubles the cost",
                 where=where,
                 remedy="true_cfg_scale = 1",
             )
         if variant.base_model not in (None, self._source.name) and not self._source.is_tiny:
             raise RecipeError(
-                f"it is a variant of {variant.base_model}, this model is {self._source.name}",
+                f"it needs the base model {variant.base_model}, the model is {self._source.name}",
                 where=where,
                 remedy=f"--qil-model={variant.base_model}",
             )
@@ -199,7 +199,7 @@ class RecipeBuilder:
             raise RecipeError(
                 f"the file's SHA-256 is {report.sha256}, variant {variant.name} names {lora.sha256}",
                 where=lora.source,
-                remedy="it is another release under this name; correct the file, or the hash in variants.toml",
+                remedy="the file is another release of the same name; replace it, or correct the hash in variants.toml",
             )
         return LoraRecipe(
             source=lora.source,
@@ -239,7 +239,7 @@ def check_scheduler(live: Any, wanted: SchedulerConfig) -> None:  # noqa: ANN401
     other = [name for name in sorted(seen.keys() | asked.keys()) if seen.get(name) != asked.get(name)]
     if other:
         shown = ", ".join(f"{name} {seen.get(name)!r} instead of {asked.get(name)!r}" for name in other)
-        raise RecipeError(f"another scheduler is at work: {shown}")
+        raise RecipeError(f"the scheduler's settings differ from the recipe: {shown}")
 
 
 def _model_sha256(source: ModelSource) -> str:

@@ -54,7 +54,7 @@ def as_tuple(config: Mapping[str, object], class_name: str) -> SchedulerConfig:
     kept = {key: value for key, value in config.items() if not key.startswith("_")}
     strange = [key for key, value in kept.items() if not isinstance(value, (str, int, float, bool, type(None)))]
     if strange:
-        raise RecipeError(f"scheduler settings that are no plain values: {', '.join(sorted(strange))}")
+        raise RecipeError(f"scheduler settings that are not plain values: {', '.join(sorted(strange))}")
     return tuple(sorted({**kept, "class": class_name}.items()))  # type: ignore[arg-type]
 
 
@@ -116,8 +116,8 @@ def check_sigmas(sigmas: Sequence[float], config: SchedulerConfig, *, steps: int
         return
     if not max(abs(have - want) for have, want in zip(sigmas, wanted, strict=True)) <= TOLERANCE:
         raise RecipeError(
-            f"the scheduler gives sigmas {_short(sigmas)}, its config means {_short(wanted)}",
-            remedy="another scheduler is at work than the variant names",
+            f"the scheduler gives sigmas {_short(sigmas)}, its config requires {_short(wanted)}",
+            remedy="the scheduler is not the one that the variant names",
         )
 
 

@@ -52,5 +52,5 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.offload not in set(Offload):
-            raise DeviceError(f"offload {self.offload!r} is not known", remedy=f"write one of {', '.join(Offload)}")
+            raise DeviceError(f"unknown offload {self.offload!r}", remedy=f"write one of {', '.join(Offload)}")
         object.__setattr__(self, "offload", Offload(self.offload))

@@ -64,11 +64,11 @@ def resolve_model(
         folder = _checked(Path(name), remedy="name a folder that holds model_index.json and the components it lists")
         found = _commit_of(folder)
         if revision is not None and revision != found:
-            raise DeviceError(f"revision {revision} asked, the folder is {found}", where=name)
+            raise DeviceError(f"revision {revision} was requested, the folder has {found}", where=name)
         return ModelSource(name=name, kind=kind or ModelKind.REAL, folder=folder, revision=found)
     if _HUB_ID.fullmatch(name) is None:
         raise DeviceError(
-            f"{name!r} is no model: no such folder, and not a Hugging Face id",
+            f"unknown model {name!r}: neither a folder nor a Hugging Face id",
             remedy="write tiny, random, a folder in diffusers layout, or an id such as Qwen/Qwen-Image",
         )
     folder = _snapshot(name, revision, download=download)
@@ -129,7 +129,7 @@ def _absent(what: str, command: str, error: Exception, *, download: bool) -> NoR
     raise DeviceError(
         f"not found {place} ({type(error).__name__})",
         where=what,
-        remedy=f"run once: {command}   (or name a folder that holds it)",
+        remedy=f"run once: {command}   (or name a folder that has it)",
     ) from error
 
 
@@ -144,14 +144,14 @@ def _checked(folder: Path, *, remedy: str) -> Path:
     index = _read_json(folder / "model_index.json", remedy)
     if index.get("_class_name") != PIPELINE:
         raise DeviceError(
-            f"the folder holds a {index.get('_class_name')}, this suite generates with {PIPELINE}",
+            f"the folder has a {index.get('_class_name')}, qiltest needs a {PIPELINE}",
             where=str(folder),
             remedy="name a text-to-image model, for example Qwen/Qwen-Image",
         )
     missing = [name for name in COMPONENTS if not (folder / name).is_dir()]
     missing += [f"{name}/{file}" for name in WEIGHTED if name not in missing for file in _missing(folder / name)]
     if missing:
-        raise DeviceError(f"not there: {', '.join(missing)}", where=str(folder), remedy=remedy)
+        raise DeviceError(f"missing: {', '.join(missing)}", where=str(folder), remedy=remedy)
     return folder
 
 
@@ -159,7 +159,7 @@ def _missing(component: Path) -> list[str]:
     """Weight files of one component that should be there: those its index lists, or any safetensors at all."""
     indices = sorted(component.glob("*.safetensors.index.json"))
     if indices:
-        shards = set(_read_json(indices[0], "the index is damaged; get it again").get("weight_map", {}).values())
+        shards = set(_read_json(indices[0], "the index is damaged; download it again").get("weight_map", {}).values())
         return sorted(shard for shard in shards if not (component / shard).is_file())
     return [] if any(component.glob("*.safetensors")) else ["*.safetensors"]
 

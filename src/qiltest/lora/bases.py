@@ -89,7 +89,9 @@ def base_from_folder(folder: Path, *, name: str | None = None) -> Base:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RecipeError(
-            f"no transformer config can be read: {error}", where=str(path), remedy="name a folder in diffusers layout"
+            f"cannot read the transformer config: {error}",
+            where=str(path),
+            remedy="name a folder in diffusers layout",
         ) from error
     return base_from_config(config, name=name or folder.name, where=str(path))
 

@@ -59,7 +59,7 @@ def pair_up(keys: list[Key], file: SafetensorsFile) -> tuple[list[FactorPair], l
     useless: list[str] = []
     for key in keys:
         if modules.setdefault(key.module, {}).setdefault(key.part, key) is not key:
-            useless.append(f"{key.raw} (the module {key.module} has that twice)")
+            useless.append(f"{key.raw} (duplicate {key.part} of module {key.module})")
     pairs, missing = [], []
     for module, parts in modules.items():
         if Part.DOWN in parts and Part.UP in parts:
@@ -74,16 +74,16 @@ def pair_up(keys: list[Key], file: SafetensorsFile) -> tuple[list[FactorPair], l
 def _partners(parts: dict[Part, Key]) -> list[str]:
     wanted = [part for part in (Part.DOWN, Part.UP) if part not in parts]
     found = next(iter(parts.values()))
-    return [f"{found.module}: the {part} factor (there is {found.raw})" for part in wanted]
+    return [f"{found.module}: the {part} factor (found {found.raw})" for part in wanted]
 
 
 def _pair(module: str, tensors: dict[Part, TensorInfo]) -> tuple[FactorPair | None, str]:
     pair = FactorPair(module=module, down=tensors[Part.DOWN], up=tensors[Part.UP], alpha=tensors.get(Part.ALPHA))
     factors = (pair.down, pair.up)
     if any(len(info.shape) != 2 or 0 in info.shape for info in factors):
-        return None, f"factors of shape {pair.down.shape} and {pair.up.shape} are no matrices"
+        return None, f"factors of shape {pair.down.shape} and {pair.up.shape} are not matrices"
     if pair.down.shape[0] != pair.up.shape[1]:
-        return None, f"rank {pair.down.shape[0]} below and {pair.up.shape[1]} above"
+        return None, f"the ranks differ: {pair.down.shape[0]} in the down factor, {pair.up.shape[1]} in the up factor"
     if pair.alpha is not None and math.prod(pair.alpha.shape) != 1:
         return None, f"alpha of shape {pair.alpha.shape} is not one number"
     if not all(info.is_float for info in tensors.values()):

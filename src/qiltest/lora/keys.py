@@ -97,11 +97,11 @@ def ignored_by_diffusers(prefix: Prefix, naming: Naming, *, has_alpha: bool) -> 
     time. A test holds this table against the installed diffusers.
     """
     if prefix is Prefix.PEFT:
-        return "keys begin with `base_model.model.`, which no module's name does"
+        return "keys start with `base_model.model.`: strip that prefix"
     if prefix is Prefix.NONE and not has_alpha:
-        return "keys have neither a prefix nor alphas, so diffusers does not see that they belong to the transformer"
+        return "keys have neither a prefix nor alphas, so diffusers does not assign them to the transformer"
     if prefix is Prefix.TRANSFORMER and has_alpha:
-        return "keys begin with `transformer.` and have alphas: diffusers puts the prefix before them a second time"
+        return "keys start with `transformer.` and have alphas: diffusers adds the prefix a second time"
     if prefix is Prefix.TRANSFORMER and naming is not Naming.A_B:
-        return "keys begin with `transformer.` but are not called lora_A/lora_B, the only names diffusers takes there"
+        return "keys start with `transformer.` but are not named lora_A/lora_B, the only names diffusers accepts there"
     return None

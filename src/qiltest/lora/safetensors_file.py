@@ -106,7 +106,9 @@ def open_safetensors(path: Path) -> SafetensorsFile:
 
 def _fail(path: Path, what: str) -> NoReturn:
     raise RecipeError(
-        what, where=str(path), remedy="get the file again; its size and SHA-256 should be those that its source names"
+        what,
+        where=str(path),
+        remedy="download the file again, and compare its size and SHA-256 with its source's",
     )
 
 
@@ -115,9 +117,13 @@ def _header_length(path: Path, size: int, raw: bytes) -> int:
         _fail(path, f"not a safetensors file: {size} bytes, too short for a header")
     length = int.from_bytes(raw[:8], "little")
     if raw[8:] != b"{" and raw.startswith(_PICKLES):  # a header's length may begin with the same bytes
-        _fail(path, "this is a pickle (or a zip of one), not safetensors; it is not opened, because that runs code")
+        _fail(
+            path, "this is a pickle (or a zip of one), not safetensors; not opened, because unpickling runs code"
+        )
     if length > HEADER_LIMIT:
-        _fail(path, f"not a safetensors file: its header would be {length:,} bytes, the format allows {HEADER_LIMIT:,}")
+        _fail(
+            path, f"not a safetensors file: its header has {length:,} bytes, the format allows {HEADER_LIMIT:,}"
+        )
     if 8 + length > size:
         _fail(path, f"truncated: the header needs {8 + length:,} bytes, the file has {size:,}")
     return length
@@ -135,7 +141,7 @@ def _parse(path: Path, text: bytes) -> dict[str, Any]:
 
 def _metadata(path: Path, found: object) -> dict[str, str]:
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        _fail(path, "`__metadata__` is not an object of texts")
+        _fail(path, "`__metadata__` is not an object of strings")
     return found
 
 
@@ -167,4 +173,4 @@ def _check_layout(path: Path, tensors: dict[str, TensorInfo], base: int, size: i
             _fail(path, f"tensor {info.name!r} starts at byte {info.start:,} where {at:,} was expected")
         at = info.end
     if at != size:
-        _fail(path, f"{size - at:,} bytes after the last tensor belong to none")
+        _fail(path, f"{size - at:,} bytes after the last tensor belong to no tensor")

@@ -116,7 +116,7 @@ def _open(easyocr: Any, languages: list[str], folder: Path, device: str) -> Any:
         raise ReaderError(
             f"EasyOCR cannot be opened on {device!r} ({error})",
             where=f"reader easyocr ({folder})",
-            remedy="give a device that this machine has, and weights of the installed EasyOCR's own models",
+            remedy="give a device of this machine, and the weights that the installed EasyOCR expects",
         ) from error
 
 
@@ -155,16 +155,16 @@ def _recogniser(languages: Sequence[str]) -> str:
     unknown = [language for language in languages if language not in RECOGNISERS]
     if unknown or not languages:
         raise ReaderError(
-            f"languages {list(languages)!r}: {unknown or 'none'} cannot be read",
+            f"languages {list(languages)!r}: {unknown or 'an empty list'} is not supported",
             where="reader easyocr",
-            remedy=f"use of: {', '.join(RECOGNISERS)}",
+            remedy=f"choose from: {', '.join(RECOGNISERS)}",
         )
     others = [language for language in languages if language != "en"]
     if len(others) > 1:
         raise ReaderError(
             f"languages {list(languages)!r}: EasyOCR reads one Chinese script at a time",
             where="reader easyocr",
-            remedy="open one reader for each, or use rapidocr, which reads both at once",
+            remedy="open one reader per script, or use rapidocr, which reads both at once",
         )
     return RECOGNISERS[others[0] if others else "en"]
 
@@ -174,8 +174,8 @@ def _require_pins(files: Sequence[Path], pins: Mapping[str, str]) -> None:
     if unpinned:
         path = unpinned[0]
         raise ReaderError(
-            f"{path.name} has no pinned SHA-256, and its format can carry code",
+            f"{path.name} has no pinned SHA-256, and a .pth file can run code",
             where=f"reader easyocr ({path.parent})",
-            remedy=f"where you trust it, pin it: pins={{{path.name!r}: {file_sha256(path)!r}}}",
+            remedy=f"if you trust it, pin it: pins={{{path.name!r}: {file_sha256(path)!r}}}",
         )
     require_hashes(files, pins, reader="easyocr")

@@ -60,11 +60,11 @@ def _check_size(size: tuple[int, int], where: str) -> None:
     width, height = size
     if width * height == 0:
         raise ReaderError(
-            f"the image has no pixels ({width}x{height})", where=where, remedy="give an image with content"
+            f"the image has no pixels ({width}x{height})", where=where, remedy="give an image of at least 1x1"
         )
     if width * height > MAX_PIXELS:
         raise ReaderError(
-            f"the image is too large: {width}x{height} are {width * height:,} pixels",
+            f"the image is too large: {width}x{height} is {width * height:,} pixels",
             where=where,
             remedy=f"give one of at most {MAX_PIXELS:,} pixels",
         )

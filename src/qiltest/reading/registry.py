@@ -63,7 +63,7 @@ def open_reader(name: str = DEFAULT_READER, **options: Any) -> Reader:
     plain, _, written = name.partition(":")
     factory = _READERS.get(plain)
     if factory is None:
-        raise ReaderError(f"no reader is called {plain!r}", remedy=f"use one of: {', '.join(_READERS)}")
+        raise ReaderError(f"unknown reader {plain!r}", remedy=f"use one of: {', '.join(_READERS)}")
     try:
         return factory(**_written_options(plain, written), **options)
     except TypeError as error:
@@ -80,7 +80,7 @@ def _written_options(name: str, written: str) -> dict[str, Any]:
         key, equals, value = part.partition("=")
         if not equals or not value or key not in _WRITTEN:
             raise ReaderError(
-                f"{part!r} is not an option", where=f"reader {name}", remedy=f"write one of: {', '.join(_WRITTEN)}"
+                f"unknown option {part!r}", where=f"reader {name}", remedy=f"write one of: {', '.join(_WRITTEN)}"
             )
         try:
             found[key] = _WRITTEN[key](value)

@@ -142,7 +142,7 @@ class _Table:
     def _insert(self, j: int) -> tuple[int, str]:
         char = self._read[j]
         if char in HYPHENS and (j + 1 in self._breaks or j in self._breaks):
-            return 2 * _PLAIN, f"hyphen {char!r} generated at a line break"
+            return 2 * _PLAIN, f"extra hyphen {char!r} at a line break"
         if not self._decorated and is_decoration(char):
             return 2 * _PLAIN, f"decoration {char!r}"
         return _COUNTED + _ANY + _PLAIN, ""

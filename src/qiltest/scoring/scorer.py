@@ -48,7 +48,7 @@ def score(
         raise EmptyReadingError(
             f"the reader {reading.reader.name} returned no text",
             where=f"image of {reading.width}x{reading.height}",
-            remedy="look at the image: where it shows text, read it with another reader (--qil-reader)",
+            remedy="look at the image: if it shows text, try another reader (--qil-reader)",
         )
     plain = [required_text(parts) for parts in wanted]
     pieces = _pieces(reading, plain)
@@ -72,9 +72,9 @@ def _wanted(texts: Sequence[ExpectedText], forgiven: Sequence[str]) -> list[tupl
     unknown = sorted(set(forgiven) - set(look_alikes.names()))
     if unknown:
         raise CaseError(
-            f"no look-alike class is called {', '.join(map(repr, unknown))}",
+            f"unknown look-alike class: {', '.join(map(repr, unknown))}",
             where="forgiven",
-            remedy=f"use of: {', '.join(look_alikes.names())}",
+            remedy=f"choose from: {', '.join(look_alikes.names())}",
         )
     wanted = [units(text.text, text.optional_marks) for text in texts]
     empty = [text.text for text, parts in zip(texts, wanted, strict=True) if not required_text(parts)]

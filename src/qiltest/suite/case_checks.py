@@ -48,11 +48,11 @@ def _faults(raw: Raw, stem: str, known: Known) -> Iterator[Fault]:
     yield from _limits(raw)
     for index, name in _strings(raw, "forgiven"):
         if name not in known.look_alikes:
-            seen = f"{show(name)} is no look-alike class{suggest(name, known.look_alikes)}"
+            seen = f"{show(name)} is not a look-alike class{suggest(name, known.look_alikes)}"
             yield ("forgiven", index), seen, ", ".join(sorted(known.look_alikes))
     seeds = [seed for seed in _list(raw, "seeds") if isinstance(seed, int)]
     for seed in sorted({seed for seed in seeds if seeds.count(seed) > 1}):
-        yield ("seeds",), f"{seed} stands there more than once", "each seed once"
+        yield ("seeds",), f"duplicate seed {seed}", "each seed once"
 
 
 def _identity(raw: Raw, stem: str, known: Known) -> Iterator[Fault]:
@@ -61,7 +61,11 @@ def _identity(raw: Raw, stem: str, known: Known) -> Iterator[Fault]:
             yield ("id",), f"{show(name)} in a file called {stem}.toml", f'id = "{stem}", or the file name {name}.toml'
     match raw.get("prompt"):
         case str(prompt) if prompt and prompt != prompt.strip():
-            yield ("prompt",), "begins or ends with white space", "the prompt alone: the model sees every character"
+            yield (
+                ("prompt",),
+                "begins or ends with white space",
+                "no white space at the ends: the model sees it",
+            )
     match raw.get("language"):
         case str(language) if known.languages is not None and language not in known.languages:
             seen = f"{show(language)} has no prompt_suffix in variants.toml"
@@ -77,7 +81,7 @@ def _texts(raw: Raw) -> Iterator[Fault]:
         bare = normalise(text)
         yield from _marks(table, text, ("texts", index))
         if bare in first:
-            yield ("texts", index, "text"), f"{show(text)} is texts[{first[bare]}] again", "each text once"
+            yield ("texts", index, "text"), f"{show(text)} duplicates texts[{first[bare]}]", "each text once"
         first.setdefault(bare, index)
     tables = [table for _, table in _tables(raw, "texts")]
     if tables and all(table.get("required") is False for table in tables):
@@ -92,7 +96,7 @@ def _doubts(raw: Raw) -> Iterator[Fault]:
     for index, table in _tables(raw, "texts"):
         text = table.get("text")
         if isinstance(text, str) and table.get("in_prompt") is not False and normalise(text) not in normalise(prompt):
-            allowed = "a text that stands in the prompt, or in_prompt = false beside it"
+            allowed = "a text of the prompt, or in_prompt = false"
             yield ("texts", index, "text"), f"{show(text)} is not in the prompt", allowed
 
 
@@ -100,10 +104,10 @@ def _marks(table: Raw, text: str, at: Location) -> Iterator[Fault]:
     marks = [mark for _, mark in _strings(table, "optional_marks")]
     for index, mark in _strings(table, "optional_marks"):
         if not normalise(mark) or normalise(mark) not in normalise(text):
-            allowed = "marks that stand in the text beside them"
+            allowed = "marks that occur in the text"
             yield (*at, "optional_marks", index), f"{show(mark)} is not in {show(text)}", allowed
     if not required_text(units(text, marks)):
-        seen = f"{show(text)} has nothing to read without white space and optional marks"
+        seen = f"{show(text)} has only white space and optional marks"
         yield (*at, "text"), seen, "at least one character that a reader can return"
 
 
@@ -116,7 +120,7 @@ def _known_typos(raw: Raw) -> Iterator[Fault]:
         if asked and not any(isinstance(text, str) and asked in text for text in texts):
             yield ("known_typos", index, "asked"), f"{show(asked)} is in none of the texts", "part of one of the texts"
         if normalise(asked) == normalise(shown):
-            yield ("known_typos", index, "shown"), f"{show(shown)} reads like what was asked", "another text"
+            yield ("known_typos", index, "shown"), f"{show(shown)} compares equal to `asked`", "a different text"
 
 
 def _resolutions(raw: Raw, known: Known) -> Iterator[Fault]:
@@ -139,21 +143,21 @@ def _resolutions(raw: Raw, known: Known) -> Iterator[Fault]:
                 yield ("resolutions", index, key), seen_twin, "sizes that differ after flooring to multiples of 16"
         yield from _verdicts(table, ("resolutions", index), known)
         if _list(table, "report") and raw.get("report_table") is None:
-            allowed = "report_table beside the id: the published report's table that the case is of, 1 to 6"
-            yield ("resolutions", index, "report"), "is shown nowhere without `report_table`", allowed
+            allowed = "report_table in the case: its table in the published report, 1 to 6"
+            yield ("resolutions", index, "report"), "has no effect without `report_table`", allowed
 
 
 def _size_fault(size: Size) -> tuple[str, str] | None:
     effective = size.effective()
     if 0 in (effective.width, effective.height):
-        return f"is {effective} after flooring to multiples of {SIZE_MULTIPLE}", f"{SIZE_MULTIPLE} or more a side"
+        return f"is {effective} after flooring to multiples of {SIZE_MULTIPLE}", f"at least {SIZE_MULTIPLE} per side"
     if max(effective.width, effective.height) > LARGEST_SIDE:
-        return f"is {effective} after flooring to multiples of {SIZE_MULTIPLE}", f"at most {LARGEST_SIDE} a side"
+        return f"is {effective} after flooring to multiples of {SIZE_MULTIPLE}", f"at most {LARGEST_SIDE} per side"
     return None
 
 
 def _tiny_fault(size: Size) -> tuple[str, str] | None:
-    allowed = f"multiples of {SIZE_MULTIPLE}, at most {TINY_SIDE} a side and {TINY_AREA} pixels"
+    allowed = f"multiples of {SIZE_MULTIPLE}, at most {TINY_SIDE} per side and {TINY_AREA} pixels"
     if size != size.effective():
         return f"is not a multiple of {SIZE_MULTIPLE} on both sides", allowed
     if max(size.width, size.height) > TINY_SIDE or size.width * size.height > TINY_AREA:
@@ -166,15 +170,15 @@ def _verdicts(resolution: Raw, at: Location, known: Known) -> Iterator[Fault]:
     for index, table in _tables(resolution, "report"):
         here = (*at, "report", index)
         if table.get("passes") is None and not table.get("finding"):
-            yield here, "says nothing", "holds, finding or both"
+            yield here, "has neither `passes` nor `finding`", "one of them, or both"
         variant = table.get("variant")
         if not isinstance(variant, str):
             continue
         if variant in named:
-            yield (*here, "variant"), f"{show(variant)} stands there more than once", "one verdict a variant"
+            yield (*here, "variant"), f"duplicate verdict for {show(variant)}", "one verdict per variant"
         named.add(variant)
         if known.variants is not None and variant not in known.variants:
-            seen = f"{show(variant)} is no variant{suggest(variant, known.variants)}"
+            seen = f"{show(variant)} is not a variant{suggest(variant, known.variants)}"
             yield (*here, "variant"), seen, ", ".join(known.variants)
 
 

@@ -113,14 +113,14 @@ def _read_cases(folder: Path, known: Known, *, keep_doubtful: bool = False) -> t
         found = [*(shape if isinstance(shape, list) else ()), *check_case(raw, path, known)]
         identity = raw.get("id")
         if isinstance(identity, str) and first.setdefault(identity, path) != path:
-            seen = f"{show(identity)} is the id of {first[identity].name} too"
-            found.append(Mistake(path=path, key="id", seen=seen, allowed="an id of its own"))
+            seen = f"{show(identity)} is also the id of {first[identity].name}"
+            found.append(Mistake(path=path, key="id", seen=seen, allowed="a unique id"))
         if isinstance(shape, CaseTable) and all(keep_doubtful and mistake.doubt for mistake in found):
             cases.append(case_from(shape, path, found))
         mistakes += found
     if not files:
         seen = "no case found" if folder.is_dir() else "no such folder"
-        mistakes.append(Mistake(path=folder, key="", seen=seen, allowed="a folder with one TOML file a case"))
+        mistakes.append(Mistake(path=folder, key="", seen=seen, allowed="a folder with one TOML file per case"))
     return tuple(sorted(cases, key=lambda case: case.id)), mistakes
 
 

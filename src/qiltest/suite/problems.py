@@ -55,7 +55,7 @@ class CaseFileError(CaseError):
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         self.mistakes = tuple(mistakes)
-        super().__init__(_listing(self.mistakes), remedy="fix them and run the same command again")
+        super().__init__(_listing(self.mistakes), remedy="fix these and rerun")
 
 
 def read_toml(path: Path) -> dict[str, Any] | Mistake:

@@ -81,7 +81,7 @@ def select(
     places = _places(suite, cases, sizes)
     generated = _variants(suite, variants, kind)
     if negative := [seed for seed in seeds if seed < 0]:
-        raise CaseError(f"seed {negative[0]} is negative", remedy="give seeds from 0 on")
+        raise CaseError(f"seed {negative[0]} is negative", remedy="give seeds of 0 or more")
     return tuple(
         Task(case=case, resolution=resolution, variant=variant, seed=seed, kind=kind)
         for case, resolution in places
@@ -154,6 +154,6 @@ def _variants(suite: Suite, names: Sequence[str], kind: ModelKind) -> list[Varia
             raise CaseError(
                 f"variant {variant.name} has no LoRA for {model}",
                 where="variants.toml",
-                remedy=f"choose among {able or 'none'}, or give it loras.{kind.value}",
+                remedy=f"choose among {able or 'none'}, or add loras.{kind.value} to it",
             )
     return generated

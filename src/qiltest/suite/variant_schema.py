@@ -73,10 +73,11 @@ def parse_variants(raw: Mapping[str, Any], path: Path) -> tuple[tuple[Variant, .
 
 
 def _check(name: str, raw: object, path: Path) -> Iterator[Mistake]:
+    key = spell((name,))
     if re.fullmatch(NAME_PATTERN, name) is None:
-        yield Mistake(path=path, key=spell((name,)), seen=f"{show(name)} is not a variant's name", allowed=NAME_PATTERN)
+        yield Mistake(path=path, key=key, seen=f"{show(name)} is not a valid variant name", allowed=NAME_PATTERN)
     if not isinstance(raw, Mapping):
-        yield Mistake(path=path, key=spell((name,)), seen=f"{show(raw)} is not allowed", allowed="one table a variant")
+        yield Mistake(path=path, key=key, seen=f"{show(raw)} is not allowed", allowed="one table per variant")
         return
     shape = check_shape(VariantTable, raw, path, (name,))
     yield from shape if isinstance(shape, list) else ()
@@ -89,18 +90,18 @@ def _guidance(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
     if not isinstance(scale, int | float):
         return
     if scale > 1 and negative is None:
-        seen = f"missing, but true_cfg_scale is {scale}: the pipeline would leave guidance out"
+        seen = f"missing, but true_cfg_scale is {scale}: the pipeline would skip guidance"
         yield ("negative_prompt",), seen, 'a string; the vendor\'s is " "'
     if scale == 1 and negative is not None:
         seen = "has no effect at true_cfg_scale 1"
-        yield ("negative_prompt",), seen, "nothing here, or true_cfg_scale above 1"
+        yield ("negative_prompt",), seen, "no negative_prompt, or true_cfg_scale above 1"
 
 
 def _lora(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
     loras = raw.get("loras")
     loras = loras if isinstance(loras, Mapping) else {}
     if raw.get("scheduler") == SchedulerKind.LIGHTNING and not loras:
-        seen = '"lightning" without a LoRA: shift 3 is what Lightning LoRAs were distilled with'
+        seen = '"lightning" without a LoRA: only Lightning LoRAs were distilled with shift 3'
         yield ("scheduler",), seen, 'scheduler = "model", or a LoRA in loras.real or loras.tiny'
     yield from _unshifted(raw, loras)
     for kind, (pattern, allowed) in _SOURCES.items():
