@@ -91,7 +91,7 @@ def test_limits_and_choices_are_read(tmp_path: Path) -> None:
 
 
 TEXT_AGAIN = '\n[[texts]]\ntext = "HelloＷorld😊"\n'
-VERDICT_AGAIN = '\n[[resolutions.report]]\nvariant = "base"\nholds = false\n'
+VERDICT_AGAIN = '\n[[resolutions.report]]\nvariant = "base"\npasses = false\n'
 RESOLUTION_AGAIN = '\n[[resolutions]]\nsize = "704x1280"\ntiny = "128x128"\n'
 NOT_TINY = "multiples of 16, at most 800 per side and 393216 pixels"
 ONE_MISTAKE = {
@@ -173,7 +173,8 @@ ONE_MISTAKE = {
     ),
     "a size over 4096 after flooring": (
         ('"713x1280"', '"4112x1280"'),
-        'resolutions[0].size: "4112x1280" is 4112x1280 after flooring to multiples of 16; allowed: at most 4096 per side',
+        'resolutions[0].size: "4112x1280" is 4112x1280 after flooring to multiples of 16; '
+        "allowed: at most 4096 per side",
     ),
     "a stand-in that is no multiple of 16": (
         ('"256x128"', '"250x128"'),
