@@ -21,7 +21,7 @@ from qiltest.runs.events import SCHEMA, Failed, Started, now
 from qiltest.runs.store import RunStore
 from qiltest.runs.writer import RunWriter
 from qiltest.suite.load import Suite
-from qiltest.suite.selection import Sample, Task, default_samples, select_tasks
+from qiltest.suite.selection import Sample, Task, default_samples, select
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +68,8 @@ class RunContext:
 
 
 def selected_tasks(suite: Suite, options: Options) -> dict[Sample, Task]:
-    """Return what the options select, each variant's images together. Raises CaseError as `select_tasks` does."""
-    tasks = select_tasks(
+    """Return what the options select, each variant's images together. Raises CaseError as `select` does."""
+    tasks = select(
         suite,
         kind=options.kind,
         cases=options.cases,
@@ -78,8 +78,8 @@ def selected_tasks(suite: Suite, options: Options) -> dict[Sample, Task]:
         seeds=options.seeds,
         seed_count=options.seed_count,
     )
-    variants = dict.fromkeys(task.variant.name for task in tasks.values())
-    return {sample: task for name in variants for sample, task in tasks.items() if sample.variant == name}
+    variants = dict.fromkeys(task.variant for task in tasks)
+    return {task.sample: task for variant in variants for task in tasks if task.variant == variant}
 
 
 def open_run(

@@ -1,4 +1,4 @@
-"""Images: pipeline, LoRA, step timing, the embedded model.
+"""Generate images: pipeline, LoRA, step timing, the embedded model.
 
 torch and diffusers are imported by the private modules of this folder alone, and only when an image is generated.
 """

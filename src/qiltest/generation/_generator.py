@@ -1,4 +1,4 @@
-"""The generator: diffusers in this process, loaded once, one variant after the other without reloading."""
+"""Generate with diffusers in this process: one pipeline, loaded once, for all variants."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from qiltest.errors import DeviceError, RecipeError
-from qiltest.generation._decode import decode_latents, latent_stats, latents_sha256, place
+from qiltest.generation._decode import decode_latents, latent_stats, place, tensor_sha256
 from qiltest.generation._denoise import LoopResult, run_loop
 from qiltest.generation._device import choose_device, choose_dtype, measured_matrix_rate
 from qiltest.generation._errors import translated
-from qiltest.generation._files import folder_sha256
 from qiltest.generation._load import load_image_stage, load_text_stage, prompt_template
 from qiltest.generation._lora import LoraAdapters
 from qiltest.generation._prompts import Embedding, EmbeddingCache
@@ -28,7 +27,7 @@ from qiltest.generation.random.lora import random_lora
 from qiltest.generation.random.prompts import RandomPrompts
 from qiltest.generation.records import Decoded, Denoised, Generation, Generator
 from qiltest.generation.settings import Settings
-from qiltest.generation.sources import RANDOM_LORA, ModelSource
+from qiltest.generation.sources import RANDOM_LORA, ModelSource, folder_sha256
 from qiltest.hashing import cache_folder
 from qiltest.recipe import Recipe, Size
 from qiltest.suite.cases import Case
@@ -102,7 +101,7 @@ class DiffusersGenerator(Generator):
             recipe=recipe,
             latents=result.latents,
             timing=result.timing,
-            latents_sha256=latents_sha256(result.latents),
+            latents_sha256=tensor_sha256(result.latents),
             waited_seconds=result.waited,
         )
 
@@ -121,7 +120,7 @@ class DiffusersGenerator(Generator):
         return finish(self.decode_pixels(denoised))
 
     def decode_pixels(self, denoised: Denoised) -> Decoded:
-        """Decode latents to pixels; `images.finish` refuses a blank one and writes the PNG, in any thread."""
+        """Decode latents to pixels; `images.finish` does the rest, in any thread."""
         recipe = denoised.recipe
         stats = latent_stats(denoised.latents, recipe)
         with self._stage("decode"), translated(f"decoding {place(recipe)}"):
@@ -153,10 +152,10 @@ class DiffusersGenerator(Generator):
 
     @cached_property
     def _prompts(self) -> EmbeddingCache | RandomPrompts:
-        length = self._recipes.surroundings.max_sequence_length
+        own = self._recipes.environment
+        length = own.max_sequence_length
         if self._source.folder is None:
             return RandomPrompts(self._recipes.base.joint_attention_dim, length, self._dtype, self._device)
-        own = self._recipes.surroundings
         packages = dict(own.versions)
         identity = {
             "text_encoder": folder_sha256(self._source.folder, ("text_encoder", "tokenizer")),
@@ -203,7 +202,7 @@ class DiffusersGenerator(Generator):
         return self._prompts.get(recipe.prompt), None if negative is None else self._prompts.get(negative)
 
     def _switch(self, recipe: Recipe) -> None:
-        """Bring scheduler and LoRA to the recipe's, and check both before anything is generated."""
+        """Switch to the recipe's scheduler and LoRA, and check the scheduler."""
         config = {name: value for name, value in recipe.scheduler if name != "class"}
         self._pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(config)
         check_scheduler(self._pipeline.scheduler, recipe.scheduler)
@@ -236,7 +235,7 @@ class DiffusersGenerator(Generator):
         self._adapters.load(path, report)
 
     def _check_loop(self, recipe: Recipe, result: LoopResult) -> None:
-        """Hold what was done against the recipe: forwards, steps, sigmas."""
+        """Compare what the loop did with the recipe: forwards, steps, sigmas."""
         forwards, steps = result.timing.forwards, len(result.timing.step_seconds)
         if forwards != recipe.nfe or steps != recipe.steps:
             raise RecipeError(

@@ -1,4 +1,4 @@
-"""The transformers that LoRAs are held against: those known by name, and that of a model."""
+"""The base transformers that a LoRA may fit: known by name, or of a model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def known_bases() -> tuple[Base, ...]:
-    """Return the bases that a file is held against when none is named: Qwen-Image and the embedded model."""
+    """Return the bases that a file is compared with when none is named: Qwen-Image and the embedded model."""
     installed = (EMBEDDED / "transformer" / "config.json").exists()
     return (qwen_image(), open_base(TINY)) if installed else (qwen_image(),)
 

@@ -1,4 +1,4 @@
-"""From pixels to a PNG, and the refusal of blank images. Nothing here needs torch; safe in another thread."""
+"""Turn pixels into a PNG, and refuse blank images. Needs no torch; safe in another thread."""
 
 from __future__ import annotations
 

@@ -1,14 +1,17 @@
-"""From what the user named to files on disk: models and LoRAs. Nothing here needs torch or opens a weight."""
+"""Find the files of models and LoRAs that the user named, and hash them. Needs no torch."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from qiltest.errors import DeviceError, RecipeError
+from qiltest.hashing import file_sha256
 from qiltest.suite.variants import ModelKind
 
 #: names of the embedded model and of Qwen-Image at full size with random weights, as `--qil-model` takes them.
@@ -23,7 +26,9 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _EMBEDDED_LORA = "embedded::"
 RANDOM_LORA = "random::"
-_PATTERNS = ["*.json", "*.txt", "*.safetensors", "*.model", "*.jinja"]
+#: suffixes of the files that decide an image: weights, configs and vocabularies.
+_SUFFIXES = (".safetensors", ".json", ".txt", ".model", ".jinja")
+_PATTERNS = [f"*{suffix}" for suffix in _SUFFIXES]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +80,22 @@ def resolve_model(
     return ModelSource(name=name, kind=kind or ModelKind.REAL, folder=folder, revision=_commit_of(folder))
 
 
+def folder_sha256(folder: Path, components: tuple[str, ...]) -> str:
+    """Return the SHA-256 over the names and hashes of the files of a model folder that decide an image.
+
+    Raises DeviceError where one cannot be read.
+    """
+    files = [path for name in components for path in (folder / name).rglob("*") if path.suffix in _SUFFIXES]
+    paths = sorted([folder / "model_index.json", *filter(Path.is_file, files)])
+    try:
+        with ThreadPoolExecutor(max_workers=8) as pool:  # hashlib releases the interpreter lock
+            hashes = list(pool.map(file_sha256, paths))
+    except OSError as error:
+        raise DeviceError(f"a file of the model cannot be read: {error}", where=str(folder)) from error
+    lines = (f"{path.relative_to(folder).as_posix()} {digest}\n" for path, digest in zip(paths, hashes, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 def resolve_lora(source: str, *, model: ModelSource, download: bool = False) -> Path:
     """Find a LoRA file: `embedded::NAME` (beside the embedded model), a path, or `repo::file` on the hub.
 
@@ -118,7 +139,12 @@ def _snapshot(name: str, revision: str | None, *, download: bool) -> Path:
 
     command = f"hf download {name}" + (f" --revision {revision}" if revision else "")
     try:
-        found = snapshot_download(name, revision=revision, local_files_only=not download, allow_patterns=_PATTERNS)
+        found = snapshot_download(
+            name,
+            revision=revision,
+            local_files_only=not download,
+            allow_patterns=[f"*{suffix}" for suffix in _SUFFIXES],
+        )
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         _absent(name, command, error, download=download)
     return _checked(Path(found), remedy=f"the download is not complete; run once: {command}")
@@ -140,7 +166,7 @@ def _commit_of(folder: Path) -> str:
 
 
 def _checked(folder: Path, *, remedy: str) -> Path:
-    """Return the folder if it is a whole QwenImagePipeline with safetensors weights; name what is missing."""
+    """Return the folder if it has a whole QwenImagePipeline with safetensors weights. Raises DeviceError."""
     index = _read_json(folder / "model_index.json", remedy)
     if index.get("_class_name") != PIPELINE:
         raise DeviceError(
@@ -156,7 +182,7 @@ def _checked(folder: Path, *, remedy: str) -> Path:
 
 
 def _missing(component: Path) -> list[str]:
-    """Weight files of one component that should be there: those its index lists, or any safetensors at all."""
+    """Return the missing weight files of a component: those of its index, or any safetensors at all."""
     indices = sorted(component.glob("*.safetensors.index.json"))
     if indices:
         shards = set(_read_json(indices[0], "the index is damaged; download it again").get("weight_map", {}).values())

@@ -1,4 +1,4 @@
-"""Threads that wait: for each other without spinning, and for a core that other work uses."""
+"""Keep waiting threads from spinning, and measure how long threads waited for a core."""
 
 from __future__ import annotations
 

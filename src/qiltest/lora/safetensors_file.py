@@ -117,13 +117,9 @@ def _header_length(path: Path, size: int, raw: bytes) -> int:
         _fail(path, f"not a safetensors file: {size} bytes, too short for a header")
     length = int.from_bytes(raw[:8], "little")
     if raw[8:] != b"{" and raw.startswith(_PICKLES):  # a header's length may begin with the same bytes
-        _fail(
-            path, "this is a pickle (or a zip of one), not safetensors; not opened, because unpickling runs code"
-        )
+        _fail(path, "this is a pickle (or a zip of one), not safetensors; not opened, because unpickling runs code")
     if length > HEADER_LIMIT:
-        _fail(
-            path, f"not a safetensors file: its header has {length:,} bytes, the format allows {HEADER_LIMIT:,}"
-        )
+        _fail(path, f"not a safetensors file: its header has {length:,} bytes, the format allows {HEADER_LIMIT:,}")
     if 8 + length > size:
         _fail(path, f"truncated: the header needs {8 + length:,} bytes, the file has {size:,}")
     return length

@@ -1,4 +1,4 @@
-"""What a case file can get wrong beyond its shape. Works on the raw table, so that one mistake never hides another."""
+"""Check a case file beyond its schema. Works on the raw table, so that one mistake never hides another."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qiltest.recipe import SIZE_MULTIPLE, Size
 from qiltest.suite.problems import Location, Mistake, show, spell, suggest
 from qiltest.text.normalise import normalise, required_text, units
 
-#: The largest side that is generated, over twice the vendor's largest: against slips of the pen.
+#: The largest side, against typing errors: over twice the vendor's largest.
 LARGEST_SIDE = 4096
 #: The embedded model's largest side and area in pixels: it must stay quick on a CPU.
 TINY_SIDE, TINY_AREA = 800, 768 * 512
@@ -21,7 +21,7 @@ Raw = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What a case file may name. None: not known here, so not checked."""
+    """The names that a case file may use. None: unknown, so not checked."""
 
     variants: Collection[str] | None
     #: languages that every variant has a suffix for.
@@ -89,7 +89,7 @@ def _texts(raw: Raw) -> Iterator[Fault]:
 
 
 def _doubts(raw: Raw) -> Iterator[Fault]:
-    """Yield texts that the prompt does not ask for: nearly always a slip, but one that concerns this case alone."""
+    """Yield texts that are not in the prompt: nearly always a mistake, but it concerns this case alone."""
     prompt = raw.get("prompt")
     if not isinstance(prompt, str) or not prompt:
         return
@@ -183,7 +183,7 @@ def _verdicts(resolution: Raw, at: Location, known: Known) -> Iterator[Fault]:
 
 
 def _limits(raw: Raw) -> Iterator[Fault]:
-    """Refuse limits that a reader's own errors exceed: they would fail good images."""
+    """Refuse limits below the reader's noise floor: they would fail good images."""
     limits = raw.get("limits")
     if not isinstance(limits, Mapping) or not isinstance(limits.get("noise_floor"), Mapping):
         return

@@ -1,4 +1,4 @@
-"""The border of `variants.toml`: one table a variant, and how it becomes a `Variant`."""
+"""The schema of `variants.toml`, one table per variant, and how they become `Variant`s."""
 
 from __future__ import annotations
 
@@ -66,9 +66,7 @@ def parse_variants(raw: Mapping[str, Any], path: Path) -> tuple[tuple[Variant, .
             variants.append(_variant(name, VariantTable.model_validate(table)))
         mistakes += found
     if not raw:
-        mistakes.append(
-            Mistake(path=path, key="", seen="no variant found", allowed="at least one table, such as [base]")
-        )
+        mistakes = [Mistake(path=path, key="", seen="no variant found", allowed="at least one table, such as [base]")]
     return tuple(variants), mistakes
 
 
@@ -112,7 +110,7 @@ def _lora(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
 
 
 def _unshifted(raw: Mapping[str, Any], loras: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
-    """Yield the commonest mistake: a Lightning LoRA under the model's own scheduler, which generates noise or blur."""
+    """Yield the most common mistake: a Lightning LoRA with the model's scheduler, which gives noise or blur."""
     sources = [table.get("source") for table in loras.values() if isinstance(table, Mapping)]
     distilled = [source for source in sources if isinstance(source, str) and _DISTILLED.search(source)]
     if raw.get("scheduler") == SchedulerKind.MODEL and distilled:
@@ -122,16 +120,8 @@ def _unshifted(raw: Mapping[str, Any], loras: Mapping[str, Any]) -> Iterator[tup
 
 def _variant(name: str, table: VariantTable) -> Variant:
     loras = ((ModelKind.REAL, table.loras.real), (ModelKind.TINY, table.loras.tiny))
-    return Variant(
-        name=name,
-        title=table.title,
-        steps=table.steps,
-        true_cfg_scale=table.true_cfg_scale,
-        negative_prompt=table.negative_prompt,
-        scheduler=table.scheduler,
-        prompt_suffix=tuple(sorted(table.prompt_suffix.items())),
-        loras=tuple((k.value, LoraSource(source=t.source, sha256=t.sha256)) for k, t in loras if t is not None),
-        base_model=table.base_model,
-        default=table.default,
-        note=table.note,
-    )
+    converted: dict[str, Any] = {
+        "prompt_suffix": tuple(sorted(table.prompt_suffix.items())),
+        "loras": tuple((kind.value, LoraSource(**vars(lora))) for kind, lora in loras if lora is not None),
+    }
+    return Variant(**{**vars(table), **converted}, name=name)
