@@ -1,4 +1,4 @@
-"""Fonts of the system to draw known text with. None is shipped: a calibration shows what readers do to many."""
+"""Find installed fonts that can draw a text."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FILES: tuple[tuple[str, int], ...] = (
     ("/usr/share/fonts/truetype/liberation/LiberationSerif-Italic.ttf", 0),
 )
 REMEDY = "apt-get install fonts-noto-cjk fonts-wqy-zenhei fonts-arphic-ukai fonts-dejavu-core"
-#: Held by no font; drawn to learn what a font shows for what it lacks.
+#: in no font: drawing it shows a font's glyph for missing characters.
 _LACKING = "\U0010fffe"
 
 
@@ -45,9 +45,7 @@ def fonts_for(text: str, files: Sequence[tuple[str, int]] = FILES) -> tuple[tupl
     found = tuple(font for font in files if Path(font[0]).is_file() and all(_holds(font, char) for char in wanted))
     if not found:
         shown = "".join(sorted(wanted))[:40]
-        raise FontsMissingError(
-            f"no installed font has all of {shown!r}", where="calibration", remedy=REMEDY
-        )
+        raise FontsMissingError(f"no installed font has all of {shown!r}", where="calibration", remedy=REMEDY)
     return found
 
 

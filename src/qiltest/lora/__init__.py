@@ -1,4 +1,4 @@
-"""What is in a LoRA file, and does it fit: without torch, without the base's weights, without pickle."""
+"""Inspect LoRA files without torch, the base's weights or pickle."""
 
 from qiltest.lora.bases import Base, base_from_folder, qwen_image
 from qiltest.lora.inspection import inspect_lora

@@ -1,6 +1,6 @@
-"""The linear modules of a Qwen-Image transformer and their shapes, by arithmetic from its config.
+"""The linear modules of a Qwen-Image transformer and their shapes, computed from its config.
 
-Names and shapes follow diffusers' `QwenImageTransformer2DModel.__init__`; a test holds them against the real class.
+Names and shapes follow diffusers' `QwenImageTransformer2DModel.__init__`; a test compares them with the real class.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BLOCK = re.compile(r"transformer_blocks\.(\d+)\.(.+)")
 
 @dataclass(frozen=True, kw_only=True)
 class Base:
-    """A base model as far as a LoRA sees it: the config's numbers that decide modules and shapes."""
+    """The numbers of a base model's config that decide its modules and shapes."""
 
     name: str
     #: models with the same modules, which a LoRA file cannot tell apart.
@@ -57,7 +57,7 @@ class Base:
 
     @cached_property
     def flat_names(self) -> dict[str, str]:
-        """`transformer_blocks_0_attn_to_q` -> `transformer_blocks.0.attn.to_q`: kohya's way of writing names."""
+        """`transformer_blocks_0_attn_to_q` -> `transformer_blocks.0.attn.to_q`: kohya's names."""
         return {name.replace(".", "_"): name for name in self.modules}
 
     @property
@@ -83,7 +83,7 @@ def qwen_image() -> Base:
 
 
 def base_from_folder(folder: Path, *, name: str | None = None) -> Base:
-    """Read `transformer/config.json` of a diffusers folder. Raises RecipeError where it is none."""
+    """Read `transformer/config.json` of a diffusers folder. Raises RecipeError."""
     path = folder / "transformer" / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -97,7 +97,7 @@ def base_from_folder(folder: Path, *, name: str | None = None) -> Base:
 
 
 def base_from_config(config: dict[str, object], *, name: str, where: str = "") -> Base:
-    """Take the numbers out of a transformer config; what is absent has the class's own default."""
+    """Take the numbers from a transformer config; missing ones have the class's default."""
     numbers: dict[str, int] = {}
     for key in ("num_layers", "attention_head_dim", "num_attention_heads", "joint_attention_dim", "in_channels",
                 "out_channels", "patch_size"):  # fmt: skip

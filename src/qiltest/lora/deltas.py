@@ -1,4 +1,4 @@
-"""Norms of `scale * up @ down` without making the product, and whether every value is finite.
+"""Compute norms of `scale * up @ down` without the product, and check that every value is finite.
 
 ||U D||_F^2 = trace(D^T U^T U D) = sum of (U^T U) * (D D^T), two rank x rank matrices (Golub and Van Loan, Matrix
 Computations, 2.3: the Frobenius norm is the root of the trace of A^T A).
@@ -50,11 +50,7 @@ class Measured:
 
 
 def pair_up(keys: list[Key], file: SafetensorsFile) -> tuple[list[FactorPair], list[str], list[str]]:
-    """Bring the tensors of each module together.
-
-    Returns the pairs, the keys whose partner is missing (named by the partner), and keys that mean nothing: not two
-    dimensions, other ranks in the two factors, not float, an alpha without factors, a module named twice.
-    """
+    """Pair the tensors of each module: return the pairs, the missing factors, and keys that cannot be used."""
     modules: dict[str, dict[Part, Key]] = {}
     useless: list[str] = []
     for key in keys:
@@ -113,9 +109,9 @@ def _product_norm(up: NDArray[np.float32], down: NDArray[np.float32]) -> float:
 
 
 def metadata_scale(metadata: dict[str, str]) -> float:
-    """Return the scale that diffusers takes from a file's `lora_adapter_metadata`, 1 where there is none.
+    """Return the scale of a file's `lora_adapter_metadata`, 1 where there is none.
 
-    It becomes the peft config, whose `lora_alpha / r` multiplies the delta on top of the alphas in the file.
+    diffusers makes it the peft config, whose `lora_alpha / r` multiplies the delta on top of the alphas in the file.
     """
     try:
         config = json.loads(metadata.get("lora_adapter_metadata", "{}"))

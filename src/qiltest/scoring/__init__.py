@@ -1,4 +1,4 @@
-"""Expected texts against a reading: normalise, match, distance."""
+"""Score a reading: match its lines to the expected texts and count the edits."""
 
 from qiltest.scoring.records import Edit, EditKind, Extra, ExtraKind, Score, TextScore
 from qiltest.scoring.scorer import EmptyReadingError, score, score_case

@@ -1,4 +1,4 @@
-"""Edits between an expected text and what was read for it, with the free moves of the case's policy."""
+"""Align an expected text with what was read, and count the edits that the case's policy counts."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from qiltest.suite.cases import LineBreaks
 from qiltest.text.look_alikes import look_alike
 from qiltest.text.normalise import HYPHENS, Unit, is_decoration, letters_and_digits, required_text
 
-#: Costs are lexicographic in one integer: edits that count, then edits at all, then edits that no look-alike explains.
+#: costs, lexicographic in one integer: counted edits, then all edits, then edits that no look-alike explains.
 _COUNTED, _ANY, _PLAIN = 1_000_000, 1_000, 1
-#: A mark that no reader knows is mostly taken for a ring: readers see the outline of the face.
+#: readers mostly read an emoji as a ring: the outline of the face.
 _RINGS = frozenset("oO0Q〇θΘ")
 #: Longest run of symbols that may stand for one optional mark, such as ":)" for a smile.
 _MARK_RUN = 2
@@ -48,9 +48,9 @@ def align(
 ) -> Alignment:
     """Align an expected text with the normalised lines read for it.
 
-    Free, and told in `layout`: a hyphen dropped or added where two lines meet (unless `line_breaks` is strict), an
-    optional mark that is missing or read as one odd glyph, decoration that was not asked for. Look-alike edits of a
-    `forgiven` class are kept in `edits` with `counted=False`. Of equally cheap ways the same one is always taken.
+    Free, and listed in `layout`: a hyphen missing or added at a line break (unless `line_breaks` is strict), an
+    optional mark that is missing or read as one odd glyph, unexpected decoration. Look-alike edits of a `forgiven`
+    class are in `edits` with `counted=False`. Ties are broken the same way every time.
     """
     table = _Table(tuple(expected), tuple(lines), line_breaks is LineBreaks.LAYOUT, frozenset(forgiven))
     edits, layout = table.trace()
@@ -148,7 +148,7 @@ class _Table:
         return _COUNTED + _ANY + _PLAIN, ""
 
     def _odd(self, mark: str, char: str) -> bool:
-        """Tell a glyph that can stand for a mark: a symbol; for a pictograph also a ring or a foreign script's."""
+        """Return whether a mark may be read as this: a symbol; a pictograph also as a ring or another script."""
         if not char.isalnum():
             return True
         if not any(map(is_decoration, mark)):

@@ -20,6 +20,7 @@ _SEED_LIMIT = 2**63
 Words = Annotated[str, Field(min_length=1, description="a string that is not empty")]
 Flag = Annotated[bool, Field(description="true or false")]
 # strict=False: TOML has no enums and no tuples, so a string and a list must be allowed to become one.
+Strings = Annotated[tuple[str, ...], Field(strict=False, description='a list of strings, such as ["😊"]')]
 LineBreaksName = Annotated[LineBreaks, Field(strict=False, description=", ".join(LineBreaks))]
 
 
@@ -30,10 +31,7 @@ class TextTable(FileModel):
 
     text: Words
     vertical: Flag = False
-    # strict=False: TOML has lists alone, so one must be allowed to become a tuple.
-    optional_marks: Annotated[
-        tuple[str, ...], Field(strict=False, description='a list of strings, such as ["😊"]')
-    ] = ()
+    optional_marks: Strings = ()
     required: Flag = True
     in_prompt: Flag = True
 

@@ -1,10 +1,10 @@
-"""Characters that readers and people take for one another. Named, never folded away (docs/reference/reading.md)."""
+"""Classes of characters that readers and people confuse (docs/reference/reading.md)."""
 
 from __future__ import annotations
 
 import functools
 
-#: Letters whose capital has the same shape: only their size tells, and handwriting keeps no size.
+#: letters whose capital differs in size alone, which handwriting does not keep.
 SAME_SHAPE = "c/C"
 CASE = "upper/lower"
 SCRIPTS = "simplified/traditional"
@@ -98,13 +98,13 @@ def _script_pairs() -> frozenset[frozenset[str]]:
 
 
 def names() -> tuple[str, ...]:
-    """Names of all look-alike classes: what a case's `forgiven` may hold."""
+    """Return the names of all look-alike classes, which a case's `forgiven` may use."""
     return (SAME_SHAPE, CASE, SCRIPTS, *CLASSES)
 
 
 @functools.lru_cache(maxsize=65536)
 def look_alike(first: str, second: str) -> str:
-    """Name of the class that takes the two characters for one another, or "" where none does (or they are equal)."""
+    """Return the name of the first class that has both characters, or "" (also for equal characters)."""
     if first == second or len(first) != 1 or len(second) != 1:
         return ""
     if first.lower() == second.lower():
