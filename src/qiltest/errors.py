@@ -9,7 +9,7 @@ from contextlib import contextmanager
 class QiltestError(Exception):
     """Base class for errors the user can fix."""
 
-    #: of the command line: used wrongly. A verdict other than PASS is no error; its exit code is 1.
+    #: of the command line, for wrong use; a verdict other than PASS is not an error and exits with 1.
     exit_code = 2
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:

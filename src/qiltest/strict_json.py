@@ -41,7 +41,7 @@ def decode(kind: type[T], text: str | bytes, *, whole: str = "file") -> T:
     """
     try:
         found: T = _adapter(kind).validate_json(text, strict=True)
-        parse(text)  # pydantic keeps the last of two equal keys, in silence
+        parse(text)  # pydantic silently keeps the last of two equal keys
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False)
         raise StrictJsonError(*(f"{'.'.join(map(str, e['loc'])) or whole}: {e['msg']}" for e in faults)) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import random
 from collections.abc import Callable, Sequence
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from qiltest.calibration.fonts import fonts_for, load
 from qiltest.suite.cases import ExpectedText
@@ -55,7 +54,7 @@ _COLOURS: dict[Style, tuple[Colour, Colour]] = {
 def draw(texts: Sequence[ExpectedText], look: Look) -> bytes:
     """Draw the texts, each apart from the others; PNG. The same arguments give the same bytes.
 
-    Raises FontsMissingError where no font holds a text's characters.
+    Raises FontsMissingError where no font has a text's characters.
     """
     ground, ink = _COLOURS[look.style]
     mask = Image.new("L", (SIDE, SIDE), 0)
@@ -104,7 +103,7 @@ def _write(mask: Image.Image, text: ExpectedText, box: Box, style: Style, rng: r
         if text.vertical:
             lines, step, width = list(written.replace(" ", "")), int(size * 1.15), size
         else:
-            lines = wrapped(written, right - left, functools.partial(_width, opened))
+            lines = wrapped(written, right - left, opened.getlength)
             step, width = int(size * 1.4), int(max(opened.getlength(line) for line in lines))
         if step * len(lines) <= bottom - top and width <= right - left:
             break
@@ -124,10 +123,6 @@ def wrapped(text: str, width: float, measure: Callable[[str], float]) -> list[st
             line = ""
         line += part
     return [*lines, line.strip()] if line.strip() else lines
-
-
-def _width(font: ImageFont.FreeTypeFont, part: str) -> float:
-    return float(font.getlength(part))
 
 
 def _parts(text: str) -> list[str]:

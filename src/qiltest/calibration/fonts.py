@@ -10,7 +10,7 @@ from PIL import ImageFont
 
 from qiltest.errors import QiltestError
 
-#: Font files of Debian packages, as (path, index in the collection). Latin text is drawn with all that hold it.
+#: Font files of Debian packages, as (path, index in the collection). Latin text is drawn with all of them that have it.
 FILES: tuple[tuple[str, int], ...] = (
     ("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc", 2),
     ("/usr/share/fonts/opentype/noto/NotoSansCJK-Bold.ttc", 2),
@@ -33,14 +33,11 @@ _LACKING = "\U0010fffe"
 
 
 class FontsMissingError(QiltestError):
-    """No installed font holds the characters of a text."""
+    """No installed font has the characters of a text."""
 
 
 def fonts_for(text: str, files: Sequence[tuple[str, int]] = FILES) -> tuple[tuple[str, int], ...]:
-    """Return the installed fonts that hold every character of a text, in a fixed order.
-
-    Raises FontsMissingError where there is none.
-    """
+    """Return the installed fonts that have every character of a text. Raises FontsMissingError where none has."""
     wanted = frozenset(char for char in text if not char.isspace())
     found = tuple(font for font in files if Path(font[0]).is_file() and all(_holds(font, char) for char in wanted))
     if not found:

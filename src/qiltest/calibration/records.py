@@ -42,7 +42,7 @@ class Floor:
     largest: Count
     #: texts read without a fault, of all texts shown.
     exact_texts: Rate
-    #: detection by kind of typo; "known" holds those that the case file names.
+    #: detection by kind of typo; "known" has those of the case file.
     typos: Mapping[str, Rate]
     #: the same over all kinds, counting only images whose clean version reads at its floor.
     clean_typos: Rate = Rate(found=0, of=0)

@@ -29,7 +29,7 @@ def check_writable(folder: Path) -> None:
 
 
 def write_floor(floor: Floor, folder: Path) -> Path:
-    """Write a floor beside those of other readers for the same case; return the file. Raises StoreError."""
+    """Add a floor to the file of its case, and return the file. Raises StoreError."""
     file = folder / f"{floor.case}.json"
     floors = (_load(file) if file.is_file() else {}) | {floor.reader: floor}
     readers = {

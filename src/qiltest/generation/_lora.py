@@ -85,7 +85,7 @@ class LoraAdapters:
         adapter = self._adapters[report.sha256]
         try:
             _check_applied(self._transformer, adapter, _means(path, self._base, report), where=str(path))
-        except BaseException:  # an interrupted check is no check
+        except BaseException:  # also an interrupted check
             del self._adapters[report.sha256]
             self._transformer.delete_adapters(adapter.name)
             raise
@@ -209,7 +209,7 @@ def _check_applied(
     ]
     if faults:
         raise RecipeError(
-            f"the LoRA is not applied as the file says: {'; '.join(faults)}",
+            f"the applied LoRA differs from the file: {'; '.join(faults)}",
             where=where,
             remedy="inspect the file with `qiltest lora FILE`; without the ignored keys the image would be blurred",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,30 +134,24 @@ class RecipeBuilder:
         return path, report
 
     def _check_variant(self, variant: Variant) -> None:
-        where = f"variant {variant.name}"
+        for what, remedy in self._faults(variant):
+            raise RecipeError(what, where=f"variant {variant.name}", remedy=remedy)
+
+    def _faults(self, variant: Variant) -> Iterator[tuple[str, str]]:
+        scale = variant.true_cfg_scale
         if variant.steps < 1:
-            raise RecipeError(f"steps = {variant.steps}", where=where, remedy="give at least 1")
-        if not (math.isfinite(variant.true_cfg_scale) and variant.true_cfg_scale >= 1):
-            raise RecipeError(f"true CFG {variant.true_cfg_scale}", where=where, remedy="give 1 (no guidance) or more")
-        if variant.true_cfg_scale > 1 and variant.negative_prompt is None:
-            raise RecipeError(
-                f"true CFG {variant.true_cfg_scale} without a negative prompt generates without guidance",
-                where=where,
-                remedy='give negative_prompt, for example " "',
-            )
-        if variant.scheduler is SchedulerKind.LIGHTNING and variant.true_cfg_scale > 1:
-            raise RecipeError(
-                f"true CFG {variant.true_cfg_scale} on the Lightning scheduler: guidance is already distilled in; "
-                "CFG > 1 over-saturates and doubles the cost",
-                where=where,
-                remedy="true_cfg_scale = 1",
-            )
+            yield f"steps = {variant.steps}", "give at least 1"
+        if not (math.isfinite(scale) and scale >= 1):
+            yield f"true CFG {scale}", "give 1 (no guidance) or more"
+        if scale > 1 and variant.negative_prompt is None:
+            what = f"true CFG {scale} without a negative prompt generates without guidance"
+            yield what, 'give negative_prompt, for example " "'
+        if variant.scheduler is SchedulerKind.LIGHTNING and scale > 1:
+            what = "guidance is already distilled in; CFG > 1 over-saturates and doubles the cost"
+            yield f"true CFG {scale} on the Lightning scheduler: {what}", "true_cfg_scale = 1"
         if variant.base_model not in (None, self._source.name) and not self._source.is_tiny:
-            raise RecipeError(
-                f"it needs the base model {variant.base_model}, the model is {self._source.name}",
-                where=where,
-                remedy=f"--qil-model={variant.base_model}",
-            )
+            what = f"it needs the base model {variant.base_model}, the model is {self._source.name}"
+            yield what, f"--qil-model={variant.base_model}"
 
     def _check_numbers(self, size: Size, seed: int) -> None:
         if min(size.width, size.height) < SIZE_MULTIPLE:

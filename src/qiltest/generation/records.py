@@ -37,7 +37,7 @@ class Timing:
     #: transformer forwards made; compared with `recipe.nfe`.
     forwards: int
     #: how far other work on the CPU lengthened the loop: the time in which its threads waited for a core, as a share of
-    #: the loop and at most 1, or the spread of repeated loops, whichever is larger. 0 on a GPU, and where nobody says.
+    #: the loop and at most 1, or the spread of repeated loops, whichever is larger. 0 on a GPU and where it is unknown.
     disturbed: float = 0.0
 
     @property
@@ -53,9 +53,9 @@ class Denoised:
     recipe: Recipe
     latents: Any
     timing: Timing
-    #: SHA-256 of the latents' bytes: equal for equal latents. "" where the generator does not say.
+    #: SHA-256 of the latents' bytes: equal for equal latents. "" where unknown.
     latents_sha256: str = ""
-    #: seconds in which threads of this process waited for a core during the loop, all together; 0 where nobody says.
+    #: seconds in which threads of this process waited for a core during the loop, all together; 0 where unknown.
     waited_seconds: float = 0.0
 
     @property

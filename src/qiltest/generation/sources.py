@@ -19,7 +19,7 @@ TINY, RANDOM = "tiny", "random"
 #: the embedded model, in diffusers layout.
 EMBEDDED = Path(__file__).parent / TINY
 PIPELINE = "QwenImagePipeline"
-#: the parts of a QwenImagePipeline that hold files; the last two have no weights.
+#: the parts of a QwenImagePipeline that have files; the last two have no weights.
 WEIGHTED = ("transformer", "vae", "text_encoder")
 COMPONENTS = (*WEIGHTED, "tokenizer", "scheduler")
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -66,7 +66,7 @@ def resolve_model(
         folder = _checked(EMBEDDED, remedy="this installation lacks the embedded model; install qiltest again")
         return ModelSource(name=name, kind=ModelKind.TINY, folder=folder, revision="embedded")
     if Path(name).is_dir():
-        folder = _checked(Path(name), remedy="name a folder that holds model_index.json and the components it lists")
+        folder = _checked(Path(name), remedy="name a folder with model_index.json and the components it lists")
         found = _commit_of(folder)
         if revision is not None and revision != found:
             raise DeviceError(f"revision {revision} was requested, the folder has {found}", where=name)
@@ -97,9 +97,9 @@ def folder_sha256(folder: Path, components: tuple[str, ...]) -> str:
 
 
 def resolve_lora(source: str, *, model: ModelSource, download: bool = False) -> Path:
-    """Find a LoRA file: `embedded::NAME` (beside the embedded model), a path, or `repo::file` on the hub.
+    """Find a LoRA file: `embedded::NAME` (next to the embedded model), a path, or `repo::file` on the hub.
 
-    Raises RecipeError where the file is not there or is no `.safetensors`: diffusers reads any other as a pickle.
+    Raises RecipeError where the file is missing or is not a `.safetensors`: diffusers reads any other as a pickle.
     """
     path = _lora_path(source, model, download=download)
     if path.suffix != ".safetensors":

@@ -18,7 +18,7 @@ def let_waiting_threads_sleep() -> None:
 
 
 def waited_seconds() -> float:
-    """Return how long the threads of this process have waited for a core so far, all together; 0 where nobody says.
+    """Return how long the threads of this process have waited for a core so far, all together; 0 where unknown.
 
     Linux counts it per thread, in nanoseconds. A thread that ended takes its count with it.
     """

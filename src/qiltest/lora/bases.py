@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
@@ -83,28 +83,17 @@ def qwen_image() -> Base:
 
 
 def base_from_folder(folder: Path, *, name: str | None = None) -> Base:
-    """Read `transformer/config.json` of a diffusers folder. Raises RecipeError."""
+    """Read `transformer/config.json` of a diffusers folder; missing numbers get their default. Raises RecipeError."""
     path = folder / "transformer" / "config.json"
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        config = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise RecipeError(
-            f"cannot read the transformer config: {error}",
-            where=str(path),
-            remedy="name a folder in diffusers layout",
+            f"cannot read the transformer config: {error}", where=str(path), remedy="name a folder in diffusers layout"
         ) from error
-    return base_from_config(config, name=name or folder.name, where=str(path))
-
-
-def base_from_config(config: dict[str, object], *, name: str, where: str = "") -> Base:
-    """Take the numbers from a transformer config; missing ones have the class's default."""
-    numbers: dict[str, int] = {}
-    for key in ("num_layers", "attention_head_dim", "num_attention_heads", "joint_attention_dim", "in_channels",
-                "out_channels", "patch_size"):  # fmt: skip
-        value = config.get(key)
-        if value is None:
-            continue
+    names = [field.name for field in fields(Base) if field.type == "int"]
+    numbers = {key: config[key] for key in names if config.get(key) is not None}
+    for key, value in numbers.items():
         if type(value) is not int or not 0 < value < 1 << 20:
-            raise RecipeError(f"`{key}` is {value!r}, not a whole number above 0", where=where)
-        numbers[key] = value
-    return Base(name=name, **numbers)  # type: ignore[arg-type]
+            raise RecipeError(f"`{key}` is {value!r}, not a whole number above 0", where=str(path))
+    return Base(name=name or folder.name, **numbers)

@@ -42,18 +42,21 @@ def inspect_lora(
     RecipeError where the file is not a whole safetensors file.
     """
     file = open_safetensors(path)
-    candidates = tuple(dict.fromkeys((*(() if base is None else (base,)), *known))) or (qwen_image(),)
-    chosen = base or max(candidates, key=lambda candidate: _matches(file, candidate))
-    contents = _contents(file, chosen)
+    candidates = dict.fromkeys((*(() if base is None else (base,)), *known)) or {qwen_image(): None}
+    contents = {candidate: _contents(file, candidate) for candidate in candidates}
+    chosen = base or max(contents, key=lambda candidate: _matches(contents[candidate], candidate))
     factor = metadata_scale(file.metadata)
-    measured = [measure(pair, file, factor=factor) for pair in contents.pairs]
-    report = _report(file, chosen, contents, measured)
-    report = replace(report, fits=_fits(file, candidates), variants=_named(report.sha256, variants))
+    measured = [measure(pair, file, factor=factor) for pair in contents[chosen].pairs]
+    report = _report(file, chosen, contents[chosen], measured)
+    fits = tuple(name for candidate, found in contents.items() for name in _fits(found, candidate))
+    report = replace(report, fits=fits, variants=_named(report.sha256, variants))
     return replace(report, findings=find(report, chosen))
 
 
 def _contents(file: SafetensorsFile, base: Base) -> _Contents:
-    keys, unknown = _parse(file, base)
+    parsed = {raw: parse_key(raw, base) for raw in file.tensors}
+    keys = [key for key in parsed.values() if key]
+    unknown = [raw for raw, key in parsed.items() if key is None]
     pairs, missing, useless = pair_up(keys, file)
     strangers = [pair for pair in pairs if pair.module not in base.modules]
     return _Contents(
@@ -89,25 +92,15 @@ def _report(file: SafetensorsFile, base: Base, contents: _Contents, measured: Se
     )
 
 
-def _parse(file: SafetensorsFile, base: Base) -> tuple[list[Key], list[str]]:
-    parsed = {raw: parse_key(raw, base) for raw in file.tensors}
-    return [key for key in parsed.values() if key], [raw for raw, key in parsed.items() if key is None]
-
-
-def _matches(file: SafetensorsFile, base: Base) -> tuple[int, int]:
+def _matches(contents: _Contents, base: Base) -> tuple[int, int]:
     """Count the modules of a file that match a base in name and shape, then in name."""
-    pairs, _, _ = pair_up(_parse(file, base)[0], file)
-    return sum(_takes(base, pair) for pair in pairs), sum(pair.module in base.modules for pair in pairs)
+    return sum(_takes(base, pair) for pair in contents.pairs), len(contents.pairs)
 
 
-def _fits(file: SafetensorsFile, bases: Iterable[Base]) -> tuple[str, ...]:
-    fitting: list[str] = []
-    for base in bases:
-        keys, unknown = _parse(file, base)
-        pairs, missing, useless = pair_up(keys, file)
-        if pairs and not (unknown or missing or useless) and all(_takes(base, pair) for pair in pairs):
-            fitting += [base.name, *base.also]
-    return tuple(fitting)
+def _fits(contents: _Contents, base: Base) -> tuple[str, ...]:
+    """Return the base's names where it takes every tensor."""
+    whole = contents.pairs and not (contents.unknown or contents.missing)
+    return (base.name, *base.also) if whole and all(_takes(base, pair) for pair in contents.pairs) else ()
 
 
 def _takes(base: Base, pair: FactorPair) -> bool:

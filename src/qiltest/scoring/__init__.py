@@ -2,7 +2,6 @@
 
 from qiltest.scoring.records import Edit, EditKind, Extra, ExtraKind, Score, TextScore
 from qiltest.scoring.scorer import EmptyReadingError, score, score_case
-from qiltest.text.normalise import letters_and_digits, normalise
 
 __all__ = [
     "Edit",
@@ -12,8 +11,6 @@ __all__ = [
     "ExtraKind",
     "Score",
     "TextScore",
-    "letters_and_digits",
-    "normalise",
     "score",
     "score_case",
 ]

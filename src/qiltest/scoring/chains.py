@@ -31,7 +31,7 @@ Costs = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Piece:
-    """A line, or a part of one that holds several signs, ready to be matched."""
+    """A line, or a part of a line that contains several texts."""
 
     text: str
     place: Place
@@ -121,7 +121,12 @@ def _in_order(target: _Target, pieces: Sequence[Piece], order: Sequence[int]) ->
         froms.append(came)
         starts.append(start)
     last = min(range(len(order)), key=lambda k: (int(rows[k][-1]), k))
-    return Chain(cost=int(rows[last][-1]), pieces=_walk(order, froms, starts, last, target.length))
+    chosen, k, at = [], last, target.length
+    while k >= 0:
+        chosen.append(order[k])
+        at = int(starts[k][at])
+        k = int(froms[k][at])
+    return Chain(cost=int(rows[last][-1]), pieces=tuple(reversed(chosen)))
 
 
 def _joint(first: Piece, second: Piece) -> int | None:
@@ -129,22 +134,6 @@ def _joint(first: Piece, second: Piece) -> int | None:
     if min(first.confidence, second.confidence) < SURE or not may_join(first.place, second.place):
         return None
     return int(gap(first.place, second.place) * EDIT / 50) + 1
-
-
-def _walk(
-    order: Sequence[int],
-    froms: Sequence[NDArray[np.int64]],
-    starts: Sequence[NDArray[np.int64]],
-    last: int,
-    end: int,
-) -> tuple[int, ...]:
-    chosen = []
-    k, at = last, end
-    while k >= 0:
-        chosen.append(order[k])
-        at = int(starts[k][at])
-        k = int(froms[k][at])
-    return tuple(reversed(chosen))
 
 
 def _carry(row: Costs, text: str, target: _Target) -> tuple[Costs, NDArray[np.int64]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import itemgetter
 
 from rapidfuzz.distance import Levenshtein
 
@@ -21,6 +23,7 @@ _RINGS = frozenset("oO0Q〇θΘ")
 _MARK_RUN = 2
 
 _Move = tuple[int, int, int, str]
+_cost = itemgetter(0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,24 +182,12 @@ class _Table:
         )
 
 
-def _cost(move: _Move) -> int:
-    return move[0]
-
-
 def _break_places(lines: Sequence[str]) -> frozenset[int]:
-    places, at = set(), 0
-    for line in lines[:-1]:
-        at += len(line)
-        places.add(at)
-    return frozenset(places)
+    return frozenset(accumulate(map(len, lines[:-1])))
 
 
 def _unit_starts(parts: Sequence[Unit]) -> tuple[int, ...]:
-    starts, at = [0], 0
-    for unit in parts:
-        at += len(unit.text)
-        starts.append(at)
-    return tuple(starts)
+    return tuple(accumulate((len(unit.text) for unit in parts), initial=0))
 
 
 def _script(char: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from qiltest.recipe import SIZE_MULTIPLE, Size
 from qiltest.suite.problems import Location, Mistake, show, spell, suggest
@@ -17,6 +17,7 @@ LARGEST_SIDE = 4096
 TINY_SIDE, TINY_AREA = 800, 768 * 512
 
 Raw = Mapping[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +32,9 @@ class Known:
 
 def check_case(raw: Raw, path: Path, known: Known) -> Iterator[Mistake]:
     """Yield the mistakes of one case file that concern more than one value's own type and range."""
-    for location, seen, allowed in _faults(raw, path.stem, known):
-        yield Mistake(path=path, key=spell(location), seen=seen, allowed=allowed)
-    for location, seen, allowed in _doubts(raw):
-        yield Mistake(path=path, key=spell(location), seen=seen, allowed=allowed, doubt=True)
+    for doubt, found in ((False, _faults(raw, path.stem, known)), (True, _doubts(raw))):
+        for location, seen, allowed in found:
+            yield Mistake(path=path, key=spell(location), seen=seen, allowed=allowed, doubt=doubt)
 
 
 Fault = tuple[Location, str, str]
@@ -46,11 +46,11 @@ def _faults(raw: Raw, stem: str, known: Known) -> Iterator[Fault]:
     yield from _known_typos(raw)
     yield from _resolutions(raw, known)
     yield from _limits(raw)
-    for index, name in _strings(raw, "forgiven"):
+    for index, name in _items(raw, "forgiven", str):
         if name not in known.look_alikes:
             seen = f"{show(name)} is not a look-alike class{suggest(name, known.look_alikes)}"
             yield ("forgiven", index), seen, ", ".join(sorted(known.look_alikes))
-    seeds = [seed for seed in _list(raw, "seeds") if isinstance(seed, int)]
+    seeds = [seed for _, seed in _items(raw, "seeds", int)]
     for seed in sorted({seed for seed in seeds if seeds.count(seed) > 1}):
         yield ("seeds",), f"duplicate seed {seed}", "each seed once"
 
@@ -74,7 +74,7 @@ def _identity(raw: Raw, stem: str, known: Known) -> Iterator[Fault]:
 
 def _texts(raw: Raw) -> Iterator[Fault]:
     first: dict[str, int] = {}
-    for index, table in _tables(raw, "texts"):
+    for index, table in _items(raw, "texts", dict):
         text = table.get("text")
         if not isinstance(text, str) or not text:
             continue
@@ -83,8 +83,8 @@ def _texts(raw: Raw) -> Iterator[Fault]:
         if bare in first:
             yield ("texts", index, "text"), f"{show(text)} duplicates texts[{first[bare]}]", "each text once"
         first.setdefault(bare, index)
-    tables = [table for _, table in _tables(raw, "texts")]
-    if tables and all(table.get("required") is False for table in tables):
+    required = [table.get("required") is not False for _, table in _items(raw, "texts", dict)]
+    if required and not any(required):
         yield ("texts",), "no text is required, so the case could not fail", "at least one without required = false"
 
 
@@ -93,7 +93,7 @@ def _doubts(raw: Raw) -> Iterator[Fault]:
     prompt = raw.get("prompt")
     if not isinstance(prompt, str) or not prompt:
         return
-    for index, table in _tables(raw, "texts"):
+    for index, table in _items(raw, "texts", dict):
         text = table.get("text")
         if isinstance(text, str) and table.get("in_prompt") is not False and normalise(text) not in normalise(prompt):
             allowed = "a text of the prompt, or in_prompt = false"
@@ -101,8 +101,8 @@ def _doubts(raw: Raw) -> Iterator[Fault]:
 
 
 def _marks(table: Raw, text: str, at: Location) -> Iterator[Fault]:
-    marks = [mark for _, mark in _strings(table, "optional_marks")]
-    for index, mark in _strings(table, "optional_marks"):
+    marks = [mark for _, mark in _items(table, "optional_marks", str)]
+    for index, mark in _items(table, "optional_marks", str):
         if not normalise(mark) or normalise(mark) not in normalise(text):
             allowed = "marks that occur in the text"
             yield (*at, "optional_marks", index), f"{show(mark)} is not in {show(text)}", allowed
@@ -112,8 +112,8 @@ def _marks(table: Raw, text: str, at: Location) -> Iterator[Fault]:
 
 
 def _known_typos(raw: Raw) -> Iterator[Fault]:
-    texts = [table.get("text") for _, table in _tables(raw, "texts")]
-    for index, table in _tables(raw, "known_typos"):
+    texts = [table.get("text") for _, table in _items(raw, "texts", dict)]
+    for index, table in _items(raw, "known_typos", dict):
         asked, shown = table.get("asked"), table.get("shown")
         if not isinstance(asked, str) or not isinstance(shown, str):
             continue
@@ -125,7 +125,7 @@ def _known_typos(raw: Raw) -> Iterator[Fault]:
 
 def _resolutions(raw: Raw, known: Known) -> Iterator[Fault]:
     first: dict[tuple[str, Size], int] = {}
-    for index, table in _tables(raw, "resolutions"):
+    for index, table in _items(raw, "resolutions", dict):
         for key, fault in (("size", _size_fault), ("tiny", _tiny_fault)):
             text = table.get(key)
             if not isinstance(text, str):
@@ -142,7 +142,7 @@ def _resolutions(raw: Raw, known: Known) -> Iterator[Fault]:
                 seen_twin = f'"{size}" generates the same image as resolutions[{twin}].{key}'
                 yield ("resolutions", index, key), seen_twin, "sizes that differ after flooring to multiples of 16"
         yield from _verdicts(table, ("resolutions", index), known)
-        if _list(table, "report") and raw.get("report_table") is None:
+        if list(_items(table, "report", object)) and raw.get("report_table") is None:
             allowed = "report_table in the case: its table in the published report, 1 to 6"
             yield ("resolutions", index, "report"), "has no effect without `report_table`", allowed
 
@@ -167,7 +167,7 @@ def _tiny_fault(size: Size) -> tuple[str, str] | None:
 
 def _verdicts(resolution: Raw, at: Location, known: Known) -> Iterator[Fault]:
     named: set[str] = set()
-    for index, table in _tables(resolution, "report"):
+    for index, table in _items(resolution, "report", dict):
         here = (*at, "report", index)
         if table.get("passes") is None and not table.get("finding"):
             yield here, "has neither `passes` nor `finding`", "one of them, or both"
@@ -194,14 +194,8 @@ def _limits(raw: Raw) -> Iterator[Fault]:
                 yield ("limits", key), f"{limit} is below {reader}'s noise floor", f"{floor} or more"
 
 
-def _list(raw: Raw, key: str) -> list[Any]:
+def _items(raw: Raw, key: str, kind: type[T]) -> Iterator[tuple[int, T]]:
+    """Yield the items of a list that have the right type, with their indices; the schema reports the others."""
     value = raw.get(key)
-    return value if isinstance(value, list) else []
-
-
-def _tables(raw: Raw, key: str) -> Iterator[tuple[int, Raw]]:
-    return ((index, item) for index, item in enumerate(_list(raw, key)) if isinstance(item, Mapping))
-
-
-def _strings(raw: Raw, key: str) -> Iterator[tuple[int, str]]:
-    return ((index, item) for index, item in enumerate(_list(raw, key)) if isinstance(item, str))
+    items: list[object] = value if isinstance(value, list) else []
+    return ((index, item) for index, item in enumerate(items) if isinstance(item, kind))

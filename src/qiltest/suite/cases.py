@@ -40,7 +40,7 @@ class KnownTypo:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportVerdict:
-    """What the published report said of one variant's image."""
+    """The published report's verdict on one variant's image."""
 
     variant: str
     #: True: the report marks it right; False: wrong; None: it gives no mark.
@@ -61,7 +61,7 @@ class Resolution:
         return self.tiny if tiny else self.size
 
     def verdict(self, variant: str) -> ReportVerdict | None:
-        """Return what the published report said of this variant here; None where it said nothing."""
+        """Return the published report's verdict on this variant here; None: nothing."""
         return next((verdict for verdict in self.report if verdict.variant == variant), None)
 
 

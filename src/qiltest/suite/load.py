@@ -143,6 +143,6 @@ def _languages(variants: Iterable[Variant]) -> list[str] | None:
 
 
 def _raise_if(mistakes: list[Mistake], *, keep_doubtful: bool = False) -> None:
-    """Raise for what cannot be let through, and list the rest beside it."""
+    """Raise an error with all mistakes, unless all are doubts that are kept."""
     if not all(keep_doubtful and mistake.doubt for mistake in mistakes):
         raise CaseFileError(mistakes)

@@ -11,7 +11,7 @@ from qiltest.suite.cases import Case, Resolution
 from qiltest.suite.load import Suite, unknown
 from qiltest.suite.variants import ModelKind, Variant
 
-#: stands for every variant that the model can generate.
+#: every variant that the model can generate.
 ALL = "all"
 
 

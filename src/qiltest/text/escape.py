@@ -22,6 +22,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _URL = re.compile(r":(?=//)|(?<=\bwww)\.", re.IGNORECASE)
 #: @mentions and addresses, #numbers and :shortcodes: that GitHub turns into links and images after rendering.
 _REFERENCE = re.compile(r"(?<!\w)@(?=\w)|@(?=[\w-]+\.\w)|#(?=\d)|:(?=[a-z0-9_+-]+:)")
+_ORDERED = re.compile(r"^(\d+)([.)])(?=\s|$)")
 _BLOCK_START = re.compile(r"^(\s*)([-+=]|\d+(?=[.)]))")
 
 
@@ -74,13 +75,9 @@ def markdown(text: str, limit: int = MAX_SHOWN) -> str:
     """
     escaped = _MARKDOWN_SPECIAL.sub(r"\\\g<0>", bounded(visible(text), limit).replace("&", "&amp;"))
     escaped = escaped.replace("\\<", "&lt;").replace("\\>", "&gt;")
-    escaped = _BLOCK_START.sub(r"\1\\\2", escaped) if not escaped[:1].isdigit() else _ordered(escaped)
+    escaped = (_ORDERED if escaped[:1].isdigit() else _BLOCK_START).sub(r"\1\\\2", escaped)
     escaped = _URL.sub(r"\\\g<0>", escaped)
     return _REFERENCE.sub(r"\g<0><!-- -->", escaped).replace("\n", "<br>")
-
-
-def _ordered(text: str) -> str:
-    return re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", text)
 
 
 def command_data(text: str) -> str:

@@ -91,7 +91,7 @@ class RapidReader:
         return [(quad, line) for quad, line in zip(quads, found, strict=True) if line is not None]
 
     def _in_rows(self, bgr: Pixels, found: list[tuple[Quad, Line]]) -> list[tuple[Quad, Line]]:
-        """Read blocks that the detector took for columns in rows, where their rows are read as surely."""
+        """Replace columns by rows in grids, where the rows are read with similar confidence."""
         counts = [sum(not char.isspace() for char in line.text) for _, line in found]
         for block in blocks([quad for quad, _ in found], counts):
             rows = self._lines(bgr, block.rows)
@@ -144,7 +144,7 @@ class RapidReader:
 
 
 def seen(bgr: Pixels, quad: Quad, view: View) -> Pixels:
-    """Cut one line out of the image the way that `view` says, upright."""
+    """Cut one line out of the image in a view, upright."""
     crop = upright(cut(bgr, grown(quad, view.along, view.across)))
     if view.stretch == 1.0:
         return crop
