@@ -162,8 +162,8 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
         "sure": _rates(sure),
         "all": _rates(rows),
         "right_characters_called_suspicious": doubts,
-        "processor_seconds_a_image": round(sum(each.processor_seconds for each in costs) / len(costs), 3),
-        "seconds_a_image": round(sum(each.reading.seconds for each in costs) / len(costs), 3),
+        "processor_seconds_an_image": round(sum(each.processor_seconds for each in costs) / len(costs), 3),
+        "seconds_an_image": round(sum(each.reading.seconds for each in costs) / len(costs), 3),
         "seconds_a_megapixel": round(sum(each.reading.seconds for each in costs) / pixels * 1e6, 3),
         "peak_memory_mib": max(each.peak_memory_mib for each in costs),
         "wrong": [wrong for row in rows for wrong in _wrong(row[0], row[1])],
@@ -282,7 +282,7 @@ def table(results: list[dict[str, Any]]) -> str:
         keys = ("exact", "exact_alnum", "typos_found", "false_alarms", "false_alarms_size_forgiven")
         cells = " | ".join(_cell(rates[key]) for key in keys)
         name = result["reader"] + (" (English images)" if result["english_only"] else "")
-        rows.append(f"| {name} | {cells} | {result['processor_seconds_a_image']} | {result['peak_memory_mib']} |")
+        rows.append(f"| {name} | {cells} | {result['processor_seconds_an_image']} | {result['peak_memory_mib']} |")
     return "\n".join([head, *rows])
 
 

@@ -54,7 +54,7 @@ def test_reading_for_people_shows_text_and_confidence(run):
     assert "0.987" in out
 
 
-def test_a_image_that_shows_what_was_asked_passes(run):
+def test_an_image_that_shows_what_was_asked_passes(run):
     code, out = run("score", "a.png", "--expect", "Hello World", "--json")
     record = json.loads(out)
     assert (code, record["verdict"], record["distance"], record["case"]) == (0, "PASS", 0, None)

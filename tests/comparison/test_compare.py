@@ -128,7 +128,7 @@ def test_few_cases_are_judged_by_their_images():
     assert (found.unit, found.interval.units) == ("case", 6)
 
 
-def test_a_image_without_a_score_keeps_a_release_back():
+def test_an_image_without_a_score_keeps_a_release_back():
     error = Obstacle(id="a@1x1-s1", verdict=Verdict.ERROR, why="after: out of memory")
     other = Obstacle(id="b@1x1-s1", verdict=Verdict.INCOMPARABLE, why="readers are never compared")
     assert compared(rows_of([0] * 20), obstacles=(other, error)).verdict is Release.ERROR
@@ -138,7 +138,7 @@ def test_a_image_without_a_score_keeps_a_release_back():
     assert compared(rows_of([1] * 20), obstacles=(error,)).verdict is Release.DO_NOT_SHIP
 
 
-def test_a_image_that_never_came_keeps_a_release_back_and_has_a_verdict_of_its_own():
+def test_an_image_that_never_came_keeps_a_release_back_and_has_a_verdict_of_its_own():
     missing = Obstacle(id="a@1x1-s1", verdict=Verdict.MISSING, why="after: planned and not generated")
     other = Obstacle(id="b@1x1-s1", verdict=Verdict.INCOMPARABLE, why="readers are never compared")
     error = Obstacle(id="c@1x1-s1", verdict=Verdict.ERROR, why="after: out of memory")

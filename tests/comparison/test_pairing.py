@@ -75,7 +75,7 @@ def test_a_planned_image_that_was_not_drawn_is_missing_and_no_gain():
     assert (found.verdict, found.why) == (Verdict.MISSING, "after: planned and not generated")
 
 
-def test_a_image_whose_test_never_judged_it_is_missing_and_says_why():
+def test_an_image_whose_test_never_judged_it_is_missing_and_says_why():
     lost = result(score=None, judgement=judge_missing("its test was skipped", None))
     found = obstacle(run("a", lost), run("b", result()))
     assert (found.verdict, found.why) == (
@@ -116,7 +116,7 @@ def test_runs_are_narrowed_to_cases_and_resolutions_by_name():
         only_cases(both, ["tea", "te"])
 
 
-def test_a_image_without_a_score_is_an_error():
+def test_an_image_without_a_score_is_an_error():
     scored, failed = result(), result(score=None, error="out of memory\n  -> a remedy")
     assert obstacle(run("a", failed), run("b", scored)).why == "before: out of memory"
     unread = result(score=None)

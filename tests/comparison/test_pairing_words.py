@@ -72,7 +72,7 @@ def obstacle(before, after, **fields):
     return found.id, found.verdict, found.why
 
 
-def test_a_image_without_a_score_says_on_which_side_and_why():
+def test_an_image_without_a_score_says_on_which_side_and_why():
     good = {"score": make.score()}
     name = "coffee@256x128-s42"
     assert obstacle(good, {"error": "out of memory\nmore"}) == (name, Verdict.ERROR, "after: out of memory")
@@ -155,7 +155,7 @@ def test_a_run_narrowed_to_what_it_has_not_names_what_it_has():
     assert only_cases(whole, ["tea@256x128", "coffee"]).planned == whole.planned
 
 
-def test_a_image_that_never_came_is_missing_with_its_golden():
+def test_an_image_that_never_came_is_missing_with_its_golden():
     found = judge_missing("its test was skipped", make.golden(3))
     assert found.verdict is Verdict.MISSING
     assert found.reasons == (

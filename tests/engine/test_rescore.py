@@ -129,7 +129,7 @@ def test_a_damaged_image_does_not_hold_and_is_named(run, store, goldens, reader,
     assert len(result.changes) == 1
 
 
-def test_a_image_that_cannot_be_read_is_an_error_and_the_others_go_on(run, store, goldens, reader):
+def test_an_image_that_cannot_be_read_is_an_error_and_the_others_go_on(run, store, goldens, reader):
     reader.bad = run.results[1].image.path.read_bytes()
     result = again(run, store, goldens, reader)
     assert not result.passes
@@ -156,7 +156,7 @@ def test_the_command_says_what_changed_and_where_the_new_run_is(command, store, 
     assert str(store.folders()[-1]) in out
 
 
-def test_the_command_returns_1_where_a_image_does_not_hold(command, reader):
+def test_the_command_returns_1_where_an_image_does_not_hold(command, reader):
     reader.text = "Qwen Toffee"
     assert command("latest") == 1
 

@@ -120,7 +120,7 @@ def test_a_file_that_cannot_be_what_it_should_is_1_and_nothing_is_drawn(folder, 
     assert not (folder.path / "runs").exists()
 
 
-def test_what_goes_wrong_with_a_image_is_1_and_named(folder, capsys):
+def test_what_goes_wrong_with_an_image_is_1_and_named(folder, capsys):
     folder.plan(poster__candidate={"fault": "nan"})
     assert check("--seeds", "1") == 1
     out = capsys.readouterr().out

@@ -38,7 +38,7 @@ def test_a_wrong_recipe(suite):
     assert suite.generated() == ["coffee base 42", "poster base 42", "poster fast 42"]
 
 
-def test_a_image_of_nan(suite):
+def test_an_image_of_nan(suite):
     suite.record()
     suite.plan(coffee__fast={"fault": "nan"})
     assert_error(suite, "ERROR * fast: the image holds NaN*use bfloat16*")

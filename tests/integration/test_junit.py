@@ -41,7 +41,7 @@ def test_every_image_has_its_numbers_as_properties(suite):
     assert found["poster@1328x1328-base-s42"]["qiltest.verdict"] == "PASS"
 
 
-def test_a_image_that_was_not_drawn_or_whose_test_crashed_is_an_error(suite):
+def test_an_image_that_was_not_drawn_or_whose_test_crashed_is_an_error(suite):
     suite.plan(coffee__fast={"fault": "oom"}, poster__fast={"fault": "crash"})
     suite.run("--junitxml=junit.xml")
     found = of_tests(suite.path / "junit.xml")

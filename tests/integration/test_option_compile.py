@@ -11,5 +11,5 @@ def test_it_reaches_the_generator(suite, opened):
     assert opened[0]["compiled"] is True
 
 
-def test_the_command_that_accepts_a_image_repeats_it(suite, opened):
+def test_the_command_that_accepts_an_image_repeats_it(suite, opened):
     suite.run("--qil-compile").stdout.fnmatch_lines(["accept *--qil-compile*"])

@@ -12,7 +12,7 @@ def test_it_reaches_the_generator(suite, opened):
     assert opened[0]["fuse"] is True
 
 
-def test_the_command_that_accepts_a_image_repeats_it(suite, opened):
+def test_the_command_that_accepts_an_image_repeats_it(suite, opened):
     result = suite.run("--qil-fuse")
     result.assert_outcomes(failed=4)
     result.stdout.fnmatch_lines(["accept *--qil-fuse*--qil-update=missing"])

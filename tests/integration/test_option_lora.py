@@ -102,7 +102,7 @@ def test_goldens_are_not_asked(suite, lora):
     check(suite).assert_outcomes(passed=4)
 
 
-def test_a_image_that_cannot_be_made_keeps_the_release_back(suite, lora):
+def test_an_image_that_cannot_be_made_keeps_the_release_back(suite, lora):
     suite.plan(poster__candidate={"fault": "nan"})
     result = check(suite, SEEDS)
     assert result.ret == pytest.ExitCode.TESTS_FAILED

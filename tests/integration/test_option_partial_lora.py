@@ -11,5 +11,5 @@ def test_it_reaches_the_generator(suite, opened):
     assert opened[0]["allow_partial_lora"] is True
 
 
-def test_the_command_that_accepts_a_image_repeats_it(suite, opened):
+def test_the_command_that_accepts_an_image_repeats_it(suite, opened):
     suite.run("--qil-allow-partial-lora").stdout.fnmatch_lines(["accept *--qil-allow-partial-lora*"])

@@ -85,7 +85,7 @@ def test_reuse_takes_images_from_finished_runs(suite):
     assert {r.reused_from for r in suite.latest().results} == {first.id}
 
 
-def test_a_image_that_was_handed_on_names_the_run_that_drew_it(suite):
+def test_an_image_that_was_handed_on_names_the_run_that_drew_it(suite):
     suite.record()
     suite.run()
     first = suite.latest()

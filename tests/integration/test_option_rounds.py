@@ -24,7 +24,7 @@ def test_as_often_as_asked(suite):
     assert len(suite.generated()) == 16
 
 
-def test_on_the_gpu_a_cheap_cohort_gets_three_loops_and_an_expensive_one_a_loop_a_image(suite):
+def test_on_the_gpu_a_cheap_cohort_gets_three_loops_and_an_expensive_one_a_loop_an_image(suite):
     suite.plan(coffee__base={"seconds": 32.0}, poster__base={"seconds": 32.0})
     assert rounds(suite, "-m", "gpu") == {"base": [1, 1], "fast": [3, 1]}
 

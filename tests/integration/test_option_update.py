@@ -22,7 +22,7 @@ def test_without_a_golden_every_test_fails_as_new_and_names_the_command(suite):
     assert {r.verdict for r in suite.latest().results} == {Verdict.NEW}
 
 
-def test_missing_writes_one_small_file_a_image(suite):
+def test_missing_writes_one_small_file_an_image(suite):
     suite.run("--qil-update=missing").assert_outcomes(passed=4)
     assert suite.goldens() == [
         "tiny/coffee@1328x1328/base-s42.json",

@@ -96,7 +96,7 @@ def test_an_error_of_the_reading_in_the_background_belongs_to_its_own_image(ahea
 
 
 @pytest.mark.parametrize(("fault", "told"), [("oom", "out of memory"), ("nan", "NaN"), ("crash", "illegal memory")])
-def test_an_error_of_a_image_drawn_ahead_belongs_to_its_own_test(ahead, fault, told):
+def test_an_error_of_an_image_drawn_ahead_belongs_to_its_own_test(ahead, fault, told):
     ahead.plan(poster__base={"fault": fault})
     ahead.run().assert_outcomes(passed=3, failed=1)
     assert verdicts(ahead) == [Verdict.PASS, Verdict.ERROR, Verdict.PASS, Verdict.PASS]

@@ -69,7 +69,7 @@ def test_a_process_that_dies_is_started_anew_and_that_is_said(process, image):
     assert {path.name for path in process.restarted} == {"dies-1-times.png"}
 
 
-def test_a_image_over_which_it_dies_twice_is_an_error_and_the_next_one_is_read(process, image):
+def test_an_image_over_which_it_dies_twice_is_an_error_and_the_next_one_is_read(process, image):
     with pytest.raises(ReaderError, match="ended twice before it was done") as caught:
         process.read("mortal", image(2))
     assert "dies-2-times.png" in str(caught.value)

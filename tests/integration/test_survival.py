@@ -33,7 +33,7 @@ def wait_for(suite, line):
     raise AssertionError(f"{line} was never generated")
 
 
-def test_ctrl_c_while_a_image_is_drawn(suite):
+def test_ctrl_c_while_an_image_is_drawn(suite):
     suite.record()
     suite.plan(coffee__fast={"wait": 60})
     child = start(suite)

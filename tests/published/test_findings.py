@@ -136,7 +136,7 @@ def test_a_mark_that_the_report_does_not_give_is_not_held_against_it(fake: Fake,
     assert (mark.said, mark.measured, mark.agreement) == (None, True, Agreement.NOT_MEASURED)
 
 
-def test_what_the_reader_alone_gets_wrong_does_not_make_a_image_wrong(fake: Fake, case: Make) -> None:
+def test_what_the_reader_alone_gets_wrong_does_not_make_an_image_wrong(fake: Fake, case: Make) -> None:
     run = fake(case("wall", "wonderful"))
     assert right(run.add("wall", "base", "wonderfu1", noise_floor=1.0)) is True
     assert right(run.add("wall", "8step", "wonderfu1", noise_floor=0.0)) is False

@@ -29,7 +29,7 @@ def test_it_falls_with_every_step_of_a_loss(furry, name, treat, strengths, unit)
 
 
 @pytest.mark.parametrize(("name", "treat", "strengths", "unit"), LOSSES, ids=[loss[0] for loss in LOSSES])
-def test_a_image_that_lost_detail_is_never_called_the_finer(furry, name, treat, strengths, unit):
+def test_an_image_that_lost_detail_is_never_called_the_finer(furry, name, treat, strengths, unit):
     before = health(furry)
     said = [compare_detail(health(treat(furry, strength)), before).finer for strength in strengths]
     assert Finer.FIRST not in said

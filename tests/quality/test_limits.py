@@ -67,7 +67,7 @@ def test_gating_faults_come_first():
     assert [s.gates for s in symptoms(replace(GOOD, blur=3.0, noise_fine=9.0))] == [True, False]
 
 
-def test_noise_fails_a_image_whose_text_is_right_and_says_so_first():
+def test_noise_fails_an_image_whose_text_is_right_and_says_so_first():
     noisy = replace(GOOD, noise_fine=6.0)
     judged = with_quality(PASSED, noisy)
     assert judged.verdict is Verdict.FAIL
@@ -86,5 +86,5 @@ def test_a_case_that_asks_for_grain_is_not_failed_for_it():
     assert with_quality(PASSED, replace(GOOD, noise_fine=6.0), gates=False) == PASSED
 
 
-def test_a_image_that_was_not_measured_keeps_its_verdict():
+def test_an_image_that_was_not_measured_keeps_its_verdict():
     assert with_quality(PASSED, None) == PASSED

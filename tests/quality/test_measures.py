@@ -66,7 +66,7 @@ def test_noise_is_measured_in_grey_levels(wall, sigma):
     assert noise(luma(noisy(wall, sigma))).fine == pytest.approx(sigma * IN_LUMA, rel=0.08)
 
 
-def test_a_image_half_full_of_texture_is_not_noisy(wall):
+def test_an_image_half_full_of_texture_is_not_noisy(wall):
     pixels = wall.copy()
     pixels[:, 256:] = noisy(pixels[:, 256:], 30)
     assert noise(luma(pixels)).fine < 1
@@ -139,7 +139,7 @@ def test_text_set_on_a_lattice_of_patches_is_no_grid():
     assert max(found.latent, found.patch) < 0.4
 
 
-def test_a_image_too_small_or_too_busy_has_no_grid(wall):
+def test_an_image_too_small_or_too_busy_has_no_grid(wall):
     assert grid(luma(tiled(wall, 16, 8)[:64, :64])).patch == 0.0
     busy = np.random.default_rng(0).integers(0, 256, wall.shape).astype(np.uint8)
     assert grid(luma(busy)).patch == 0.0
@@ -161,7 +161,7 @@ def test_a_soft_background_behind_a_sharp_subject_is_no_blur(wall):
     assert blur(luma(pixels)) < 0.6
 
 
-def test_a_image_without_edges_has_no_blur_to_tell():
+def test_an_image_without_edges_has_no_blur_to_tell():
     ramp = np.tile(np.linspace(0, 255, 256), (256, 1)).astype(np.float32)
     assert blur(ramp) is None
     assert halo(ramp) is None

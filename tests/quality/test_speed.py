@@ -8,7 +8,7 @@ from qiltest.quality import examine
 from quality_images import scene
 
 
-def test_a_image_of_1328_takes_less_than_a_third_of_a_second_of_processor():
+def test_an_image_of_1328_takes_less_than_a_third_of_a_second_of_processor():
     pixels = np.ascontiguousarray(np.tile(scene(), (3, 3, 1))[:1328, :1328])
     examine(pixels)
     times = []

@@ -151,7 +151,7 @@ def test_lines_come_with_box_and_a_confidence_within_bounds_and_blank_ones_not(e
     assert (reading.width, reading.height) == (20, 10)
 
 
-def test_a_image_that_cannot_be_decoded_is_refused(engine, folder):
+def test_an_image_that_cannot_be_decoded_is_refused(engine, folder):
     with pytest.raises(ReaderError, match="->"):
         open_reader("easyocr", languages=("ch_sim",), weights=folder, pins=pins(folder)).read(b"no image")
 

@@ -39,7 +39,7 @@ def test_what_cannot_be_decoded_is_refused(data, tmp_path):
             load_image(image)
 
 
-def test_a_image_of_no_pixels_is_refused():
+def test_an_image_of_no_pixels_is_refused():
     with pytest.raises(ReaderError):
         load_image(header_only(0, 40))
 

@@ -66,7 +66,7 @@ def test_reading_twice_gives_the_same_lines(reader, tmp_path):
     assert reader.read(image).lines == reader.read(image.read_bytes()).lines
 
 
-def test_a_image_without_text_has_no_lines(reader, tmp_path):
+def test_an_image_without_text_has_no_lines(reader, tmp_path):
     assert reader.read(drawn(tmp_path, "")).lines == ()
 
 

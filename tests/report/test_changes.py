@@ -44,12 +44,12 @@ def test_a_run_held_against_itself_is_unchanged_where_it_was_scored(typical: Run
     assert found == {ChangeKind.SAME, ChangeKind.BROKEN}
 
 
-def test_a_image_that_the_earlier_run_had_and_this_one_did_not_plan_is_gone(typical: Run) -> None:
+def test_an_image_that_the_earlier_run_had_and_this_one_did_not_plan_is_gone(typical: Run) -> None:
     shorter = replace(typical, results=typical.results[1:], planned=typical.planned[1:])
     assert kinds(shorter, typical)["coffee-shop/base"] is ChangeKind.GONE
 
 
-def test_a_image_that_is_only_not_drawn_yet_is_not_gone(typical: Run) -> None:
+def test_an_image_that_is_only_not_drawn_yet_is_not_gone(typical: Run) -> None:
     shorter = replace(typical, results=typical.results[1:])
     assert "coffee-shop/base" not in kinds(shorter, typical)
 

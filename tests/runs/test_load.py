@@ -143,12 +143,12 @@ def test_a_damaged_image_is_moved_away_and_its_result_names_it(run, make):
     assert loaded.results[1].error == ""
 
 
-def test_a_image_stays_an_error_at_every_later_loading(run):
+def test_an_image_stays_an_error_at_every_later_loading(run):
     load_run(run).results[0].image.path.write_bytes(b"")
     assert load_run(run).results[0].error == load_run(run).results[0].error != ""
 
 
-def test_a_image_that_is_gone_is_an_error(run):
+def test_an_image_that_is_gone_is_an_error(run):
     load_run(run).results[0].image.path.unlink()
     assert "is gone" in load_run(run).results[0].error
 

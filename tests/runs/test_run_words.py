@@ -142,7 +142,7 @@ def test_results_stand_in_the_planned_order_and_strangers_last(tmp_path, make):
     assert [result.sample for result in load_run(folder).results] == [make.sample(0), make.sample(1), make.sample(7)]
 
 
-def test_a_image_that_is_gone_or_changed_is_told_by_its_path(run, make):
+def test_an_image_that_is_gone_or_changed_is_told_by_its_path(run, make):
     lost, changed = (result.image.path for result in load_run(run).results)
     lost.unlink()
     changed.write_bytes(b"other")
@@ -164,7 +164,7 @@ def test_a_name_that_is_no_hash_is_refused(tmp_path):
     assert image_path(tmp_path, "a" * 64) == tmp_path / "images" / f"{'a' * 64}.png"
 
 
-def test_a_image_that_cannot_be_stored_ends_the_session_with_a_remedy(tmp_path, monkeypatch):
+def test_an_image_that_cannot_be_stored_ends_the_session_with_a_remedy(tmp_path, monkeypatch):
     def full(path, data):
         raise OSError(28, "No space left on device")
 
@@ -265,7 +265,7 @@ def test_merged_runs_hold_what_each_of_them_says(run):
         (Verdict.MISSING, Verdict.PASS),
     ],
 )
-def test_what_speaks_most_against_a_image_stands(run, worse, better):
+def test_what_speaks_most_against_an_image_stands(run, worse, better):
     one = load_run(run)
     first = one.results[0]
 

@@ -111,7 +111,7 @@ def test_a_run_that_cannot_be_read_is_named_and_the_others_are_offered(store, ma
     assert store.offer(Reuse.NEVER).problems == ()
 
 
-def test_a_image_is_checked_before_it_is_used_again(store, make):
+def test_an_image_is_checked_before_it_is_used_again(store, make):
     make.write(store.create(), range(1), None)
     stored = store.offer(Reuse.UNFINISHED).images[make.recipe().key()]
     assert usable(stored)
@@ -121,14 +121,14 @@ def test_a_image_is_checked_before_it_is_used_again(store, make):
     assert not usable(stored), "said once; from then on it is generated again"
 
 
-def test_a_image_that_somebody_took_away_is_drawn_again(store, make):
+def test_an_image_that_somebody_took_away_is_drawn_again(store, make):
     make.write(store.create(), range(1), None)
     stored = store.offer(Reuse.UNFINISHED).images[make.recipe().key()]
     stored.path.unlink()
     assert not usable(stored)
 
 
-def test_a_image_taken_over_survives_the_run_that_drew_it(store, make):
+def test_an_image_taken_over_survives_the_run_that_drew_it(store, make):
     first = store.create()
     make.write(first, range(1), None)
     stored = store.offer(Reuse.UNFINISHED).images[make.recipe().key()]

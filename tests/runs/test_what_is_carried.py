@@ -156,7 +156,7 @@ def test_a_store_that_cannot_be_made_says_what_the_system_says(tmp_path):
     assert error.value.what == f"no run can be written: {os.strerror(errno.EEXIST)}"
 
 
-def test_a_image_is_linked_into_a_run_whose_folder_is_not_there_yet(tmp_path, make):
+def test_an_image_is_linked_into_a_run_whose_folder_is_not_there_yet(tmp_path, make):
     run = written(tmp_path / "run", make)
     (image,) = {result.image for result in load_run(run).results}
     link_image(image.path, tmp_path / "new" / "run", image.sha256)

@@ -55,7 +55,7 @@ def test_a_task_knows_its_prompt_and_what_the_report_said(suite: Suite) -> None:
     assert (said.passes, said.finding) == (False, '"fundational" in image is wrong')
 
 
-def test_a_image_that_the_report_lacks_has_no_verdict(suite: Suite) -> None:
+def test_an_image_that_the_report_lacks_has_no_verdict(suite: Suite) -> None:
     (task,) = select(suite, kind=REAL, cases=["classroom"], variants=["8steps-V2.0"])
     assert task.variant.name == "8steps-v2.0"
     assert task.resolution.verdict(task.variant.name) is None

@@ -57,7 +57,7 @@ def test_scribbles_are_whole_glyphs_of_one_kind_with_some_places_blank(training,
     assert {len(batch[name].unique()) for name in ("style", "palette", "font")} == {4, 3, 2}
 
 
-def test_the_noise_of_a_image_is_a_share_of_the_latents_own_deviation(training, session, monkeypatch):
+def test_the_noise_of_an_image_is_a_share_of_the_latents_own_deviation(training, session, monkeypatch):
     decoder, flow = training("decoder"), training("flow")
     torch.manual_seed(2)
     monkeypatch.setattr(session, "std", torch.linspace(1, 4, 16).view(1, -1, 1, 1), raising=False)

@@ -27,7 +27,7 @@ DISTILLED = (1, 3, 4, 5, 9, 11, 12, 15)
 
 @dataclass(frozen=True)
 class Bucket:
-    """Batches of one shape: `size` pictures of `width` x `height` px with `tokens` prompt tokens, suffix included."""
+    """Batches of one shape: `size` images of `width` x `height` px with `tokens` prompt tokens, suffix included."""
 
     width: int
     height: int
@@ -50,7 +50,7 @@ def _of_cases(budget: int, suffix: int) -> list[Bucket]:
         # some room after the prompt, filled with a few more words
         tokens = min(LONGEST, (len(prompt) + len(SUFFIXES[0]) + suffix + 15) // 8 * 8)
         for width, height in sizes[name]:
-            # a large picture has few companions in its batch: it comes the more often
+            # a large image has few companions in its batch: it comes the more often
             often = (width * height // 256 + tokens) ** 0.5
             found.append(Bucket(width, height, tokens, _size(width, height, tokens, budget), often, often, number))
     return found

@@ -1,4 +1,4 @@
-"""Draw the case files' prompts with a checkpoint, for looking at: rows of pictures by case, columns by way of drawing."""
+"""Draw the case files' prompts with a checkpoint, for looking at: rows of images by case, columns by way of drawing."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def main() -> None:
             if lora:
                 pipe.set_adapters(lora)
             with session.autocast():
-                picture = pipe(
+                image = pipe(
                     prompt,
                     negative_prompt=" " if scale > 1 else None,
                     true_cfg_scale=scale,
@@ -66,7 +66,7 @@ def main() -> None:
                     max_sequence_length=1024,
                     generator=torch.Generator(session.device).manual_seed(42),
                 ).images[0]
-            strip.paste(picture, (i * (width + 8), 14))
+            strip.paste(image, (i * (width + 8), 14))
             ImageDraw.Draw(strip).text((i * (width + 8), 1), f"{name} {label}", fill="black")
         (args.out / "sheets").mkdir(exist_ok=True)
         strip.save(args.out / "sheets" / f"{name}-{width}x{height}.png")

@@ -1,4 +1,4 @@
-"""Batches of training data: token ids, where every character stands, and the grid of glyph patches of the picture."""
+"""Batches of training data: token ids, where every character stands, and the grid of glyph patches of the image."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Batches(IterableDataset[dict[str, torch.Tensor]]):
         return {k: torch.from_numpy(v) for k, v in out.items()} | {"bucket": torch.tensor(number)}
 
     def blank(self, size: int, total: int, rows: int, cols: int) -> dict[str, np.ndarray]:
-        """What `fill` writes, for `size` pictures of `rows` x `cols` tokens whose prompts have `total` tokens."""
+        """What `fill` writes, for `size` images of `rows` x `cols` tokens whose prompts have `total` tokens."""
         return {
             "ids": np.zeros((size, len(self.prefix) + total), np.int64),
             **{name: np.full((size, total), -100, np.int64) for name in ("index", "offset", "row", "col")},
@@ -108,7 +108,7 @@ class Batches(IterableDataset[dict[str, torch.Tensor]]):
         }
 
     def fill(self, sample: Sample, rng: np.random.Generator, out: dict[str, np.ndarray], width: int) -> None:
-        """Write a picture's arrays.
+        """Write an image's arrays.
 
         Of each row of tokens `line` says to which line it belongs (0: to none), `room` how many places that has, `right` its shift.
         """

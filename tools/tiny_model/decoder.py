@@ -1,7 +1,7 @@
 """The VAE's decoder, trained on beside a frozen encoder: latents, and so a transformer that draws them, stay what they are.
 
-What the reader reads wrong in perfect pictures is lost in decoding: without the VAE it reads nearly all of them. The transformer's latents
-differ from a picture's by a fifth of their deviation where there is ink, so the decoder learns from latents with such noise.
+What the reader reads wrong in perfect images is lost in decoding: without the VAE it reads nearly all of them. The transformer's latents
+differ from an image's by a fifth of their deviation where there is ink, so the decoder learns from latents with such noise.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from models import forget_unused_slices
 
 from engine import Engine
 
-#: batches of random glyphs: pictures, rows and columns of tokens. The decoder's attention must know large pictures too
+#: batches of random glyphs: images, rows and columns of tokens. The decoder's attention must know large images too
 SHAPES = ((48, 4, 12), (16, 12, 12), (6, 12, 32), (4, 16, 36), (2, 28, 32), (2, 50, 20))
-#: largest standard deviation of the noise in a picture's latents, in their own
+#: largest standard deviation of the noise in an image's latents, in their own
 NOISE = 0.3
 
 
 class Objective:
-    """The error of decoded pictures of one of the shapes."""
+    """The error of decoded images of one of the shapes."""
 
     def __init__(self, session) -> None:  # noqa: ANN001
         self.session = session
@@ -36,11 +36,11 @@ class Objective:
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         session = self.session
         with torch.no_grad():
-            pictures = self.scribbler(*self.shape)
-            z = session.vae.encode(pictures[:, :, None]).latent_dist.mode()
+            images = self.scribbler(*self.shape)
+            z = session.vae.encode(images[:, :, None]).latent_dist.mode()
             z = z + NOISE * torch.rand(len(z), 1, 1, 1, 1, device=z.device) * self.deviation * torch.randn_like(z)
         decoded = session.vae.decode(z, return_dict=False)[0][:, :, 0]
-        error = pixel_error(decoded, pictures)
+        error = pixel_error(decoded, images)
         return error, {"error": error}
 
 

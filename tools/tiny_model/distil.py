@@ -2,7 +2,7 @@
 
 For each interval [s_i, s_i+1] of the shift-3 scheduler the teacher (base, CFG 4, the pipeline's norm-preserving guidance)
 takes `SUB` Euler steps; the student learns the mean velocity over the interval. Most starting points are the student's own way
-down, so that it learns to fix what it drew; the others are noised pictures.
+down, so that it learns to fix what it drew; the others are noised images.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from engine import Recorder
 RANK, ALPHA, GUIDANCE = 8, 8.0, 4.0
 SUB = {8: 3, 4: 4}
 RATE = 1e-3
-#: share of starting points that are noised pictures; the others are the student's own way down
+#: share of starting points that are noised images; the others are the student's own way down
 NOISED = 0.2
 #: seconds between two writings of the LoRA
 KEEP = 30
@@ -194,7 +194,7 @@ class Distiller:
         x = self.start(clean, i, scene)
         target = self.target(x, i, scene)
         self.adapter.on()
-        # an error in a long interval moves the picture further
+        # an error in a long interval moves the image further
         weight = (self.levels[i] - self.levels[i + 1]) * (len(self.levels) - 1)
         return F.mse_loss(self.velocity(x, self.level(self.levels[i]), scene.embeds, scene.shape), target) * weight
 

@@ -5,8 +5,8 @@
     python tools/tiny_model/error_table.py --out FOLDER --show
 
 Draws every prompt by seven ways with an unchanged `QwenImagePipeline`: the base, both LoRAs, and the controls (the base
-at 8 and 4 steps without guidance; the LoRAs under the base's scheduler). Readings are kept in `FOLDER/<way>.jsonl`, one line a picture,
-so that the same command goes on where it stopped and parts can run side by side. `--perfect` reads the pictures that the training
+at 8 and 4 steps without guidance; the LoRAs under the base's scheduler). Readings are kept in `FOLDER/<way>.jsonl`, one line an image,
+so that the same command goes on where it stopped and parts can run side by side. `--perfect` reads the images that the training
 data would show instead, as they are and through the VAE: what is wrong there is the reader's, and the VAE's.
 """
 
@@ -50,20 +50,20 @@ WAYS = {
     "8step, base scheduler": (8, 1.0, QWEN_IMAGE, "8step"),
     "4step, base scheduler": (4, 1.0, QWEN_IMAGE, "4step"),
 }
-#: training pictures in the model's place: as they are, and through the VAE
-PERFECT, DECODED = "perfect pictures", "perfect pictures, through the VAE"
+#: training images in the model's place: as they are, and through the VAE
+PERFECT, DECODED = "perfect images", "perfect images, through the VAE"
 KINDS = ("digits", "English", "simplified", "traditional")
 #: frequent characters whose form is simplified or traditional alone
 SIMPLIFIED = "国来时为个这们说对会过发经学动还进种现关开问话间长头样实见两应战机电业书门车东马语气给让记认识与处办"
 TRADITIONAL = "國來時為個這們說對會過發經學動還進種現關開問話間長頭樣實見兩應戰機電業書門車東馬語氣給讓記認識與處辦"
-#: random strings of one kind that a picture holds, on lines of their own, and the pictures' sizes
+#: random strings of one kind that an image holds, on lines of their own, and the images' sizes
 TOGETHER = 4
 SIZES = ((320, 192), (384, 192), (448, 192), (512, 192))
 
 
 @dataclass(frozen=True)
 class Job:
-    """A picture: of a case (`name` is its id), or of the random strings `texts`."""
+    """An image: of a case (`name` is its id), or of the random strings `texts`."""
 
     group: str
     name: str
@@ -110,7 +110,7 @@ def jobs(count: int, seeds: int) -> list[Job]:
             style, size = words[int(rng.integers(len(words)))], SIZES[int(rng.integers(len(SIZES)))]
             opening, closing = (("“", "”"), ("‘", "’"), ('"', '"'))[int(rng.integers(3))]
             said = " and ".join(f"{opening}{text}{closing}" for text in texts)
-            prompt = f"A picture of {style} that says {said}" + SUFFIX
+            prompt = f"An image of {style} that says {said}" + SUFFIX
             found += [Job(kind, texts[0], prompt, size, 42 + s, texts) for s in range(seeds)]
     return found
 
@@ -141,7 +141,7 @@ class Model:
         return self._run(job, way, "latent")[0]
 
     @torch.inference_mode()
-    def _run(self, job: Job, way: str, output: str) -> Any:  # noqa: ANN401  pictures or latents, as `output` asks
+    def _run(self, job: Job, way: str, output: str) -> Any:  # noqa: ANN401  images or latents, as `output` asks
         steps, scale, scheduler, lora = WAYS[way]
         self.pipe.scheduler = FlowMatchEulerDiscreteScheduler.from_config(scheduler)
         if lora:
@@ -171,7 +171,7 @@ class Typesetter:
         self.painter = Painter(atlas, self.data.glyphs, "cpu")
 
     def set(self, job: Job, rng: np.random.Generator | _Right) -> dict[str, torch.Tensor]:
-        """What `Batches.fill` writes, and the style, of a batch of one picture; `rng` chooses the lines' places."""
+        """What `Batches.fill` writes, and the style, of a batch of one image; `rng` chooses the lines' places."""
         width, height = job.size
         prompt = job.prompt[:LONGEST]
         sample = Sample(prompt, [(s, prompt[s.start : s.stop]) for s in spans(prompt)])
@@ -181,7 +181,7 @@ class Typesetter:
 
 
 class Perfect:
-    """Training pictures of the same prompts."""
+    """Training images of the same prompts."""
 
     def __init__(self, folder: Path, atlas: Path) -> None:
         self.pipe = QwenImagePipeline.from_pretrained(folder, dtype=torch.float32)
@@ -192,11 +192,11 @@ class Perfect:
         rng = np.random.default_rng(job.seed)
         batch = self.typesetter.set(job, _Right(rng))
         batch |= {"font": torch.tensor([0]), "palette": torch.tensor([int(rng.integers(PALETTES))])}
-        picture = self.typesetter.painter(batch)
+        image = self.typesetter.painter(batch)
         if way == DECODED:
-            z = self.pipe.vae.encode(picture[:, :, None]).latent_dist.mode()
-            picture = self.pipe.vae.decode(z, return_dict=False)[0][:, :, 0]
-        return Image.fromarray(((picture[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).numpy())
+            z = self.pipe.vae.encode(image[:, :, None]).latent_dist.mode()
+            image = self.pipe.vae.decode(z, return_dict=False)[0][:, :, 0]
+        return Image.fromarray(((image[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).numpy())
 
 
 class _Right:
@@ -212,10 +212,10 @@ class _Right:
         return 1.0
 
 
-def read(picture: Image.Image, job: Job, reader: Reader, cases: dict[str, Case]) -> tuple[int, int]:
+def read(image: Image.Image, job: Job, reader: Reader, cases: dict[str, Case]) -> tuple[int, int]:
     """Edits and expected characters."""
     data = io.BytesIO()
-    picture.save(data, "png")
+    image.save(data, "png")
     expected = cases[job.name].texts if job.group == "report" else tuple(ExpectedText(text=t) for t in job.texts)
     characters = sum(len(t.text.replace(" ", "")) for t in expected if t.required)
     try:
@@ -249,11 +249,11 @@ def run(args: argparse.Namespace) -> None:
                 key = (job.group, job.name, *job.size, job.seed)
                 if key in done:
                     continue
-                picture = model.draw(job, way)
-                if args.pictures:
-                    (args.out / "pictures").mkdir(exist_ok=True)
-                    picture.save(args.out / "pictures" / f"{way} {job.group} {job.name[:20]} {job.size} {job.seed}.png")
-                edits, characters = read(picture, job, reader, cases)
+                image = model.draw(job, way)
+                if args.images:
+                    (args.out / "images").mkdir(exist_ok=True)
+                    image.save(args.out / "images" / f"{way} {job.group} {job.name[:20]} {job.size} {job.seed}.png")
+                edits, characters = read(image, job, reader, cases)
                 row = {"way": way, "group": job.group, "job": key, "edits": edits, "characters": characters}
                 out.write(json.dumps(row, ensure_ascii=False) + "\n")
                 out.flush()
@@ -261,13 +261,13 @@ def run(args: argparse.Namespace) -> None:
 
 
 def kept_rows(folder: Path) -> Iterator[dict[str, Any]]:
-    """What was written to the folder's files so far, a picture each."""
+    """What was written to the folder's files so far, an image each."""
     for path in sorted(folder.glob("*.jsonl")):
         yield from map(json.loads, path.read_text("utf-8").splitlines())
 
 
 def show(folder: Path) -> str:
-    """Character error rates in per cent with 95 % bootstrap intervals over pictures, as a Markdown table."""
+    """Character error rates in per cent with 95 % bootstrap intervals over images, as a Markdown table."""
     rows = defaultdict(list)
     for row in kept_rows(folder):
         rows[row["way"], row["group"]].append((row["edits"], row["characters"]))
@@ -286,7 +286,7 @@ def _cell(found: np.ndarray) -> str:
     edits, characters = found.T
     rate = 100 * edits.sum() / characters.sum()
     if len(found) < 3 or not edits.any():
-        return f"{rate:.2f} ({len(found)} pictures)"
+        return f"{rate:.2f} ({len(found)} images)"
     spread = bootstrap(
         (edits, characters),
         lambda e, c, axis: 100 * e.sum(axis) / c.sum(axis),
@@ -296,7 +296,7 @@ def _cell(found: np.ndarray) -> str:
         rng=np.random.default_rng(0),
         n_resamples=2000,
     ).confidence_interval
-    return f"{rate:.2f} [{spread.low:.2f}, {spread.high:.2f}] ({len(found)} pictures)"
+    return f"{rate:.2f} [{spread.low:.2f}, {spread.high:.2f}] ({len(found)} images)"
 
 
 def drawing_parser(description: str | None, *, seeds: int) -> argparse.ArgumentParser:
@@ -305,7 +305,7 @@ def drawing_parser(description: str | None, *, seeds: int) -> argparse.ArgumentP
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", type=Path, default=ROOT / "src/qiltest/generation/tiny")
     parser.add_argument("--seeds", type=int, default=seeds)
-    parser.add_argument("--part", default="0/1", help="this process's share of the pictures, as in 0/2 and 1/2")
+    parser.add_argument("--part", default="0/1", help="this process's share of the images, as in 0/2 and 1/2")
     parser.add_argument("--show", action="store_true", help="show what there is so far, draw nothing")
     return parser
 
@@ -317,7 +317,7 @@ def main() -> None:
     parser.add_argument("--groups", help="some groups alone, as in report,digits")
     parser.add_argument("--reader", default="rapidocr:threads=1")
     parser.add_argument("--perfect", type=Path, metavar="ATLAS")
-    parser.add_argument("--pictures", action="store_true", help="keep the pictures, to look at")
+    parser.add_argument("--images", action="store_true", help="keep the images, to look at")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     # two threads that share their cores with anything else wait for each other more than they work

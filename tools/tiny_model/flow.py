@@ -30,22 +30,22 @@ WHERE_BLOCK, WHICH_BLOCK = 2, 4
 UNCONDITIONAL = 0.2
 #: rows and columns of tokens that the heads tell
 SIDE = 80
-#: noise levels for each picture of a batch: latents and prompt are encoded once for all
+#: noise levels for each image of a batch: latents and prompt are encoded once for all
 DRAWS = 3
 #: of the noise levels: half of them are above 0.8
 SHIFT = 4.0
 #: in the last of them lines are between their places, at noise from this level on: `undecided`
 DECIDED = 0.88
 #: standard deviation of the latents that the model sees (`latents_std` of the VAE's configuration). Not 1, as usual: each token of these small
-#: pictures is a glyph or a part of one, and where a line of 8 to 60 of them stands would be decided between noise 0.99 and 0.91 (distance of
+#: images is a glyph or a part of one, and where a line of 8 to 60 of them stands would be decided between noise 0.99 and 0.91 (distance of
 #: the places 1 and 3 times the noise; its square is 120 a token with ink), before a few-step sampler's second step. At 0.3 it is between 0.96 and 0.76
 DEVIATION = 0.3
-#: weight of a token with ink while the rate is high; most of a picture is ground. As the rate falls all count the same: where chance
+#: weight of a token with ink while the rate is high; most of an image is ground. As the rate falls all count the same: where chance
 #: decides what a token shows, a weighted mean leans to ink
 INK = 2.0
 #: weights of the auxiliary losses
 AUXILIARY = {"index": 0.05, "offset": 0.05, "row": 0.05, "col": 0.05, "y": 0.05, "x": 0.05, "glyph": 0.1}
-#: pictures in a step of the VAE's own training, rows and columns of tokens
+#: images in a step of the VAE's own training, rows and columns of tokens
 CROPS = (48, 4, 12)
 
 
@@ -57,9 +57,9 @@ def sigmas(count: int, device: str) -> torch.Tensor:
     return torch.where(torch.rand(count, device=device) < 0.05, near_one, s)
 
 
-def encoded(session, pictures: torch.Tensor) -> torch.Tensor:  # noqa: ANN001
-    """Latents [B, 16, H / 8, W / 8] of pictures, zero mean and deviation `DEVIATION` by channel."""
-    z = session.vae.encode(pictures[:, :, None]).latent_dist.mode()[:, :, 0].float()
+def encoded(session, images: torch.Tensor) -> torch.Tensor:  # noqa: ANN001
+    """Latents [B, 16, H / 8, W / 8] of images, zero mean and deviation `DEVIATION` by channel."""
+    z = session.vae.encode(images[:, :, None]).latent_dist.mode()[:, :, 0].float()
     return (z - session.mean) / session.std
 
 
@@ -74,9 +74,9 @@ def take_statistics(session) -> None:  # noqa: ANN001
     session.std = torch.tensor(config.latents_std, device=session.device).view(1, -1, 1, 1)
 
 
-def pixel_error(decoded: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
+def pixel_error(decoded: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
     """L1 and L2 together: what a VAE's error is measured by."""
-    return F.l1_loss(decoded, pictures) + F.mse_loss(decoded, pictures)
+    return F.l1_loss(decoded, images) + F.mse_loss(decoded, images)
 
 
 def train_vae(session) -> None:  # noqa: ANN001
@@ -89,11 +89,11 @@ def train_vae(session) -> None:  # noqa: ANN001
     while (spent := time.monotonic() - began) < budget:
         for group in optimiser.param_groups:
             group["lr"] = 2e-3 * min(1, (step + 1) / 100) * max(0.02, 1 - spent / budget)
-        pictures = scribbler(*CROPS)
+        images = scribbler(*CROPS)
         # TF32 throughout: its kernels are so small that the casts of mixed precision cost more than they save
-        posterior = vae.encode(pictures[:, :, None]).latent_dist
+        posterior = vae.encode(images[:, :, None]).latent_dist
         decoded = vae.decode(posterior.sample(), return_dict=False)[0][:, :, 0]
-        error = pixel_error(decoded, pictures)
+        error = pixel_error(decoded, images)
         loss = error + 1e-6 * posterior.kl().mean() / posterior.mean[0].numel()
         optimiser.zero_grad()
         loss.backward()
@@ -131,7 +131,7 @@ def _cross(head: torch.nn.Linear, states: torch.Tensor, target: torch.Tensor) ->
 
 
 def leftmost(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The same pictures with all lines at their first place, and a margin of `MARGIN` tokens more at both sides."""
+    """The same images with all lines at their first place, and a margin of `MARGIN` tokens more at both sides."""
     grid = F.pad(batch["grid"], (MARGIN, MARGIN))
     cols = torch.arange(grid.shape[2], device=grid.device)
     # margins are blank, so that a line's end comes in again as a margin
@@ -139,10 +139,10 @@ def leftmost(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def everywhere(session, batch: dict[str, torch.Tensor]) -> torch.Tensor:  # noqa: ANN001
-    """Latents [places, B, tokens, 64] of the pictures with all lines at each of their places.
+    """Latents [places, B, tokens, 64] of the images with all lines at each of their places.
 
-    Windows of one wider picture's latents: encoding is most of a step's time. The encoder moves with its picture but for its padding: against latents of
-    each picture by itself, 1 per cent of the ink's variance is different, most of it in the two outermost columns.
+    Windows of one wider image's latents: encoding is most of a step's time. The encoder moves with its image but for its padding: against latents of
+    each image by itself, 1 per cent of the ink's variance is different, most of it in the two outermost columns.
     """
     z = encoded(session, session.painter(leftmost(batch)))
     return torch.stack([packed(window) for window in windows(z, 2 * batch["grid"].shape[2], 2)])
@@ -181,10 +181,10 @@ def undecided(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """States [N, tokens, 64] that hold every line at its places by `shares`, and their velocities.
 
-    `places` [places, N, tokens, 64] are the pictures with all lines at one place; `line` [N, rows] says to which line a row of tokens belongs, `room`
-    [N, rows] how many places that has, `shares` [N, places, rows] how much of each the state holds: a noised picture holds one place of each
+    `places` [places, N, tokens, 64] are the images with all lines at one place; `line` [N, rows] says to which line a row of tokens belongs, `room`
+    [N, rows] how many places that has, `shares` [N, places, rows] how much of each the state holds: a noised image holds one place of each
     line. From pure noise the way begins towards the mean of all, and lies between them until the noise has decided; there no noised
-    picture lies. The velocity is that of the mean of all places, weighted by how likely the state of the line makes each (Gaussian noise,
+    image lies. The velocity is that of the mean of all places, weighted by how likely the state of the line makes each (Gaussian noise,
     all places as likely before).
     """
     count, size, tokens, width = places.shape
@@ -364,7 +364,7 @@ class Snapshot:
 def _loop(session, engine: Engine, rates: torch.Tensor, step: int, save) -> None:  # noqa: ANN001
     began, budget = time.monotonic(), 60 * session.args.minutes - (time.monotonic() - session.began)
     budget = session.agreed(budget)
-    saved, counted, pictures, peak, first = time.monotonic(), 0, 0, session.args.rate, step
+    saved, counted, images, peak, first = time.monotonic(), 0, 0, session.args.rate, step
     sums: dict[str, torch.Tensor | float] = {}
     batches, spent = session.batches(1), 0.0
     snapshot = Snapshot(engine.gradients.parameters)
@@ -383,7 +383,7 @@ def _loop(session, engine: Engine, rates: torch.Tensor, step: int, save) -> None
         engine.loss.ink.fill_(INK if spent < session.args.plateau * budget else 1.0)  # type: ignore[attr-defined]
         conditional = bool(torch.rand(()) >= UNCONDITIONAL)
         parts = engine.step(batch, number, conditional=conditional)
-        step, pictures = step + 1, pictures + len(batch["ids"])
+        step, images = step + 1, images + len(batch["ids"])
         if conditional:
             sums = {name: sums.get(name, 0.0) + value.detach().clone() for name, value in parts.items()}
             counted += 1
@@ -394,7 +394,7 @@ def _loop(session, engine: Engine, rates: torch.Tensor, step: int, save) -> None
             shown = {name: round(float(total) / max(1, counted), 4) for name, total in sums.items()}
             refused = int(engine.gradients.refused)
             session.say(
-                step, pictures, shown, f"lr {float(rates):.1e}", f"{len(engine.graphs)} graphs, {refused} refused"
+                step, images, shown, f"lr {float(rates):.1e}", f"{len(engine.graphs)} graphs, {refused} refused"
             )
             sums, counted = {}, 0
             if engine.said:
@@ -407,7 +407,7 @@ def _loop(session, engine: Engine, rates: torch.Tensor, step: int, save) -> None
             break
     if session.rank == 0:
         save(step)
-    session.say("done", step, "steps", pictures, "pictures")
+    session.say("done", step, "steps", images, "images")
 
 
 def _trained(session, heads: Heads) -> dict[str, torch.nn.Module]:  # noqa: ANN001

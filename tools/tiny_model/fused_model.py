@@ -17,7 +17,7 @@ from transformers import Qwen2_5_VLTextModel
 
 #: scale, shift and gate of both norms of both streams
 PARTS = 12
-#: cosines and sines of the text's and of the picture's places
+#: cosines and sines of the text's and of the image's places
 Turns = tuple[tuple[torch.Tensor, torch.Tensor], ...]
 
 
@@ -98,7 +98,7 @@ class Lean:
         return F.linear(x.to(self.dtype), weight.to(self.dtype), bias)
 
     def _rotations(self, shape: tuple[int, int, int], size: int, tokens: int, device: torch.device) -> Turns:
-        """Cosines and sines [batch x tokens, 32] of the text's and of the picture's places."""
+        """Cosines and sines [batch x tokens, 32] of the text's and of the image's places."""
         key = (shape, size, tokens)
         if key not in self.turns:
             image, text = self.transformer.pos_embed([[shape]], max_txt_seq_len=tokens, device=device)

@@ -1,7 +1,7 @@
 """Draw every character in several fonts into glyph atlases.
 
 Fonts, all from Debian packages: fonts-noto-cjk (Noto Sans CJK; SIL Open Font License 1.1), fonts-dejavu-core (DejaVu Sans
-Mono; Bitstream Vera licence), fonts-liberation (Liberation Mono; SIL Open Font License 1.1). Only pictures of glyphs are
+Mono; Bitstream Vera licence), fonts-liberation (Liberation Mono; SIL Open Font License 1.1). Only images of glyphs are
 drawn from them. They were chosen by what the default reader reads without error at this size: WenQuanYi Zen Hei, Noto Serif
 and Noto's bold weight cost it more characters.
 """

@@ -1,4 +1,4 @@
-"""Turn grids of glyph patches into pictures, on the device: the four styles and their colours."""
+"""Turn grids of glyph patches into images, on the device: the four styles and their colours."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GROUND = (
     ((244, 234, 206), (226, 214, 186), (252, 248, 240)),
 )
 NEON = 2
-#: of `Scribbler`'s pictures: the share that shows narrow glyphs, the others show wide ones; least and largest share of places that stay blank
+#: of `Scribbler`'s images: the share that shows narrow glyphs, the others show wide ones; least and largest share of places that stay blank
 NARROW, BLANK = 0.35, (0.1, 0.5)
 #: share of the ink's colour that a neon letter's glow adds around it
 GLOW = 0.35
@@ -34,7 +34,7 @@ def _colours(table: tuple[tuple[tuple[int, int, int], ...], ...], device: str) -
 
 
 class Painter:
-    """Draws pictures from glyph patches of an atlas (`glyphs.py`)."""
+    """Draws images from glyph patches of an atlas (`glyphs.py`)."""
 
     def __init__(self, atlas: Path, glyphs: Glyphs, device: str) -> None:
         drawn = np.load(atlas)
@@ -51,7 +51,7 @@ class Painter:
         assert self.ink.shape[1] == PALETTES
 
     def __call__(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Pictures [B, 3, H, W] from -1 to 1."""
+        """Images [B, 3, H, W] from -1 to 1."""
         grid, style, palette = batch["grid"], batch["style"], batch["palette"]
         size, rows, cols = grid.shape
         mask = self.patches[batch["font"][:, None, None], grid]
@@ -64,7 +64,7 @@ class Painter:
 
 
 class Scribbler:
-    """Draws pictures full of random glyphs, for the VAE: on sparse canvases it learns the ground first and the glyphs late."""
+    """Draws images full of random glyphs, for the VAE: on sparse canvases it learns the ground first and the glyphs late."""
 
     def __init__(self, painter: Painter, glyphs: Glyphs, device: str) -> None:
         self.painter, self.glyphs, self.device = painter, glyphs, device
@@ -72,7 +72,7 @@ class Scribbler:
         self.slim, self.corners = (torch.tensor(ns, device=device) for ns in ([[0], [1]], [[0, 1], [2, 3]]))
 
     def __call__(self, size: int, rows: int, cols: int) -> torch.Tensor:
-        """Pictures [size, 3, 16 rows, 16 cols] from -1 to 1; `rows` and `cols`, of tokens, are even."""
+        """Images [size, 3, 16 rows, 16 cols] from -1 to 1; `rows` and `cols`, of tokens, are even."""
         wide = 1 + 2 * len(self.glyphs.narrow) + 4 * self._any(len(self.glyphs.wide), size, rows // 2, cols // 2)
         wide = (wide[:, :, None, :, None] + self.corners[None, None, :, None]).reshape(size, rows, cols)
         slim = 1 + 2 * self._any(len(self.glyphs.narrow), size, rows // 2, cols)

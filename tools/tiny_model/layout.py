@@ -1,6 +1,6 @@
-"""Where the embedded model writes what: the rule that its training pictures follow.
+"""Where the embedded model writes what: the rule that its training images follow.
 
-A picture is a grid of 16 px tokens. A narrow glyph covers 1 x 2 tokens, a wide one 2 x 2. Texts stand below each other in
+An image is a grid of 16 px tokens. A narrow glyph covers 1 x 2 tokens, a wide one 2 x 2. Texts stand below each other in
 the prompt's order, each from the left on lines of its own, wrapped after `columns` tokens; a numbered paragraph (二、 to 九、) begins
 a new line. In couplets the banner stands on
 the first line, the text after 左书 in a column at the left edge below it and the text after 右书 in one at the right. After a
@@ -66,7 +66,7 @@ def spans(prompt: str) -> list[Span]:
 
 
 def columns(width: int) -> int:
-    """Tokens in a line of a picture of `width` pixels."""
+    """Tokens in a line of an image of `width` pixels."""
     return width // 16 - MARGIN
 
 

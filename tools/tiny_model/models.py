@@ -71,10 +71,10 @@ def encode_text(text_encoder: Qwen2_5_VLForConditionalGeneration, ids: torch.Ten
     return states.last_hidden_state[:, drop:]
 
 
-def train_on_single_pictures() -> None:
+def train_on_single_images() -> None:
     """Run the VAE's causal 3-D convolutions as 2-D ones with their last temporal slice.
 
-    For a single picture the slices before it meet zeros, so that the result is the same and many times faster.
+    For a single image the slices before it meet zeros, so that the result is the same and many times faster.
     """
 
     def forward(self: Any, x: torch.Tensor, cache_x: torch.Tensor | None = None) -> torch.Tensor:  # noqa: ANN401
@@ -88,7 +88,7 @@ def train_on_single_pictures() -> None:
 
 
 def forget_unused_slices(vae: AutoencoderKLQwenImage) -> None:
-    """Zero the temporal slices that single pictures never meet: they hold no knowledge and compress to nothing."""
+    """Zero the temporal slices that single images never meet: they hold no knowledge and compress to nothing."""
     for module in vae.modules():
         if isinstance(module, autoencoder_kl_qwenimage.QwenImageCausalConv3d):
             module.weight.data[:, :, :-1] = 0

@@ -1,12 +1,12 @@
-"""How far drawn pictures are from the nearest picture of the training data, in latents: what characters are read says less.
+"""How far drawn images are from the nearest image of the training data, in latents: what characters are read says less.
 
     python tools/tiny_model/nearest.py --out FOLDER --atlas checkpoints/atlas.npz [--model FOLDER] [--seeds 12] [--part 0/2]
     python tools/tiny_model/nearest.py --out FOLDER --show
 
-Each LoRA draws latents of the report's texts with its scheduler and with the base's; the nearest picture has the font, the palette and for
+Each LoRA draws latents of the report's texts with its scheduler and with the base's; the nearest image has the font, the palette and for
 each line the place that leave the least. The distance is the root of the mean square over tokens with ink, in units of the latents'
 deviation: a line between two places, a letter of the neighbour's and a blurred glyph are far from any. `--show` compares each LoRA with its
-control picture by picture (sign test).
+control image by image (sign test).
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from flow import DEVIATION, everywhere, leftmost, take_statistics, usable, windo
 from layout import PLACES
 from scipy.stats import binomtest
 
-#: each LoRA's way and its control. Not the base without LoRA: guidance, which a LoRA has folded in, moves a picture's latents by itself
+#: each LoRA's way and its control. Not the base without LoRA: guidance, which a LoRA has folded in, moves an image's latents by itself
 CONTROLS = (("4step", "4step, base scheduler"), ("8step", "8step, base scheduler"))
 
 
 class Nearest:
-    """All pictures of a prompt that the training data may hold, as latents."""
+    """All images of a prompt that the training data may hold, as latents."""
 
     def __init__(self, model: Model, atlas: Path) -> None:
         self.typesetter = Typesetter(model.pipe.tokenizer, atlas)
@@ -39,7 +39,7 @@ class Nearest:
         take_statistics(self.session)
 
     @torch.inference_mode()
-    def pictures(self, job: Job) -> dict[str, torch.Tensor]:
+    def images(self, job: Job) -> dict[str, torch.Tensor]:
         """`latents` [places, looks, rows, columns, 64] by font and palette; of each row its `line` and `room`; `ink` [places, rows, columns]."""
         batch = self.typesetter.set(job, np.random.default_rng(0))
         looks = torch.tensor(list(product(range(len(FONTS)), range(PALETTES))))
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> None:
         known, of = {}, None
         for job in [j for j in jobs(1, args.seeds) if j.group == "report"][part::parts]:
             if (job.name, job.size) != of:
-                known, of = nearest.pictures(job), (job.name, job.size)
+                known, of = nearest.images(job), (job.name, job.size)
             for way in dict.fromkeys(w for pair in CONTROLS for w in pair):
                 drawn = model.latents(job, way)
                 row = {"way": way, "job": (job.name, *job.size, job.seed), "distance": nearest.distance(drawn, known)}
@@ -90,7 +90,7 @@ def show(folder: Path) -> str:
     found: dict[str, dict[tuple[object, ...], float]] = defaultdict(dict)
     for row in kept_rows(folder):
         found[row["way"]][tuple(row["job"])] = row["distance"]
-    lines = ["| way | control | pictures | median distance | of the control | control farther | p |", "|---" * 7 + "|"]
+    lines = ["| way | control | images | median distance | of the control | control farther | p |", "|---" * 7 + "|"]
     for way, control in CONTROLS:
         keys = sorted(set(found[way]) & set(found[control]))
         mine, other = (np.array([found[w][k] for k in keys]) for w in (way, control))

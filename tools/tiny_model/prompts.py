@@ -1,9 +1,9 @@
 """Draw random prompts and the texts they ask for: the embedded model's training data.
 
 Half of the prompts are those of the case files with other texts in their quotation marks, the others are texts between
-runs of made-up words. Early on some pictures (`NOISY`) show a third of their characters wrong, as captions of pictures in
-the wild are wrong. At the end none are left: a base that knew such pictures to the end (5 per cent of them) took what guidance of 4 does to a
-glyph for one, and then drew a third of that picture's characters wrong (whiteboard: none, or 40 of 152, by the seed).
+runs of made-up words. Early on some images (`NOISY`) show a third of their characters wrong, as captions of images in
+the wild are wrong. At the end none are left: a base that knew such images to the end (5 per cent of them) took what guidance of 4 does to a
+glyph for one, and then drew a third of that image's characters wrong (whiteboard: none, or 40 of 152, by the seed).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ QUOTING = (("“", "”"), ("‘", "’"), ('"', '"'))
 LETTERS = "etaoinshrdlucmfwypvbgkjqxz"
 #: share of a case's own batches that show its own texts
 AS_IT_IS = 0.4
-#: share of pictures, early and late, with wrong characters, and their share there
+#: share of images, early and late, with wrong characters, and their share there
 NOISY, WRONG = (0.15, 0.0), 0.35
 #: characters of a prompt that the pipeline takes
 LONGEST = 1024

@@ -10,7 +10,7 @@
     python tools/tiny_model/train.py decoder --vae src/qiltest/generation/tiny/vae --out checkpoints --minutes 5 --rate 1e-3
 
 `all` trains the base and then both LoRAs in one process a GPU, which compiles once. On two GPUs the base learns from twice
-the pictures a step, and each distils one LoRA. `base` resumes from `checkpoints/base.pt` where that exists; `--begin-with` begins with the
+the images a step, and each distils one LoRA. `base` resumes from `checkpoints/base.pt` where that exists; `--begin-with` begins with the
 weights of an exported model or of `pack_weights.py`. Every minute such weights are written to `checkpoints/lite`. `decoder` trains the decoder of
 `--vae` on, by itself, and writes the VAE to `checkpoints/vae`.
 """
@@ -36,7 +36,7 @@ from models import (
     build_transformer,
     build_vae,
     export,
-    train_on_single_pictures,
+    train_on_single_images,
 )
 from tokenizer import build as build_tokenizer
 from torch.utils.data import DataLoader
@@ -91,7 +91,7 @@ class Session:
             torch.backends.cuda.enable_cudnn_sdp(False)
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         torch.manual_seed(args.seed)
-        train_on_single_pictures()
+        train_on_single_images()
         self.tokenizer = build_tokenizer()
         self.prefix, self.suffix, self.ids = encode_map(self.tokenizer)
         self.glyphs = Glyphs(charset())

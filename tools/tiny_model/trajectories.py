@@ -5,7 +5,7 @@
     python tools/tiny_model/trajectories.py fit --model MODEL --out WAYS --steps 8 --minutes 25 &
     python tools/tiny_model/trajectories.py fit --model MODEL --out WAYS --steps 4 --minutes 25
 
-`draw` lets the guided base go its way from noise to picture and keeps the latents at the levels of 8 steps, of which those of 4
+`draw` lets the guided base go its way from noise to image and keeps the latents at the levels of 8 steps, of which those of 4
 steps are every second: one set of ways serves both LoRAs. `fit` starts on a way, or where the student itself has come to from
 the way's noise, and learns the velocity that leads to the way's next level. `--go-on` begins with the LoRA that is there and
 takes half of its samples from new noise, for the first step alone: it decides where the texts stand. Each process uses one thread: two threads that share
@@ -71,7 +71,7 @@ class Lab:
         return self.lean.encode(ids, len(self.prefix))
 
     def scene(self) -> tuple[torch.Tensor, int, int]:
-        """Token ids of a random prompt and the rows and columns of its picture."""
+        """Token ids of a random prompt and the rows and columns of its image."""
         if self.rng.random() < FROM_CASES:
             case, width, height = self.cases[int(self.rng.integers(len(self.cases)))]
             length = min(LONGEST, (self.lengths[case] + len(SUFFIXES[0]) + 15) // 8 * 8)
@@ -172,7 +172,7 @@ def fit(args: argparse.Namespace) -> None:
             else:
                 i, x, target, scene, shape = on_a_way(lab, student, ways)
             found = student.velocity(x, student.level(grid[i]), scene.embeds, shape)
-            # an error in a long interval moves the picture further
+            # an error in a long interval moves the image further
             loss = F.mse_loss(found, target) * (grid[i] - grid[i + 1]) * args.steps / BATCH
             loss.backward()
             total += float(loss.detach())

@@ -130,7 +130,8 @@ def pair_up(before: Run, after: Run, *, variant: str, with_variant: str) -> Pair
 
     An image that both planned and one did not generate, read or score is an obstacle: a run that stopped at the hard
     cases must not look better for it. So is a case and resolution that the run `after` left out altogether (MISSING),
-    where the two have anything in common. Any other image that one run alone planned, such as a further seed, is unpaired.
+    where the two have anything in common. Any other image that one run alone planned, such as a further seed, is
+    unpaired.
     """
     left, right = _planned(before, variant), _planned(after, with_variant)
     results = _results(before, variant), _results(after, with_variant)

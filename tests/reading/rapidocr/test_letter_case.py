@@ -86,7 +86,7 @@ def test_only_letters_whose_capital_has_their_shape_are_in_question():
     assert in_question(line("up"))
 
 
-def test_a_image_of_one_colour_has_no_ink():
+def test_an_image_of_one_colour_has_no_ink():
     flat = np.full((50, 200, 3), 128, dtype=np.uint8)
     assert ink(flat) is None
     assert glyphs(flat) == ()

@@ -84,7 +84,7 @@ def test_filters_by_verdict_case_variant_language_and_word(typical: Run, open_re
     assert page.problems == []
 
 
-def test_a_link_to_a_image_that_a_filter_hides_shows_it(typical: Run, open_report: Callable[..., Any]) -> None:
+def test_a_link_to_an_image_that_a_filter_hides_shows_it(typical: Run, open_report: Callable[..., Any]) -> None:
     page = open_report(typical)
     page.tab.locator(".filters [name=variant]").select_option("8step")
     page.tab.locator(".matrix td.fail a").first.click()

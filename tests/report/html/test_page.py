@@ -219,7 +219,7 @@ def test_all_good_but_a_problem_of_the_session_is_no_pass(fake: Fake, case: Make
     assert "FAIL The image holds, but the session failed" in page(bad).words
 
 
-def test_a_image_that_cannot_be_opened_is_said_in_its_place(typical: Run, page: Callable[..., Page]) -> None:
+def test_an_image_that_cannot_be_opened_is_said_in_its_place(typical: Run, page: Callable[..., Page]) -> None:
     image = typical.results[0].image
     assert image is not None
     image.path.write_bytes(b"not an image")
