@@ -9,7 +9,7 @@ import pytest
 
 import builders as make
 from qiltest.errors import RecipeError
-from qiltest.generation.bases import known_bases, open_base
+from qiltest.generation.sources import known_bases, open_base
 from qiltest.hashing import file_sha256
 from qiltest.lora import Base, Severity, base_from_folder, inspect_lora, qwen_image
 from qiltest.suite.variants import LoraSource

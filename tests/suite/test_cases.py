@@ -127,7 +127,7 @@ ONE_MISTAKE = {
     ),
     "white space around the prompt": (
         ("prompt = 'A", "prompt = ' A"),
-        "prompt: begins or ends with white space; allowed: no white space at the ends: the model sees it",
+        "prompt: begins or ends with white space; allowed: no white space there: the model sees it",
     ),
     "a language without suffix": (
         ('language = "en"', 'language = "zh"'),

@@ -21,7 +21,7 @@ from qiltest.runs.events import SCHEMA, Failed, Started, now
 from qiltest.runs.store import RunStore
 from qiltest.runs.writer import RunWriter
 from qiltest.suite.load import Suite
-from qiltest.suite.selection import Sample, Task, default_samples, select
+from qiltest.suite.selection import Sample, Task, select
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +136,7 @@ def _open(
         ),
         writer=writer,
         goldens=GoldenStore(root=options.golden_folder),
-        full=set(tasks) >= default_samples(suite, options.kind),
+        full=set(tasks) >= {task.sample for task in select(suite, kind=options.kind)},
         problems=offer.problems,
         matrix_rate=None if generator.judges_text else generator.matrix_rate(),
     )

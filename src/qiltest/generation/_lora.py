@@ -184,13 +184,7 @@ def _means(path: Path, base: Base, report: LoraReport) -> dict[str, _Meant]:
     return {name: (tensors[Part.DOWN], tensors[Part.UP], scales[name]) for name, tensors in parts.items()}
 
 
-def _check_applied(
-    transformer: torch.nn.Module,
-    adapter: _Adapter,
-    means: dict[str, _Meant],
-    *,
-    where: str,
-) -> None:
+def _check_applied(transformer: torch.nn.Module, adapter: _Adapter, means: dict[str, _Meant], *, where: str) -> None:
     ignored = sorted(set(means) - set(adapter.modules))
     strangers = sorted(set(adapter.modules) - set(means))
     other = [

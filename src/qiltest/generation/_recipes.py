@@ -18,10 +18,9 @@ from diffusers.pipelines.qwenimage.pipeline_qwenimage import calculate_shift, re
 from qiltest.errors import RecipeError
 from qiltest.generation._device import device_name
 from qiltest.generation._load import RANDOM_SEED, RANDOM_STD, scheduler_config, versions
-from qiltest.generation.bases import base_of
 from qiltest.generation.schedule import LIGHTNING, SchedulerConfig, as_tuple, check_sigmas
 from qiltest.generation.settings import Offload, Settings
-from qiltest.generation.sources import COMPONENTS, RANDOM_LORA, ModelSource, folder_sha256, resolve_lora
+from qiltest.generation.sources import COMPONENTS, RANDOM_LORA, ModelSource, base_of, folder_sha256, resolve_lora
 from qiltest.lora import LoraReport, inspect_lora, qwen_image
 from qiltest.lora.findings import LEFT_OUT
 from qiltest.recipe import SIZE_MULTIPLE, LoraRecipe, Recipe, Size

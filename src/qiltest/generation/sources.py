@@ -1,4 +1,4 @@
-"""Find the files of models and LoRAs that the user named, and hash them. Needs no torch."""
+"""Find the files of the models, LoRAs and bases that the user named, and hash them. Needs no torch."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from qiltest.errors import DeviceError, RecipeError
 from qiltest.hashing import file_sha256
+from qiltest.lora.bases import Base, base_from_folder, qwen_image
 from qiltest.suite.variants import ModelKind
 
 #: names of the embedded model and of Qwen-Image at full size with random weights, as `--qil-model` takes them.
@@ -107,6 +108,24 @@ def resolve_lora(source: str, *, model: ModelSource, download: bool = False) -> 
     if not path.is_file():
         raise RecipeError("no such LoRA file", where=source, remedy="name a file, repo::file or embedded::NAME")
     return path
+
+
+def known_bases() -> tuple[Base, ...]:
+    """Return the bases that a file is compared with when none is named: Qwen-Image and the embedded model."""
+    installed = (EMBEDDED / "transformer" / "config.json").exists()
+    return (qwen_image(), open_base(TINY)) if installed else (qwen_image(),)
+
+
+def open_base(text: str) -> Base:
+    """Return the base that `--base` names: `qwen-image`, `tiny` or a folder in diffusers layout. Raises RecipeError."""
+    if text == "qwen-image":
+        return qwen_image()
+    return base_from_folder(EMBEDDED, name=TINY) if text == TINY else base_from_folder(Path(text))
+
+
+def base_of(model: ModelSource) -> Base:
+    """Return the modules that a LoRA of this model must fit; random weights have those of Qwen-Image."""
+    return qwen_image() if model.folder is None else base_from_folder(model.folder, name=model.name)
 
 
 def _lora_path(source: str, model: ModelSource, *, download: bool) -> Path:

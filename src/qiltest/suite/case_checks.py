@@ -61,11 +61,7 @@ def _identity(raw: Raw, stem: str, known: Known) -> Iterator[Fault]:
             yield ("id",), f"{show(name)} in a file called {stem}.toml", f'id = "{stem}", or the file name {name}.toml'
     match raw.get("prompt"):
         case str(prompt) if prompt and prompt != prompt.strip():
-            yield (
-                ("prompt",),
-                "begins or ends with white space",
-                "no white space at the ends: the model sees it",
-            )
+            yield ("prompt",), "begins or ends with white space", "no white space there: the model sees it"
     match raw.get("language"):
         case str(language) if known.languages is not None and language not in known.languages:
             seen = f"{show(language)} has no prompt_suffix in variants.toml"

@@ -89,11 +89,6 @@ def select(
     )
 
 
-def default_samples(suite: Suite, kind: ModelKind) -> frozenset[Sample]:
-    """Return the samples of a full run: every case, resolution, default variant and seed."""
-    return frozenset(task.sample for task in select(suite, kind=kind))
-
-
 def _first_seeds(case: Case, count: int) -> tuple[int, ...]:
     """Return `count` seeds: the case's own, then those that follow the highest."""
     own = case.seeds[:count]

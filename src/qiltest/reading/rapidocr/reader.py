@@ -35,12 +35,7 @@ PINNED: Mapping[str, str] = {
 }
 #: Measured (docs/measurements/readers.md): the wheel's own settings merge neighbouring lines and cut thin ones.
 #: The 180 degree classifier stays off: it turned correct lines of digits upside down.
-DETECTION: Mapping[str, float | bool] = {
-    "thresh": 0.2,
-    "box_thresh": 0.4,
-    "unclip_ratio": 1.4,
-    "use_dilation": False,
-}
+DETECTION: Mapping[str, float | bool] = {"thresh": 0.2, "box_thresh": 0.4, "unclip_ratio": 1.4, "use_dilation": False}
 #: Margin, in units of the writing's size, with which a line is cut out to measure its letters.
 RULED = View(along=0.2, across=0.2)
 #: rows replace columns where the least confidence is at least this many times that of the columns.
