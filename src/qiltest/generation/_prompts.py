@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ class Embedding:
         return int(self.embeds.shape[1])
 
 
-class PromptMemory:
+class PromptMemory(ABC):
     """Makes each prompt's embedding once."""
 
     def __init__(self) -> None:
@@ -56,11 +57,11 @@ class PromptMemory:
         self.encode([prompt])
         return self._known[prompt]
 
-    def free(self) -> None:
+    def free(self) -> None:  # noqa: B027  nothing to free by default
         """Free the text encoder; embeddings stay."""
 
-    def _make(self, prompt: str) -> Embedding:
-        raise NotImplementedError
+    @abstractmethod
+    def _make(self, prompt: str) -> Embedding: ...
 
 
 class EmbeddingCache(PromptMemory):
