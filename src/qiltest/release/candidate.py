@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qiltest.errors import CaseError, RecipeError
-from qiltest.generation.bases import base_of
-from qiltest.generation.sources import ModelSource, resolve_lora
+from qiltest.generation.sources import ModelSource, base_of, resolve_lora
 from qiltest.hashing import file_sha256
 from qiltest.lora.bases import Base
 from qiltest.lora.inspection import inspect_lora
