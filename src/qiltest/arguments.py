@@ -1,13 +1,13 @@
-"""Values of the command line, for pytest's options and for the commands alike.
+"""Parse option values, for pytest's options and the commands: each function is an argparse `type`.
 
-Each function is an argparse `type`. The module imports nothing of qiltest, because every pytest session loads it.
+The module imports nothing of qiltest, because every pytest session loads it.
 """
 
 from __future__ import annotations
 
 import argparse
 
-#: more images than this per case are asked for by a list, so that a seed given as a number is not taken for a count.
+#: more seeds per case than this must be given as a list, so that a single seed is not taken for a count.
 MAX_SEED_COUNT = 64
 AUTO = "auto"
 MAX_ROUNDS = 100
@@ -51,7 +51,7 @@ def seeds(text: str) -> int | tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")]
     numbers = [int(part) for part in parts if part.isdecimal()]
     if len(numbers) != sum(1 for part in parts if part) or not numbers:
-        raise argparse.ArgumentTypeError(f"{text} is neither a number nor a list\n  -> write 8, or 42,43,44")
+        raise argparse.ArgumentTypeError(f"{text} is neither a number nor a list of seeds\n  -> write 8, or 42,43,44")
     if len(parts) > 1:
         return tuple(dict.fromkeys(numbers))
     if not 1 <= numbers[0] <= MAX_SEED_COUNT:

@@ -1,8 +1,4 @@
-"""What users can get wrong.
-
-Every error says what is wrong, where, and what to do about it. `QiltestError.exit_code` is what the command line
-returns for it: 2, used wrongly; a verdict that does not hold is not an error but exit code 1.
-"""
+"""Errors that a user can fix. Each says what is wrong, where, and what to do about it."""
 
 from __future__ import annotations
 
@@ -11,17 +7,15 @@ from contextlib import contextmanager
 
 
 class QiltestError(Exception):
-    """Base of all errors that a user can fix; the message is for them."""
+    """Base class for errors the user can fix."""
 
+    #: of the command line, for wrong use; a verdict other than PASS is not an error and exits with 1.
     exit_code = 2
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
         self.what, self.where, self.remedy = what, where, remedy
-        super().__init__(self._message())
-
-    def _message(self) -> str:
-        head = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{head}\n  -> {self.remedy}" if self.remedy else head
+        head = f"{where}: {what}" if where else what
+        super().__init__(f"{head}\n  -> {remedy}" if remedy else head)
 
 
 class CaseError(QiltestError):
@@ -29,7 +23,7 @@ class CaseError(QiltestError):
 
 
 class RecipeError(QiltestError):
-    """What would be generated is not what was asked for (scheduler, LoRA, CFG, hash)."""
+    """The recipe is not what the variant asks for: scheduler, LoRA, CFG, hash."""
 
 
 class GenerationError(QiltestError):
@@ -41,19 +35,19 @@ class OutOfMemoryError(GenerationError):
 
 
 class DeviceError(QiltestError):
-    """No usable device or no weights where `-m gpu` asked for them."""
+    """No usable device, or no weights."""
 
 
 class ReaderError(QiltestError):
-    """A reader is not installed, its weights are missing or of another hash, or an image cannot be read."""
+    """A reader is not installed, its weights are missing or have another hash, or an image cannot be read."""
 
 
 class GoldenError(QiltestError):
-    """A golden is truncated, of another schema, not finite, or may not be changed here."""
+    """A golden is truncated, has another schema or a number that is not finite, or may not be changed here."""
 
 
 class StoreError(QiltestError):
-    """The run store holds something that is not what its name says, or cannot be written."""
+    """The run store is damaged or cannot be written."""
 
 
 @contextmanager

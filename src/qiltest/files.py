@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Write files atomically."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to `path` so that a reader, at any moment and after any crash, sees the old file or the new one.
+    """Write `data` to `path` so that a reader sees the old file or the new one, at any moment and after any crash.
 
-    The bytes go to a temporary beside the target, are synced and renamed; the folder is synced last, so that the name
-    is as durable as the bytes. Raises OSError (disk full, no permission); then the target is what it was and no
-    temporary is left.
+    Raises OSError (disk full, no permission); then the target is unchanged and no temporary file is left.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".tmp")
@@ -33,7 +31,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make names in `folder` durable. A file system that cannot (some network ones) is left alone."""
+    """Make names in `folder` durable, where the file system can (some network ones cannot)."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):

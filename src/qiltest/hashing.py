@@ -1,10 +1,11 @@
-"""The SHA-256 of a file, remembered by (path, size, modification time), and the folder for what can be made again."""
+"""Hash files with SHA-256, with a cache by path, size and modification time."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -12,12 +13,12 @@ from filelock import FileLock
 
 from qiltest.files import write_atomically
 
-#: files from this size on have their hash remembered on disk, in bytes.
+#: bytes from which on a file's hash is cached on disk.
 REMEMBERED_FROM = 64 << 20
 
 
 def cache_folder() -> Path:
-    """Return the folder for what can be made again: `QILTEST_CACHE`, or `qiltest` in the user's cache folder."""
+    """Return the cache folder: `QILTEST_CACHE`, or `qiltest` in the user's cache folder."""
     named = os.environ.get("QILTEST_CACHE")
     if named:
         return Path(named)
@@ -25,9 +26,9 @@ def cache_folder() -> Path:
 
 
 def file_sha256(path: Path) -> str:
-    """Return a file's SHA-256 in lower-case hexadecimal; a file of unchanged size and time is not read again.
+    """Return a file's SHA-256 in lower-case hexadecimal, from the cache if size and time are unchanged.
 
-    Raises OSError where it cannot be read.
+    Raises OSError.
     """
     status = path.stat()
     return _sha256(path.resolve(), status.st_size, status.st_mtime_ns)
@@ -39,11 +40,7 @@ def _sha256(path: Path, size: int, mtime_ns: int) -> str:
         return _read_sha256(path)
     key = f"{path}|{size}|{mtime_ns}"
     known = _remembered().get(key)
-    if known is not None:
-        return known
-    found = _read_sha256(path)
-    _remember(key, found)
-    return found
+    return known if known is not None else _remember(key, _read_sha256(path))
 
 
 def _read_sha256(path: Path) -> str:
@@ -59,11 +56,10 @@ def _remembered() -> dict[str, str]:
     return found if isinstance(found, dict) else {}
 
 
-def _remember(key: str, sha256: str) -> None:
+def _remember(key: str, sha256: str) -> str:
     path = cache_folder() / "hashes.json"
-    try:
+    with suppress(OSError):  # the hash is right without the cache
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             write_atomically(path, json.dumps(_remembered() | {key: sha256}, indent=0).encode())
-    except OSError:  # the hash is right without being remembered
-        return
+    return sha256

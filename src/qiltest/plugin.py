@@ -97,16 +97,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "report_case: generates, reads and judges an image (qiltest)")
     config.addinivalue_line("markers", "gpu: needs a GPU; `-m gpu` runs the report cases on the real model (qiltest)")
     given = any(name.startswith("qil_") and value is not None for name, value in vars(config.option).items())
-    if given or _asks_for_gpu(config.option.markexpr):
+    if not given and config.option.markexpr:
+        from qiltest.session.guards import asks_for_gpu
+
+        given = asks_for_gpu(config.option.markexpr)
+    if given:
         session_of(config)
-
-
-def _asks_for_gpu(expression: str) -> bool:
-    if not expression:
-        return False
-    from qiltest.session.guards import asks_for_gpu
-
-    return asks_for_gpu(expression)
 
 
 def session_of(config: pytest.Config) -> SuiteSession:

@@ -1,7 +1,7 @@
-"""A recipe: everything that decides an image.
+"""The recipe of an image: everything that decides it.
 
-Two images are comparable by pixels or reusable from the store only when their recipes are equal. `Recipe.key` is
-the SHA-256 of the recipe's canonical JSON, so it changes if and only if a field changes.
+Images are reused, and compared by pixels, only where their recipes are equal. `Recipe.key` changes if and only if a
+field changes.
 """
 
 from __future__ import annotations
@@ -68,8 +68,21 @@ class LoraRecipe:
         object.__setattr__(self, "scale", _finite("lora.scale", self.scale))
 
 
+class Guided:
+    """Steps with or without classifier-free guidance: of a variant and of a recipe."""
+
+    steps: int
+    true_cfg_scale: float
+    negative_prompt: str | None
+
+    @property
+    def nfe(self) -> int:
+        """Number of function evaluations: transformer forwards for one image, two per step with guidance."""
+        return self.steps * (2 if self.true_cfg_scale > 1 and self.negative_prompt is not None else 1)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Recipe:
+class Recipe(Guided):
     """Everything that decides an image. Sizes in pixels; `sigmas` without the final 0.
 
     Equal if and only if the canonical JSON is, so that 0, 0.0 and False in a scheduler's config are three values.
@@ -124,11 +137,6 @@ class Recipe:
     def __hash__(self) -> int:
         return hash(self.canonical())
 
-    @property
-    def nfe(self) -> int:
-        """Number of function evaluations: transformer forwards for one image."""
-        return self.steps * (2 if self.true_cfg_scale > 1 and self.negative_prompt is not None else 1)
-
     def canonical(self) -> str:
         """Return the recipe as canonical JSON (sorted keys, no white space, no NaN)."""
         return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -138,25 +146,19 @@ class Recipe:
         return hashlib.sha256(self.canonical().encode()).hexdigest()
 
     def facts(self) -> dict[str, Scalar]:
-        """Return the recipe as one flat mapping from a field's full name to its value, in the order of the fields.
-
-        Packages stand under their own names (`torch`), settings of scheduler and LoRA as `scheduler.shift`.
-        """
+        """Return the recipe as one flat mapping: packages by name (`torch`), other settings as `scheduler.shift`."""
         return dict(_facts(self))
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
-        """Read a stored recipe: the inverse of `canonical`.
-
-        Raises RecipeError that names every field that is missing, unknown, of another type or not finite.
-        """
+        """Read a stored recipe. Raises RecipeError that names every wrong field."""
         try:
             return decode(cls, text, whole="recipe")
         except StrictJsonError as error:
             raise RecipeError(
                 f"not a recipe: {error}",
                 where="stored recipe",
-                remedy="it was written by another version or changed by hand: make the image again",
+                remedy="another version wrote it, or it was edited by hand: generate the image again",
             ) from error
 
 
@@ -165,7 +167,7 @@ _SHOWN = 40
 
 
 def recipe_changes(before: Mapping[str, Scalar], now: Mapping[str, Scalar]) -> Iterator[str]:
-    """Yield one sentence per fact of a recipe that is not as it was, for example `torch 2.11 -> 2.14`."""
+    """Yield each difference between the facts of two recipes, for example `torch 2.11 -> 2.14`."""
     for name in dict.fromkeys((*before, *now)):
         was, is_ = (_shown(facts[name]) if name in facts else "(none)" for facts in (before, now))
         if (name in before) != (name in now) or before[name] != now[name]:
@@ -195,7 +197,7 @@ def _shown(value: Scalar) -> str:
 def _finite(name: str, value: float) -> float:
     """Return `value` as a float, so that 4 and 4.0 are one recipe. Raises RecipeError if it is not finite."""
     if not math.isfinite(value):
-        raise RecipeError(f"{name} is {value}, not a finite number", where="recipe", remedy="fix what computed it")
+        raise RecipeError(f"{name} is {value}, not a finite number", where="recipe", remedy="fix the code that sets it")
     return float(value)
 
 
@@ -203,5 +205,5 @@ def _by_name(field: str, pairs: tuple[tuple[str, Any], ...]) -> tuple[tuple[str,
     names = [name for name, _ in pairs]
     twins = sorted({name for name in names if names.count(name) > 1})
     if twins:
-        raise RecipeError(f"{field} names {', '.join(twins)} more than once", where="recipe", remedy="give each once")
+        raise RecipeError(f"duplicate names in {field}: {', '.join(twins)}", where="recipe", remedy="give each once")
     return tuple((name, value) for name, value in sorted(pairs, key=lambda pair: pair[0]))

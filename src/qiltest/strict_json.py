@@ -1,4 +1,4 @@
-"""The one strict reader of JSON from outside: exact types, no unknown key, no key twice, finite numbers."""
+"""Read JSON strictly: exact types, no unknown or duplicate key, finite numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STORED = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
 class StrictJsonError(ValueError):
-    """What is wrong with a text, one fault each: `path.to.field: message`, or one sentence where it is not JSON."""
+    """The faults of a text, each as `path.to.field: message`, or one sentence where it is not JSON."""
 
     def __init__(self, *faults: str) -> None:
         self.faults = faults
@@ -24,7 +24,7 @@ class StrictJsonError(ValueError):
 
 
 def parse(text: str | bytes) -> Any:  # noqa: ANN401 -- JSON values of any shape
-    """Return the JSON value in a text (UTF-8). Raises StrictJsonError: not JSON, a key twice, NaN, nested too deep."""
+    """Return the value of a JSON text (UTF-8). Raises StrictJsonError: not JSON, duplicate key, NaN, too deep."""
     try:
         plain = text.decode() if isinstance(text, bytes) else text
         return json.loads(plain, object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
@@ -35,13 +35,13 @@ def parse(text: str | bytes) -> Any:  # noqa: ANN401 -- JSON values of any shape
 
 
 def decode(kind: type[T], text: str | bytes, *, whole: str = "file") -> T:
-    """Return the record of class `kind` that a text holds; `whole` is what a fault of all of it is said of.
+    """Return a JSON text as a record of class `kind`; `whole` names the text in faults that concern all of it.
 
     Raises StrictJsonError that names every field that is missing, unknown, of another type or not finite.
     """
     try:
         found: T = _adapter(kind).validate_json(text, strict=True)
-        parse(text)  # pydantic keeps the last of two equal keys, in silence
+        parse(text)  # pydantic silently keeps the last of two equal keys
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False)
         raise StrictJsonError(*(f"{'.'.join(map(str, e['loc'])) or whole}: {e['msg']}" for e in faults)) from error
@@ -58,7 +58,7 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     record = dict(pairs)
     if len(record) != len(pairs):
         names = [name for name, _ in pairs]
-        raise StrictJsonError(f"key {next(name for name in names if names.count(name) > 1)!r} stands there twice")
+        raise StrictJsonError(f"duplicate key {next(name for name in names if names.count(name) > 1)!r}")
     return record
 
 

@@ -102,7 +102,7 @@ def test_a_folder_that_cannot_be_written_is_one_line_before_anything_is_measured
     out, err = capsys.readouterr()
     where = tmp_path / "file" / "floors"
     assert out == ""
-    assert err == f"qiltest: {where}: cannot be written: Not a directory\n  -> name another folder: --output FOLDER\n"
+    assert err == f"qiltest: {where}: cannot be written: Not a directory\n  -> choose another folder: --output FOLDER\n"
 
 
 def test_a_disk_that_fills_while_it_measures_is_said_too(found, cases, capsys, monkeypatch):

@@ -72,13 +72,13 @@ def other_ranks_in_a_pair(tensors: Tensors) -> Tensors:
 
 #: what was done to a good file -> a part of the message.
 BAD: dict[Callable[[Tensors], Tensors], str] = {
-    renamed_keys: "4 keys that no module of",
-    first_block_only: "1 of 2 blocks are left out (1)",
+    renamed_keys: "4 keys with no match in",
+    first_block_only: "1 of 2 blocks left out (1)",
     no_effect: "no effect: the delta of every module is zero",
-    one_nan: "1 tensors with NaN or infinite values: transformer_blocks.1.attn.to_k.lora_down.weight",
-    other_width: "modules of another shape than",
-    a_factor_missing: "1 factors without their partner: transformer_blocks.0.attn.to_v: the up factor",
-    other_ranks_in_a_pair: "rank 4 below and 2 above",
+    one_nan: "1 tensor with NaN or infinite values: transformer_blocks.1.attn.to_k.lora_down.weight",
+    other_width: "modules with another shape than in",
+    a_factor_missing: "1 factor missing: transformer_blocks.0.attn.to_v: the up factor",
+    other_ranks_in_a_pair: "the ranks differ: 4 in the down factor, 2 in the up factor",
 }
 
 

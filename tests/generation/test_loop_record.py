@@ -55,7 +55,7 @@ def test_a_loop_that_skips_a_forward_is_an_error(generator, recipe, monkeypatch)
 
     call = QwenImagePipeline.__call__
     monkeypatch.setattr(QwenImagePipeline, "__call__", lambda self, **k: call(self, **k | {"true_cfg_scale": 1.0}))
-    with pytest.raises(RecipeError, match="3 transformer forwards in 3 steps, the recipe means 6 in 3"):
+    with pytest.raises(RecipeError, match="3 transformer forwards in 3 steps, the recipe requires 6 in 3"):
         generator.denoise(recipe(BASE))
 
 

@@ -102,7 +102,7 @@ def test_a_damaged_embedding_is_put_aside_said_and_made_again(fresh, loads, tmp_
 
 def test_a_prompt_that_the_model_would_see_cut_is_refused(fresh):
     generator = fresh(max_sequence_length=64, kind=ModelKind.REAL, device="cpu")
-    with pytest.raises(RecipeError, match="of which the model would see 64"):
+    with pytest.raises(RecipeError, match="the model reads only 64"):
         generator.prepare(["x" * 64])
     generator.prepare(["x" * 20])
 
@@ -110,7 +110,7 @@ def test_a_prompt_that_the_model_would_see_cut_is_refused(fresh):
 def test_the_embedded_model_may_lose_an_end_that_quotes_nothing(fresh):
     generator = fresh(max_sequence_length=64, kind=ModelKind.TINY)
     generator.prepare(["a sign “hi” " + "x" * 64])
-    with pytest.raises(RecipeError, match="of which the model would see 64"):
+    with pytest.raises(RecipeError, match="the model reads only 64"):
         generator.prepare(["x" * 64 + " a sign “hi”"])
 
 

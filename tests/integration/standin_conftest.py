@@ -201,7 +201,7 @@ def qil_generator(pytestconfig):
 def qil_open_reader():
     def open_reader(name):
         if name not in {"rapidocr", "other"}:
-            raise ReaderError(f"no reader is called {name!r}", remedy="use one of: rapidocr, other")
+            raise ReaderError(f"unknown reader {name!r}", remedy="use one of: rapidocr, other")
         return StandinReader(name)
 
     return open_reader

@@ -11,7 +11,7 @@ def refused(suite, *said):
     text = result.stdout.str() + result.stderr.str()
     for words in said:
         assert words in text
-    assert "  -> fix them" in text
+    assert "  -> fix these" in text
     assert "Traceback" not in text
     assert suite.generated() == []
     assert not (suite.path / "runs").exists()
@@ -42,7 +42,7 @@ def test_an_empty_text(suite):
 
 def test_a_duplicate_id(suite):
     rewrite(suite, 'id = "poster"', 'id = "coffee"', "poster.toml")
-    refused(suite, "cases/poster.toml", '"coffee" is the id of coffee.toml too')
+    refused(suite, "cases/poster.toml", '"coffee" is also the id of coffee.toml')
 
 
 @pytest.mark.parametrize("name", ["Coffee", "../coffee", "-coffee", "coffee shop", "c" * 65])

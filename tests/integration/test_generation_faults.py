@@ -104,7 +104,7 @@ def test_a_reader_that_does_not_exist_fails_every_test_with_its_remedy(suite):
     result = suite.run("--qil-reader=eyes")
     result.assert_outcomes(errors=4)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*no reader is called 'eyes'", "*use one of: rapidocr, other"])
+    result.stdout.fnmatch_lines(["*unknown reader 'eyes'", "*use one of: rapidocr, other"])
     assert suite.generated() == []
 
 

@@ -73,7 +73,7 @@ def test_all_deselected_is_refused(suite):
 
 def test_no_report_case_collected_is_refused_in_a_suites_folder(suite):
     suite.pytester.makepyfile(test_unit="import pytest\n@pytest.mark.gpu\ndef test_unit(): pass")
-    refused(suite.run("-m", "gpu", "test_unit.py"), "none is selected: none was collected")
+    refused(suite.run("-m", "gpu", "test_unit.py"), "-m gpu selects no report case: none was collected")
     assert suite.run("-m", "gpu and not report_case", "test_unit.py").ret == 0
 
 
@@ -90,7 +90,7 @@ def test_every_test_skipped_is_a_failure(suite):
     result = suite.run("-m", "gpu")
     result.assert_outcomes(skipped=4)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["qiltest: all 4 report cases were skipped, so nothing was tested", "*run with -rs*"])
+    result.stdout.fnmatch_lines(["qiltest: nothing was tested: all 4 report cases were skipped", "*run with -rs*"])
 
 
 def test_every_test_skipped_is_a_failure_without_it_too(suite):

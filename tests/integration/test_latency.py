@@ -79,7 +79,7 @@ def test_a_baseline_of_zero_is_an_error(suite):
     result = suite.run(*GPU)
     result.assert_outcomes(failed=4)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["ERROR *0.0 s is no baseline*"])
+    result.stdout.fnmatch_lines(["ERROR *invalid latency golden: 0.0 s*"])
 
 
 def test_a_truncated_baseline_is_an_error(suite):
@@ -88,7 +88,7 @@ def test_a_truncated_baseline_is_an_error(suite):
         (suite.path / "golden" / name).write_text("{")
     result = suite.run(*GPU)
     result.assert_outcomes(failed=4)
-    result.stdout.fnmatch_lines(["ERROR *not a latency golden*"])
+    result.stdout.fnmatch_lines(["ERROR *invalid latency golden*"])
 
 
 def test_without_the_gpu_latency_is_reported_and_does_not_gate(suite):

@@ -35,7 +35,7 @@ def test_a_skipped_test_leaves_its_image_missing_and_fails_the_session(suite):
             "*MISSING ?*",
             "qiltest: 1 image MISSING, planned but without a verdict:",
             "qiltest:      coffee@1328x1328-fast-s42: its test was skipped: known to be bad",
-            "qiltest:   -> fix what keeps the tests from judging, or leave these images out with --qil-case*",
+            "qiltest:   -> make the tests judge these images, or leave them out with --qil-case*",
         ]
     )
     ((sample, judgement),) = missing(suite).items()

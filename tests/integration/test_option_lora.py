@@ -141,8 +141,8 @@ def of_a_wider_base(header):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (renamed, "keys that no module of tiny takes: *transformer_blocks.77.*"),
-        (of_a_wider_base, "modules of another shape than tiny's: *"),
+        (renamed, "keys with no match in tiny: *transformer_blocks.77.*"),
+        (of_a_wider_base, "modules with another shape than in tiny: *"),
         (without_a_block, "tensor '*' starts at byte * where * was expected"),
     ],
 )
@@ -166,7 +166,7 @@ def test_a_file_that_is_zero_in_some_blocks_is_refused(suite, lora):
             start, end = (8 + size + offset for offset in value["data_offsets"])
             data[start:end] = bytes(end - start)
     lora.write_bytes(bytes(data))
-    refused(suite, "2 of 8 blocks have no effect (0-1), the others have: *")
+    refused(suite, "2 of 8 blocks without effect (0-1), unlike the others: *")
 
 
 def test_a_file_of_another_strength_than_its_rank_means_is_refused(suite, lora):
@@ -252,4 +252,4 @@ def test_a_variant_of_the_candidates_name_is_refused(suite, lora):
     path.write_text(path.read_text().replace("[spare]", "[candidate]"))
     result = check(suite)
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    assert "a variant is called 'candidate'" in result.stdout.str()
+    assert "variant name 'candidate' is reserved" in result.stdout.str()

@@ -5,11 +5,11 @@ import pytest
 from qiltest.runs import RunState
 
 
-def last_two_are_left(suite):
+def last_two_are_left(suite, *options):
     """Stop a session after two of its four images."""
     suite.record()
     suite.plan(coffee__fast={"fault": "interrupt"})
-    result = suite.run_apart()
+    result = suite.run_apart(*options)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert len(suite.generated()) == 3
     suite.plan()
@@ -23,6 +23,11 @@ def test_ctrl_c_leaves_the_finished_images_usable_and_says_so(suite):
     assert run.state is RunState.INTERRUPTED
     assert len(run.results) == 2
     assert all(r.image.path.is_file() and r.passes for r in run.results)
+
+
+def test_a_fresh_session_that_was_stopped_is_resumed_without_that_option(suite):
+    result = last_two_are_left(suite, "--qil-fresh")
+    result.stdout.fnmatch_lines(["qiltest: run interrupted: repeat the command without --qil-fresh to resume"])
 
 
 def test_the_same_command_goes_on_where_it_stopped(suite):
@@ -138,7 +143,7 @@ def test_a_damaged_image_is_put_aside_and_said_before_it_is_drawn_again(suite):
     result = suite.run()
     result.assert_outcomes(passed=3, failed=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines([f"ERROR *{victim.sha256}*not what its name says*moved to*quarantine*"])
+    result.stdout.fnmatch_lines([f"ERROR *{victim.sha256}*do not match its name*moved to*quarantine*"])
     suite.generated()
     suite.run("--qil-reuse").assert_outcomes(passed=4)
     assert suite.generated() == ["coffee base 42"]

@@ -58,7 +58,7 @@ def test_images_are_read_by_one_process_that_is_not_this_one(process, image):
     process.start("mortal")
     first, second = (process.read("mortal", image(0)).seconds for _ in range(2))
     assert first == second
-    assert process.said == []
+    assert process.notices == []
     assert process.restarted == set()
 
 
@@ -80,7 +80,7 @@ def test_an_image_over_which_it_dies_twice_is_an_error_and_the_next_one_is_read(
 def test_an_error_within_a_reader_is_no_death_and_is_not_tried_again(process, image):
     with pytest.raises(ValueError, match="no such reader"):
         process.read("missing", image(0))
-    assert process.said == []
+    assert process.notices == []
 
 
 def test_the_run_keeps_a_restart_with_its_image_also_where_that_ends_in_an_error(suite, monkeypatch):

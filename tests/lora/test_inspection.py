@@ -9,7 +9,7 @@ import pytest
 
 import builders as make
 from qiltest.errors import RecipeError
-from qiltest.generation.bases import known_bases, open_base
+from qiltest.generation.sources import known_bases, open_base
 from qiltest.hashing import file_sha256
 from qiltest.lora import Base, Severity, base_from_folder, inspect_lora, qwen_image
 from qiltest.suite.variants import LoraSource
@@ -83,8 +83,8 @@ def twice(arrays):
 
 
 BAD = {
-    "empty": ({}, "empty", "no LoRA tensor"),
-    "other names": (renamed(lora(), "attn.to_q", "attn.wq"), "unknown-keys", "12 keys that no module of small takes"),
+    "empty": ({}, "empty", "no LoRA tensors"),
+    "other names": (renamed(lora(), "attn.to_q", "attn.wq"), "unknown-keys", "12 keys with no match in small"),
     "a foreign tensor": (lora() | {"text_model.weight": np.zeros(3)}, "unknown-keys", "text_model.weight"),
     "dora": (lora() | {"transformer_blocks.0.attn.to_q.dora_scale": np.zeros(3)}, "unknown-keys", "dora_scale"),
     "a block too many": (renamed(lora(), "blocks.5.", "blocks.6."), "unknown-keys", "transformer_blocks.6."),
@@ -92,7 +92,7 @@ BAD = {
     "alpha alone": (
         without(lora(), "0.attn.to_q.lora_"),
         "missing-keys",
-        "transformer_blocks.0.attn.to_q: the down factor (there is transformer_blocks.0.attn.to_q.alpha)",
+        "transformer_blocks.0.attn.to_q: the down factor (found transformer_blocks.0.attn.to_q.alpha)",
     ),
     "other width": (
         changed(lora(), "to_k.lora_down", lambda a: a[:, :9]),
@@ -102,45 +102,45 @@ BAD = {
     "other rank": (
         changed(lora(), "0.attn.to_k.lora_up", lambda a: a[:, :2]),
         "unknown-keys",
-        "rank 3 below and 2 above",
+        "the ranks differ: 3 in the down factor, 2 in the up factor",
     ),
-    "one axis": (changed(lora(), "0.attn.to_k.lora_up", lambda a: a[0]), "unknown-keys", "are no matrices"),
+    "one axis": (changed(lora(), "0.attn.to_k.lora_up", lambda a: a[0]), "unknown-keys", "are not matrices"),
     "long alpha": (changed(lora(), "0.attn.to_k.alpha", lambda _: np.ones(2)), "unknown-keys", "is not one number"),
-    "NaN": (changed(lora(), "3.attn.to_k.lora_up", lambda a: a * np.nan), "non-finite", "1 tensors with NaN"),
+    "NaN": (changed(lora(), "3.attn.to_k.lora_up", lambda a: a * np.nan), "non-finite", "1 tensor with NaN"),
     "infinite alpha": (changed(lora(), "3.attn.to_k.alpha", lambda a: a * np.inf), "non-finite", "3.attn.to_k.alpha"),
     "no effect": (changed(lora(), "lora_up", lambda a: a * 0), "no-effect", "the delta of every module is zero"),
     "alpha zero": (changed(lora(), "alpha", lambda a: a * 0), "no-effect", "the delta of every module is zero"),
     "half of the blocks": (
         without(lora(), "blocks.3.", "blocks.4.", "blocks.5."),
         "left-out",
-        "3 of 6 blocks are left out (3-5)",
+        "3 of 6 blocks left out (3-5)",
     ),
-    "every other block": (without(lora(), "blocks.0.", "blocks.2."), "left-out", "2 of 6 blocks are left out (0, 2)"),
+    "every other block": (without(lora(), "blocks.0.", "blocks.2."), "left-out", "2 of 6 blocks left out (0, 2)"),
     "a module in one block": (
         without(lora(), "2.img_mlp.net.2."),
         "left-out",
-        "1 blocks lack modules that other blocks have",
+        "1 block without modules that others have",
     ),
     "two silent blocks": (
         changed(changed(lora(), "blocks.1.", lambda a: a * 0 if a.ndim else a), "4.", lambda a: a * 0 if a.ndim else a),
         "left-out",
-        "2 of 6 blocks have no effect (1, 4), the others have: transformer_blocks.1.attn.to_q",
+        "2 of 6 blocks without effect (1, 4), unlike the others: transformer_blocks.1.attn.to_q",
     ),
     "blocks that are all but silent": (
         changed(lora(), "blocks.3.", lambda a: a * 1e-3),
         "left-out",
-        "1 of 6 blocks have no effect (3), the others have",
+        "1 of 6 blocks without effect (3), unlike the others",
     ),
     "a silent module": (
         changed(lora(), "2.attn.to_v.lora_up", lambda a: a * 0),
         "left-out",
-        "1 modules have no effect that have one in other blocks: transformer_blocks.2.attn.to_v",
+        "1 module without effect, unlike the same modules of other blocks: transformer_blocks.2.attn.to_v",
     ),
-    "two ways of naming": (twice(lora()), "unknown-keys", "has that twice"),
+    "two ways of naming": (twice(lora()), "unknown-keys", "duplicate"),
     "mixed prefixes": (
         without(lora(), "blocks.0.") | {f"transformer.{k}": v for k, v in lora().items() if "blocks.0." in k},
         "prefix",
-        "keys begin in several ways ((none), transformer.)",
+        "keys have several prefixes ((none), transformer.)",
     ),
     "no prefix, no alpha": (lora(alpha=None), "prefix", "neither a prefix nor alphas"),
 }
@@ -171,7 +171,7 @@ def test_a_module_that_was_trained_in_no_block_is_noted(tmp_path):
     assert report.passes
     assert len(report.zero_modules) == BASE.num_layers
     assert report.silenced == ()
-    assert any("6 modules have no effect" in text for text in report.warnings)
+    assert any("6 modules without effect" in text for text in report.warnings)
 
 
 def test_weak_is_not_silent(tmp_path):
@@ -238,7 +238,7 @@ def test_a_file_of_another_base_says_which_it_fits(tmp_path):
     path = write(tmp_path, lora(base=BASE))
     report = inspect_lora(path, base=other)
     assert not report.passes
-    assert "72 modules of another shape than wider's" in report.errors[0]
+    assert "72 modules with another shape than in wider" in report.errors[0]
     assert len(report.errors) == 1
     assert report.fits == ()
 

@@ -72,7 +72,7 @@ def test_a_file_truncated_anywhere_is_refused(tmp_path, length):
 
 
 def test_bytes_after_the_last_tensor_are_refused(tmp_path):
-    assert "3 bytes after the last tensor" in refusal(raw(tmp_path, encode(ARRAYS) + b"abc"))
+    assert "3 bytes after the last tensor belong to no tensor" in refusal(raw(tmp_path, encode(ARRAYS) + b"abc"))
 
 
 def entry(**change):
@@ -84,7 +84,7 @@ def entry(**change):
     [
         (b"not json at all", "the header is not JSON"),
         (b"[1, 2]", "not a JSON object"),
-        (b'{"a": 1, "a": 2}', "key 'a' stands there twice"),
+        (b'{"a": 1, "a": 2}', "duplicate key 'a'"),
         (b"[" * 5000, "the header is not JSON"),
         (b'\xff\xfe{"a": 1}', "the header is not JSON"),
         ({"a": 1}, "is not {dtype, shape, data_offsets}"),
@@ -101,8 +101,8 @@ def entry(**change):
         (entry(shape=[1 << 40], data_offsets=[0, 1 << 42]), "truncated: tensor 'a' ends at byte"),
         (entry() | {"b": entry()["a"]}, "starts at byte"),
         (entry(data_offsets=[4, 8]), "truncated: tensor 'a'"),
-        (entry() | {"__metadata__": {"a": 1}}, "`__metadata__` is not an object of texts"),
-        (entry() | {"__metadata__": []}, "`__metadata__` is not an object of texts"),
+        (entry() | {"__metadata__": {"a": 1}}, "`__metadata__` is not an object of strings"),
+        (entry() | {"__metadata__": []}, "`__metadata__` is not an object of strings"),
     ],
     ids=str,
 )

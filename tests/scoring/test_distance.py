@@ -100,7 +100,7 @@ def test_a_hyphen_at_a_line_break_is_layout():
     added = align(units("foundational"), ["founda-", "tional"])
     assert (missing.distance, added.distance) == (0, 0)
     assert missing.layout == ("hyphen '-' missing at a line break",)
-    assert added.layout == ("hyphen '-' generated at a line break",)
+    assert added.layout == ("extra hyphen '-' at a line break",)
 
 
 def test_a_hyphen_at_a_line_break_counts_where_line_breaks_are_strict():

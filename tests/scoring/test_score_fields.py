@@ -99,15 +99,15 @@ def test_nothing_read_is_an_error_that_says_what_to_do():
         score(texts("Hello"), reading([line("  ", 0, 0, 10, 10)], width=640, height=480))
     assert refused.value.what == "the reader fake returned no text"
     assert refused.value.where == "image of 640x480"
-    assert refused.value.remedy == "look at the image: where it shows text, read it with another reader (--qil-reader)"
+    assert refused.value.remedy == "look at the image: if it shows text, try another reader (--qil-reader)"
 
 
 def test_an_unknown_look_alike_class_is_an_error_that_names_the_known_ones():
     with pytest.raises(CaseError) as refused:
         score(texts("Hello"), reading([line("Hello", 0, 0, 200, 40)]), forgiven=("x/y", "a/b", "O/0"))
-    assert refused.value.what == "no look-alike class is called 'a/b', 'x/y'"
+    assert refused.value.what == "unknown look-alike class: 'a/b', 'x/y'"
     assert refused.value.where == "forgiven"
-    assert refused.value.remedy.startswith("use of: c/C, upper/lower, simplified/traditional, I/l/1, O/0, ")
+    assert refused.value.remedy.startswith("choose from: c/C, upper/lower, simplified/traditional, I/l/1, O/0, ")
 
 
 @pytest.mark.parametrize(

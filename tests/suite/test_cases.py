@@ -93,7 +93,7 @@ def test_limits_and_choices_are_read(tmp_path: Path) -> None:
 TEXT_AGAIN = '\n[[texts]]\ntext = "HelloＷorld😊"\n'
 VERDICT_AGAIN = '\n[[resolutions.report]]\nvariant = "base"\npasses = false\n'
 RESOLUTION_AGAIN = '\n[[resolutions]]\nsize = "704x1280"\ntiny = "128x128"\n'
-NOT_TINY = "multiples of 16, at most 800 a side and 393216 pixels"
+NOT_TINY = "multiples of 16, at most 800 per side and 393216 pixels"
 ONE_MISTAKE = {
     "unknown key": (
         ("vertical = true", "vertcal = true"),
@@ -110,8 +110,8 @@ ONE_MISTAKE = {
     ),
     "a verdict of no report": (
         ("report_table = 1\n", ""),
-        "resolutions[0].report: is shown nowhere without `report_table`; allowed: report_table beside the id: "
-        "the published report's table that the case is of, 1 to 6",
+        "resolutions[0].report: has no effect without `report_table`; allowed: report_table in the case: "
+        "its table in the published report, 1 to 6",
     ),
     "a key that is gone": (
         ("vertical = true", 'layout = "sign"'),
@@ -127,7 +127,7 @@ ONE_MISTAKE = {
     ),
     "white space around the prompt": (
         ("prompt = 'A", "prompt = ' A"),
-        "prompt: begins or ends with white space; allowed: the prompt alone: the model sees every character",
+        "prompt: begins or ends with white space; allowed: no white space there: the model sees it",
     ),
     "a language without suffix": (
         ('language = "en"', 'language = "zh"'),
@@ -135,8 +135,7 @@ ONE_MISTAKE = {
     ),
     "a text that is not in the prompt": (
         ('text = "夜市 open"', 'text = "夜市 0pen"'),
-        'texts[1].text: "夜市 0pen" is not in the prompt; '
-        "allowed: a text that stands in the prompt, or in_prompt = false beside it",
+        'texts[1].text: "夜市 0pen" is not in the prompt; allowed: a text of the prompt, or in_prompt = false',
     ),
     "a known typo of no text": (
         ("[[resolutions]]\n", '[[known_typos]]\nasked = "Helo"\nshown = "Hello"\n\n[[resolutions]]\n'),
@@ -144,25 +143,25 @@ ONE_MISTAKE = {
     ),
     "a known typo that is none": (
         ("[[resolutions]]\n", '[[known_typos]]\nasked = "Hello"\nshown = "Hel lo"\n\n[[resolutions]]\n'),
-        'known_typos[0].shown: "Hel lo" reads like what was asked; allowed: another text',
+        'known_typos[0].shown: "Hel lo" compares equal to `asked`; allowed: a different text',
     ),
     "a mark that is not in its text": (
         ('["😊"]', '["😊", "!"]'),
-        'texts[0].optional_marks[1]: "!" is not in "Hello World 😊"; allowed: marks that stand in the text beside them',
+        'texts[0].optional_marks[1]: "!" is not in "Hello World 😊"; allowed: marks that occur in the text',
     ),
     "nothing left to read": (
         ('["😊"]', '["😊", "Hello", "World"]'),
-        'texts[0].text: "Hello World 😊" has nothing to read without white space and optional marks; '
+        'texts[0].text: "Hello World 😊" has only white space and optional marks; '
         "allowed: at least one character that a reader can return",
     ),
     "a text of white space": (
         ('text = "夜市 open"', 'text = " \\u3000 "'),
-        'texts[1].text: " \u3000 " has nothing to read without white space and optional marks; '
+        'texts[1].text: " \u3000 " has only white space and optional marks; '
         "allowed: at least one character that a reader can return",
     ),
     "a text that NFKC makes equal to another": (
         ("vertical = true\n", f"vertical = true\n{TEXT_AGAIN}"),
-        'texts[2].text: "HelloＷorld😊" is texts[0] again; allowed: each text once',
+        'texts[2].text: "HelloＷorld😊" duplicates texts[0]; allowed: each text once',
     ),
     "a form that is not a size": (
         ('"713x1280"', '"713*1280"'),
@@ -170,11 +169,12 @@ ONE_MISTAKE = {
     ),
     "a size of 0 after flooring": (
         ('"713x1280"', '"713x15"'),
-        'resolutions[0].size: "713x15" is 704x0 after flooring to multiples of 16; allowed: 16 or more a side',
+        'resolutions[0].size: "713x15" is 704x0 after flooring to multiples of 16; allowed: at least 16 per side',
     ),
     "a size over 4096 after flooring": (
         ('"713x1280"', '"4112x1280"'),
-        'resolutions[0].size: "4112x1280" is 4112x1280 after flooring to multiples of 16; allowed: at most 4096 a side',
+        'resolutions[0].size: "4112x1280" is 4112x1280 after flooring to multiples of 16; '
+        "allowed: at most 4096 per side",
     ),
     "a stand-in that is no multiple of 16": (
         ('"256x128"', '"250x128"'),
@@ -195,15 +195,15 @@ ONE_MISTAKE = {
     ),
     "an unknown variant": (
         ('variant = "base"', 'variant = "bose"'),
-        'resolutions[0].report[0].variant: "bose" is no variant (did you mean "base"?); allowed: base',
+        'resolutions[0].report[0].variant: "bose" is not a variant (did you mean "base"?); allowed: base',
     ),
     "two verdicts on one variant": (
         ("passes = true\n", f"passes = true\n{VERDICT_AGAIN}"),
-        'resolutions[0].report[1].variant: "base" stands there more than once; allowed: one verdict a variant',
+        'resolutions[0].report[1].variant: duplicate verdict for "base"; allowed: one verdict per variant',
     ),
     "a verdict that says nothing": (
         ("passes = true\n", ""),
-        "resolutions[0].report[0]: says nothing; allowed: passes, finding or both",
+        "resolutions[0].report[0]: has neither `passes` nor `finding`; allowed: one of them, or both",
     ),
     "a word for a verdict": (
         ("passes = true", 'passes = "yes"'),
@@ -229,7 +229,7 @@ ONE_MISTAKE = {
     ),
     "a seed twice": (
         ("title =", "seeds = [7, 7]\ntitle ="),
-        "seeds: 7 stands there more than once; allowed: each seed once",
+        "seeds: duplicate seed 7; allowed: each seed once",
     ),
     "no seed": (
         ("title =", "seeds = []\ntitle ="),
@@ -263,7 +263,7 @@ def test_a_mistake_brings_no_others_with_it(tmp_path: Path) -> None:
 def test_an_unknown_look_alike_class_is_refused_with_the_nearest(tmp_path: Path) -> None:
     (mistake,) = mistakes_of(write(tmp_path, poster=f'forgiven = ["upper/lowr"]\n{CASE}'))
     assert mistake.startswith(
-        'forgiven[0]: "upper/lowr" is no look-alike class (did you mean "upper/lower"?); allowed:'
+        'forgiven[0]: "upper/lowr" is not a look-alike class (did you mean "upper/lower"?); allowed:'
     )
 
 
@@ -311,7 +311,7 @@ def test_an_id_that_is_no_plain_name_is_refused(tmp_path: Path, name: str) -> No
 
 def test_an_id_that_two_files_have_is_told_with_both(tmp_path: Path) -> None:
     found = mistakes_of(write(tmp_path, other=CASE, poster=CASE))
-    assert 'id: "poster" is the id of other.toml too; allowed: an id of its own' in found
+    assert 'id: "poster" is also the id of other.toml; allowed: a unique id' in found
 
 
 def test_all_mistakes_of_all_files_come_at_once(tmp_path: Path) -> None:
@@ -333,7 +333,7 @@ def test_all_mistakes_of_all_files_come_at_once(tmp_path: Path) -> None:
         "title: missing",
         'texts[1].vertical: "sideways"',
         'texts[1].text: "0pen" is not in the prompt',
-        "-> fix them and run the same command again",
+        "-> fix these and rerun",
     ):
         assert part in message
     assert caught.value.exit_code == 2
@@ -362,7 +362,7 @@ def test_noise_floors_beside_the_cases_are_no_cases_and_nothing_else_hides_there
 
 
 def test_a_folder_without_cases_is_an_error(tmp_path: Path) -> None:
-    assert mistakes_of(write(tmp_path)) == ["no case found; allowed: a folder with one TOML file a case"]
+    assert mistakes_of(write(tmp_path)) == ["no case found; allowed: a folder with one TOML file per case"]
     with pytest.raises(CaseFileError, match="no such folder"):
         load_cases(tmp_path / "nowhere")
 

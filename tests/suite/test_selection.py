@@ -27,13 +27,13 @@ def test_nothing_named_draws_the_reports_eleven_images_by_three_variants(suite: 
     assert len(tasks) == 33
     assert Counter(task.variant.name for task in tasks) == {"base": 11, "8step": 11, "4step": 11}
     assert {task.seed for task in tasks} == {42}
-    assert len({task.id for task in tasks}) == 33
+    assert len({task.sample for task in tasks}) == 33
 
 
 def test_tasks_come_by_case_resolution_variant_and_seed(suite: Suite) -> None:
     tasks = select(suite, kind=REAL, cases=["coffee-shop", "capybara"], variants=["4step", "base"], seeds=[2, 1])
-    assert [task.id for task in tasks] == [
-        f"{case}:{size}:{variant}:{seed}"
+    assert [task.sample.id for task in tasks] == [
+        f"{case}@{size}-{variant}-s{seed}"
         for case, size in (("coffee-shop", "713x1280"), ("coffee-shop", "1280x1280"), ("capybara", "1328x1328"))
         for variant in ("4step", "base")
         for seed in (2, 1)
@@ -43,7 +43,7 @@ def test_tasks_come_by_case_resolution_variant_and_seed(suite: Suite) -> None:
 def test_the_embedded_model_draws_stand_ins_of_the_same_images(suite: Suite) -> None:
     (real,) = select(suite, kind=REAL, cases=["coffee-shop@713x1280"], variants=["base"])
     (tiny,) = select(suite, kind=TINY, cases=["coffee-shop@713x1280"], variants=["base"])
-    assert real.id == tiny.id
+    assert real.sample == tiny.sample
     assert (real.size, tiny.size) == (Size(713, 1280), real.resolution.tiny)
 
 
@@ -78,7 +78,7 @@ def test_sizes_filter_and_names_given_twice_count_once(suite: Suite) -> None:
         ({"cases": ["capybara"], "sizes": ["713x1280"]}, '"713x1280"', "choose among: 1328x1328"),
         ({"cases": ["coffee-shop@1x1"]}, 'no resolution of case coffee-shop is called "1x1"', "713x1280, 1280x1280"),
         ({"variants": ["4steps-v2.0"]}, "4steps-v2.0 has no LoRA for the embedded model", "base, 8step, 4step"),
-        ({"seeds": [1, -1]}, "seed -1 is negative", "from 0 on"),
+        ({"seeds": [1, -1]}, "seed -1 is negative", "0 or more"),
     ],
 )
 def test_what_does_not_exist_is_named_beside_what_does(

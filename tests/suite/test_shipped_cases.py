@@ -88,11 +88,11 @@ def test_the_marks_are_the_reports() -> None:
     # Table 2 gives its verdict on the whiteboard in the text above it.
     whiteboard = next(case for case in SUITE.cases if case.id == "whiteboard")
     marked[whiteboard.prompt, "1328x1328"] = (None, None, False)
-    assert {key: tuple(holds_of(resolution)) for key, resolution in found.items()} == marked
+    assert {key: tuple(passes_of(resolution)) for key, resolution in found.items()} == marked
     assert sum(passes is not None for row in marked.values() for passes in row) == 13
 
 
-def holds_of(resolution: Resolution) -> list[bool | None]:
+def passes_of(resolution: Resolution) -> list[bool | None]:
     verdicts = [resolution.verdict(variant) for variant in VARIANTS]
     return [verdict.passes for verdict in verdicts if verdict is not None]
 

@@ -109,13 +109,13 @@ ONE_MISTAKE = {
     ),
     "guidance without negative prompt": (
         ('negative_prompt = " "\n', ""),
-        "base.negative_prompt: missing, but true_cfg_scale is 4: the pipeline would leave guidance out; "
+        "base.negative_prompt: missing, but true_cfg_scale is 4: the pipeline would skip guidance; "
         'allowed: a string; the vendor\'s is " "',
     ),
     "negative prompt without guidance": (
         ("true_cfg_scale = 1.0", 'true_cfg_scale = 1.0\nnegative_prompt = " "'),
         '"4steps-v2.0".negative_prompt: has no effect at true_cfg_scale 1; '
-        "allowed: nothing here, or true_cfg_scale above 1",
+        "allowed: no negative_prompt, or true_cfg_scale above 1",
     ),
     "unknown scheduler": (
         ('"lightning"', '"euler"'),
@@ -123,7 +123,7 @@ ONE_MISTAKE = {
     ),
     "lightning scheduler without LoRA": (
         ('scheduler = "model"', 'scheduler = "lightning"'),
-        'base.scheduler: "lightning" without a LoRA: shift 3 is what Lightning LoRAs were distilled with; '
+        'base.scheduler: "lightning" without a LoRA: only Lightning LoRAs were distilled with shift 3; '
         'allowed: scheduler = "model", or a LoRA in loras.real or loras.tiny',
     ),
     "a Lightning LoRA on the model's scheduler": (
@@ -160,7 +160,7 @@ ONE_MISTAKE = {
     ),
     "a name that is no plain name": (
         ("[base]", '["Base model"]'),
-        '"Base model": "Base model" is not a variant\'s name; allowed: [a-z0-9][a-z0-9.-]{0,63}',
+        '"Base model": "Base model" is not a valid variant name; allowed: [a-z0-9][a-z0-9.-]{0,63}',
     ),
 }
 
@@ -174,7 +174,7 @@ def test_a_mistake_is_told_alone_with_key_and_remedy(tmp_path: Path, edit: tuple
 
 def test_what_is_no_table_is_no_variant(tmp_path: Path) -> None:
     assert mistakes_of(write(tmp_path, f"default = 1\n{FILE}")) == [
-        "default: 1 is not allowed; allowed: one table a variant"
+        "default: 1 is not allowed; allowed: one table per variant"
     ]
 
 

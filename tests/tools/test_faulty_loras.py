@@ -84,7 +84,7 @@ def test_a_wrong_alpha_is_named_beside_the_release_that_it_replaces(made, capsys
     out, releases = made
     path = str(out / releases[name].file)
     assert main(["lora", "--base", "tiny", path]) == 0
-    assert "a loader that ignores alpha generates other images" in capsys.readouterr().out
+    assert "a loader that ignores alpha generates different images" in capsys.readouterr().out
     assert main(["lora", "--base", "tiny", "--like", "4step", path]) == 1
     assert releases[name].message in capsys.readouterr().out
 
@@ -125,7 +125,9 @@ def test_a_scheduler_that_is_not_the_recipes_is_refused(made, recipe_of):
         {name: value for name, value in wrong.scheduler if name != "class"}
     )
     check_scheduler(live, wrong.scheduler)
-    with pytest.raises(RecipeError, match=r"another scheduler is at work: base_shift 0\.5 instead of 1\.09861"):
+    with pytest.raises(
+        RecipeError, match=r"the scheduler's settings differ from the recipe: base_shift 0\.5 instead of 1\.09861"
+    ):
         check_scheduler(live, right.scheduler)
 
 

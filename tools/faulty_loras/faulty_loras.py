@@ -64,19 +64,19 @@ FAULTS: dict[str, _Fault] = {
     "renamed-keys": (
         "attention modules under names that the model does not have",
         CaughtBy.INSPECTION,
-        "keys that no module of tiny takes: transformer_blocks.0.attention.",
+        "keys with no match in tiny: transformer_blocks.0.attention.",
         faults.renamed_keys,
     ),
     "foreign-prefix": (
         "every key behind peft's `base_model.model.`",
         CaughtBy.INSPECTION,
-        "diffusers would not apply it: keys begin with `base_model.model.`",
+        "diffusers would not apply it: keys start with `base_model.model.`",
         faults.foreign_prefix,
     ),
     "half-the-blocks": (
         "the upper half of the blocks left out",
         CaughtBy.INSPECTION,
-        "blocks are left out (4-7)",
+        "blocks left out (4-7)",
         faults.half_the_blocks,
     ),
     "zero-effect": (
@@ -88,13 +88,13 @@ FAULTS: dict[str, _Fault] = {
     "silent-blocks": (
         "the up factors of a quarter of the blocks zero",
         CaughtBy.INSPECTION,
-        "2 of 8 blocks have no effect (0-1), the others have",
+        "2 of 8 blocks without effect (0-1), unlike the others",
         lambda tensors: faults.silent_blocks(tensors, 0.25),
     ),
     "one-nan": (
         "one NaN in one factor of 224",
         CaughtBy.INSPECTION,
-        "1 tensors with NaN or infinite values: transformer_blocks.",
+        "1 tensor with NaN or infinite values: transformer_blocks.",
         faults.one_nan,
     ),
     "alpha-times-4": (

@@ -1,4 +1,4 @@
-"""A reader's own error, measured on images of known text: the noise floor that no limit may be below."""
+"""Measure a reader's own error on images of known text: the noise floor that no limit may be below."""
 
 from qiltest.calibration.records import Floor, Rate
 

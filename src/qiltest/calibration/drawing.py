@@ -1,8 +1,7 @@
-"""Images of known text: each text of a case in a place of its own, in a style that image models like."""
+"""Draw a case's texts into an image, each in its own place, in styles typical of image models."""
 
 from __future__ import annotations
 
-import functools
 import io
 import random
 from collections.abc import Callable, Sequence
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from qiltest.calibration.fonts import fonts_for, load
 from qiltest.suite.cases import ExpectedText
@@ -36,7 +35,7 @@ class Style(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """Everything that decides a drawn image besides its texts."""
+    """Style and seed of a drawn image."""
 
     style: Style
     seed: int
@@ -55,12 +54,12 @@ _COLOURS: dict[Style, tuple[Colour, Colour]] = {
 def draw(texts: Sequence[ExpectedText], look: Look) -> bytes:
     """Draw the texts, each apart from the others; PNG. The same arguments give the same bytes.
 
-    Raises FontsMissingError where no font holds a text's characters.
+    Raises FontsMissingError where no font has a text's characters.
     """
     ground, ink = _COLOURS[look.style]
     mask = Image.new("L", (SIDE, SIDE), 0)
     for i, (text, box) in enumerate(zip(texts, _boxes(texts), strict=True)):
-        # A generator for each text: another text may change without moving this one.
+        # one generator per text, so that a change of another text does not move this one
         _write(mask, text, box, look.style, random.Random(f"{look.seed} {i}"))
     image = _finish(mask, ground, ink, look.style, np.random.default_rng(look.seed))
     data = io.BytesIO()
@@ -72,7 +71,7 @@ Box = tuple[int, int, int, int]
 
 
 def _boxes(texts: Sequence[ExpectedText]) -> list[Box]:
-    """Columns stand at the right, right to left; everything else in cells of a grid, the larger texts in more rows."""
+    """Place columns from the right, all other texts in cells of a grid whose rows are higher for longer texts."""
     columns = [i for i, text in enumerate(texts) if text.vertical]
     others = [i for i in range(len(texts)) if i not in columns]
     boxes: dict[int, Box] = {}
@@ -95,7 +94,7 @@ def _boxes(texts: Sequence[ExpectedText]) -> list[Box]:
 
 
 def _write(mask: Image.Image, text: ExpectedText, box: Box, style: Style, rng: random.Random) -> None:
-    """Write one text as large as its box allows, at a place in the box that chance picks."""
+    """Write one text as large as its box allows, at a random place in the box."""
     written = "".join(" " if is_decoration(char) else char for char in text.text)
     font = rng.choice(fonts_for(written))
     left, top, right, bottom = box
@@ -104,7 +103,7 @@ def _write(mask: Image.Image, text: ExpectedText, box: Box, style: Style, rng: r
         if text.vertical:
             lines, step, width = list(written.replace(" ", "")), int(size * 1.15), size
         else:
-            lines = wrapped(written, right - left, functools.partial(_width, opened))
+            lines = wrapped(written, right - left, opened.getlength)
             step, width = int(size * 1.4), int(max(opened.getlength(line) for line in lines))
         if step * len(lines) <= bottom - top and width <= right - left:
             break
@@ -116,7 +115,7 @@ def _write(mask: Image.Image, text: ExpectedText, box: Box, style: Style, rng: r
 
 
 def wrapped(text: str, width: float, measure: Callable[[str], float]) -> list[str]:
-    """Break a text into lines of at most `width` by `measure(part)`: at spaces, behind hyphens, between ideographs."""
+    """Break a text into lines of at most `width` by `measure(part)`: at spaces, after hyphens, between ideographs."""
     lines, line = [], ""
     for part in _parts(text):
         if line.strip() and measure((line + part).rstrip()) > width:
@@ -124,10 +123,6 @@ def wrapped(text: str, width: float, measure: Callable[[str], float]) -> list[st
             line = ""
         line += part
     return [*lines, line.strip()] if line.strip() else lines
-
-
-def _width(font: ImageFont.FreeTypeFont, part: str) -> float:
-    return float(font.getlength(part))
 
 
 def _parts(text: str) -> list[str]:
@@ -143,7 +138,7 @@ def _parts(text: str) -> list[str]:
 
 
 def _finish(mask: Image.Image, ground: Colour, ink: Colour, style: Style, rng: np.random.Generator) -> Image.Image:
-    """Colour the mask and do to it what the style says."""
+    """Colour the mask and apply the style's effects."""
     if style is Style.TILTED:
         dx, dy = 46, 26
         corners = (-dx, -dy, 0, SIDE + dy, SIDE + dx, SIDE - dy, SIDE, dy)

@@ -1,4 +1,4 @@
-"""Fonts of the system to draw known text with. None is shipped: a calibration shows what readers do to many."""
+"""Find installed fonts that can draw a text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import ImageFont
 
 from qiltest.errors import QiltestError
 
-#: Font files of Debian packages, as (path, index in the collection). Latin text is drawn with all that hold it.
+#: Font files of Debian packages, as (path, index in the collection). Latin text is drawn with all of them that have it.
 FILES: tuple[tuple[str, int], ...] = (
     ("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc", 2),
     ("/usr/share/fonts/opentype/noto/NotoSansCJK-Bold.ttc", 2),
@@ -28,24 +28,21 @@ FILES: tuple[tuple[str, int], ...] = (
     ("/usr/share/fonts/truetype/liberation/LiberationSerif-Italic.ttf", 0),
 )
 REMEDY = "apt-get install fonts-noto-cjk fonts-wqy-zenhei fonts-arphic-ukai fonts-dejavu-core"
-#: Held by no font; drawn to learn what a font shows for what it lacks.
+#: in no font: drawing it shows a font's glyph for missing characters.
 _LACKING = "\U0010fffe"
 
 
 class FontsMissingError(QiltestError):
-    """No installed font holds the characters of a text."""
+    """No installed font has the characters of a text."""
 
 
 def fonts_for(text: str, files: Sequence[tuple[str, int]] = FILES) -> tuple[tuple[str, int], ...]:
-    """Return the installed fonts that hold every character of a text, in a fixed order.
-
-    Raises FontsMissingError where there is none.
-    """
+    """Return the installed fonts that have every character of a text. Raises FontsMissingError where none has."""
     wanted = frozenset(char for char in text if not char.isspace())
     found = tuple(font for font in files if Path(font[0]).is_file() and all(_holds(font, char) for char in wanted))
     if not found:
         shown = "".join(sorted(wanted))[:40]
-        raise FontsMissingError(f"no installed font holds all of {shown!r}", where="calibration", remedy=REMEDY)
+        raise FontsMissingError(f"no installed font has all of {shown!r}", where="calibration", remedy=REMEDY)
     return found
 
 

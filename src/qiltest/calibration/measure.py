@@ -1,4 +1,4 @@
-"""A reader's own error on a case: measured on drawn images, whose text is known, and on planted typos."""
+"""Measure a reader's error on a case with drawn images, and how many planted typos it detects."""
 
 from __future__ import annotations
 
@@ -93,12 +93,12 @@ def _score(case: Case, reader: Reader, texts: Sequence[ExpectedText], look: Look
 
 
 def _misread(case: Case, wrong: Sequence[ExpectedText], found: Score | None) -> str:
-    """Say which text carried the typo and what was read for it."""
+    """Describe which text had the typo and what was read for it."""
     place = next(i for i, (text, other) in enumerate(zip(case.texts, wrong, strict=True)) if text != other)
     read = found.texts[place].read if found else ""
     return f"{wrong[place].text!r} read as {read!r}"
 
 
 def _distance(found: Score | None, case: Case) -> int:
-    """Distance of an image; one in which nothing was read misses every text."""
+    """Return the distance of an image; without a reading every text is missing."""
     return sum(len(text.text) for text in case.texts) if found is None else found.distance

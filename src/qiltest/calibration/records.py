@@ -1,4 +1,4 @@
-"""A reader's noise floor on one case, as it is measured and kept."""
+"""The record of a reader's noise floor on one case."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Edits = Annotated[float, Field(ge=0)]
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """How many of some typos were found: the distance rose above the same image's without the typo."""
+    """How many typos were detected: the distance rose above that of the same image without the typo."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
 
@@ -42,10 +42,9 @@ class Floor:
     largest: Count
     #: texts read without a fault, of all texts shown.
     exact_texts: Rate
-    #: detection by kind of typo; "known" holds those that the case file names.
+    #: detection by kind of typo; "known" has those of the case file.
     typos: Mapping[str, Rate]
-    #: detection over all kinds, in images alone whose untouched twin reads at the floor or below: a typo in an image
-    #: that is misread anyway tells little of the reader's sight.
+    #: the same over all kinds, counting only images whose clean version reads at its floor.
     clean_typos: Rate = Rate(found=0, of=0)
-    #: what was planted and not found, as "style kind, untouched distance: text with the typo, read as ...".
+    #: typos not detected, as "style kind, untouched distance: text with the typo, read as ...".
     missed: tuple[str, ...] = ()

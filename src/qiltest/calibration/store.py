@@ -1,14 +1,15 @@
-"""Noise floors lie beside the case files that they belong to: one small JSON file per case in `floors/`."""
+"""Read and write noise floors: one JSON file per case, in the folder `floors/` of the case files."""
 
 from __future__ import annotations
 
 import json
 import tempfile
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 
 from qiltest.calibration.records import Floor
-from qiltest.errors import StoreError
+from qiltest.errors import StoreError, os_errors_as
 from qiltest.files import write_atomically
 from qiltest.strict_json import StrictJsonError, decode
 from qiltest.suite.cases import Case
@@ -21,17 +22,14 @@ def floors_of(case: Case) -> Path:
 
 
 def check_writable(folder: Path) -> None:
-    """Make the folder; raise StoreError where no floor can be kept in it, before anything is measured."""
-    try:
+    """Make the folder. Raises StoreError where no file can be written in it, before anything is measured."""
+    with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise _unwritable(folder, error) from error
+        tempfile.TemporaryFile(dir=folder).close()
 
 
 def write_floor(floor: Floor, folder: Path) -> Path:
-    """Write a floor beside those of other readers for the same case; return the file. Raises StoreError."""
+    """Add a floor to the file of its case, and return the file. Raises StoreError."""
     file = folder / f"{floor.case}.json"
     floors = (_load(file) if file.is_file() else {}) | {floor.reader: floor}
     readers = {
@@ -40,10 +38,8 @@ def write_floor(floor: Floor, folder: Path) -> Path:
     text = json.dumps(
         {"case": floor.case, "readers": readers}, ensure_ascii=False, allow_nan=False, indent=1, sort_keys=True
     )
-    try:
+    with _writing(folder):
         write_atomically(file, (text + "\n").encode())
-    except OSError as error:
-        raise _unwritable(folder, error) from error
     return file
 
 
@@ -57,7 +53,7 @@ def _load(file: Path) -> dict[str, Floor]:
     try:
         readers = json.loads(file.read_bytes())["readers"]
         rows = {name: {"case": file.stem, "reader": name, **fields} for name, fields in readers.items()}
-        # through JSON again: there a list stands for a tuple, and nothing else for what it is not
+        # through JSON again, where a list may become a tuple but no other type another
         return decode(dict[str, Floor], json.dumps(rows))
     except StrictJsonError as error:
         raise _damaged(file, error.faults[0]) from error
@@ -67,9 +63,9 @@ def _load(file: Path) -> dict[str, Floor]:
 
 def _damaged(file: Path, why: str) -> StoreError:
     remedy = f"delete it and measure again: qiltest calibrate --case {file.stem}"
-    return StoreError(f"not a noise floor ({why})", where=str(file), remedy=remedy)
+    return StoreError(f"not a valid noise floor ({why})", where=str(file), remedy=remedy)
 
 
-def _unwritable(folder: Path, error: OSError) -> StoreError:
-    why = error.strerror or str(error)
-    return StoreError(f"cannot be written: {why}", where=str(folder), remedy="name another folder: --output FOLDER")
+def _writing(folder: Path) -> AbstractContextManager[None]:
+    remedy = "choose another folder: --output FOLDER"
+    return os_errors_as(StoreError, "cannot be written", where=str(folder), remedy=remedy)

@@ -1,4 +1,4 @@
-"""Planted typos: what a text-to-image model does wrong, one at a time."""
+"""Plant the typos that text-to-image models make, one per text."""
 
 from __future__ import annotations
 
@@ -8,29 +8,14 @@ from enum import StrEnum
 
 from qiltest.text.look_alikes import look_alike
 
-#: Characters that stand in for others by kind, so that a typo stays in its script.
+#: replacement characters by kind, so that a typo keeps its script.
 _DIGITS, _LOWER, _UPPER = "0123456789", "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _IDEOGRAPHS = "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面"
 #: Similar characters that readers are known to tell apart in print, taken in both directions.
 _SIMILAR = (
-    "0O",
-    "1l",
-    "5S",
-    "2Z",
-    "8B",
-    "uv",
-    "nh",
-    "ft",
-    "ec",
-    "问间",
-    "未末",
-    "千干",
-    "大太",
-    "天夫",
-    "日目",
-    "木本",
-    "王玉",
-)
+    "0O", "1l", "5S", "2Z", "8B", "uv", "nh", "ft", "ec",
+    "问间", "未末", "千干", "大太", "天夫", "日目", "木本", "王玉",
+)  # fmt: skip
 
 
 class Typo(StrEnum):

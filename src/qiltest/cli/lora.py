@@ -11,8 +11,7 @@ from rich.text import Text
 
 from qiltest.cli.common import AddParser, cases_flag, console, json_flag, print_json
 from qiltest.errors import RecipeError
-from qiltest.generation.bases import known_bases, open_base
-from qiltest.generation.sources import EMBEDDED, TINY, ModelSource, resolve_lora
+from qiltest.generation.sources import EMBEDDED, TINY, ModelSource, known_bases, open_base, resolve_lora
 from qiltest.hashing import file_sha256
 from qiltest.lora import Base, LoraFinding, LoraReport, Severity, inspect_lora
 from qiltest.lora.likeness import Likeness, compare

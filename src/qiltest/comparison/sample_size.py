@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from qiltest.comparison.records import Plan
@@ -48,18 +47,16 @@ def _by_interval(seen: Seen) -> int | None:
     better = seen.difference < seen.margin
     if gap == 0 or (seen.interval is None and not better):
         return None
-    factor = (_reach(seen.interval, seen.difference, up=better) / gap) ** 2
+    reach = 0.0  # half the interval's width, on the margin's side
+    if seen.interval is not None:
+        reach = max(0.0, seen.interval.high - seen.difference if better else seen.difference - seen.interval.low)
+    factor = (reach / gap) ** 2
     if seen.seeds * factor > MOST_SEEDS:
         return None
-    enough = next((seeds for seeds in _more(seen) if _enough(seen, seeds, better=better)), None)
+    enough = next(
+        (seeds for seeds in range(seen.seeds + 1, MOST_SEEDS + 1) if _enough(seen, seeds, better=better)), None
+    )
     return None if enough is None else max(enough, math.ceil(seen.seeds * factor))
-
-
-def _reach(interval: Interval | None, difference: float, *, up: bool) -> float:
-    """Return the interval's half-width towards the margin; 0 for one image, which has no interval."""
-    if interval is None:
-        return 0.0
-    return max(0.0, interval.high - difference if up else difference - interval.low)
 
 
 def _enough(seen: Seen, seeds: int, *, better: bool) -> bool:
@@ -74,12 +71,8 @@ def _enough(seen: Seen, seeds: int, *, better: bool) -> bool:
 def _by_mcnemar(seen: Seen) -> int | None:
     if seen.broken <= seen.fixed:
         return None
-    for seeds in _more(seen):
+    for seeds in range(seen.seeds + 1, MOST_SEEDS + 1):
         broken, fixed = (count * seeds // seen.seeds for count in (seen.broken, seen.fixed))
         if worse_p(broken, fixed) * seen.tests <= seen.alpha:
             return seeds
     return None
-
-
-def _more(seen: Seen) -> Iterator[int]:
-    yield from range(seen.seeds + 1, MOST_SEEDS + 1)

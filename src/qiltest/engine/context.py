@@ -22,7 +22,7 @@ from qiltest.runs.events import SCHEMA, Failed, Started, now
 from qiltest.runs.store import RunStore
 from qiltest.runs.writer import RunWriter
 from qiltest.suite.load import Suite
-from qiltest.suite.selection import Sample, Task, default_samples, select_tasks
+from qiltest.suite.selection import Sample, Task, select
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class RunContext:
 
 def selected_tasks(suite: Suite, options: Options) -> dict[Sample, Task]:
     """Return what the options select, grouped by variant. Raises CaseError."""
-    tasks = select_tasks(
+    tasks = select(
         suite,
         kind=options.kind,
         cases=options.cases,
@@ -79,8 +79,8 @@ def selected_tasks(suite: Suite, options: Options) -> dict[Sample, Task]:
         seeds=options.seeds,
         seed_count=options.seed_count,
     )
-    variants = dict.fromkeys(task.variant.name for task in tasks.values())
-    return {sample: task for name in variants for sample, task in tasks.items() if sample.variant == name}
+    variants = dict.fromkeys(task.variant for task in tasks)
+    return {task.sample: task for variant in variants for task in tasks if task.variant == variant}
 
 
 def open_run(
@@ -125,7 +125,7 @@ def open_run(
             producer=producer,
             writer=writer,
             goldens=GoldenStore(root=options.golden_folder),
-            full=set(tasks) >= default_samples(suite, options.kind),
+            full=set(tasks) >= {task.sample for task in select(suite, kind=options.kind)},
             problems=offer.problems,
             matrix_rate=None if generator.judges_text else generator.matrix_rate(),
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from qiltest.comparison.records import Comparisons
 from qiltest.engine.context import RunContext
-from qiltest.engine.options import ReleaseRequest, Update
+from qiltest.engine.options import Update
 from qiltest.errors import GoldenError, QiltestError
 from qiltest.gate.golden import unused_goldens
 from qiltest.gate.latency import LatencyStore
@@ -60,8 +60,13 @@ def finish_run(
         if context.complete and context.full:
             ending.problems += unused_goldens(context.goldens, context.generator.model, context.suite)
         ending.recorded = _record_latencies(context)
-        if context.options.release is not None:
-            ending.comparisons = _compare(load_run(context.writer.folder), context.options.release)
+        if (release := context.options.release) is not None:
+            from qiltest.comparison.compare import compare_runs  # needs scipy, which is slow to import
+
+            run = load_run(context.writer.folder)
+            ending.comparisons = compare_runs(
+                run, run, variant=release.like, with_variant=CANDIDATE, margin=release.margin
+            )
         state = RunState.FINISHED if context.complete else RunState.INTERRUPTED
         ended = Ended(at=now(), state=state, exit_status=ending.status, problems=tuple(ending.problems))
         context.writer.append(ended)
@@ -133,10 +138,3 @@ def _record_latencies(context: RunContext) -> list[str]:
         if wanted or update is Update.ALL:
             written.append(str(store.save(cohort, seconds)))
     return written
-
-
-def _compare(run: Run, release: ReleaseRequest) -> Comparisons:
-    """Compare the candidate with what it replaces. Raises StoreError where one of them has no image."""
-    from qiltest.comparison.compare import compare_runs  # needs scipy, which is slow to import
-
-    return compare_runs(run, run, variant=release.like, with_variant=CANDIDATE, margin=release.margin)

@@ -37,14 +37,10 @@ class Readers:
         """Return the reader of cases that name none. Raises ReaderError."""
         return self._open(self._default)
 
-    def of(self, case: Case) -> Reader:
-        """Return the case's reader. Raises ReaderError."""
-        return self._open(case.reader or self._default)
-
     def read(self, case: Case, image: Path) -> Reading:
         """Read an image with its case's reader. Raises ReaderError."""
         if self._process is None:
-            return self.of(case).read(image)
+            return self._open(case.reader or self._default).read(image)
         return self._process.read(case.reader or self._default, image)
 
     def stored(self, case: Case, stored: Stored) -> StoredReading | None:
@@ -55,7 +51,7 @@ class Readers:
         if not any(sha256 == stored.generated.sha256 for sha256, _ in known):
             return None
         try:
-            reader = self.of(case)
+            reader = self._open(case.reader or self._default)
         except ReaderError:
             return None  # raised when the image is read
         return known.get((stored.generated.sha256, reader.info.fingerprint))

@@ -64,7 +64,7 @@ def judge(
     differences = () if golden is None else tuple(_differences(score, golden, effective))
     comparable = golden is not None and not any(kind == "reader" for kind, _ in differences)
     relative = golden.distance + limits.tolerance if golden is not None and comparable else None
-    limit = _lowest(relative, limits.absolute)
+    limit = min((value for value in (relative, limits.absolute) if value is not None), default=None)
     over = _over(score, relative, limits, golden)
     floor = _below_floor(limit, noise_floor)
     if over:
@@ -77,7 +77,10 @@ def judge(
         verdict = Verdict.ERROR
     else:
         verdict = Verdict.PASS
-    missing = () if golden is not None else (_without_golden(verdict, limits),)
+    missing: tuple[str, ...] = ()
+    if golden is None:
+        new = verdict in {Verdict.FAIL, Verdict.NEW}
+        missing = ("no golden for this image yet" if new else f"no golden: absolute limit {limits.absolute}",)
     return Judgement(
         verdict=verdict,
         reasons=(*over, *missing, *(sentence for _, sentence in differences), *floor),
@@ -100,12 +103,6 @@ def noise_floor_of(case: Case, reader: ReaderInfo, *, tiny: bool) -> float | Non
         return stated
     found = read_floor(case.id, reader.name, floors_of(case))
     return found.floor if found is not None and found.fingerprint == reader.fingerprint else None
-
-
-def _without_golden(verdict: Verdict, limits: Limits) -> str:
-    if verdict in {Verdict.FAIL, Verdict.NEW}:
-        return "no golden for this image yet"
-    return f"no golden: absolute limit {limits.absolute}"
 
 
 def above_absolute(score: Score, limits: Limits) -> bool:
@@ -152,8 +149,3 @@ def _differences(score: Score, golden: Golden, effective: Size) -> Iterator[tupl
         parts = [f"added {text!r}" for text in added] + [f"removed {text!r}" for text in gone]
         changed = "; ".join(parts) or "order"
         yield "texts", f"the case's expected texts changed since the golden was recorded ({changed})"
-
-
-def _lowest(*limits: int | None) -> int | None:
-    known = [limit for limit in limits if limit is not None]
-    return min(known) if known else None

@@ -1,4 +1,4 @@
-"""The latency gate: denoise seconds against a golden of the same cohort (docs/gate.md).
+"""The latency gate: denoise seconds against a golden of the same cohort (docs/reference/gate.md).
 
 A cohort is one model, device, precision, size, variant, attention backend and torch version. Its golden is the median
 of the denoise loops of the run that recorded it. An image fails past a relative AND an absolute floor, because clocks
@@ -90,37 +90,30 @@ class LatencyJudgement:
 
 def judge_latency(seconds: float, golden: LatencyGolden | None, *, gates: bool) -> LatencyJudgement:
     """Return the verdict on a denoise loop of `seconds`, device synchronised; ERROR unless positive and finite."""
+    limit = None if golden is None else limit_seconds(golden.seconds)
+    verdict, reasons = Verdict.PASS, tuple[str, ...]()
     if not (math.isfinite(seconds) and seconds > 0):
-        return _judgement(Verdict.ERROR, 0.0, golden, gates, f"invalid latency {seconds} s: the loop was not timed")
-    if golden is None:
+        verdict, reasons = Verdict.ERROR, (f"invalid latency {seconds} s: the loop was not timed",)
+    elif golden is None or limit is None:
         reason = "no latency golden for this cohort (device, dtype, size, variant, attention, torch)"
-        return _judgement(Verdict.INCOMPARABLE, seconds, golden, gates, reason)
-    limit = limit_seconds(golden.seconds)
-    if not (seconds <= limit):
-        reason = (
-            f"{seconds:.3f} s is above the limit {limit:.3f} s (golden {golden.seconds:.3f} s, past both "
-            f"{RELATIVE_FLOOR:.0%} and {ABSOLUTE_FLOOR} s)"
-        )
-        return _judgement(Verdict.FAIL, seconds, golden, gates, reason)
-    return _judgement(Verdict.PASS, seconds, golden, gates)
+        verdict, reasons = Verdict.INCOMPARABLE, (reason,)
+    elif not (seconds <= limit):
+        floors = f"{RELATIVE_FLOOR:.0%} and {ABSOLUTE_FLOOR} s"
+        reason = f"{seconds:.3f} s is above the limit {limit:.3f} s (golden {golden.seconds:.3f} s, past both {floors})"
+        verdict, reasons = Verdict.FAIL, (reason,)
+    return LatencyJudgement(
+        verdict=verdict,
+        seconds=0.0 if verdict is Verdict.ERROR else seconds,
+        golden_seconds=None if golden is None else golden.seconds,
+        limit_seconds=limit,
+        gates=gates,
+        reasons=reasons,
+    )
 
 
 def limit_seconds(golden: float) -> float:
     """Return the latency, in seconds, above which an image fails."""
     return max(golden * (1 + RELATIVE_FLOOR), golden + ABSOLUTE_FLOOR)
-
-
-def _judgement(
-    verdict: Verdict, seconds: float, golden: LatencyGolden | None, gates: bool, *reasons: str
-) -> LatencyJudgement:
-    return LatencyJudgement(
-        verdict=verdict,
-        seconds=seconds,
-        golden_seconds=None if golden is None else golden.seconds,
-        limit_seconds=None if golden is None else limit_seconds(golden.seconds),
-        gates=gates,
-        reasons=reasons,
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Images: pipeline, LoRA, step timing, the embedded model.
+"""Generate images: pipeline, LoRA, step timing, the embedded model.
 
 torch and diffusers are imported by the private modules of this folder alone, and only when an image is generated.
 """
@@ -6,8 +6,8 @@ torch and diffusers are imported by the private modules of this folder alone, an
 from qiltest.generation.images import finish
 from qiltest.generation.opening import open_generator
 from qiltest.generation.records import Decoded, Denoised, Generation, Generator, LatentStats, Timing
-from qiltest.generation.settings import Offload, Settings
-from qiltest.generation.sources import ModelSource, resolve_lora, resolve_model
+from qiltest.generation.settings import Settings
+from qiltest.generation.sources import resolve_lora, resolve_model
 
 __all__ = [
     "Decoded",
@@ -15,8 +15,6 @@ __all__ = [
     "Generation",
     "Generator",
     "LatentStats",
-    "ModelSource",
-    "Offload",
     "Settings",
     "Timing",
     "finish",

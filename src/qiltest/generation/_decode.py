@@ -1,4 +1,4 @@
-"""Latents to pixels, as `QwenImagePipeline.__call__` does after its loop; a test holds the two together bit for bit."""
+"""Decode latents to pixels as `QwenImagePipeline.__call__` does after its loop (a test compares them bit for bit)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from qiltest.generation._device import synchronise
 from qiltest.generation.records import LatentStats
 from qiltest.recipe import Recipe
 
-_REMEDY = "look at the LoRA (`qiltest lora FILE`), the base's dtype and the scheduler"
+_REMEDY = "check the LoRA (`qiltest lora FILE`), the base's dtype and the scheduler"
 
 
 def latent_stats(latents: torch.Tensor, recipe: Recipe) -> LatentStats:
@@ -34,9 +34,9 @@ def latent_stats(latents: torch.Tensor, recipe: Recipe) -> LatentStats:
     )
 
 
-def latents_sha256(latents: torch.Tensor) -> str:
-    """Return the SHA-256 of latents' bytes."""
-    return hashlib.sha256(latents.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()
+def tensor_sha256(tensor: torch.Tensor) -> str:
+    """Return the SHA-256 of a tensor's bytes."""
+    return hashlib.sha256(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()
 
 
 def decode_latents(
@@ -48,7 +48,7 @@ def decode_latents(
 ) -> tuple[NDArray[np.uint8], float]:
     """Return pixels (uint8, height x width x 3) and the seconds it took, device synchronised.
 
-    Raises GenerationError where the VAE gives a value that is not finite: cast to 8 bits it would be black.
+    Raises GenerationError for a value that is not finite: cast to 8 bits it would be black.
     """
     synchronise(device)
     begin = time.perf_counter()
@@ -63,7 +63,7 @@ def decode_latents(
     pixels = np.asarray(image)
     size = recipe.effective
     if pixels.shape != (size.height, size.width, 3):
-        raise GenerationError(f"the image is {pixels.shape}, asked was {size}", where=place(recipe))
+        raise GenerationError(f"the image has shape {pixels.shape}, expected {size}", where=place(recipe))
     return pixels, seconds
 
 
@@ -79,5 +79,5 @@ def _vae_decode(pipeline: Any, latents: torch.Tensor, recipe: Recipe) -> torch.T
 
 
 def place(recipe: Recipe) -> str:
-    """Say which image, for messages."""
+    """Name an image, for messages."""
     return f"{recipe.model}, {recipe.variant}, {recipe.effective}, seed {recipe.seed}"

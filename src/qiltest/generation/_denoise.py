@@ -1,4 +1,4 @@
-"""The denoise loop, which is the pipeline's own: called with embeddings, stopped before decoding, counted and timed."""
+"""Run the pipeline's own denoise loop from embeddings to latents; count its forwards and time it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from qiltest.recipe import Recipe
 
 @dataclass(frozen=True, kw_only=True)
 class LoopResult:
-    """Packed latents (1, tokens, channels), and what the loop took."""
+    """Packed latents (1, tokens, channels), and the time of the loop."""
 
     latents: torch.Tensor
     timing: Timing
@@ -26,7 +26,7 @@ class LoopResult:
 
 
 class _Forwards:
-    """Counts the transformer's forwards and starts the clock at the first."""
+    """Count the transformer's forwards, and start the clock at the first."""
 
     def __init__(self, clock: StepClock) -> None:
         self.count = 0
@@ -84,12 +84,12 @@ def run_loop(
 
 
 def _noise(recipe: Recipe, device: torch.device) -> torch.Generator:
-    """Return the generator of an image's noise; "cuda" means the very GPU that generates."""
+    """Return the generator of an image's noise; "cuda" means the GPU that generates."""
     where = device if device.type == recipe.generator_device else torch.device(recipe.generator_device)
     return torch.Generator(where).manual_seed(recipe.seed)
 
 
 def _conditions(prompt: Embedding, prefix: str) -> dict[str, torch.Tensor]:
-    """Return a prompt's embeddings as the pipeline takes them; every token of them is a real one."""
+    """Return a prompt's embeddings as the pipeline takes them, with no token masked."""
     mask = torch.ones_like(prompt.embeds[:, :, 0], dtype=torch.long)
     return {f"{prefix}prompt_embeds": prompt.embeds, f"{prefix}prompt_embeds_mask": mask}

@@ -1,4 +1,4 @@
-"""The device: which one, its name, its clock."""
+"""Choose the device and dtype, name the device, and time work on it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 
 def choose_device(settings: Settings, kind: ModelKind) -> torch.device:
-    """Return the device to generate on. Raises DeviceError where the one that is needed is not there."""
+    """Return the device to generate on. Raises DeviceError where there is none."""
     named = settings.device or ("cpu" if kind is ModelKind.TINY else "cuda")
     try:
         device = torch.device(named)
     except RuntimeError as error:
-        raise DeviceError(f"{named!r} is no device", remedy="write cpu, cuda or cuda:0") from error
+        raise DeviceError(f"unknown device {named!r}", remedy="write cpu, cuda or cuda:0") from error
     if device.type not in ("cpu", "cuda"):
         raise DeviceError(f"device {named!r} is not supported", remedy="write cpu, cuda or cuda:0")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
@@ -67,10 +67,9 @@ def synchronise(device: torch.device) -> None:
 
 
 def measured_matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Return operations a second of `_PRODUCTS` products of square matrices, after three that are not timed.
+    """Return the operations per second of `_PRODUCTS` products of square matrices, after three that are not timed.
 
-    A product of two n x n matrices counts 2 n^3 (n = `_SIDE`). That is what the device reaches on its best-known
-    task with this dtype and these clocks, not what its data sheet promises.
+    A product of two n x n matrices counts 2 n^3 (n = `_SIDE`).
     """
     side = _SIDE if device.type == "cuda" else _SIDE // 32
     one, other = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
@@ -85,18 +84,22 @@ def measured_matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 
 class StepClock:
-    """Times a loop and its steps in seconds: by device events on a GPU, so that nothing waits between steps."""
+    """Times a loop and its steps in seconds: on a GPU by device events, so that no step waits for the last."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._events: list[torch.cuda.Event] = []
         self._marks: list[float] = []
-        self._begin = self._end = self._waited = 0.0
+        self._begin = 0.0
+        #: seconds from start to the end of the last step, device idle at both.
+        self.total = 0.0
+        #: seconds in which threads of this process waited for a core meanwhile.
+        self.waited = 0.0
 
     def start(self) -> None:
         """Begin, with the device idle."""
         synchronise(self._device)
-        self._waited = waited_seconds()
+        self.waited = -waited_seconds()
         self._begin = time.perf_counter()
         self._marks = [self._begin]
         self._events = []
@@ -109,8 +112,8 @@ class StepClock:
             self._marks.append(time.perf_counter())
         if last:
             synchronise(self._device)
-            self._end = time.perf_counter()
-            self._waited = max(0.0, waited_seconds() - self._waited)
+            self.total = time.perf_counter() - self._begin
+            self.waited = max(0.0, waited_seconds() + self.waited)
 
     def _record(self) -> None:
         if self._device.type == "cuda":
@@ -119,19 +122,8 @@ class StepClock:
             self._events.append(event)
 
     @property
-    def total(self) -> float:
-        """Seconds from start to the end of the last step, device idle at both."""
-        return self._end - self._begin
-
-    @property
-    def waited(self) -> float:
-        """Seconds in which threads of this process waited for a core from start to the end of the last step."""
-        return self._waited
-
-    @property
     def steps(self) -> tuple[float, ...]:
         """Seconds per step."""
         if self._device.type == "cuda":
-            pairs = pairwise(self._events)
-            return tuple(first.elapsed_time(second) / 1000 for first, second in pairs)
+            return tuple(first.elapsed_time(second) / 1000 for first, second in pairwise(self._events))
         return tuple(second - first for first, second in pairwise(self._marks))

@@ -1,4 +1,4 @@
-"""torch's errors as qiltest's: out of memory, a lost device."""
+"""Translate torch's errors: out of memory, a lost device."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ _REMEDY = (
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Turn torch's errors within into GenerationErrors. `what` says what was being done."""
+    """Raise torch's errors of the block as GenerationErrors; `what` says what was being done."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
         message = str(error).split("\n", 1)[0]
-        _release()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
         raise OutOfMemoryError(f"out of memory while {what}: {message}", remedy=_REMEDY) from error
     except RuntimeError as error:
         message = str(error).split("\n", 1)[0]
@@ -33,12 +35,6 @@ def translated(what: str) -> Iterator[None]:
         if "CUDA error" in str(error) or "CUDNN_STATUS" in str(error):
             raise GenerationError(
                 f"the device failed while {what}: {message}",
-                remedy="look at `nvidia-smi` and the kernel's log; the same command goes on where it stopped",
+                remedy="check `nvidia-smi` and the kernel log; repeat the command to resume",
             ) from error
         raise
-
-
-def _release() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""The generator: diffusers in this process, loaded once, one variant after the other without reloading."""
+"""Generate with diffusers in this process: one pipeline, loaded once, for all variants."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from qiltest.errors import DeviceError, RecipeError
-from qiltest.generation._decode import decode_latents, latent_stats, latents_sha256, place
+from qiltest.generation._decode import decode_latents, latent_stats, place, tensor_sha256
 from qiltest.generation._denoise import LoopResult, run_loop
 from qiltest.generation._device import choose_device, choose_dtype, measured_matrix_rate
 from qiltest.generation._errors import translated
-from qiltest.generation._files import folder_sha256
 from qiltest.generation._load import load_image_stage, load_text_stage, prompt_template
 from qiltest.generation._lora import LoraAdapters
 from qiltest.generation._prompts import Embedding, EmbeddingCache
@@ -28,7 +27,7 @@ from qiltest.generation.random.lora import random_lora
 from qiltest.generation.random.prompts import RandomPrompts
 from qiltest.generation.records import Decoded, Denoised, Generation, Generator
 from qiltest.generation.settings import Settings
-from qiltest.generation.sources import RANDOM_LORA, ModelSource
+from qiltest.generation.sources import RANDOM_LORA, ModelSource, folder_sha256
 from qiltest.hashing import cache_folder
 from qiltest.recipe import Recipe, Size
 from qiltest.suite.cases import Case
@@ -47,7 +46,7 @@ class DiffusersGenerator(Generator):
         self._dtype = choose_dtype(settings, self._device, source.kind)
         if settings.threads is not None:
             if settings.threads < 1:
-                raise DeviceError(f"{settings.threads} threads", remedy="1 or more")
+                raise DeviceError(f"threads={settings.threads}", remedy="give 1 or more")
             torch.set_num_threads(settings.threads)
         #: peak bytes allocated on the device, by stage ("encode", "load", "denoise", "decode"); empty on the CPU.
         self.peaks: dict[str, int] = {}
@@ -102,7 +101,7 @@ class DiffusersGenerator(Generator):
             recipe=recipe,
             latents=result.latents,
             timing=result.timing,
-            latents_sha256=latents_sha256(result.latents),
+            latents_sha256=tensor_sha256(result.latents),
             waited_seconds=result.waited,
         )
 
@@ -121,7 +120,7 @@ class DiffusersGenerator(Generator):
         return finish(self.decode_pixels(denoised))
 
     def decode_pixels(self, denoised: Denoised) -> Decoded:
-        """Decode latents to pixels; `images.finish` refuses a blank one and writes the PNG, in any thread."""
+        """Decode latents to pixels; `images.finish` does the rest, in any thread."""
         recipe = denoised.recipe
         stats = latent_stats(denoised.latents, recipe)
         with self._stage("decode"), translated(f"decoding {place(recipe)}"):
@@ -141,7 +140,7 @@ class DiffusersGenerator(Generator):
 
     def close(self) -> None:
         """Give the device's memory back; the next image would load again."""
-        for name in ("_pipeline", "_prompts", "_rack"):
+        for name in ("_pipeline", "_prompts", "_adapters"):
             self.__dict__.pop(name, None)
         gc.collect()
         if self._device.type == "cuda":
@@ -153,10 +152,10 @@ class DiffusersGenerator(Generator):
 
     @cached_property
     def _prompts(self) -> EmbeddingCache | RandomPrompts:
-        length = self._recipes.surroundings.max_sequence_length
+        own = self._recipes.environment
+        length = own.max_sequence_length
         if self._source.folder is None:
             return RandomPrompts(self._recipes.base.joint_attention_dim, length, self._dtype, self._device)
-        own = self._recipes.surroundings
         packages = dict(own.versions)
         identity = {
             "text_encoder": folder_sha256(self._source.folder, ("text_encoder", "tokenizer")),
@@ -203,7 +202,7 @@ class DiffusersGenerator(Generator):
         return self._prompts.get(recipe.prompt), None if negative is None else self._prompts.get(negative)
 
     def _switch(self, recipe: Recipe) -> None:
-        """Bring scheduler and LoRA to the recipe's, and check both before anything is generated."""
+        """Switch to the recipe's scheduler and LoRA, and check the scheduler."""
         config = {name: value for name, value in recipe.scheduler if name != "class"}
         self._pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(config)
         check_scheduler(self._pipeline.scheduler, recipe.scheduler)
@@ -217,7 +216,7 @@ class DiffusersGenerator(Generator):
 
     def _load_lora(self, recipe: Recipe) -> None:
         lora = recipe.lora
-        if lora is None or self._adapters.passes(lora.sha256):
+        if lora is None or lora.sha256 in self._adapters:
             return
         if lora.source.startswith(RANDOM_LORA):
             seed = int(lora.sha256[:8], 16)
@@ -236,17 +235,17 @@ class DiffusersGenerator(Generator):
         self._adapters.load(path, report)
 
     def _check_loop(self, recipe: Recipe, result: LoopResult) -> None:
-        """Hold what was done against the recipe: forwards, steps, sigmas."""
+        """Compare what the loop did with the recipe: forwards, steps, sigmas."""
         forwards, steps = result.timing.forwards, len(result.timing.step_seconds)
         if forwards != recipe.nfe or steps != recipe.steps:
             raise RecipeError(
-                f"{forwards} transformer forwards in {steps} steps, the recipe means {recipe.nfe} in {recipe.steps}",
+                f"{forwards} transformer forwards in {steps} steps, the recipe requires {recipe.nfe} in {recipe.steps}",
                 where=place(recipe),
                 remedy="true CFG above 1 doubles the forwards; a cache or a callback may skip some",
             )
         sigmas = tuple(float(sigma) for sigma in self._pipeline.scheduler.sigmas[:-1].cpu())
         if sigmas != recipe.sigmas:
-            raise RecipeError("the loop ran on other sigmas than the recipe's", where=place(recipe))
+            raise RecipeError("the loop used other sigmas than the recipe's", where=place(recipe))
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

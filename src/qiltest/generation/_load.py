@@ -1,4 +1,4 @@
-"""Pipelines: in two stages, so that text encoder and transformer need not be in memory together, or at random."""
+"""Load pipelines: text encoder and transformer one after the other, to save memory, or with random weights."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from transformers.utils import logging as transformers_logging
 
 from qiltest.errors import DeviceError
 from qiltest.generation._errors import translated
-from qiltest.generation.schedule import QWEN_IMAGE, Scalar
+from qiltest.generation.schedule import QWEN_IMAGE
 from qiltest.generation.settings import Offload
 from qiltest.generation.sources import ModelSource
 from qiltest.generation.version import GENERATION_VERSION
+from qiltest.recipe import Scalar
 
 #: seed of the random model's weights; part of its hash.
 RANDOM_SEED = 0
@@ -40,7 +41,7 @@ def versions() -> tuple[tuple[str, str], ...]:
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """Without the libraries' progress bars: loading is said once by us."""
+    """Hide the libraries' progress bars: qiltest reports the loading itself."""
     shown = transformers_logging.is_progress_bar_enabled()
     diffusers.utils.logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
@@ -91,7 +92,7 @@ def _from_pretrained(source: ModelSource, dtype: torch.dtype, **without: None) -
         raise DeviceError(
             f"the model cannot be loaded: {str(error).splitlines()[0][:300]}",
             where=str(source.folder),
-            remedy="a file of it is damaged or missing; get it again",
+            remedy="one of its files is damaged or missing; download the model again",
         ) from error
 
 

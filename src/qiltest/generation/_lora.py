@@ -1,12 +1,11 @@
-"""LoRAs on the transformer: loaded once by diffusers' own loader, checked, switched without reloading, fused on demand.
+"""Load LoRAs with diffusers' own loader, check them, and switch between them without reloading.
 
-diffusers only warns where it takes nothing from a file (huggingface/diffusers#12119). So every delta that the file
-means is compared with the delta that the live modules make, and anything else is a RecipeError.
+diffusers only warns where it takes nothing from a file (huggingface/diffusers#12119). So every delta of the file is
+compared with that of the live modules, and a difference is a RecipeError.
 """
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +21,6 @@ from qiltest.lora import LoraReport
 from qiltest.lora.bases import Base
 from qiltest.lora.keys import Part, parse_key
 
-_log = logging.getLogger(__name__)
 #: columns of random vectors that a delta is tried on: two linear maps that agree on these agree.
 _PROBES = 4
 #: relative difference that rounding alpha into a bfloat16 factor and computing in bfloat16 may make.
@@ -58,7 +56,7 @@ class LoraAdapters:
         """SHA-256 of the active LoRA's file; None: the base alone."""
         return self._active
 
-    def passes(self, sha256: str) -> bool:
+    def __contains__(self, sha256: str) -> bool:
         """Return whether a LoRA is loaded."""
         return sha256 in self._adapters
 
@@ -80,20 +78,20 @@ class LoraAdapters:
         self._active = sha256
 
     def load(self, path: Path, report: LoraReport) -> None:
-        """Load a LoRA that was inspected. Raises RecipeError where the live modules are not what the file means."""
+        """Load a LoRA that was inspected. Raises RecipeError where the live modules differ from the file."""
         if report.sha256 in self._adapters:
             return
         self.load_tensors(report.sha256, path.name, lambda name: self._load_file(path, name))
         adapter = self._adapters[report.sha256]
         try:
             _check_applied(self._transformer, adapter, _means(path, self._base, report), where=str(path))
-        except BaseException:  # an interrupted check is no check
+        except BaseException:  # also an interrupted check
             del self._adapters[report.sha256]
             self._transformer.delete_adapters(adapter.name)
             raise
 
     def load_tensors(self, sha256: str, title: str, load: Any) -> None:  # noqa: ANN401  a function of the adapter's name
-        """Load by any of diffusers' functions, under a name of ours, and leave the active LoRA active."""
+        """Load by any of diffusers' functions, and leave the active LoRA active."""
         active, name = self._active, f"lora_{sha256[:16]}"
         self.switch(None)
         self._active = _BETWEEN
@@ -105,9 +103,9 @@ class LoraAdapters:
         except (ValueError, KeyError, IndexError, RuntimeError, OSError) as error:
             self.switch(active)
             raise RecipeError(
-                f"diffusers does not load it: {str(error).splitlines()[0][:300]}",
+                f"diffusers cannot load it: {str(error).splitlines()[0][:300]}",
                 where=title,
-                remedy="see `qiltest lora FILE` for what is in it",
+                remedy="inspect the file with `qiltest lora FILE`",
             ) from error
         self._cast(name)
         self._adapters[sha256] = _Adapter(name=name, modules=tuple(_modules_of(self._transformer, name)))
@@ -119,7 +117,7 @@ class LoraAdapters:
         )
 
     def _cast(self, name: str) -> None:
-        """Bring factors to the base's dtype and device: peft computes in the factor's dtype."""
+        """Move factors to the base's dtype and device: peft computes in the factor's dtype."""
         for module in _modules_of(self._transformer, name).values():
             weight = module.get_base_layer().weight
             for factor in (module.lora_A[name], module.lora_B[name]):
@@ -137,7 +135,7 @@ class LoraAdapters:
             self._transformer.fuse_lora(adapter_names=[adapter.name])
 
     def _restore(self) -> None:
-        """Put the saved weights back: subtracting the delta, as diffusers' unfusing does, would leave rounding."""
+        """Put the saved weights back: subtracting the delta, as diffusers does, would leave rounding errors."""
         for name in self._merged:
             module = self._transformer.get_submodule(name)
             with torch.no_grad():
@@ -160,7 +158,7 @@ def _room_for(weights: list[torch.Tensor]) -> str | None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without peft's warning that more adapters than one are loaded: that is meant."""
+    """Suppress peft's warning that several adapters are loaded: it is intended."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*peft_config.*")
         yield
@@ -176,7 +174,7 @@ def _modules_of(transformer: torch.nn.Module, adapter: str) -> dict[str, Any]:
 
 
 def _means(path: Path, base: Base, report: LoraReport) -> dict[str, _Meant]:
-    """Return, by module, the down factor, up factor and scale that a file means, read without diffusers."""
+    """Return, by module, a file's down factor, up factor and scale, read without diffusers."""
     scales = {module.name: module.scale for module in report.modules}
     parts: dict[str, dict[Part, torch.Tensor]] = {}
     for raw, tensor in load_file(path).items():
@@ -186,13 +184,7 @@ def _means(path: Path, base: Base, report: LoraReport) -> dict[str, _Meant]:
     return {name: (tensors[Part.DOWN], tensors[Part.UP], scales[name]) for name, tensors in parts.items()}
 
 
-def _check_applied(
-    transformer: torch.nn.Module,
-    adapter: _Adapter,
-    means: dict[str, _Meant],
-    *,
-    where: str,
-) -> None:
+def _check_applied(transformer: torch.nn.Module, adapter: _Adapter, means: dict[str, _Meant], *, where: str) -> None:
     ignored = sorted(set(means) - set(adapter.modules))
     strangers = sorted(set(adapter.modules) - set(means))
     other = [
@@ -203,17 +195,17 @@ def _check_applied(
     faults = [
         f"{len(names)} modules {what}: {', '.join(names[:_SHOWN])}{' ...' if len(names) > _SHOWN else ''}"
         for names, what in (
-            (ignored, "of the file were not taken"),
-            (strangers, "were changed that the file does not name"),
-            (other, "got another delta than alpha / rank * up @ down"),
+            (ignored, "of the file were not applied"),
+            (strangers, "were changed but are not in the file"),
+            (other, "got a delta other than alpha / rank * up @ down"),
         )
         if names
     ]
     if faults:
         raise RecipeError(
-            f"the LoRA is not applied as the file says: {'; '.join(faults)}",
+            f"the applied LoRA differs from the file: {'; '.join(faults)}",
             where=where,
-            remedy="see `qiltest lora FILE`; a loader that ignores keys generates the base's blur",
+            remedy="inspect the file with `qiltest lora FILE`; without the ignored keys the image would be blurred",
         )
 
 

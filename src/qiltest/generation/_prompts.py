@@ -1,7 +1,7 @@
-"""Prompt embeddings: encoded once by the pipeline's own `encode_prompt`, one prompt at a time, and kept.
+"""Encode prompts once, with the pipeline's own `encode_prompt`, and cache the embeddings in memory and on disk.
 
-On disk they are safetensors files named by what decides them, so that a nightly with known prompts never loads the
-text encoder. A file that is not what its name says is put aside and said, never used.
+On disk they are safetensors files named by the hash of all that decides them, so that a run with known prompts never
+loads the text encoder. A damaged file is set aside with a warning, never used.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from safetensors.torch import save
 
 from qiltest.errors import GenerationError, RecipeError
 from qiltest.files import write_atomically
+from qiltest.generation._decode import tensor_sha256
 from qiltest.generation._errors import translated
 
 _log = logging.getLogger(__name__)
@@ -38,11 +40,35 @@ class Embedding:
         return int(self.embeds.shape[1])
 
 
-class EmbeddingCache:
+class PromptMemory(ABC):
+    """Makes each prompt's embedding once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Embedding] = {}
+
+    def encode(self, prompts: Iterable[str]) -> None:
+        """Make the embeddings of `prompts` that are not known yet."""
+        for prompt in prompts:
+            if prompt not in self._known:
+                self._known[prompt] = self._make(prompt)
+
+    def get(self, prompt: str) -> Embedding:
+        """Return a prompt's embedding, making it if need be."""
+        self.encode([prompt])
+        return self._known[prompt]
+
+    def free(self) -> None:  # noqa: B027  nothing to free by default
+        """Free the text encoder; embeddings stay."""
+
+    @abstractmethod
+    def _make(self, prompt: str) -> Embedding: ...
+
+
+class EmbeddingCache(PromptMemory):
     """Encodes prompts and remembers them. `load` gives a pipeline that has a text encoder and a tokenizer.
 
     `may_lose_prose`: a prompt that is too long may lose an end that quotes no text. For the embedded model alone, whose
-    tokens are characters, so that a prompt which the real one sees whole does not fit the pipeline's 1,024.
+    tokens are characters, so that prompts which fit the real model do not fit the pipeline's 1,024.
     """
 
     def __init__(
@@ -55,33 +81,25 @@ class EmbeddingCache:
         folder: Path | None,
         may_lose_prose: bool = False,
     ) -> None:
+        super().__init__()
         self._may_lose_prose = may_lose_prose
         self._load, self._device, self._folder = load, device, folder
         self._max_length = max_sequence_length
         self._identity = {**identity, "max_sequence_length": str(max_sequence_length)}
-        self._known: dict[str, Embedding] = {}
         self._pipeline: Any = None
-        #: prompts that the text encoder was asked for; for tests and the session's summary.
+        #: prompts that the text encoder encoded.
         self.encoded = 0
 
-    def encode(self, prompts: Iterable[str]) -> None:
-        """Make sure of the embeddings of `prompts`."""
-        for prompt in dict.fromkeys(prompts):
-            if prompt not in self._known:
-                self._known[prompt] = self._from_disk(prompt) or self._encode(prompt)
-
-    def get(self, prompt: str) -> Embedding:
-        """Return a prompt's embedding, encoding it if need be."""
-        self.encode([prompt])
-        return self._known[prompt]
-
     def free(self) -> None:
-        """Let go of the text encoder; embeddings stay."""
+        """Free the text encoder; embeddings stay."""
         if self._pipeline is None:
             return
         self._pipeline = None
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
+
+    def _make(self, prompt: str) -> Embedding:
+        return self._from_disk(prompt) or self._encode(prompt)
 
     def _encode(self, prompt: str) -> Embedding:
         with translated("encoding a prompt"):
@@ -100,17 +118,17 @@ class EmbeddingCache:
         return embedding
 
     def _refuse_cut(self, prompt: str) -> None:
-        """Refuse a prompt that is too long: the pipeline cuts it in silence, and the end may be a text to generate."""
+        """Refuse a prompt that is too long: the pipeline cuts it silently, and the end may be a text to generate."""
         pipeline = self._pipeline
         ids = pipeline.tokenizer(pipeline.prompt_template_encode.format(prompt))["input_ids"]
         tokens = len(ids) - pipeline.prompt_template_encode_start_idx
         if tokens > self._max_length:
             lost = pipeline.tokenizer.decode(ids[pipeline.prompt_template_encode_start_idx + self._max_length :])
             if self._may_lose_prose and not _QUOTATION.intersection(lost):
-                _log.info("of %s… the end is cut, which quotes no text: %s", prompt[:30], lost)
+                _log.info("the end of the prompt %s… is cut; it quotes no text: %s", prompt[:30], lost)
                 return
             raise RecipeError(
-                f"the prompt has {tokens} tokens, of which the model would see {self._max_length}",
+                f"the prompt has {tokens} tokens, the model reads only {self._max_length} of them",
                 where=prompt[:60],
                 remedy="shorten the prompt, or open the generator with a larger max_sequence_length (at most 1024)",
             )
@@ -127,9 +145,9 @@ class EmbeddingCache:
             return
         embeds = embedding.embeds.cpu()
         try:
-            write_atomically(path, save({"embeds": embeds}, {"sha256": _tensor_sha256(embeds)}))
+            write_atomically(path, save({"embeds": embeds}, {"sha256": tensor_sha256(embeds)}))
         except OSError as error:
-            _log.warning("prompt embedding not kept: %s", error)
+            _log.warning("the prompt embedding cannot be stored: %s", error)
 
     def _from_disk(self, prompt: str) -> Embedding | None:
         path = self._path(prompt)
@@ -139,18 +157,14 @@ class EmbeddingCache:
             with safe_open(path, framework="pt") as file:
                 embeds, wanted = file.get_tensor("embeds"), (file.metadata() or {}).get("sha256")
         except (SafetensorError, OSError) as error:
-            _put_aside(path, str(error))
+            _set_aside(path, str(error))
             return None
-        if _tensor_sha256(embeds) != wanted or not bool(torch.isfinite(embeds).all()):
-            _put_aside(path, "its bytes are not what it says")
+        if tensor_sha256(embeds) != wanted or not bool(torch.isfinite(embeds).all()):
+            _set_aside(path, "its SHA-256 does not match")
             return None
         return Embedding(embeds=embeds.to(self._device))
 
 
-def _put_aside(path: Path, why: str) -> None:
-    _log.warning("prompt embedding %s is damaged (%s); it is put aside and made again", path.name, why)
+def _set_aside(path: Path, why: str) -> None:
+    _log.warning("prompt embedding %s is damaged (%s); it is set aside and encoded again", path.name, why)
     path.replace(path.with_suffix(".damaged"))
-
-
-def _tensor_sha256(tensor: torch.Tensor) -> str:
-    return hashlib.sha256(tensor.contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()

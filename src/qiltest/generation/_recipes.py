@@ -1,9 +1,10 @@
-"""Recipes: built in full before anything is generated, and checked against what is about to generate."""
+"""Build recipes before anything is generated, and check the generator against them."""
 
 from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,10 @@ from diffusers.pipelines.qwenimage.pipeline_qwenimage import calculate_shift, re
 
 from qiltest.errors import RecipeError
 from qiltest.generation._device import device_name
-from qiltest.generation._files import folder_sha256
 from qiltest.generation._load import RANDOM_SEED, RANDOM_STD, scheduler_config, versions
-from qiltest.generation.bases import base_of
 from qiltest.generation.schedule import LIGHTNING, SchedulerConfig, as_tuple, check_sigmas
 from qiltest.generation.settings import Offload, Settings
-from qiltest.generation.sources import COMPONENTS, RANDOM_LORA, ModelSource, resolve_lora
+from qiltest.generation.sources import COMPONENTS, RANDOM_LORA, ModelSource, base_of, folder_sha256, resolve_lora
 from qiltest.lora import LoraReport, inspect_lora, qwen_image
 from qiltest.lora.findings import LEFT_OUT
 from qiltest.recipe import SIZE_MULTIPLE, LoraRecipe, Recipe, Size
@@ -31,14 +30,11 @@ from qiltest.suite.variants import LoraSource, SchedulerKind, Variant
 #: rank of the LoRAs that stand in for the released ones where weights are random: that of the Lightning files.
 RANDOM_RANK = 64
 _LONGEST = {True: 1024, False: 512}
-#: fields that must be the generator's own: a recipe of another machine or version is not generated here.
-_OWN = ("model", "model_revision", "model_sha256", "max_sequence_length", "generator_device", "dtype", "device",
-        "attention_backend", "compiled", "versions")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """What all recipes of a generator share."""
+class Environment:
+    """The fields that all recipes of a generator share; it refuses a recipe where one differs."""
 
     model: str
     model_revision: str
@@ -60,12 +56,12 @@ class RecipeBuilder:
         self.base = base_of(source)
         self._own_scheduler = scheduler_config(source)
         self._inspected: dict[Path, tuple[tuple[int, int], LoraReport]] = {}
-        self.surroundings = Surroundings(
+        self.environment = Environment(
             model=source.name,
             model_revision=source.revision,
             model_sha256=_model_sha256(source),
             max_sequence_length=settings.max_sequence_length or _LONGEST[source.is_tiny],
-            # the embedded model's goldens hold on every machine, so its noise is the same on all
+            # the embedded model's goldens are valid on every machine, so its noise is the same on all
             generator_device="cpu" if source.is_tiny else device.type,
             dtype=str(dtype).removeprefix("torch."),
             device=device_name(device),
@@ -75,7 +71,7 @@ class RecipeBuilder:
         )
 
     def build(self, case: Case, size: Size, variant: Variant, seed: int) -> Recipe:
-        """Return an image's recipe. Raises RecipeError where the variant cannot be generated as it says."""
+        """Return an image's recipe. Raises RecipeError where the variant cannot be generated."""
         self._check_variant(variant)
         self._check_numbers(size, seed)
         scheduler = self.scheduler(variant.scheduler)
@@ -83,7 +79,7 @@ class RecipeBuilder:
         effective = size.effective()
         guided = variant.true_cfg_scale > 1
         return Recipe(
-            **vars(self.surroundings),
+            **vars(self.environment),
             variant=variant.name,
             lora=self._lora(variant),
             scheduler=config,
@@ -99,28 +95,24 @@ class RecipeBuilder:
 
     def check(self, recipe: Recipe) -> None:
         """Raise RecipeError unless this generator is the one that the recipe was built by."""
-        own = vars(self.surroundings)
-        other = [name for name in _OWN if getattr(recipe, name) != own[name]]
+        pairs = ((name, getattr(recipe, name), own) for name, own in vars(self.environment).items())
+        other = [f"{name} {seen!r} (here {own!r})" for name, seen, own in pairs if seen != own]
         if other:
-            seen = ", ".join(f"{name} {getattr(recipe, name)!r} (here {own[name]!r})" for name in other)
             raise RecipeError(
-                f"the recipe is not of this generator: {seen}",
+                f"the recipe was built for another generator: {', '.join(other)}",
                 where=recipe.variant,
-                remedy="build the recipe again here",
+                remedy="build the recipe with this generator",
             )
 
     def scheduler(self, kind: SchedulerKind) -> FlowMatchEulerDiscreteScheduler:
-        """Return a fresh scheduler of a variant's kind. Raises RecipeError where it does not keep the settings."""
+        """Return a new scheduler of a variant's kind. Raises RecipeError where it drops a setting."""
         config = dict(LIGHTNING if kind is SchedulerKind.LIGHTNING else self._own_scheduler)
         made = FlowMatchEulerDiscreteScheduler.from_config(config)
         check_scheduler(made, as_tuple({**made.config, **config}, FlowMatchEulerDiscreteScheduler.__name__))
         return made
 
     def inspected(self, source: str) -> tuple[Path, LoraReport]:
-        """Return a LoRA's file and what is in it; inspected again only when the file has changed.
-
-        Raises RecipeError where it does not fit the model.
-        """
+        """Return a LoRA's file and its inspection, cached until the file changes. Raises RecipeError."""
         path = resolve_lora(source, model=self._source, download=self._settings.download)
         status = path.stat()
         stamp = (status.st_size, status.st_mtime_ns)
@@ -136,35 +128,29 @@ class RecipeBuilder:
             raise RecipeError(
                 "; ".join(finding.text for finding in faults),
                 where=str(path),
-                remedy=f"see `qiltest lora {path}` for what is in the file",
+                remedy=f"inspect the file with `qiltest lora {path}`",
             )
         return path, report
 
     def _check_variant(self, variant: Variant) -> None:
-        where = f"variant {variant.name}"
+        for what, remedy in self._faults(variant):
+            raise RecipeError(what, where=f"variant {variant.name}", remedy=remedy)
+
+    def _faults(self, variant: Variant) -> Iterator[tuple[str, str]]:
+        scale = variant.true_cfg_scale
         if variant.steps < 1:
-            raise RecipeError(f"{variant.steps} steps", where=where, remedy="at least 1")
-        if not (math.isfinite(variant.true_cfg_scale) and variant.true_cfg_scale >= 1):
-            raise RecipeError(f"true CFG {variant.true_cfg_scale}", where=where, remedy="1 (no guidance) or more")
-        if variant.true_cfg_scale > 1 and variant.negative_prompt is None:
-            raise RecipeError(
-                f"true CFG {variant.true_cfg_scale} without a negative prompt generates without guidance",
-                where=where,
-                remedy='give negative_prompt, for example " "',
-            )
-        if variant.scheduler is SchedulerKind.LIGHTNING and variant.true_cfg_scale > 1:
-            raise RecipeError(
-                f"true CFG {variant.true_cfg_scale} on the Lightning scheduler: guidance is distilled into the LoRA, "
-                "a second one burns the image and doubles its time",
-                where=where,
-                remedy="true_cfg_scale = 1",
-            )
+            yield f"steps = {variant.steps}", "give at least 1"
+        if not (math.isfinite(scale) and scale >= 1):
+            yield f"true CFG {scale}", "give 1 (no guidance) or more"
+        if scale > 1 and variant.negative_prompt is None:
+            what = f"true CFG {scale} without a negative prompt generates without guidance"
+            yield what, 'give negative_prompt, for example " "'
+        if variant.scheduler is SchedulerKind.LIGHTNING and scale > 1:
+            what = "guidance is already distilled in; CFG > 1 over-saturates and doubles the cost"
+            yield f"true CFG {scale} on the Lightning scheduler: {what}", "true_cfg_scale = 1"
         if variant.base_model not in (None, self._source.name) and not self._source.is_tiny:
-            raise RecipeError(
-                f"it is a variant of {variant.base_model}, this model is {self._source.name}",
-                where=where,
-                remedy=f"--qil-model={variant.base_model}",
-            )
+            what = f"it needs the base model {variant.base_model}, the model is {self._source.name}"
+            yield what, f"--qil-model={variant.base_model}"
 
     def _check_numbers(self, size: Size, seed: int) -> None:
         if min(size.width, size.height) < SIZE_MULTIPLE:
@@ -199,7 +185,7 @@ class RecipeBuilder:
             raise RecipeError(
                 f"the file's SHA-256 is {report.sha256}, variant {variant.name} names {lora.sha256}",
                 where=lora.source,
-                remedy="it is another release under this name; correct the file, or the hash in variants.toml",
+                remedy="the file is another release of the same name; replace it, or correct the hash in variants.toml",
             )
         return LoraRecipe(
             source=lora.source,
@@ -211,10 +197,10 @@ class RecipeBuilder:
 
 
 def sigmas_of(scheduler: Any, steps: int, size: Size) -> tuple[float, ...]:  # noqa: ANN401  any scheduler
-    """Return the sigmas that the pipeline will use, by its own functions, checked against the config's formula.
+    """Return the sigmas that the pipeline will use, by its own functions.
 
-    Raises RecipeError where they are not finite (one step with a terminal shift divides by zero) or not what the
-    config means.
+    Raises RecipeError where they are not finite (one step with a terminal shift divides by zero) or differ from the
+    config's formula.
     """
     tokens = (size.width // SIZE_MULTIPLE) * (size.height // SIZE_MULTIPLE)
     config = scheduler.config
@@ -239,7 +225,7 @@ def check_scheduler(live: Any, wanted: SchedulerConfig) -> None:  # noqa: ANN401
     other = [name for name in sorted(seen.keys() | asked.keys()) if seen.get(name) != asked.get(name)]
     if other:
         shown = ", ".join(f"{name} {seen.get(name)!r} instead of {asked.get(name)!r}" for name in other)
-        raise RecipeError(f"another scheduler is at work: {shown}")
+        raise RecipeError(f"the scheduler's settings differ from the recipe: {shown}")
 
 
 def _model_sha256(source: ModelSource) -> str:
@@ -249,7 +235,7 @@ def _model_sha256(source: ModelSource) -> str:
 
 
 def _random_lora(named: str, *, fused: bool) -> LoraRecipe:
-    """Return what stands for a released file: another one for each, so that switching between them is real."""
+    """Return the stand-in for a released file, a different one for each."""
     source = f"{RANDOM_LORA}{RANDOM_RANK} for {named}"
     digest = hashlib.sha256(source.encode()).hexdigest()
     return LoraRecipe(source=source, sha256=digest, rank=RANDOM_RANK, scale=1.0, fused=fused)

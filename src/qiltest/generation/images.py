@@ -1,4 +1,4 @@
-"""From pixels to a PNG, and the refusal of blank images. Nothing here needs torch; safe in another thread."""
+"""Turn pixels into a PNG, and refuse blank images. Needs no torch; safe in another thread."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def finish(decoded: Decoded) -> Generation:
         recipe = decoded.recipe
         mean = ", ".join(f"{value:.0f}" for value in decoded.pixels.reshape(-1, 3).mean(axis=0))
         raise GenerationError(
-            f"the image is blank: all of it is RGB ({mean}), standard deviation {found:.2f} of 255",
+            f"the image is blank: RGB ({mean}) throughout, standard deviation {found:.2f} of 255",
             where=f"{recipe.variant}, seed {recipe.seed}, {recipe.effective}",
-            remedy="look at the LoRA and the dtype; a VAE in float16 overflows",
+            remedy="check the LoRA and the dtype; a VAE in float16 overflows",
         )
     png = encode_png(decoded.pixels)
     return Generation(

@@ -1,4 +1,4 @@
-"""Open a generator. torch and diffusers are imported here, inside the function, and nowhere before."""
+"""Open a generator, importing torch and diffusers only then."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What generation gives and what a generator is. Nothing here needs torch."""
+"""The `Generator` protocol and the records it returns. Needs no torch."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ class Timing:
     denoise_seconds: float
     #: 0 as long as nothing was decoded.
     decode_seconds: float
-    #: transformer forwards that were made; a recipe check compares it with `recipe.nfe`.
+    #: transformer forwards made; compared with `recipe.nfe`.
     forwards: int
     #: how far other work on the CPU lengthened the loop: the time in which its threads waited for a core, as a share of
-    #: the loop and at most 1, or the spread of repeated loops, whichever is larger. 0 on a GPU, and where nobody says.
+    #: the loop and at most 1, or the spread of repeated loops, whichever is larger. 0 on a GPU and where it is unknown.
     disturbed: float = 0.0
 
     @property
     def comparable(self) -> bool:
-        """False where other work shared the CPU, so that the seconds are compared with no others."""
+        """False where other work shared the CPU, so that the seconds mean little."""
         return self.disturbed <= MOST_DISTURBED
 
 
@@ -53,9 +53,9 @@ class Denoised:
     recipe: Recipe
     latents: Any
     timing: Timing
-    #: SHA-256 of the latents' bytes: equal for equal latents. "" where the generator does not say.
+    #: SHA-256 of the latents' bytes: equal for equal latents. "" where unknown.
     latents_sha256: str = ""
-    #: seconds in which threads of this process waited for a core during the loop, all together; 0 where nobody says.
+    #: seconds in which threads of this process waited for a core during the loop, all together; 0 where unknown.
     waited_seconds: float = 0.0
 
     @property
@@ -93,8 +93,7 @@ class Generation:
 class Generator(Protocol):
     """Generates images. Loads once; switches variants without reloading.
 
-    A class of one's own derives from this one, gives `model`, `recipe`, `denoise` and `decode`, and the rest where it
-    can do more than the defaults say.
+    Derive your own class from this one: `model`, `recipe`, `denoise` and `decode` are required, the rest has defaults.
     """
 
     @property
@@ -114,13 +113,13 @@ class Generator(Protocol):
 
     @property
     def on_cpu(self) -> bool:
-        """True where the CPU generates, so that it has nothing to spare for reading meanwhile."""
+        """True where the CPU generates, and reading at the same time would slow it down."""
         return True
 
     def recipe(self, case: Case, size: Size, variant: Variant, seed: int) -> Recipe:
         """Return the recipe of an image without generating it. Raises RecipeError.
 
-        `Recipe.device` is the device's own name, such as "NVIDIA H200": latencies are compared on equal devices alone.
+        `Recipe.device` names the hardware, such as "NVIDIA H200": latencies are compared on equal devices only.
         """
         ...
 
@@ -128,7 +127,7 @@ class Generator(Protocol):
         """Encode prompts once; embeddings are kept and shared by all variants."""
 
     def warm_up(self, recipe: Recipe) -> None:
-        """Do once what only a first loop of this size and variant pays for: compiling, choosing kernels, memory."""
+        """Pay the cost of a first loop of this size and variant: compiling, choosing kernels, memory."""
 
     def denoise(self, recipe: Recipe) -> Denoised:
         """Run the denoise loop. Raises RecipeError, GenerationError, OutOfMemoryError."""

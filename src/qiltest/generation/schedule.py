@@ -1,8 +1,7 @@
-"""The two schedules, written down a second time: what the scheduler's sigmas must be. No torch here.
+"""Compute the sigmas that each scheduler config requires, and compare them with the live scheduler's. Needs no torch.
 
-The formulas are those of FlowMatchEulerDiscreteScheduler and of QwenImagePipeline's `calculate_shift`; the recipe
-check compares them with what the live scheduler gives, so that a scheduler that was not switched is found before the
-image. Sigmas are unitless, from 1 downwards, without the final 0.
+The formulas are those of FlowMatchEulerDiscreteScheduler and of QwenImagePipeline's `calculate_shift`. Sigmas are
+unitless, from 1 downwards, without the final 0.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from qiltest.errors import RecipeError
+from qiltest.recipe import Scalar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-Scalar = str | float | int | bool | None
 SchedulerConfig = tuple[tuple[str, Scalar], ...]
 
 _SCHEDULER = "FlowMatchEulerDiscreteScheduler"
@@ -54,12 +53,12 @@ def as_tuple(config: Mapping[str, object], class_name: str) -> SchedulerConfig:
     kept = {key: value for key, value in config.items() if not key.startswith("_")}
     strange = [key for key, value in kept.items() if not isinstance(value, (str, int, float, bool, type(None)))]
     if strange:
-        raise RecipeError(f"scheduler settings that are no plain values: {', '.join(sorted(strange))}")
+        raise RecipeError(f"scheduler settings that are not plain values: {', '.join(sorted(strange))}")
     return tuple(sorted({**kept, "class": class_name}.items()))  # type: ignore[arg-type]
 
 
 def expected_sigmas(config: SchedulerConfig, *, steps: int, image_tokens: int) -> tuple[float, ...] | None:
-    """Return what the sigmas must be, or None for a config whose formula is not written down here.
+    """Return the sigmas that a config requires, or None where its formula is not implemented here.
 
     `image_tokens` is the length of the packed latent sequence: width / 16 times height / 16.
     """
@@ -102,7 +101,7 @@ def _stretch(sigmas: Sequence[float], terminal: float) -> list[float]:
 
 
 def check_sigmas(sigmas: Sequence[float], config: SchedulerConfig, *, steps: int, image_tokens: int) -> None:
-    """Raise RecipeError unless the scheduler's sigmas are finite, falling, and what the config says they are."""
+    """Raise RecipeError unless the scheduler's sigmas are finite, falling, and those that the config requires."""
     if not all(math.isfinite(sigma) for sigma in sigmas):
         raise RecipeError(
             f"{steps} step(s) with shift_terminal {dict(config).get('shift_terminal')} give sigmas that are not finite",
@@ -116,8 +115,8 @@ def check_sigmas(sigmas: Sequence[float], config: SchedulerConfig, *, steps: int
         return
     if not max(abs(have - want) for have, want in zip(sigmas, wanted, strict=True)) <= TOLERANCE:
         raise RecipeError(
-            f"the scheduler gives sigmas {_short(sigmas)}, its config means {_short(wanted)}",
-            remedy="another scheduler is at work than the variant names",
+            f"the scheduler gives sigmas {_short(sigmas)}, its config requires {_short(wanted)}",
+            remedy="the scheduler is not the one that the variant names",
         )
 
 

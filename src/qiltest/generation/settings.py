@@ -1,4 +1,4 @@
-"""How a generator works: device, precision, LoRA fusing, offloading, caches."""
+"""Settings of a generator: device, precision, LoRA fusing, offloading, caches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qiltest.errors import DeviceError
 
 
 class Offload(StrEnum):
-    """Diffusers' own ways of generating on a card that does not hold the model."""
+    """Diffusers' ways of generating if the model does not fit into GPU memory."""
 
     NONE = "none"
     #: one component on the device at a time (`enable_model_cpu_offload`): needs room for the transformer alone.
@@ -30,7 +30,7 @@ class Settings:
     dtype: str | None = None
     #: merge LoRAs into the base's weights while their variant is generated.
     fuse: bool = False
-    #: compile the transformer's repeated blocks; a recipe of its own.
+    #: compile the transformer's repeated blocks; counts as a separate recipe.
     compiled: bool = False
     offload: Offload = Offload.NONE
     #: torch threads on the CPU; None: torch's default.
@@ -52,5 +52,5 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.offload not in set(Offload):
-            raise DeviceError(f"offload {self.offload!r} is not known", remedy=f"write one of {', '.join(Offload)}")
+            raise DeviceError(f"unknown offload {self.offload!r}", remedy=f"write one of {', '.join(Offload)}")
         object.__setattr__(self, "offload", Offload(self.offload))

@@ -1,14 +1,18 @@
-"""From what the user named to files on disk: models and LoRAs. Nothing here needs torch or opens a weight."""
+"""Find the files of the models, LoRAs and bases that the user named, and hash them. Needs no torch."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from qiltest.errors import DeviceError, RecipeError
+from qiltest.hashing import file_sha256
+from qiltest.lora.bases import Base, base_from_folder, qwen_image
 from qiltest.suite.variants import ModelKind
 
 #: names of the embedded model and of Qwen-Image at full size with random weights, as `--qil-model` takes them.
@@ -16,14 +20,16 @@ TINY, RANDOM = "tiny", "random"
 #: the embedded model, in diffusers layout.
 EMBEDDED = Path(__file__).parent / TINY
 PIPELINE = "QwenImagePipeline"
-#: the parts of a QwenImagePipeline that hold files; the last two have no weights.
+#: the parts of a QwenImagePipeline that have files; the last two have no weights.
 WEIGHTED = ("transformer", "vae", "text_encoder")
 COMPONENTS = (*WEIGHTED, "tokenizer", "scheduler")
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _EMBEDDED_LORA = "embedded::"
 RANDOM_LORA = "random::"
-_PATTERNS = ["*.json", "*.txt", "*.safetensors", "*.model", "*.jinja"]
+#: suffixes of the files that decide an image: weights, configs and vocabularies.
+_SUFFIXES = (".safetensors", ".json", ".txt", ".model", ".jinja")
+_PATTERNS = [f"*{suffix}" for suffix in _SUFFIXES]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,24 +67,40 @@ def resolve_model(
         folder = _checked(EMBEDDED, remedy="this installation lacks the embedded model; install qiltest again")
         return ModelSource(name=name, kind=ModelKind.TINY, folder=folder, revision="embedded")
     if Path(name).is_dir():
-        folder = _checked(Path(name), remedy="name a folder that holds model_index.json and the components it lists")
+        folder = _checked(Path(name), remedy="name a folder with model_index.json and the components it lists")
         found = _commit_of(folder)
         if revision is not None and revision != found:
-            raise DeviceError(f"revision {revision} asked, the folder is {found}", where=name)
+            raise DeviceError(f"revision {revision} was requested, the folder has {found}", where=name)
         return ModelSource(name=name, kind=kind or ModelKind.REAL, folder=folder, revision=found)
     if _HUB_ID.fullmatch(name) is None:
         raise DeviceError(
-            f"{name!r} is no model: no such folder, and not a Hugging Face id",
+            f"unknown model {name!r}: neither a folder nor a Hugging Face id",
             remedy="write tiny, random, a folder in diffusers layout, or an id such as Qwen/Qwen-Image",
         )
     folder = _snapshot(name, revision, download=download)
     return ModelSource(name=name, kind=kind or ModelKind.REAL, folder=folder, revision=_commit_of(folder))
 
 
-def resolve_lora(source: str, *, model: ModelSource, download: bool = False) -> Path:
-    """Find a LoRA file: `embedded::NAME` (beside the embedded model), a path, or `repo::file` on the hub.
+def folder_sha256(folder: Path, components: tuple[str, ...]) -> str:
+    """Return the SHA-256 over the names and hashes of the files of a model folder that decide an image.
 
-    Raises RecipeError where the file is not there or is no `.safetensors`: diffusers reads any other as a pickle.
+    Raises DeviceError where one cannot be read.
+    """
+    files = [path for name in components for path in (folder / name).rglob("*") if path.suffix in _SUFFIXES]
+    paths = sorted([folder / "model_index.json", *filter(Path.is_file, files)])
+    try:
+        with ThreadPoolExecutor(max_workers=8) as pool:  # hashlib releases the interpreter lock
+            hashes = list(pool.map(file_sha256, paths))
+    except OSError as error:
+        raise DeviceError(f"a file of the model cannot be read: {error}", where=str(folder)) from error
+    lines = (f"{path.relative_to(folder).as_posix()} {digest}\n" for path, digest in zip(paths, hashes, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def resolve_lora(source: str, *, model: ModelSource, download: bool = False) -> Path:
+    """Find a LoRA file: `embedded::NAME` (next to the embedded model), a path, or `repo::file` on the hub.
+
+    Raises RecipeError where the file is missing or is not a `.safetensors`: diffusers reads any other as a pickle.
     """
     path = _lora_path(source, model, download=download)
     if path.suffix != ".safetensors":
@@ -86,6 +108,24 @@ def resolve_lora(source: str, *, model: ModelSource, download: bool = False) -> 
     if not path.is_file():
         raise RecipeError("no such LoRA file", where=source, remedy="name a file, repo::file or embedded::NAME")
     return path
+
+
+def known_bases() -> tuple[Base, ...]:
+    """Return the bases that a file is compared with when none is named: Qwen-Image and the embedded model."""
+    installed = (EMBEDDED / "transformer" / "config.json").exists()
+    return (qwen_image(), open_base(TINY)) if installed else (qwen_image(),)
+
+
+def open_base(text: str) -> Base:
+    """Return the base that `--base` names: `qwen-image`, `tiny` or a folder in diffusers layout. Raises RecipeError."""
+    if text == "qwen-image":
+        return qwen_image()
+    return base_from_folder(EMBEDDED, name=TINY) if text == TINY else base_from_folder(Path(text))
+
+
+def base_of(model: ModelSource) -> Base:
+    """Return the modules that a LoRA of this model must fit; random weights have those of Qwen-Image."""
+    return qwen_image() if model.folder is None else base_from_folder(model.folder, name=model.name)
 
 
 def _lora_path(source: str, model: ModelSource, *, download: bool) -> Path:
@@ -118,7 +158,12 @@ def _snapshot(name: str, revision: str | None, *, download: bool) -> Path:
 
     command = f"hf download {name}" + (f" --revision {revision}" if revision else "")
     try:
-        found = snapshot_download(name, revision=revision, local_files_only=not download, allow_patterns=_PATTERNS)
+        found = snapshot_download(
+            name,
+            revision=revision,
+            local_files_only=not download,
+            allow_patterns=[f"*{suffix}" for suffix in _SUFFIXES],
+        )
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         _absent(name, command, error, download=download)
     return _checked(Path(found), remedy=f"the download is not complete; run once: {command}")
@@ -129,7 +174,7 @@ def _absent(what: str, command: str, error: Exception, *, download: bool) -> NoR
     raise DeviceError(
         f"not found {place} ({type(error).__name__})",
         where=what,
-        remedy=f"run once: {command}   (or name a folder that holds it)",
+        remedy=f"run once: {command}   (or name a folder that has it)",
     ) from error
 
 
@@ -140,26 +185,26 @@ def _commit_of(folder: Path) -> str:
 
 
 def _checked(folder: Path, *, remedy: str) -> Path:
-    """Return the folder if it is a whole QwenImagePipeline with safetensors weights; name what is missing."""
+    """Return the folder if it has a whole QwenImagePipeline with safetensors weights. Raises DeviceError."""
     index = _read_json(folder / "model_index.json", remedy)
     if index.get("_class_name") != PIPELINE:
         raise DeviceError(
-            f"the folder holds a {index.get('_class_name')}, this suite generates with {PIPELINE}",
+            f"the folder has a {index.get('_class_name')}, qiltest needs a {PIPELINE}",
             where=str(folder),
             remedy="name a text-to-image model, for example Qwen/Qwen-Image",
         )
     missing = [name for name in COMPONENTS if not (folder / name).is_dir()]
     missing += [f"{name}/{file}" for name in WEIGHTED if name not in missing for file in _missing(folder / name)]
     if missing:
-        raise DeviceError(f"not there: {', '.join(missing)}", where=str(folder), remedy=remedy)
+        raise DeviceError(f"missing: {', '.join(missing)}", where=str(folder), remedy=remedy)
     return folder
 
 
 def _missing(component: Path) -> list[str]:
-    """Weight files of one component that should be there: those its index lists, or any safetensors at all."""
+    """Return the missing weight files of a component: those of its index, or any safetensors at all."""
     indices = sorted(component.glob("*.safetensors.index.json"))
     if indices:
-        shards = set(_read_json(indices[0], "the index is damaged; get it again").get("weight_map", {}).values())
+        shards = set(_read_json(indices[0], "the index is damaged; download it again").get("weight_map", {}).values())
         return sorted(shard for shard in shards if not (component / shard).is_file())
     return [] if any(component.glob("*.safetensors")) else ["*.safetensors"]
 

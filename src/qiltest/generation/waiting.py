@@ -1,4 +1,4 @@
-"""Threads that wait: for each other without spinning, and for a core that other work uses."""
+"""Keep waiting threads from spinning, and measure how long threads waited for a core."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def let_waiting_threads_sleep() -> None:
 
 
 def waited_seconds() -> float:
-    """Return how long the threads of this process have waited for a core so far, all together; 0 where nobody says.
+    """Return how long the threads of this process have waited for a core so far, all together; 0 where unknown.
 
     Linux counts it per thread, in nanoseconds. A thread that ended takes its count with it.
     """

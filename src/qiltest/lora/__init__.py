@@ -1,17 +1,14 @@
-"""What is in a LoRA file, and does it fit: without torch, without the base's weights, without pickle."""
+"""Inspect LoRA files without torch, the base's weights or pickle."""
 
 from qiltest.lora.bases import Base, base_from_folder, qwen_image
 from qiltest.lora.inspection import inspect_lora
-from qiltest.lora.likeness import Likeness, compare
-from qiltest.lora.report import BlockNorm, LoraFinding, LoraReport, ModuleDelta, Severity
+from qiltest.lora.likeness import compare
+from qiltest.lora.report import LoraFinding, LoraReport, Severity
 
 __all__ = [
     "Base",
-    "BlockNorm",
-    "Likeness",
     "LoraFinding",
     "LoraReport",
-    "ModuleDelta",
     "Severity",
     "base_from_folder",
     "compare",

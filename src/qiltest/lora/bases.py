@@ -1,13 +1,13 @@
-"""The linear modules of a Qwen-Image transformer and their shapes, by arithmetic from its config.
+"""The linear modules of a Qwen-Image transformer and their shapes, computed from its config.
 
-Names and shapes follow diffusers' `QwenImageTransformer2DModel.__init__`; a test holds them against the real class.
+Names and shapes follow diffusers' `QwenImageTransformer2DModel.__init__`; a test compares them with the real class.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
@@ -22,7 +22,7 @@ BLOCK = re.compile(r"transformer_blocks\.(\d+)\.(.+)")
 
 @dataclass(frozen=True, kw_only=True)
 class Base:
-    """A base model as far as a LoRA sees it: the config's numbers that decide modules and shapes."""
+    """The numbers of a base model's config that decide its modules and shapes."""
 
     name: str
     #: models with the same modules, which a LoRA file cannot tell apart.
@@ -57,7 +57,7 @@ class Base:
 
     @cached_property
     def flat_names(self) -> dict[str, str]:
-        """`transformer_blocks_0_attn_to_q` -> `transformer_blocks.0.attn.to_q`: kohya's way of writing names."""
+        """`transformer_blocks_0_attn_to_q` -> `transformer_blocks.0.attn.to_q`: kohya's names."""
         return {name.replace(".", "_"): name for name in self.modules}
 
     @property
@@ -83,26 +83,17 @@ def qwen_image() -> Base:
 
 
 def base_from_folder(folder: Path, *, name: str | None = None) -> Base:
-    """Read `transformer/config.json` of a diffusers folder. Raises RecipeError where it is none."""
+    """Read `transformer/config.json` of a diffusers folder; missing numbers get their default. Raises RecipeError."""
     path = folder / "transformer" / "config.json"
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        config = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise RecipeError(
-            f"no transformer config can be read: {error}", where=str(path), remedy="name a folder in diffusers layout"
+            f"cannot read the transformer config: {error}", where=str(path), remedy="name a folder in diffusers layout"
         ) from error
-    return base_from_config(config, name=name or folder.name, where=str(path))
-
-
-def base_from_config(config: dict[str, object], *, name: str, where: str = "") -> Base:
-    """Take the numbers out of a transformer config; what is absent has the class's own default."""
-    numbers: dict[str, int] = {}
-    for key in ("num_layers", "attention_head_dim", "num_attention_heads", "joint_attention_dim", "in_channels",
-                "out_channels", "patch_size"):  # fmt: skip
-        value = config.get(key)
-        if value is None:
-            continue
+    names = [field.name for field in fields(Base) if field.type == "int"]
+    numbers = {key: config[key] for key in names if config.get(key) is not None}
+    for key, value in numbers.items():
         if type(value) is not int or not 0 < value < 1 << 20:
-            raise RecipeError(f"`{key}` is {value!r}, not a whole number above 0", where=where)
-        numbers[key] = value
-    return Base(name=name, **numbers)  # type: ignore[arg-type]
+            raise RecipeError(f"`{key}` is {value!r}, not a whole number above 0", where=str(path))
+    return Base(name=name or folder.name, **numbers)

@@ -1,4 +1,4 @@
-"""Norms per transformer block, blocks that stand out, and blocks that were left out."""
+"""Norms per transformer block, outliers, and modules that some blocks lack."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     from qiltest.lora.bases import Base
 
-#: a module stands out where its norm is this many times above or below the median of the same module in all blocks ...
+#: a module is an outlier if its norm is this many times above or below the median of the same module in all blocks ...
 RATIO = 4.0
 #: ... and its logarithm this many robust standard deviations (1.4826 x median absolute deviation) away from theirs.
 DEVIATIONS = 6.0
 _FEWEST = 4
 #: a module has no effect where its norm is below this share of the largest of the same module in all blocks; trained
-#: ones stay above 0.3 (the embedded model's LoRAs), and what is only weaker is an outlier.
+#: ones are above 0.3 (the embedded model's LoRAs).
 SILENT = 1e-3
 
 
@@ -69,8 +69,7 @@ def _far(group: list[ModuleDelta]) -> list[ModuleDelta]:
 def left_out(modules: Sequence[ModuleDelta], base: Base) -> tuple[str, ...]:
     """Name modules that the file leaves out although it covers the same module in other blocks.
 
-    A release that was trained on every block and saved without some is silently weaker. Modules of the last block
-    that cannot change the image may be missing.
+    Modules of the last block that cannot change the image may be missing.
     """
     covered = {module.name for module in modules}
     kinds = {split_name(name)[1] for name in covered if split_name(name)[0] is not None}
@@ -81,8 +80,7 @@ def left_out(modules: Sequence[ModuleDelta], base: Base) -> tuple[str, ...]:
 def silenced(modules: Sequence[ModuleDelta], base: Base) -> tuple[str, ...]:
     """Name modules whose delta is (almost) zero although the same module has one in other blocks.
 
-    To the image this is the same as leaving them out. A module that is zero in all blocks was not trained; one of the
-    last block that cannot change the image gets no gradient.
+    To the image this is like leaving them out. Modules of the last block that cannot change the image get no gradient.
     """
     largest: dict[str, float] = defaultdict(float)
     for module in modules:

@@ -1,4 +1,4 @@
-"""Norms of `scale * up @ down` without making the product, and whether every value is finite.
+"""Compute norms of `scale * up @ down` without the product, and check that every value is finite.
 
 ||U D||_F^2 = trace(D^T U^T U D) = sum of (U^T U) * (D D^T), two rank x rank matrices (Golub and Van Loan, Matrix
 Computations, 2.3: the Frobenius norm is the root of the trace of A^T A).
@@ -50,16 +50,12 @@ class Measured:
 
 
 def pair_up(keys: list[Key], file: SafetensorsFile) -> tuple[list[FactorPair], list[str], list[str]]:
-    """Bring the tensors of each module together.
-
-    Returns the pairs, the keys whose partner is missing (named by the partner), and keys that mean nothing: not two
-    dimensions, other ranks in the two factors, not float, an alpha without factors, a module named twice.
-    """
+    """Pair the tensors of each module: return the pairs, the missing factors, and keys that cannot be used."""
     modules: dict[str, dict[Part, Key]] = {}
     useless: list[str] = []
     for key in keys:
         if modules.setdefault(key.module, {}).setdefault(key.part, key) is not key:
-            useless.append(f"{key.raw} (the module {key.module} has that twice)")
+            useless.append(f"{key.raw} (duplicate {key.part} of module {key.module})")
     pairs, missing = [], []
     for module, parts in modules.items():
         if Part.DOWN in parts and Part.UP in parts:
@@ -74,16 +70,16 @@ def pair_up(keys: list[Key], file: SafetensorsFile) -> tuple[list[FactorPair], l
 def _partners(parts: dict[Part, Key]) -> list[str]:
     wanted = [part for part in (Part.DOWN, Part.UP) if part not in parts]
     found = next(iter(parts.values()))
-    return [f"{found.module}: the {part} factor (there is {found.raw})" for part in wanted]
+    return [f"{found.module}: the {part} factor (found {found.raw})" for part in wanted]
 
 
 def _pair(module: str, tensors: dict[Part, TensorInfo]) -> tuple[FactorPair | None, str]:
     pair = FactorPair(module=module, down=tensors[Part.DOWN], up=tensors[Part.UP], alpha=tensors.get(Part.ALPHA))
     factors = (pair.down, pair.up)
     if any(len(info.shape) != 2 or 0 in info.shape for info in factors):
-        return None, f"factors of shape {pair.down.shape} and {pair.up.shape} are no matrices"
+        return None, f"factors of shape {pair.down.shape} and {pair.up.shape} are not matrices"
     if pair.down.shape[0] != pair.up.shape[1]:
-        return None, f"rank {pair.down.shape[0]} below and {pair.up.shape[1]} above"
+        return None, f"the ranks differ: {pair.down.shape[0]} in the down factor, {pair.up.shape[1]} in the up factor"
     if pair.alpha is not None and math.prod(pair.alpha.shape) != 1:
         return None, f"alpha of shape {pair.alpha.shape} is not one number"
     if not all(info.is_float for info in tensors.values()):
@@ -113,9 +109,9 @@ def _product_norm(up: NDArray[np.float32], down: NDArray[np.float32]) -> float:
 
 
 def metadata_scale(metadata: dict[str, str]) -> float:
-    """Return the scale that diffusers takes from a file's `lora_adapter_metadata`, 1 where there is none.
+    """Return the scale of a file's `lora_adapter_metadata`, 1 where there is none.
 
-    It becomes the peft config, whose `lora_alpha / r` multiplies the delta on top of the alphas in the file.
+    diffusers makes it the peft config, whose `lora_alpha / r` multiplies the delta on top of the alphas in the file.
     """
     try:
         config = json.loads(metadata.get("lora_adapter_metadata", "{}"))

@@ -1,4 +1,4 @@
-"""From the facts of a LoRA file to findings: what keeps it from being used, and what is only unusual."""
+"""The findings of an inspection: errors keep a LoRA file from being used, warnings are only unusual."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from qiltest.lora.blocks import split_name
 from qiltest.lora.keys import ignored_by_diffusers
 from qiltest.lora.report import LoraFinding, LoraReport, Severity
 from qiltest.text.escape import one_line
+from qiltest.text.format import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,18 +22,22 @@ LEFT_OUT = "left-out"
 
 def find(report: LoraReport, base: Base) -> tuple[LoraFinding, ...]:
     """Return all findings, errors first."""
-    errors = [LoraFinding(severity=Severity.ERROR, code=code, text=text) for code, text in _errors(report, base)]
-    warnings = [LoraFinding(severity=Severity.WARNING, code=code, text=text) for code, text in _warnings(report, base)]
-    return tuple(errors + warnings)
+    errors = (LoraFinding(severity=Severity.ERROR, code=code, text=text) for code, text in _errors(report, base))
+    warnings = (*_scale_warnings(report), *_module_warnings(report, base))
+    return (*errors, *(LoraFinding(severity=Severity.WARNING, code=code, text=text) for code, text in warnings))
 
 
 def _errors(report: LoraReport, base: Base) -> Iterator[tuple[str, str]]:
     if not report.modules and not report.unknown_keys:
-        yield "empty", "there is no LoRA tensor in the file"
-    yield from _unless_empty("unknown-keys", report.unknown_keys, "keys that no module of {base} takes", base)
-    yield from _unless_empty("missing-keys", report.missing_keys, "factors without their partner", base)
-    yield from _unless_empty("wrong-shapes", report.wrong_shapes, "modules of another shape than {base}'s", base)
-    yield from _unless_empty("non-finite", report.non_finite, "tensors with NaN or infinite values", base)
+        yield "empty", "the file has no LoRA tensors"
+    for code, names, noun, what in (
+        ("unknown-keys", report.unknown_keys, "key", f"with no match in {base.name}"),
+        ("missing-keys", report.missing_keys, "factor", "missing"),
+        ("wrong-shapes", report.wrong_shapes, "module", f"with another shape than in {base.name}"),
+        ("non-finite", report.non_finite, "tensor", "with NaN or infinite values"),
+    ):
+        if names:
+            yield code, f"{count(len(names), noun)} {what}: {_some(names)}"
     yield from _prefix_errors(report)
     if report.modules and not any(module.norm != 0 for module in report.modules):
         yield "no-effect", "no effect: the delta of every module is zero"
@@ -40,11 +45,6 @@ def _errors(report: LoraReport, base: Base) -> Iterator[tuple[str, str]]:
         yield LEFT_OUT, _left_out(report, base)
     if report.silenced:
         yield LEFT_OUT, _silenced(report, base)
-
-
-def _unless_empty(code: str, names: Sequence[str], what: str, base: Base) -> Iterator[tuple[str, str]]:
-    if names:
-        yield code, f"{len(names)} {what.format(base=base.name)}: {_some(names)}"
 
 
 def _some(names: Sequence[str]) -> str:
@@ -55,7 +55,7 @@ def _some(names: Sequence[str]) -> str:
 def _prefix_errors(report: LoraReport) -> Iterator[tuple[str, str]]:
     if len(report.prefixes) > 1:
         shown = ", ".join(prefix.shown for prefix in report.prefixes)
-        yield "prefix", f"keys begin in several ways ({shown}): a loader takes one of them and ignores the rest"
+        yield "prefix", f"keys have several prefixes ({shown}): a loader takes one of them and ignores the rest"
         return
     for prefix in report.prefixes:
         has_alpha = any(module.alpha is not None for module in report.modules)
@@ -66,29 +66,26 @@ def _prefix_errors(report: LoraReport) -> Iterator[tuple[str, str]]:
 
 def _left_out(report: LoraReport, base: Base) -> str:
     blocks = {split_name(name)[0] for name in report.left_out}
-    covered = {split_name(module.name)[0] for module in report.modules}
-    whole = sorted(block for block in blocks - covered if block is not None)
+    whole = _numbers(blocks - {split_name(module.name)[0] for module in report.modules})
+    head = f"{count(len(blocks), 'block')} without modules that others have"
     if whole:
-        head = f"{len(whole)} of {base.num_layers} blocks are left out ({_ranges(whole)})"
-    else:
-        head = f"{len(blocks)} blocks lack modules that other blocks have"
+        head = f"{len(whole)} of {base.num_layers} blocks left out ({_ranges(whole)})"
     return f"{head}: {_some(report.left_out)}"
 
 
 def _silenced(report: LoraReport, base: Base) -> str:
     silent = set(report.silenced)
-    blocks = {split_name(name)[0] for name in silent}
-    heard = {
-        split_name(module.name)[0]
-        for module in report.modules
-        if module.norm != 0 and module.name not in silent | base.unused
-    }
-    whole = sorted(block for block in blocks - heard if block is not None)
-    if whole:
-        head = f"{len(whole)} of {base.num_layers} blocks have no effect ({_ranges(whole)}), the others have"
-    else:
-        head = f"{len(silent)} modules have no effect that have one in other blocks"
+    unlisted = silent | base.unused
+    active = {split_name(m.name)[0] for m in report.modules if m.norm != 0 and m.name not in unlisted}
+    whole = _numbers({split_name(name)[0] for name in silent} - active)
+    head = f"{len(whole)} of {base.num_layers} blocks without effect ({_ranges(whole)}), unlike the others"
+    if not whole:
+        head = f"{count(len(silent), 'module')} without effect, unlike the same modules of other blocks"
     return f"{head}: {_some(report.silenced)}"
+
+
+def _numbers(blocks: set[int | None]) -> list[int]:
+    return sorted(block for block in blocks if block is not None)
 
 
 def _ranges(numbers: Sequence[int]) -> str:
@@ -102,20 +99,21 @@ def _ranges(numbers: Sequence[int]) -> str:
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
-def _warnings(report: LoraReport, base: Base) -> Iterator[tuple[str, str]]:
+def _scale_warnings(report: LoraReport) -> Iterator[tuple[str, str]]:
     if len(report.ranks) > 1:
         yield "ranks", f"ranks differ between modules: {', '.join(map(str, report.ranks))}"
     if len(report.scales) > 1:
         yield "scales", f"alpha / rank differs between modules: {', '.join(f'{scale:g}' for scale in report.scales)}"
     elif report.scales and report.scales[0] != 1:
-        yield "scale", f"alpha / rank is {report.scales[0]:g}: a loader that ignores alpha generates other images"
-    alphas = report.alphas
-    if None in alphas and len(alphas) > 1:
-        yield "alphas", "some modules have an alpha and some do not (those count as alpha = rank)"
-    told = {*base.unused, *report.silenced}
-    zero = [name for name in report.zero_modules if name not in told]
+        yield "scale", f"alpha / rank is {report.scales[0]:g}: a loader that ignores alpha generates different images"
+    if None in report.alphas and len(report.alphas) > 1:
+        yield "alphas", "some modules have no alpha (diffusers takes their rank instead)"
+
+
+def _module_warnings(report: LoraReport, base: Base) -> Iterator[tuple[str, str]]:
+    zero = [name for name in report.zero_modules if name not in {*base.unused, *report.silenced}]
     if zero and len(report.zero_modules) < len(report.modules):
-        yield "zero-modules", f"{len(zero)} modules have no effect: {_some(zero)}"
+        yield "zero-modules", f"{count(len(zero), 'module')} without effect: {_some(zero)}"
     far = [name for block in report.blocks for name in block.outliers]
     if far:
-        yield "outliers", f"{len(far)} modules are far stronger or weaker than in other blocks: {_some(far)}"
+        yield "outliers", f"{count(len(far), 'outlier')} in strength, compared with other blocks: {_some(far)}"

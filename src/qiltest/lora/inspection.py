@@ -1,4 +1,4 @@
-"""Inspect a LoRA file: read the header, pair the tensors, hold them against a base, measure, and say what is wrong."""
+"""Inspect a LoRA file: read the header, pair the tensors, compare them with a base, measure, and list findings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class _Contents:
-    """A file's tensors, brought together by the modules of one base; what does not go together, by its names."""
+    """A file's tensors, paired by the modules of one base, and the names of those that do not fit."""
 
     keys: tuple[Key, ...]
     pairs: tuple[FactorPair, ...]
@@ -36,26 +36,27 @@ class _Contents:
 def inspect_lora(
     path: Path, *, base: Base | None = None, known: Iterable[Base] = (), variants: Iterable[Variant] = ()
 ) -> LoraReport:
-    """Say what is in a LoRA file and whether it fits `base` (None: that of the `known` bases which it fits best).
+    """Inspect a LoRA file against `base`, or the best fit of the `known` bases, or Qwen-Image.
 
-    Without `base` and `known` it is held against Qwen-Image. Reads the file once for its SHA-256 and once for its
-    values, one module at a time: memory is that of the header and of the largest pair of factors. Raises RecipeError
-    where the file is not a whole safetensors file.
+    Values are read one module at a time: memory is that of the header and the largest pair of factors. Raises
+    RecipeError where the file is not a whole safetensors file.
     """
     file = open_safetensors(path)
-    candidates = tuple(dict.fromkeys((*(() if base is None else (base,)), *known))) or (qwen_image(),)
-    chosen = base or max(candidates, key=lambda candidate: _matches(file, candidate))
-    contents = _contents(file, chosen)
+    candidates = dict.fromkeys((*(() if base is None else (base,)), *known)) or {qwen_image(): None}
+    contents = {candidate: _contents(file, candidate) for candidate in candidates}
+    chosen = base or max(contents, key=lambda candidate: _matches(contents[candidate], candidate))
     factor = metadata_scale(file.metadata)
-    measured = [measure(pair, file, factor=factor) for pair in contents.pairs]
-    report = _report(file, chosen, contents, measured)
-    named = _named(report.sha256, variants)
-    report = replace(report, fits=_fits(file, candidates), variants=named)
+    measured = [measure(pair, file, factor=factor) for pair in contents[chosen].pairs]
+    report = _report(file, chosen, contents[chosen], measured)
+    fits = tuple(name for candidate, found in contents.items() for name in _fits(found, candidate))
+    report = replace(report, fits=fits, variants=_named(report.sha256, variants))
     return replace(report, findings=find(report, chosen))
 
 
 def _contents(file: SafetensorsFile, base: Base) -> _Contents:
-    keys, unknown = _parse(file, base)
+    parsed = {raw: parse_key(raw, base) for raw in file.tensors}
+    keys = [key for key in parsed.values() if key]
+    unknown = [raw for raw, key in parsed.items() if key is None]
     pairs, missing, useless = pair_up(keys, file)
     strangers = [pair for pair in pairs if pair.module not in base.modules]
     return _Contents(
@@ -91,26 +92,15 @@ def _report(file: SafetensorsFile, base: Base, contents: _Contents, measured: Se
     )
 
 
-def _parse(file: SafetensorsFile, base: Base) -> tuple[list[Key], list[str]]:
-    parsed = {raw: parse_key(raw, base) for raw in file.tensors}
-    return [key for key in parsed.values() if key], [raw for raw, key in parsed.items() if key is None]
+def _matches(contents: _Contents, base: Base) -> tuple[int, int]:
+    """Count the modules of a file that match a base in name and shape, then in name."""
+    return sum(_takes(base, pair) for pair in contents.pairs), len(contents.pairs)
 
 
-def _matches(file: SafetensorsFile, base: Base) -> tuple[int, int]:
-    """How well a base takes a file: modules of the right shape, then modules of the right name."""
-    pairs, _, _ = pair_up(_parse(file, base)[0], file)
-    shapes = sum(base.modules.get(pair.module) == pair.delta_shape for pair in pairs)
-    return shapes, sum(pair.module in base.modules for pair in pairs)
-
-
-def _fits(file: SafetensorsFile, bases: Iterable[Base]) -> tuple[str, ...]:
-    fitting: list[str] = []
-    for base in bases:
-        keys, unknown = _parse(file, base)
-        pairs, missing, useless = pair_up(keys, file)
-        if pairs and not (unknown or missing or useless) and all(_takes(base, pair) for pair in pairs):
-            fitting += [base.name, *base.also]
-    return tuple(fitting)
+def _fits(contents: _Contents, base: Base) -> tuple[str, ...]:
+    """Return the base's names where it takes every tensor."""
+    whole = contents.pairs and not (contents.unknown or contents.missing)
+    return (base.name, *base.also) if whole and all(_takes(base, pair) for pair in contents.pairs) else ()
 
 
 def _takes(base: Base, pair: FactorPair) -> bool:

@@ -1,4 +1,4 @@
-"""The names that tensors have in LoRA files, and what they mean.
+"""Parse the names of tensors in LoRA files.
 
 A key is prefix + module + ending. Prefixes: none (Lightning), `transformer.` (diffusers), `diffusion_model.`
 (ComfyUI), `lora_unet_` (kohya, dots as underscores), `base_model.model.` (peft). Endings: `.lora_down.weight` and
@@ -61,7 +61,7 @@ _ENDINGS: tuple[tuple[str, Part, Naming | None], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """One tensor name, taken apart. `module` is dotted, whatever the file's way of writing it."""
+    """A parsed tensor name. `module` is dotted, whatever the file's format."""
 
     raw: str
     prefix: Prefix
@@ -71,7 +71,7 @@ class Key:
 
 
 def parse_key(raw: str, base: Base) -> Key | None:
-    """Take a tensor name apart; None where it has no ending that a LoRA tensor has."""
+    """Parse a tensor name; None where its ending is not that of a LoRA tensor."""
     for ending, part, naming in _ENDINGS:
         if raw.endswith(ending):
             prefix, module = _split_prefix(raw.removesuffix(ending), base)
@@ -90,18 +90,18 @@ def _split_prefix(name: str, base: Base) -> tuple[Prefix, str]:
 
 
 def ignored_by_diffusers(prefix: Prefix, naming: Naming, *, has_alpha: bool) -> str | None:
-    """Say why `QwenImagePipeline.load_lora_weights` of diffusers 0.42 takes nothing from such a file, or None.
+    """Return why `QwenImagePipeline.load_lora_weights` of diffusers 0.42 ignores such a file, or None.
 
     Its `lora_state_dict` rewrites keys only where it sees an alpha, `diffusion_model.`, `lora_unet_` or `default.`;
-    what is not rewritten counts only behind `transformer.`, and what is rewritten gets that prefix, even a second
-    time. A test holds this table against the installed diffusers.
+    what is not rewritten counts only with `transformer.`, and what is rewritten gets that prefix, even a second
+    time. A test compares this table with the installed diffusers.
     """
     if prefix is Prefix.PEFT:
-        return "keys begin with `base_model.model.`, which no module's name does"
+        return "keys start with `base_model.model.`: strip that prefix"
     if prefix is Prefix.NONE and not has_alpha:
-        return "keys have neither a prefix nor alphas, so diffusers does not see that they belong to the transformer"
+        return "keys have neither a prefix nor alphas, so diffusers does not assign them to the transformer"
     if prefix is Prefix.TRANSFORMER and has_alpha:
-        return "keys begin with `transformer.` and have alphas: diffusers puts the prefix before them a second time"
+        return "keys start with `transformer.` and have alphas: diffusers adds the prefix a second time"
     if prefix is Prefix.TRANSFORMER and naming is not Naming.A_B:
-        return "keys begin with `transformer.` but are not called lora_A/lora_B, the only names diffusers takes there"
+        return "keys start with `transformer.` but are not named lora_A/lora_B, the only names diffusers accepts there"
     return None

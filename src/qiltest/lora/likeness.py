@@ -1,4 +1,4 @@
-"""Two LoRA files side by side: how much stronger one delta is than the other, and whether they point the same way.
+"""Compare two LoRA files: strength and direction of their deltas.
 
 Inner products of low-rank deltas need no dense matrices: <U1 D1, U2 D2> = sum of (U1^T U2) * (D1 D2^T).
 """
@@ -6,22 +6,26 @@ Inner products of low-rank deltas need no dense matrices: <U1 D1, U2 D2> = sum o
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qiltest.lora.deltas import FactorPair, measure, metadata_scale, pair_up
 from qiltest.lora.keys import parse_key
-from qiltest.lora.report import LoraFinding, Severity
+from qiltest.lora.report import LoraFinding, Severity, WithFindings, finite
 from qiltest.lora.safetensors_file import SafetensorsFile, open_safetensors
+from qiltest.text.format import count
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from qiltest.lora.bases import Base
 
-#: a release that is this many times stronger or weaker than the one it replaces is not a retrained one, but misscaled.
+#: a release that is this many times stronger or weaker than the one it replaces is scaled wrongly, not retrained.
 STRENGTH = 2.0
 #: deltas with at least this cosine are one training run: changed afterwards, or the next checkpoint ...
 SAME_RUN = 0.95
@@ -30,8 +34,8 @@ ROUNDED = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
-class Likeness:
-    """One LoRA's deltas against another's, summed over the modules that both cover."""
+class Likeness(WithFindings):
+    """One LoRA's deltas compared with another's, summed over the modules that both cover."""
 
     path: str
     sha256: str
@@ -47,24 +51,11 @@ class Likeness:
     #: alpha / rank, where it is the same in all modules; else None.
     scale_here: float | None
     scale_there: float | None
-    findings: tuple[LoraFinding, ...]
-
-    @property
-    def errors(self) -> tuple[str, ...]:
-        """The findings with which the file does not replace the other."""
-        return tuple(finding.text for finding in self.findings if finding.severity is Severity.ERROR)
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """The findings that are only unusual."""
-        return tuple(finding.text for finding in self.findings if finding.severity is Severity.WARNING)
+    findings: tuple[LoraFinding, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the record for JSON: None where a number is not finite."""
-        return {
-            name: None if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in asdict(self).items()
-        }
+        return {name: finite(value) for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,20 +66,11 @@ class _Opened:
 
 
 def compare(path: Path, reference: Path, base: Base, *, reference_sha256: str) -> Likeness:
-    """Hold a LoRA file against another. Raises RecipeError where one of them is not a safetensors file."""
+    """Compare a LoRA file with another. Raises RecipeError where one of them is not a safetensors file."""
     here, there = _open(path, base), _open(reference, base)
     common = [name for name in here.pairs if name in there.pairs and _same_shape(here, there, name)]
-    sums = np.zeros(3)
-    scales: tuple[set[float], set[float]] = (set(), set())
-    for name in common:
-        products, found = _products(here, there, name)
-        sums += products
-        scales[0].add(found[0])
-        scales[1].add(found[1])
-    mine, theirs, mixed = (float(value) for value in sums)
-    strength = math.sqrt(mine / theirs) if theirs > 0 else math.nan
-    cosine = mixed / math.sqrt(mine * theirs) if mine > 0 and theirs > 0 else math.nan
-    difference = math.sqrt(max(0.0, mine + theirs - 2 * mixed) / theirs) if theirs > 0 else math.nan
+    found = [_products(here, there, name) for name in common]
+    strength, cosine, difference = _compared(sum((products for products, _ in found), np.zeros(3)))
     likeness = Likeness(
         path=str(reference),
         sha256=reference_sha256,
@@ -98,11 +80,19 @@ def compare(path: Path, reference: Path, base: Base, *, reference_sha256: str) -
         strength=strength,
         cosine=cosine,
         difference=difference,
-        scale_here=_only(scales[0]),
-        scale_there=_only(scales[1]),
-        findings=(),
+        scale_here=_only({scales[0] for _, scales in found}),
+        scale_there=_only({scales[1] for _, scales in found}),
     )
-    return Likeness(**{**vars(likeness), "findings": _findings(likeness)})
+    return replace(likeness, findings=_findings(likeness))
+
+
+def _compared(products: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return strength, cosine and difference from <here, here>, <there, there> and <here, there>."""
+    mine, theirs, mixed = map(float, products)
+    if not theirs > 0:
+        return math.nan, math.nan, math.nan
+    cosine = mixed / math.sqrt(mine * theirs) if mine > 0 else math.nan
+    return math.sqrt(mine / theirs), cosine, math.sqrt(max(0.0, mine + theirs - 2 * mixed) / theirs)
 
 
 def _open(path: Path, base: Base) -> _Opened:
@@ -116,7 +106,7 @@ def _same_shape(here: _Opened, there: _Opened, name: str) -> bool:
     return here.pairs[name].delta_shape == there.pairs[name].delta_shape
 
 
-def _products(here: _Opened, there: _Opened, name: str) -> tuple[tuple[float, float, float], tuple[float, float]]:
+def _products(here: _Opened, there: _Opened, name: str) -> tuple[NDArray[np.float64], tuple[float, float]]:
     """Return (<here, here>, <there, there>, <here, there>) of a module's scaled deltas, and the two scales."""
     scales, factors = [], []
     for side in (here, there):
@@ -126,7 +116,8 @@ def _products(here: _Opened, there: _Opened, name: str) -> tuple[tuple[float, fl
     (up, down), (other_up, other_down) = factors
     mine = scales[0] ** 2 * _inner(up, down, up, down)
     theirs = scales[1] ** 2 * _inner(other_up, other_down, other_up, other_down)
-    return (mine, theirs, scales[0] * scales[1] * _inner(up, down, other_up, other_down)), (scales[0], scales[1])
+    mixed = scales[0] * scales[1] * _inner(up, down, other_up, other_down)
+    return np.array([mine, theirs, mixed]), (scales[0], scales[1])
 
 
 def _inner(up: Any, down: Any, other_up: Any, other_down: Any) -> float:  # noqa: ANN401  float32 matrices
@@ -141,16 +132,7 @@ def _only(values: set[float]) -> float | None:
 
 
 def _findings(likeness: Likeness) -> tuple[LoraFinding, ...]:
-    found = []
-    if likeness.only_there:
-        found.append(
-            ("coverage", f"{len(likeness.only_there)} modules that {likeness.path} covers are not in the file")
-        )
-    if likeness.modules == 0:
-        found.append(("nothing-in-common", f"no module in common with {likeness.path}"))
-    elif not 1 / STRENGTH <= likeness.strength <= STRENGTH:
-        found.append(("strength", _strength(likeness)))
-    errors = tuple(LoraFinding(severity=Severity.ERROR, code=code, text=text) for code, text in found)
+    errors = tuple(LoraFinding(severity=Severity.ERROR, code=code, text=text) for code, text in _errors(likeness))
     if errors or not (likeness.cosine >= SAME_RUN and likeness.difference > ROUNDED):
         return errors
     text = (
@@ -160,9 +142,13 @@ def _findings(likeness: Likeness) -> tuple[LoraFinding, ...]:
     return (LoraFinding(severity=Severity.WARNING, code="changed", text=text),)
 
 
-def _strength(likeness: Likeness) -> str:
-    times = f"the delta is {likeness.strength:.3g} times as strong as that of {likeness.path}"
-    here, there = likeness.scale_here, likeness.scale_there
-    if here is None or there is None or here == there:
-        return times
-    return f"{times} (alpha / rank {here:g} here, {there:g} there)"
+def _errors(likeness: Likeness) -> Iterator[tuple[str, str]]:
+    if likeness.only_there:
+        yield "coverage", f"{count(len(likeness.only_there), 'module')} of {likeness.path} not covered by the file"
+    if likeness.modules == 0:
+        yield "nothing-in-common", f"no module in common with {likeness.path}"
+    elif not 1 / STRENGTH <= likeness.strength <= STRENGTH:
+        here, there = likeness.scale_here, likeness.scale_there
+        same = here is None or there is None or here == there
+        scales = "" if same else f" (alpha / rank {here:g} here, {there:g} there)"
+        yield "strength", f"the delta is {likeness.strength:.3g} times as strong as that of {likeness.path}{scales}"

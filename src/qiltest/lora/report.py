@@ -1,7 +1,8 @@
-"""What an inspection says of a LoRA file. Plain records; `as_dict` is the form of `--json`."""
+"""The result of inspecting a LoRA file, as plain records; `as_dict` is the form of `--json`."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,22 @@ class LoraFinding:
     #: short name of the kind of finding, stable across versions.
     code: str
     text: str
+
+
+class WithFindings:
+    """A record that has findings."""
+
+    findings: tuple[LoraFinding, ...]
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """The findings that keep the file from being used."""
+        return tuple(finding.text for finding in self.findings if finding.severity is Severity.ERROR)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The findings that are only unusual."""
+        return tuple(finding.text for finding in self.findings if finding.severity is Severity.WARNING)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +72,8 @@ class BlockNorm:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoraReport:
-    """A LoRA file against one base. Lists of names are in the file's order."""
+class LoraReport(WithFindings):
+    """A LoRA file compared with one base. Lists of names are in the file's order."""
 
     path: Path
     bytes: int
@@ -94,16 +111,6 @@ class LoraReport:
         return not self.errors
 
     @property
-    def errors(self) -> tuple[str, ...]:
-        """The findings that keep the file from being used."""
-        return tuple(finding.text for finding in self.findings if finding.severity is Severity.ERROR)
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """The findings that are only unusual."""
-        return tuple(finding.text for finding in self.findings if finding.severity is Severity.WARNING)
-
-    @property
     def ranks(self) -> tuple[int, ...]:
         """The ranks that occur, ascending."""
         return tuple(sorted({module.rank for module in self.modules}))
@@ -120,18 +127,16 @@ class LoraReport:
         return tuple(sorted({module.scale for module in self.modules}))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the report for JSON: no NaN (None instead), `path` as text, and what the properties say."""
-        made = asdict(self)
-        made["path"] = str(self.path)
+        """Return the report for JSON: no NaN (None instead), `path` as text, with the properties."""
+        made = asdict(self) | {"path": str(self.path)}
         made |= {"passes": self.passes, "ranks": self.ranks, "alphas": self.alphas, "scales": self.scales}
-        return {key: _finite(value) for key, value in made.items()}
+        return {key: finite(value) for key, value in made.items()}
 
 
-def _finite(value: Any) -> Any:  # noqa: ANN401  JSON values of any shape
+def finite(value: Any) -> Any:  # noqa: ANN401  JSON values of any shape
+    """Return a value for JSON: every number that is not finite as None."""
     if isinstance(value, float):
-        return value if value - value == 0 else None
+        return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [_finite(item) for item in value]
-    return value
+        return {key: finite(item) for key, item in value.items()}
+    return [finite(item) for item in value] if isinstance(value, (tuple, list)) else value

@@ -1,9 +1,8 @@
-"""A safetensors file, read by hand: the header first and checked whole, then one tensor at a time.
+"""Read safetensors files: check the whole header first, then read one tensor at a time.
 
 Format (https://github.com/huggingface/safetensors#format): 8 bytes little-endian header length, that many bytes of
-JSON `{name: {dtype, shape, data_offsets}}` with an optional `__metadata__`, then the tensors' bytes. Read here and not
-by the library because numpy has no bfloat16, because a damaged header must be named and not only refused, and because
-nothing but the header may be held in memory until it has been checked against the file's length.
+JSON `{name: {dtype, shape, data_offsets}}` with an optional `__metadata__`, then the tensors' bytes. The library is not
+used because numpy has no bfloat16, and because a damaged header needs a precise message.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from qiltest.errors import RecipeError
+from qiltest.errors import RecipeError, os_errors_as
 from qiltest.strict_json import StrictJsonError, parse
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 #: the format's own limit on the header, in bytes.
 HEADER_LIMIT = 100_000_000
-#: bytes of a tensor that are read at once where only its values are looked at.
+#: bytes of a tensor that are read at once.
 CHUNK = 4 << 20
 #: how torch's zip files and bare pickles of protocols 2 to 5 begin.
 _PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
@@ -86,17 +85,13 @@ def _to_float32(raw: bytes, dtype: str) -> NDArray[np.float32]:
 
 
 def open_safetensors(path: Path) -> SafetensorsFile:
-    """Read and check a header. Raises RecipeError for whatever is not a whole safetensors file."""
-    try:
+    """Read and check a header. Raises RecipeError where the file is not a whole safetensors file."""
+    remedy = "name an existing .safetensors file"
+    with os_errors_as(RecipeError, "cannot be read", where=str(path), remedy=remedy), path.open("rb") as file:
         size = path.stat().st_size
-        with path.open("rb") as file:
-            length = _header_length(path, size, file.read(9))
-            file.seek(8)
-            text = file.read(length)
-    except OSError as error:
-        raise RecipeError(
-            f"cannot be read: {error.strerror}", where=str(path), remedy="name an existing .safetensors file"
-        ) from error
+        length = _header_length(path, size, file.read(9))
+        file.seek(8)
+        text = file.read(length)
     entries = _parse(path, text)
     metadata = entries.pop("__metadata__", {})
     tensors = {name: _tensor(path, name, entry, 8 + length, size) for name, entry in entries.items()}
@@ -106,7 +101,9 @@ def open_safetensors(path: Path) -> SafetensorsFile:
 
 def _fail(path: Path, what: str) -> NoReturn:
     raise RecipeError(
-        what, where=str(path), remedy="get the file again; its size and SHA-256 should be those that its source names"
+        what,
+        where=str(path),
+        remedy="download the file again, and compare its size and SHA-256 with its source's",
     )
 
 
@@ -115,9 +112,9 @@ def _header_length(path: Path, size: int, raw: bytes) -> int:
         _fail(path, f"not a safetensors file: {size} bytes, too short for a header")
     length = int.from_bytes(raw[:8], "little")
     if raw[8:] != b"{" and raw.startswith(_PICKLES):  # a header's length may begin with the same bytes
-        _fail(path, "this is a pickle (or a zip of one), not safetensors; it is not opened, because that runs code")
+        _fail(path, "this is a pickle (or a zip of one), not safetensors; not opened, because unpickling runs code")
     if length > HEADER_LIMIT:
-        _fail(path, f"not a safetensors file: its header would be {length:,} bytes, the format allows {HEADER_LIMIT:,}")
+        _fail(path, f"not a safetensors file: its header has {length:,} bytes, the format allows {HEADER_LIMIT:,}")
     if 8 + length > size:
         _fail(path, f"truncated: the header needs {8 + length:,} bytes, the file has {size:,}")
     return length
@@ -135,7 +132,7 @@ def _parse(path: Path, text: bytes) -> dict[str, Any]:
 
 def _metadata(path: Path, found: object) -> dict[str, str]:
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        _fail(path, "`__metadata__` is not an object of texts")
+        _fail(path, "`__metadata__` is not an object of strings")
     return found
 
 
@@ -160,11 +157,11 @@ def _is_counts(found: object) -> bool:
 
 
 def _check_layout(path: Path, tensors: dict[str, TensorInfo], base: int, size: int) -> None:
-    """Tensors must follow one another without gap or overlap, up to the file's end."""
+    """Check that tensors follow one another without gap or overlap, up to the file's end."""
     at = base
     for info in sorted(tensors.values(), key=lambda info: (info.start, info.end)):
         if info.start != at:
             _fail(path, f"tensor {info.name!r} starts at byte {info.start:,} where {at:,} was expected")
         at = info.end
     if at != size:
-        _fail(path, f"{size - at:,} bytes after the last tensor belong to none")
+        _fail(path, f"{size - at:,} bytes after the last tensor belong to no tensor")

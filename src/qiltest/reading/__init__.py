@@ -1,4 +1,4 @@
-"""Readers: what turns an image into text lines with boxes and confidences."""
+"""Read images with an OCR engine: lines of text with boxes and confidences."""
 
 from qiltest.reading.records import Line, Reader, ReaderInfo, Reading
 from qiltest.reading.registry import DEFAULT_READER, open_reader, reader_names

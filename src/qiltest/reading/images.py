@@ -1,4 +1,4 @@
-"""Images as readers take them: decoded, checked, RGB."""
+"""Decode and check images for readers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from qiltest.errors import ReaderError
+from qiltest.errors import ReaderError, os_errors_as
 
 Pixels = NDArray[np.uint8]
 
-#: Larger than any text-to-image model's images (8192 x 8192 is 67 million); more would take minutes and gigabytes.
+#: more than any text-to-image model makes (8192 x 8192 is 67 million); a larger image would take minutes and gigabytes.
 MAX_PIXELS = 80_000_000
 
 
@@ -42,15 +42,8 @@ def load_image(image: Path | bytes) -> Pixels:
 
 
 def _bytes_of(image: Path | bytes, where: str) -> bytes:
-    if isinstance(image, bytes):
-        data = image
-    else:
-        try:
-            data = image.read_bytes()
-        except OSError as error:
-            raise ReaderError(
-                f"cannot be opened ({error.strerror or error})", where=where, remedy="check the path"
-            ) from error
+    with os_errors_as(ReaderError, "cannot be opened", where=where, remedy="check the path"):
+        data = image if isinstance(image, bytes) else image.read_bytes()
     if not data:
         raise ReaderError("the image is empty (0 bytes)", where=where, remedy="give an intact PNG, JPEG or WebP file")
     return data
@@ -60,11 +53,11 @@ def _check_size(size: tuple[int, int], where: str) -> None:
     width, height = size
     if width * height == 0:
         raise ReaderError(
-            f"the image has no pixels ({width}x{height})", where=where, remedy="give an image with content"
+            f"the image has no pixels ({width}x{height})", where=where, remedy="give an image of at least 1x1"
         )
     if width * height > MAX_PIXELS:
         raise ReaderError(
-            f"the image is too large: {width}x{height} are {width * height:,} pixels",
+            f"the image is too large: {width}x{height} is {width * height:,} pixels",
             where=where,
             remedy=f"give one of at most {MAX_PIXELS:,} pixels",
         )

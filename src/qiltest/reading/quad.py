@@ -1,4 +1,4 @@
-"""A line's quadrilateral, clockwise from top left, in pixels: its extent, whether it is a column, and parts of it."""
+"""Geometry of a line's quadrilateral (clockwise from top left, pixels): extent, direction, parts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from qiltest.reading.records import Point
 
 Quad = tuple[Point, Point, Point, Point]
-#: A box this many times higher than wide, with more than one character, is a vertical column.
+#: a box of several characters that is this many times higher than wide is a vertical column.
 COLUMN_RATIO = 1.5
 
 
@@ -18,7 +18,7 @@ def extent(quad: Quad) -> tuple[float, float]:
 
 
 def is_column(quad: Quad) -> bool:
-    """Say whether a quadrilateral of several characters is so much higher than wide that they run downwards."""
+    """Return whether a quadrilateral of several characters is so high that they run downwards."""
     across, down = extent(quad)
     return down >= COLUMN_RATIO * across
 

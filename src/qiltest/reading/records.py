@@ -1,4 +1,4 @@
-"""What a reader gives and what a reader is."""
+"""The `Reader` protocol and the records it returns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class ReaderInfo:
-    """Identity of a reader. Two readings are comparable only where these are equal."""
+    """Identity of a reader. Readings are compared only where these are equal."""
 
     name: str
     engine: str
@@ -24,7 +24,7 @@ class ReaderInfo:
 
     @property
     def fingerprint(self) -> str:
-        """Short text that is equal if and only if all fields are; the form kept in goldens."""
+        """Short hash of all fields, as kept in goldens."""
         import hashlib
 
         fields = (self.name, self.engine, self.version, self.weights_sha256, *map(str, self.settings), self.device)
@@ -54,7 +54,7 @@ class Reading:
 
 
 class Reader(Protocol):
-    """Turns an image into lines. Never raises for an image without text: returns no lines."""
+    """Reads images. Returns no lines for an image without text."""
 
     @property
     def info(self) -> ReaderInfo:

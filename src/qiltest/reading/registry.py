@@ -1,9 +1,10 @@
 # ruff: noqa: ANN401 -- options are checked by the reader that takes them
-"""Readers by name."""
+"""Open readers by name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,36 +14,13 @@ from qiltest.reading.records import Reader
 DEFAULT_READER = "rapidocr"
 
 
-def _rapidocr(**options: Any) -> Reader:
-    from qiltest.reading.rapidocr.reader import RapidReader
-
-    return RapidReader(**options)
-
-
-def _rapidocr_single(**options: Any) -> Reader:
-    from qiltest.reading.rapidocr.reader import RapidReader
-
-    return RapidReader(**{"looks": 1, **options})
-
-
-def _easyocr(**options: Any) -> Reader:
-    from qiltest.reading.easyocr import EasyReader
-
-    return EasyReader(**options)
-
-
-def _tesseract(**options: Any) -> Reader:
-    from qiltest.reading.tesseract import TesseractReader
-
-    return TesseractReader(**options)
-
-
-#: A reader's module is imported when it is opened: an engine that is not installed only matters to who asks for it.
-_READERS: Mapping[str, Callable[..., Reader]] = {
-    "rapidocr": _rapidocr,
-    "rapidocr-single": _rapidocr_single,
-    "easyocr": _easyocr,
-    "tesseract": _tesseract,
+#: name -> module of this folder, class, and default options. The module is imported when the reader is opened: an
+#: engine need not be installed unless it is used.
+_READERS: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
+    "rapidocr": ("rapidocr.reader", "RapidReader", {}),
+    "rapidocr-single": ("rapidocr.reader", "RapidReader", {"looks": 1}),
+    "easyocr": ("easyocr", "EasyReader", {}),
+    "tesseract": ("tesseract", "TesseractReader", {}),
 }
 
 
@@ -54,24 +32,26 @@ def reader_names() -> tuple[str, ...]:
 def open_reader(name: str = DEFAULT_READER, **options: Any) -> Reader:
     """Load a reader by name; `options` are those of its class.
 
-    Options may also stand behind the name, the way a command line gives them: `rapidocr:threads=1`,
+    Options may also follow the name, as on the command line: `rapidocr:threads=1`,
     `easyocr:languages=ch_sim,weights=FOLDER,device=cuda` (several languages are joined by `+`).
 
-    Raises ReaderError where the name or an option is unknown, the engine is not installed, its weights are missing, or
-    they are not those of a pin in `options`.
+    Raises ReaderError where the name or an option is unknown, the engine is not installed, or its weights are missing
+    or not the pinned ones.
     """
     plain, _, written = name.partition(":")
-    factory = _READERS.get(plain)
-    if factory is None:
-        raise ReaderError(f"no reader is called {plain!r}", remedy=f"use one of: {', '.join(_READERS)}")
+    if plain not in _READERS:
+        raise ReaderError(f"unknown reader {plain!r}", remedy=f"use one of: {', '.join(_READERS)}")
+    module, kind, defaults = _READERS[plain]
     try:
-        return factory(**_written_options(plain, written), **options)
+        given = dict(**_written_options(plain, written), **options)
+        opened: Reader = getattr(import_module(f"qiltest.reading.{module}"), kind)(**{**defaults, **given})
     except TypeError as error:
         if "keyword argument" not in str(error):
             raise
         raise ReaderError(
             f"unknown option ({error})", where=f"reader {plain}", remedy="see docs/reference/reading.md"
         ) from error
+    return opened
 
 
 def _written_options(name: str, written: str) -> dict[str, Any]:
@@ -80,7 +60,7 @@ def _written_options(name: str, written: str) -> dict[str, Any]:
         key, equals, value = part.partition("=")
         if not equals or not value or key not in _WRITTEN:
             raise ReaderError(
-                f"{part!r} is not an option", where=f"reader {name}", remedy=f"write one of: {', '.join(_WRITTEN)}"
+                f"unknown option {part!r}", where=f"reader {name}", remedy=f"write one of: {', '.join(_WRITTEN)}"
             )
         try:
             found[key] = _WRITTEN[key](value)
@@ -104,7 +84,7 @@ def _pins(value: str) -> dict[str, str]:
     return dict(pairs)
 
 
-#: What may stand behind a reader's name, and how its value is read.
+#: options that may follow a reader's name, and how their values are parsed.
 _WRITTEN: Mapping[str, Callable[[str], Any]] = {
     "looks": int,
     "threads": int,

@@ -1,9 +1,7 @@
-"""Characters that a reader recognised with doubt: broken strokes, pseudo-characters. Reported, never gating.
+"""Find characters that a reader recognised with low confidence: broken strokes, pseudo-characters. Never gates.
 
-A reader reads through damage: it tests spelling, not strokes. Of the measures tried (docs/measurements/readers.md)
-its own confidence in a character tells broken from whole best; still it misses many characters that lack a quarter, and
-one doubtful character in a long correct text is enough to accuse an image. So it is shown to people and decides
-nothing.
+Of the measures tried (docs/measurements/readers.md), the confidence per character separates broken from whole ones
+best, but it misses many that lack a quarter, and doubts some in correct text. So it is shown and decides nothing.
 """
 
 from __future__ import annotations
@@ -29,15 +27,12 @@ class Suspicion:
     #: index into `Reading.lines`, and of the character in the line's text.
     line: int
     index: int
-    #: about where it stands, in pixels: characters are taken as equally wide.
+    #: approximate position, in pixels, as if all characters were equally wide.
     place: Point
 
 
 def suspicious(reading: Reading, lines: Collection[int] | None = None) -> tuple[Suspicion, ...]:
-    """Return the doubtful characters of a reading, or of the given lines of it, in the reader's order.
-
-    Readers that give no confidence per character (EasyOCR, Tesseract) have none.
-    """
+    """Return the doubtful characters of a reading or of some of its lines; none without confidences per character."""
     return tuple(
         Suspicion(text=char, confidence=confidence, line=k, index=i, place=_place(line, (i + 0.5) / len(line.text)))
         for k, line in enumerate(reading.lines)

@@ -1,4 +1,4 @@
-"""Tesseract, the program of the operating system: optional, weak on scenes, of use as an independent witness."""
+"""Read images with the `tesseract` program: optional, weak on scenes, useful as an independent second opinion."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from qiltest.reading.records import Line, ReaderInfo, Reading
 from qiltest.reading.weights import combined_sha256, require_files
 
 INSTALL = "apt-get install tesseract-ocr tesseract-ocr-chi-sim tesseract-ocr-chi-tra"
-#: "Sparse text": find as much as possible in no particular order; the other modes take an image for a page.
+#: "Sparse text": find as much as possible in no particular order; other modes expect a page.
 PAGE_MODE = "11"
 #: An image takes seconds; a run longer than this hangs.
 LIMIT_S = 120.0
@@ -36,18 +36,13 @@ class TesseractReader:
         listing = _run([found, "--list-langs"])
         files = [_data_folder(listing) / f"{language}.traineddata" for language in languages]
         require_files(files, reader="tesseract", remedy=INSTALL)
-        self._info = ReaderInfo(
+        self.info = ReaderInfo(
             name="tesseract",
             engine="tesseract",
             version=_run([found, "--version"]).split()[1],
             weights_sha256=combined_sha256(files),
             settings=(("languages", self._languages), ("psm", PAGE_MODE)),
         )
-
-    @property
-    def info(self) -> ReaderInfo:
-        """Identity of the reader."""
-        return self._info
 
     def read(self, image: Path | bytes) -> Reading:
         """Read one image; an image without text gives no lines. Raises ReaderError where it cannot be decoded."""
@@ -59,7 +54,7 @@ class TesseractReader:
         lines = _lines(_run(command, encoded.getvalue()))
         height, width = pixels.shape[:2]
         seconds = time.perf_counter() - started
-        return Reading(reader=self._info, width=width, height=height, lines=lines, seconds=seconds)
+        return Reading(reader=self.info, width=width, height=height, lines=lines, seconds=seconds)
 
 
 def _run(command: list[str], stdin: bytes = b"") -> str:

@@ -1,4 +1,4 @@
-"""Weights of a reader on disk: that they are there, and that they are the pinned ones."""
+"""Check a reader's weight files: present, and of the pinned hash."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qiltest.hashing import file_sha256
 
 
 def combined_sha256(files: Sequence[Path]) -> str:
-    """SHA-256 over several files' names and hashes: one identity for all weights of a reader."""
+    """Return one SHA-256 over several files' names and hashes."""
     digest = hashlib.sha256()
     for path in sorted(files, key=lambda item: item.name):
         digest.update(f"{path.name}\0{file_sha256(path)}\n".encode())

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qiltest.errors import CaseError, RecipeError
-from qiltest.generation.bases import base_of
-from qiltest.generation.sources import ModelSource, resolve_lora
+from qiltest.generation.sources import ModelSource, base_of, resolve_lora
 from qiltest.hashing import file_sha256
 from qiltest.lora.bases import Base
 from qiltest.lora.inspection import inspect_lora
@@ -87,7 +86,7 @@ def refusal_lines(inspection: CandidateInspection, like: str) -> Iterator[str]:
 
 
 def pinned(variant: Variant, model: ModelSource) -> Variant:
-    """Return a variant with the hashes of LoRA files of the embedded model."""
+    """Return a variant with the hashes of the embedded model's LoRA files."""
     return replace(variant, loras=tuple((kind, _pin(lora, model)) for kind, lora in variant.loras))
 
 

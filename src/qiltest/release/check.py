@@ -40,15 +40,12 @@ class Progress(Protocol):
 
     def begin(self, total: int) -> None:
         """Set the number of images."""
-        ...
 
     def show(self, text: str) -> None:
         """Name the current image."""
-        ...
 
     def hide(self, verdict: Status | None = None) -> None:
         """Count the current image."""
-        ...
 
 
 def admit(suite: Suite, release: ReleaseRequest, model: str) -> Suite:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from qiltest.generation.records import Timing
 from qiltest.runs.records import CaseResult, Run
+from qiltest.scoring.records import Score, TextScore
 from qiltest.suite.variants import Variant
 
 #: classes of text length, in characters, ends included; the last class is open.
@@ -86,23 +87,23 @@ class ErrorRate:
 
 def variant_rate(results: Iterable[CaseResult]) -> ErrorRate | None:
     """Return the pooled error rate of the scored images; None where there is none."""
-    scores = [result.score for result in results if result.score is not None]
-    length = sum(score.length for score in scores)
-    if not length:
-        return None
-    return ErrorRate(distance=sum(score.distance for score in scores), length=length, count=len(scores))
+    return _pooled([result.score for result in results if result.score is not None])
 
 
 def length_rates(results: Iterable[CaseResult]) -> tuple[ErrorRate | None, ...]:
     """Return the pooled error rate of single texts for each class of `LENGTH_CLASSES`."""
     texts = [text for result in results if result.score is not None for text in result.score.texts if text.required]
-    out: list[ErrorRate | None] = []
-    for low, high in LENGTH_CLASSES:
-        chosen = [t for t in texts if t.length >= low and (high is None or t.length <= high)]
-        length = sum(text.length for text in chosen)
-        rate = ErrorRate(distance=sum(t.distance for t in chosen), length=length, count=len(chosen)) if length else None
-        out.append(rate)
-    return tuple(out)
+    return tuple(
+        _pooled([text for text in texts if low <= text.length and (high is None or text.length <= high)])
+        for low, high in LENGTH_CLASSES
+    )
+
+
+def _pooled(scores: Sequence[Score | TextScore]) -> ErrorRate | None:
+    length = sum(score.length for score in scores)
+    if not length:
+        return None
+    return ErrorRate(distance=sum(score.distance for score in scores), length=length, count=len(scores))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,15 +34,7 @@ class Status(StrEnum):
 
 
 _ORDER = {status: rank for rank, status in enumerate(Status)}
-_ICONS = {
-    Status.FAIL: "✕",
-    Status.ERROR: "!",
-    Status.MISSING: "?",
-    Status.INCOMPARABLE: "≠",
-    Status.NEW: "+",
-    Status.WAITING: "…",
-    Status.PASS: "✓",
-}
+_ICONS = dict(zip(Status, "✕!?≠+…✓", strict=True))
 
 
 def worst(statuses: Iterable[Status]) -> Status:

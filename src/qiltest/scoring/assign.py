@@ -1,8 +1,7 @@
-"""Optimal assignment of chains to texts: every piece goes to at most one text, at the least total cost.
+"""Assign chains of lines to texts at the least total cost, so that no line is used twice.
 
-Best-first branch and bound. Each text first takes its cheapest chain. Where two claim a piece, one branch for each
-claimant forbids it to the others; the sum of the texts' cheapest chains under their prohibitions is a lower bound, so
-the first conflict-free state is optimal.
+Best-first branch and bound: each text takes its cheapest chain; where several claim a piece, one branch per claimant
+forbids it to the others. The sum of the cheapest chains is a lower bound, so a state without conflict is optimal.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Sequence
 
 from qiltest.scoring.chains import Chain, Piece, cheapest_chain, relevant
 
-#: States looked at before the search settles for a good answer; never reached on images seen so far.
+#: states after which the search settles for a good answer; never reached so far.
 MOST_STATES = 4000
 
 _Bans = tuple[frozenset[int], ...]
@@ -30,7 +29,7 @@ class _Search:
         self._known: dict[tuple[str, frozenset[int]], Chain] = {}
 
     def run(self) -> tuple[Chain, ...]:
-        """Search; equal costs are searched depth first, so that a tie among many equal texts is a dive, not a flood."""
+        """Search, equal costs depth first, because many equal texts would otherwise flood the heap."""
         bans: _Bans = tuple(frozenset() for _ in self._texts)
         chains = self._chains(bans)
         heap = [(_total(chains), 0, bans, chains)]
@@ -68,7 +67,7 @@ class _Search:
         return self._known[key]
 
     def _children(self, bans: _Bans, piece: int, claimants: Sequence[int]) -> list[_Bans]:
-        """One state for each claimant that keeps the piece; texts that are the same with the same bans only once."""
+        """Return one state per claimant that keeps the piece; equal texts with equal bans count once."""
         children: list[_Bans] = []
         kept: set[tuple[str, frozenset[int]]] = set()
         for keeper in claimants:

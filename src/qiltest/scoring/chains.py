@@ -1,8 +1,7 @@
-"""The cheapest chain of lines for one expected text: which lines, joined in which order, come nearest to it.
+"""Find the lines that, joined in a reading order, come nearest to one expected text.
 
-Dynamic programming over lines in a reading order. For every line the row of Levenshtein costs against all prefixes of
-the text is carried on from the cheapest earlier line that it may be joined to; so choosing lines and aligning them is
-one pass, exact for the given order, and no subset is enumerated.
+Dynamic programming: for every line the row of Levenshtein costs against all prefixes of the text continues from the
+cheapest earlier line that it may be joined to. One pass, exact for the given order, without enumerating subsets.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from qiltest.scoring.geometry import Place, gap, may_join, orders
 
 #: One edit, in the units that chains are compared in; gaps between joined lines cost up to a tenth of it.
 EDIT = 1000
-#: The wrong case of a letter: for matching half an edit, or "CPP" would be no likelier to be the "cpp" than nothing is.
+#: the wrong case of a letter costs half an edit in matching, or "CPP" would be no better match for "cpp" than nothing.
 CASE = 500
 #: Share of a line that must be found in the text (or of the text in the line) for it to be considered, in percent.
 RELEVANT = 50.0
 #: Most lines that a text is looked for in; the most similar are kept.
 MOST_LINES = 28
-#: A reading less sure than this is not joined to others: noise would complete what the image lacks.
+#: lines below this confidence are not joined to others: noise would complete missing text.
 SURE = 0.3
 
 Costs = NDArray[np.int64]
@@ -32,7 +31,7 @@ Costs = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Piece:
-    """A line, or a part of one that holds several signs, ready to be matched."""
+    """A line, or a part of a line that contains several texts."""
 
     text: str
     place: Place
@@ -50,7 +49,7 @@ class Chain:
 
 
 def nothing(text: str) -> Chain:
-    """Cost of a text that nothing is matched to: every character deleted."""
+    """Return the cost of a text without a match: every character deleted."""
     return Chain(cost=len(text) * EDIT, pieces=())
 
 
@@ -65,8 +64,8 @@ def relevant(text: str, pieces: Sequence[Piece]) -> list[int]:
 def cheapest_chain(text: str, pieces: Sequence[Piece], candidates: Sequence[int]) -> Chain:
     """Return the cheapest chain for `text` among `candidates` (indices into `pieces`), or `nothing`.
 
-    Ties go to fewer pieces, then to lower indices. A chain that does not keep at least a third of the text counts as
-    nothing, unless it is one piece that holds the text whole: "OPEN 24H" is an OPEN that goes on.
+    Ties go to fewer pieces, then to lower indices. A chain that keeps less than a third of the text counts as nothing,
+    unless it is one piece that contains the whole text, as "OPEN 24H" contains OPEN.
     """
     best = nothing(text)
     if not candidates or not text:
@@ -122,7 +121,12 @@ def _in_order(target: _Target, pieces: Sequence[Piece], order: Sequence[int]) ->
         froms.append(came)
         starts.append(start)
     last = min(range(len(order)), key=lambda k: (int(rows[k][-1]), k))
-    return Chain(cost=int(rows[last][-1]), pieces=_walk(order, froms, starts, last, target.length))
+    chosen, k, at = [], last, target.length
+    while k >= 0:
+        chosen.append(order[k])
+        at = int(starts[k][at])
+        k = int(froms[k][at])
+    return Chain(cost=int(rows[last][-1]), pieces=tuple(reversed(chosen)))
 
 
 def _joint(first: Piece, second: Piece) -> int | None:
@@ -130,22 +134,6 @@ def _joint(first: Piece, second: Piece) -> int | None:
     if min(first.confidence, second.confidence) < SURE or not may_join(first.place, second.place):
         return None
     return int(gap(first.place, second.place) * EDIT / 50) + 1
-
-
-def _walk(
-    order: Sequence[int],
-    froms: Sequence[NDArray[np.int64]],
-    starts: Sequence[NDArray[np.int64]],
-    last: int,
-    end: int,
-) -> tuple[int, ...]:
-    chosen = []
-    k, at = last, end
-    while k >= 0:
-        chosen.append(order[k])
-        at = int(starts[k][at])
-        k = int(froms[k][at])
-    return tuple(reversed(chosen))
 
 
 def _carry(row: Costs, text: str, target: _Target) -> tuple[Costs, NDArray[np.int64]]:

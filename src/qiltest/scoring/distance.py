@@ -1,10 +1,12 @@
-"""Edits between an expected text and what was read for it, with the free moves of the case's policy."""
+"""Align an expected text with what was read, and count the edits that the case's policy counts."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import itemgetter
 
 from rapidfuzz.distance import Levenshtein
 
@@ -13,14 +15,15 @@ from qiltest.suite.cases import LineBreaks
 from qiltest.text.look_alikes import look_alike
 from qiltest.text.normalise import HYPHENS, Unit, is_decoration, letters_and_digits, required_text
 
-#: Costs are lexicographic in one integer: edits that count, then edits at all, then edits that no look-alike explains.
+#: costs, lexicographic in one integer: counted edits, then all edits, then edits that no look-alike explains.
 _COUNTED, _ANY, _PLAIN = 1_000_000, 1_000, 1
-#: A mark that no reader knows is mostly taken for a ring: readers see the outline of the face.
+#: readers mostly read an emoji as a ring: the outline of the face.
 _RINGS = frozenset("oO0Q〇θΘ")
 #: Longest run of symbols that may stand for one optional mark, such as ":)" for a smile.
 _MARK_RUN = 2
 
 _Move = tuple[int, int, int, str]
+_cost = itemgetter(0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +51,9 @@ def align(
 ) -> Alignment:
     """Align an expected text with the normalised lines read for it.
 
-    Free, and told in `layout`: a hyphen dropped or added where two lines meet (unless `line_breaks` is strict), an
-    optional mark that is missing or read as one odd glyph, decoration that was not asked for. Look-alike edits of a
-    `forgiven` class are kept in `edits` with `counted=False`. Of equally cheap ways the same one is always taken.
+    Free, and listed in `layout`: a hyphen missing or added at a line break (unless `line_breaks` is strict), an
+    optional mark that is missing or read as one odd glyph, unexpected decoration. Look-alike edits of a `forgiven`
+    class are in `edits` with `counted=False`. Ties are broken the same way every time.
     """
     table = _Table(tuple(expected), tuple(lines), line_breaks is LineBreaks.LAYOUT, frozenset(forgiven))
     edits, layout = table.trace()
@@ -142,13 +145,13 @@ class _Table:
     def _insert(self, j: int) -> tuple[int, str]:
         char = self._read[j]
         if char in HYPHENS and (j + 1 in self._breaks or j in self._breaks):
-            return 2 * _PLAIN, f"hyphen {char!r} generated at a line break"
+            return 2 * _PLAIN, f"extra hyphen {char!r} at a line break"
         if not self._decorated and is_decoration(char):
             return 2 * _PLAIN, f"decoration {char!r}"
         return _COUNTED + _ANY + _PLAIN, ""
 
     def _odd(self, mark: str, char: str) -> bool:
-        """Tell a glyph that can stand for a mark: a symbol; for a pictograph also a ring or a foreign script's."""
+        """Return whether a mark may be read as this: a symbol; a pictograph also as a ring or another script."""
         if not char.isalnum():
             return True
         if not any(map(is_decoration, mark)):
@@ -179,24 +182,12 @@ class _Table:
         )
 
 
-def _cost(move: _Move) -> int:
-    return move[0]
-
-
 def _break_places(lines: Sequence[str]) -> frozenset[int]:
-    places, at = set(), 0
-    for line in lines[:-1]:
-        at += len(line)
-        places.add(at)
-    return frozenset(places)
+    return frozenset(accumulate(map(len, lines[:-1])))
 
 
 def _unit_starts(parts: Sequence[Unit]) -> tuple[int, ...]:
-    starts, at = [0], 0
-    for unit in parts:
-        at += len(unit.text)
-        starts.append(at)
-    return tuple(starts)
+    return tuple(accumulate((len(unit.text) for unit in parts), initial=0))
 
 
 def _script(char: str) -> str:

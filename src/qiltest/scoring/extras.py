@@ -1,4 +1,4 @@
-"""What was generated that nobody asked for: doubled, leaked, or simply other text."""
+"""Classify text that was not expected: doubled, leaked, or other."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from qiltest.scoring.distance import distance
 from qiltest.scoring.geometry import may_join
 from qiltest.scoring.records import Extra, ExtraKind
 
-#: Below this confidence a line is too doubtful to accuse the image of it.
+#: lines below this confidence do not count against the image.
 SURE = 0.5
 #: Letters and digits that a line needs to be called a repetition of a whole text; an ideograph weighs `IDEOGRAPH`.
 WEIGHT, IDEOGRAPH = 4.0, 2.5
-#: What a fragment of a text needs: one common word may stand in an image for other reasons.
+#: the same for a fragment of a text: one common word may be there for other reasons.
 FRAGMENT_WEIGHT = 8.0
 #: Share of the characters that may differ between a repetition and what it repeats.
 WRONG = 0.2
@@ -33,7 +33,7 @@ class Taken:
 
 
 def extra_of(piece: Piece, raw: str, taken: Sequence[Taken]) -> Extra:
-    """Name a piece that no expected text took; `raw` is its text as read."""
+    """Classify a piece that matches no expected text; `raw` is its text as read."""
     if piece.confidence >= SURE and weight(piece.text) >= WEIGHT:
         for text in taken:
             kind = _kind(piece, text)
@@ -44,7 +44,7 @@ def extra_of(piece: Piece, raw: str, taken: Sequence[Taken]) -> Extra:
 
 
 def weight(text: str) -> float:
-    """How much a text says: letters and digits count 1, ideographs `IDEOGRAPH`."""
+    """Return the weight of a text: letters and digits count 1, ideographs `IDEOGRAPH`."""
     return sum(IDEOGRAPH if _ideograph(char) else 1.0 for char in text if char.isalnum())
 
 
@@ -61,10 +61,7 @@ def _kind(piece: Piece, text: Taken) -> ExtraKind | None:
 
 
 def _kind_of_fragment(piece: Piece, text: Taken) -> ExtraKind:
-    """Call a fragment of a text a repetition only where the text itself was generated with it.
-
-    Otherwise it is the missing part, standing elsewhere: the text's own distance counts it already.
-    """
+    """Call a fragment a repetition only if the text was read with it; else it is the missing part, counted already."""
     if not _contains(text.read, piece.text):
         return ExtraKind.OTHER
     near = any(may_join(piece.place, other.place) for other in text.pieces)

@@ -1,4 +1,4 @@
-"""Where lines stand: sizes, gaps, and the orders in which lines of one text may be read."""
+"""Geometry of lines: size, gap, and the orders in which lines of one text may be read."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Place:
 
 
 def place_of(line: Line, characters: int) -> Place:
-    """Measure a line's quadrilateral; `characters` tells a column from a single tall letter."""
+    """Measure a line's quadrilateral; the number of characters separates a column from a tall letter."""
     xs, ys = [x for x, _ in line.box], [y for _, y in line.box]
     across, down = quad.extent(line.box)
     column = characters > 1 and quad.is_column(line.box)
@@ -65,13 +65,13 @@ def gap(first: Place, second: Place) -> float:
 
 
 def may_join(first: Place, second: Place) -> bool:
-    """Tell whether two lines may belong to one text: of similar size and near each other."""
+    """Return whether two lines may belong to one text: of similar size and near each other."""
     small, large = sorted((first.size, second.size))
     return large <= SIZE_RATIO * small and gap(first, second) <= GAP
 
 
 def encloses(block: Sequence[Place], other: Place) -> bool:
-    """Tell whether `other` stands inside the bounding box of `block`, in writing of a similar size."""
+    """Return whether `other` is inside the bounding box of `block`, in a similar size."""
     x, y = other.centre
     inside = min(p.left for p in block) <= x <= max(p.right for p in block)
     inside = inside and min(p.top for p in block) <= y <= max(p.bottom for p in block)
@@ -80,11 +80,7 @@ def encloses(block: Sequence[Place], other: Place) -> bool:
 
 
 def orders(places: Sequence[Place]) -> Iterator[tuple[int, ...]]:
-    """Orders in which a reader of the image may take these lines (indices).
-
-    All of them in rows; and those that stand upright, columns or single characters, in columns from the right and from
-    the left.
-    """
+    """Yield the orders in which lines may be read (indices): all in rows, upright ones in columns from either side."""
     seen: set[tuple[int, ...]] = set()
     upright = [i for i, place in enumerate(places) if place.upright]
     for order in (_rows(places), _columns(places, upright, -1.0), _columns(places, upright, 1.0)):

@@ -1,4 +1,4 @@
-"""What scoring gives."""
+"""The records of a score: texts, edits, extra text."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Edit:
     read: str
     #: look-alike class ("I/l/1", "O/0", "simplified/traditional", ...), or "" for none.
     look_alike: str = ""
-    #: False where the case's profile forgives this look-alike class: reported, not counted.
+    #: False where the case forgives this look-alike class: reported, not counted.
     counted: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextScore:
-    """One expected text against what was read for it."""
+    """One expected text compared with what was read for it."""
 
     expected: str
     #: the reader's text as read (lines joined by "\n"); "" where nothing was matched.
@@ -52,11 +52,11 @@ class TextScore:
 
 
 class ExtraKind(StrEnum):
-    """Text in the image that nobody asked for."""
+    """Kinds of unexpected text in the image."""
 
     #: repeats an expected text or a phrase of it: gates.
     DOUBLED = "doubled"
-    #: part of an expected text, or what extends it, on another place: gates.
+    #: part of an expected text elsewhere, or text that extends it: gates.
     LEAKED = "leaked"
     #: anything else: reported only.
     OTHER = "other"
@@ -64,7 +64,7 @@ class ExtraKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Extra:
-    """Text that no expected text took."""
+    """Text that matches no expected text."""
 
     text: str
     kind: ExtraKind

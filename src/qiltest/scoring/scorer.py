@@ -1,4 +1,4 @@
-"""A reading against the texts of a case."""
+"""Score a reading against the expected texts."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from qiltest.suite.cases import Case, ExpectedText, LineBreaks
 from qiltest.text import look_alikes
 from qiltest.text.normalise import Unit, normalise, required_text, units
 
-#: A line inside a block that no text took belongs to the block's text if it says at least this much, this surely.
+#: an unmatched line inside a block belongs to the block's text from this weight and confidence on.
 ABSORBED_WEIGHT, ABSORBED_CONFIDENCE = 2.0, 0.6
 
 
 class EmptyReadingError(ReaderError):
-    """The reader returned nothing for an image that is not blank: an ERROR, because no distance would mean anything."""
+    """The reader returned nothing for an image that is not blank, so there is no distance to judge."""
 
 
 def score_case(case: Case, reading: Reading) -> Score:
@@ -39,16 +39,15 @@ def score(
 ) -> Score:
     """Match expected texts to the lines of a reading and count the edits; `Score.texts` is in the order asked.
 
-    Raises EmptyReadingError where the reading has no lines: a reader that fails is not an image without text (blank
-    images are refused when they are generated). Raises CaseError where a text is empty or a name in `forgiven` is
-    not a look-alike class.
+    Raises EmptyReadingError where the reading has no lines (blank images are refused earlier), CaseError where a text
+    is empty or a name in `forgiven` is not a look-alike class.
     """
     wanted = _wanted(texts, forgiven)
     if not any(normalise(line.text) for line in reading.lines):
         raise EmptyReadingError(
             f"the reader {reading.reader.name} returned no text",
             where=f"image of {reading.width}x{reading.height}",
-            remedy="look at the image: where it shows text, read it with another reader (--qil-reader)",
+            remedy="look at the image: if it shows text, try another reader (--qil-reader)",
         )
     plain = [required_text(parts) for parts in wanted]
     pieces = _pieces(reading, plain)
@@ -72,9 +71,9 @@ def _wanted(texts: Sequence[ExpectedText], forgiven: Sequence[str]) -> list[tupl
     unknown = sorted(set(forgiven) - set(look_alikes.names()))
     if unknown:
         raise CaseError(
-            f"no look-alike class is called {', '.join(map(repr, unknown))}",
+            f"unknown look-alike class: {', '.join(map(repr, unknown))}",
             where="forgiven",
-            remedy=f"use of: {', '.join(look_alikes.names())}",
+            remedy=f"choose from: {', '.join(look_alikes.names())}",
         )
     wanted = [units(text.text, text.optional_marks) for text in texts]
     empty = [text.text for text, parts in zip(texts, wanted, strict=True) if not required_text(parts)]
@@ -97,7 +96,7 @@ def _pieces(reading: Reading, plain: Sequence[str]) -> list[Piece]:
 
 
 def _groups(chains: Sequence[Chain], pieces: Sequence[Piece]) -> list[tuple[int, ...]]:
-    """Pieces of each text, with the lines inside its block that nobody took: a phrase generated twice is part of it."""
+    """Return each text's pieces, with the unmatched lines inside its block, such as a phrase generated twice."""
     free = set(range(len(pieces))) - {i for chain in chains for i in chain.pieces}
     groups = []
     for chain in chains:
@@ -121,7 +120,7 @@ def _inside(group: tuple[int, ...], pieces: Sequence[Piece], free: Sequence[int]
 
 
 def _merged(group: tuple[int, ...], inside: Sequence[int], pieces: Sequence[Piece]) -> tuple[int, ...]:
-    """Set the lines found inside a block among its lines, in the reading order that its lines have."""
+    """Insert the lines found inside a block among its lines, keeping their reading order."""
     if not inside:
         return group
     together = sorted({*group, *inside})
@@ -140,16 +139,14 @@ def _text_score(
     line_breaks: LineBreaks,
     forgiven: tuple[str, ...],
 ) -> TextScore:
-    length = len(required_text(parts))
     found = align(parts, [piece.text for piece in group], line_breaks=line_breaks, forgiven=forgiven)
-    missing = not group
-    excused = missing and not text.required
+    excused = not group and not text.required
     return TextScore(
         expected=text.text,
         read="\n".join(_raw(piece, reading) for piece in group),
         distance=0 if excused else found.distance,
         distance_alnum=0 if excused else found.distance_alnum,
-        length=length,
+        length=len(required_text(parts)),
         edits=() if excused else found.edits,
         lines=tuple(dict.fromkeys(piece.line for piece in group)),
         required=text.required,
@@ -158,7 +155,7 @@ def _text_score(
 
 
 def _raw(piece: Piece, reading: Reading) -> str:
-    """Return the text as read; a part of a line that was cut is known in its normalised form only."""
+    """Return the text as read; a part of a line exists in its normalised form only."""
     line = reading.lines[piece.line].text
     return line if normalise(line) == piece.text else piece.text
 

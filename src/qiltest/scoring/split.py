@@ -1,4 +1,4 @@
-"""Lines that hold several signs: cut where one expected text ends and the next begins."""
+"""Cut lines that contain several expected texts where one ends and the next begins."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from qiltest.scoring.chains import Piece
 from qiltest.scoring.distance import distance
 from qiltest.scoring.geometry import place_of
 
-#: Share of a text's characters that may be wrong in a part of a line for it still to be that text.
+#: share of a text's characters that may be wrong in a part of a line.
 WRONG = 1 / 3
-#: Texts shorter than this are not looked for inside lines: they are found everywhere.
+#: shorter texts are not searched inside lines: they are found everywhere.
 SHORTEST = 2
 
 
 def pieces_of(line: Line, text: str, index: int, expected: Sequence[str]) -> Iterator[Piece]:
-    """Cut a line (normalised `text`) into pieces, one for each expected text that it holds; mostly it is one piece."""
+    """Cut a line (normalised `text`) into one piece per expected text that it contains; mostly it is one piece."""
     cuts = _cuts(text, expected)
     for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
         part = _part(line, start / max(1, len(text)), end / max(1, len(text))) if cuts else line
@@ -42,7 +42,7 @@ def _within(wanted: str, text: str) -> bool:
 
 
 def _cover(text: str, inside: Sequence[str]) -> tuple[int, tuple[int, ...]] | None:
-    """Cover the whole line with parts, each a different expected text: (cost, ends); None where it cannot be."""
+    """Cover the line with parts, each a different expected text: (cost, ends); None where that is impossible."""
     states: dict[tuple[int, frozenset[int]], tuple[int, tuple[int, ...]]] = {(0, frozenset()): (0, ())}
     complete: list[tuple[int, tuple[int, ...]]] = []
     while states:

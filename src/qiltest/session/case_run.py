@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 import pytest
 
@@ -33,7 +33,6 @@ class Benchmark(Protocol):
 
     def pedantic(self, target: Callable[[], None], *, rounds: int) -> None:
         """Call the target `rounds` times, each timed."""
-        ...
 
 
 class LoopClock:
@@ -136,9 +135,11 @@ class CaseRun:
         try:
             yield
         except StoreWriteError as error:
-            self._stop(error)
+            # no later image could be stored; the run can be resumed
+            pytest.exit(f"qiltest: {error}", returncode=pytest.ExitCode.INTERRUPTED)
         except QiltestError:
-            self._fail()
+            # the message includes the error
+            raise pytest.fail.Exception(self._message(), pytrace=False) from None
 
     def _replay(self, pending: PendingImage | None) -> None:
         """Report the denoise loops to pytest-benchmark."""
@@ -166,20 +167,9 @@ class CaseRun:
         text = result.judgement.verdict if result.judgement else Verdict.PASS
         latency = result.latency.verdict if result.latency and result.latency.gates else Verdict.PASS
         new = text in {Verdict.PASS, Verdict.NEW} and latency in {Verdict.PASS, Verdict.INCOMPARABLE}
-        return self._accept_command(Update.MISSING if new else Update.CHANGED)
-
-    def _accept_command(self, update: Update) -> str:
+        update = Update.MISSING if new else Update.CHANGED
         marks = ["-m", "gpu"] if self._options.gpu else []
-        words = ["pytest", *marks, self._node, *self._options.given, "--qil-reuse", f"--qil-update={update}"]
-        return shlex.join(words)
-
-    def _stop(self, error: StoreWriteError) -> NoReturn:
-        # no later image could be stored; the run can be resumed
-        pytest.exit(f"qiltest: {error}", returncode=pytest.ExitCode.INTERRUPTED)
-
-    def _fail(self) -> NoReturn:
-        # the message includes the error
-        raise pytest.fail.Exception(self._message(), pytrace=False) from None
+        return shlex.join(["pytest", *marks, self._node, *self._options.given, "--qil-reuse", f"--qil-update={update}"])
 
 
 def _extra_info(generated: Generated, pending: PendingImage | None) -> dict[str, object]:

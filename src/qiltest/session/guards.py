@@ -39,33 +39,28 @@ def _selects(expression: Expression, marks: set[str]) -> bool:
 def refuse_without_benchmark(config: pytest.Config) -> None:
     """Raise pytest.UsageError where pytest-benchmark is off, which measures latency."""
     if not config.pluginmanager.hasplugin("benchmark"):
-        raise pytest.UsageError(
-            "report cases measure latency, but pytest-benchmark is not loaded\n"
-            '  -> remove `-p no:benchmark`, or deselect the report cases with -m "not report_case"'
-        )
+        raise pytest.UsageError(_unmeasured("pytest-benchmark is not loaded", "remove `-p no:benchmark`"))
     benchmarks = getattr(config, "_benchmarksession", None)
     for flag in ("--benchmark-skip", "--benchmark-disable"):
         if config.getoption(flag) and not config.getoption("--benchmark-enable"):
-            raise pytest.UsageError(
-                f"report cases measure latency, but {flag} disables that\n"
-                f'  -> remove {flag}, or deselect the report cases with -m "not report_case"'
-            )
+            raise pytest.UsageError(_unmeasured(f"{flag} disables that", f"remove {flag}"))
     # pytest-benchmark disables itself under pytest-xdist with a mere warning
     if getattr(benchmarks, "disabled", True) and not hasattr(config, "workerinput"):
-        raise pytest.UsageError(
-            "report cases measure latency, but pytest-benchmark has disabled itself\n"
-            '  -> run without pytest-xdist, or deselect the report cases with -m "not report_case"'
-        )
+        raise pytest.UsageError(_unmeasured("pytest-benchmark has disabled itself", "run without pytest-xdist"))
 
 
 def refuse_on_worker(config: pytest.Config) -> None:
     """Fail a test that runs on a pytest-xdist worker, because parallel images distort its latency."""
     if hasattr(config, "workerinput"):
-        pytest.fail(
-            "report cases measure latency, but pytest-xdist would generate several images at once\n"
-            '  -> remove -n, or deselect the report cases with -m "not report_case"',
-            pytrace=False,
-        )
+        why = "pytest-xdist would generate several images at once"
+        pytest.fail(_unmeasured(why, "remove -n"), pytrace=False)
+
+
+def _unmeasured(why: str, remedy: str) -> str:
+    return (
+        f"report cases measure latency, but {why}\n"
+        f'  -> {remedy}, or deselect the report cases with -m "not report_case"'
+    )
 
 
 def refuse_no_selection(items: Sequence[pytest.Item], *, collected: int) -> None:
@@ -77,8 +72,3 @@ def refuse_no_selection(items: Sequence[pytest.Item], *, collected: int) -> None
         f"-m gpu selects no report case: {seen}\n"
         f'  -> check the paths, -k and --qil-case; for other GPU tests write -m "gpu and not report_case"'
     )
-
-
-def all_skipped(outcomes: dict[str, str]) -> bool:
-    """Return whether every test of the suite was skipped, if there was any."""
-    return bool(outcomes) and set(outcomes.values()) == {"skipped"}

@@ -29,6 +29,7 @@ def read_options(config: pytest.Config) -> Options:
     gpu = asks_for_gpu(asked.markexpr)
     model = asked.qil_model or (REAL if gpu else TINY)
     release = _release(config, model=model)
+    rounds: int | str = asked.qil_rounds or (AUTO if gpu else 1)
     return Options(
         model=model,
         device=_device(asked.qil_device, gpu=gpu, model=model),
@@ -47,7 +48,7 @@ def read_options(config: pytest.Config) -> Options:
         compiled=bool(asked.qil_compile),
         offload=Offload(asked.qil_offload or Offload.NONE),
         allow_partial_lora=bool(asked.qil_allow_partial_lora),
-        rounds=_rounds(asked.qil_rounds, gpu=gpu),
+        rounds=None if rounds == AUTO else int(rounds),
         release=release,
         cases_folder=_folder(config, asked.qil_cases, "cases"),
         golden_folder=_folder(config, asked.qil_golden, "golden"),
@@ -110,13 +111,6 @@ def _device(value: str | None, *, gpu: bool, model: str) -> str | None:
         return "cuda"
     # on every machine, so that the embedded model's goldens are valid on all
     return "cpu" if model == TINY else None
-
-
-def _rounds(value: int | str | None, *, gpu: bool) -> int | None:
-    """Return the number of timed denoise loops per image, None for auto."""
-    if value is None:
-        return None if gpu else 1
-    return None if value == AUTO else int(value)
 
 
 def _unique(names: list[str] | None) -> tuple[str, ...]:

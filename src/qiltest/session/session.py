@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
@@ -16,7 +16,7 @@ from qiltest.engine.sample import SampleRun
 from qiltest.errors import DeviceError, QiltestError
 from qiltest.generation.records import Generator
 from qiltest.session import guards
-from qiltest.session.case_run import Benchmark, CaseRun, LoopClock
+from qiltest.session.case_run import CaseRun, LoopClock
 from qiltest.session.junit import add_properties, verdict_of
 from qiltest.session.progress import progress_bar
 from qiltest.suite.load import Suite, load_suite
@@ -59,11 +59,11 @@ class SuiteSession:
     def parametrize(self, metafunc: pytest.Metafunc) -> None:
         """Give a test that uses `qil_case_run` one item per image. Raises pytest.Collector.CollectError."""
         try:
-            tasks = self._all_tasks()
+            self._tasks = self._tasks or selected_tasks(self._loaded(), self.options)
         except QiltestError as error:
             raise pytest.Collector.CollectError(f"qiltest: {error}") from None
         metafunc.parametrize(
-            FIXTURE, [pytest.param(sample, id=sample.id, marks=self._marks()) for sample in tasks], indirect=True
+            FIXTURE, [pytest.param(sample, id=sample.id, marks=self._marks()) for sample in self._tasks], indirect=True
         )
 
     def order(self, items: list[pytest.Item]) -> None:
@@ -81,7 +81,7 @@ class SuiteSession:
     def selected(self, items: Sequence[pytest.Item]) -> None:
         """Store the selected tests. Raises pytest.UsageError where they could not test anything."""
         mine = [item for item in items if sample_of_item(item) is not None]
-        if self.options.gpu and (self._collected or self._is_suite_folder()):
+        if self.options.gpu and (self._collected or (self.options.cases_folder / "variants.toml").is_file()):
             guards.refuse_no_selection(mine, collected=self._collected)
         if mine:
             guards.refuse_without_benchmark(self.config)
@@ -130,7 +130,7 @@ class SuiteSession:
             sample=SampleRun(self._begun(generator, open_reader), sample),
             options=self.options,
             node=self._node_from_here(str(request.node.nodeid)),
-            benchmark=_benchmark(request),
+            benchmark=request.getfixturevalue("benchmark"),
             clock=self._clock,
         )
 
@@ -168,7 +168,7 @@ class SuiteSession:
         `stopped`: tests did not run because of `-x` or the like.
         """
         problems = []
-        if guards.all_skipped(self._outcomes):
+        if set(self._outcomes.values()) == {"skipped"}:
             problems.append(
                 f"nothing was tested: all {len(self._outcomes)} report cases were skipped\n"
                 f"  -> run with -rs to see why, and remove the skip"
@@ -221,14 +221,6 @@ class SuiteSession:
             self._suite = suite
         return self._suite
 
-    def _all_tasks(self) -> Mapping[Sample, Task]:
-        if not self._tasks:
-            self._tasks = selected_tasks(self._loaded(), self.options)
-        return self._tasks
-
-    def _is_suite_folder(self) -> bool:
-        return (self.options.cases_folder / "variants.toml").is_file()
-
     def _marks(self) -> list[pytest.MarkDecorator]:
         marks = [
             pytest.mark.report_case,
@@ -261,8 +253,3 @@ def _skip_reason(report: pytest.TestReport) -> str:
 
 def _first_line(error: BaseException | None) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def _benchmark(request: pytest.FixtureRequest) -> Benchmark:
-    benchmark: Benchmark = request.getfixturevalue("benchmark")
-    return benchmark

@@ -1,1 +1,1 @@
-"""Cases and variants: TOML schemas, checks, loading, and the selection of samples."""
+"""Load and check cases and variants, and select the samples of a run."""

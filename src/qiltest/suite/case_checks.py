@@ -1,27 +1,28 @@
-"""What a case file can get wrong beyond its shape. Works on the raw table, so that one mistake never hides another."""
+"""Check a case file beyond its schema. Works on the raw table, so that one mistake never hides another."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from qiltest.recipe import SIZE_MULTIPLE, Size
 from qiltest.suite.problems import Location, Mistake, show, spell, suggest
 from qiltest.text.normalise import normalise, required_text, units
 
-#: The largest side that is generated, over twice the vendor's largest: against slips of the pen.
+#: The largest side, against typing errors: over twice the vendor's largest.
 LARGEST_SIDE = 4096
 #: The embedded model's largest side and area in pixels: it must stay quick on a CPU.
 TINY_SIDE, TINY_AREA = 800, 768 * 512
 
 Raw = Mapping[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What a case file may name. None: not known here, so not checked."""
+    """The names that a case file may use. None: unknown, so not checked."""
 
     variants: Collection[str] | None
     #: languages that every variant has a suffix for.
@@ -31,10 +32,9 @@ class Known:
 
 def check_case(raw: Raw, path: Path, known: Known) -> Iterator[Mistake]:
     """Yield the mistakes of one case file that concern more than one value's own type and range."""
-    for location, seen, allowed in _faults(raw, path.stem, known):
-        yield Mistake(path=path, key=spell(location), seen=seen, allowed=allowed)
-    for location, seen, allowed in _doubts(raw):
-        yield Mistake(path=path, key=spell(location), seen=seen, allowed=allowed, doubt=True)
+    for doubt, found in ((False, _faults(raw, path.stem, known)), (True, _doubts(raw))):
+        for location, seen, allowed in found:
+            yield Mistake(path=path, key=spell(location), seen=seen, allowed=allowed, doubt=doubt)
 
 
 Fault = tuple[Location, str, str]
@@ -46,13 +46,13 @@ def _faults(raw: Raw, stem: str, known: Known) -> Iterator[Fault]:
     yield from _known_typos(raw)
     yield from _resolutions(raw, known)
     yield from _limits(raw)
-    for index, name in _strings(raw, "forgiven"):
+    for index, name in _items(raw, "forgiven", str):
         if name not in known.look_alikes:
-            seen = f"{show(name)} is no look-alike class{suggest(name, known.look_alikes)}"
+            seen = f"{show(name)} is not a look-alike class{suggest(name, known.look_alikes)}"
             yield ("forgiven", index), seen, ", ".join(sorted(known.look_alikes))
-    seeds = [seed for seed in _list(raw, "seeds") if isinstance(seed, int)]
+    seeds = [seed for _, seed in _items(raw, "seeds", int)]
     for seed in sorted({seed for seed in seeds if seeds.count(seed) > 1}):
-        yield ("seeds",), f"{seed} stands there more than once", "each seed once"
+        yield ("seeds",), f"duplicate seed {seed}", "each seed once"
 
 
 def _identity(raw: Raw, stem: str, known: Known) -> Iterator[Fault]:
@@ -61,7 +61,7 @@ def _identity(raw: Raw, stem: str, known: Known) -> Iterator[Fault]:
             yield ("id",), f"{show(name)} in a file called {stem}.toml", f'id = "{stem}", or the file name {name}.toml'
     match raw.get("prompt"):
         case str(prompt) if prompt and prompt != prompt.strip():
-            yield ("prompt",), "begins or ends with white space", "the prompt alone: the model sees every character"
+            yield ("prompt",), "begins or ends with white space", "no white space there: the model sees it"
     match raw.get("language"):
         case str(language) if known.languages is not None and language not in known.languages:
             seen = f"{show(language)} has no prompt_suffix in variants.toml"
@@ -70,58 +70,58 @@ def _identity(raw: Raw, stem: str, known: Known) -> Iterator[Fault]:
 
 def _texts(raw: Raw) -> Iterator[Fault]:
     first: dict[str, int] = {}
-    for index, table in _tables(raw, "texts"):
+    for index, table in _items(raw, "texts", dict):
         text = table.get("text")
         if not isinstance(text, str) or not text:
             continue
         bare = normalise(text)
         yield from _marks(table, text, ("texts", index))
         if bare in first:
-            yield ("texts", index, "text"), f"{show(text)} is texts[{first[bare]}] again", "each text once"
+            yield ("texts", index, "text"), f"{show(text)} duplicates texts[{first[bare]}]", "each text once"
         first.setdefault(bare, index)
-    tables = [table for _, table in _tables(raw, "texts")]
-    if tables and all(table.get("required") is False for table in tables):
+    required = [table.get("required") is not False for _, table in _items(raw, "texts", dict)]
+    if required and not any(required):
         yield ("texts",), "no text is required, so the case could not fail", "at least one without required = false"
 
 
 def _doubts(raw: Raw) -> Iterator[Fault]:
-    """Yield texts that the prompt does not ask for: nearly always a slip, but one that concerns this case alone."""
+    """Yield texts that are not in the prompt: nearly always a mistake, but it concerns this case alone."""
     prompt = raw.get("prompt")
     if not isinstance(prompt, str) or not prompt:
         return
-    for index, table in _tables(raw, "texts"):
+    for index, table in _items(raw, "texts", dict):
         text = table.get("text")
         if isinstance(text, str) and table.get("in_prompt") is not False and normalise(text) not in normalise(prompt):
-            allowed = "a text that stands in the prompt, or in_prompt = false beside it"
+            allowed = "a text of the prompt, or in_prompt = false"
             yield ("texts", index, "text"), f"{show(text)} is not in the prompt", allowed
 
 
 def _marks(table: Raw, text: str, at: Location) -> Iterator[Fault]:
-    marks = [mark for _, mark in _strings(table, "optional_marks")]
-    for index, mark in _strings(table, "optional_marks"):
+    marks = [mark for _, mark in _items(table, "optional_marks", str)]
+    for index, mark in _items(table, "optional_marks", str):
         if not normalise(mark) or normalise(mark) not in normalise(text):
-            allowed = "marks that stand in the text beside them"
+            allowed = "marks that occur in the text"
             yield (*at, "optional_marks", index), f"{show(mark)} is not in {show(text)}", allowed
     if not required_text(units(text, marks)):
-        seen = f"{show(text)} has nothing to read without white space and optional marks"
+        seen = f"{show(text)} has only white space and optional marks"
         yield (*at, "text"), seen, "at least one character that a reader can return"
 
 
 def _known_typos(raw: Raw) -> Iterator[Fault]:
-    texts = [table.get("text") for _, table in _tables(raw, "texts")]
-    for index, table in _tables(raw, "known_typos"):
+    texts = [table.get("text") for _, table in _items(raw, "texts", dict)]
+    for index, table in _items(raw, "known_typos", dict):
         asked, shown = table.get("asked"), table.get("shown")
         if not isinstance(asked, str) or not isinstance(shown, str):
             continue
         if asked and not any(isinstance(text, str) and asked in text for text in texts):
             yield ("known_typos", index, "asked"), f"{show(asked)} is in none of the texts", "part of one of the texts"
         if normalise(asked) == normalise(shown):
-            yield ("known_typos", index, "shown"), f"{show(shown)} reads like what was asked", "another text"
+            yield ("known_typos", index, "shown"), f"{show(shown)} compares equal to `asked`", "a different text"
 
 
 def _resolutions(raw: Raw, known: Known) -> Iterator[Fault]:
     first: dict[tuple[str, Size], int] = {}
-    for index, table in _tables(raw, "resolutions"):
+    for index, table in _items(raw, "resolutions", dict):
         for key, fault in (("size", _size_fault), ("tiny", _tiny_fault)):
             text = table.get(key)
             if not isinstance(text, str):
@@ -138,22 +138,22 @@ def _resolutions(raw: Raw, known: Known) -> Iterator[Fault]:
                 seen_twin = f'"{size}" generates the same image as resolutions[{twin}].{key}'
                 yield ("resolutions", index, key), seen_twin, "sizes that differ after flooring to multiples of 16"
         yield from _verdicts(table, ("resolutions", index), known)
-        if _list(table, "report") and raw.get("report_table") is None:
-            allowed = "report_table beside the id: the published report's table that the case is of, 1 to 6"
-            yield ("resolutions", index, "report"), "is shown nowhere without `report_table`", allowed
+        if list(_items(table, "report", object)) and raw.get("report_table") is None:
+            allowed = "report_table in the case: its table in the published report, 1 to 6"
+            yield ("resolutions", index, "report"), "has no effect without `report_table`", allowed
 
 
 def _size_fault(size: Size) -> tuple[str, str] | None:
     effective = size.effective()
     if 0 in (effective.width, effective.height):
-        return f"is {effective} after flooring to multiples of {SIZE_MULTIPLE}", f"{SIZE_MULTIPLE} or more a side"
+        return f"is {effective} after flooring to multiples of {SIZE_MULTIPLE}", f"at least {SIZE_MULTIPLE} per side"
     if max(effective.width, effective.height) > LARGEST_SIDE:
-        return f"is {effective} after flooring to multiples of {SIZE_MULTIPLE}", f"at most {LARGEST_SIDE} a side"
+        return f"is {effective} after flooring to multiples of {SIZE_MULTIPLE}", f"at most {LARGEST_SIDE} per side"
     return None
 
 
 def _tiny_fault(size: Size) -> tuple[str, str] | None:
-    allowed = f"multiples of {SIZE_MULTIPLE}, at most {TINY_SIDE} a side and {TINY_AREA} pixels"
+    allowed = f"multiples of {SIZE_MULTIPLE}, at most {TINY_SIDE} per side and {TINY_AREA} pixels"
     if size != size.effective():
         return f"is not a multiple of {SIZE_MULTIPLE} on both sides", allowed
     if max(size.width, size.height) > TINY_SIDE or size.width * size.height > TINY_AREA:
@@ -163,23 +163,23 @@ def _tiny_fault(size: Size) -> tuple[str, str] | None:
 
 def _verdicts(resolution: Raw, at: Location, known: Known) -> Iterator[Fault]:
     named: set[str] = set()
-    for index, table in _tables(resolution, "report"):
+    for index, table in _items(resolution, "report", dict):
         here = (*at, "report", index)
         if table.get("passes") is None and not table.get("finding"):
-            yield here, "says nothing", "passes, finding or both"
+            yield here, "has neither `passes` nor `finding`", "one of them, or both"
         variant = table.get("variant")
         if not isinstance(variant, str):
             continue
         if variant in named:
-            yield (*here, "variant"), f"{show(variant)} stands there more than once", "one verdict a variant"
+            yield (*here, "variant"), f"duplicate verdict for {show(variant)}", "one verdict per variant"
         named.add(variant)
         if known.variants is not None and variant not in known.variants:
-            seen = f"{show(variant)} is no variant{suggest(variant, known.variants)}"
+            seen = f"{show(variant)} is not a variant{suggest(variant, known.variants)}"
             yield (*here, "variant"), seen, ", ".join(known.variants)
 
 
 def _limits(raw: Raw) -> Iterator[Fault]:
-    """Refuse limits that a reader's own errors exceed: they would fail good images."""
+    """Refuse limits below the reader's noise floor: they would fail good images."""
     limits = raw.get("limits")
     if not isinstance(limits, Mapping) or not isinstance(limits.get("noise_floor"), Mapping):
         return
@@ -190,14 +190,8 @@ def _limits(raw: Raw) -> Iterator[Fault]:
                 yield ("limits", key), f"{limit} is below {reader}'s noise floor", f"{floor} or more"
 
 
-def _list(raw: Raw, key: str) -> list[Any]:
+def _items(raw: Raw, key: str, kind: type[T]) -> Iterator[tuple[int, T]]:
+    """Yield the items of a list that have the right type, with their indices; the schema reports the others."""
     value = raw.get(key)
-    return value if isinstance(value, list) else []
-
-
-def _tables(raw: Raw, key: str) -> Iterator[tuple[int, Raw]]:
-    return ((index, item) for index, item in enumerate(_list(raw, key)) if isinstance(item, Mapping))
-
-
-def _strings(raw: Raw, key: str) -> Iterator[tuple[int, str]]:
-    return ((index, item) for index, item in enumerate(_list(raw, key)) if isinstance(item, str))
+    items: list[object] = value if isinstance(value, list) else []
+    return ((index, item) for index, item in enumerate(items) if isinstance(item, kind))

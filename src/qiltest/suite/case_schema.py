@@ -1,10 +1,10 @@
-"""The border of case files: what one may contain, and how its tables become a `Case`."""
+"""The schema of case files, and how their tables become a `Case`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,7 +19,8 @@ _SEED_LIMIT = 2**63
 #: A required, non-empty string.
 Words = Annotated[str, Field(min_length=1, description="a string that is not empty")]
 Flag = Annotated[bool, Field(description="true or false")]
-# strict=False: TOML has no enums, so a string must be allowed to become one.
+# strict=False: TOML has no enums and no tuples, so a string and a list must be allowed to become one.
+Strings = Annotated[tuple[str, ...], Field(strict=False, description='a list of strings, such as ["😊"]')]
 LineBreaksName = Annotated[LineBreaks, Field(strict=False, description=", ".join(LineBreaks))]
 
 
@@ -30,9 +31,7 @@ class TextTable(FileModel):
 
     text: Words
     vertical: Flag = False
-    optional_marks: Annotated[list[str], Field(description='a list of strings, such as ["😊"]')] = Field(
-        default_factory=list
-    )
+    optional_marks: Strings = ()
     required: Flag = True
     in_prompt: Flag = True
 
@@ -95,35 +94,22 @@ class CaseTable(FileModel):
 
 def case_from(table: CaseTable, path: Path, doubts: Iterable[Mistake] = ()) -> Case:
     """Make the record of a table that has no mistakes but `doubts`."""
-    return Case(
-        id=table.id,
-        title=table.title,
-        prompt=table.prompt,
-        language=table.language,
-        report_table=table.report_table,
-        texts=tuple(_text(text) for text in table.texts),
-        resolutions=tuple(_resolution(resolution) for resolution in table.resolutions),
-        limits=Limits(
+    converted: dict[str, Any] = {
+        "texts": tuple(ExpectedText(**text.model_dump(exclude={"in_prompt"})) for text in table.texts),
+        "resolutions": tuple(map(_resolution, table.resolutions)),
+        "limits": Limits(
             tolerance=table.limits.tolerance,
             absolute=table.limits.absolute,
             noise_floor=tuple(sorted(table.limits.noise_floor.items())),
             health_gates=table.limits.health == "gate",
         ),
-        line_breaks=table.line_breaks,
-        forgiven=tuple(table.forgiven),
-        seeds=tuple(table.seeds),
-        reader=table.reader,
-        path=str(path),
-        known_typos=tuple(KnownTypo(asked=typo.asked, shown=typo.shown) for typo in table.known_typos),
-        doubts=tuple(map(str, doubts)),
-    )
-
-
-def _text(table: TextTable) -> ExpectedText:
-    marks = tuple(table.optional_marks)
-    return ExpectedText(text=table.text, vertical=table.vertical, optional_marks=marks, required=table.required)
+        "forgiven": tuple(table.forgiven),
+        "seeds": tuple(table.seeds),
+        "known_typos": tuple(KnownTypo(**vars(typo)) for typo in table.known_typos),
+    }
+    return Case(**{**vars(table), **converted}, path=str(path), doubts=tuple(map(str, doubts)))
 
 
 def _resolution(table: ResolutionTable) -> Resolution:
-    verdicts = (ReportVerdict(variant=v.variant, passes=v.passes, finding=v.finding) for v in table.report)
-    return Resolution(size=Size.parse(table.size), tiny=Size.parse(table.tiny), report=tuple(verdicts))
+    verdicts = tuple(ReportVerdict(**vars(verdict)) for verdict in table.report)
+    return Resolution(size=Size.parse(table.size), tiny=Size.parse(table.tiny), report=verdicts)

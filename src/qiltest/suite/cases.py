@@ -1,7 +1,4 @@
-"""Cases: a prompt with the texts it must generate, at one or more resolutions. One TOML file each under `cases/`.
-
-`qiltest.suite.load.load_suite` reads them.
-"""
+"""Cases: a prompt with the texts that its image must show, at one or more resolutions; one TOML file per case."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from qiltest.recipe import Size
 
 
 class LineBreaks(StrEnum):
-    """What a hyphen or white space at a line break means: layout, which is not counted, or text like any other."""
+    """Whether a hyphen or white space at a line break is layout, which is not counted, or text."""
 
     LAYOUT = "layout"
     STRICT = "strict"
@@ -23,17 +20,17 @@ class ExpectedText:
     """One text that the image must show."""
 
     text: str
-    #: True for a text that runs from top to bottom; `qiltest calibrate` writes it so. How it is read does not change.
+    #: True for a text from top to bottom: `qiltest calibrate` draws it so. Reading does not depend on it.
     vertical: bool = False
     #: marks in `text` that no reader can return, such as an emoji: present or absent, they do not count.
     optional_marks: tuple[str, ...] = ()
-    #: False for a text that may be missing without being counted (a logo); if it is generated, it is scored.
+    #: False for a text that may be missing (a logo); if it is shown, it is scored.
     required: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class KnownTypo:
-    """A mistake that models make in a case's texts. `qiltest calibrate` asks whether the reader sees it."""
+    """A typo that models make in a case's texts; `qiltest calibrate` measures whether the reader sees it."""
 
     #: part of one of the texts.
     asked: str
@@ -43,7 +40,7 @@ class KnownTypo:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportVerdict:
-    """What the published report said of one variant's image."""
+    """The published report's verdict on one variant's image."""
 
     variant: str
     #: True: the report marks it right; False: wrong; None: it gives no mark.
@@ -64,7 +61,7 @@ class Resolution:
         return self.tiny if tiny else self.size
 
     def verdict(self, variant: str) -> ReportVerdict | None:
-        """Return what the published report said of this variant here; None where it said nothing."""
+        """Return the published report's verdict on this variant here; None: nothing."""
         return next((verdict for verdict in self.report if verdict.variant == variant), None)
 
 
@@ -78,20 +75,19 @@ class Limits:
     absolute: int | None = None
     #: (reader, edits that it adds on images of known text), sorted; no limit may be below it. Empty: not measured.
     noise_floor: tuple[tuple[str, float], ...] = ()
-    #: False where noise or a grid in the image is reported and does not fail it (`health = "report"`): a case that
-    #: asks for grain.
+    #: False where noise or a grid is reported but does not fail the image (`health = "report"`), as grain asked for.
     health_gates: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A prompt and the texts it must generate."""
+    """A prompt and the texts that its image must show."""
 
     id: str
     title: str
     prompt: str
     language: str
-    #: number of the table in the published report (`qiltest.published`) that the case is of; None for any other case.
+    #: the case's table in the published report (`qiltest.published`); None for any other case.
     report_table: int | None
     texts: tuple[ExpectedText, ...]
     resolutions: tuple[Resolution, ...]
@@ -104,5 +100,5 @@ class Case:
     reader: str | None = None
     path: str = ""
     known_typos: tuple[KnownTypo, ...] = ()
-    #: mistakes that were let through because they concern this case alone (see `load_suite`), ready to be shown.
+    #: mistakes that concern this case alone, kept by `load_suite(keep_doubtful=True)`, as messages.
     doubts: tuple[str, ...] = ()

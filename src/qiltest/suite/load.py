@@ -1,4 +1,4 @@
-"""A suite: the cases and variants of one folder, loaded together so that all mistakes are told at once."""
+"""Load the cases and variants of a folder, and report all mistakes at once."""
 
 from __future__ import annotations
 
@@ -31,35 +31,32 @@ class Suite:
     def case(self, name: str) -> tuple[Case, Resolution | None]:
         """Return the case named `ID`, or `ID@WxH` with that resolution. Raises CaseError that names what exists."""
         identity, _, size = name.partition("@")
-        found = next((case for case in self.cases if case.id == identity), None)
-        if found is None:
-            raise unknown("case", identity, [case.id for case in self.cases])
-        if not size:
-            return found, None
-        by_size = {str(resolution.size): resolution for resolution in found.resolutions}
-        if size not in by_size:
+        by_id = {case.id: case for case in self.cases}
+        if identity not in by_id:
+            raise unknown("case", identity, by_id)
+        by_size = {str(resolution.size): resolution for resolution in by_id[identity].resolutions}
+        if size and size not in by_size:
             raise unknown(f"resolution of case {identity}", size, by_size)
-        return found, by_size[size]
+        return by_id[identity], by_size.get(size)
 
     def variant(self, name: str) -> Variant:
         """Return the variant of that name, whatever its letters' case. Raises CaseError that names what exists."""
-        for variant in self.variants:
-            if variant.name == name.lower():
-                return variant
-        raise unknown("variant", name, [variant.name for variant in self.variants])
+        by_name = {variant.name: variant for variant in self.variants}
+        if name.lower() not in by_name:
+            raise unknown("variant", name, by_name)
+        return by_name[name.lower()]
 
 
 def load_suite(folder: Path, *, keep_doubtful: bool = False) -> Suite:
     """Load `folder/*.toml` as cases and `folder/variants.toml` as variants.
 
     Raises CaseError where there is no `variants.toml`, CaseFileError (a CaseError) with all mistakes of all files. With
-    `keep_doubtful`, a text that is not in its prompt is no mistake by itself but a doubt, kept in `Case.doubts`: then
-    exactly that case's tests fail.
+    `keep_doubtful`, a text that is not in its prompt is kept in `Case.doubts`, and only that case's tests fail.
     """
     if not (folder / VARIANTS_FILE).exists():
         raise CaseError(f"no {VARIANTS_FILE} in {folder}/", remedy=_INIT)
     variants, names, mistakes = _read_variants(folder / VARIANTS_FILE)
-    # A file with mistakes may lack variants, so nothing is said of languages then; the names still stand there.
+    # a file with mistakes may lack variants, so languages are not checked then
     languages = None if mistakes else _languages(variants)
     known = Known(variants=names, languages=languages, look_alikes=look_alikes.names())
     cases, found = _read_cases(folder, known, keep_doubtful=keep_doubtful)
@@ -113,37 +110,30 @@ def _read_cases(folder: Path, known: Known, *, keep_doubtful: bool = False) -> t
         found = [*(shape if isinstance(shape, list) else ()), *check_case(raw, path, known)]
         identity = raw.get("id")
         if isinstance(identity, str) and first.setdefault(identity, path) != path:
-            seen = f"{show(identity)} is the id of {first[identity].name} too"
-            found.append(Mistake(path=path, key="id", seen=seen, allowed="an id of its own"))
+            seen = f"{show(identity)} is also the id of {first[identity].name}"
+            found.append(Mistake(path=path, key="id", seen=seen, allowed="a unique id"))
         if isinstance(shape, CaseTable) and all(keep_doubtful and mistake.doubt for mistake in found):
             cases.append(case_from(shape, path, found))
         mistakes += found
     if not files:
         seen = "no case found" if folder.is_dir() else "no such folder"
-        mistakes.append(Mistake(path=folder, key="", seen=seen, allowed="a folder with one TOML file a case"))
+        mistakes.append(Mistake(path=folder, key="", seen=seen, allowed="a folder with one TOML file per case"))
     return tuple(sorted(cases, key=lambda case: case.id)), mistakes
 
 
 def _strays(folder: Path) -> Iterator[Mistake]:
-    """Yield what lies in the folder and would be passed over: a case there would never run, and nobody would know."""
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        hidden = path.name.startswith(".") or path.name.endswith("~")
-        if hidden or (path.suffix in {".toml", ".md"} and path.is_file()):
-            continue
+    """Yield files in the folder that are not read: a misnamed case would silently never run."""
+    for path in sorted(path for path in folder.glob("[!.]*") if not path.name.endswith("~")):
         if path.name == FLOORS_FOLDER and path.is_dir():
-            yield from (
-                _stray(other, "*.json, one per case")
-                for other in sorted(path.glob("[!.]*[!~]"))
-                if other.suffix != ".json"
-            )
-            continue
-        yield _stray(path, f"*.toml, *.md and the folder {FLOORS_FOLDER}")
+            others = (other for other in sorted(path.glob("[!.]*[!~]")) if other.suffix != ".json")
+            yield from (_stray(other, "*.json, one per case") for other in others)
+        elif not (path.suffix in {".toml", ".md"} and path.is_file()):
+            yield _stray(path, f"*.toml, *.md and the folder {FLOORS_FOLDER}")
 
 
 def _stray(path: Path, allowed: str) -> Mistake:
-    return Mistake(
-        path=path, key="", seen=f"a {'folder' if path.is_dir() else 'file'} that is not read", allowed=allowed
-    )
+    seen = f"a {'folder' if path.is_dir() else 'file'} that is not read"
+    return Mistake(path=path, key="", seen=seen, allowed=allowed)
 
 
 def _languages(variants: Iterable[Variant]) -> list[str] | None:
@@ -153,6 +143,6 @@ def _languages(variants: Iterable[Variant]) -> list[str] | None:
 
 
 def _raise_if(mistakes: list[Mistake], *, keep_doubtful: bool = False) -> None:
-    """Raise for what cannot be let through, and list the rest beside it."""
+    """Raise an error with all mistakes, unless all are doubts that are kept."""
     if not all(keep_doubtful and mistake.doubt for mistake in mistakes):
         raise CaseFileError(mistakes)

@@ -1,4 +1,4 @@
-"""Mistakes in hand-written TOML files: found all at once, told with file, key, what was seen and what is allowed."""
+"""Mistakes in TOML files, reported all at once: file, key, what was found and what is allowed."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from qiltest.errors import CaseError
+from qiltest.text.format import count
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SHOWN = 80
@@ -24,7 +25,7 @@ Location = tuple[int | str, ...]
 
 
 class FileModel(BaseModel):
-    """One table of a file as it stands there. A field's description says what is allowed: messages quote it."""
+    """One table of a TOML file. Messages quote a field's description as what is allowed."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
     #: keys of earlier versions, with what is written instead.
@@ -42,7 +43,7 @@ class Mistake:
     key: str
     seen: str
     allowed: str
-    #: True: the case can be run for all that, and its own tests will say so.
+    #: True: the case can still run; its own tests report the mistake.
     doubt: bool = False
 
     def __str__(self) -> str:
@@ -55,7 +56,7 @@ class CaseFileError(CaseError):
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         self.mistakes = tuple(mistakes)
-        super().__init__(_listing(self.mistakes), remedy="fix them and run the same command again")
+        super().__init__(_listing(self.mistakes), remedy="fix these and rerun")
 
 
 def read_toml(path: Path) -> dict[str, Any] | Mistake:
@@ -143,8 +144,7 @@ def _listing(mistakes: Sequence[Mistake]) -> str:
     by_file: dict[Path, list[Mistake]] = {}
     for mistake in mistakes:
         by_file.setdefault(mistake.path, []).append(mistake)
-    count = f"{len(mistakes)} mistake{'s' * (len(mistakes) != 1)} in {len(by_file)} file{'s' * (len(by_file) != 1)}"
-    lines = [count]
+    lines = [f"{count(len(mistakes), 'mistake')} in {count(len(by_file), 'file')}"]
     for path, found in by_file.items():
         lines += ["", str(path), *(f"  {mistake}" for mistake in found)]
     return "\n".join(lines)

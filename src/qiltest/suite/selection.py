@@ -1,9 +1,9 @@
-"""Which images a run generates, out of a suite's cases, resolutions, variants and seeds."""
+"""Select the images of a run from a suite's cases, resolutions, variants and seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from qiltest.errors import CaseError
 from qiltest.recipe import Size
@@ -11,7 +11,7 @@ from qiltest.suite.cases import Case, Resolution
 from qiltest.suite.load import Suite, unknown
 from qiltest.suite.variants import ModelKind, Variant
 
-#: stands for every variant that the model can generate.
+#: every variant that the model can generate.
 ALL = "all"
 
 
@@ -27,7 +27,7 @@ class Sample:
 
     @property
     def id(self) -> str:
-        """Name of the point, as in the test's id: `coffee-shop@1280x1280-4step-s42`."""
+        """Name of the sample, as in the test's id: `coffee-shop@1280x1280-4step-s42`."""
         return f"{self.case}@{self.size}-{self.variant}-s{self.seed}"
 
 
@@ -42,13 +42,8 @@ class Task:
     kind: ModelKind
 
     @property
-    def id(self) -> str:
-        """`case:WxH:variant:seed` with the report's size; unique, and usable in pytest's `-k`."""
-        return f"{self.case.id}:{self.resolution.size}:{self.variant.name}:{self.seed}"
-
-    @property
     def sample(self) -> Sample:
-        """The task's place in the grid."""
+        """The sample that the task makes."""
         return Sample(case=self.case.id, size=self.resolution.size, variant=self.variant.name, seed=self.seed)
 
     @property
@@ -70,53 +65,28 @@ def select(
     variants: Sequence[str] = (),
     sizes: Sequence[str] = (),
     seeds: Sequence[int] = (),
+    seed_count: int | None = None,
 ) -> tuple[Task, ...]:
     """Return the images to generate: by case, resolution, variant, seed, in that order.
 
-    Nothing given means all cases, their own sizes and seeds, and the default variants; `cases` may be
-    `ID` or `ID@WxH`; `sizes` are the report's, also for the embedded model; `seeds` replace the cases' own. A name
-    given twice counts once. Raises CaseError for a name that does not exist, a variant without a LoRA for this kind of
-    model, a negative seed, and where nothing is left.
+    By default these are all cases with their own sizes and seeds, and the default variants. `cases` are `ID` or
+    `ID@WxH`; `variants` may be `all` alone; `sizes` are the report's, also for the embedded model; `seeds` replace the
+    cases' own; `seed_count` is a number of seeds per case, starting with its own. Duplicate names count once. Raises
+    CaseError for an unknown name, a variant without a LoRA for this kind of model, a negative seed, and where nothing
+    is left: a run that generates nothing must not look like a good one.
     """
+    if tuple(variants) == (ALL,):
+        variants = [variant.name for variant in suite.variants if variant.generates(kind)]
     places = _places(suite, cases, sizes)
     generated = _variants(suite, variants, kind)
     if negative := [seed for seed in seeds if seed < 0]:
-        raise CaseError(f"seed {negative[0]} is negative", remedy="give seeds from 0 on")
+        raise CaseError(f"seed {negative[0]} is negative", remedy="give seeds of 0 or more")
     return tuple(
         Task(case=case, resolution=resolution, variant=variant, seed=seed, kind=kind)
         for case, resolution in places
         for variant in generated
-        for seed in dict.fromkeys(seeds or case.seeds)
+        for seed in dict.fromkeys(seeds or _first_seeds(case, seed_count or len(case.seeds)))
     )
-
-
-def select_tasks(
-    suite: Suite,
-    *,
-    kind: ModelKind,
-    cases: Sequence[str] = (),
-    variants: Sequence[str] = (),
-    sizes: Sequence[str] = (),
-    seeds: Sequence[int] = (),
-    seed_count: int | None = None,
-) -> dict[Sample, Task]:
-    """Return what is selected, cases outermost; arguments as for `select`, and `all` names every variant.
-
-    `seed_count` asks for so many seeds per case, beginning with its own. Raises CaseError as `select` does: a run that
-    generates nothing must not look like one in which all is well.
-    """
-    if tuple(variants) == (ALL,):
-        variants = tuple(variant.name for variant in suite.variants if variant.generates(kind))
-    tasks = select(suite, kind=kind, cases=cases, variants=variants, sizes=sizes, seeds=seeds)
-    if seed_count is not None:
-        own = dict.fromkeys(replace(task, seed=0) for task in tasks)
-        tasks = tuple(replace(task, seed=seed) for task in own for seed in _first_seeds(task.case, seed_count))
-    return {task.sample: task for task in tasks}
-
-
-def default_samples(suite: Suite, kind: ModelKind) -> frozenset[Sample]:
-    """Return the points of a full run: every case, resolution, default variant and seed."""
-    return frozenset(task.sample for task in select(suite, kind=kind))
 
 
 def _first_seeds(case: Case, count: int) -> tuple[int, ...]:
@@ -154,6 +124,6 @@ def _variants(suite: Suite, names: Sequence[str], kind: ModelKind) -> list[Varia
             raise CaseError(
                 f"variant {variant.name} has no LoRA for {model}",
                 where="variants.toml",
-                remedy=f"choose among {able or 'none'}, or give it loras.{kind.value}",
+                remedy=f"choose among {able or 'none'}, or add loras.{kind.value} to it",
             )
     return generated

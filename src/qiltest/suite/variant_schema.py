@@ -1,4 +1,4 @@
-"""The border of `variants.toml`: one table a variant, and how it becomes a `Variant`."""
+"""The schema of `variants.toml`, one table per variant, and how they become `Variant`s."""
 
 from __future__ import annotations
 
@@ -66,17 +66,16 @@ def parse_variants(raw: Mapping[str, Any], path: Path) -> tuple[tuple[Variant, .
             variants.append(_variant(name, VariantTable.model_validate(table)))
         mistakes += found
     if not raw:
-        mistakes.append(
-            Mistake(path=path, key="", seen="no variant found", allowed="at least one table, such as [base]")
-        )
+        mistakes = [Mistake(path=path, key="", seen="no variant found", allowed="at least one table, such as [base]")]
     return tuple(variants), mistakes
 
 
 def _check(name: str, raw: object, path: Path) -> Iterator[Mistake]:
+    key = spell((name,))
     if re.fullmatch(NAME_PATTERN, name) is None:
-        yield Mistake(path=path, key=spell((name,)), seen=f"{show(name)} is not a variant's name", allowed=NAME_PATTERN)
+        yield Mistake(path=path, key=key, seen=f"{show(name)} is not a valid variant name", allowed=NAME_PATTERN)
     if not isinstance(raw, Mapping):
-        yield Mistake(path=path, key=spell((name,)), seen=f"{show(raw)} is not allowed", allowed="one table a variant")
+        yield Mistake(path=path, key=key, seen=f"{show(raw)} is not allowed", allowed="one table per variant")
         return
     shape = check_shape(VariantTable, raw, path, (name,))
     yield from shape if isinstance(shape, list) else ()
@@ -89,18 +88,18 @@ def _guidance(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
     if not isinstance(scale, int | float):
         return
     if scale > 1 and negative is None:
-        seen = f"missing, but true_cfg_scale is {scale}: the pipeline would leave guidance out"
+        seen = f"missing, but true_cfg_scale is {scale}: the pipeline would skip guidance"
         yield ("negative_prompt",), seen, 'a string; the vendor\'s is " "'
     if scale == 1 and negative is not None:
         seen = "has no effect at true_cfg_scale 1"
-        yield ("negative_prompt",), seen, "nothing here, or true_cfg_scale above 1"
+        yield ("negative_prompt",), seen, "no negative_prompt, or true_cfg_scale above 1"
 
 
 def _lora(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
     loras = raw.get("loras")
     loras = loras if isinstance(loras, Mapping) else {}
     if raw.get("scheduler") == SchedulerKind.LIGHTNING and not loras:
-        seen = '"lightning" without a LoRA: shift 3 is what Lightning LoRAs were distilled with'
+        seen = '"lightning" without a LoRA: only Lightning LoRAs were distilled with shift 3'
         yield ("scheduler",), seen, 'scheduler = "model", or a LoRA in loras.real or loras.tiny'
     yield from _unshifted(raw, loras)
     for kind, (pattern, allowed) in _SOURCES.items():
@@ -111,7 +110,7 @@ def _lora(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
 
 
 def _unshifted(raw: Mapping[str, Any], loras: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
-    """Yield the commonest mistake: a Lightning LoRA under the model's own scheduler, which generates noise or blur."""
+    """Yield the most common mistake: a Lightning LoRA with the model's scheduler, which gives noise or blur."""
     sources = [table.get("source") for table in loras.values() if isinstance(table, Mapping)]
     distilled = [source for source in sources if isinstance(source, str) and _DISTILLED.search(source)]
     if raw.get("scheduler") == SchedulerKind.MODEL and distilled:
@@ -121,16 +120,8 @@ def _unshifted(raw: Mapping[str, Any], loras: Mapping[str, Any]) -> Iterator[tup
 
 def _variant(name: str, table: VariantTable) -> Variant:
     loras = ((ModelKind.REAL, table.loras.real), (ModelKind.TINY, table.loras.tiny))
-    return Variant(
-        name=name,
-        title=table.title,
-        steps=table.steps,
-        true_cfg_scale=table.true_cfg_scale,
-        negative_prompt=table.negative_prompt,
-        scheduler=table.scheduler,
-        prompt_suffix=tuple(sorted(table.prompt_suffix.items())),
-        loras=tuple((k.value, LoraSource(source=t.source, sha256=t.sha256)) for k, t in loras if t is not None),
-        base_model=table.base_model,
-        default=table.default,
-        note=table.note,
-    )
+    converted: dict[str, Any] = {
+        "prompt_suffix": tuple(sorted(table.prompt_suffix.items())),
+        "loras": tuple((kind.value, LoraSource(**vars(lora))) for kind, lora in loras if lora is not None),
+    }
+    return Variant(**{**vars(table), **converted}, name=name)

@@ -1,11 +1,13 @@
-"""Variants: how an image is made. `cases/variants.toml`, read by `qiltest.suite.load.load_variants`."""
+"""Variants: how an image is generated, as in `cases/variants.toml`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-#: the name under which a LoRA file on trial is generated (`--qil-lora`, `qiltest check`).
+from qiltest.recipe import Guided
+
+#: name of the variant that a LoRA file under test is generated as (`--qil-lora`, `qiltest check`).
 CANDIDATE = "candidate"
 
 
@@ -36,7 +38,7 @@ class LoraSource:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Variant:
+class Variant(Guided):
     """Base model, LoRA (or none), steps, true CFG scale, scheduler."""
 
     name: str
@@ -53,20 +55,15 @@ class Variant:
     base_model: str | None = None
     #: generated without being named by `--qil-variant`.
     default: bool = True
-    #: what somebody who reads the report should know about it.
+    #: shown in the report.
     note: str = ""
 
-    @property
-    def nfe(self) -> int:
-        """Number of function evaluations of one image."""
-        return self.steps * (2 if self.true_cfg_scale > 1 and self.negative_prompt is not None else 1)
-
     def lora(self, kind: ModelKind) -> LoraSource | None:
-        """Return the LoRA for a kind of model; None where it has none (see `generates` for whether it needs one)."""
+        """Return the LoRA for a kind of model, or None (`generates` says whether it needs one)."""
         return dict(self.loras).get(kind.value)
 
     def generates(self, kind: ModelKind) -> bool:
-        """Return whether a model of this kind can generate the variant: the base can, a LoRA must be of its kind."""
+        """Return whether a model of this kind can generate the variant: a LoRA must be of that kind."""
         return not self.loras or self.lora(kind) is not None
 
     def prompt(self, text: str, language: str) -> str:

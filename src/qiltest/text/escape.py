@@ -1,8 +1,8 @@
-"""Making hostile text harmless: prompts, readings and ids come from models and files that nobody vetted.
+"""Escape untrusted text: prompts, readings and ids come from models and files that nobody checked.
 
-`visible` comes first everywhere: it shows what would otherwise act (control characters, direction overrides) or break
-an encoder (lone surrogates). Escaping for the medium follows: HTML by jinja2's autoescape, Markdown by `markdown`,
-workflow commands by `command_data` and `command_property`.
+`visible` comes first everywhere: it shows characters that would act (control, direction overrides) or break an encoder
+(lone surrogates). Then the medium: HTML by jinja2's autoescape, Markdown by `markdown`, workflow commands by
+`command_data` and `command_property`.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ from __future__ import annotations
 import re
 import unicodedata
 
-#: longest text shown in full; a reader gone wild must not make a report of a gigabyte.
+#: longest text shown in full, so that a runaway reading cannot make a report of a gigabyte.
 MAX_SHOWN = 4_000
 
 _CONTROL_PICTURES = 0x2400
 _DELETE = 0x7F
-#: format characters that carry meaning in ordinary writing and cannot reorder it: the variation selectors of emoji.
+#: format characters that are harmless: the variation selectors of emoji.
 _HARMLESS = frozenset("\ufe0e\ufe0f")
 _MARKDOWN_SPECIAL = re.compile(r"[\\`*_{}\[\]<>|~$]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _URL = re.compile(r":(?=//)|(?<=\bwww)\.", re.IGNORECASE)
 #: @mentions and addresses, #numbers and :shortcodes: that GitHub turns into links and images after rendering.
 _REFERENCE = re.compile(r"(?<!\w)@(?=\w)|@(?=[\w-]+\.\w)|#(?=\d)|:(?=[a-z0-9_+-]+:)")
+_ORDERED = re.compile(r"^(\d+)([.)])(?=\s|$)")
 _BLOCK_START = re.compile(r"^(\s*)([-+=]|\d+(?=[.)]))")
 
 
@@ -51,7 +52,7 @@ def _visible_character(char: str) -> str:
 
 
 def bounded(text: str, limit: int = MAX_SHOWN) -> str:
-    """Return at most `limit` characters of `text`; what was cut is said, never dropped in silence."""
+    """Return at most `limit` characters of `text`, and how many were cut."""
     if len(text) <= limit:
         return text
     return f"{text[:limit]} […{len(text) - limit} more characters]"
@@ -63,24 +64,20 @@ def one_line(text: str, limit: int = MAX_SHOWN) -> str:
 
 
 def without_surrogates(text: str) -> str:
-    """Return `text` with lone surrogates as U+FFFD: the least that an encoder needs, for machines."""
+    """Return `text` with lone surrogates as U+FFFD, so that it can be encoded."""
     return _SURROGATE.sub("\ufffd", text)
 
 
 def markdown(text: str, limit: int = MAX_SHOWN) -> str:
     """Return `text` as inline Markdown that renders as itself, in a table cell too.
 
-    Beside Markdown's own marks it disarms what GitHub adds: bare links, @mentions, #references, :emoji:, $mathematics$.
+    Also escapes what GitHub adds to Markdown: bare links, @mentions, #references, :emoji:, $mathematics$.
     """
     escaped = _MARKDOWN_SPECIAL.sub(r"\\\g<0>", bounded(visible(text), limit).replace("&", "&amp;"))
     escaped = escaped.replace("\\<", "&lt;").replace("\\>", "&gt;")
-    escaped = _BLOCK_START.sub(r"\1\\\2", escaped) if not escaped[:1].isdigit() else _ordered(escaped)
+    escaped = (_ORDERED if escaped[:1].isdigit() else _BLOCK_START).sub(r"\1\\\2", escaped)
     escaped = _URL.sub(r"\\\g<0>", escaped)
     return _REFERENCE.sub(r"\g<0><!-- -->", escaped).replace("\n", "<br>")
-
-
-def _ordered(text: str) -> str:
-    return re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", text)
 
 
 def command_data(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Numbers for people to read: durations, rates, factors, counts."""
+"""Format numbers for people: durations, rates, factors, counts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 
 def seconds(value: float) -> str:
-    """Return a duration as a person says it: `87 ms`, `3.42 s`, `1 min 42 s`."""
+    """Return a duration for people: `87 ms`, `3.42 s`, `1 min 42 s`."""
     if not math.isfinite(value):
         return "not a number"
     if value < 0.9995:
@@ -21,7 +21,7 @@ def seconds(value: float) -> str:
 def percent(value: float) -> str:
     """Return a rate as per cent, with one decimal below 10 %."""
     scaled = value * 100
-    # a no-break space: a number never stands apart from its unit
+    # a no-break space keeps the number with its unit
     return "0\u00a0%" if scaled == 0 else f"{scaled:.1f}\u00a0%" if scaled < 9.95 else f"{scaled:.0f}\u00a0%"
 
 

@@ -1,15 +1,19 @@
-"""Characters that readers and people take for one another. Named, never folded away (docs/reference/reading.md)."""
+"""Classes of characters that readers and people confuse (docs/reference/reading.md)."""
 
 from __future__ import annotations
 
 import functools
 
-#: Letters whose capital has the same shape: only their size tells, and handwriting keeps no size.
+#: letters whose capital differs in size alone, which handwriting does not keep.
 SAME_SHAPE = "c/C"
 CASE = "upper/lower"
 SCRIPTS = "simplified/traditional"
 
-#: class name -> characters that look alike. A character may stand in several; the first class that holds both counts.
+_GROUPS = (
+    "己已巳", "未末", "土士", "人入八", "大太犬", "干千于", "木本术", "王玉主",
+    "力刀", "算箅", "支攴", "晴睛", "拔拨", "折拆", "侯候", "口囗回",
+)  # fmt: skip
+#: class name -> characters that look alike. A character may be in several; the first class with both counts.
 CLASSES: dict[str, str] = {
     "I/l/1": "Il1|ıi!Ⅰ丨",
     "O/0": "O0o〇○QD",
@@ -29,27 +33,12 @@ CLASSES: dict[str, str] = {
     "n/h": "nh",
     "f/t": "ft",
     "问/间": "问间问閒間問河同闻",
-    "己/已/巳": "己已巳",
-    "未/末": "未末",
-    "土/士": "土士",
     "日/曰/目": "日曰目白",
-    "人/入/八": "人入八",
-    "大/太/犬": "大太犬",
-    "干/千/于": "干千于",
     "天/夭/无": "天夭无元",
-    "木/本/术": "木本术",
-    "王/玉/主": "王玉主",
-    "力/刀": "力刀",
     "贝/见": "贝见貝見",
-    "算/箅": "算箅",
-    "支/攴": "支攴",
     "卖/买": "卖买賣買奕",
-    "晴/睛": "晴睛",
-    "拔/拨": "拔拨",
-    "折/拆": "折拆",
-    "侯/候": "侯候",
     "情/清/请": "情清请请",
-    "口/囗/回": "口囗回",
+    **{"/".join(group): group for group in _GROUPS},
 }
 _SAME_SHAPE_LETTERS = frozenset("cijkopsuvwxyz")
 
@@ -98,13 +87,13 @@ def _script_pairs() -> frozenset[frozenset[str]]:
 
 
 def names() -> tuple[str, ...]:
-    """Names of all look-alike classes: what a case's `forgiven` may hold."""
+    """Return the names of all look-alike classes, which a case's `forgiven` may use."""
     return (SAME_SHAPE, CASE, SCRIPTS, *CLASSES)
 
 
 @functools.lru_cache(maxsize=65536)
 def look_alike(first: str, second: str) -> str:
-    """Name of the class that takes the two characters for one another, or "" where none does (or they are equal)."""
+    """Return the name of the first class that has both characters, or "" (also for equal characters)."""
     if first == second or len(first) != 1 or len(second) != 1:
         return ""
     if first.lower() == second.lower():

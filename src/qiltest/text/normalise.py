@@ -1,4 +1,4 @@
-"""Text as it is compared: NFKC, no white space; case and punctuation stay."""
+"""Normalise text for comparison: NFKC, no white space; case and punctuation stay."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 HYPHENS = frozenset("-\u2010\u2011\u2012\u2013\u2014\u2212")
-#: General categories that draw nothing: format and control characters, variation selectors among the marks.
+#: categories of invisible characters: format and control.
 _INVISIBLE = frozenset({"Cf", "Cc"})
-#: Marks that Unicode keeps apart and fonts or readers do not, made one: what is drawn for them does not tell which was
-#: meant (benchmarks/readers/marks.py: the default reader returns ' for each ’, - for most –, a middle dot for each •).
-#: Middle dots and bullets; hyphens, the en dash and the minus, but not the em dash; single and double quotation marks,
-#: opening, closing and straight, but not the low ones. NFKC makes some of them of others.
+#: marks that fonts or readers do not tell apart (benchmarks/readers/marks.py: the default reader returns ' for each ’,
+#: - for most –, a middle dot for each •): middle dots and bullets; hyphens, the en dash and the minus, but not the em
+#: dash; single and double quotation marks, but not the low ones.
 _ALIKE = {
     "\u00b7": "\u30fb\u2027\u22c5\u2219\u2022\u25e6",
     "-": "\u2010\u2011\u2012\u2013\u2212",
@@ -25,17 +24,16 @@ _SELECTORS = frozenset(chr(code) for code in range(0xFE00, 0xFE10))
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One comparable piece of an expected text: a character, or a whole optional mark (an emoji may be several)."""
+    """One comparable piece of an expected text: a character, or a whole optional mark such as an emoji."""
 
     text: str
     optional: bool = False
 
 
 def normalise(text: str) -> str:
-    """NFKC, marks that no reader tells apart made one, white space and invisible characters dropped.
+    """Apply NFKC (UAX 15), unify marks that no reader tells apart, and drop white space and invisible characters.
 
-    Case and all other punctuation are kept. NFKC is Unicode's compatibility composition (UAX 15): full-width forms
-    become ASCII, `…` three full stops. It is idempotent, and so is this.
+    Case and all other punctuation are kept. Idempotent.
     """
     folded = _folded(text)
     kept = "".join(char for char in folded if not _dropped(char))
@@ -43,12 +41,12 @@ def normalise(text: str) -> str:
 
 
 def _folded(text: str) -> str:
-    """NFKC between two rounds of making marks one: by itself it makes two primes of a double one."""
+    """Unify marks before and after NFKC, which splits a double prime into two."""
     return unicodedata.normalize("NFKC", text.translate(_ONE)).translate(_ONE)
 
 
 def letters_and_digits(text: str) -> str:
-    """Only what `str.isalnum` takes, case folded: the lenient form, blind to punctuation and case."""
+    """Return the letters and digits alone (`str.isalnum`), case folded."""
     return "".join(char for char in normalise(text).casefold() if char.isalnum())
 
 
@@ -72,7 +70,7 @@ def required_text(parts: Sequence[Unit]) -> str:
 
 
 def is_decoration(char: str) -> bool:
-    """Tell pictographic symbols (category So: stars, bullets, emoji), which are drawn, not written."""
+    """Return whether a character is a pictographic symbol (category So: stars, bullets, emoji)."""
     return unicodedata.category(char) == "So"
 
 

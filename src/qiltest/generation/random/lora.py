@@ -1,4 +1,4 @@
-"""A LoRA of random values in the shape of the Lightning files: for latency and memory where nothing is downloaded."""
+"""Random LoRAs in the shape of the Lightning files, to measure time and memory without a download."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UP_STD = 1e-3
 def random_lora(
     base: Base, rank: int, dtype: torch.dtype, device: torch.device, *, seed: int
 ) -> dict[str, torch.Tensor]:
-    """Return factors named as diffusers writes them, for 12 modules a block, generated on `device`."""
+    """Return factors named as diffusers writes them, for 12 modules per block, made on `device`."""
     random = torch.Generator(device).manual_seed(seed)
     tensors: dict[str, Any] = {}
     for name, (rows, columns) in base.modules.items():

@@ -1,8 +1,8 @@
-"""How many operations a transformer forward is, by arithmetic from its config. Nothing here needs torch.
+"""Count the operations of a transformer forward from its config, without torch.
 
 A product of an (n x k) with a (k x m) matrix counts 2 n k m. Counted are the linear layers and the two products of
-attention, which a test holds against torch's own counter to the last operation; left out are norms, activations, the
-rotary embedding and the scheduler, which are of the order of tokens x width.
+attention (a test compares the sum with torch's own counter), not norms, activations, the rotary embedding and the
+scheduler, which are of the order of tokens x width.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from qiltest.recipe import SIZE_MULTIPLE, Recipe, Size
 #: modules of a block that see the prompt's tokens; `*_mod` and the timestep's see one row, all others the image's.
 _OF_TEXT = ("attn.add_", "attn.to_add_out", "txt_mlp.")
 _OF_TIME = ("img_mod.", "txt_mod.")
-#: tokens a character of Qwen's tokenizer, about: measured on no text of ours, good enough for a sequence length.
+#: tokens per character of Qwen's tokenizer, roughly.
 _WIDE, _NARROW = 0.7, 0.25
 #: the template's end: `<|im_end|>`, a line break, `<|im_start|>`, `assistant`, a line break.
 _TEMPLATE_END = 5

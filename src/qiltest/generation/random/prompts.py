@@ -1,38 +1,23 @@
-"""Embeddings for random weights: there is no text encoder, and none is needed to measure time and memory."""
+"""Random prompt embeddings for random weights, to measure time and memory without a text encoder."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 
 import torch
 
-from qiltest.generation._prompts import Embedding
+from qiltest.generation._prompts import Embedding, PromptMemory
 from qiltest.generation.random.operations import random_prompt_tokens
 
 
-class RandomPrompts:
+class RandomPrompts(PromptMemory):
     """Gives each prompt normal noise of about its length in tokens, the same for the same prompt."""
 
     def __init__(self, channels: int, max_sequence_length: int, dtype: torch.dtype, device: torch.device) -> None:
+        super().__init__()
         self._channels, self._max, self._dtype, self._device = channels, max_sequence_length, dtype, device
-        self._known: dict[str, Embedding] = {}
 
-    def encode(self, prompts: Iterable[str]) -> None:
-        """Make the embeddings of `prompts`."""
-        for prompt in prompts:
-            if prompt not in self._known:
-                self._known[prompt] = self._draw(prompt)
-
-    def get(self, prompt: str) -> Embedding:
-        """Return a prompt's embedding."""
-        self.encode([prompt])
-        return self._known[prompt]
-
-    def free(self) -> None:
-        """Nothing to free."""
-
-    def _draw(self, prompt: str) -> Embedding:
+    def _make(self, prompt: str) -> Embedding:
         seed = int.from_bytes(hashlib.sha256(prompt.encode()).digest()[:4], "big")
         noise = torch.randn(
             1,

@@ -1,1 +1,1 @@
-"""RapidOCR, the default reader, and how it looks again where its first look was in doubt."""
+"""RapidOCR, the default reader: detection, recognition from several views, corrections of letter case and 1."""

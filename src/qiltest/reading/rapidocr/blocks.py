@@ -1,9 +1,8 @@
-"""Blocks of characters in a grid, which the detector takes for columns: cut into rows where rows are as near.
+"""Turn grids of characters that the detector took for columns into rows.
 
-A detector that finds characters as far apart along the rows as down the columns takes them for columns. People read by
-nearness: characters belong to the line in whose direction they stand closer, and where both are alike, to rows. So
-columns that stand side by side are cut into rows, unless they are further apart than the characters within them. What
-was expected plays no part.
+Where characters are as far apart along the rows as down the columns, the detector finds columns, but people read rows.
+So neighbouring columns are cut into rows, unless they are further apart than the characters within them. The expected
+text plays no part.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from qiltest.reading.rapidocr.crops import Quad, is_column
 
 #: Columns further apart, in pitches of the characters within, stay columns.
 APART = 1.05
-#: Most that neighbours may be apart to be looked at, in widths, and most that widths may differ.
+#: largest distance of neighbours, in widths, and largest ratio of their widths.
 NEAR, ALIKE = 2.0, 1.4
-#: Most that the columns' tops may differ in one grid, in pitches.
+#: largest difference of the columns' tops in one grid, in pitches.
 LEVEL = 0.3
 
 
@@ -47,17 +46,14 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """Columns that are rows: which lines they replace, and the rows' boxes, top to bottom."""
+    """A grid: the indices of its columns among the lines, and the boxes of its rows, top to bottom."""
 
     columns: tuple[int, ...]
     rows: tuple[Quad, ...]
 
 
 def blocks(quads: Sequence[Quad], characters: Sequence[int]) -> tuple[Block, ...]:
-    """Find the grids among an image's lines that are to be read in rows.
-
-    `quads`: boxes of the lines; `characters`: how many each holds.
-    """
+    """Find the grids among an image's lines; `characters` is the number of characters of each line."""
     columns = [
         _column(i, quad, count)
         for i, (quad, count) in enumerate(zip(quads, characters, strict=True))
@@ -91,7 +87,7 @@ def _grids(columns: Sequence[Column]) -> list[list[Column]]:
 
 
 def _neighbours(first: Column, second: Column) -> bool:
-    """Tell whether the second column stands right of the first, no further than the characters within."""
+    """Return whether the second column is right of the first, no further than the characters within."""
     narrow, wide = sorted((first.width, second.width))
     pitch = (first.pitch + second.pitch) / 2
     across = (second.left + second.right - first.left - first.right) / 2

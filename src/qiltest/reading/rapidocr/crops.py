@@ -1,4 +1,4 @@
-"""Lines cut out of an image, straightened, with more or less margin."""
+"""Cut lines out of an image and straighten them, with more or less margin."""
 
 from __future__ import annotations
 
@@ -25,13 +25,17 @@ def cut(bgr: Pixels, quad: Quad) -> Pixels:
 
 def extent(quad: Quad) -> tuple[float, float]:
     """Mean width and height of a box, pixels."""
-    right = (quad[1] - quad[0] + quad[2] - quad[3]) / 2
-    down = (quad[3] - quad[0] + quad[2] - quad[1]) / 2
+    right, down = _sides(quad)
     return max(1.0, float(np.linalg.norm(right))), max(1.0, float(np.linalg.norm(down)))
 
 
+def _sides(quad: Quad) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean vectors along the writing and across it."""
+    return (quad[1] - quad[0] + quad[2] - quad[3]) / 2, (quad[3] - quad[0] + quad[2] - quad[1]) / 2
+
+
 def is_column(quad: Quad) -> bool:
-    """Tell a box that is so much higher than wide that it holds a vertical column."""
+    """Return whether a box is so high that its text is a vertical column."""
     width, height = extent(quad)
     return height >= COLUMN_RATIO * width
 
@@ -44,8 +48,7 @@ def upright(crop: Pixels) -> Pixels:
 
 def grown(quad: Quad, along: float, across: float) -> Quad:
     """Move the sides of a box outwards, along the writing and across it, in units of the writing's size."""
-    right = (quad[1] - quad[0] + quad[2] - quad[3]) / 2
-    down = (quad[3] - quad[0] + quad[2] - quad[1]) / 2
+    right, down = _sides(quad)
     width, height = float(np.linalg.norm(right)), float(np.linalg.norm(down))
     if min(width, height) < 1:
         return quad

@@ -1,13 +1,12 @@
-"""A CTC text recogniser over ONNX Runtime: line images in, characters with confidence, place and alternatives out.
+"""Recognise the text of line images with a CTC network on ONNX Runtime.
 
-The engine's own wrapper returns the text alone; the confidence of each character, its place in the line and what else
-the network took it for are needed to show where a reading is doubtful.
+The engine's own wrapper returns the text alone; here each character also has its confidence, place and alternatives.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from qiltest.reading.images import Pixels
 HEIGHT, LEAST_WIDTH = 48, 320
 #: Alternatives kept for a character, and the probability below which they are not.
 KEPT, LEAST_PROBABILITY = 3, 1e-3
-#: Steps at which the blank is likelier than this are not asked for a character that was nearly read there.
+#: steps at which the blank is likelier than this have no character that was nearly read.
 BLANK = 0.99
 
 
@@ -40,10 +39,10 @@ class Character:
 
 @dataclass(frozen=True, kw_only=True)
 class Recognition:
-    """What was recognised in one look at a line."""
+    """The result of recognising a line in one view."""
 
     characters: tuple[Character, ...]
-    #: probability, 0 to 1, of the likeliest character that was not read: one that stands where the blank won.
+    #: probability, 0 to 1, of the likeliest character that lost against the blank.
     missed: float = 0.0
 
     @property
@@ -53,13 +52,23 @@ class Recognition:
 
     @property
     def spelling(self) -> str:
-        """What looks are compared by: their text without blanks, which come and go."""
+        """The text without white space, by which views are compared."""
         return "".join(character.text for character in self.characters if not character.text.isspace())
 
     @property
     def confidence(self) -> float:
         """Mean confidence of the characters, 0 where there are none."""
         return sum(c.confidence for c in self.characters) / len(self.characters) if self.characters else 0.0
+
+
+def run_at(characters: Sequence[Character], place: int, inside: Callable[[str], bool]) -> Sequence[Character]:
+    """Return the characters around `place` up to the nearest ones that are not `inside`."""
+    start, end = place, place + 1
+    while start > 0 and inside(characters[start - 1].text):
+        start -= 1
+    while end < len(characters) and inside(characters[end].text):
+        end += 1
+    return characters[start:end]
 
 
 def session(weights: Path, *, threads: int) -> onnxruntime.InferenceSession:
@@ -82,7 +91,7 @@ class Recogniser:
         self._alphabet = ["", *alphabet, " "]
 
     def look(self, line: Pixels) -> Recognition:
-        """Recognise one line image (BGR, upright); no characters where it holds none."""
+        """Recognise one line image (BGR, upright)."""
         steps, used = self.probabilities(line)
         return Recognition(characters=decode(steps, self._alphabet, used=used), missed=missed(steps))
 
@@ -130,10 +139,7 @@ def decode(steps: NDArray[np.float32], alphabet: Sequence[str], *, used: float =
 
 
 def missed(steps: NDArray[np.float32]) -> float:
-    """Return the probability of the likeliest character that lost against the blank.
-
-    The characters read just before and after do not count: a step between two is theirs.
-    """
+    """Return the probability of the likeliest character that lost against the blank, except its neighbours."""
     best = steps.argmax(axis=1)
     read = np.flatnonzero(best)
     found = 0.0
@@ -146,10 +152,7 @@ def missed(steps: NDArray[np.float32]) -> float:
 
 
 def likeliest(step: NDArray[np.float32], count: int) -> list[int]:
-    """Return the `count` likeliest places of the alphabet at one step, most probable first.
-
-    Alphabets have thousands of characters: sorting all of them at each character costs more than recognising it.
-    """
+    """Return the `count` likeliest indices into the alphabet at one step, without sorting all of its thousands."""
     kept = min(count, len(step))
     best = np.argpartition(-step, kept - 1)[:kept]
     return sorted((int(i) for i in best), key=lambda i: (-float(step[i]), i))

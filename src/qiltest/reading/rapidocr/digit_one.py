@@ -1,8 +1,7 @@
-"""A 1 in a word: what a recogniser that has read the word takes for an l.
+"""Restore a 1 inside a word that the recogniser read as l or I.
 
-A recogniser expects letters in a word and reads "Wor1d" as "World", though it saw the 1: its second guess says so. The
-other way round it is no use: of digits among digits the second guess is often an l without any being generated
-(docs/measurements/readers.md). What was expected plays no part.
+A recogniser expects letters in a word and reads "Wor1d" as "World", with the 1 as its second guess. The reverse is not
+done: among digits the second guess is often an l (docs/measurements/readers.md). The expected text plays no part.
 """
 
 from __future__ import annotations
@@ -10,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from qiltest.reading.rapidocr.ctc import Character
+from qiltest.reading.rapidocr.ctc import Character, run_at
 
 #: Probability from which on the second guess is believed.
 SEEN = 0.02
-#: Fewest letters of a word that is surely one: in "Bl" or "T1" either may be meant.
+#: fewest letters of a word: "Bl" and "T1" are ambiguous.
 LETTERS = 4
 _LIKE_ONE = frozenset("lI")
 
@@ -33,9 +32,5 @@ def _one(character: Character) -> Character:
 
 
 def _in_word(characters: Sequence[Character], place: int) -> bool:
-    start, end = place, place + 1
-    while start > 0 and characters[start - 1].text.isalnum():
-        start -= 1
-    while end < len(characters) and characters[end].text.isalnum():
-        end += 1
-    return end - start >= LETTERS and all(character.text.isalpha() for character in characters[start:end])
+    word = run_at(characters, place, str.isalnum)
+    return len(word) >= LETTERS and all(character.text.isalpha() for character in word)

@@ -1,4 +1,4 @@
-"""Ink of a line of writing: what stands out from the ground, as glyphs with their extents."""
+"""Separate the ink of a line of writing from its background, and measure its glyphs."""
 
 from __future__ import annotations
 
@@ -38,10 +38,7 @@ class Glyph:
 
 
 def glyphs(crop: Pixels) -> tuple[Glyph, ...]:
-    """Return the glyphs of a row of writing (BGR), left to right; none where ink and ground do not part.
-
-    What touches the upper or lower edge belongs to another line or is cut, and is left out.
-    """
+    """Return the glyphs of a row of writing (BGR), left to right, without those that touch the upper or lower edge."""
     scale = HEIGHT / crop.shape[0]
     size = (max(1, round(crop.shape[1] * scale)), HEIGHT)
     scaled = cv2.resize(crop, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
@@ -58,9 +55,9 @@ def glyphs(crop: Pixels) -> tuple[Glyph, ...]:
 
 
 def ink(bgr: Pixels) -> Mask | None:
-    """Part ink (1) from ground (0) in the channel where they part best (Otsu 1979); None where they do not.
+    """Return a mask of the ink (1), from the channel that separates it best (Otsu 1979); None where none does.
 
-    Ground is the larger part: writing covers less than half of its line, however bold.
+    Ink covers less than half of a line, however bold.
     """
     grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
     channels = [grey, *cv2.split(bgr)]
@@ -72,7 +69,7 @@ def ink(bgr: Pixels) -> Mask | None:
 
 
 def _parted(channel: NDArray[np.uint8]) -> tuple[float, Mask]:
-    """Part a channel in two; how well, and where it is bright."""
+    """Return how well a threshold separates a channel, and the mask of its bright part."""
     _, mask = cv2.threshold(channel, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     bright = mask.astype(bool)
     total, share = float(channel.var()), float(bright.mean())
@@ -85,16 +82,18 @@ def _parted(channel: NDArray[np.uint8]) -> tuple[float, Mask]:
 def _joined(parts: list[Glyph]) -> tuple[Glyph, ...]:
     found: list[Glyph] = []
     for part in parts:
-        last = found[-1] if found else None
-        if last is not None:
-            overlap = min(last.right, part.right) - max(last.left, part.left)
-            if overlap >= OVERLAP * min(last.right - last.left, part.right - part.left):
-                found[-1] = Glyph(
-                    left=min(last.left, part.left),
-                    right=max(last.right, part.right),
-                    top=min(last.top, part.top),
-                    bottom=max(last.bottom, part.bottom),
-                )
-                continue
+        if found and _overlap(found[-1], part):
+            last = found.pop()
+            part = Glyph(
+                left=min(last.left, part.left),
+                right=max(last.right, part.right),
+                top=min(last.top, part.top),
+                bottom=max(last.bottom, part.bottom),
+            )
         found.append(part)
     return tuple(found)
+
+
+def _overlap(first: Glyph, second: Glyph) -> bool:
+    shared = min(first.right, second.right) - max(first.left, second.left)
+    return shared >= OVERLAP * min(first.right - first.left, second.right - second.left)

@@ -1,10 +1,9 @@
-"""Letter size by measurement: c or C, o or O, p or P, told by the height of the ink against its neighbours'.
+"""Decide c or C, o or O, p or P by measuring the ink.
 
-A recogniser guesses the size of letters whose capital has the same shape, and in handwriting it guesses wrong. Here the
-line's own letters are the ruler: those that are surely high (digits, b, d, H) give the height of capitals, those that
-are surely low (a, e, m) the x-height, and the bottoms of all of them the baseline. A letter is changed only where its
-ink is found apart from its neighbours', stands on the baseline and is clearly of one size; otherwise the recogniser's
-guess stays. What was expected plays no part.
+A recogniser guesses the case of letters whose capital has the same shape, often wrongly in handwriting. Here the line's
+other letters give the scale: high ones (digits, b, d, H) the height of capitals, low ones (a, e, m) the x-height, their
+bottoms the baseline. A letter is changed only where its ink is separate, on the baseline and clearly of one size. The
+expected text plays no part.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qiltest.reading.images import Pixels
-from qiltest.reading.rapidocr.ctc import Character
+from qiltest.reading.rapidocr.ctc import Character, run_at
 from qiltest.reading.rapidocr.ink import Glyph, glyphs
 
 #: Letters that stand on the baseline in both sizes, and those whose small form hangs below it.
@@ -60,7 +59,7 @@ class Ruler:
 
 
 def in_question(characters: Sequence[Character]) -> bool:
-    """Tell whether a line holds letters whose capital has the same shape."""
+    """Return whether a line has letters whose capital has the same shape."""
     return any(_in_question(character.text) for character in characters)
 
 
@@ -90,16 +89,19 @@ def ruler_of(found: Sequence[tuple[str, Glyph]]) -> Ruler | None:
     high = [flat.above(glyph) for text, glyph in found if text in HIGH]
     low = [flat.above(glyph) for text, glyph in found if text in LOW or text in LOW_HANGING]
     ruler = replace(flat, high=_agreed(high), low=_agreed(low))
-    if ruler.unit <= 0 or (high and not ruler.high) or (low and not ruler.low):
-        return None
+    known = ruler.unit > 0 and bool(high) == bool(ruler.high) and bool(low) == bool(ruler.low)
+    return ruler if known and _plausible(ruler, bases) else None
+
+
+def _plausible(ruler: Ruler, bases: Sequence[Glyph]) -> bool:
+    """Return whether the x-height suits the capitals, and the letters lie on the baseline."""
     if ruler.high and ruler.low and not LEAST <= ruler.low / ruler.high <= LARGE:
-        return None
-    level_spread = np.median([abs(flat.below(glyph)) for glyph in bases])
-    return ruler if level_spread <= SPREAD / 2 * ruler.unit else None
+        return False
+    return bool(np.median([abs(ruler.below(glyph)) for glyph in bases]) <= SPREAD / 2 * ruler.unit)
 
 
 def is_large(text: str, glyph: Glyph, ruler: Ruler) -> bool | None:
-    """Tell whether a letter in question is written large; None where the measurement does not tell."""
+    """Return whether a letter is a capital; None where the measurement does not decide."""
     letter = _plain(text)
     height = ruler.above(glyph)
     if letter in STANDING:
@@ -145,17 +147,12 @@ def _changed(characters: Sequence[Character], place: int, large: bool | None) ->
 
 
 def _figure(characters: Sequence[Character], place: int) -> bool:
-    """Tell a digit among digits alone: old-style figures are as low as letters, and a raised price is small."""
-    start = end = place
-    while start > 0 and not characters[start - 1].text.isspace():
-        start -= 1
-    while end + 1 < len(characters) and not characters[end + 1].text.isspace():
-        end += 1
-    return not any(character.text.isalpha() for character in characters[start : end + 1])
+    """Return whether a zero is in a word without letters: old-style figures are as low as letters."""
+    return not any(character.text.isalpha() for character in run_at(characters, place, lambda text: not text.isspace()))
 
 
 def _matched(characters: Sequence[Character], found: Sequence[Glyph], centres: Sequence[float]) -> list[Glyph | None]:
-    """Find each character's glyph: the only one at its place, and at nobody else's."""
+    """Find each character's glyph: the only one at its place, and at no other character's."""
     if not found:
         return [None] * len(characters)
     slack = 0.2 * float(np.median([glyph.right - glyph.left for glyph in found]))

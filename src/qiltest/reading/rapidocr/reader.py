@@ -1,7 +1,4 @@
-"""RapidOCR with the PP-OCRv6 small models of its wheel: the default reader.
-
-Reads simplified and traditional Chinese and English in one pass, vertical columns too, offline.
-"""
+"""The default reader: RapidOCR with the PP-OCRv6 small models of its wheel, for Chinese and English, offline."""
 
 from __future__ import annotations
 
@@ -38,15 +35,10 @@ PINNED: Mapping[str, str] = {
 }
 #: Measured (docs/measurements/readers.md): the wheel's own settings merge neighbouring lines and cut thin ones.
 #: The 180 degree classifier stays off: it turned correct lines of digits upside down.
-DETECTION: Mapping[str, float | bool] = {
-    "thresh": 0.2,
-    "box_thresh": 0.4,
-    "unclip_ratio": 1.4,
-    "use_dilation": False,
-}
+DETECTION: Mapping[str, float | bool] = {"thresh": 0.2, "box_thresh": 0.4, "unclip_ratio": 1.4, "use_dilation": False}
 #: Margin, in units of the writing's size, with which a line is cut out to measure its letters.
 RULED = View(along=0.2, across=0.2)
-#: Rows are believed where the least sure is this sure at least, in units of the least sure column.
+#: rows replace columns where the least confidence is at least this many times that of the columns.
 SURE = 0.9
 
 
@@ -56,8 +48,8 @@ class RapidReader:
     def __init__(self, *, looks: int = len(VIEWS), threads: int = 0, pins: Mapping[str, str] | None = None) -> None:
         """Load both models.
 
-        `looks`: most looks at a line, 1 for a single one (faster, worse). `threads`: how many lines are read at once,
-        0 for as many as there are cores; a reading does not depend on it.
+        `looks`: largest number of views of a line; 1 is faster and worse. `threads`: number of lines read at once,
+        0 for one per core; the reading does not depend on it.
         `pins`: file name to SHA-256, in place of `PINNED`; a file of another hash is refused. Raises ReaderError.
         """
         if not 1 <= looks <= len(VIEWS):
@@ -71,18 +63,13 @@ class RapidReader:
         self._detect = _detector(threads)
         self._recogniser = _recogniser(folder / RECOGNISER)
         self._workers = ThreadPoolExecutor(threads, thread_name_prefix="reader")
-        self._info = ReaderInfo(
+        self.info = ReaderInfo(
             name="rapidocr",
             engine="rapidocr/PP-OCRv6-small",
             version=metadata.version("rapidocr"),
             weights_sha256=combined_sha256(files),
             settings=_settings(looks),
         )
-
-    @property
-    def info(self) -> ReaderInfo:
-        """Identity of the reader."""
-        return self._info
 
     def read(self, image: Path | bytes) -> Reading:
         """Read one image; an image without text gives no lines. Raises ReaderError where it cannot be decoded."""
@@ -91,15 +78,15 @@ class RapidReader:
         lines = tuple(line for _, line in self._in_rows(bgr, self._lines(bgr, self.boxes(bgr))))
         height, width = bgr.shape[:2]
         seconds = time.perf_counter() - started
-        return Reading(reader=self._info, width=width, height=height, lines=lines, seconds=seconds)
+        return Reading(reader=self.info, width=width, height=height, lines=lines, seconds=seconds)
 
     def _lines(self, bgr: Pixels, quads: Sequence[Quad]) -> list[tuple[Quad, Line]]:
-        """Read several boxes at once, in their order; those with nothing in them are left out."""
+        """Read several boxes at once, in their order, without those that have no text."""
         found = self._workers.map(lambda quad: self.line(bgr, quad), quads)
         return [(quad, line) for quad, line in zip(quads, found, strict=True) if line is not None]
 
     def _in_rows(self, bgr: Pixels, found: list[tuple[Quad, Line]]) -> list[tuple[Quad, Line]]:
-        """Read blocks that the detector took for columns in rows, where their rows are read as surely."""
+        """Replace columns by rows in grids, where the rows are read with similar confidence."""
         counts = [sum(not char.isspace() for char in line.text) for _, line in found]
         for block in blocks([quad for quad, _ in found], counts):
             rows = self._lines(bgr, block.rows)
@@ -112,19 +99,16 @@ class RapidReader:
         return found
 
     def boxes(self, bgr: Pixels) -> list[Quad]:
-        """Quadrilaterals that hold text (4 points, clockwise from top left, pixels), top to bottom."""
+        """Return the quadrilaterals with text (4 points, clockwise from top left, pixels), top to bottom."""
         found = self._detect(bgr, use_det=True, use_cls=False, use_rec=False).boxes
         return [] if found is None else [np.asarray(box, dtype=np.float32) for box in found]
 
     def look(self, bgr: Pixels, quad: Quad, view: View) -> Recognition:
-        """Recognise what stands in one quadrilateral, by a single look."""
+        """Recognise the text of one quadrilateral in a single view."""
         return self._recogniser.look(seen(bgr, quad, view))
 
     def characters(self, bgr: Pixels, quad: Quad) -> tuple[Character, ...]:
-        """Recognise what stands in one quadrilateral, by as many looks as it takes; each character's place is its own.
-
-        Places count along the box itself, 0 to 1, whatever margin the look believed had.
-        """
+        """Recognise the text of one quadrilateral, in as many views as needed; places run along the box, 0 to 1."""
         look, view = looked(lambda view: self.look(bgr, quad, view), self._views)
         width, height = extent(quad)
         long, short = max(width, height), min(width, height)
@@ -141,7 +125,7 @@ class RapidReader:
         return sized(found, cut(bgr, grown(quad, RULED.along, RULED.across)), places)
 
     def line(self, bgr: Pixels, quad: Quad) -> Line | None:
-        """Read one quadrilateral; None where nothing stands in it."""
+        """Read one quadrilateral; None where it has no text."""
         found = self.characters(bgr, quad)
         text = "".join(character.text for character in found)
         if not text.strip():
@@ -155,7 +139,7 @@ class RapidReader:
 
 
 def seen(bgr: Pixels, quad: Quad, view: View) -> Pixels:
-    """Cut one line out of the image the way that `view` says, upright."""
+    """Cut one line out of the image in a view, upright."""
     crop = upright(cut(bgr, grown(quad, view.along, view.across)))
     if view.stretch == 1.0:
         return crop
@@ -168,7 +152,7 @@ def _confidence(lines: Sequence[tuple[Quad, Line]]) -> float:
 
 
 def _settings(looks: int) -> tuple[tuple[str, str], ...]:
-    """Return everything that readings depend on besides the weights."""
+    """Return all settings that readings depend on."""
     rules: dict[str, object] = {
         "looks": looks,
         "doubt": DOUBT,

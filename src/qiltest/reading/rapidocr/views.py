@@ -1,8 +1,7 @@
-"""Several looks at one line: a doubtful one is looked at again, and of looks that differ the middle one is believed.
+"""Read a doubtful line in several views, and take the median of the readings.
 
-A recogniser's reading of a doubtful line changes with a few pixels of margin; that of a clear one does not. What was
-expected plays no part: a rule that asked it would write it into the reading, and a true typo would be voted away. Nor
-does it decide which line is looked at again: the first look's own doubt does.
+The reading of a doubtful line changes with a few pixels of margin; that of a clear one does not. The expected text
+plays no part, neither in the choice of the reading nor of the lines to read again: it would vote a real typo away.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from qiltest.reading.rapidocr.ctc import Recognition
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How a line is cut out: margins along and across the writing in units of its size, and its stretch."""
+    """How a line is cut out: margins along and across the writing, in units of its size, and a stretch."""
 
     along: float = 0.0
     across: float = 0.0
     stretch: float = 1.0
 
 
-#: The first is taken of every line, the second of doubtful ones, the rest where those two differ.
+#: the first is used for every line, the second for doubtful ones, the rest where those two differ.
 #: Measured in docs/measurements/readers.md.
 VIEWS: tuple[View, ...] = (
     View(),
@@ -40,13 +39,12 @@ FIRST = 2
 #: A line is doubtful if a character is less sure than this, or one was missed by no more than that. Of the lines of
 #: the real images that a second look changed, all but one were.
 DOUBT, MISSED = 0.98, 0.05
-#: Below this mean confidence a line is noise, and no second look makes it text: text lies above 0.8, and what a street
-#: holds of writing that is none, below 0.7.
+#: below this mean confidence a line is noise, not text: text has above 0.8, pseudo-writing in scenes below 0.7.
 NOISE = 0.6
 
 
 def looked(look: Callable[[View], Recognition], views: Sequence[View] = VIEWS) -> tuple[Recognition, View]:
-    """Read a line by `look(view)`, as often as it takes; return the look believed and its view."""
+    """Read a line by `look(view)` in as many views as needed; return the reading chosen and its view."""
     looks = [look(views[0])]
     if len(views) > 1 and doubtful(looks[0]):
         looks.extend(look(view) for view in views[1:FIRST])
@@ -60,31 +58,21 @@ def looked(look: Callable[[View], Recognition], views: Sequence[View] = VIEWS) -
 
 
 def doubtful(look: Recognition) -> bool:
-    """Tell a look that another one may correct: text, but not all of it sure."""
+    """Return whether a reading is worth a second view: text, but not all of it sure."""
     least = min((character.confidence for character in look.characters), default=0.0)
     return look.confidence >= NOISE and (least < DOUBT or look.missed > MISSED)
 
 
 def nearest(looks: Sequence[Recognition]) -> int:
-    """Return the place of the set median: the look with the least sum of edit distances to the others.
+    """Return the index of the set median (Kohonen 1985): the least sum of edit distances to the others.
 
-    (Kohonen 1985.) Unlike a vote for whole lines it needs no two looks to be equal. Ties go to the surer, then to the
-    earlier.
+    Unlike a vote it needs no two equal readings. Ties go to the surer, then to the earlier.
     """
     spellings = [look.spelling for look in looks]
-    return min(
-        range(len(looks)),
-        key=lambda i: (
-            sum(Levenshtein.distance(spellings[i], other) for other in spellings),
-            -looks[i].confidence,
-            i,
-        ),
-    )
+    sums = [sum(Levenshtein.distance(one, other) for other in spellings) for one in spellings]
+    return min(range(len(looks)), key=lambda i: (sums[i], -looks[i].confidence, i))
 
 
 def _decided(looks: Sequence[Recognition], most: int) -> bool:
-    """Tell whether more than half of `most` looks spell alike: no further look can make another spelling the median.
-
-    (By the triangle inequality: each dissenter is at most as much nearer to another as that is from the majority.)
-    """
+    """Return whether more than half of `most` readings agree: by the triangle inequality that one is the median."""
     return 2 * max(Counter(look.spelling for look in looks).values()) > most
