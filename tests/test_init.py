@@ -116,7 +116,7 @@ def test_a_key_that_is_commented_out_stands_there_with_its_default(project):
             required = default is PydanticUndefined
             if required and schema not in (VerdictTable, TypoTable):
                 assert re.search(rf"^(\[\[)?{key}\b", active, re.MULTILINE), key
-            elif not required and default not in (None, [], {}) and not isinstance(table[key], dict):
+            elif not required and default not in (None, [], (), {}) and not isinstance(table[key], dict):
                 assert table[key] == default, key
 
 
