@@ -77,7 +77,8 @@ def test_a_folder_that_is_not_empty_is_refused_and_left_alone(tmp_path, capsys, 
         (tmp_path / name).write_text("mine")
     assert main(["init", str(tmp_path)]) == 2
     err = capsys.readouterr().err
-    assert err == f"qiltest: {tmp_path}: not empty, it has {said}; nothing was written\n  -> name a new folder\n"
+    what = f"the folder is not empty: it has {said}; nothing was written"
+    assert err == f"qiltest: {tmp_path}: {what}\n  -> name a new folder\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
 
 

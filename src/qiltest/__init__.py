@@ -1,6 +1,6 @@
 """qiltest reads the text in generated images and says whether a text-to-image release got worse.
 
-The names of `__all__` are what other code may use. Each is imported when it is first asked for.
+`__all__` is the public API. Each name is imported on first use.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""The pytest plugin: options, hooks and fixtures; what they do is in `qiltest.session`.
+"""The pytest plugin: options, hooks and fixtures, which delegate to `qiltest.session`.
 
-A test that asks for the fixture `qil_case_run` becomes one test an image: case x resolution x variant x seed.
+A test with the fixture `qil_case_run` becomes one test per image: case x resolution x variant x seed.
 
     def test_report_case(qil_case_run):
         qil_case_run.check()
 
-Every pytest session of an environment loads this module. So it declares its options from literals and imports nothing
-that costs until a test asks for the fixture, or the command line for something of the suite.
+Every pytest session in the environment loads this module, so it imports nothing slow until a test uses the fixture or
+the command line uses an option of the suite.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _KEY: pytest.StashKey[SuiteSession] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--qil-…`. What is not given is None: so `pytest_configure` knows whether the suite is meant."""
+    """Add the `--qil-` options. Their default is None, so that `pytest_configure` knows whether one was given."""
     group = parser.getgroup("qiltest", "text in generated images (qiltest)")
     for flag, metavar, read, text in _VALUES:
         group.addoption(flag, metavar=metavar, type=read, help=text)
@@ -46,89 +46,67 @@ _VALUES = (
         "--qil-model",
         "MODEL",
         str,
-        "tiny, random, a Hugging Face id or a folder. Default: tiny; with -m gpu Qwen/Qwen-Image",
+        "tiny, random, Hugging Face id or folder. Default: tiny; with -m gpu Qwen/Qwen-Image",
     ),
-    (
-        "--qil-device",
-        "DEVICE",
-        str,
-        "device to generate on, such as cuda:1. Default: the CPU for tiny; with -m gpu the GPU",
-    ),
+    ("--qil-device", "DEVICE", str, "torch device, such as cuda:1. Default: cpu for tiny; cuda with -m gpu"),
     ("--qil-threads", "N", arguments.positive_int, "CPU threads of the model"),
     (
         "--qil-rounds",
         "N|auto",
         arguments.rounds,
-        "timed denoise loops an image. Default: 1; with -m gpu auto, by what one costs",
+        "timed denoise loops per image; auto adapts to loop time. Default: 1; with -m gpu auto",
     ),
-    ("--qil-reader", "READER", str, "reader of all cases that name none. Default: rapidocr"),
-    (
-        "--qil-seeds",
-        "N|LIST",
-        arguments.seeds,
-        "N seeds a case, beginning with its own, or a list such as 42,43 (one seed: `42,`)",
-    ),
+    ("--qil-reader", "READER", str, "default OCR reader. Default: rapidocr"),
+    ("--qil-seeds", "N|LIST", arguments.seeds, "number of seeds per case, or a list such as 42,43 (one seed: `42,`)"),
     ("--qil-cases", "FOLDER", str, "folder of case files and variants.toml. Default: cases"),
     ("--qil-golden", "FOLDER", str, "folder of goldens. Default: golden"),
     ("--qil-runs", "FOLDER", str, "folder of runs. Default: runs"),
+    ("--qil-lora", "FILE", str, "compare this LoRA with --qil-like and decide whether it may replace it"),
     (
-        "--qil-lora",
-        "FILE",
+        "--qil-like",
+        "VARIANT",
         str,
-        "may this LoRA file replace a variant? Generates both and ends with the paired verdict",
+        "variant to be replaced by --qil-lora; gives all settings except the LoRA",
     ),
-    ("--qil-like", "VARIANT", str, "the variant that --qil-lora is to replace: all but the LoRA is as in this one"),
-    (
-        "--qil-margin",
-        "RATE",
-        arguments.rate,
-        "rise of the character error rate that --qil-lora takes for not worse. Default: 0.01",
-    ),
+    ("--qil-margin", "RATE", arguments.rate, "largest accepted rise of the error rate with --qil-lora. Default: 0.01"),
 )
 _LISTS = (
-    ("--qil-case", "ID[@WxH]", "this case alone; may be repeated, or several with commas"),
-    ("--qil-variant", "NAME", "this variant alone; may be repeated, or several with commas; `all` for every one"),
-    ("--qil-size", "WxH", "this resolution alone; may be repeated, or several with commas"),
+    ("--qil-case", "ID[@WxH]", "select a case; repeatable, or several separated by commas"),
+    ("--qil-variant", "NAME", "select a variant; repeatable, or several separated by commas; `all` for every variant"),
+    ("--qil-size", "WxH", "select a resolution; repeatable, or several separated by commas"),
 )
 _CHOICES = (
-    ("--qil-offload", ("none", "model", "sequential"), "for a card that does not hold the model. Default: none"),
     (
-        "--qil-update",
-        ("missing", "changed", "all"),
-        "write goldens: those that are missing, those that changed, or all. Refused where CI is set",
+        "--qil-offload",
+        ("none", "model", "sequential"),
+        "CPU offload, if the GPU memory is too small. Default: none",
     ),
+    ("--qil-update", ("missing", "changed", "all"), "write missing, changed or all goldens. Refused if CI is set"),
 )
 _SWITCHES = (
-    ("--qil-fuse", "merge LoRAs into the base's weights while their variant is generated; a recipe of its own"),
-    ("--qil-compile", "compile the transformer's repeated blocks; a recipe of its own"),
-    ("--qil-allow-partial-lora", "take a LoRA that leaves a module out, or is zero, in some blocks and not in others"),
-    ("--qil-fresh", "generate every image, also those of an unfinished run"),
-    (
-        "--qil-reuse",
-        "take images of equal recipe from any run, with their latency and what the same reader read in them",
-    ),
+    ("--qil-fuse", "merge LoRAs into the base weights; counts as a separate recipe"),
+    ("--qil-compile", "compile the transformer's repeated blocks; counts as a separate recipe"),
+    ("--qil-allow-partial-lora", "accept LoRAs that cover a module in only some blocks"),
+    ("--qil-fresh", "generate every image, also those of an interrupted run"),
+    ("--qil-reuse", "reuse images of equal recipe from any run, with their latency and OCR results"),
 )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Add the markers; check what the command line asks of the suite."""
-    config.addinivalue_line("markers", "report_case: generates an image of the suite, reads and judges it (qiltest)")
+    """Add the markers; check the options of the suite, if one is given."""
+    config.addinivalue_line("markers", "report_case: generates, reads and judges an image (qiltest)")
     config.addinivalue_line("markers", "gpu: needs a GPU; `-m gpu` runs the report cases on the real model (qiltest)")
     given = any(name.startswith("qil_") and value is not None for name, value in vars(config.option).items())
-    if given or _asks_for_gpu(config.option.markexpr):
+    if not given and config.option.markexpr:
+        from qiltest.session.guards import asks_for_gpu
+
+        given = asks_for_gpu(config.option.markexpr)
+    if given:
         session_of(config)
 
 
-def _asks_for_gpu(expression: str) -> bool:
-    if not expression:
-        return False
-    from qiltest.session.guards import asks_for_gpu
-
-    return asks_for_gpu(expression)
-
-
 def session_of(config: pytest.Config) -> SuiteSession:
-    """Return the suite's state in a session; the first call imports the suite. Raises pytest.UsageError."""
+    """Return the session's state; the first call imports the suite. Raises pytest.UsageError."""
     if _KEY not in config.stash:
         try:
             from qiltest.session.options import read_options
@@ -140,7 +118,7 @@ def session_of(config: pytest.Config) -> SuiteSession:
 
 
 def _begun(config: pytest.Config) -> SuiteSession | None:
-    """Return the suite's state where a test or an option has asked for it."""
+    """Return the session's state, None if no test or option uses the suite."""
     return config.stash.get(_KEY, None)
 
 
@@ -157,7 +135,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Yields[None, None, None]:
-    """Order the tests of the suite, and refuse a selection that could only pass on nothing."""
+    """Order the suite's tests, and refuse a selection that could not test anything."""
     session = _begun(config)
     if session is not None:
         session.collected(items)
@@ -168,20 +146,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Take note of the tests that are left when every plugin has deselected."""
+    """Store the tests that are left after every plugin's deselection."""
     if (suite_session := _begun(session.config)) is not None:
         suite_session.remaining(session.items)
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
-    """Say what will be generated."""
+    """Print what will be generated."""
     session = _begun(config)
     return [] if session is None else list(session.headline())
 
 
 @pytest.fixture(scope="session")
 def qil_generator(pytestconfig: pytest.Config) -> Iterator[Generator]:
-    """Return the model that generates. Override it to generate with something else."""
+    """Return the generator of images. Override it to use another one."""
     from qiltest.errors import QiltestError
     from qiltest.generation import Settings, open_generator
 
@@ -206,7 +184,7 @@ def qil_generator(pytestconfig: pytest.Config) -> Iterator[Generator]:
 
 @pytest.fixture(scope="session")
 def qil_open_reader() -> OpenReader:
-    """Return what opens a reader by name. Override it to read with something else."""
+    """Return a function that opens a reader by name. Override it to use other readers."""
     from qiltest.reading import open_reader
 
     return open_reader
@@ -219,7 +197,7 @@ def qil_case_run(
     qil_generator: Generator,
     qil_open_reader: OpenReader,
 ) -> CaseRun:
-    """Return one image of the suite, to be generated, read, scored and judged."""
+    """Return one image of the suite, to generate, read, score and judge it."""
     return session_of(request.config).case_run(request, qil_generator, qil_open_reader)
 
 
@@ -227,7 +205,7 @@ def qil_case_run(
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Yields[None, pytest.TestReport, pytest.TestReport]:
-    """Record how a test of the suite ended."""
+    """Record the outcome of a suite's test."""
     report = yield
     if (session := _begun(item.config)) is not None:
         session.reported(item, report, None if call.excinfo is None else call.excinfo.value)
@@ -236,7 +214,7 @@ def pytest_runtest_makereport(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Close the run; a session that showed nothing does not end with 0."""
+    """Close the run; a session that tested nothing does not end with 0."""
     if (suite_session := _begun(session.config)) is not None:
         stopped = bool(session.shouldstop or session.shouldfail)
         session.exitstatus = suite_session.finish(int(exitstatus), stopped=stopped)
@@ -244,7 +222,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the table of case x variant, what is wrong, and where the report is."""
+    """Print the table of case x variant, problems, and the paths of run and report."""
     session = _begun(config)
     if session is None or session.silent:
         return

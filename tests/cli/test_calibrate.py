@@ -65,9 +65,10 @@ def lines(capsys, cases):
 def test_typos_are_summed_over_cases_with_an_interval_and_those_that_the_cases_name_apart(found, cases, capsys):
     found |= {"delete": Rate(found=4, of=5), "insert": Rate(found=5, of=5), "known": Rate(found=1, of=1)}
     assert lines(capsys, cases) == [
-        "planted typos that raised the distance: 18 of 20 (90.0%; 95 %: 69.9% to 97.2%)",
-        "those that the cases name: 2 of 2 (100.0%; 95 %: 34.2% to 100.0%)",
-        "all of these, where the image without the typo reads at its floor: 16 of 16 (100.0%; 95 %: 80.6% to 100.0%)",
+        "planted typos detected: 18 of 20 (90.0%; 95 %: 69.9% to 97.2%)",
+        "known typos of the cases detected: 2 of 2 (100.0%; 95 %: 34.2% to 100.0%)",
+        "all of these, counting only images whose clean version reads at its floor: "
+        "16 of 16 (100.0%; 95 %: 80.6% to 100.0%)",
         f"written to {cases / 'floors'}: classroom.json, coffee-shop.json",
     ]
 
@@ -117,7 +118,7 @@ def test_a_floor_of_more_images_is_replaced_on_demand_alone(found, cases, capsys
     floors = cases / "floors"
     write_floor(floor("classroom", {}, images=12), floors)
     assert main(["calibrate", f"--cases={cases}", "--images=2"]) == 2
-    said = f"{floors}: classroom: measured on up to 12 images, this would be 2\n  -> --images 12, --output FOLDER"
+    said = f"{floors}: classroom: measured on up to 12 images, now 2\n  -> use --images 12, --output FOLDER"
     assert said in capsys.readouterr().err
     assert read_floor("classroom", "fake", floors).images == 12
     assert not (floors / "coffee-shop.json").exists()

@@ -84,9 +84,9 @@ def test_not_worse_is_0(tmp_path, capsys):
     before, after = store(tmp_path, {"4step": [0] * 40}), store(tmp_path, {"4step": [0] * 40})
     assert compare(tmp_path, before, after) == 0
     out = capsys.readouterr().out
-    assert "SHIP: not worse by more than the margin\n" in out
-    assert "comparisons made: 1 of variants, 1 of cases; p corrected by Holm" in out
-    assert "percentile bootstrap over 40 images: it speaks of these cases alone" in out
+    assert "SHIP: no worse (within the margin of 1 edit per 100 characters)\n" in out
+    assert "Holm-corrected over 1 variant and 1 case; margin" in out
+    assert "percentile bootstrap over 40 images: valid for these cases only" in out
     assert re.search(r"coffee .* 0 .* 40 .* 0 .* 0 -> 0 .* \+0\.00 .* 1", out)
 
 
@@ -102,17 +102,17 @@ def test_what_nobody_can_tell_is_1_and_says_how_many_seeds_would(tmp_path, capsy
     before, after = store(tmp_path, {"4step": [0] * 5}), store(tmp_path, {"4step": [1] * 5})
     assert compare(tmp_path, before, after) == 1
     out = capsys.readouterr().out
-    assert "generated with 5 seeds; about 6 would decide, if further ones differ as these do" in out
-    assert "CANNOT TELL: neither worse nor not worse is shown\n" in out
+    assert "generated with 5 seeds; about 6 seeds should be enough if the rest look like these" in out
+    assert "CANNOT TELL: not enough evidence yet: more seeds are needed\n" in out
 
 
 def test_the_margin_is_asked_for_and_stated(tmp_path, capsys):
     before, after = store(tmp_path, {"4step": [1] * 40}), store(tmp_path, {"4step": [2] * 40})
     assert compare(tmp_path, before, after, "--margin", "0.25") == 1
-    assert "p = 1.8e-12 (sign test, comparisons made: 1)" in capsys.readouterr().out
+    assert "p = 1.8e-12 (sign test, Holm-corrected over 1 test)" in capsys.readouterr().out
     some = store(tmp_path, {"4step": [2, *[1] * 39]})
     assert compare(tmp_path, before, some, "--margin", "0.25") == 0
-    assert "margin 25.00 edits in 100 characters" in capsys.readouterr().out
+    assert "margin 25.00 edits per 100 characters" in capsys.readouterr().out
     assert compare(tmp_path, before, some, "--margin", "0") == 1
 
 
@@ -157,11 +157,11 @@ def test_other_readers_and_failed_images_are_1_and_named(tmp_path, capsys):
     assert compare(tmp_path, before, store(tmp_path, {"4step": [0] * 8}, reader=make.unlike())) == 1
     out = capsys.readouterr().out
     assert "INCOMPARABLE coffee@256x128-s0: read by rapidocr-1-" in out
-    assert "INCOMPARABLE: what was to be compared measures different things" in out
+    assert "INCOMPARABLE: the two sides are not comparable" in out
     assert compare(tmp_path, before, store(tmp_path, {"4step": [0] * 7 + [None]})) == 1
     out = capsys.readouterr().out
     assert "ERROR coffee@256x128-s7: after: the reader returned no text" in out
-    assert "ERROR: an image that was to be compared has no score" in out
+    assert "ERROR: an image to be compared has no score" in out
 
 
 def test_a_run_that_was_killed_does_not_ship_on_what_it_drew(tmp_path, capsys):
@@ -170,8 +170,8 @@ def test_a_run_that_was_killed_does_not_ship_on_what_it_drew(tmp_path, capsys):
     assert compare(tmp_path, before, after) == 1
     out = capsys.readouterr().out
     assert f"run {after} is unfinished: 39 of 40 images begun" in out
-    assert "MISSING coffee@256x128-s39: after: planned and not generated" in out
-    assert "MISSING: an image that was to be compared never came" in out
+    assert "MISSING coffee@256x128-s39: after: planned, but not generated" in out
+    assert "MISSING: an image to be compared is missing" in out
 
 
 def test_a_case_that_vanished_does_not_ship_unless_it_is_left_out_on_purpose(tmp_path, capsys):
@@ -204,9 +204,9 @@ def test_what_a_run_holds_is_shown_and_not_obeyed(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("RUN",), "one run alone is compared with nothing"),
+        (("RUN",), "only one run given"),
         (("RUN", "RUN"), "would be compared with itself"),
-        (("RUN", "--with", "4step"), "with what is"),
+        (("RUN", "--with", "4step"), "--with needs --variant"),
         (("RUN", "--variant", "base", "--with", "4step"), "no variant 'base'"),
         (("RUN", "nobody"), "no run 'nobody'"),
     ],

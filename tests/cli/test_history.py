@@ -44,8 +44,8 @@ def test_the_verb_gives_json(typical: Run, command: Callable[..., int], capsys: 
     assert command("coffee-shop", "--json") == 0
     (run,) = json.loads(capsys.readouterr().out)
     assert run["run"] == typical.id
-    assert run["points"]["coffee-shop@256x256-base-s42"]["distance"] == 1
-    assert len(run["points"]) == 3
+    assert run["samples"]["coffee-shop@256x256-base-s42"]["distance"] == 1
+    assert len(run["samples"]) == 3
 
 
 def test_the_verb_says_what_there_is_where_a_case_is_not(typical: Run, command: Callable[..., int]) -> None:
@@ -54,7 +54,7 @@ def test_the_verb_says_what_there_is_where_a_case_is_not(typical: Run, command: 
     with pytest.raises(StoreError, match="no run is recorded"):
         command("coffee-shop")
     record(typical)
-    with pytest.raises(StoreError, match="the cases there: classroom, coffee-shop, whiteboard"):
+    with pytest.raises(StoreError, match="the cases are: classroom, coffee-shop, whiteboard"):
         command("coffee")
 
 

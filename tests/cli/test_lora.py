@@ -36,7 +36,7 @@ def run(capsys, *arguments):
 def test_a_file_that_fits_is_exit_code_0(capsys, tmp_path, base):
     code, out, _ = run(capsys, write(tmp_path, lora()), "--base", base)
     assert code == 0
-    for part in ("effective scale", "0.5", "72 of the 90 of small", "lora_down/lora_up", "fits small"):
+    for part in ("effective scale", "0.5", "72 of 90 in small", "lora_down/lora_up", "fits small"):
         assert part in out
 
 

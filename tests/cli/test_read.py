@@ -39,13 +39,13 @@ def test_reading_one_image_prints_its_lines_as_json(run):
     code, out = run("read", "a.png", "--json")
     record = json.loads(out)
     assert code == 0
-    assert record["image"] == "a.png"
+    assert record["picture"] == "a.png"
     assert record["reader"] == FAKE.fingerprint
     assert record["lines"][0] == {"text": "Hello", "box": [[0, 0], [200, 0], [200, 40], [0, 40]], "confidence": 0.987}
 
 
 def test_reading_several_images_prints_a_list(run):
-    assert [item["image"] for item in json.loads(run("read", "a.png", "b.png", "--json")[1])] == ["a.png", "b.png"]
+    assert [item["picture"] for item in json.loads(run("read", "a.png", "b.png", "--json")[1])] == ["a.png", "b.png"]
 
 
 def test_reading_for_people_shows_text_and_confidence(run):

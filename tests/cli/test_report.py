@@ -88,4 +88,4 @@ def test_a_browser_is_opened_only_where_there_is_a_screen(environment, screen, m
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert verbs_report._has_screen() is screen
+    assert verbs_report._has_display() is screen

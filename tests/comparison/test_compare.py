@@ -70,7 +70,7 @@ def test_a_single_image_decides_nothing_and_leaves_no_nan():
     found = compared(rows_of([0]))
     assert found.verdict is Release.CANNOT_TELL
     assert found.interval is None
-    assert found.reasons[0].startswith("1 image is too few")
+    assert found.reasons[0].startswith("too few images (1 image)")
     # one edit in 40 characters, in 1 - 0.025^(1/n) of images: below the margin 0.01 from n = 8 on
     assert 1 - 0.025 ** (1 / 8) < 0.01 * 40 < 1 - 0.025 ** (1 / 7)
     assert found.plan.seeds == 8
@@ -79,7 +79,7 @@ def test_a_single_image_decides_nothing_and_leaves_no_nan():
 def test_many_short_texts_are_needed_to_exclude_a_small_margin():
     found = compared(rows_of([0] * 11), length=10)
     assert found.verdict is Release.CANNOT_TELL
-    assert "not enough to exclude what they do not show" in found.reasons[0]
+    assert "of all images could still have one more edit" in found.reasons[0]
     # 1 - 0.025^(1/n) <= 0.1 from n = 36 on: 4 seeds of 11 images
     assert found.plan.seeds == 4
     assert compared(rows_of([0] * 44), length=10).verdict is Release.SHIP
@@ -107,7 +107,7 @@ def test_one_broken_case_is_named_though_the_others_balance_it():
     assert found.verdict is Release.DO_NOT_SHIP
     # 12 to 0 is 2 / 2^12; of 9 cases
     assert found.cases[-1].p_holm == pytest.approx(9 * 2 / 2**12)
-    said = "case zz-broken: 12 images worse and 0 better, p = 0.0044 (sign test, comparisons made: 9)"
+    said = "case zz-broken: 12 images worse and 0 better, p = 0.0044 (sign test, Holm-corrected over 9 tests)"
     assert found.reasons == (said,)
 
 
@@ -130,21 +130,21 @@ def test_few_cases_are_judged_by_their_images():
 
 def test_an_image_without_a_score_keeps_a_release_back():
     error = Obstacle(id="a@1x1-s1", verdict=Verdict.ERROR, why="after: out of memory")
-    other = Obstacle(id="b@1x1-s1", verdict=Verdict.INCOMPARABLE, why="readers are never compared")
+    other = Obstacle(id="b@1x1-s1", verdict=Verdict.INCOMPARABLE, why="different readers are not comparable")
     assert compared(rows_of([0] * 20), obstacles=(other, error)).verdict is Release.ERROR
     found = compared(rows_of([0] * 20), obstacles=(other,))
     assert found.verdict is Release.INCOMPARABLE
-    assert found.reasons == ("1 of 21 images measure different things; they are named below",)
+    assert found.reasons == ("1 of 21 images are not comparable; listed below",)
     assert compared(rows_of([1] * 20), obstacles=(error,)).verdict is Release.DO_NOT_SHIP
 
 
 def test_an_image_that_never_came_keeps_a_release_back_and_has_a_verdict_of_its_own():
-    missing = Obstacle(id="a@1x1-s1", verdict=Verdict.MISSING, why="after: planned and not generated")
-    other = Obstacle(id="b@1x1-s1", verdict=Verdict.INCOMPARABLE, why="readers are never compared")
+    missing = Obstacle(id="a@1x1-s1", verdict=Verdict.MISSING, why="after: planned, but not generated")
+    other = Obstacle(id="b@1x1-s1", verdict=Verdict.INCOMPARABLE, why="different readers are not comparable")
     error = Obstacle(id="c@1x1-s1", verdict=Verdict.ERROR, why="after: out of memory")
     found = compared(rows_of([0] * 20), obstacles=(other, missing))
     assert found.verdict is Release.MISSING
-    assert found.reasons == ("1 of 22 images never came on one side; they are named below",)
+    assert found.reasons == ("1 of 22 images are missing on one side; listed below",)
     assert compared(rows_of([0] * 20), obstacles=(error, missing)).verdict is Release.ERROR
     assert compared(rows_of([1] * 20), obstacles=(missing,)).verdict is Release.DO_NOT_SHIP
 
@@ -173,7 +173,7 @@ def test_equal_bytes_are_said():
     same = replace(same, pairs=tuple(replace(pair, same_image=True) for pair in same.pairs))
     (found,) = compare([same], resamples=FEW).comparisons
     assert found.same_images == 11
-    assert found.reasons[1] == "all 11 images are the same bytes on both sides"
+    assert found.reasons[1] == "all 11 images are identical on both sides"
 
 
 def test_the_seeds_that_would_decide_do():
@@ -194,12 +194,12 @@ def test_a_difference_on_the_margin_is_decided_by_no_number_of_seeds():
 
 @pytest.mark.parametrize("margin", [math.nan, math.inf, -0.01, 1.0])
 def test_a_margin_that_is_no_share_is_refused(margin):
-    with pytest.raises(ValueError, match="no share"):
+    with pytest.raises(ValueError, match="margin must be in"):
         compare([], margin=margin)
 
 
 def test_a_pair_that_stands_twice_is_refused():
-    with pytest.raises(ValueError, match="paired twice"):
+    with pytest.raises(ValueError, match="duplicate pair"):
         pairing([("a", 1, 0, 0), ("a", 1, 0, 1)])
 
 

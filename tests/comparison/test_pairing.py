@@ -72,7 +72,7 @@ def test_what_only_one_run_planned_is_named_and_no_obstacle():
 def test_a_planned_image_that_was_not_drawn_is_missing_and_no_gain():
     one = result()
     found = obstacle(run("a", one), run("b", planned=(one.sample,)))
-    assert (found.verdict, found.why) == (Verdict.MISSING, "after: planned and not generated")
+    assert (found.verdict, found.why) == (Verdict.MISSING, "after: planned, but not generated")
 
 
 def test_an_image_whose_test_never_judged_it_is_missing_and_says_why():
@@ -80,7 +80,7 @@ def test_an_image_whose_test_never_judged_it_is_missing_and_says_why():
     found = obstacle(run("a", lost), run("b", result()))
     assert (found.verdict, found.why) == (
         Verdict.MISSING,
-        "before: expected, and never judged: its test was skipped",
+        "before: no verdict: its test was skipped",
     )
 
 
@@ -96,7 +96,7 @@ def test_a_case_that_only_the_replaced_release_drew_is_missing():
     assert found.unpaired == ("milk@256x128-s0: only in run b, variant 4step",)
     verdict = compare_runs(before, after)
     assert verdict.verdict is Release.MISSING
-    assert verdict.comparisons[0].reasons == ("2 of 42 images never came on one side; they are named below",)
+    assert verdict.comparisons[0].reasons == ("2 of 42 images are missing on one side; listed below",)
     assert compare_runs(only_cases(before, ["coffee"]), only_cases(after, ["coffee"])).verdict is Release.SHIP
 
 
@@ -126,7 +126,7 @@ def test_an_image_without_a_score_is_an_error():
 
 def test_a_score_of_no_characters_is_an_error_and_no_division():
     bad = result(score=replace(make.score(), length=0))
-    assert "of 0 characters is no score" in obstacle(run("a", bad), run("b", bad)).why
+    assert "invalid score: distance 0 of 0 characters" in obstacle(run("a", bad), run("b", bad)).why
 
 
 def test_two_readers_are_never_compared():
@@ -140,12 +140,12 @@ def test_two_readers_are_never_compared():
 
 def test_images_of_different_sizes_are_incomparable():
     other = result(recipe=make.recipe(effective=Size(512, 256)))
-    assert obstacle(run("a", result()), run("b", other)).why == "generated at 256x128 and at 512x256"
+    assert obstacle(run("a", result()), run("b", other)).why == "different sizes: 256x128 and 512x256"
 
 
 def test_other_expected_texts_are_incomparable():
     other = result(score=make.score(expected="Qwen Tea"))
-    assert obstacle(run("a", result()), run("b", other)).why == "the expected texts are not the same"
+    assert obstacle(run("a", result()), run("b", other)).why == "different expected texts"
 
 
 @pytest.mark.parametrize("change", [{"prompt": "another"}, {"forgiven": ("c/C",)}])
@@ -180,7 +180,7 @@ def test_variants_that_are_not_there_are_named_with_those_that_are():
         pair_runs(one, other, variant="4step", with_variant="base")
     with pytest.raises(StoreError, match="no variant is in both"):
         pair_runs(one, other)
-    with pytest.raises(StoreError, match="with what"):
+    with pytest.raises(StoreError, match="--with needs --variant"):
         pair_runs(one, other, with_variant="8step")
 
 

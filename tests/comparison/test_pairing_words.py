@@ -38,7 +38,7 @@ def test_two_runs_without_a_common_variant_name_what_each_has():
 def test_half_a_question_is_refused():
     both = run("a", make.sample())
     assert refused(pair_runs, both, run("b", make.sample()), with_variant="8step") == (
-        "with what is '8step' to be compared?",
+        "--with needs --variant",
         "runs/a",
         "name a variant for each side",
     )
@@ -81,14 +81,14 @@ def test_an_image_without_a_score_says_on_which_side_and_why():
     assert obstacle({"judgement": told}, good) == (
         name,
         Verdict.MISSING,
-        "before: expected, and never judged: it was skipped",
+        "before: no verdict: it was skipped",
     )
     assert obstacle({"judgement": replace(told, reasons=("one", "two"))}, good)[2] == "before: one"
     assert obstacle({"error": "x"}, {}) == (name, Verdict.ERROR, "before: x; after: not read and scored")
     no_score = {"score": replace(make.score(), length=0)}
-    assert obstacle(no_score, good)[2] == "before: distance 0 of 0 characters is no score"
+    assert obstacle(no_score, good)[2] == "before: invalid score: distance 0 of 0 characters"
     no_score = {"score": replace(make.score(), distance=-1)}
-    assert obstacle(no_score, good)[2] == "before: distance -1 of 10 characters is no score"
+    assert obstacle(no_score, good)[2] == "before: invalid score: distance -1 of 10 characters"
 
 
 def test_a_score_of_one_character_is_a_score():
@@ -108,8 +108,8 @@ def test_images_that_measure_different_things_say_each():
     assert found.verdict is Verdict.INCOMPARABLE
     assert found.why == (
         "the case's prompt, forgiven changed between the runs; "
-        f"read by {score.reader.fingerprint} and by {other.reader.fingerprint}: readers are never compared; "
-        "the expected texts are not the same"
+        f"read by {score.reader.fingerprint} and by {other.reader.fingerprint}: different readers are not comparable; "
+        "different expected texts"
     )
 
 
@@ -159,10 +159,10 @@ def test_an_image_that_never_came_is_missing_with_its_golden():
     found = judge_missing("its test was skipped", make.golden(3))
     assert found.verdict is Verdict.MISSING
     assert found.reasons == (
-        "expected, and never judged: its test was skipped",
-        "its golden, distance 3, was held against nothing",
+        "no verdict: its test was skipped",
+        "golden (distance 3) was not compared",
     )
     assert (found.distance, found.limit, found.golden_distance, found.noise_floor) == (None, None, 3, None)
     found = judge_missing("x", None)
     assert (found.verdict, found.golden_distance) == (Verdict.MISSING, None)
-    assert found.reasons == ("expected, and never judged: x",)
+    assert found.reasons == ("no verdict: x",)

@@ -113,7 +113,7 @@ def test_other_case_files_may_ask_for_other_texts(run, store, goldens, reader):
 
 
 def test_case_files_that_lack_a_case_of_the_run_are_refused(run, store, goldens, reader):
-    with pytest.raises(CaseError, match="the run has images of coffee, the case files do not"):
+    with pytest.raises(CaseError, match="no case file for coffee, which the run has images of"):
         again(run, store, goldens, reader, cases=[replace(run.cases[0], id="tea")])
     with pytest.raises(CaseError, match="coffee"):
         again(run, store, goldens, reader, cases=[])

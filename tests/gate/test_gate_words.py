@@ -15,7 +15,7 @@ from qiltest.suite.cases import Limits
 
 COHORT = make.gpu_cohort()
 RECORD = make.sample(size=Size(1328, 1328))
-AGAIN = "restore it (`git checkout` it), or record it again with --qil-update=changed"
+AGAIN = "restore it with `git checkout`, or record it again with --qil-update=changed"
 
 
 @pytest.fixture
@@ -50,38 +50,36 @@ def test_a_golden_that_cannot_be_read_names_the_file_and_the_option(store):
     error = refused(store.load, "tiny", RECORD)
     assert error.what == "the golden cannot be read: Is a directory"
     assert error.where == str(path)
-    assert error.remedy == "--qil-golden names the folder of goldens; make it and what is in it readable"
+    assert error.remedy == "make the folder of goldens (--qil-golden) and its files readable"
 
 
 def test_a_golden_that_cannot_be_written_names_the_file_and_the_option(store):
     (store.root / "tiny").write_text("a file where a folder should be")
     error = refused(store.save, make.golden())
-    assert error.what.startswith("the golden could not be written: ")
+    assert error.what.startswith("the golden cannot be written: ")
     assert error.where == str(store.path("tiny", RECORD))
     assert error.remedy == "make its folder writable, or choose another with --qil-golden"
 
 
 def test_a_model_that_is_no_folders_name_is_refused_with_a_rule(store):
     error = refused(store.folder, "..")
-    assert error.what == "'..' cannot name a folder of goldens"
+    assert error.what == "model name '..' cannot be a folder of goldens"
     assert error.where == str(store.root)
-    assert error.remedy == (
-        "rename the model's folder: letters, digits, '.', '_' and '-', at most 96, beginning with a letter or digit"
-    )
+    assert error.remedy == ("rename its folder: letters, digits, '.', '_' and '-', at most 96, first a letter or digit")
 
 
 @pytest.mark.parametrize(
     ("fields", "what"),
     [
-        ({"case": "tea"}, "the golden is of another image: case 'tea' instead of 'coffee'"),
+        ({"case": "tea"}, "this golden belongs to another image: case 'tea' instead of 'coffee'"),
         (
             {"seed": 7, "variant": "8step"},
-            "the golden is of another image: variant '8step' instead of '4step', seed 7 instead of 42",
+            "this golden belongs to another image: variant '8step' instead of '4step', seed 7 instead of 42",
         ),
-        ({"distance": 3}, "distance 3 is not the sum of its texts and extras, 0"),
-        ({"length": 0}, "not a golden: a distance below 0 or no expected text"),
-        ({"distance_alnum": -1}, "not a golden: a distance below 0 or no expected text"),
-        ({"texts": []}, "not a golden: a distance below 0 or no expected text"),
+        ({"distance": 3}, "invalid golden: distance 3, but its texts and extras add up to 0"),
+        ({"length": 0}, "invalid golden: negative distance, or no expected text"),
+        ({"distance_alnum": -1}, "invalid golden: negative distance, or no expected text"),
+        ({"texts": []}, "invalid golden: negative distance, or no expected text"),
     ],
 )
 def test_a_golden_that_is_not_this_images_says_what_is_wrong(store, fields, what):
@@ -96,11 +94,11 @@ def test_a_damaged_golden_names_its_first_three_faults(store):
     record = json.loads(path.read_text())
     path.write_text(json.dumps({**record, "seed": "x", "length": None, "model": 1, "size": 2}))
     error = refused(store.load, "tiny", RECORD)
-    assert error.what.startswith("not a golden: size: Input should be a valid string; seed: ")
+    assert error.what.startswith("invalid golden: size: Input should be a valid string; seed: ")
     assert error.what.count(";") == 2
     path.write_text("{")
     error = refused(store.load, "tiny", RECORD)
-    assert error.what.startswith("not a golden: file: Invalid JSON")
+    assert error.what.startswith("invalid golden: file: Invalid JSON")
     assert (error.where, error.remedy) == (str(path), AGAIN)
 
 
@@ -118,7 +116,7 @@ def test_a_golden_that_cannot_be_removed_says_so(store):
     path = store.path("tiny", RECORD)
     path.mkdir(parents=True)
     error = refused(store.remove, make.golden())
-    assert error.what.startswith("the golden could not be removed: ")
+    assert error.what.startswith("the golden cannot be removed: ")
     assert error.where == str(path)
     assert error.remedy == "make its folder writable"
 
@@ -163,7 +161,7 @@ def test_a_failure_names_both_limits_where_both_are_passed():
 def test_no_golden_is_new_in_words():
     found = judged(5, None)
     assert (found.verdict, found.limit, found.golden_distance) == (Verdict.NEW, None, None)
-    assert found.reasons == ("there is no golden for this image yet",)
+    assert found.reasons == ("no golden for this image yet",)
 
 
 def test_a_golden_of_other_things_says_which():
@@ -172,18 +170,18 @@ def test_a_golden_of_other_things_says_which():
     assert found.verdict is Verdict.INCOMPARABLE
     assert found.limit is None
     assert found.reasons == (
-        f"the golden was read by easyocr-1-abc, this image by {make.READER.fingerprint}: readers are never compared "
-        "with each other",
-        "the golden is of an image of 512x512, this one is 256x128",
+        f"the golden was read by easyocr-1-abc, this image by {make.READER.fingerprint}: different readers are not "
+        "comparable",
+        "the golden's image is 512x512, this one is 256x128",
     )
 
 
 @pytest.mark.parametrize(
     ("texts", "told"),
     [
-        (["Qwen Tea"], "asked now: 'Qwen Coffee'; asked then: 'Qwen Tea'"),
-        (["Qwen Coffee", "Qwen Tea"], "asked then: 'Qwen Tea'"),
-        (["Qwen Coffee", "Qwen Coffee"], "their order"),
+        (["Qwen Tea"], "added 'Qwen Coffee'; removed 'Qwen Tea'"),
+        (["Qwen Coffee", "Qwen Tea"], "removed 'Qwen Tea'"),
+        (["Qwen Coffee", "Qwen Coffee"], "order"),
     ],
 )
 def test_a_golden_of_other_texts_says_how_they_changed(texts, told):
@@ -197,8 +195,7 @@ def test_a_limit_below_the_readers_own_error_is_an_error_in_words():
     found = judged(1, make.golden(1), noise_floor=1.5)
     assert found.verdict is Verdict.ERROR
     assert found.reasons == (
-        "the limit 1 is below the reader's own error on this case, 1.5: it would fail on perfect text; raise the "
-        "case's limits",
+        "limit 1 is below the OCR noise floor of this case, 1.5: correct text would fail; raise the case's limits",
     )
     assert judged(1, make.golden(1), noise_floor=1.0).verdict is Verdict.PASS
 
@@ -221,18 +218,16 @@ def test_no_latency_golden_names_what_a_cohort_is():
     found = judge_latency(2.5, None, gates=True)
     assert (found.verdict, found.seconds, found.golden_seconds) == (Verdict.INCOMPARABLE, 2.5, None)
     assert (found.limit_seconds, found.gates) == (None, True)
-    assert found.reasons == (
-        "there is no latency golden of this cohort (device, dtype, size, variant, attention, torch)",
-    )
+    assert found.reasons == ("no latency golden for this cohort (device, dtype, size, variant, attention, torch)",)
 
 
 def test_a_loop_that_was_not_timed_is_an_error_with_its_golden():
     found = judge_latency(0.0, latency(), gates=True)
     assert (found.verdict, found.seconds, found.golden_seconds, found.gates) == (Verdict.ERROR, 0.0, 2.0, True)
-    assert found.reasons == ("0.0 is not a latency: the loop was not timed",)
+    assert found.reasons == ("invalid latency 0.0 s: the loop was not timed",)
 
 
-REMOVE = "restore it (`git checkout` it), or remove it and record it again with --qil-update=missing"
+REMOVE = "restore it with `git checkout`, or remove it and record it again with --qil-update=missing"
 
 
 def test_a_latency_golden_is_a_small_file_beside_the_models_goldens(store):
@@ -249,12 +244,12 @@ def test_a_latency_golden_is_a_small_file_beside_the_models_goldens(store):
 @pytest.mark.parametrize(
     ("fields", "what"),
     [
-        ({"schema": 2}, "not a latency golden: it is of another schema or cohort than its name says"),
-        ({"seconds": 5.0}, "not a latency golden: 5.0 s is no baseline"),
-        ({"images": 0}, "not a latency golden: 2.0 s is no baseline"),
-        ({"fastest": 0.0}, "not a latency golden: 2.0 s is no baseline"),
-        ({"seconds": "x"}, "not a latency golden: seconds: Input should be a valid number"),
-        ({"cohort": {}}, "not a latency golden: cohort.model: Field required"),
+        ({"schema": 2}, "invalid latency golden: its schema or cohort does not match its name"),
+        ({"seconds": 5.0}, "invalid latency golden: 5.0 s, fastest 2.0 s, slowest 2.0 s, images: 1"),
+        ({"images": 0}, "invalid latency golden: 2.0 s, fastest 2.0 s, slowest 2.0 s, images: 0"),
+        ({"fastest": 0.0}, "invalid latency golden: 2.0 s, fastest 0.0 s, slowest 2.0 s, images: 1"),
+        ({"seconds": "x"}, "invalid latency golden: seconds: Input should be a valid number"),
+        ({"cohort": {}}, "invalid latency golden: cohort.model: Field required"),
     ],
 )
 def test_a_damaged_latency_golden_says_what_is_wrong(store, fields, what):
@@ -264,15 +259,17 @@ def test_a_damaged_latency_golden_says_what_is_wrong(store, fields, what):
     error = refused(kept.load, COHORT)
     assert (error.what, error.where, error.remedy) == (what, str(path), REMOVE)
     path.write_text("[")
-    assert refused(kept.load, COHORT).what.startswith("not a latency golden: file: Invalid JSON")
+    assert refused(kept.load, COHORT).what.startswith("invalid latency golden: file: Invalid JSON")
 
 
 def test_numbers_that_are_no_latencies_are_not_recorded(store):
     kept = LatencyStore(goldens=store)
     error = refused(kept.save, COHORT, [2.0, 0.0])
-    assert error.what == "not a latency golden: [2.0, 0.0] are no latencies"
+    assert error.what == "invalid latency golden: latencies must be finite and positive, got [2.0, 0.0]"
     assert error.where == str(kept.path(COHORT))
-    assert refused(kept.save, COHORT, []).what == "not a latency golden: [] are no latencies"
+    assert (
+        refused(kept.save, COHORT, []).what == "invalid latency golden: latencies must be finite and positive, got []"
+    )
     assert not kept.path(COHORT).exists()
 
 
@@ -280,5 +277,5 @@ def test_a_latency_golden_that_cannot_be_written_says_why(store):
     (store.root / "tiny").write_text("a file where a folder should be")
     kept = LatencyStore(goldens=store)
     error = refused(kept.save, COHORT, [2.0])
-    assert error.what.startswith("not a latency golden: it could not be written (")
+    assert error.what.startswith("the latency golden cannot be written: ")
     assert error.where == str(kept.path(COHORT))

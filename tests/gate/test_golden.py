@@ -110,7 +110,7 @@ def test_a_model_has_a_folder(store, model, folder):
 
 @pytest.mark.parametrize("model", ["", "..", "../..", "/", "a b", "a/..", "x/.hidden", "tiny\n", "a" * 97, "ü"])
 def test_a_name_that_cannot_stand_in_a_path_is_refused_and_not_cleaned(store, model):
-    with pytest.raises(GoldenError, match="cannot name a folder of goldens"):
+    with pytest.raises(GoldenError, match="cannot be a folder of goldens"):
         store.folder(model)
 
 

@@ -3,9 +3,11 @@
 import json
 from dataclasses import replace
 
+import pytest
+
 import builders as make
+from qiltest.errors import GoldenError
 from qiltest.gate.golden import SCHEMA, Golden, GoldenExtra, GoldenStore, GoldenText, golden_from, unused_goldens
-from qiltest.gate.verdict import golden_of
 from qiltest.recipe import Size
 from qiltest.scoring import Extra, ExtraKind
 from qiltest.suite.load import Suite
@@ -43,12 +45,13 @@ def test_the_golden_of_a_scored_image_holds_each_field():
 def test_the_golden_of_a_point_is_found_or_none(tmp_path):
     store = GoldenStore(root=tmp_path)
     path = store.save(make.golden(2))
-    assert golden_of(store, "tiny", SAMPLE) == make.golden(2)
+    assert store.load("tiny", SAMPLE) == make.golden(2)
     for other in ({"case": "tea"}, {"size": Size(1, 1)}, {"variant": "8step"}, {"seed": 1}):
-        assert golden_of(store, "tiny", replace(SAMPLE, **other)) is None
-    assert golden_of(store, "random", SAMPLE) is None
+        assert store.load("tiny", replace(SAMPLE, **other)) is None
+    assert store.load("random", SAMPLE) is None
     path.write_text("{")
-    assert golden_of(store, "tiny", SAMPLE) is None
+    with pytest.raises(GoldenError):
+        store.load("tiny", SAMPLE)
 
 
 def suite():
@@ -66,7 +69,7 @@ def test_goldens_that_nobody_can_use_are_named_with_the_reason(tmp_path):
     ]
     strange = other[0].parent.parent / "coffee@1328x1328" / "notes.json"
     strange.write_text(json.dumps({}))
-    tail = "\n  -> remove the file, or bring back what it is for"
+    tail = "\n  -> remove the file, or restore the case or variant it belongs to"
     assert sorted(unused_goldens(store, "tiny", suite())) == sorted(
         [
             f"unused golden {other[0]}: the suite has no case tea@1328x1328{tail}",

@@ -9,16 +9,14 @@ def test_a_benchmark_that_is_switched_off_is_refused(suite, flag, marks):
     suite.record()
     result = suite.run(flag, *marks)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(
-        [f"*report cases measure latency, and {flag} switches that off*", f"*leave out {flag}*"]
-    )
+    result.stderr.fnmatch_lines([f"*report cases measure latency, but {flag} disables that*", f"*remove {flag}*"])
     assert suite.generated() == []
 
 
 def test_a_benchmark_plugin_that_is_not_loaded_is_refused(suite):
     result = suite.run_apart("-p", "no:benchmark")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*pytest-benchmark is not loaded*", "*leave out `-p no:benchmark`*"])
+    result.stderr.fnmatch_lines(["*pytest-benchmark is not loaded*", "*remove `-p no:benchmark`*"])
 
 
 def test_the_other_tests_run_with_the_benchmark_off(suite):
@@ -42,7 +40,7 @@ def test_workers_of_xdist_fail_each_test_with_one_line(suite):
     result = suite.run_apart("-n", "2")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
-        ["*report cases measure latency, and pytest-xdist would draw several images at once", "*leave out -n*"]
+        ["*report cases measure latency, but pytest-xdist would generate several images at once", "*remove -n*"]
     )
     assert suite.generated() == []
     assert not (suite.path / "runs").exists()
@@ -53,4 +51,4 @@ def test_a_benchmark_that_switched_itself_off_is_refused(suite, monkeypatch):
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
     result = suite.run()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*pytest-benchmark has switched itself off*", "*without pytest-xdist*"])
+    result.stderr.fnmatch_lines(["*pytest-benchmark has disabled itself*", "*without pytest-xdist*"])

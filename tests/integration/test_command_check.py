@@ -44,9 +44,9 @@ def check(*args, lora="new.safetensors"):
 def test_a_release_that_is_not_worse_ships_and_leaves_a_page(folder, capsys):
     assert check("--seeds", "10") == 0
     out, err = capsys.readouterr()
-    assert "SHIP: not worse by more than the margin\n" in out
-    assert "40 images generated, 0 taken from the store" in out
-    assert "note   the file is the one that fast uses now" in out
+    assert "SHIP: no worse (within the margin of 1 edit per 100 characters)\n" in out
+    assert "40 images generated, 0 reused" in out
+    assert "note   this is the file that fast already uses" in out
     assert err == ""
     run = RunStore(root=folder.path / "runs").load("latest")
     assert f"page   {run.path.resolve() / 'comparison.html'}" in out
@@ -65,12 +65,12 @@ def test_a_worse_release_does_not_ship(folder, capsys):
 def test_cannot_tell_is_not_0_and_names_the_command_that_decides(folder, capsys):
     assert check("--seeds", "2") == 1
     out = capsys.readouterr().out
-    assert "CANNOT TELL: neither worse nor not worse is shown\n" in out
+    assert "CANNOT TELL: not enough evidence yet: more seeds are needed\n" in out
     seeds = out.partition("  -> the same command with --seeds ")[2].partition(" ")[0]
     folder.generated()
     assert check("--seeds", seeds) == 0
     out = capsys.readouterr().out
-    assert "8 taken from the store" in out
+    assert "8 reused" in out
     assert len(folder.generated()) == 4 * int(seeds) - 8
 
 
@@ -136,7 +136,7 @@ def test_what_goes_wrong_with_an_image_is_1_and_named(folder, capsys):
         (("--case", "cofee"), 'no case is called "cofee"'),
         (("--model", "random"), "random weights write no text"),
         (("--model", "nowhere/nothing"), "hf download nowhere/nothing"),
-        (("--cases", "elsewhere"), "no such folder"),
+        (("--cases", "elsewhere"), "no variants.toml in"),
     ],
 )
 def test_used_wrongly_is_2_and_says_what_to_do(folder, capsys, args, said):
@@ -188,7 +188,7 @@ def test_a_crash_is_one_images_error_and_the_others_are_drawn(folder, capsys):
 def test_an_interrupted_check_keeps_what_was_drawn_and_the_same_command_goes_on(folder, capsys):
     folder.plan(poster__fast={"fault": "interrupt"})
     assert check("--seeds", "1") == 130
-    assert "MISSING poster@1328x1328-s42: before: planned and not generated" in capsys.readouterr().out
+    assert "MISSING poster@1328x1328-s42: before: planned, but not generated" in capsys.readouterr().out
     assert RunStore(root=folder.path / "runs").load("latest").state is RunState.INTERRUPTED
     folder.generated()
     folder.plan()

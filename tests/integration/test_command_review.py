@@ -56,10 +56,10 @@ def test_each_is_shown_with_old_and_new_and_accepted_or_rejected(changed, answer
         "[1/2] coffee@1328x1328-fast-s42   CHANGED: the golden would be replaced; verdict FAIL",
         "  distance   0 -> 1 of 18 characters",
         "  expected   Qwen Coffee",
-        "    was      Qwen Coffee   distance 0",
-        "    is       Qwen Co[-f-]fee   distance 1",
+        "    before   Qwen Coffee   distance 0",
+        "    now      Qwen Co[-f-]fee   distance 1",
         "  why        distance 1 is above the limit 0 (golden 0 + tolerance 0)",
-        "  changed    the recipe is the same, the image is not",
+        "  changed    same recipe, different image",
         f"  old        {old}",
         f"  new        {new.absolute()}",
         "[2/2] poster@1328x1328-fast-s42   CHANGED: the golden would be replaced; verdict PASS",
@@ -108,7 +108,7 @@ def test_what_an_update_recorded_is_reviewed_too_and_put_back_where_rejected(cha
     answers("r", "r")
     assert main(["review"]) == 1
     out = capsys.readouterr().out
-    assert "RECORDED: --qil-update has written it; rejecting puts back what was there" in out
+    assert "RECORDED: --qil-update has written the golden; rejecting restores the one before" in out
     assert golden(changed, COFFEE) == before
     assert not (changed.path / "golden" / POSTER).exists()
     answers("a", "a")
@@ -143,7 +143,7 @@ def test_a_golden_that_changed_since_it_was_shown_is_left_alone(changed, monkeyp
 
     monkeypatch.setattr("sys.stdin", Meanwhile())
     assert main(["review"]) == 2
-    assert "the golden has changed since it was shown, and was left alone" in capsys.readouterr().err
+    assert "the golden has changed since it was shown and was not written" in capsys.readouterr().err
     assert not (changed.path / "golden" / COFFEE).exists()
 
 

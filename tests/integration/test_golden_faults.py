@@ -27,17 +27,17 @@ def assert_one_fails(suite, *lines):
 
 def test_a_missing_golden_is_new(suite, golden):
     golden.unlink()
-    assert_one_fails(suite, "NEW * there is no golden for this image yet")
+    assert_one_fails(suite, "NEW * no golden for this image yet")
 
 
 def test_a_truncated_golden_is_an_error_that_names_the_file(suite, golden):
     golden.write_bytes(golden.read_bytes()[:100])
-    assert_one_fails(suite, f"ERROR *{NAME}*not a golden*record it again with --qil-update=changed*")
+    assert_one_fails(suite, f"ERROR *{NAME}*invalid golden*record it again with --qil-update=changed*")
 
 
 def test_an_empty_golden_is_an_error(suite, golden):
     golden.write_bytes(b"")
-    assert_one_fails(suite, f"ERROR *{NAME}*not a golden*")
+    assert_one_fails(suite, f"ERROR *{NAME}*invalid golden*")
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-1", "null", '"0"', "1.5"])
@@ -45,12 +45,12 @@ def test_a_distance_that_is_no_count_is_an_error(suite, golden, number):
     text = golden.read_text()
     assert text.count(ENTRY) == 1
     golden.write_text(text.replace(ENTRY, ENTRY.replace("0", number)))
-    assert_one_fails(suite, f"ERROR *{NAME}*not a golden*")
+    assert_one_fails(suite, f"ERROR *{NAME}*invalid golden*")
 
 
 def test_a_distance_that_its_texts_do_not_add_up_to_is_an_error(suite, golden):
     changed(golden, distance=9)
-    assert_one_fails(suite, f"ERROR *{NAME}*distance 9 is not the sum of its texts and extras, 0*")
+    assert_one_fails(suite, f"ERROR *{NAME}*invalid golden: distance 9, but its texts and extras add up to 0*")
 
 
 def test_an_unknown_key_is_an_error(suite, golden):
@@ -65,17 +65,17 @@ def test_a_golden_of_another_schema_is_an_error(suite, golden):
 
 def test_a_golden_of_another_image_under_this_name_is_an_error(suite, golden):
     golden.write_bytes(golden.with_name("base-s42.json").read_bytes())
-    assert_one_fails(suite, f"ERROR *{NAME}*of another image: variant 'base' instead of 'fast'*")
+    assert_one_fails(suite, f"ERROR *{NAME}*this golden belongs to another image: variant 'base' instead of 'fast'*")
 
 
 def test_a_golden_of_another_size_is_not_compared(suite, golden):
     changed(golden, effective="512x512")
-    assert_one_fails(suite, "INCOMPARABLE * the golden is of an image of 512x512, this one is 256x128")
+    assert_one_fails(suite, "INCOMPARABLE * the golden's image is 512x512, this one is 256x128")
 
 
 def test_a_golden_of_another_reader_is_not_compared(suite, golden):
     changed(golden, reader="easyocr-1-abc")
-    assert_one_fails(suite, "INCOMPARABLE * the golden was read by easyocr-1-abc*never*compared with each other")
+    assert_one_fails(suite, "INCOMPARABLE * the golden was read by easyocr-1-abc*different readers are not comparable")
 
 
 def test_another_version_of_the_reader_makes_all_goldens_incomparable(suite, golden):

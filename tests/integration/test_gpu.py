@@ -66,14 +66,14 @@ def test_no_weights_end_the_session_with_one_line(suite):
 def test_all_deselected_is_refused(suite):
     refused(
         suite.run("-m", "gpu", "-k", "nothing"),
-        "-m gpu asks for the report cases, and none is selected: 4 were collected and all deselected",
+        "-m gpu selects no report case: 4 were collected, all deselected",
         "check the paths, -k and --qil-case",
     )
 
 
 def test_no_report_case_collected_is_refused_in_a_suites_folder(suite):
     suite.pytester.makepyfile(test_unit="import pytest\n@pytest.mark.gpu\ndef test_unit(): pass")
-    refused(suite.run("-m", "gpu", "test_unit.py"), "none is selected: none was collected")
+    refused(suite.run("-m", "gpu", "test_unit.py"), "-m gpu selects no report case: none was collected")
     assert suite.run("-m", "gpu and not report_case", "test_unit.py").ret == 0
 
 
@@ -90,7 +90,7 @@ def test_every_test_skipped_is_a_failure(suite):
     result = suite.run("-m", "gpu")
     result.assert_outcomes(skipped=4)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["qiltest: all 4 report cases were skipped, so nothing was tested", "*run with -rs*"])
+    result.stdout.fnmatch_lines(["qiltest: nothing was tested: all 4 report cases were skipped", "*run with -rs*"])
 
 
 def test_every_test_skipped_is_a_failure_without_it_too(suite):
@@ -103,7 +103,7 @@ def test_every_test_skipped_is_a_failure_without_it_too(suite):
 
 
 def test_the_cpu_cannot_be_asked_for_with_it(suite):
-    refused(suite.run("-m", "gpu", "--qil-device=cpu"), "-m gpu and --qil-device=cpu contradict each other")
+    refused(suite.run("-m", "gpu", "--qil-device=cpu"), "-m gpu and --qil-device=cpu exclude each other")
 
 
 def test_random_weights_are_timed_and_their_text_is_not_judged(suite):

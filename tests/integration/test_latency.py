@@ -57,7 +57,7 @@ def test_a_slower_cohort_is_accepted_by_an_update(suite):
     assert suite.run(*GPU).ret == 1
     result = suite.run(*GPU, "--qil-update=changed")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["qiltest: recorded *latency*"])
+    result.stdout.fnmatch_lines(["qiltest: wrote *latency*"])
     suite.run(*GPU).assert_outcomes(passed=4)
 
 
@@ -68,7 +68,7 @@ def test_a_baseline_of_another_machine_or_torch_is_not_compared(suite, change):
     result = suite.run(*GPU)
     result.assert_outcomes(failed=4)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["INCOMPARABLE * there is no latency golden of this cohort*", "accept *=missing"])
+    result.stdout.fnmatch_lines(["INCOMPARABLE * no latency golden for this cohort*", "accept *=missing"])
 
 
 def test_a_baseline_of_zero_is_an_error(suite):
@@ -79,7 +79,7 @@ def test_a_baseline_of_zero_is_an_error(suite):
     result = suite.run(*GPU)
     result.assert_outcomes(failed=4)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["ERROR *0.0 s is no baseline*"])
+    result.stdout.fnmatch_lines(["ERROR *invalid latency golden: 0.0 s*"])
 
 
 def test_a_truncated_baseline_is_an_error(suite):
@@ -88,7 +88,7 @@ def test_a_truncated_baseline_is_an_error(suite):
         (suite.path / "golden" / name).write_text("{")
     result = suite.run(*GPU)
     result.assert_outcomes(failed=4)
-    result.stdout.fnmatch_lines(["ERROR *not a latency golden*"])
+    result.stdout.fnmatch_lines(["ERROR *invalid latency golden*"])
 
 
 def test_without_the_gpu_latency_is_reported_and_does_not_gate(suite):

@@ -33,16 +33,16 @@ def test_a_skipped_test_leaves_its_image_missing_and_fails_the_session(suite):
     result.stdout.fnmatch_lines(
         [
             "*MISSING ?*",
-            "qiltest: 1 image is MISSING, expected and never judged:",
+            "qiltest: 1 image MISSING, planned but without a verdict:",
             "qiltest:      coffee@1328x1328-fast-s42: its test was skipped: known to be bad",
-            "qiltest:   -> fix what keeps the tests from judging, or leave these images out with --qil-case*",
+            "qiltest:   -> make the tests judge these images, or leave them out with --qil-case*",
         ]
     )
     ((sample, judgement),) = missing(suite).items()
     assert sample == "coffee@1328x1328-fast-s42"
     assert judgement.reasons == (
-        "expected, and never judged: its test was skipped: known to be bad",
-        "its golden, distance 0, was held against nothing",
+        "no verdict: its test was skipped: known to be bad",
+        "golden (distance 0) was not compared",
     )
     assert (judgement.distance, judgement.limit, judgement.golden_distance) == (None, None, 0)
     run = suite.latest()
@@ -75,7 +75,7 @@ def test_a_test_that_never_judges_does_not_pass_for_one_that_does(suite):
     result.assert_outcomes(passed=4)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
-        ["qiltest: 4 images are MISSING*", "*coffee@1328x1328-base-s42: its test called neither *judge() nor check()"]
+        ["qiltest: 4 images MISSING*", "*coffee@1328x1328-base-s42: its test did not call *judge() or check()"]
     )
     assert len(missing(suite)) == 4
     assert all(r.image is not None for r in suite.latest().results)

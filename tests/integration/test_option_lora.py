@@ -48,10 +48,10 @@ def test_a_release_that_is_not_worse_ships(suite, lora):
     result.stdout.fnmatch_lines(
         [
             "qiltest: comparison */comparison.html",
-            f"note: {lora}: the file is the one that fast uses now",
+            f"note: {lora}: this is the file that fast already uses",
             "fast -> candidate*",
-            "comparisons made: 1 of variants, 2 of cases*",
-            "SHIP: not worse by more than the margin",
+            "Holm-corrected over 1 variant and 2 cases*",
+            "SHIP: no worse (within the margin of 1 edit per 100 characters)",
         ]
     )
     run = suite.latest()
@@ -74,7 +74,7 @@ def test_too_few_images_cannot_tell_and_say_how_many_would(suite, lora):
     suite.plan(coffee__candidate=TYPO)
     result = check(suite)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["generated with 1 seed; about * would decide*", "CANNOT TELL: neither *"])
+    result.stdout.fnmatch_lines(["generated with 1 seed; about * should be enough*", "CANNOT TELL: not enough *"])
 
 
 def test_the_margin_decides_what_is_not_worse(suite, lora):
@@ -82,7 +82,7 @@ def test_the_margin_decides_what_is_not_worse(suite, lora):
     assert check(suite, "--qil-seeds=3", "--qil-margin=0.9", "--qil-case=poster").ret == 1
     result = check(suite, "--qil-seeds=8", "--qil-margin=0.5", "--qil-case=poster")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["*margin 50.00 edits in 100 characters*"])
+    result.stdout.fnmatch_lines(["*margin 50.00 edits per 100 characters*"])
 
 
 def test_what_is_replaced_comes_from_the_store_and_only_the_file_is_drawn(suite, lora):
@@ -107,14 +107,14 @@ def test_an_image_that_cannot_be_made_keeps_the_release_back(suite, lora):
     result = check(suite, SEEDS)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=30, failed=10)
-    result.stdout.fnmatch_lines(["ERROR poster@1328x1328-s42: after: *the image holds NaN", "ERROR: an image that *"])
+    result.stdout.fnmatch_lines(["ERROR poster@1328x1328-s42: after: *the image holds NaN", "ERROR: an image to be *"])
 
 
 def test_a_stopped_session_has_no_verdict_to_ship(suite, lora):
     suite.plan(poster__fast={"fault": "interrupt"})
     result = suite.run_apart("--qil-lora=new.safetensors", "--qil-like=fast")
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines(["MISSING poster@1328x1328-s42: before: planned and not generated", "MISSING: *"])
+    result.stdout.fnmatch_lines(["MISSING poster@1328x1328-s42: before: planned, but not generated", "MISSING: *"])
 
 
 def renamed(header):
@@ -200,7 +200,7 @@ def test_the_file_of_another_variant_is_refused(suite, lora):
     second = second.replace("[fast.loras]", "[slow.loras]").replace("steps = 2", "steps = 8")
     path.write_text(first + "[slow]" + second.replace("embedded::4step", "embedded::8step"))
     shutil.copy(RELEASED.with_name("8step.safetensors"), lora)
-    refused(suite, "this is the file of variant slow, which generates in 8 steps; fast generates in 2")
+    refused(suite, "this is the file of variant slow, which takes 8 steps; fast takes 2")
 
 
 def refused(suite, said):
@@ -209,7 +209,7 @@ def refused(suite, said):
     text = result.stdout.str() + result.stderr.str()
     assert "new.safetensors cannot replace fast; nothing was generated" in text
     assert re.search(f"  ERROR  .*{re.escape(said).replace(re.escape('*'), '.*')}", text)
-    assert "shows all that is in the file" in text
+    assert "shows the whole inspection" in text
     assert suite.generated() == []
     assert not (suite.path / "runs").exists()
 
@@ -220,8 +220,8 @@ def refused(suite, said):
         (("--qil-lora=new.safetensors",), "give both"),
         (("--qil-like=fast",), "give both"),
         (("--qil-margin=0.1",), "give both"),
-        (("--qil-lora=x", "--qil-like=fast", "--qil-update=all"), "leave out --qil-update"),
-        (("--qil-lora=x", "--qil-like=fast", "--qil-variant=base"), "leave out --qil-variant"),
+        (("--qil-lora=x", "--qil-like=fast", "--qil-update=all"), "remove --qil-update"),
+        (("--qil-lora=x", "--qil-like=fast", "--qil-variant=base"), "remove --qil-variant"),
         (("--qil-lora=x", "--qil-like=fast", "--qil-margin=nan"), "--qil-margin: nan is not a rate"),
         (("--qil-lora=x", "--qil-like=fast", "--qil-model=random"), "random weights write none"),
     ],
@@ -252,4 +252,4 @@ def test_a_variant_of_the_candidates_name_is_refused(suite, lora):
     path.write_text(path.read_text().replace("[spare]", "[candidate]"))
     result = check(suite)
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    assert "a variant is called 'candidate'" in result.stdout.str()
+    assert "variant name 'candidate' is reserved" in result.stdout.str()

@@ -106,7 +106,7 @@ def test_an_error_of_an_image_drawn_ahead_belongs_to_its_own_test(ahead, fault, 
 def test_a_wrong_number_of_forwards_is_found_in_the_background_and_told_by_its_own_test(ahead):
     ahead.plan(coffee__fast={"forwards": 4})
     ahead.run().assert_outcomes(passed=3, failed=1)
-    assert "4 forwards were made, the recipe says 2" in ahead.latest().result(IDS[2]).error
+    assert "4 forwards instead of the recipe's 2" in ahead.latest().result(IDS[2]).error
 
 
 def test_every_cohort_is_warmed_up_once_before_its_first_image_on_the_gpu(ahead):

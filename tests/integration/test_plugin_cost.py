@@ -47,7 +47,7 @@ def test_a_project_without_the_suite_loads_these_modules_alone(project, args):
 def test_a_project_that_names_an_option_of_the_suite_has_it_checked(project):
     result = project.runpytest_subprocess("--qil-fresh", "--qil-reuse")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--qil-fresh and --qil-reuse contradict each other*"])
+    result.stderr.fnmatch_lines(["*--qil-fresh and --qil-reuse exclude each other*"])
 
 
 def test_what_the_help_says_of_defaults_and_choices_is_so():

@@ -58,29 +58,29 @@ def test_images_are_read_by_one_process_that_is_not_this_one(process, image):
     process.start("mortal")
     first, second = (process.read("mortal", image(0)).seconds for _ in range(2))
     assert first == second
-    assert process.said == []
+    assert process.notices == []
     assert process.restarted == set()
 
 
 def test_a_process_that_dies_is_started_anew_and_that_is_said(process, image):
     reading = process.read("mortal", image(1))
     assert reading.reader.name == "mortal"
-    assert process.said == ["the process that reads images died over dies-1-times.png and was started again"]
+    assert process.notices == ["OCR worker crashed on dies-1-times.png and was restarted"]
     assert {path.name for path in process.restarted} == {"dies-1-times.png"}
 
 
 def test_an_image_over_which_it_dies_twice_is_an_error_and_the_next_one_is_read(process, image):
-    with pytest.raises(ReaderError, match="ended twice before it was done") as caught:
+    with pytest.raises(ReaderError, match="the OCR worker crashed twice on this image") as caught:
         process.read("mortal", image(2))
     assert "dies-2-times.png" in str(caught.value)
-    assert "the same command goes on from here" in str(caught.value)
+    assert "repeat the command to resume" in str(caught.value)
     assert process.read("mortal", image(0)).reader.name == "mortal"
 
 
 def test_an_error_within_a_reader_is_no_death_and_is_not_tried_again(process, image):
     with pytest.raises(ValueError, match="no such reader"):
         process.read("missing", image(0))
-    assert process.said == []
+    assert process.notices == []
 
 
 def test_the_run_keeps_a_restart_with_its_image_also_where_that_ends_in_an_error(suite, monkeypatch):
@@ -89,8 +89,8 @@ def test_the_run_keeps_a_restart_with_its_image_also_where_that_ends_in_an_error
     monkeypatch.setattr(Readers, "restarted_over", lambda self, image: True)
     suite.run()
     results = {result.id.partition("@")[0] + " " + result.sample.variant: result for result in suite.latest().results}
-    told = "the process that reads images died over it and was started again"
-    assert results["coffee base"].notes == (told,)
+    note = "OCR worker crashed on this image and was restarted"
+    assert results["coffee base"].notes == (note,)
     assert results["coffee fast"].error
-    assert results["coffee fast"].notes == (told,)
-    assert results["poster fast"].notes == ("generated at the second attempt, after: out of memory", told)
+    assert results["coffee fast"].notes == (note,)
+    assert results["poster fast"].notes == ("generated on the second attempt, after: out of memory", note)

@@ -41,7 +41,7 @@ def test_ctrl_c_while_an_image_is_drawn(suite):
     child.send_signal(signal.SIGINT)
     out, _ = child.communicate(timeout=30)
     assert child.returncode == pytest.ExitCode.INTERRUPTED
-    assert "the same command goes on from here" in out
+    assert "repeat the command to resume" in out
     suite.generated()
     suite.plan()
     suite.run().assert_outcomes(passed=4)
@@ -121,7 +121,7 @@ def test_a_full_disk_ends_the_session_with_one_line_and_the_same_command_goes_on
     suite.record()
     result = suite.run("--qil-runs", str(small_disk / "runs"), "--qil-seeds=8", "--qil-update=missing")
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines(["*could not be * No space left on device*", "*the same command goes on from here*"])
+    result.stdout.fnmatch_lines(["*cannot be * No space left on device*", "*repeat the command to resume*"])
     generated = len(suite.generated())
     run = RunStore(root=small_disk / "runs").load("latest")
     kept = [r for r in run.results if r.image is not None]

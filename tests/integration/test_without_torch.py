@@ -119,6 +119,7 @@ def test_the_embedded_model_says_in_one_line_what_it_needs(project, tmp_path):
     assert "torch" in done.stdout
     assert "  -> " in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+    assert "During handling" not in done.stdout
 
 
 @pytest.mark.parametrize("name", ["version", "read", "html", "md", "json", "history", "lora", "rescore"])

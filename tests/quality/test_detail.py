@@ -79,7 +79,7 @@ def test_images_without_hair_cannot_be_told_apart(wall):
     line = Line(text="HELLO WORLD", box=box, confidence=0.9)
     found = compare_detail(health(wall, [line]), health(wall, [line]))
     assert found.finer is Finer.CANNOT_TELL
-    assert "scale of hair" in found.why
+    assert "no hair-like detail" in found.why
 
 
 def test_strokes_that_no_reader_took_for_text_do_not_count_unless_they_fill_a_block():

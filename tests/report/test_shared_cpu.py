@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from qiltest.generation.records import MOST_DISTURBED
+from qiltest.published.findings import findings
 from qiltest.report import write_html, write_markdown
 from qiltest.report.terminal.table import terminal_table
 from qiltest.runs.aggregate import shared_cpu, speed_ups
@@ -57,3 +58,13 @@ def test_the_reports_say_it_where_a_factor_would_stand(plain: Run, tmp_path: Pat
 def test_a_little_of_other_work_is_let_pass_and_what_is_no_number_is_not(plain: Run) -> None:
     assert speed_ups(lengthened(plain, "4step", MOST_DISTURBED)) == speed_ups(plain)
     assert speed_ups(lengthened(plain, "4step", float("nan"))) == {}
+
+
+def test_the_finding_on_speed_names_the_shared_cpu_and_not_a_missing_pair(plain: Run) -> None:
+    def measured(run: Run) -> str:
+        return next(finding.measured for finding in findings(run) if finding.title == "Speed").replace("\u00a0", " ")
+
+    assert measured(plain).startswith("4step 20× base speed")
+    assert measured(lengthened(plain, "4step", 0.43)) == "not comparable: other work shared the CPU (up to 43 %)"
+    alone = replace(plain, results=plain.results[:1])
+    assert measured(alone) == "no image was timed with both the base and another variant"

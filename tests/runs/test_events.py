@@ -67,7 +67,7 @@ def test_a_field_that_is_missing_or_of_another_type_is_named(make, kind):
     record = json.loads(encode(of_kind(make, kind)))
     field = next(name for name in record if name != "event")
     for broken in ({k: v for k, v in record.items() if k != field}, {**record, field: [{}]}):
-        with pytest.raises(StoreError, match=f"here: {kind} event is not valid: {field}"):
+        with pytest.raises(StoreError, match=f"here: invalid {kind} event: {field}"):
             decode(json.dumps(broken).encode(), where="here")
 
 

@@ -93,7 +93,7 @@ def test_a_run_killed_at_any_step_keeps_what_it_accepted_and_goes_on(tmp_path, m
         kept = 0
         for run in folder.iterdir():
             if not (run / "events.jsonl").exists() or b"\n" not in (run / "events.jsonl").read_bytes():
-                with pytest.raises(StoreError, match=r"no run here|the run never began"):
+                with pytest.raises(StoreError, match=r"not a run|the run never began"):
                     load_run(run)
                 continue
             loaded = load_run(run)
@@ -102,7 +102,7 @@ def test_a_run_killed_at_any_step_keeps_what_it_accepted_and_goes_on(tmp_path, m
             assert [r.image.path.read_bytes() for r in loaded.results] == [
                 make.png(number) for number in range(len(loaded.results))
             ]
-            assert all("cut short" in problem or "unused" in problem for problem in loaded.problems)
+            assert all("is incomplete" in problem or "unused" in problem for problem in loaded.problems)
             kept = IMAGES if loaded.state is RunState.FINISHED else len(loaded.results)
             finished = loaded.state is RunState.FINISHED
             assert set(RunStore(root=folder).offer(Reuse.ANY).images) == {
@@ -158,7 +158,7 @@ def test_an_event_that_does_not_fit_is_taken_back_and_said(tmp_path, make, monke
         writer.append(make.started(writer.id))
         before = (writer.folder / "events.jsonl").read_bytes()
         full_after(monkeypatch, allowed)
-        with pytest.raises(StoreWriteError, match=r"could not be written[^$]*free space or choose another place"):
+        with pytest.raises(StoreWriteError, match=r"cannot be written[^$]*free disk space, or choose another folder"):
             writer.append(make.failed())
         assert (writer.folder / "events.jsonl").read_bytes() == before
         monkeypatch.undo()

@@ -81,7 +81,7 @@ def test_a_last_line_that_was_cut_short_is_left_out_and_said(run):
     loaded = load_run(run)
     assert loaded.state is RunState.UNFINISHED
     assert len(loaded.results) == 2
-    assert "the last line was cut short" in loaded.problems[0]
+    assert "the last line is incomplete" in loaded.problems[0]
 
 
 @pytest.mark.parametrize("kept", range(0, 40, 7))
@@ -110,6 +110,7 @@ def test_junk_at_the_end_with_a_newline_is_an_error(run, junk):
 def test_a_run_of_another_schema_is_refused_with_the_version_that_reads_it(run):
     lines = (run / "events.jsonl").read_bytes().splitlines()
     lines[0] = json.dumps({**json.loads(lines[0]), "schema": 2, "qiltest_version": "9.9"}).encode()
+    lines[1] = b'{"event":"a kind that schema 1 does not have"}'
     edit(run, lambda _: b"\n".join(lines) + b"\n")
     with pytest.raises(StoreError, match=r"schema 2; this qiltest reads schema 1[^$]*qiltest 9\.9"):
         load_run(run)
@@ -123,7 +124,7 @@ def test_a_run_that_never_began_is_an_error(run, data):
 
 
 def test_a_folder_that_is_no_run_is_an_error(tmp_path):
-    with pytest.raises(StoreError, match="no run here"):
+    with pytest.raises(StoreError, match="not a run"):
         load_run(tmp_path / "nothing")
 
 
@@ -150,12 +151,12 @@ def test_an_image_stays_an_error_at_every_later_loading(run):
 
 def test_an_image_that_is_gone_is_an_error(run):
     load_run(run).results[0].image.path.unlink()
-    assert "is gone" in load_run(run).results[0].error
+    assert "is missing" in load_run(run).results[0].error
 
 
 def test_a_hash_that_would_be_a_path_is_refused(tmp_path, make):
     with RunStore(root=tmp_path).create() as writer:
         writer.append(make.started(writer.id))
         writer.append(make.generated("../../etc/passwd"))
-    with pytest.raises(StoreError, match="is not a SHA-256"):
+    with pytest.raises(StoreError, match="invalid SHA-256"):
         load_run(writer.folder)

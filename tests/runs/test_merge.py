@@ -111,11 +111,11 @@ def run() -> Run:
 
 
 def test_runs_of_two_models_are_not_one(run):
-    with pytest.raises(StoreError, match="runs of several models are not one run: Qwen/Qwen-Image, tiny"):
+    with pytest.raises(StoreError, match="runs of different models cannot be merged: Qwen/Qwen-Image, tiny"):
         merge_runs([run, replace(run, model="Qwen/Qwen-Image")])
 
 
 def test_a_case_that_changed_between_the_runs_is_refused(run):
     other = replace(run, cases=(replace(CASES["tea"], prompt="another"),))
-    with pytest.raises(StoreError, match="tea is not the same in all of the runs"):
+    with pytest.raises(StoreError, match="tea differs between the runs"):
         merge_runs([run, other])

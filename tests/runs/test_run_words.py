@@ -15,7 +15,7 @@ from qiltest.runs.load import EVENTS, read_events
 from qiltest.runs.merge import merge_runs
 from qiltest.runs.store import is_active, usable
 
-DAMAGED = "the file was changed or damaged after it was written; restore it, or move the run's folder away"
+DAMAGED = "the file was changed or damaged after it was written: restore it, or move the run's folder away"
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def test_the_time_of_events_is_utc_to_the_millisecond():
 def test_a_number_that_is_not_finite_is_refused_before_it_is_written(make):
     event = make.generated("a" * 64)
     error = refused(encode, replace(event, timing=replace(event.timing, decode_seconds=float("nan"))))
-    assert error.what.startswith("a generated event holds a number that is not finite (")
-    assert error.remedy == "the image's timing or score is broken; nothing was written"
+    assert error.what.startswith("a number of a generated event is not finite (")
+    assert error.remedy == "the image's timing or score is invalid; nothing was written"
 
 
 def test_a_line_is_one_line_whatever_is_in_it(make):
@@ -62,7 +62,7 @@ def test_a_line_that_is_no_event_names_its_place(make):
         assert (error.what, error.where, error.remedy) == ("not an event of a run", "file:7", DAMAGED)
     line = encode(make.ended()).replace(b'"exit_status":1', b'"exit_status":"1"')
     error = refused(decode, line, where="file:8")
-    assert error.what == "ended event is not valid: exit_status: Input should be a valid integer"
+    assert error.what == "invalid ended event: exit_status: Input should be a valid integer"
     assert (error.where, error.remedy) == ("file:8", DAMAGED)
 
 
@@ -81,24 +81,24 @@ def test_only_the_kinds_that_are_asked_for_are_read(run):
     (run / EVENTS).write_bytes((run / EVENTS).read_bytes() + b"half")
     assert len(read_events(run)[0]) == 6
     assert read_events(run)[1] == (
-        f"{run / EVENTS}: the last line was cut short and is left out: its process died while writing it",
+        f"{run / EVENTS}: the last line is incomplete and was left out: the process died while writing it",
     )
 
 
 def test_what_is_no_run_says_so_with_its_place(tmp_path, run, make):
     error = refused(load_run, tmp_path / "nowhere")
-    assert error.what == "no run here (No such file or directory)"
+    assert error.what == "not a run: No such file or directory"
     assert error.where == str(tmp_path / "nowhere")
-    assert error.remedy == "`ls` the folder of runs; each has an events.jsonl"
+    assert error.remedy == "name a folder that has an events.jsonl"
     (run / EVENTS).write_bytes(b"")
     error = refused(load_run, run)
     assert (error.what, error.where) == ("the run never began", str(run))
-    assert error.remedy == "nothing is in it; remove the folder"
+    assert error.remedy == "remove the folder; there is nothing in it"
     (run / EVENTS).write_bytes(encode(make.ended()))
     assert refused(load_run, run).what == "the run never began"
     (run / EVENTS).write_bytes(encode(make.started("x", schema=99)))
     error = refused(load_run, run)
-    assert error.what == "the run is of schema 99; this qiltest reads schema 1"
+    assert error.what == "the run has schema 99; this qiltest reads schema 1"
     assert (error.where, error.remedy) == (str(run), "read it with qiltest 0.1.0")
 
 
@@ -147,9 +147,9 @@ def test_an_image_that_is_gone_or_changed_is_told_by_its_path(run, make):
     lost.unlink()
     changed.write_bytes(b"other")
     found = load_run(run)
-    gone = f"the stored image {lost} is gone"
+    gone = f"the stored image {lost} is missing"
     other = (
-        f"the bytes of the stored image {changed.name} are not what its name says; it was moved to "
+        f"the bytes of the stored image {changed.name} do not match its name; it was moved to "
         f"{run / 'quarantine' / changed.name}"
     )
     assert [result.error for result in found.results] == [gone, other]
@@ -159,7 +159,7 @@ def test_an_image_that_is_gone_or_changed_is_told_by_its_path(run, make):
 
 def test_a_name_that_is_no_hash_is_refused(tmp_path):
     error = refused(image_path, tmp_path, "../x")
-    assert error.what == "'../x' is not a SHA-256"
+    assert error.what == "invalid SHA-256 '../x'"
     assert (error.where, error.remedy) == (str(tmp_path), "the run's events.jsonl is damaged")
     assert image_path(tmp_path, "a" * 64) == tmp_path / "images" / f"{'a' * 64}.png"
 
@@ -171,11 +171,9 @@ def test_an_image_that_cannot_be_stored_ends_the_session_with_a_remedy(tmp_path,
     monkeypatch.setattr(storing, "write_atomically", full)
     with pytest.raises(StoreWriteError) as error:
         put_image(tmp_path, b"png")
-    assert error.value.what == "an image could not be stored: No space left on device"
+    assert error.value.what == "the image cannot be stored: No space left on device"
     assert error.value.where == str(tmp_path / "images")
-    assert error.value.remedy == (
-        "free space or choose another place with --qil-runs; the same command goes on from here"
-    )
+    assert error.value.remedy == storing.CANNOT_WRITE
 
 
 def test_an_event_that_cannot_be_written_leaves_the_file_as_it_was(run, make, monkeypatch):
@@ -185,10 +183,12 @@ def test_an_event_that_cannot_be_written_leaves_the_file_as_it_was(run, make, mo
     with pytest.raises(StoreWriteError) as error:
         writer.append(make.ended())
     length = len(encode(make.ended()))
-    assert error.value.what == f"an event could not be written: only {length - 3} of {length} bytes were written"
+    assert error.value.what == f"the event cannot be written: only {length - 3} of {length} bytes were written"
     assert error.value.where == str(run / EVENTS)
-    assert error.value.remedy == (
-        "free space or choose another place with --qil-runs; the same command goes on from here"
+    assert (
+        error.value.remedy
+        == storing.CANNOT_WRITE
+        == ("free disk space, or choose another folder with --qil-runs; then repeat the command to resume")
     )
     assert (run / EVENTS).read_bytes() == before
     writer.close()
@@ -206,14 +206,14 @@ def test_a_run_is_active_while_it_is_written(run):
 def test_a_run_that_is_not_found_names_the_last_three(tmp_path, make):
     store = RunStore(root=tmp_path / "runs")
     error = refused(store.find, "x")
-    assert (error.what, error.where) == ("no run 'x'", str(tmp_path / "runs"))
-    assert error.remedy == "name one of them, or `latest`; the last: none"
+    assert (error.what, error.where) == ("no runs here", str(tmp_path / "runs"))
+    assert error.remedy == "run pytest first, or give the folder of runs as --runs"
     names = []
     for _ in range(4):
         with store.create() as writer:
             writer.append(make.started(writer.id))
             names.append(writer.id)
-    assert refused(store.find, "x").remedy == f"name one of them, or `latest`; the last: {', '.join(names[1:])}"
+    assert refused(store.find, "x").remedy == f"write `latest` or an id; the last ids: {', '.join(names[1:])}"
     assert refused(store.find, "2").what == "4 runs begin with '2'"
 
 
@@ -231,7 +231,7 @@ def test_a_changed_image_is_never_used_again_in_silence(run):
     stored.path.write_bytes(b"other")
     error = refused(usable, stored)
     assert error.where == str(run)
-    assert error.remedy == "find out what changed it; the same command will draw it again"
+    assert error.remedy == "find out what changed the file; repeat the command to generate it again"
     assert not usable(stored)
     assert check_image(run, events[0].sha256) is ImageState.QUARANTINED
 
@@ -259,10 +259,10 @@ def test_merged_runs_hold_what_each_of_them_says(run):
     ("worse", "better"),
     [
         (Verdict.FAIL, Verdict.ERROR),
-        (Verdict.ERROR, Verdict.INCOMPARABLE),
+        (Verdict.ERROR, Verdict.MISSING),
+        (Verdict.MISSING, Verdict.INCOMPARABLE),
         (Verdict.INCOMPARABLE, Verdict.NEW),
-        (Verdict.NEW, Verdict.MISSING),
-        (Verdict.MISSING, Verdict.PASS),
+        (Verdict.NEW, Verdict.PASS),
     ],
 )
 def test_what_speaks_most_against_an_image_stands(run, worse, better):
@@ -281,11 +281,11 @@ def test_what_speaks_most_against_an_image_stands(run, worse, better):
 def test_runs_of_two_models_say_which(run):
     one = load_run(run)
     error = refused(merged, one, {"model": "tiny"}, {"model": "random"})
-    assert error.what == "runs of several models are not one run: random, tiny"
+    assert error.what == "runs of different models cannot be merged: random, tiny"
     assert error.where == f"{run}, {run}"
     assert error.remedy == "merge runs of one model"
     case = replace(one.cases[0], prompt="other")
     error = refused(merged, one, {}, {"cases": (case,)})
-    assert error.what == "coffee is not the same in all of the runs"
+    assert error.what == "coffee differs between the runs"
     assert error.where == "merging runs"
     assert error.remedy == "compare runs of one suite; `qiltest rescore --cases` scores old images by new cases"

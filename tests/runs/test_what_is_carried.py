@@ -190,6 +190,6 @@ def test_a_lone_surrogate_is_written_as_the_replacement_character(make):
 
 def test_an_event_with_a_wrong_field_names_the_way_to_it(make):
     line = encode(make.generated("a" * 64)).replace(b'"forwards":4', b'"forwards":"four"')
-    with pytest.raises(StoreError, match=r"^here: generated event is not valid: timing\.forwards: ") as error:
+    with pytest.raises(StoreError, match=r"^here: invalid generated event: timing\.forwards: ") as error:
         decode(line, where="here")
     assert "\n" not in error.value.what

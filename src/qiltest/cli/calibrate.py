@@ -1,4 +1,4 @@
-"""`qiltest calibrate`: a reader's own error on each case, measured on images of known text, kept beside the cases."""
+"""`qiltest calibrate`: measures a reader's own errors on images of known text, and stores them with the cases."""
 
 from __future__ import annotations
 
@@ -20,26 +20,35 @@ from qiltest.errors import StoreError
 from qiltest.reading import DEFAULT_READER, Reader, open_reader
 from qiltest.suite.cases import Case
 from qiltest.suite.load import FLOORS_FOLDER, load_suite
+from qiltest.text.format import count
 
 
 def add_parser(add: AddParser) -> None:
     """Add the options of `qiltest calibrate`."""
-    parser = add(parents=[cases_flag(), reader_flag(), json_flag()])
-    parser.add_argument("--case", action="append", default=[], metavar="ID", help="all cases unless named")
-    parser.add_argument("--images", type=positive_int, default=12, metavar="N", help="clean images a case (12)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="another seed generates other images (0)")
+    parser = add(
+        description="Renders images of each case's texts, with and without planted typos, reads them, and stores the "
+        "reader's own errors (its noise floor) with the cases. Exit code 0: done; 2: wrong usage, or not writable.",
+        parents=[cases_flag(), reader_flag(), json_flag()],
+    )
+    parser.add_argument(
+        "--case", action="append", default=[], metavar="ID", help="only this case; may be repeated (default: all)"
+    )
+    parser.add_argument(
+        "--images", type=positive_int, default=12, metavar="N", help="clean images per case (default: 12)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the images (default: 0)")
     parser.add_argument(
         "--output",
         type=Path,
         metavar="FOLDER",
-        help=f"where the floors are kept (the cases' own folder, {FLOORS_FOLDER}/)",
+        help=f"where to write the floors (default: {FLOORS_FOLDER}/ in the cases' folder)",
     )
-    parser.add_argument("--force", action="store_true", help="replace floors that were measured on more images")
+    parser.add_argument("--force", action="store_true", help="also replace floors that were measured on more images")
     parser.set_defaults(handler=run_calibrate)
 
 
 def run_calibrate(args: argparse.Namespace) -> int:
-    """Calibrate the cases named, or all. Returns 0; raises QiltestError."""
+    """Calibrate the named cases, or all. Returns 0; raises QiltestError."""
     suite = load_suite(args.cases)
     cases = [suite.case(name)[0] for name in args.case] or list(suite.cases)
     reader = open_reader(args.reader or DEFAULT_READER)
@@ -51,7 +60,7 @@ def run_calibrate(args: argparse.Namespace) -> int:
     with Progress(console=console(stderr=True), transient=True) as progress:
         for case in progress.track(cases, description="calibrating"):
             task = progress.add_task(case.id, total=None)
-            tick = partial(_tick, progress, task)
+            tick = partial(_describe, progress, task)
             floors.append(calibrate(case, reader, images=args.images, seed=args.seed, tick=tick))
             write_floor(floors[-1], folder)
             progress.remove_task(task)
@@ -65,26 +74,26 @@ def run_calibrate(args: argparse.Namespace) -> int:
     return 0
 
 
-def _tick(progress: Progress, task: TaskID, word: str) -> None:
+def _describe(progress: Progress, task: TaskID, word: str) -> None:
     progress.update(task, description=word)
 
 
 def _refuse_fewer(cases: Sequence[Case], reader: Reader, images: int, folder: Path) -> None:
-    """Raise StoreError where a floor of this very reader, measured on more images, would be lost."""
-    kept = [floor for case in cases if (floor := read_floor(case.id, reader.info.name, folder)) is not None]
-    better = [one for one in kept if one.fingerprint == reader.info.fingerprint and one.images > images]
+    """Raise StoreError where a floor of the same reader, measured on more images, would be replaced."""
+    stored = [floor for case in cases if (floor := read_floor(case.id, reader.info.name, folder)) is not None]
+    better = [floor for floor in stored if floor.fingerprint == reader.info.fingerprint and floor.images > images]
     if better:
-        most = max(one.images for one in better)
+        most = max(floor.images for floor in better)
         raise StoreError(
-            f"{', '.join(one.case for one in better)}: measured on up to {most} images, this would be {images}",
+            f"{', '.join(floor.case for floor in better)}: measured on up to {count(most, 'image')}, now {images}",
             where=str(folder),
-            remedy=f"--images {most}, --output FOLDER to keep it elsewhere, or --force to replace it",
+            remedy=f"use --images {most}, --output FOLDER to write elsewhere, or --force to replace it",
         )
 
 
 def _table(floors: list[Floor]) -> Table:
     kinds = sorted({kind for floor in floors for kind in floor.typos})
-    table = Table(title="An image's distance though it is right, and the typos found")
+    table = Table(title="OCR errors on correct images, and planted typos detected")
     for column in ("case", "median", "mean", "95 %", "most", "texts exact", *kinds):
         table.add_column(column, justify="left" if column == "case" else "right")
     for floor in floors:
@@ -102,19 +111,19 @@ def _table(floors: list[Floor]) -> Table:
 
 
 def _summary(floors: list[Floor]) -> list[str]:
-    """Both rates of detection over all cases: of all planted typos, and where the untouched twin reads at its floor."""
-    everywhere = [rate for floor in floors for kind, rate in floor.typos.items() if kind != KNOWN]
+    """Return the shares of typos detected: planted, known, and where the clean image reads at its floor."""
+    planted = [rate for floor in floors for kind, rate in floor.typos.items() if kind != KNOWN]
     known = [floor.typos[KNOWN] for floor in floors if KNOWN in floor.typos]
     clean = [floor.clean_typos for floor in floors]
     return [
-        f"planted typos that raised the distance: {_share(everywhere)}",
-        f"those that the cases name: {_share(known)}",
-        f"all of these, where the image without the typo reads at its floor: {_share(clean)}",
+        f"planted typos detected: {_share(planted)}",
+        f"known typos of the cases detected: {_share(known)}",
+        f"all of these, counting only images whose clean version reads at its floor: {_share(clean)}",
     ]
 
 
 def _share(rates: list[Rate]) -> str:
-    from scipy.stats import binomtest  # takes a second to load, which no other command should pay
+    from scipy.stats import binomtest  # takes a second to load
 
     found, of = sum(rate.found for rate in rates), sum(rate.of for rate in rates)
     if not of:

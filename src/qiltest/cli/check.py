@@ -1,4 +1,4 @@
-"""`qiltest check`: whether a LoRA file may replace a release."""
+"""`qiltest check`: decides whether a LoRA file may replace a release."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from qiltest.comparison.records import MARGIN, Comparisons, Release
 from qiltest.errors import GenerationError
 from qiltest.generation.sources import TINY
 from qiltest.runs.records import Run
+from qiltest.text.format import count
 
 if TYPE_CHECKING:
     from qiltest.engine.ending import Ending
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from qiltest.release.candidate import CandidateInspection
     from qiltest.suite.load import Suite
 
-#: seeds a case and resolution that are generated where nothing is said.
+#: default number of seeds per case and resolution.
 SEEDS = 4
 _KEYBOARD = 130
 
@@ -40,29 +41,38 @@ _KEYBOARD = 130
 def add_parser(add: AddParser) -> None:
     """Add the options of `qiltest check`."""
     parser = add(
-        description="Inspects a LoRA file, generates it and the variant that it is to replace over the same cases and "
-        "seeds, and compares both image by image. Images that are in the folder of runs are not generated again, so "
-        "a further file costs its own images alone, and an interrupted command goes on where it stopped. "
-        "Exit code 0: SHIP; 1: DO NOT SHIP (worse, or the file cannot be what it should), CANNOT TELL, or an image "
-        "that could not be compared; 2: used wrongly.",
-        parents=[case_flag(), cases_flag(), reader_flag("rapidocr; a case may name another"), runs_flag(), json_flag()],
+        description="Inspects a LoRA file, generates the same cases and seeds with it and with the variant that it is "
+        "to replace, and compares the images in pairs. Stored images are reused, so a second file costs only its own "
+        "images, and an interrupted command resumes. Exit code 0: SHIP; 1: DO NOT SHIP (worse, or refused by the "
+        "inspection), CANNOT TELL, or an image that could not be compared; 2: wrong usage.",
+        parents=[case_flag(), cases_flag(), reader_flag("rapidocr, or the case's own"), runs_flag(), json_flag()],
     )
     parser.add_argument("--lora", required=True, metavar="FILE", help="a .safetensors file, or repo::file in the cache")
     parser.add_argument("--like", required=True, metavar="VARIANT", help="the variant that it is to replace")
-    parser.add_argument("--seeds", type=seed_count, default=SEEDS, metavar="N", help=f"seeds a case ({SEEDS})")
-    parser.add_argument("--model", default=TINY, metavar="MODEL", help="tiny, a folder or a Hugging Face id (tiny)")
-    parser.add_argument("--device", metavar="DEVICE", help="such as cuda:1 (the CPU for tiny, else the GPU)")
+    parser.add_argument(
+        "--seeds", type=seed_count, default=SEEDS, metavar="N", help=f"seeds per case (default: {SEEDS})"
+    )
+    parser.add_argument(
+        "--model", default=TINY, metavar="MODEL", help="tiny, a folder or a Hugging Face id (default: tiny)"
+    )
+    parser.add_argument("--device", metavar="DEVICE", help="such as cuda:1 (default: CPU for tiny, else GPU)")
     parser.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads of the model")
     parser.add_argument(
-        "--margin", type=rate, default=MARGIN, metavar="RATE", help=f'what "not worse" allows ({MARGIN})'
+        "--margin",
+        type=rate,
+        default=MARGIN,
+        metavar="RATE",
+        help=f"largest accepted rise of the error rate (default: {MARGIN})",
     )
-    parser.add_argument("--fresh", action="store_true", help="generate every image, also those that are stored")
-    parser.add_argument("--report", type=Path, metavar="PATH", help="the page (comparison.html in the run's folder)")
+    parser.add_argument("--fresh", action="store_true", help="generate every image again, even if it is stored")
+    parser.add_argument(
+        "--report", type=Path, metavar="PATH", help="HTML page (default: comparison.html in the run's folder)"
+    )
     parser.set_defaults(handler=run_check)
 
 
 def run_check(args: argparse.Namespace) -> int:
-    """Check a release and say what was found. Returns 0 for SHIP, else 1; raises what a user can fix."""
+    """Check a release and print the result. Returns 0 for SHIP, else 1; raises QiltestError."""
     from qiltest.release.check import admit, try_release
     from qiltest.suite.load import load_suite
 
@@ -73,12 +83,12 @@ def run_check(args: argparse.Namespace) -> int:
     suite = admit(suite, release, args.model)
     inspection = try_release(suite, release, args.model)
     if not args.json:
-        print_lines(_trial_lines(inspection, args.like))
+        print_lines(_inspection_lines(inspection, args.like))
     if inspection.refusals:
         if args.json:
             print_json(_refused(inspection, args.like))
         return 1
-    return _tell(args, inspection, _checked(args, options, suite))
+    return _report(args, inspection, _checked(args, options, suite))
 
 
 def _checked(args: argparse.Namespace, options: Options, suite: Suite) -> Ending:
@@ -102,7 +112,7 @@ def _checked(args: argparse.Namespace, options: Options, suite: Suite) -> Ending
         )
 
 
-def _tell(args: argparse.Namespace, inspection: CandidateInspection, ending: Ending) -> int:
+def _report(args: argparse.Namespace, inspection: CandidateInspection, ending: Ending) -> int:
     from qiltest.engine.ending import write_reports
     from qiltest.release.check import INTERRUPTED
     from qiltest.report.ci import ci_lines
@@ -110,9 +120,9 @@ def _tell(args: argparse.Namespace, inspection: CandidateInspection, ending: End
 
     found, run = ending.comparisons, ending.run
     if found is None or run is None:
-        raise GenerationError("; ".join(ending.problems), remedy="fix it; the same command goes on from what is stored")
+        raise GenerationError("; ".join(ending.problems), remedy="fix this and repeat the command to resume")
     problems = tuple(dict.fromkeys((*run_problems(run), *ending.problems)))
-    # beside the page: the run's own reports and CI's job summary, whose lines belong to a session's output
+    # write the run's reports and CI's job summary; their lines are for the output of pytest
     tuple(write_reports(run))
     tuple(ci_lines(run))
     page = _page(args, found, run, problems)
@@ -128,7 +138,7 @@ def _tell(args: argparse.Namespace, inspection: CandidateInspection, ending: End
 
 
 def _options(args: argparse.Namespace) -> tuple[Options, ReleaseRequest]:
-    """Return what `pytest --qil-lora` would be asked for. A model other than the embedded one is for a GPU."""
+    """Return the options of the same check by `pytest --qil-lora`; any model but the embedded one needs a GPU."""
     from qiltest.engine.options import Options, ReleaseRequest
     from qiltest.generation.settings import Offload
     from qiltest.runs.store import Reuse
@@ -144,13 +154,13 @@ def _options(args: argparse.Namespace) -> tuple[Options, ReleaseRequest]:
         threads=args.threads,
         reader=args.reader,
         cases=tuple(dict.fromkeys(args.case)),
-        # the candidate first: what keeps it from being generated shows at once
+        # the candidate first, so that an error in it shows at once
         variants=(CANDIDATE, args.like),
         sizes=(),
         seed_count=args.seeds,
         seeds=(),
         update=None,
-        # what is replaced need not be generated again for each file that is to replace it
+        # the replaced variant is generated once for all candidates
         reuse=Reuse.NEVER if args.fresh else Reuse.ANY,
         fuse=False,
         compiled=False,
@@ -167,7 +177,7 @@ def _options(args: argparse.Namespace) -> tuple[Options, ReleaseRequest]:
 
 
 def _command(args: argparse.Namespace) -> Iterator[str]:
-    """Yield the command that goes on from this run."""
+    """Yield the command that resumes this run."""
     yield from ("qiltest", "check", "--lora", args.lora, "--like", args.like, "--seeds", str(args.seeds))
     for name in ("model", "device", "threads", "reader"):
         if (value := getattr(args, name)) is not None:
@@ -189,7 +199,7 @@ def _page(args: argparse.Namespace, found: Comparisons, run: Run, problems: tupl
     return path
 
 
-def _trial_lines(inspection: CandidateInspection, like: str) -> Iterator[str]:
+def _inspection_lines(inspection: CandidateInspection, like: str) -> Iterator[str]:
     from qiltest.release.candidate import refusal_lines
 
     if inspection.report is not None:
@@ -209,26 +219,30 @@ def _trial_lines(inspection: CandidateInspection, like: str) -> Iterator[str]:
 
 
 def _run_lines(run: Run, page: Path) -> Iterator[str]:
-    stored = sum(1 for result in run.results if result.reused_from)
-    generated = sum(1 for result in run.results if result.image is not None) - stored
-    yield f"run    {run.path}: {generated} images generated, {stored} taken from the store"
+    generated, reused = _counts(run)
+    yield f"run    {run.path}: {count(generated, 'image')} generated, {reused} reused"
     yield f"page   {page.resolve()}"
     yield ""
 
 
 def _next(found: Comparisons, args: argparse.Namespace) -> Iterator[str]:
-    """Yield what decides where the data do not."""
+    """Yield what to do where the data do not decide."""
     if found.verdict is not Release.CANNOT_TELL:
         return
     needed = [comparison.plan.seeds for comparison in found.comparisons if comparison.plan is not None]
-    seeds = max((count for count in needed if count is not None), default=None)
+    seeds = max((amount for amount in needed if amount is not None), default=None)
     if seeds is None or None in needed:
-        yield f"  -> no number of seeds promises an answer within the margin {args.margin:g}; a wider --margin might"
+        yield f"  -> more seeds would probably not be enough for --margin {args.margin:g}; try a larger margin"
     elif seeds > MAX_SEED_COUNT:
-        more = f"at most {MAX_SEED_COUNT} are generated: a wider --margin asks for fewer"
-        yield f"  -> about {seeds} seeds would decide; {more}"
+        yield f"  -> about {seeds} seeds needed, at most {MAX_SEED_COUNT} are possible; a larger --margin needs fewer"
     else:
-        yield f"  -> the same command with --seeds {seeds} should decide; it generates the further seeds alone"
+        yield f"  -> repeat the command with --seeds {seeds}; only the additional seeds are generated"
+
+
+def _counts(run: Run) -> tuple[int, int]:
+    """Return how many images were generated and how many reused."""
+    reused = sum(1 for result in run.results if result.reused_from)
+    return sum(1 for result in run.results if result.image is not None) - reused, reused
 
 
 def _lora(inspection: CandidateInspection, like: str) -> dict[str, object]:
@@ -260,6 +274,7 @@ def _record(
     from qiltest.report.terminal.comparison import comparison_record
 
     plans = [comparison.plan for comparison in found.comparisons if comparison.plan is not None]
+    generated, reused = _counts(run)
     return {
         **comparison_record(found, run, run, problems),
         "lora": _lora(inspection, like),
@@ -267,6 +282,6 @@ def _record(
         "page": str(page),
         "seeds": len({sample.seed for sample in run.planned}),
         "seeds_that_would_decide": plans[0].seeds if plans else None,
-        "generated": sum(1 for result in run.results if result.image is not None and not result.reused_from),
-        "from_store": sum(1 for result in run.results if result.reused_from),
+        "generated": generated,
+        "from_store": reused,
     }

@@ -1,4 +1,4 @@
-"""What the commands share: flags, the console, and JSON on standard output."""
+"""Shared by the commands: options, the console, and JSON on standard output."""
 
 from __future__ import annotations
 
@@ -14,51 +14,51 @@ from qiltest.text.escape import one_line
 
 #: makes the parser of a command; takes what argparse.ArgumentParser takes.
 AddParser = Callable[..., argparse.ArgumentParser]
-#: columns where nobody's window says how many there are.
+#: columns of output that does not go to a terminal.
 _FILE_WIDTH = 200
 
 
-def json_flag(text: str = "machine-readable result on standard output") -> argparse.ArgumentParser:
+def json_flag(text: str = "print the result as JSON") -> argparse.ArgumentParser:
     """Return a parent with `--json`."""
     return _parent("--json", action="store_true", help=text)
 
 
 def runs_flag() -> argparse.ArgumentParser:
     """Return a parent with `--runs`, a Path."""
-    return _parent("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="folder of runs (runs)")
+    return _parent("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="stored runs (default: runs)")
 
 
 def golden_flag() -> argparse.ArgumentParser:
     """Return a parent with `--golden`, a Path."""
-    return _parent("--golden", type=Path, default=Path("golden"), metavar="FOLDER", help="goldens (golden)")
+    return _parent("--golden", type=Path, default=Path("golden"), metavar="FOLDER", help="goldens (default: golden)")
 
 
-def cases_flag(text: str = "case files (cases)", default: str | None = "cases") -> argparse.ArgumentParser:
-    """Return a parent with `--cases`, a Path, or None where nothing else is said."""
+def cases_flag(text: str = "case files (default: cases)", default: str | None = "cases") -> argparse.ArgumentParser:
+    """Return a parent with `--cases`, a Path, or None by default where `default` is None."""
     folder = None if default is None else Path(default)
     return _parent("--cases", type=Path, default=folder, metavar="FOLDER", help=text)
 
 
 def case_flag() -> argparse.ArgumentParser:
     """Return a parent with `--case`, a list."""
-    text = "this case alone; may be repeated (all)"
+    text = "only this case; may be repeated (default: all)"
     return _parent("--case", action="append", default=[], metavar="ID[@WxH]", help=text)
 
 
 def reader_flag(default: str = DEFAULT_READER) -> argparse.ArgumentParser:
-    """Return a parent with `--reader`, None where nothing is said; `default` says what is taken then."""
-    return _parent("--reader", metavar="READER", help=f"{', '.join(reader_names())} ({default})")
+    """Return a parent with `--reader`, None by default; `default` describes the reader used then."""
+    return _parent("--reader", metavar="READER", help=f"{', '.join(reader_names())} (default: {default})")
 
 
 def _parent(flag: str, **keywords: object) -> argparse.ArgumentParser:
     parent = argparse.ArgumentParser(add_help=False)
-    # a group of its own, so that the help of a command begins with what is the command's own
+    # in a group, so that the help of a command begins with its own options
     parent.add_argument_group("common options").add_argument(flag, **keywords)  # type: ignore[arg-type]
     return parent
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console that shows text from files as it is, and does not fold what goes into a file at 80 columns."""
+    """Return a console without markup, which does not fold output to a file at 80 columns."""
     made = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
     if not made.is_terminal:
         made.width = _FILE_WIDTH
@@ -66,13 +66,13 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Print lines whole, with what would move a terminal's cursor shown as what it is."""
+    """Print lines without folding; control characters are made visible."""
     out = console()
     for line in lines:
         out.print(one_line(line), soft_wrap=True)
 
 
 def print_json(record: object, *, readable: bool = False) -> None:
-    """Print a record as JSON: on one line, or indented and with its letters as they are."""
+    """Print a record as JSON: on one line in ASCII, or `readable`, which is indented and not escaped."""
     indent = 1 if readable else None
     console().out(json.dumps(record, ensure_ascii=not readable, allow_nan=False, indent=indent), highlight=False)

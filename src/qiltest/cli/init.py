@@ -1,4 +1,4 @@
-"""`qiltest init`: a new project with one case, which passes `pytest` at once."""
+"""`qiltest init`: creates a project with one case, in which `pytest` passes at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qiltest.cli.common import AddParser, console, json_flag, print_json
 from qiltest.errors import StoreError
 from qiltest.files import write_atomically
 
-#: What a new project has, and the template that each file is a copy of.
+#: The files of a new project, each with its template.
 FILES = {
     "cases/variants.toml": "variants.toml",
     "cases/hello-world.toml": "hello-world.toml",
@@ -22,24 +22,28 @@ FILES = {
 }
 _SHOWN = 5
 _NEXT = """\
-made a project in {folder}: {files}
+created a project in {folder}: {files}
 
   cd {folder}
   pytest           three images from the embedded model, on the CPU
   pytest -m gpu    the same from Qwen-Image, on a GPU
 
-Every key of a case is explained in cases/hello-world.toml."""
+cases/hello-world.toml explains every key of a case."""
 
 
 def add_parser(add: AddParser) -> None:
     """Add the options of `qiltest init`."""
-    parser = add(parents=[json_flag()])
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a new folder, or one that is empty")
+    parser = add(
+        description="Creates a project: a case, variants.toml, a test and a nightly workflow. Exit code 0: done; 2: "
+        "the folder is not empty, or not writable.",
+        parents=[json_flag()],
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a new or empty folder")
     parser.set_defaults(handler=run_init)
 
 
 def run_init(args: argparse.Namespace) -> int:
-    """Make the project. Returns 0; raises StoreError, and nothing that was there is changed."""
+    """Create the project. Returns 0; raises StoreError. Existing files are never changed."""
     make_project(args.folder)
     if args.json:
         print_json({"folder": str(args.folder), "files": list(FILES)}, readable=True)
@@ -49,10 +53,10 @@ def run_init(args: argparse.Namespace) -> int:
 
 
 def make_project(folder: Path) -> None:
-    """Write the files of a new project. Raises StoreError where the folder is not empty, or cannot be written."""
+    """Write the files of a new project. Raises StoreError where the folder is not empty, or not writable."""
     templates = files("qiltest.cli") / "new_project"
     try:
-        _refuse_what_is_there(folder)
+        _refuse_existing(folder)
         for name, template in FILES.items():
             write_atomically(folder / name, (templates / template).read_bytes())
     except OSError as error:
@@ -60,9 +64,9 @@ def make_project(folder: Path) -> None:
         raise StoreError(f"cannot be written: {why}", where=str(folder), remedy="name another folder") from error
 
 
-def _refuse_what_is_there(folder: Path) -> None:
+def _refuse_existing(folder: Path) -> None:
     found = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
     if found:
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        what = f"not empty, it has {', '.join(found[:_SHOWN])}{more}; nothing was written"
+        what = f"the folder is not empty: it has {', '.join(found[:_SHOWN])}{more}; nothing was written"
         raise StoreError(what, where=str(folder), remedy="name a new folder")

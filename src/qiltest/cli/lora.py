@@ -1,4 +1,4 @@
-"""`qiltest lora`: what is in a LoRA file and whether it fits, without a GPU and without the base's weights."""
+"""`qiltest lora`: inspects a LoRA file and checks that it fits a base model; needs no GPU and no base weights."""
 
 from __future__ import annotations
 
@@ -22,25 +22,27 @@ from qiltest.text.escape import one_line
 
 _MARKS = {Severity.ERROR: ("ERROR", "bold red"), Severity.WARNING: ("note", "yellow")}
 _TINY = ModelSource(name=TINY, kind=ModelKind.TINY, folder=EMBEDDED, revision="embedded")
-#: blocks shown a row.
+#: blocks per row.
 _BLOCKS = 6
 
 
 def add_parser(add: AddParser) -> None:
     """Add the options of `qiltest lora`."""
-    parser = add(parents=[cases_flag("where variants.toml is (cases)"), json_flag()])
+    parser = add(
+        description="Shows format, rank, strength and modules of a LoRA file. Exit code 0: it fits the base (and may "
+        "replace the release of --like); 1: it does not; 2: wrong usage, or no such file.",
+        parents=[cases_flag("folder of variants.toml (default: cases)"), json_flag()],
+    )
     parser.add_argument("file", metavar="FILE", help="a .safetensors file, embedded::NAME, or repo::file in the cache")
     parser.add_argument(
-        "--base", metavar="BASE", help="qwen-image, tiny, or a folder in diffusers layout (what fits best)"
+        "--base", metavar="BASE", help="qwen-image, tiny, or a folder in diffusers layout (default: the best fit)"
     )
-    parser.add_argument(
-        "--like", metavar="VARIANT|FILE", help="the release that it replaces: compare strength and direction"
-    )
+    parser.add_argument("--like", metavar="VARIANT|FILE", help="compare strength and direction with this release")
     parser.set_defaults(handler=run_lora)
 
 
 def run_lora(args: argparse.Namespace) -> int:
-    """Inspect a file and show what was found. Returns 0 where it fits, 1 where not; raises RecipeError."""
+    """Inspect a file and print the result. Returns 0 where it fits, else 1; raises RecipeError."""
     variants = _variants(args.cases)
     path = _find(args.file)
     base = open_base(args.base) if args.base else None
@@ -56,7 +58,7 @@ def run_lora(args: argparse.Namespace) -> int:
 
 
 def _as_like(report: LoraReport, like: str | None, variants: tuple[Variant, ...]) -> LoraReport:
-    """Return the report with an error more where the file is another variant's own than the one it is to replace."""
+    """Add an error to the report where the file belongs to another variant than `like`."""
     wanted = [variant for variant in variants if variant.name == like]
     found = (
         LoraFinding(severity=Severity.ERROR, code="other-variant", text=text)
@@ -73,7 +75,7 @@ def _find(text: str) -> Path:
 
 
 def _variants(folder: Path) -> tuple[Variant, ...]:
-    """Return the variants of a folder, embedded LoRAs with their files' hashes; none where there is no such file."""
+    """Return the variants of a folder, with the hashes of embedded LoRAs; none where it has no variants.toml."""
     file = folder / VARIANTS_FILE
     return tuple(pinned(variant, _TINY) for variant in load_variants(file)) if file.is_file() else ()
 
@@ -93,7 +95,7 @@ def _reference(report: LoraReport, like: str, variants: tuple[Variant, ...]) -> 
     lora = variant.lora(ModelKind.TINY if report.base == TINY else ModelKind.REAL)
     if lora is None:
         raise RecipeError(
-            f"variant {like} has no LoRA for {report.base}", remedy="name a variant of the same base, or a file"
+            f"variant {like} has no LoRA for {report.base}", remedy="name a variant for this base, or a file"
         )
     return _find(lora.source)
 
@@ -107,9 +109,7 @@ def _show(report: LoraReport, likeness: Likeness | None) -> None:
     for finding in (*report.findings, *(likeness.findings if likeness else ())):
         out.print(_finding(finding), soft_wrap=True)
     passes = report.passes and not (likeness and likeness.errors)
-    out.print(
-        Text(f"fits {report.base}" if passes else f"does not hold on {report.base}", "green" if passes else "red")
-    )
+    out.print(Text(f"fits {report.base}" if passes else f"does not fit {report.base}", "green" if passes else "red"))
 
 
 def _finding(finding: LoraFinding) -> Text:
@@ -122,14 +122,14 @@ def _facts(report: LoraReport) -> list[tuple[str, str]]:
     return [
         ("file", f"{report.path} ({report.bytes:,} bytes)"),
         ("sha256", report.sha256),
-        ("variant", ", ".join(report.variants) or "none of ours by its hash"),
+        ("variant", ", ".join(report.variants) or "unknown file: its hash matches no variant"),
         ("format", f"{report.naming}, prefix {prefixes}"),
         ("dtype", ", ".join(f"{dtype} x {count}" for dtype, count in report.dtypes.items())),
         ("rank", _numbers(report.ranks)),
         ("alpha", ", ".join("none" if alpha is None else f"{alpha:g}" for alpha in report.alphas) or "-"),
         ("effective scale", _numbers(report.scales)),
-        ("modules", f"{len(report.modules)} of the {report.base_modules} of {report.base}"),
-        ("fits", ", ".join(report.fits) or "no base that is known"),
+        ("modules", f"{len(report.modules)} of {report.base_modules} in {report.base}"),
+        ("fits", ", ".join(report.fits) or "no known base"),
         *((f"metadata {key}", value[:200]) for key, value in sorted(report.metadata.items())),
     ]
 
@@ -139,6 +139,8 @@ def _numbers(values: tuple[float, ...]) -> str:
 
 
 def _likeness_facts(likeness: Likeness) -> list[tuple[str, str]]:
+    if not math.isfinite(likeness.strength):
+        return [("compared with", likeness.path)]
     return [
         ("compared with", likeness.path),
         ("strength", f"{likeness.strength:.4g} times"),
@@ -148,13 +150,13 @@ def _likeness_facts(likeness: Likeness) -> list[tuple[str, str]]:
 
 
 def _block_lines(report: LoraReport) -> list[str]:
-    """Norm of the delta by block, six a line; a star marks a block with a module that stands out."""
+    """Return the norm of the delta per block, six per line; a star marks a block with an outlier."""
     cells = [
         f"{'-' if block.block is None else block.block:>3} {_norm(block.norm)}{'*' if block.outliers else ' '}"
         for block in report.blocks
     ]
     rows = ["  ".join(cells[start : start + _BLOCKS]) for start in range(0, len(cells), _BLOCKS)]
-    return ["norm of the delta by block", *rows] if rows else []
+    return ["norm of the delta per block (* outlier)", *rows] if rows else []
 
 
 def _norm(value: float) -> str:

@@ -1,8 +1,7 @@
-"""The command line: `qiltest COMMAND`. pytest is the runner; these commands serve what is not a test.
+"""The command line: `qiltest COMMAND`. pytest runs the suite; these commands do everything else.
 
-Each command is a module of its name. Its `add_parser(add)` makes the parser and sets `handler`, which takes what was
-parsed and returns the exit code. A module is imported when its command is called. A QiltestError that leaves it is
-printed, with exit code 2.
+Each command is a module of its name, imported when the command is called. Its `add_parser(add)` makes the parser and
+sets `handler`, which takes the parsed arguments and returns the exit code. A QiltestError is printed, with exit code 2.
 """
 
 from __future__ import annotations
@@ -17,29 +16,30 @@ from typing import cast
 from qiltest import __version__
 from qiltest.errors import QiltestError
 
-#: the commands and the line of `qiltest --help` on each.
+#: the commands, each with its line in `qiltest --help`.
 COMMANDS = {
     "read": "read images: lines with text, box and confidence",
-    "score": "what one image shows against what was asked",
+    "score": "score one image against its expected texts",
     "rescore": "read and score the images of a run again",
     "review": "accept or reject the goldens that a run would change",
-    "check": "may this LoRA file replace a release?",
-    "compare": "two stored runs, or two variants, paired",
+    "check": "decide whether a LoRA file may replace a release",
+    "compare": "compare two stored runs, or two variants, image by image",
     "report": "write the report of a stored run",
-    "history": "the trend of a case over the runs",
-    "lora": "what is in a LoRA file and whether it fits a base",
-    "calibrate": "measure a reader's own error on images of known text",
-    "init": "make a new project: a case, its variants, one test, a nightly workflow",
+    "history": "show a case over the stored runs",
+    "lora": "inspect a LoRA file and check that it fits a base model",
+    "calibrate": "measure a reader's own errors on images of known text",
+    "init": "create a project: a case, variants, a test, a nightly workflow",
 }
 _INTERRUPTED = 130
 
 
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
-    """Return the parser; of the commands, only the parser of `command` knows its options."""
+    """Return the parser; only the options of `command` are loaded."""
     parser = argparse.ArgumentParser(
         prog="qiltest",
         description="Reads the text in generated images and says whether a text-to-image release got worse.",
-        epilog="The suite itself is run by pytest: `pytest` on the embedded model, `pytest -m gpu` on the real one.",
+        epilog="pytest runs the suite itself: `pytest` with the embedded model, `pytest -m gpu` with the real one. "
+        "Exit code 0: passes; 1: does not pass; 2: wrong usage.",
     )
     parser.add_argument("--version", action="version", version=f"qiltest {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -53,7 +53,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 0 it passes, 1 it does not, 2 used wrongly."""
+    """Run a command and return its exit code: 0 passes, 1 does not pass, 2 wrong usage."""
     words = sys.argv[1:] if argv is None else argv
     command = next((word for word in words if not word.startswith("-")), None)
     try:
@@ -61,14 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         handler = cast("Callable[[argparse.Namespace], int]", arguments.handler)
         return int(handler(arguments))
     except QiltestError as error:
-        _say(f"qiltest: {error}")
-        return error.exit_code
+        message, code = str(error), error.exit_code
     except KeyboardInterrupt:
-        _say("qiltest: interrupted")
-        return _INTERRUPTED
-
-
-def _say(text: str) -> None:
+        message, code = "interrupted", _INTERRUPTED
     from qiltest.cli.common import console
 
-    console(stderr=True).print(text, soft_wrap=True)
+    console(stderr=True).print(f"qiltest: {message}", soft_wrap=True)
+    return code

@@ -1,4 +1,4 @@
-"""`qiltest read`: the lines that a reader sees in images, without a run."""
+"""`qiltest read`: shows the lines that a reader (an OCR engine) finds in images."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from rich.text import Text
 
 from qiltest.cli.common import AddParser, console, json_flag, print_json, reader_flag
 from qiltest.reading import DEFAULT_READER, Reading, open_reader
+from qiltest.text.format import count
 
 
 def add_parser(add: AddParser) -> None:
     """Add the options of `qiltest read`."""
-    parser = add(parents=[reader_flag(), json_flag()])
+    parser = add(
+        description="Shows the lines of text in images. Exit code 0: done; 2: wrong usage, or no such image.",
+        parents=[reader_flag(), json_flag()],
+    )
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
     parser.set_defaults(handler=run_read)
 
 
 def run_read(args: argparse.Namespace) -> int:
-    """Read the images and show their lines. Returns 0; raises ReaderError."""
+    """Read the images and print their lines. Returns 0; raises ReaderError."""
     reader = open_reader(args.reader or DEFAULT_READER)
     readings = [(image, reader.read(image)) for image in args.images]
     if args.json:
@@ -34,7 +38,7 @@ def run_read(args: argparse.Namespace) -> int:
 
 def _record(image: Path, reading: Reading) -> dict[str, object]:
     lines = [
-        {"text": line.text, "box": [list(sample) for sample in line.box], "confidence": line.confidence}
+        {"text": line.text, "box": [list(point) for point in line.box], "confidence": line.confidence}
         for line in reading.lines
     ]
     return {"picture": str(image), "reader": reading.reader.fingerprint, "lines": lines}
@@ -48,5 +52,5 @@ def _table(image: Path, reading: Reading) -> Table:
     for line in reading.lines:
         box = " ".join(f"{x:.0f},{y:.0f}" for x, y in line.box)
         table.add_row(Text(line.text), f"{line.confidence:.3f}", box)
-    table.caption = f"{len(reading.lines)} lines in {reading.seconds:.2f} s"
+    table.caption = f"{count(len(reading.lines), 'line')} in {reading.seconds:.2f} s"
     return table

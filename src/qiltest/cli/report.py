@@ -1,4 +1,4 @@
-"""`qiltest report`: the report of a stored run, as HTML, Markdown or JSON."""
+"""`qiltest report`: writes the report of a stored run, as HTML, Markdown or JSON."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from qiltest.cli.common import AddParser, json_flag, print_json, print_lines, runs_flag
 from qiltest.errors import StoreError
 from qiltest.report import write_html, write_json, write_markdown
-from qiltest.report.view import view
-from qiltest.runs import Run, RunStore
+from qiltest.report.headline import verdict_of
+from qiltest.runs import RunStore
 
 WRITERS: dict[str, Callable[..., None]] = {"html": write_html, "md": write_markdown, "json": write_json}
 
@@ -21,19 +21,20 @@ WRITERS: dict[str, Callable[..., None]] = {"html": write_html, "md": write_markd
 def add_parser(add: AddParser) -> None:
     """Add the options of `qiltest report`."""
     parser = add(
-        description="Write the report of a stored run. Exit code 0: it was written, whatever the run's verdict.",
-        parents=[runs_flag(), json_flag("say on standard output, as JSON, what was written")],
+        description="Writes the report of a stored run. Exit code 0: it was written, whatever the run's verdict; 2: "
+        "wrong usage, no such run, or not writable.",
+        parents=[runs_flag(), json_flag("print what was written as JSON")],
     )
     parser.add_argument("run", metavar="RUN", help="a run's folder, its id, the start of its id, or `latest`")
     parser.add_argument("--format", choices=sorted(WRITERS), default="html", help="default: html")
     parser.add_argument("--output", type=Path, metavar="PATH", help="default: report.FORMAT in the run's folder")
-    parser.add_argument("--previous", metavar="RUN", help="what changed since this run (default: since the goldens)")
-    parser.add_argument("--open", action="store_true", help="show it in the browser, where there is a screen")
+    parser.add_argument("--previous", metavar="RUN", help="compare with this run (default: the goldens)")
+    parser.add_argument("--open", action="store_true", help="open it in the browser, if there is a display")
     parser.set_defaults(handler=run_report)
 
 
 def run_report(args: argparse.Namespace) -> int:
-    """Write the report and say where it is."""
+    """Write the report and print its path. Returns 0; raises StoreError."""
     store = RunStore(root=args.runs)
     run = store.load(args.run)
     previous = None if args.previous is None else store.load(args.previous)
@@ -46,29 +47,19 @@ def run_report(args: argparse.Namespace) -> int:
         raise StoreError(
             f"the report could not be written: {error.strerror or error}",
             where=str(path),
-            remedy="free space, or choose another place with --output",
+            remedy="free some space, or choose another file with --output",
         ) from error
-    _say(run, path, previous, as_json=args.json, form=args.format)
-    if args.open and _has_screen():
+    status, headline, _ = verdict_of(run)
+    if args.json:
+        known = {"run": run.id, "format": args.format, "report": str(path)}
+        print_json({**known, "verdict": status.value, "headline": headline})
+    else:
+        print_lines((f"{status.value}: {headline}", f"report: {path.resolve()}"))
+    if args.open and _has_display():
         webbrowser.open(path.resolve().as_uri())
     return 0
 
 
-def _has_screen() -> bool:
-    """Without a screen `webbrowser` would start a text browser in the terminal and wait for it."""
+def _has_display() -> bool:
+    """Return whether there is a display; without one `webbrowser` starts a text browser and waits for it."""
     return sys.platform in {"darwin", "win32"} or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
-def _say(run: Run, path: Path, previous: Run | None, *, as_json: bool, form: str) -> None:
-    page = view(run, previous)
-    if as_json:
-        record = {
-            "run": run.id,
-            "format": form,
-            "report": str(path),
-            "verdict": page.status.value,
-            "headline": page.headline,
-        }
-        print_json(record)
-    else:
-        print_lines((f"{page.status.value}: {page.headline}", f"report: {path.resolve()}"))

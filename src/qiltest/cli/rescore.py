@@ -1,4 +1,4 @@
-"""`qiltest rescore`: the images of a stored run, read and scored again."""
+"""`qiltest rescore`: reads and scores the images of a stored run again."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ from qiltest.gate.golden import GoldenStore
 from qiltest.runs.store import LATEST, RunStore
 from qiltest.suite.load import load_cases
 from qiltest.text.escape import visible
+from qiltest.text.format import count
 
 
 def add_parser(add: AddParser) -> None:
     """Add the options of `qiltest rescore`."""
     parser = add(
-        description="Reads and scores stored images again, without a model, into a new run; the old one is not "
-        "touched. Exit code 0: every image that could be judged holds; 1: one does not, or could not be read.",
+        description="Reads and scores stored images again, without a model, and stores the results as a new run. Exit "
+        "code 0: every image passes; 1: one does not, or could not be read; 2: wrong usage.",
         parents=[
             reader_flag("the run's own"),
-            cases_flag("take expected texts from here (the run's own)", default=None),
+            cases_flag("case files with the expected texts (default: the run's own)", default=None),
             golden_flag(),
             runs_flag(),
             json_flag(),
@@ -43,7 +44,7 @@ def add_parser(add: AddParser) -> None:
 
 
 def run_rescore(args: argparse.Namespace) -> int:
-    """Rescore a run and say what changed. Returns 0 or 1; raises StoreError, ReaderError, CaseError, GoldenError."""
+    """Rescore a run and print what changed. Returns 0 or 1; raises StoreError, ReaderError, CaseError, GoldenError."""
     store = RunStore(root=args.runs)
     result = rescore(
         store.load(args.run),
@@ -63,7 +64,7 @@ def _show(result: Rescored) -> None:
     moved = [change for change in result.changes if change.moved]
     if moved:
         console().print(_table(moved))
-    counts = f"{len(result.changes)} images of run {result.before.id} read again, {len(moved)} with another result"
+    counts = f"read {count(len(result.changes), 'image')} of run {result.before.id} again: {len(moved)} changed"
     print_lines((counts, *result.before.problems, *result.after.problems, f"run {result.after.path}"))
 
 
@@ -83,6 +84,10 @@ def _arrow(pair: tuple[object, object]) -> str:
     return before if before == after else f"{before} -> {after}"
 
 
+def _both(pair: tuple[object, object]) -> dict[str, object]:
+    return dict(zip(("before", "after"), pair, strict=True))
+
+
 def _record(result: Rescored) -> dict[str, object]:
     return {
         "run": result.after.id,
@@ -92,9 +97,9 @@ def _record(result: Rescored) -> dict[str, object]:
         "images": [
             {
                 "image": change.sample,
-                "distance": {"before": change.distance[0], "after": change.distance[1]},
-                "verdict": {"before": change.verdict[0], "after": change.verdict[1]},
-                "texts": [{"before": before, "after": after} for before, after in change.texts],
+                "distance": _both(change.distance),
+                "verdict": _both(change.verdict),
+                "texts": [_both(text) for text in change.texts],
                 "error": change.error,
             }
             for change in result.changes

@@ -1,4 +1,4 @@
-"""`qiltest review`: goldens that a run would change, or has changed, accepted or rejected one by one."""
+"""`qiltest review`: accepts or rejects, one by one, the goldens that a run would change or has changed."""
 
 from __future__ import annotations
 
@@ -20,28 +20,27 @@ _QUIT = "q"
 _MEANS = {
     GoldenChange.NEW: "there is no golden yet",
     GoldenChange.CHANGED: "the golden would be replaced",
-    GoldenChange.RECORDED: "--qil-update has written it; rejecting puts back what was there",
+    GoldenChange.RECORDED: "--qil-update has written the golden; rejecting restores the one before",
 }
-_JSON = "list what is to be decided; with --accept-all also do it"
+_JSON = "print the goldens to decide as JSON; with --accept-all also accept them"
 
 
 def add_parser(add: AddParser) -> None:
     """Add the options of `qiltest review`."""
     parser = add(
-        description="Steps through the new and changed goldens of a stored run, with the old image and the new one, "
-        "what was read in each, and the distance. Each golden that is accepted is written at once. Refused where CI is "
-        "set. Exit code 0: nothing is left to decide; 1: something was rejected, skipped or cannot be accepted; 2: "
-        "used wrongly.",
+        description="Shows each new or changed golden of a stored run: old and new image, what was read in each, and "
+        "the distance. An accepted golden is written at once. Refused where CI is set. Exit code 0: nothing is left to "
+        "decide; 1: something was rejected, skipped or cannot be accepted; 2: wrong usage.",
         parents=[case_flag(), golden_flag(), runs_flag(), json_flag(_JSON)],
     )
     parser.add_argument("run", nargs="?", default=LATEST, metavar="RUN", help="id, start of an id, folder, or latest")
-    parser.add_argument("--accept-all", action="store_true", help="accept every one that can be, without asking")
-    parser.add_argument("--again", action="store_true", help="ask again of what was rejected before")
+    parser.add_argument("--accept-all", action="store_true", help="accept all that can be accepted, without asking")
+    parser.add_argument("--again", action="store_true", help="ask again about rejected ones")
     parser.set_defaults(handler=run_review)
 
 
 def run_review(args: argparse.Namespace) -> int:
-    """Review a run. Returns 0 where nothing is left, else 1; raises StoreError and GoldenError."""
+    """Review a run. Returns 0 where nothing is left to decide, else 1; raises StoreError and GoldenError."""
     _refuse(args)
     run = only_cases(RunStore(root=args.runs).load(args.run), args.case)
     review = Review(run=run, goldens=GoldenStore(root=args.golden))
@@ -58,20 +57,20 @@ def run_review(args: argparse.Namespace) -> int:
 
 
 def _refuse(args: argparse.Namespace) -> None:
-    """Raise GoldenError where goldens may not change, or nobody is there to be asked."""
+    """Raise GoldenError in CI, and where standard input is not a terminal."""
     from qiltest.engine.options import in_ci
 
     if args.json and not args.accept_all:
         return
     if in_ci():
         raise GoldenError(
-            "reviewing is refused because CI is set: goldens change only where a person looks at them",
-            remedy="run it on your machine and commit the files; --json alone lists what is to be decided",
+            "reviewing is refused because CI is set: a person must look at goldens before they change",
+            remedy="run it on your machine and commit the files; --json lists the goldens to decide",
         )
     if not args.accept_all and not sys.stdin.isatty():
         raise GoldenError(
-            "standard input is not a terminal, so nobody can be asked",
-            remedy="--json lists what is to be decided, --accept-all accepts it",
+            "standard input is not a terminal",
+            remedy="use --json to list the goldens to decide, or --accept-all to accept them",
         )
 
 
@@ -85,7 +84,7 @@ def _accept_all(review: Review, agenda: Agenda) -> dict[str, Decision]:
 
 
 def _ask(review: Review, agenda: Agenda) -> dict[str, Decision]:
-    """Show each item and do as is said; what is decided is on the disk before the next is shown."""
+    """Show each item and ask; a decision is stored before the next item is shown."""
     decided: dict[str, Decision] = {}
     for number, item in enumerate(agenda.items, start=1):
         print_lines(_shown(review, item, f"[{number}/{len(agenda.items)}]"))
@@ -102,7 +101,7 @@ def _ask(review: Review, agenda: Agenda) -> dict[str, Decision]:
 
 
 def _answer(item: Item) -> Decision | None:
-    """Return what was typed; None for quit, or where input has ended."""
+    """Return the decision that was typed; None for quit, or at the end of input."""
     keys = "accept (a), " if not item.blocked else ""
     while True:
         console().print(f"{keys}reject (r), skip (s), quit (q)? ", end="")
@@ -119,8 +118,8 @@ def _shown(review: Review, item: Item, place: str) -> Iterator[str]:
     verdict = result.judgement.verdict if result.judgement else "-"
     yield ""
     yield f"{place} {item.id}   {item.change}: {_MEANS[item.change]}; verdict {verdict}"
-    was = "" if before is None else f"{before.distance} -> "
-    yield f"  distance   {was}{now.distance} of {now.length} characters"
+    before_distance = "" if before is None else f"{before.distance} -> "
+    yield f"  distance   {before_distance}{now.distance} of {now.length} characters"
     yield from _texts(item)
     if result.judgement is not None:
         yield from (f"  why        {reason}" for reason in result.judgement.reasons)
@@ -133,7 +132,7 @@ def _shown(review: Review, item: Item, place: str) -> Iterator[str]:
 
 
 def _texts(item: Item) -> Iterator[str]:
-    """Yield what was read, then and now, with what differs from the expected text marked."""
+    """Yield what was read before and now, with the differing characters marked."""
     from qiltest.report.terminal.failure import marked_line
 
     score, before = item.result.score, item.before
@@ -143,10 +142,10 @@ def _texts(item: Item) -> Iterator[str]:
         old = was.get(text.expected)
         yield f"  expected   {text.expected}"
         if old is not None and (old.read, old.distance) != (text.read, text.distance):
-            yield f"    was      {old.read or '(nothing)'}   distance {old.distance}"
-        yield f"    is       {marked_line(text)}   distance {text.distance}"
+            yield f"    before   {old.read or '(nothing)'}   distance {old.distance}"
+        yield f"    now      {marked_line(text)}   distance {text.distance}"
     asked = {text.expected for text in score.texts}
-    yield from (f"  no longer asked: {expected}" for expected in was if expected not in asked)
+    yield from (f"  no longer expected: {expected}" for expected in was if expected not in asked)
     for extra in score.extra:
         if extra.kind is not ExtraKind.OTHER:
             yield f"  extra      {extra.text}   {extra.kind} of {extra.of}, distance {extra.distance}"
@@ -154,7 +153,7 @@ def _texts(item: Item) -> Iterator[str]:
 
 def _where(review: Review, golden: Golden) -> str:
     path = review.store.find_image(golden.image)
-    return f"image {golden.image[:12]} is in no run any more" if path is None else str(path)
+    return f"image {golden.image[:12]} is no longer stored" if path is None else str(path)
 
 
 def _sum(agenda: Agenda, decided: dict[str, Decision]) -> Iterator[str]:
@@ -165,7 +164,7 @@ def _sum(agenda: Agenda, decided: dict[str, Decision]) -> Iterator[str]:
     if agenda.rejected:
         yield f"{len(agenda.rejected)} rejected before (--again asks again): {', '.join(agenda.rejected)}"
     if counts[Decision.ACCEPTED]:
-        yield "look at the goldens (`git diff`) before you commit them"
+        yield "check the goldens (`git diff`) before you commit them"
 
 
 def _record(review: Review, agenda: Agenda, decided: dict[str, Decision]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""`qiltest score`: what one image shows against what was asked, without a run."""
+"""`qiltest score`: scores one image against expected texts."""
 
 from __future__ import annotations
 
@@ -28,24 +28,34 @@ _NOT_READ = "▁"
 
 def add_parser(add: AddParser) -> None:
     """Add the options of `qiltest score`."""
-    parser = add(parents=[cases_flag(), reader_flag(), json_flag()])
+    parser = add(
+        description="Reads one image and counts the edits to the expected texts. Exit code 0: within the limit; 1: "
+        "above it, or no text found; 2: wrong usage.",
+        parents=[cases_flag(), reader_flag(), json_flag()],
+    )
     parser.add_argument("image", type=Path, metavar="IMAGE")
     asked = parser.add_mutually_exclusive_group(required=True)
-    asked.add_argument("--case", metavar="ID[@WxH]", help="the texts and the policy of a case")
-    asked.add_argument("--expect", nargs="+", metavar="TEXT", help="the texts; nothing is forgiven unless said here")
-    parser.add_argument("--optional", action="append", default=[], metavar="MARK", help="a mark that may be missing")
+    asked.add_argument("--case", metavar="ID[@WxH]", help="take texts and scoring rules from this case")
+    asked.add_argument("--expect", nargs="+", metavar="TEXT", help="the expected texts")
+    parser.add_argument(
+        "--optional", action="append", default=[], metavar="MARK", help="characters that may be missing, with --expect"
+    )
     parser.add_argument(
         "--line-breaks",
         choices=[str(choice) for choice in LineBreaks],
-        help="hyphens at line breaks: layout or text (the case's; strict for --expect)",
+        help="hyphens at line breaks are layout, or count (default: the case's; strict for --expect)",
     )
-    parser.add_argument("--forgive", action="append", default=[], metavar="CLASS", help="look-alikes that do not count")
-    parser.add_argument("--limit", type=natural_int, metavar="N", help="largest distance that passes (the case's; 0)")
+    parser.add_argument(
+        "--forgive", action="append", default=[], metavar="CLASS", help="look-alikes that do not count, such as O/0"
+    )
+    parser.add_argument(
+        "--limit", type=natural_int, metavar="N", help="most edits that pass (default: the case's, or 0)"
+    )
     parser.set_defaults(handler=run_score)
 
 
 def run_score(args: argparse.Namespace) -> int:
-    """Score the image. Returns 0 where the distance is within the limit, else 1; raises QiltestError."""
+    """Score the image. Returns 0 where the edits are within the limit, else 1; raises QiltestError."""
     asked = _asked(args)
     reader = open_reader(args.reader or asked.reader or DEFAULT_READER)
     outcome = _outcome(args.image, asked, reader)
@@ -58,7 +68,7 @@ def run_score(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class _Asked:
-    """What `qiltest score` holds the image against."""
+    """What the image is compared with, and how."""
 
     case: str | None
     texts: tuple[ExpectedText, ...]
@@ -70,7 +80,7 @@ class _Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class _Outcome:
-    """What came of it; no score: the reader returned nothing."""
+    """The result; `score` is None where the reader returned nothing."""
 
     score: Score | None
     verdict: Verdict
@@ -91,7 +101,7 @@ def _asked(args: argparse.Namespace) -> _Asked:
             reader=None,
         )
     if marks:
-        raise QiltestError("--optional goes with --expect", remedy="a case names its optional marks itself")
+        raise QiltestError("--optional needs --expect", remedy="a case has its own optional_marks")
     case, _ = load_suite(args.cases).case(args.case)
     allowed = case.limits.tolerance if case.limits.absolute is None else case.limits.absolute
     return _Asked(
@@ -178,10 +188,10 @@ def _lines(image: Path, asked: _Asked, outcome: _Outcome) -> Iterator[str]:
         return
     for extra in outcome.score.extra:
         if extra.distance:
-            yield f"{extra.kind}: {extra.text!r} (of {extra.of!r}), counts {extra.distance}"
+            yield f"{extra.kind}: {extra.text!r} (of {extra.of!r}), distance {extra.distance}"
     for item in outcome.suspicions:
         x, y = item.place
-        yield f"doubtful strokes: {item.text!r} at {x:.0f},{y:.0f} (confidence {item.confidence:.2f})"
+        yield f"low confidence: {item.text!r} at {x:.0f},{y:.0f} (confidence {item.confidence:.2f})"
     yield f"{outcome.verdict}: distance {outcome.score.distance}, limit {asked.limit}"
 
 
@@ -189,11 +199,11 @@ def _named(text: TextScore) -> Iterator[str]:
     for edit in text.edits:
         if edit.look_alike:
             forgiven = "" if edit.counted else ", forgiven"
-            yield f"{edit.expected!r} for {edit.read!r} look alike ({edit.look_alike}{forgiven})"
+            yield f"{edit.read!r} for {edit.expected!r}: look-alike ({edit.look_alike}{forgiven})"
 
 
 def _coloured(text: TextScore) -> Text:
-    """Return the text as read with what differs in red, and a bar for each character that was not read."""
+    """Return the text as read, with differing characters in red and a bar per missing character."""
     spans = marked(text).read
     shown = Text() if spans else Text(_NOT_READ * text.length, style="bold red")
     for span in spans:

@@ -1,1 +1,1 @@
-"""Two runs or two variants compared in pairs: pairing, statistics, verdict, and how many seeds would decide."""
+"""Compare two runs or two variants image by image: pairing, statistics, verdict, sample size."""

@@ -1,15 +1,18 @@
-"""Is a release's text as good as that of the one it replaces? A paired comparison (docs/reference/gate.md).
+"""Decide whether a release's text is as good as that of the one it replaces (docs/reference/gate.md).
 
-Worse is shown by exact tests (exact text lost; one case's losses) or by an interval of the error rate above the
-margin; "not worse" by an interval that stays within the margin. Otherwise nobody can tell.
+"Worse" is shown by exact tests (exact text lost; losses of one case) or by a confidence interval of the error rate
+above the margin, "not worse" by an interval within the margin. Otherwise the verdict is CANNOT TELL.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 from math import isfinite
+from operator import attrgetter
 
 from qiltest.comparison.pairing import Pair, Pairing, pair_runs
 from qiltest.comparison.records import MARGIN, CaseTally, Comparison, Comparisons, ExactText, Release
@@ -26,16 +29,17 @@ from qiltest.comparison.statistics import (
 )
 from qiltest.gate.verdict import Verdict
 from qiltest.runs.records import Run
+from qiltest.text.format import count
 
-#: from so many cases on the interval resamples cases; fewer say nothing of how cases differ, and images are
-#: resampled: then the verdict is on these cases alone.
+#: from this many cases on, the interval resamples cases; with fewer it resamples images, and the verdict is valid for
+#: these cases only.
 MANY_CASES = 6
 
 
 def compare_runs(
     before: Run, after: Run, *, variant: str | None = None, with_variant: str | None = None, margin: float = MARGIN
 ) -> Comparisons:
-    """Compare two runs, `before` being the release that is replaced; see `pairing.pair_runs` for the variants."""
+    """Compare two runs; `before` is the release to be replaced. See `pairing.pair_runs` for the variants."""
     found = pair_runs(before, after, variant=variant, with_variant=with_variant)
     return replace(compare(found.pairings, margin=margin), unpaired=found.unpaired)
 
@@ -43,44 +47,45 @@ def compare_runs(
 def compare(
     pairings: Sequence[Pairing], *, margin: float = MARGIN, alpha: float = ALPHA, resamples: int = RESAMPLES
 ) -> Comparisons:
-    """Compare each pairing and correct for their number. `margin` is a change of the character error rate, 0 to 1.
+    """Compare each pairing, corrected for their number. `margin` is a change of the character error rate, 0 to 1.
 
-    Two families of tests are each corrected by Holm at `alpha`, of which half falls on "worse": exact text of whole
+    Two families of tests are corrected by Holm at `alpha`, half of which falls on "worse": exact text of whole
     comparisons, and losses of single cases. Intervals have confidence 1 - alpha / number of pairings. Raises
-    ValueError for a margin that is no share.
+    ValueError for a margin outside [0, 1).
     """
     if not (isfinite(margin) and 0 <= margin < 1):
-        raise ValueError(f"a margin of {margin} is no share")
+        raise ValueError(f"margin must be in [0, 1), got {margin}")
     exact = _exact(pairings)
     tallies = _tallies(pairings)
     case_tests = sum(map(len, tallies))
     comparisons = tuple(
-        _Judge(pairing, found, cases, margin, alpha, len(pairings), case_tests, resamples).comparison()
+        _Judge(
+            pairing=pairing,
+            exact=found,
+            cases=cases,
+            margin=margin,
+            alpha=alpha,
+            tests=len(pairings),
+            case_tests=case_tests,
+            resamples=resamples,
+        ).comparison()
         for pairing, found, cases in zip(pairings, exact, tallies, strict=True)
     )
     return Comparisons(margin=margin, alpha=alpha, comparisons=comparisons)
 
 
+@dataclass(frozen=True, kw_only=True)
 class _Judge:
-    """Judges one pairing."""
+    """Judges one pairing; `tests` and `case_tests` are the numbers of tests that p-values are corrected for."""
 
-    def __init__(
-        self,
-        pairing: Pairing,
-        exact: ExactText,
-        cases: tuple[CaseTally, ...],
-        margin: float,
-        alpha: float,
-        tests: int,
-        case_tests: int,
-        resamples: int,
-    ) -> None:
-        self.pairing, self.exact, self.cases = pairing, exact, cases
-        self.margin, self.alpha, self.tests, self.case_tests = margin, alpha, tests, case_tests
-        self.pairs = pairing.pairs
-        self.length = sum(pair.length for pair in self.pairs)
-        self.unit = "case" if len(cases) >= MANY_CASES else "image"
-        self.interval = self._interval(resamples)
+    pairing: Pairing
+    exact: ExactText
+    cases: tuple[CaseTally, ...]
+    margin: float
+    alpha: float
+    tests: int
+    case_tests: int
+    resamples: int
 
     def comparison(self) -> Comparison:
         verdict, reasons = self._verdict()
@@ -113,74 +118,83 @@ class _Judge:
         if worse:
             return Release.DO_NOT_SHIP, worse
         if Verdict.ERROR in kinds:
-            return Release.ERROR, (self._hindered(Verdict.ERROR, "could not be scored on one side"),)
+            return Release.ERROR, (self._obstructed(Verdict.ERROR, "could not be scored on one side"),)
         if Verdict.MISSING in kinds:
-            return Release.MISSING, (self._hindered(Verdict.MISSING, "never came on one side"),)
+            return Release.MISSING, (self._obstructed(Verdict.MISSING, "are missing on one side"),)
         if kinds:
-            return Release.INCOMPARABLE, (self._hindered(Verdict.INCOMPARABLE, "measure different things"),)
+            return Release.INCOMPARABLE, (self._obstructed(Verdict.INCOMPARABLE, "are not comparable"),)
         if not self.pairs:
-            return Release.INCOMPARABLE, ("no case, resolution and seed is in both: nothing was compared",)
+            return Release.INCOMPARABLE, ("nothing was compared: no case, resolution and seed is in both",)
         doubts = tuple(self._doubts())
         if doubts:
             return Release.CANNOT_TELL, doubts
-        return Release.SHIP, (f"not worse by more than the margin: {self._change()}", *self._same())
+        return Release.SHIP, (f"no worse within the margin: {self._change()}", *self._same())
 
-    def _hindered(self, kind: Verdict, what: str) -> str:
-        count = sum(obstacle.verdict is kind for obstacle in self.pairing.obstacles)
-        return f"{count} of {len(self.pairs) + len(self.pairing.obstacles)} images {what}; they are named below"
+    def _obstructed(self, kind: Verdict, what: str) -> str:
+        obstacles = self.pairing.obstacles
+        number = sum(obstacle.verdict is kind for obstacle in obstacles)
+        return f"{number} of {len(self.pairs) + len(obstacles)} images {what}; listed below"
 
     def _same(self) -> Iterator[str]:
         if all(pair.same_image for pair in self.pairs):
-            yield f"all {len(self.pairs)} images are the same bytes on both sides"
+            yield f"all {len(self.pairs)} images are identical on both sides"
 
     def _worse(self) -> Iterator[str]:
-        """Yield what shows that it is worse. Where a score gets worse yet, SHIP stays out of reach.
-
-        A p for worse is small only where losses prevail, so their direction needs no question of its own.
-        """
+        """Yield what shows that it is worse. A p for "worse" is small only with more losses than wins."""
         exact = self.exact
         if not (exact.p_holm > self.alpha):
             yield (
                 f"exact text: {exact.broken} images lost it and {exact.fixed} gained it, "
-                f"p = {exact.p_holm:.2g} (McNemar, comparisons made: {self.tests})"
+                f"p = {exact.p_holm:.2g} (McNemar, Holm-corrected over {count(self.tests, 'test')})"
             )
         for case in self.cases:
             if not (case.p_holm > self.alpha):
                 yield (
                     f"case {case.case}: {case.losses} images worse and {case.wins} better, "
-                    f"p = {case.p_holm:.2g} (sign test, comparisons made: {self.case_tests})"
+                    f"p = {case.p_holm:.2g} (sign test, Holm-corrected over {count(self.case_tests, 'test')})"
                 )
-        # the change itself must be above the margin too, because BCa may place an interval beside it; and an interval
-        # of a few images that happen to agree is no wider than a point
+        # the change itself must be above the margin too, because a BCa interval may not contain it; and a few images
+        # that happen to agree give an interval without width
         above = self.interval is not None and self._difference > self.margin and self.interval.low > self.margin
         if above and not self._few():
             yield f"the error rate rose by more than the margin: {self._change()}"
 
     def _doubts(self) -> Iterator[str]:
-        """Yield what keeps "not worse" from being shown."""
+        """Yield why "not worse" is not shown."""
+        images = count(len(self.pairs), "image")
         if self._few():
-            yield f"{_images(self.pairs)} too few: had every one got worse, chance would still not be excluded"
+            yield f"too few images ({images}): even if every one were worse, it could be chance"
         if self.interval is None or not (self.interval.high <= self.margin and self._difference <= self.margin):
             yield f"the change may be above the margin: {self._change()}"
         if not (self._difference + self._unseen <= self.margin):
             yield (
-                f"{_images(self.pairs)} not enough to exclude what they do not show: one edit in "
-                f"{unseen_share(len(self.pairs), self._tail):.0%} of images would add {_samples(self._unseen)}"
+                f"after {images}, up to {unseen_share(len(self.pairs), self._tail):.0%} of all images could still have "
+                f"one more edit (+{_per_100(self._unseen)} edits per 100 characters)"
             )
 
     def _few(self) -> bool:
-        """Say whether even a loss in every image would not be significant: five to none is p = 0.0625."""
+        """Return whether even a loss in every image would not be significant: five to none is p = 0.0625."""
         return worse_p(len(self.pairs), 0) * self.tests > self.alpha
 
     def _change(self) -> str:
-        margin = f"margin {_samples(self.margin)}"
-        if self.interval is None:
-            return f"{_samples(self._difference, signed=True)} edits in 100 characters, no interval, {margin}"
-        ends = f"{_samples(self.interval.low, signed=True)} to {_samples(self.interval.high, signed=True)}"
-        return (
-            f"{_samples(self._difference, signed=True)} edits in 100 characters, "
-            f"{100 * self.interval.confidence:.4g} % interval {ends}, {margin}"
-        )
+        interval = "no interval"
+        if self.interval is not None:
+            ends = f"{_per_100(self.interval.low, '+')} to {_per_100(self.interval.high, '+')}"
+            interval = f"{100 * self.interval.confidence:.4g} % interval {ends}"
+        change, margin = _per_100(self._difference, "+"), _per_100(self.margin)
+        return f"{change} edits per 100 characters, {interval}, margin {margin}"
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        return self.pairing.pairs
+
+    @cached_property
+    def length(self) -> int:
+        return sum(pair.length for pair in self.pairs)
+
+    @property
+    def unit(self) -> str:
+        return "case" if len(self.cases) >= MANY_CASES else "image"
 
     @property
     def _difference(self) -> float:
@@ -194,20 +208,18 @@ class _Judge:
     def _unseen(self) -> float:
         return unseen_share(len(self.pairs), self._tail) * len(self.pairs) / self.length
 
-    def _interval(self, resamples: int) -> Interval | None:
+    @cached_property
+    def interval(self) -> Interval | None:
         if self.unit == "case":
             edits, lengths = zip(*((case.after - case.before, case.length) for case in self.cases), strict=True)
         else:
             edits = tuple(pair.change for pair in self.pairs)
             lengths = tuple(pair.length for pair in self.pairs)
-        return rate_interval(edits, lengths, confidence=1 - self.alpha / self.tests, resamples=resamples)
+        return rate_interval(edits, lengths, confidence=1 - self.alpha / self.tests, resamples=self.resamples)
 
     def _seen(self) -> Seen:
-        places: dict[tuple[str, str], int] = {}
-        for pair in self.pairs:
-            places[pair.case, pair.size] = places.get((pair.case, pair.size), 0) + 1
         return Seen(
-            seeds=max(places.values()),
+            seeds=max(Counter((pair.case, pair.size) for pair in self.pairs).values()),
             pairs=len(self.pairs),
             length=self.length,
             difference=self._difference,
@@ -221,32 +233,31 @@ class _Judge:
 
 
 def _exact(pairings: Sequence[Pairing]) -> list[ExactText]:
-    tables = [[(pair.before == 0, pair.after == 0) for pair in pairing.pairs] for pairing in pairings]
-    adjusted = holm([worse_p(table.count((True, False)), table.count((False, True))) for table in tables])
+    """Return McNemar's table of each pairing, by (exact before, exact after)."""
+    tables = [Counter((pair.before == 0, pair.after == 0) for pair in pairing.pairs) for pairing in pairings]
+    changes = [(table[True, False], table[False, True]) for table in tables]
+    adjusted = holm([worse_p(broken, fixed) for broken, fixed in changes])
     return [
         ExactText(
-            both=table.count((True, True)),
-            broken=table.count((True, False)),
-            fixed=table.count((False, True)),
-            neither=table.count((False, False)),
-            p=two_sided_p(table.count((True, False)), table.count((False, True))),
+            both=table[True, True],
+            broken=broken,
+            fixed=fixed,
+            neither=table[False, False],
+            p=two_sided_p(broken, fixed),
             p_holm=p,
         )
-        for table, p in zip(tables, adjusted, strict=True)
+        for table, (broken, fixed), p in zip(tables, changes, adjusted, strict=True)
     ]
 
 
 def _tallies(pairings: Sequence[Pairing]) -> list[tuple[CaseTally, ...]]:
+    by_case = attrgetter("case")
     grouped = [
-        [(case, tuple(pairs)) for case, pairs in groupby(sorted(pairing.pairs, key=_case), key=_case)]
+        [(case, tuple(pairs)) for case, pairs in groupby(sorted(pairing.pairs, key=by_case), key=by_case)]
         for pairing in pairings
     ]
     adjusted = iter(holm([worse_p(*_losses_wins(pairs)) for cases in grouped for _, pairs in cases]))
     return [tuple(_tally(case, pairs, next(adjusted)) for case, pairs in cases) for cases in grouped]
-
-
-def _case(pair: Pair) -> str:
-    return pair.case
 
 
 def _losses_wins(pairs: Sequence[Pair]) -> tuple[int, int]:
@@ -268,10 +279,6 @@ def _tally(case: str, pairs: Sequence[Pair], p_holm: float) -> CaseTally:
     )
 
 
-def _images(pairs: Sequence[Pair]) -> str:
-    return "1 image is" if len(pairs) == 1 else f"{len(pairs)} images are"
-
-
-def _samples(rate: float, *, signed: bool = False) -> str:
-    """Return a rate as edits in 100 characters."""
-    return f"{100 * rate:+.2f}" if signed else f"{100 * rate:.2f}"
+def _per_100(rate: float, sign: str = "") -> str:
+    """Return a rate as edits per 100 characters, with a plus sign if `sign` is "+"."""
+    return f"{100 * rate:{sign}.2f}"

@@ -1,4 +1,4 @@
-"""Images of two runs, or of two variants, side by side: the same case, resolution and seed."""
+"""Pair the images of two runs or variants that have the same case, resolution and seed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _Key = tuple[str, Size, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Two images of one case, resolution and seed. Distances are strict edits, see `Score.distance`."""
+    """Two images of one case, resolution and seed; `before` and `after` are their strict edits (`Score.distance`)."""
 
     case: str
     #: the case's own resolution, `WIDTHxHEIGHT`.
@@ -25,14 +25,14 @@ class Pair:
     seed: int
     before: int
     after: int
-    #: characters that both were to show.
+    #: expected characters.
     length: int
-    #: True where both are the same image, byte for byte.
+    #: True where both images are identical, byte for byte.
     same_image: bool = False
 
     def __post_init__(self) -> None:
         if min(self.before, self.after) < 0 or self.length < 1:
-            raise ValueError(f"{self.id}: distances {self.before} and {self.after} of {self.length} characters")
+            raise ValueError(f"{self.id}: invalid distances {self.before}, {self.after} of {self.length} characters")
 
     @property
     def id(self) -> str:
@@ -41,7 +41,7 @@ class Pair:
 
     @property
     def change(self) -> int:
-        """Edits more than before; negative for fewer."""
+        """Additional edits; negative for fewer."""
         return self.after - self.before
 
 
@@ -50,29 +50,28 @@ class Obstacle:
     """A pair that both runs planned and that cannot be compared."""
 
     id: str
-    #: MISSING where an image never came, ERROR where something went wrong with one, INCOMPARABLE where the two scores
-    #: measure different things.
+    #: MISSING: an image does not exist; ERROR: something went wrong with one; INCOMPARABLE: the scores differ in kind.
     verdict: Verdict
     why: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pairing:
-    """All images of two variants. Nothing is left out: what is no pair is an obstacle or unpaired."""
+    """All images of two variants: each is in a pair, an obstacle or unpaired."""
 
-    #: what is compared, in words: variants, or variants of runs.
+    #: names of what is compared: variants, or variants of runs.
     before: str
     after: str
     #: sorted by case, size and seed.
     pairs: tuple[Pair, ...]
     obstacles: tuple[Obstacle, ...] = ()
-    #: images that only one side planned, each in words.
+    #: a sentence for each image that only one side planned.
     unpaired: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = [pair.id for pair in self.pairs]
         if len(set(names)) != len(names):
-            raise ValueError(f"an image of {self.before} or {self.after} is paired twice")
+            raise ValueError(f"duplicate pair of {self.before} and {self.after}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,39 +79,30 @@ class Pairings:
     """All pairings of two runs."""
 
     pairings: tuple[Pairing, ...]
-    #: variants that only one run has, each in words.
+    #: a sentence for each variant that only one run has.
     unpaired: tuple[str, ...] = ()
 
 
 def pair_runs(before: Run, after: Run, *, variant: str | None = None, with_variant: str | None = None) -> Pairings:
     """Pair two runs: `variant` of one with `with_variant` of the other, or each variant that both have with itself.
 
-    The runs may be one and the same where the variants differ. Raises StoreError where there is no such variant, no
-    common one, or where a variant of a run would be compared with itself.
+    One run may be compared with itself if the variants differ. Raises StoreError for a variant that is not there, for
+    runs without a common variant, and for a variant of a run compared with itself.
     """
-    if variant is None:
-        if with_variant is not None:
-            raise _unusable(before, f"with what is {with_variant!r} to be compared?", "name a variant for each side")
-        common = tuple(name for name in variants_of(before) if name in variants_of(after))
-        if not common:
-            raise _unusable(after, f"no variant is in both runs: {_known(before)}; {_known(after)}", "name one of each")
-        pairs = tuple((name, name) for name in common)
-    else:
-        common, pairs = (), ((variant, with_variant or variant),)
-    for left, right in pairs:
-        if before.id == after.id and left == right:
-            raise _unusable(before, f"variant {left} would be compared with itself", "name another run or variant")
-    for run, names in ((before, [left for left, _ in pairs]), (after, [right for _, right in pairs])):
-        absent = [name for name in names if name not in variants_of(run)]
-        if absent:
-            raise _unusable(run, f"no variant {absent[0]!r} in {_known(run)}", "name one of these")
+    if variant is not None:
+        return Pairings(pairings=(pair_up(before, after, variant=variant, with_variant=with_variant or variant),))
+    if with_variant is not None:
+        raise _unusable(before, "--with needs --variant", "name a variant for each side")
+    common = tuple(name for name in variants_of(before) if name in variants_of(after))
+    if not common:
+        raise _unusable(after, f"no variant is in both runs: {_known(before)}; {_known(after)}", "name one of each")
     return Pairings(
-        pairings=tuple(pair_up(before, after, variant=left, with_variant=right) for left, right in pairs),
+        pairings=tuple(pair_up(before, after, variant=name, with_variant=name) for name in common),
         unpaired=tuple(
             f"variant {name}: only in run {run.id}"
             for run in (before, after)
             for name in variants_of(run)
-            if variant is None and name not in common
+            if name not in common
         ),
     )
 
@@ -128,11 +118,15 @@ def _known(run: Run) -> str:
 def pair_up(before: Run, after: Run, *, variant: str, with_variant: str) -> Pairing:
     """Pair the images of `variant` in the run `before` with those of `with_variant` in the run `after`.
 
-    An image that both planned and one did not generate, read or score is an obstacle: a run that stopped at the hard
-    cases must not look better for it. So is a case and resolution that the run `after` left out altogether (MISSING),
-    where the two have anything in common. Any other image that one run alone planned, such as a further seed, is
-    unpaired.
+    An image that both planned and one did not generate, read or score is an obstacle, so that a run that stopped early
+    does not look better. So is a case and resolution that the run `after` left out (MISSING), if the two have anything
+    in common. Any other image that only one run planned, such as another seed, is unpaired.
     """
+    if before.id == after.id and variant == with_variant:
+        raise _unusable(before, f"variant {variant} would be compared with itself", "name another run or variant")
+    for run, name in ((before, variant), (after, with_variant)):
+        if name not in variants_of(run):
+            raise _unusable(run, f"no variant {name!r} in {_known(run)}", "name one of these")
     left, right = _planned(before, variant), _planned(after, with_variant)
     results = _results(before, variant), _results(after, with_variant)
     pairs: list[Pair] = []
@@ -155,14 +149,14 @@ def pair_up(before: Run, after: Run, *, variant: str, with_variant: str) -> Pair
 
 
 def _dropped(left: set[_Key], right: set[_Key]) -> list[_Key]:
-    """Return the images of cases and resolutions that only the left side has; none where nothing is in common."""
+    """Return the images of cases and resolutions that only the left side has; none without any common image."""
     places = {(case, size) for case, size, _ in right}
     gone = [key for key in left if key[:2] not in places] if left & right else []
     return sorted(gone, key=_order)
 
 
 def variants_of(run: Run) -> tuple[str, ...]:
-    """Return the names of the variants that a run planned or generated, in its order."""
+    """Return the variants that a run planned or generated, in its order."""
     return tuple(dict.fromkeys(sample.variant for sample in _samples(run)))
 
 
@@ -204,10 +198,10 @@ def _alone(keys: set[_Key], run: Run, variant: str) -> Iterator[str]:
 def _pair(
     key: _Key, before: CaseResult | None, after: CaseResult | None, case_changes: tuple[str, ...]
 ) -> Pair | Obstacle:
-    found = [(side, told) for side, result in (("before", before), ("after", after)) if (told := _no_score(result))]
-    if found:
-        kinds = {kind for _, (kind, _) in found}
-        why = "; ".join(f"{side}: {told}" for side, (_, told) in found)
+    unscored = [(side, no) for side, result in (("before", before), ("after", after)) if (no := _no_score(result))]
+    if unscored:
+        kinds = {kind for _, (kind, _) in unscored}
+        why = "; ".join(f"{side}: {reason}" for side, (_, reason) in unscored)
         return Obstacle(id=_name(key), verdict=Verdict.ERROR if Verdict.ERROR in kinds else Verdict.MISSING, why=why)
     assert before is not None
     assert before.score is not None
@@ -229,9 +223,8 @@ def _pair(
 
 
 def _case_changes(case: str, before: Run, after: Run) -> tuple[str, ...]:
-    """Say what of a case was not the same in both runs, as far as it decides images or scores."""
-    records = [{known.id: known for known in run.cases}.get(case) for run in (before, after)]
-    old, new = records
+    """Return what differs in a case between the runs and decides images or scores."""
+    old, new = ({known.id: known for known in run.cases}.get(case) for run in (before, after))
     if old is None or new is None:
         return ()
     keys = ("prompt", "texts", "line_breaks", "forgiven")
@@ -240,26 +233,26 @@ def _case_changes(case: str, before: Run, after: Run) -> tuple[str, ...]:
 
 
 def _no_score(result: CaseResult | None) -> tuple[Verdict, str] | None:
-    """Return why there is no score: MISSING where nothing is known to have gone wrong; None where there is one."""
+    """Return why there is no score: ERROR if something went wrong, else MISSING; None where there is a score."""
     if result is None:
-        return Verdict.MISSING, "planned and not generated"
+        return Verdict.MISSING, "planned, but not generated"
     if result.error:
         return Verdict.ERROR, result.error.splitlines()[0]
     score = result.score
     if score is None:
-        told = "" if result.judgement is None else "".join(result.judgement.reasons[:1])
-        return Verdict.MISSING, told or "not read and scored"
+        reasons = () if result.judgement is None else result.judgement.reasons
+        return Verdict.MISSING, next(iter(reasons), "not read and scored")
     if score.length < 1 or score.distance < 0:
-        return Verdict.ERROR, f"distance {score.distance} of {score.length} characters is no score"
+        return Verdict.ERROR, f"invalid score: distance {score.distance} of {score.length} characters"
     return None
 
 
 def _differences(before: CaseResult, after: CaseResult, old: Score, new: Score) -> Iterator[str]:
-    """Yield why two scores are not of the same thing: two readers, or two sizes, are never compared."""
+    """Yield why two scores are not comparable."""
     if old.reader.fingerprint != new.reader.fingerprint:
-        yield f"read by {old.reader.fingerprint} and by {new.reader.fingerprint}: readers are never compared"
+        yield f"read by {old.reader.fingerprint} and by {new.reader.fingerprint}: different readers are not comparable"
     if before.effective != after.effective:
-        yield f"generated at {before.effective} and at {after.effective}"
+        yield f"different sizes: {before.effective} and {after.effective}"
     texts = [[(text.expected, text.required, text.length) for text in score.texts] for score in (old, new)]
     if texts[0] != texts[1] or old.length != new.length:
-        yield "the expected texts are not the same"
+        yield "different expected texts"

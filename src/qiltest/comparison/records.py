@@ -1,4 +1,4 @@
-"""What a paired comparison gives. Every number is finite."""
+"""Records of a paired comparison. Every number is finite."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from qiltest.comparison.pairing import Obstacle
 from qiltest.comparison.statistics import Interval
 from qiltest.runs.status import Status
 
-#: change of the character error rate that is taken for "not worse": one edit in a hundred characters.
+#: largest rise of the character error rate that counts as "not worse": one edit per 100 characters.
 MARGIN = 0.01
 
 
 class Release(StrEnum):
-    """What is said of a release."""
+    """The verdict on a release."""
 
-    #: not worse by more than the margin: shown.
+    #: shown to be no worse within the margin.
     SHIP = "SHIP"
-    #: worse: shown.
+    #: shown to be worse.
     DO_NOT_SHIP = "DO NOT SHIP"
     #: neither is shown.
     CANNOT_TELL = "CANNOT TELL"
-    #: images that were to be compared measure different things, or there is no pair at all.
+    #: images are not comparable, or there is no pair.
     INCOMPARABLE = "INCOMPARABLE"
-    #: something went wrong with images that were to be compared: they have no score.
+    #: images have no score because something went wrong.
     ERROR = "ERROR"
-    #: images that were to be compared never came.
+    #: images are missing.
     MISSING = "MISSING"
 
     @property
     def status(self) -> Status:
-        """The status that stands as high in the order of severity: a release that cannot be told is not judged yet."""
+        """The status of the same severity; CANNOT TELL is not judged yet."""
         return _STATUS.get(self) or Status(self.value)
 
 
@@ -52,7 +52,7 @@ class CaseTally:
     after: int
     #: characters asked for, summed over the case's images.
     length: int
-    #: exact sign test for "worse", see `evidence.worse_p`; as it is, and after Holm over all cases compared.
+    #: exact sign test for "worse" (`statistics.worse_p`), uncorrected and after Holm over all cases compared.
     p: float
     p_holm: float
 
@@ -85,11 +85,11 @@ class ExactText:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How many seeds would decide. An estimate: more seeds are taken to differ as those that were generated."""
+    """An estimate of how many seeds would decide, if further ones differ as those generated did."""
 
-    #: seeds an image was generated with so far, at the most.
+    #: most seeds generated so far of one case and resolution.
     generated: int
-    #: None where no number up to `limit` would.
+    #: None where no number up to `limit` would decide.
     seeds: int | None
     limit: int
 
@@ -117,12 +117,12 @@ class Comparison:
     interval: Interval | None
     #: what the units of the interval are: "case" or "image".
     unit: str
-    #: the change that is not excluded although no such image was seen: one edit in the share of images that may go
-    #: wrong unseen (`evidence.unseen_share`).
+    #: rise of the rate if one edit were in every image of the share that may be wrong unseen
+    #: (`statistics.unseen_share`).
     unseen: float | None
     exact: ExactText | None
     cases: tuple[CaseTally, ...]
-    #: only for CANNOT TELL.
+    #: only with CANNOT TELL.
     plan: Plan | None
     obstacles: tuple[Obstacle, ...]
     unpaired: tuple[str, ...]
@@ -141,9 +141,9 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparisons:
-    """All comparisons that were made at once, and corrected for one another."""
+    """All comparisons made at once and corrected for their number."""
 
-    #: the change of the error rate that is taken for "not worse".
+    #: largest rise of the error rate that counts as "not worse".
     margin: float
     #: two-sided error before correction.
     alpha: float
@@ -159,10 +159,10 @@ class Comparisons:
 
     @property
     def passes(self) -> bool:
-        """True where "not worse" was shown of every comparison."""
+        """True where every comparison is SHIP."""
         return self.verdict is Release.SHIP
 
     @property
     def case_tests(self) -> int:
-        """Number of tests of single cases that the cases' p are corrected for."""
+        """Number of single-case tests that the cases' p are corrected for."""
         return sum(len(comparison.cases) for comparison in self.comparisons)

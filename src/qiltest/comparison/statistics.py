@@ -1,8 +1,4 @@
-"""Statistics of paired images: exact tests, an interval by bootstrap, Holm's correction. Numbers in, numbers out.
-
-Every number that leaves is finite: where a formula has no value (BCa on equal data, a test without a difference), what
-stands in its place is said.
-"""
+"""Statistics of paired images: exact tests, bootstrap interval, Holm's correction. All results are finite."""
 
 from __future__ import annotations
 
@@ -14,12 +10,12 @@ from enum import StrEnum
 
 #: two-sided error of tests and intervals; half of it falls on "worse".
 ALPHA = 0.05
-#: resamples of a bootstrap, from a generator of this seed, so that the same runs give the same interval.
+#: resamples of a bootstrap and its seed, so that the same runs give the same interval.
 RESAMPLES, RNG_SEED = 9_999, 20_260
 
 
 class Method(StrEnum):
-    """How an interval was found."""
+    """How an interval was computed."""
 
     BCA = "BCa bootstrap"
     #: where BCa has no value: its bias is infinite, or all resamples are equal.
@@ -40,9 +36,8 @@ class Interval:
 def worse_p(losses: int, wins: int) -> float:
     """Return the exact p of at least so many losses among the images that differ, doubled, at most 1.
 
-    Where losses prevail it is the exact two-sided McNemar (sign) test, scipy's `binomtest(losses, losses + wins)`.
-    Where they do not it is 1 or near: one more loss or one win less never raises it, which the two-sided p does not
-    keep. 1 where nothing differs.
+    With more losses than wins it is the exact two-sided McNemar (sign) test. Unlike that test it never rises with one
+    more loss or one win less. 1 where nothing differs.
     """
     from scipy.stats import binomtest
 
@@ -71,20 +66,19 @@ def holm(values: Sequence[float]) -> tuple[float, ...]:
 def rate_interval(
     edits: Sequence[int], lengths: Sequence[int], *, confidence: float, resamples: int = RESAMPLES
 ) -> Interval | None:
-    """Return the interval of sum(edits) / sum(lengths) when units, each with its edits and length, are resampled.
+    """Return the bootstrap interval of sum(edits) / sum(lengths) over units, each with its edits and length.
 
-    `edits` are differences and may be negative; lengths are above 0. None for fewer than two units, which tell nothing
-    of how units differ.
+    `edits` are differences and may be negative; lengths are above 0. None for fewer than two units.
     """
     if len(edits) < 2:
         return None
-    # units of one rate: rounding alone would differ from resample to resample, and BCa would take it for a spread
+    # with equal rates resamples differ by rounding only, and BCa would take that for a spread
     equal = all(edit * lengths[0] == edits[0] * length for edit, length in zip(edits, lengths, strict=True))
     for method, name in ((Method.BCA, "BCa"), (Method.PERCENTILE, "percentile"))[int(equal) :]:
         low, high = _bootstrap(edits, lengths, name, confidence, resamples)
         if math.isfinite(low) and math.isfinite(high):
-            # units of one rate: interpolation between equal resamples may round the lower end above the upper one
-            low, high = min(low, high), max(low, high)
+            # interpolation between equal resamples may round the lower end above the upper one
+            low, high = sorted((low, high))
             return Interval(low=low, high=high, confidence=confidence, method=method, units=len(edits))
     raise ValueError(f"no interval for {list(edits)} edits of {list(lengths)} characters")
 
@@ -99,7 +93,7 @@ def _bootstrap(
         return np.asarray(edits.sum(axis=axis) / lengths.sum(axis=axis))
 
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        # BCa on degenerate data warns and gives NaN; the caller looks for it
+        # BCa on degenerate data warns and gives NaN, which the caller checks for
         warnings.simplefilter("ignore")
         found = bootstrap(
             (np.asarray(edits, float), np.asarray(lengths, float)),
@@ -116,8 +110,8 @@ def _bootstrap(
 
 
 def unseen_share(images: int, tail: float) -> float:
-    """Return the share of images that may go wrong although none of so many did, at one-sided error `tail`.
+    """Return the share of all images that may be wrong although none of `images` was, at one-sided error `tail`.
 
-    The exact (Clopper-Pearson) bound for 0 of n, 1 - tail^(1/n): a third of ten images, three per cent of a hundred.
+    The exact (Clopper-Pearson) bound for 0 of n, 1 - tail^(1/n): about 31 % for 10 images, 4 % for 100 (tail 0.025).
     """
     return 1.0 - math.pow(tail, 1.0 / images)

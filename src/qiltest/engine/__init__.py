@@ -1,1 +1,1 @@
-"""What produces a run's results without pytest: options, run context, image producer, OCR worker, rescore, review."""
+"""Produce a run's results without pytest: options, run context, image producer, OCR worker, rescore, review."""

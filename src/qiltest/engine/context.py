@@ -1,8 +1,9 @@
-"""What the samples of a run share: generator, readers, the run that is written, goldens."""
+"""Open a run and hold what its samples share: generator, readers, run store, goldens."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -26,7 +27,7 @@ from qiltest.suite.selection import Sample, Task, select
 
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
-    """A run that is being written. `open_run` makes it, `qiltest.engine.ending.finish_run` ends it."""
+    """A run that is being written, from `open_run` to `qiltest.engine.ending.finish_run`."""
 
     options: Options
     suite: Suite
@@ -36,31 +37,31 @@ class RunContext:
     producer: ImageProducer
     writer: RunWriter
     goldens: GoldenStore
-    #: True where the tasks are every case, resolution, default variant and seed of the suite.
+    #: True for every case, resolution, default variant and seed of the suite.
     full: bool
-    #: what is wrong with the store, for a person.
+    #: what is wrong with the store.
     problems: tuple[str, ...]
-    #: the device's measured matrix rate, operations per second, where the model's weights are random; else None.
+    #: measured matrix operations per second of the device, with random weights; else None.
     matrix_rate: float | None
-    #: seconds of every denoise loop by cohort, for the goldens of latency.
+    #: seconds of every denoise loop by cohort, for latency goldens.
     seconds: dict[Cohort, list[float]] = field(default_factory=dict)
     #: cohorts whose latency did not pass.
     slower: set[Cohort] = field(default_factory=set)
-    #: points that have a verdict, or an error that is written.
+    #: samples that have a verdict or an error.
     done: set[Sample] = field(default_factory=set)
 
     @property
     def complete(self) -> bool:
-        """True where every point has its verdict."""
+        """True where every sample has its verdict or error."""
         return self.done >= set(self.tasks)
 
     def stop(self) -> None:
-        """End what is at work in the background; what was generated is stored."""
+        """Stop background work; generated images are stored first."""
         self.producer.close()
         self.readers.close()
 
     def crashed(self, sample: Sample, error: BaseException) -> None:
-        """Record that a sample ended by something that is not a verdict, unless its own error is there already."""
+        """Record an error that ended a sample's test, unless the sample has a verdict or error."""
         if sample not in self.done:
             self.done.add(sample)
             what = f"{type(error).__name__}: {str(error).strip() or 'no message'}"
@@ -68,7 +69,7 @@ class RunContext:
 
 
 def selected_tasks(suite: Suite, options: Options) -> dict[Sample, Task]:
-    """Return what the options select, each variant's images together. Raises CaseError as `select` does."""
+    """Return what the options select, grouped by variant. Raises CaseError."""
     tasks = select(
         suite,
         kind=options.kind,
@@ -95,36 +96,17 @@ def open_run(
 
     Raises ReaderError where the reader cannot be loaded and StoreError where no run can be written.
     """
-    readers = Readers(open_reader, default=options.reader, beside_gpu=not generator.on_cpu)
-    try:
-        return _open(options, suite, tasks, generator, readers, command)
-    except BaseException:
-        readers.close()
-        raise
-
-
-def _open(
-    options: Options,
-    suite: Suite,
-    tasks: Mapping[Sample, Task],
-    generator: Generator,
-    readers: Readers,
-    command: Sequence[str],
-) -> RunContext:
-    reader = readers.default()
-    recipes = {sample: _recipe(generator, task) for sample, task in tasks.items()}
-    good = [recipe for recipe in recipes.values() if isinstance(recipe, Recipe)]
-    device = good[0].device if good else options.device or "cpu"
-    store = RunStore(root=options.runs_folder)
-    offer = store.offer(options.reuse)
-    writer = store.create()
-    context = RunContext(
-        options=options,
-        suite=suite,
-        tasks=tasks,
-        generator=generator,
-        readers=readers,
-        producer=ImageProducer(
+    with ExitStack() as on_error:
+        readers = Readers(open_reader, default=options.reader, beside_gpu=not generator.on_cpu)
+        on_error.callback(readers.close)
+        reader = readers.default()
+        recipes = {sample: _recipe(generator, task) for sample, task in tasks.items()}
+        good = [recipe for recipe in recipes.values() if isinstance(recipe, Recipe)]
+        device = good[0].device if good else options.device or "cpu"
+        store = RunStore(root=options.runs_folder)
+        offer = store.offer(options.reuse)
+        writer = store.create()
+        producer = ImageProducer(
             tasks=tasks,
             recipes=recipes,
             reusable=dict(offer.images),
@@ -133,15 +115,23 @@ def _open(
             writer=writer,
             device_name=device,
             options=options,
-        ),
-        writer=writer,
-        goldens=GoldenStore(root=options.golden_folder),
-        full=set(tasks) >= {task.sample for task in select(suite, kind=options.kind)},
-        problems=offer.problems,
-        matrix_rate=None if generator.judges_text else generator.matrix_rate(),
-    )
-    writer.append(_started(context, device, reader, command))
-    generator.prepare(_prompts(recipe for recipe in good if recipe.key() not in offer.images))
+        )
+        context = RunContext(
+            options=options,
+            suite=suite,
+            tasks=tasks,
+            generator=generator,
+            readers=readers,
+            producer=producer,
+            writer=writer,
+            goldens=GoldenStore(root=options.golden_folder),
+            full=set(tasks) >= {task.sample for task in select(suite, kind=options.kind)},
+            problems=offer.problems,
+            matrix_rate=None if generator.judges_text else generator.matrix_rate(),
+        )
+        writer.append(_started(context, device, reader, command))
+        generator.prepare(_prompts(recipe for recipe in good if recipe.key() not in offer.images))
+        on_error.pop_all()
     return context
 
 
@@ -173,6 +163,6 @@ def _recipe(generator: Generator, task: Task) -> Recipe | QiltestError:
 
 
 def _prompts(recipes: Iterable[Recipe]) -> list[str]:
-    """Return every prompt and negative prompt of the recipes, each once."""
+    """Return the recipes' prompts and negative prompts without duplicates."""
     pairs = ((recipe.prompt, recipe.negative_prompt if recipe.true_cfg_scale > 1 else None) for recipe in recipes)
     return list(dict.fromkeys(prompt for prompt in chain.from_iterable(pairs) if prompt is not None))

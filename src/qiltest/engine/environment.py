@@ -1,4 +1,4 @@
-"""Library versions, the cohort of a latency, and the state of the GPU at one moment."""
+"""Library versions, the cohort of a latency, and the state of the GPU."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from importlib import metadata
 from qiltest.gate.latency import Cohort
 from qiltest.recipe import Recipe
 
-#: packages whose versions a run records beside those in its recipes.
+#: packages whose versions a run records.
 _PACKAGES = ("diffusers", "onnxruntime", "peft", "pillow", "qiltest", "rapidfuzz", "rapidocr", "torch", "transformers")
 
 
 def cohort_of(recipe: Recipe, *, model: str, device: str) -> Cohort:
-    """Return the cohort of an image: what must be equal for its latency to be comparable."""
+    """Return the latency cohort of an image."""
     torch = dict(recipe.versions).get("torch", "none")
     return Cohort(
         model=model,
@@ -32,29 +32,26 @@ def cohort_of(recipe: Recipe, *, model: str, device: str) -> Cohort:
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceState:
-    """What a GPU says of itself at one moment: a latency means little without its clock."""
+    """State of a GPU while it generates: a latency depends on its clock."""
 
-    #: the driver's version.
+    #: driver version.
     driver: str
-    #: streaming multiprocessors' and memory's clock, MHz.
     sm_mhz: int
     memory_mhz: int
-    #: degrees Celsius.
     celsius: int
-    #: generate, watts.
     watts: float
 
 
 def device_state(device: str | None) -> tuple[DeviceState, ...]:
-    """Return the state of a GPU named as for `--qil-device` (None: the first one)."""
+    """Return the state of a GPU named as for `--qil-device`; None is the first one."""
     return gpu_state(int((device or "").partition(":")[2] or 0))
 
 
 def gpu_state(number: int = 0) -> tuple[DeviceState, ...]:
-    """Return the state of the GPU that torch calls `cuda:number`; nothing where nvidia-ml-py is not there or refuses.
+    """Return the state of the GPU that torch calls `cuda:number`; nothing without a working nvidia-ml-py.
 
-    The driver's library does not heed CUDA_VISIBLE_DEVICES, so that is done here. GPUs are counted in the driver's
-    order: where they differ in kind, set CUDA_DEVICE_ORDER=PCI_BUS_ID for torch to count so too.
+    NVML ignores CUDA_VISIBLE_DEVICES, so it is applied here. NVML counts in PCI order: with GPUs of different models,
+    set CUDA_DEVICE_ORDER=PCI_BUS_ID so that torch does too.
     """
     try:
         import pynvml
@@ -83,7 +80,7 @@ def gpu_state(number: int = 0) -> tuple[DeviceState, ...]:
 
 
 def versions() -> tuple[tuple[str, str], ...]:
-    """Return (package, version) of what is installed here and bears on a result, sorted, Python first by its name."""
+    """Return (package, version) of Python and of installed packages that influence results, sorted."""
     found = [("python", platform.python_version())]
     for name in _PACKAGES:
         try:

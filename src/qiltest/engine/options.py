@@ -1,4 +1,4 @@
-"""What a session was asked for, checked."""
+"""The checked options of a session."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ class Update(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseRequest:
-    """A LoRA file, the variant that it is to replace, and the margin of "not worse"."""
+    """A candidate LoRA file and the variant it should replace."""
 
     lora: str
     like: str
-    #: rise of the character error rate that is taken for not worse, 0 to 1.
+    #: largest rise of the character error rate that counts as not worse, 0 to 1.
     margin: float
 
     def __post_init__(self) -> None:
         if not 0 <= self.margin < 1:
-            raise ValueError(f"a margin of {self.margin} is not a rate")
+            raise ValueError(f"margin must be in [0, 1), got {self.margin}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What was asked for on the command line, checked."""
+    """The checked options of the command line."""
 
     model: str
-    #: device for the generator; None lets it choose.
+    #: device of the generator; None lets it choose.
     device: str | None
-    #: True where `-m` asks for tests marked gpu.
+    #: True if `-m` selects tests marked gpu.
     gpu: bool
     threads: int | None
     reader: str | None
@@ -60,14 +60,14 @@ class Options:
     compiled: bool
     offload: Offload
     allow_partial_lora: bool
-    #: timed denoise loops an image; None: by what one costs (`qiltest.engine.timing_rounds`).
+    #: timed denoise loops per image; None adapts to loop time (`qiltest.engine.producer.rounds_of`).
     rounds: int | None
-    #: the LoRA file on trial; None in a session that holds images against goldens.
+    #: the candidate LoRA; None in a session that compares images with goldens.
     release: ReleaseRequest | None
     cases_folder: Path
     golden_folder: Path
     runs_folder: Path
-    #: the options as given, to be repeated in the command that accepts an image.
+    #: the options as given, for the command that accepts an image.
     given: tuple[str, ...]
 
     @property
@@ -77,10 +77,10 @@ class Options:
 
     @property
     def kind(self) -> ModelKind:
-        """Which LoRAs and sizes the model takes."""
+        """Which LoRAs and sizes the model uses."""
         return ModelKind.TINY if self.is_tiny else ModelKind.REAL
 
 
 def in_ci() -> bool:
-    """Say whether the environment says that this is a CI machine, where goldens never change."""
+    """Return whether this is a CI machine (`CI` is set), where goldens never change."""
     return os.environ.get("CI", "").lower() not in {"", "0", "false"}

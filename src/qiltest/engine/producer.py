@@ -1,8 +1,7 @@
 """Generate images ahead of the tests that ask for them.
 
-On a GPU, image N + 1 is generated while image N is written, stored and read beside it; on a CPU everything runs in
-order. An error in a prefetched image, or in what is done with an image in the background, is raised by that image's
-own test.
+On a GPU, image N + 1 is generated while image N is stored and read in the background; on a CPU everything runs in
+order. An error in a prefetched image or in background work is raised by that image's own test.
 """
 
 from __future__ import annotations
@@ -12,14 +11,12 @@ import math
 from collections.abc import Mapping, MutableMapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from statistics import median
 
 from qiltest.engine.environment import DeviceState, cohort_of, device_state
 from qiltest.engine.options import Options
 from qiltest.engine.readers import Readers
-from qiltest.engine.timing_rounds import rounds_of
 from qiltest.engine.workers import InlineExecutor, executor_for
 from qiltest.errors import GenerationError, OutOfMemoryError, QiltestError, RecipeError
 from qiltest.gate.latency import Cohort
@@ -33,27 +30,41 @@ from qiltest.runs.events import Generated, now
 from qiltest.runs.store import Stored, usable
 from qiltest.runs.writer import RunWriter
 from qiltest.suite.selection import Sample, Task
+from qiltest.text.format import count
+
+#: timed loops that a cohort should have; its latency golden is the median over them.
+LOOPS = 3
+#: most seconds for the loops of one image, unless a single loop takes longer.
+SECONDS = 6.0
+
+
+def rounds_of(asked: int | None, *, seconds: float, known: int) -> int:
+    """Return the number of timed denoise loops of an image.
+
+    `asked` is `--qil-rounds` (None: auto), `seconds` the image's first loop, `known` the loops that this session has
+    timed in its cohort. Auto repeats short loops until the cohort has `LOOPS`; long ones are steady enough.
+    """
+    return asked or max(1, min(LOOPS - known, int(SECONDS / seconds)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class PendingImage:
-    """An image that has left the device: its loops, and what is still being done with it."""
+    """A generated image with the background work on it."""
 
-    #: every timed denoise loop, in order; none where the image was taken from the store.
+    #: every timed denoise loop, in order; none for a reused image.
     loops: tuple[Denoised, ...]
     generated: Future[Generated]
-    #: None where the model's text is not judged.
+    #: None, as `health`, where the model's text is not judged.
     reading: Future[Reading] | None
-    #: None where the model's text is not judged.
     health: Future[Examined] | None
-    #: id of the run that read the image, where its reading is a stored one.
+    #: id of the run that a stored reading is from.
     read_in: str = ""
-    #: the device before and after the loops.
+    #: state of the device before and after the loops.
     device: tuple[DeviceState, ...] = ()
 
 
 class ImageProducer:
-    """Makes the images of a run, each once: taken from the store, or generated and stored."""
+    """Provides each image of a run once: reused from the store, or generated and stored."""
 
     def __init__(
         self,
@@ -67,17 +78,17 @@ class ImageProducer:
         device_name: str,
         options: Options,
     ) -> None:
-        """`recipes` holds what to generate per point, or why it cannot be; `reusable` the stored images by recipe."""
+        """`recipes` has a recipe or an error per sample, `reusable` the stored images by recipe key."""
         self._tasks, self._recipes, self._reusable = tasks, recipes, reusable
         self._generator, self._readers, self._writer = generator, readers, writer
         self._device_name, self._options = device_name, options
-        #: write PNGs and the run; read. Each keeps its order.
+        #: one stores images and one reads them, each in order.
         self._stores, self._readings = executor_for(generator), executor_for(generator)
         self._ahead: dict[Sample, PendingImage | Exception] = {}
         self._timed: dict[Cohort, int] = {}
 
     def take(self, sample: Sample) -> PendingImage:
-        """Return a point's image: from the store, generated ahead, or generated now. Raises what went wrong with it."""
+        """Return a sample's image: reused, prefetched, or generated now. Raises the image's error."""
         recipe = self._recipe(sample)
         stored = self._reusable.pop(recipe.key(), None)
         if stored is not None and usable(stored):
@@ -88,17 +99,17 @@ class ImageProducer:
         return image
 
     def prefetch(self, sample: Sample) -> None:
-        """Generate what comes after a point, where the device that generates is not the one that reads."""
+        """Generate the next image after a sample, if a GPU generates."""
         following = None if self._ahead or self._generator.on_cpu else self._following(sample)
         if following is None:
             return
         try:
             self._ahead[following] = self._generate(following)
-        except Exception as error:  # noqa: BLE001  it belongs to that image's own test
+        except Exception as error:  # noqa: BLE001  raised by that image's own test
             self._ahead[following] = error
 
     def close(self) -> None:
-        """Finish storing what was generated; give up what was not read yet."""
+        """Finish storing images; cancel readings that have not begun."""
         self._stores.shutdown()
         self._readings.shutdown(cancel_futures=True)
 
@@ -119,7 +130,7 @@ class ImageProducer:
         return None
 
     def _reuse(self, sample: Sample, stored: Stored) -> PendingImage:
-        """Take an image from the store, whose bytes were checked, and its reading if it is this reader's."""
+        """Return a stored image, whose bytes were checked, with its stored reading if that is by the same reader."""
         generated = self._stores.submit(self._link, sample, stored)
         health = self._health(stored.path)
         known = self._readers.stored(self._tasks[sample].case, stored) if self._generator.judges_text else None
@@ -145,7 +156,7 @@ class ImageProducer:
         return () if self._generator.on_cpu else device_state(self._options.device)
 
     def _loops(self, recipe: Recipe) -> tuple[tuple[Denoised, ...], tuple[str, ...]]:
-        """Run the denoise loop as often as it is to be timed; memory that ran out is retried once, and said."""
+        """Run and time the denoise loops. Out of memory is retried once, with a note."""
         cohort = self._cohort(recipe)
         known = self._timed.get(cohort)
         notes: tuple[str, ...] = ()
@@ -154,7 +165,7 @@ class ImageProducer:
                 self._generator.warm_up(recipe)
             first = self._denoise(recipe)
         except OutOfMemoryError as error:
-            first, notes = self._denoise(recipe), (f"generated at the second attempt, after: {error.what}",)
+            first, notes = self._denoise(recipe), (f"generated on the second attempt, after: {error.what}",)
         rounds = rounds_of(self._options.rounds, seconds=first.denoise_seconds, known=known or 0)
         loops = (first, *(self._denoise(recipe) for _ in range(rounds - 1)))
         self._timed[cohort] = (known or 0) + rounds
@@ -168,9 +179,9 @@ class ImageProducer:
         seconds = denoised.denoise_seconds
         if not (math.isfinite(seconds) and seconds > 0):
             raise GenerationError(
-                f"the denoise loop was not timed: {seconds} s",
+                f"invalid denoise time: {seconds} s",
                 where=recipe.variant,
-                remedy="a latency that is not measured must not pass",
+                remedy="the generator must time each loop",
             )
         return denoised
 
@@ -183,10 +194,10 @@ class ImageProducer:
         return self._readers.read(self._tasks[sample].case, self._writer.image(generated.result().sha256))
 
     def _health(self, image: Path | bytes | Pixels) -> Future[Examined] | None:
-        """Have an image measured by the thread that stores: pixels at hand need not be decoded again."""
+        """Measure image quality in the thread that stores images."""
         if not self._generator.judges_text:
             return None
-        return self._stores.submit(partial(_examined, image))
+        return self._stores.submit(lambda: examine(load_image(image) if isinstance(image, Path | bytes) else image))
 
     def _store(self, sample: Sample, made: Decoded | Generation, notes: tuple[str, ...], disturbed: float) -> Generated:
         generation = made if isinstance(made, Generation) else finish(made)
@@ -207,22 +218,17 @@ class ImageProducer:
         return generated
 
     def _link(self, sample: Sample, stored: Stored) -> Generated:
-        self._writer.link(stored.path, stored.generated.sha256)
-        generated = replace(
-            stored.generated, at=now(), sample=sample, reused_from=stored.generated.reused_from or stored.run.name
-        )
+        origin = stored.generated
+        self._writer.link(stored.path, origin.sha256)
+        generated = replace(origin, at=now(), sample=sample, reused_from=origin.reused_from or stored.run.name)
         self._writer.append(generated)
         return generated
 
 
-def _examined(image: Path | bytes | Pixels) -> Examined:
-    return examine(load_image(image) if isinstance(image, Path | bytes) else image)
-
-
 def _disturbed(chosen: Denoised, loops: tuple[Denoised, ...]) -> float:
-    """Return how far other work on the CPU lengthened a loop (`Timing.disturbed`).
+    """Return how much other work on the CPU lengthened a loop (`Timing.disturbed`): its waiting, or the loops' spread.
 
-    The spread of repeated loops is their range over their median, without the first, which pays for what is done once.
+    The spread is range over median, without the first loop, which includes one-time work.
     """
     seconds = [loop.denoise_seconds for loop in loops[1:]]
     spread = (max(seconds) - min(seconds)) / median(seconds) if seconds else 0.0
@@ -230,26 +236,26 @@ def _disturbed(chosen: Denoised, loops: tuple[Denoised, ...]) -> float:
 
 
 def _unsteady(loops: tuple[Denoised, ...]) -> tuple[str, ...]:
-    """Say where the same recipe gave other latents in another round."""
-    other = sum(1 for loop in loops[1:] if loop.latents_sha256 != loops[0].latents_sha256)
-    return (f"the same recipe gave other latents in {other} of {len(loops) - 1} further rounds",) if other else ()
+    """Return a note where rounds of the same recipe gave different latents."""
+    other = sum(loop.latents_sha256 != loops[0].latents_sha256 for loop in loops[1:])
+    return (f"the same recipe gave different latents in {other} of {count(len(loops) - 1, 'repeat')}",) if other else ()
 
 
 def _check(generation: Generation, recipe: Recipe) -> None:
-    """Refuse an image that is not what its recipe says. Raises RecipeError and GenerationError."""
+    """Raise RecipeError or GenerationError for an image that does not match its recipe."""
     timing = generation.timing
     if timing.forwards != recipe.nfe:
         raise RecipeError(
-            f"{timing.forwards} forwards were made, the recipe says {recipe.nfe}",
+            f"{count(timing.forwards, 'forward')} instead of the recipe's {recipe.nfe}",
             where=f"variant {recipe.variant}",
-            remedy="CFG must be 1 for a LoRA of few steps, and the scheduler must take all steps",
+            remedy="few-step LoRAs need CFG 1, and the scheduler must run all steps",
         )
     if hashlib.sha256(generation.png).hexdigest() != generation.sha256:
-        raise GenerationError("the image's bytes are not those it was announced with", where=recipe.variant)
+        raise GenerationError("the image's bytes do not match its SHA-256", where=recipe.variant)
     seconds = (timing.decode_seconds, *timing.step_seconds)
     if not all(math.isfinite(value) and value >= 0 for value in seconds):
         raise GenerationError(
-            f"decoding or a step was not timed: {seconds}",
+            f"invalid decode or step times: {seconds}",
             where=recipe.variant,
-            remedy="a latency that is not measured must not pass",
+            remedy="the generator must time decoding and each step",
         )

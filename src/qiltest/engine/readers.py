@@ -1,4 +1,4 @@
-"""The readers (OCR engines) of a run: opened once each, beside a GPU in a process of their own."""
+"""The OCR readers of a run: each is opened once, and beside a GPU in a worker process."""
 
 from __future__ import annotations
 
@@ -16,59 +16,52 @@ OpenReader = Callable[[str], Reader]
 
 
 class Readers:
-    """Reads images for their cases, and knows what was read in stored ones."""
+    """Reads images with their case's reader, and finds stored readings."""
 
     def __init__(self, opener: OpenReader, *, default: str | None, beside_gpu: bool) -> None:
-        """`default` names the reader of cases that name none; a reader of a conftest's own stays in this process."""
+        """`default` is the reader of cases that name none; an `opener` of a conftest stays in this process."""
         self._opener, self._default = opener, default or DEFAULT_READER
         self._opened: dict[str, Reader] = {}
         self._known: dict[Path, Mapping[tuple[str, str], StoredReading]] = {}
         self._process = ReadingProcess(opener) if opener is open_reader and beside_gpu else None
         if self._process is not None:
-            # it loads while files are hashed, prompts encoded and the first image generated
+            # it loads in the background until the first image is generated
             self._process.start(self._default)
 
     @property
-    def said(self) -> list[str]:
-        """What happened to the process, for a person: infrastructure is retried once, and that is said."""
-        return [] if self._process is None else self._process.said
+    def notices(self) -> list[str]:
+        """Restarts of the worker process, a sentence each."""
+        return [] if self._process is None else self._process.notices
 
     def default(self) -> Reader:
         """Return the reader of cases that name none. Raises ReaderError."""
         return self._open(self._default)
 
-    def of(self, case: Case) -> Reader:
-        """Return the case's reader. Raises ReaderError."""
-        return self._open(case.reader or self._default)
-
     def read(self, case: Case, image: Path) -> Reading:
         """Read an image with its case's reader. Raises ReaderError."""
         if self._process is None:
-            return self.of(case).read(image)
+            return self._open(case.reader or self._default).read(image)
         return self._process.read(case.reader or self._default, image)
 
     def stored(self, case: Case, stored: Stored) -> StoredReading | None:
-        """Return what the case's reader saw in a stored image before; None where that very reader did not read it.
-
-        A reader is the same where name, engine, version, settings and the hash of its weights are.
-        """
+        """Return a stored image's reading by the case's reader (same version, settings and weights), or None."""
         if stored.run not in self._known:
             self._known[stored.run] = readings_of(stored.run)
         known = self._known[stored.run]
         if not any(sha256 == stored.generated.sha256 for sha256, _ in known):
             return None
         try:
-            reader = self.of(case)
+            reader = self._open(case.reader or self._default)
         except ReaderError:
             return None  # raised when the image is read
         return known.get((stored.generated.sha256, reader.info.fingerprint))
 
     def restarted_over(self, image: Path) -> bool:
-        """Say whether the process died over an image and was started again."""
+        """Return whether the worker process crashed on an image and was restarted."""
         return self._process is not None and image in self._process.restarted
 
     def close(self) -> None:
-        """End the process."""
+        """End the worker process."""
         if self._process is not None:
             self._process.close()
 

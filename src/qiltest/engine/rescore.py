@@ -1,15 +1,15 @@
-"""Reading and scoring the images of a run again, into a run of its own. No torch, no model, no GPU."""
+"""Read and score the images of a run again, into a new run. No torch, model or GPU is needed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from qiltest import __version__
 from qiltest.errors import CaseError, QiltestError
 from qiltest.gate.golden import GoldenStore
 from qiltest.gate.judge import judge_image
-from qiltest.gate.latency import LatencyJudgement
 from qiltest.generation.sources import TINY
 from qiltest.quality import examine
 from qiltest.reading.images import load_image
@@ -17,7 +17,7 @@ from qiltest.reading.records import Reader
 from qiltest.reading.registry import open_reader
 from qiltest.runs.events import SCHEMA, Ended, Failed, Generated, Judged, Started, now
 from qiltest.runs.load import load_run
-from qiltest.runs.records import CaseResult, Run, RunState, Setup, shared
+from qiltest.runs.records import CaseResult, Origin, Run, RunState, Setup, shared
 from qiltest.runs.store import RunStore
 from qiltest.runs.writer import RunWriter
 from qiltest.suite.cases import Case
@@ -25,7 +25,7 @@ from qiltest.suite.cases import Case
 
 @dataclass(frozen=True, kw_only=True)
 class ImageChange:
-    """One image before and after."""
+    """What changed for one image."""
 
     sample: str
     distance: tuple[int | None, int | None]
@@ -36,13 +36,13 @@ class ImageChange:
 
     @property
     def moved(self) -> bool:
-        """True where anything differs."""
+        """True if anything differs."""
         return self.distance[0] != self.distance[1] or self.verdict[0] != self.verdict[1] or bool(self.texts)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rescored:
-    """Both runs, and what differs."""
+    """Both runs and their differences."""
 
     before: Run
     after: Run
@@ -50,13 +50,9 @@ class Rescored:
 
     @property
     def passes(self) -> bool:
-        """True where there were images, none is damaged and every verdict is a PASS."""
-        return bool(self.changes) and all(result.passes for result in self.after.results) and not self.before_damaged
-
-    @property
-    def before_damaged(self) -> bool:
-        """True where an image of the old run could not be read again."""
-        return any(result.image is None for result in self.before.results)
+        """True if there were images, none is damaged and every image passes."""
+        whole = all(result.image is not None for result in self.before.results)
+        return bool(self.changes) and whole and all(result.passes for result in self.after.results)
 
 
 def rescore(
@@ -68,20 +64,12 @@ def rescore(
     cases: Sequence[Case] | None = None,
     opener: Callable[[str], Reader] | None = None,
 ) -> Rescored:
-    """Read, score and judge the images of `run` again and write the result as a new run; `run` is not touched.
+    """Read, score and judge the images of `run` again and write a new run; `run` is not changed.
 
-    `reader` is the name of another reader than the run's own, `cases` are other case files than the run's own copy;
-    `opener` loads readers by name, where not `qiltest.reading.open_reader`.
-    Latency is carried over, not measured. Raises ReaderError, StoreError, GoldenError, and CaseError for a case of the
-    run that `cases` lack.
+    `reader` and `cases` replace the run's own reader and cases; `opener` replaces `qiltest.reading.open_reader`.
+    Latencies are copied. Raises ReaderError, StoreError, and CaseError for a case of the run that `cases` lack.
     """
-    readers: dict[str, Reader] = {}
-
-    def open_once(name: str) -> Reader:
-        if name not in readers:
-            readers[name] = (opener or open_reader)(name)
-        return readers[name]
-
+    open_once = cache(opener or open_reader)
     known = _cases(run, cases)
     default = open_once(reader or run.reader.name)
     with store.create() as writer:
@@ -101,9 +89,9 @@ def _cases(run: Run, cases: Sequence[Case] | None) -> dict[str, Case]:
     missing = sorted({result.sample.case for result in run.results} - set(known))
     if missing:
         raise CaseError(
-            f"the run has images of {', '.join(missing)}, the case files do not",
+            f"no case file for {', '.join(missing)}, which the run has images of",
             where=str(run.path),
-            remedy="leave out --cases to use the run's own copy of them",
+            remedy="leave out --cases to use the run's own copy of its cases",
         )
     return known
 
@@ -120,33 +108,12 @@ def _started(run: Run, writer: RunWriter, reader: Reader, cases: tuple[Case, ...
 
 
 def _again(result: CaseResult, case: Case, reader: Reader, run: Run, writer: RunWriter, goldens: GoldenStore) -> None:
-    image, recipe, timing, latents, cohort = (
-        result.image,
-        result.recipe,
-        result.timing,
-        result.latents,
-        result.cohort,
-    )
+    image, recipe = result.image, result.recipe
     assert image is not None
     assert recipe is not None
-    assert timing is not None
-    assert latents is not None
-    assert cohort is not None
     writer.link(image.path, image.sha256)
-    writer.append(
-        Generated(
-            at=now(),
-            sample=result.sample,
-            recipe=recipe,
-            key=recipe.key(),
-            sha256=image.sha256,
-            timing=timing,
-            latents=latents,
-            cohort=cohort,
-            reused_from=result.reused_from or run.id,
-            notes=result.notes,
-        )
-    )
+    origin = shared(result, Origin) | {"reused_from": result.reused_from or run.id, "notes": result.notes}
+    writer.append(Generated(at=now(), sample=result.sample, key=recipe.key(), sha256=image.sha256, **origin))
     try:
         examined = examine(load_image(image.path))
         reading = reader.read(image.path)
@@ -162,17 +129,13 @@ def _again(result: CaseResult, case: Case, reader: Reader, run: Run, writer: Run
             reading=reading,
             score=found.score,
             judgement=found.judgement,
-            latency=_carried(result),
+            # reported, but nothing was measured in this run
+            latency=None if result.latency is None else replace(result.latency, gates=False),
             golden=golden,
             golden_recorded=False,
             health=found.health,
         )
     )
-
-
-def _carried(result: CaseResult) -> LatencyJudgement | None:
-    """Return the latency's verdict as it was: reported, and without a say in a run that measured nothing."""
-    return None if result.latency is None else replace(result.latency, gates=False)
 
 
 def _change(old: CaseResult, new: CaseResult) -> ImageChange:

@@ -1,7 +1,7 @@
-"""Goldens under review: what a stored run would change in them, or has changed, one image at a time.
+"""Review the goldens that a stored run would change or has changed, image by image.
 
-A run's own scores are what is accepted, through `GoldenStore.save` as by `--qil-update`. Nothing is generated or read.
-Each decision is on the disk before the next image is shown, so that a killed review loses nothing accepted.
+Accepting writes the run's own score as golden; nothing is generated or read. Each decision is written before the next
+image is shown, so that a killed review loses nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from qiltest.errors import GoldenError, StoreError
+from qiltest.errors import GoldenError, StoreError, os_errors_as
 from qiltest.files import write_atomically
 from qiltest.gate.golden import Golden, GoldenStore, golden_from
 from qiltest.gate.judge import above_absolute
@@ -28,18 +28,18 @@ DECISIONS = "review.json"
 
 
 class GoldenChange(StrEnum):
-    """What accepting an image does to its golden."""
+    """The effect of accepting an image on its golden."""
 
-    #: there is none yet.
+    #: there is no golden yet.
     NEW = "NEW"
-    #: the one that is there would be replaced.
+    #: the golden would be replaced.
     CHANGED = "CHANGED"
-    #: the run has written it already (`--qil-update`); rejecting puts back what was there before.
+    #: the run has written it (`--qil-update`); rejecting restores the one before.
     RECORDED = "RECORDED"
 
 
 class Decision(StrEnum):
-    """What was decided of an image."""
+    """The decision on an image."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"
@@ -48,31 +48,31 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """An image whose golden is to be decided."""
+    """An image to be decided."""
 
     result: CaseResult
     change: GoldenChange
-    #: the golden that the image would be.
+    #: the golden made of the image.
     candidate: Golden
-    #: the golden that it is held against: on the disk, or for RECORDED the one before; None where there is none.
+    #: the golden it is compared with: the stored one, or for RECORDED the one before; None where there is none.
     before: Golden | None
-    #: why the file on the disk is no golden; "" where it is one, or none is there.
+    #: why the golden's file is invalid, or "".
     broken: str = ""
-    #: why it cannot be accepted; "" where it can.
+    #: why it cannot be accepted, or "".
     blocked: str = ""
 
     @property
     def id(self) -> str:
-        """Name of the image's point."""
+        """Name of the sample."""
         return self.result.id
 
 
 @dataclass(frozen=True, kw_only=True)
 class Agenda:
-    """All that a run asks of somebody who accepts goldens."""
+    """The images of a run to be decided."""
 
     items: tuple[Item, ...]
-    #: images that were rejected before and are not shown again.
+    #: images that were rejected before.
     rejected: tuple[str, ...]
     #: images that cannot be a golden, each with the reason.
     unfit: tuple[str, ...]
@@ -80,13 +80,13 @@ class Agenda:
 
 @dataclass(frozen=True, kw_only=True)
 class Review:
-    """A run under review, with the goldens that it may change."""
+    """A run under review and the goldens."""
 
     run: Run
     goldens: GoldenStore
 
     def agenda(self, *, again: bool = False) -> Agenda:
-        """Return what is to be decided; with `again` also what was rejected before. Raises StoreError."""
+        """Return the images to be decided; with `again` also those rejected before. Raises StoreError."""
         decided = self._decided()
         items, rejected, unfit = [], [], []
         for result in self.run.results:
@@ -105,9 +105,9 @@ class Review:
         return Agenda(items=tuple(items), rejected=tuple(rejected), unfit=tuple(unfit))
 
     def accept(self, item: Item) -> Path:
-        """Make the image the golden and return the golden's file.
+        """Write the golden and return its path.
 
-        Raises GoldenError where it may not be, where it cannot be written, or where the file is not what was shown.
+        Raises GoldenError where it is blocked, cannot be written, or has changed since it was shown.
         """
         if item.blocked:
             raise GoldenError(item.blocked, where=item.id, remedy="reject it, or change the case's limits")
@@ -117,7 +117,7 @@ class Review:
         return path
 
     def reject(self, item: Item) -> None:
-        """Leave the golden as it was, or put it back where the run has replaced it. Raises GoldenError, StoreError."""
+        """Keep the golden, or restore it where the run has replaced it. Raises GoldenError, StoreError."""
         if item.change is GoldenChange.RECORDED:
             self._unchanged(item)
             if item.before is None:
@@ -128,7 +128,7 @@ class Review:
 
     @property
     def store(self) -> RunStore:
-        """The folder of runs, with the images that goldens were recorded from."""
+        """The folder of runs, which has the goldens' images."""
         return RunStore(root=self.run.path.absolute().parent)
 
     def _item(self, result: CaseResult) -> Item | None:
@@ -166,11 +166,11 @@ class Review:
             return None, error.what
 
     def _unchanged(self, item: Item) -> None:
-        """Raise GoldenError unless the file on the disk is the one that was shown."""
+        """Raise GoldenError unless the stored golden is the one that was shown."""
         shown = item.candidate if item.change is GoldenChange.RECORDED else item.before
         if self._current(item.candidate) != (shown, item.broken):
             raise GoldenError(
-                "the golden has changed since it was shown, and was left alone",
+                "the golden has changed since it was shown and was not written",
                 where=item.id,
                 remedy="run `qiltest review` again",
             )
@@ -185,30 +185,25 @@ class Review:
             raise StoreError(
                 "the decisions of an earlier review cannot be read",
                 where=str(path),
-                remedy="remove the file; goldens that were accepted stay accepted",
+                remedy="remove the file; accepted goldens are kept",
             ) from error
 
     def _remember(self, item: Item, decision: Decision) -> None:
-        """Keep a decision, by what was decided of: another image of the same point is asked about again."""
+        """Store a decision by the golden's hash, so that another image of the sample is asked about again."""
         path = self.run.path / DECISIONS
         decided = {**self._decided(), _digest(item.candidate): decision}
-        try:
+        remedy = "make the run's folder writable; an accepted golden is already written"
+        with os_errors_as(StoreError, "the decision cannot be stored", where=str(path), remedy=remedy):
             write_atomically(path, (json.dumps(decided, indent=2) + "\n").encode())
-        except OSError as error:
-            raise StoreError(
-                f"the decision could not be kept: {error.strerror or error}",
-                where=str(path),
-                remedy="make the run's folder writable; a golden that was accepted is written",
-            ) from error
 
 
 _DECIDED = TypeAdapter(dict[str, Decision])
 
 
 def _unfit(result: CaseResult) -> str:
-    """Return why an image cannot be a golden; "" where it can."""
+    """Return why an image cannot be a golden, or ""."""
     if result.sample.variant == CANDIDATE:
-        return "a LoRA file on trial has no golden"
+        return "a candidate LoRA has no golden"
     if result.error:
         return result.error.splitlines()[0]
     judgement = result.judgement
@@ -220,19 +215,19 @@ def _unfit(result: CaseResult) -> str:
 
 
 def _digest(golden: Golden) -> str:
-    """Return what a decision is kept by: the whole golden that was decided of."""
+    """Return the hash of a golden, by which its decision is stored."""
     return hashlib.sha256(json.dumps(asdict(golden), sort_keys=True).encode()).hexdigest()
 
 
 def differences(item: Item) -> Iterator[str]:
-    """Yield what is not as it was, apart from the texts themselves."""
+    """Yield what changed apart from the texts."""
     if item.broken:
-        yield f"the file that is there is no golden: {item.broken}"
+        yield f"the golden's file is invalid: {item.broken}"
     before, now = item.before, item.candidate
     if before is None:
         return
     if before.reader != now.reader:
-        yield f"the reader was {before.reader}, is {now.reader}"
+        yield f"reader changed: {before.reader} -> {now.reader}"
     if before.effective != now.effective:
-        yield f"the size generated was {before.effective}, is {now.effective}"
+        yield f"generated size changed: {before.effective} -> {now.effective}"
     yield from before.origin_changes(recipe_key=now.recipe_key, recipe=now.recipe, image=now.image)

@@ -1,4 +1,4 @@
-"""One sample: generate, read, score, judge. What a test of the suite does, without pytest."""
+"""Generate, read, score and judge one sample: a test of the suite, without pytest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from qiltest.gate.latency import LatencyStore, judge_latency
 from qiltest.gate.verdict import Verdict
 from qiltest.quality import gating
 from qiltest.reading.records import Reading
-from qiltest.recipe import Recipe
 from qiltest.runs.events import Failed, Generated, Judged, now
 from qiltest.runs.images import StoreWriteError
 from qiltest.runs.records import CaseResult, Outcome, StoredImage, shared
@@ -25,22 +24,22 @@ from qiltest.suite.selection import Sample
 
 
 class SampleRun:
-    """One point of a run. Call `generate`, `read`, `score` and `judge` in this order, or `run` for all four.
+    """One sample of a run. Call `generate`, `read`, `score` and `judge` in this order, or `run` for all four.
 
-    Each step writes to the run store before the next begins, so that a killed run loses at most the image in hand. A
-    step raises the QiltestError that kept it from its result, after it was written to the run; StoreWriteError where
-    nothing can be written any more, and the run must end.
+    Each step writes to the run store before the next begins, so that a killed run loses at most one image. A step
+    raises its QiltestError after recording it, or StoreWriteError where the store cannot be written and the run must
+    end.
     """
 
     def __init__(self, context: RunContext, sample: Sample) -> None:
         self.sample = sample
         self.task = context.tasks[sample]
-        #: what is known so far.
+        #: the result so far.
         self.result = CaseResult(sample=sample)
-        #: the image, and what is still being done with it; None before `generate`.
+        #: the image and the background work on it; None before `generate`.
         self.pending: PendingImage | None = None
         self._context = context
-        #: what happened after the image was generated, beside the notes of its generation.
+        #: notes since the image was generated.
         self._notes: tuple[str, ...] = ()
 
     def run(self) -> CaseResult:
@@ -51,14 +50,10 @@ class SampleRun:
         return self.judge()
 
     def generate(self) -> Generated:
-        """Generate the image, or take it from the store where one of equal recipe may stand for it.
-
-        Where a GPU generates, the image may have been made while the one before was being read, and the next is made
-        before this one's reading is asked for.
-        """
+        """Generate the image, or reuse a stored one of equal recipe; on a GPU, also prefetch the next image."""
         with self._recorded():
             if self.task.case.doubts:
-                # nothing is generated for a text that its own prompt does not ask for; the other cases go on
+                # the prompt does not ask for a text of the case; other cases are not affected
                 raise CaseError("\n".join(self.task.case.doubts), remedy=f"fix {self.task.case.path}")
             self.pending = self._context.producer.take(self.sample)
             self._context.producer.prefetch(self.sample)
@@ -86,10 +81,7 @@ class SampleRun:
         return reading
 
     def score(self) -> Score | None:
-        """Match the reading to the expected texts; None where there is no reading.
-
-        A reading without any text is an error, not a distance.
-        """
+        """Match the reading to the expected texts; None without a reading. Raises ReaderError if it is empty."""
         if self.result.reading is None:
             return None
         with self._recorded():
@@ -98,36 +90,36 @@ class SampleRun:
         return score
 
     def judge(self) -> CaseResult:
-        """Compare with the goldens, which are written as `--qil-update` says; `passes` tells how it went."""
+        """Compare with the goldens, and write them according to `--qil-update`; see `passes` for the outcome."""
         if self.result.timing is None:
             raise RuntimeError("judge() before generate()")
         with self._recorded():
             if self.result.score is not None:
                 self._judge_text(self.result.score)
             self._judge_latency(self.result.timing.denoise_seconds)
-            self._context.writer.append(self._judged())
+            outcome = shared(self.result, Outcome)
+            self._context.writer.append(Judged(at=now(), sample=self.sample, **outcome, notes=self._notes))
         self._context.done.add(self.sample)
         return self.result
 
     @property
     def passes(self) -> bool:
-        """True where the sample passes: text and, where it gates, latency.
+        """True if text and, where it gates, latency pass.
 
-        A LoRA file on trial and what it replaces are compared with each other at the run's end, not with goldens, so
-        an image of theirs passes where it was scored.
+        In a release check an image passes if it was scored, because variants are compared with each other at the end.
         """
         scored = self._context.options.release is not None and self.result.score is not None
         return self.result.passes or (scored and not self.faulty)
 
     @property
     def faulty(self) -> bool:
-        """True where the image fails whatever its text says: noise, a grid, or nothing on it."""
+        """True if image quality fails the sample: noise, a grid, or a blank image."""
         health = self.result.health
         return health is not None and self.task.case.limits.health_gates and bool(gating(health))
 
     @contextmanager
     def _recorded(self) -> Iterator[None]:
-        """Write to the run what goes wrong, before it goes on its way."""
+        """Record an error in the run before it is raised."""
         try:
             yield
         except StoreWriteError:
@@ -148,9 +140,9 @@ class SampleRun:
             raise
 
     def _note_restart(self, image: StoredImage) -> None:
-        """Keep with the image that its reading was begun a second time."""
+        """Add a note if the OCR worker was restarted for the image."""
         if self._context.readers.restarted_over(image.path):
-            self._notes = ("the process that reads images died over it and was started again",)
+            self._notes = ("OCR worker crashed on this image and was restarted",)
             self.result = replace(self.result, notes=(*self.result.notes, *self._notes))
 
     def _judge_text(self, score: Score) -> None:
@@ -170,13 +162,20 @@ class SampleRun:
             score=score,
         )
         self.result = replace(self.result, judgement=found.judgement, golden=golden)
-        candidate = self._candidate(recipe, score)
+        candidate = golden_from(
+            self.sample,
+            model=self._context.generator.model,
+            recipe=recipe,
+            score=score,
+            noise_floor=found.judgement.noise_floor,
+            image="" if self.result.image is None else self.result.image.sha256,
+        )
         if self._accepts(candidate, broken=broken) and not above_absolute(score, self.task.case.limits):
             self._context.goldens.save(candidate)
             self.result = replace(self.result, golden_recorded=True)
 
     def _golden(self) -> tuple[Golden | None, bool]:
-        """Return the golden and whether the file there is none; an unreadable one may only be replaced on demand."""
+        """Return the golden and whether its file is invalid; that is an error unless the update replaces it."""
         try:
             return self._context.goldens.load(self._context.generator.model, self.sample), False
         except GoldenError:
@@ -194,19 +193,8 @@ class SampleRun:
             return golden is None
         return broken or (golden is not None and not golden.same_text(candidate))
 
-    def _candidate(self, recipe: Recipe, score: Score) -> Golden:
-        judgement, image = self.result.judgement, self.result.image
-        return golden_from(
-            self.sample,
-            model=self._context.generator.model,
-            recipe=recipe,
-            score=score,
-            noise_floor=None if judgement is None else judgement.noise_floor,
-            image="" if image is None else image.sha256,
-        )
-
     def _judge_latency(self, seconds: float) -> None:
-        """Give the verdict on the latency, and say whether the run's update will record it."""
+        """Judge the latency, and note whether the run's update will record it."""
         context, cohort = self._context, self.result.cohort
         assert cohort is not None
         gates = context.options.gpu and context.options.release is None
@@ -218,6 +206,3 @@ class SampleRun:
         records = {Verdict.INCOMPARABLE: {Update.MISSING, Update.ALL}, Verdict.FAIL: {Update.CHANGED, Update.ALL}}
         recorded = context.options.update in records.get(latency.verdict, set())
         self.result = replace(self.result, latency=latency, latency_recorded=recorded)
-
-    def _judged(self) -> Judged:
-        return Judged(at=now(), sample=self.sample, **shared(self.result, Outcome), notes=self._notes)

@@ -1,7 +1,7 @@
-"""Where work that needs no GPU is done: in this thread, in a thread beside it, or in a process of its own.
+"""Run work that needs no GPU: inline, in a thread, or in a worker process.
 
-A reader holds Python's lock for a part of its time, and a thread that waits for that lock cannot feed the GPU. So
-beside a GPU, images are read in a process of their own, on all CPU cores but one.
+Beside a GPU images are read in a worker process, on all CPU cores but one: OCR in a thread would hold Python's lock
+while the GPU waits for work.
 """
 
 from __future__ import annotations
@@ -23,61 +23,61 @@ T = TypeVar("T")
 
 
 class InlineExecutor(Executor):
-    """Run each task at once, in the calling thread. An error is kept, and raised by the future's `result`."""
+    """Run each task at once, in the calling thread. The future's `result` raises its error."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Return a future that is done."""
+        """Run a task and return its finished future."""
         future: Future[T] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001  handed on whole, to whoever asks for the result
+        except Exception as error:  # noqa: BLE001  raised by `result`
             future.set_exception(error)
         return future
 
 
 def executor_for(generator: Generator) -> Executor:
-    """Return a thread beside a GPU; where the CPU generates it has nothing to spare, and all runs in order."""
+    """Return an executor with one thread beside a GPU; inline where the CPU generates and has no core to spare."""
     if generator.on_cpu:
         return InlineExecutor()
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="qiltest")
 
 
 class ReadingProcess:
-    """Readers in a process of their own. One that dies is started again, once an image, and that is said."""
+    """Readers in a worker process. If it crashes, it is restarted, once per image."""
 
     def __init__(self, open_reader: Callable[[str], Reader]) -> None:
-        """`open_reader` must be importable by name, for it is called in the other process."""
+        """`open_reader` is called in the worker process, so it must be importable by name."""
         self._open_reader = open_reader
         self._pool: ProcessPoolExecutor | None = None
-        #: what happened to the process, for a person.
-        self.said: list[str] = []
-        #: images over which it died and was started again.
+        #: a sentence for each restart.
+        self.notices: list[str] = []
+        #: images on which it crashed and was restarted.
         self.restarted: set[Path] = set()
 
     def start(self, name: str) -> None:
-        """Have the process begin and open that reader, without waiting; what goes wrong is raised when it reads."""
+        """Start the process and open a reader without waiting; errors are raised by `read`."""
         self._begun().submit(_start, self._open_reader, name)
 
     def read(self, name: str, image: Path) -> Reading:
-        """Read with the reader of that name. Raises ReaderError, also where the process dies twice over an image."""
+        """Read an image with the named reader. Raises ReaderError, also if the process crashes twice on the image."""
         try:
             return self._try(name, image)
         except BrokenProcessPool:
             self.close()
             self.restarted.add(image)
-            self.said.append(f"the process that reads images died over {image.name} and was started again")
+            self.notices.append(f"OCR worker crashed on {image.name} and was restarted")
         try:
             return self._try(name, image)
         except BrokenProcessPool as error:
             self.close()
             raise ReaderError(
-                "the process that reads images ended twice before it was done",
+                "the OCR worker crashed twice on this image",
                 where=str(image),
-                remedy="it was killed, or ran out of memory (`dmesg` says which); the same command goes on from here",
+                remedy="it was killed or ran out of memory (see `dmesg`); repeat the command to resume",
             ) from error
 
     def close(self) -> None:
-        """End the process."""
+        """Stop the process."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
@@ -94,7 +94,7 @@ class ReadingProcess:
 
 
 def _make_room() -> None:
-    """Leave one core to the process that feeds the GPU, and let threads that wait for each other sleep."""
+    """Leave one core to the process that feeds the GPU, and let waiting OpenMP threads sleep."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if not hasattr(os, "sched_setaffinity"):
         return
@@ -103,7 +103,7 @@ def _make_room() -> None:
         os.sched_setaffinity(0, cores[1:])
 
 
-#: readers that this process has opened, by name.
+#: the worker process's readers by name.
 _opened: dict[str, Reader] = {}
 
 
@@ -114,7 +114,7 @@ def _open(open_reader: Callable[[str], Reader], name: str) -> Reader:
 
 
 def _start(open_reader: Callable[[str], Reader], name: str) -> None:
-    """Open a reader ahead of its first image, whose own reading tells what goes wrong."""
+    """Open a reader ahead of its first image; returns nothing, because a reader cannot be sent back."""
     _open(open_reader, name)
 
 

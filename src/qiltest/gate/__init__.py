@@ -1,4 +1,4 @@
-"""Golden, verdict, paired comparison, latency."""
+"""The gate: goldens, verdicts on text and image quality, latency."""
 
 from qiltest.gate.golden import Golden, GoldenStore
 from qiltest.gate.judge import judge

@@ -1,8 +1,7 @@
-"""Goldens: the accepted record of a (case, resolution, variant, seed, model), with the reader that read it.
+"""Goldens: the accepted result of each (case, resolution, variant, seed, model), one small JSON file each.
 
-One small JSON file each, `golden/<model>/<case>@<size>/<variant>-s<seed>.json`, written whole or not at all. They are
-read strictly: a file that is truncated, has an unknown key, a number that is not finite or another image's name in
-it is an error, because a gate that guesses passes.
+`golden/<model>/<case>@<size>/<variant>-s<seed>.json` is written whole or not at all, and read strictly: a truncated
+file, an unknown key, a number that is not finite or another image's name is an error.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
-from qiltest.errors import GoldenError
+from qiltest.errors import GoldenError, os_errors_as
 from qiltest.files import sync_folder, write_atomically
 from qiltest.recipe import Recipe, Scalar, Size, recipe_changes
 from qiltest.scoring.records import Score
@@ -25,7 +24,7 @@ from qiltest.suite.load import Suite
 from qiltest.suite.selection import Sample
 
 SCHEMA = 2
-#: one part of a model's name as it may stand in a path: no separator, no leading dot, so never `..`.
+#: one part of a model's name that may be part of a path: no separator, no leading dot, so never `..`.
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _HUB_PARTS = 2
 _FILE = re.compile(r"(?P<variant>.+)-s(?P<seed>[0-9]+)\.json")
@@ -33,7 +32,7 @@ _FILE = re.compile(r"(?P<variant>.+)-s(?P<seed>[0-9]+)\.json")
 
 @dataclass(frozen=True, kw_only=True)
 class GoldenText:
-    """One expected text as it was accepted."""
+    """One expected text of an accepted image."""
 
     expected: str
     read: str
@@ -44,7 +43,7 @@ class GoldenText:
 
 @dataclass(frozen=True, kw_only=True)
 class GoldenExtra:
-    """Text that nobody asked for and that was accepted with the image."""
+    """Text that nobody asked for, accepted with the image."""
 
     text: str
     kind: str
@@ -72,7 +71,7 @@ class Golden:
     noise_floor: float | None
     texts: tuple[GoldenText, ...]
     extra: tuple[GoldenExtra, ...]
-    #: `Recipe.key`, `Recipe.facts` and SHA-256 of the accepted image: to say what changed, never to judge by.
+    #: `Recipe.key`, `Recipe.facts` and SHA-256 of the accepted image: to report what changed, never to judge.
     recipe_key: str
     recipe: dict[str, Scalar]
     image: str
@@ -81,23 +80,23 @@ class Golden:
 
     @property
     def sample(self) -> Sample:
-        """The sample that the golden is of. Raises ValueError where `size` is none."""
+        """The golden's sample. Raises ValueError for an invalid `size`."""
         return Sample(case=self.case, size=Size.parse(self.size), variant=self.variant, seed=self.seed)
 
     def same_text(self, other: Golden) -> bool:
-        """Say whether both hold the same result by the same reader; recipe and image may differ."""
+        """Return whether both have the same result by the same reader; recipe and image may differ."""
         keys = ("effective", "reader", "distance", "distance_alnum", "length", "noise_floor", "texts", "extra")
         return all(getattr(self, key) == getattr(other, key) for key in keys)
 
     def origin_changes(self, *, recipe_key: str, recipe: Mapping[str, Scalar], image: str) -> Iterator[str]:
-        """Yield what is not as it was when the golden was recorded, of the recipe or else of the image's bytes."""
+        """Yield what changed since the golden was recorded: the recipe, or else the image's bytes."""
         if recipe_key != self.recipe_key:
-            changes = tuple(recipe_changes(self.recipe, recipe))
-            yield f"the recipe is another one: {'; '.join(changes) or 'a field that the golden does not name'}"
+            changes = "; ".join(recipe_changes(self.recipe, recipe))
+            yield f"recipe changed: {changes or 'in a field that the golden does not store'}"
         elif image == self.image:
-            yield "the image is the same, byte for byte: reading or scoring changed, or the case"
+            yield "same image, byte for byte: OCR, scoring or the case changed"
         else:
-            yield "the recipe is the same, the image is not"
+            yield "same recipe, different image"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,10 +106,10 @@ class GoldenStore:
     root: Path
 
     def folder(self, model: str) -> Path:
-        """Return where a model's goldens lie. Raises GoldenError for a name that cannot stand in a path.
+        """Return the folder of a model's goldens. Raises GoldenError for a name that cannot be part of a path.
 
-        `tiny` and `random` stand for themselves, a Hugging Face id is two folders; for a folder of weights the
-        last part of its path counts, below `local/`, so that its goldens hold on another machine.
+        A Hugging Face id is two folders. A folder of weights counts by the last part of its path, below `local/`, so
+        that its goldens are found on another machine.
         """
         parts = model.split("/")
         is_path = Path(model).is_absolute() or len(parts) > _HUB_PARTS or parts[0] in {".", "..", "~"}
@@ -118,63 +117,51 @@ class GoldenStore:
             parts = ["local", Path(model).name]
         if not all(_PART.fullmatch(part) for part in parts):
             raise GoldenError(
-                f"{model!r} cannot name a folder of goldens",
+                f"model name {model!r} cannot be a folder of goldens",
                 where=str(self.root),
-                remedy="rename the model's folder: letters, digits, '.', '_' and '-', at most 96, beginning with a "
-                "letter or digit",
+                remedy="rename its folder: letters, digits, '.', '_' and '-', at most 96, first a letter or digit",
             )
         return self.root.joinpath(*parts)
 
     def path(self, model: str, sample: Sample) -> Path:
-        """Return where the golden of a sample lies, whether it is there or not."""
+        """Return the path of a sample's golden, whether the file exists or not."""
         return self.folder(model) / f"{sample.case}@{sample.size}" / f"{sample.variant}-s{sample.seed}.json"
 
     def load(self, model: str, sample: Sample) -> Golden | None:
-        """Return the golden of a sample, None where there is none. Raises GoldenError for a file that is not one."""
+        """Return the golden of a sample, None where there is none. Raises GoldenError for an invalid file."""
         path = self.path(model, sample)
         data = read_if_there(path)
         if data is None:
             return None
         golden = _parse(data, path)
         asked = (SCHEMA, model, sample.case, str(sample.size), sample.variant, sample.seed)
-        held = (golden.schema, golden.model, golden.case, golden.size, golden.variant, golden.seed)
-        names = ("schema", "model", "case", "size", "variant", "seed")
-        wrong = [f"{n} {h!r} instead of {a!r}" for n, h, a in zip(names, held, asked, strict=True) if h != a]
+        found = [(name, getattr(golden, name)) for name in ("schema", "model", "case", "size", "variant", "seed")]
+        wrong = [f"{name} {own!r} instead of {a!r}" for (name, own), a in zip(found, asked, strict=True) if own != a]
         if wrong:
-            raise _broken(path, f"the golden is of another image: {', '.join(wrong)}")
+            raise _broken(path, f"this golden belongs to another image: {', '.join(wrong)}")
         return golden
 
     def save(self, golden: Golden) -> Path:
-        """Write a golden, replacing the one that was there. Raises GoldenError where it cannot be written."""
+        """Write a golden in place of the old one. Raises GoldenError where it cannot be written."""
         path = self.path(golden.model, golden.sample)
         text = json.dumps(asdict(golden), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
         _parse(text.encode(), path)
-        try:
+        remedy = "make its folder writable, or choose another with --qil-golden"
+        with os_errors_as(GoldenError, "the golden cannot be written", where=str(path), remedy=remedy):
             write_atomically(path, text.encode())
-        except OSError as error:
-            raise GoldenError(
-                f"the golden could not be written: {error.strerror or error}",
-                where=str(path),
-                remedy="make its folder writable, or choose another with --qil-golden",
-            ) from error
         return path
 
     def remove(self, golden: Golden) -> None:
-        """Take a golden away; where it is gone already, do nothing. Raises GoldenError where that is not possible."""
+        """Remove a golden, if it still exists. Raises GoldenError where it cannot be removed."""
         path = self.path(golden.model, golden.sample)
-        try:
+        remedy = "make its folder writable"
+        with os_errors_as(GoldenError, "the golden cannot be removed", where=str(path), remedy=remedy):
             path.unlink(missing_ok=True)
             if path.parent.is_dir():
                 sync_folder(path.parent)
-        except OSError as error:
-            raise GoldenError(
-                f"the golden could not be removed: {error.strerror or error}",
-                where=str(path),
-                remedy="make its folder writable",
-            ) from error
 
     def files(self, model: str) -> Iterator[Path]:
-        """Yield the files of all goldens of a model, sorted; latency goldens are not among them."""
+        """Yield the files of a model's goldens, sorted, without latency goldens."""
         folder = self.folder(model)
         yield from sorted(path for path in folder.glob("*@*/*.json") if not path.name.startswith("."))
 
@@ -182,10 +169,7 @@ class GoldenStore:
 def golden_from(
     sample: Sample, *, model: str, recipe: Recipe, score: Score, noise_floor: float | None, image: str
 ) -> Golden:
-    """Return the golden that a scored image would be; `image` is the image's SHA-256.
-
-    One way for `--qil-update` and `qiltest review`.
-    """
+    """Return the golden that a scored image would be; `image` is the image's SHA-256."""
     return Golden(
         schema=SCHEMA,
         case=sample.case,
@@ -208,10 +192,9 @@ def golden_from(
 
 
 def unused_goldens(store: GoldenStore, model: str, suite: Suite) -> Iterator[str]:
-    """Yield a sentence for each golden of a model that no selection of the suite can use.
+    """Yield a sentence for each golden of a case, resolution or variant that is not in the suite.
 
-    That is a golden of a case, resolution or variant that is not in the suite. One of a variant that is not generated
-    by default, or of a seed that only `--qil-seeds` asks for, waits for its options and is not unused.
+    A variant that is not a default, or a seed that only `--qil-seeds` asks for, is not unused.
     """
     places = {f"{case.id}@{resolution.size}" for case in suite.cases for resolution in case.resolutions}
     variants = {variant.name for variant in suite.variants}
@@ -226,38 +209,33 @@ def unused_goldens(store: GoldenStore, model: str, suite: Suite) -> Iterator[str
             reason = f"variants.toml has no variant {match['variant']}"
         else:
             continue
-        yield f"unused golden {path}: {reason}\n  -> remove the file, or bring back what it is for"
+        yield f"unused golden {path}: {reason}\n  -> remove the file, or restore the case or variant it belongs to"
 
 
 def read_if_there(path: Path) -> bytes | None:
     """Return a file's bytes, None where there is no such file. Raises GoldenError for one that cannot be read."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise GoldenError(
-            f"the golden cannot be read: {error.strerror or error}",
-            where=str(path),
-            remedy="--qil-golden names the folder of goldens; make it and what is in it readable",
-        ) from error
+    remedy = "make the folder of goldens (--qil-golden) and its files readable"
+    with os_errors_as(GoldenError, "the golden cannot be read", where=str(path), remedy=remedy):
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
 
 
 def _parse(data: bytes, path: Path) -> Golden:
     try:
         golden = decode(Golden, data)
     except StrictJsonError as error:
-        raise _broken(path, f"not a golden: {'; '.join(error.faults[:3])}") from error
+        raise _broken(path, f"invalid golden: {'; '.join(error.faults[:3])}") from error
     total = sum(text.distance for text in golden.texts) + sum(extra.distance for extra in golden.extra)
     numbers = (golden.distance, golden.distance_alnum, *(text.distance for text in golden.texts))
     if min(numbers) < 0 or golden.length <= 0 or not golden.texts:
-        raise _broken(path, "not a golden: a distance below 0 or no expected text")
+        raise _broken(path, "invalid golden: negative distance, or no expected text")
     if total != golden.distance:
-        raise _broken(path, f"distance {golden.distance} is not the sum of its texts and extras, {total}")
+        raise _broken(path, f"invalid golden: distance {golden.distance}, but its texts and extras add up to {total}")
     return golden
 
 
 def _broken(path: Path, what: str) -> GoldenError:
-    return GoldenError(
-        what, where=str(path), remedy="restore it (`git checkout` it), or record it again with --qil-update=changed"
-    )
+    remedy = "restore it with `git checkout`, or record it again with --qil-update=changed"
+    return GoldenError(what, where=str(path), remedy=remedy)

@@ -1,4 +1,4 @@
-"""How a verdict on the text of an image comes about (docs/reference/gate.md).
+"""Judge the text of an image: verdict, limit and reasons (docs/reference/gate.md).
 
 A regression is a distance above the golden's by more than the case's tolerance, or above the case's absolute limit.
 Every comparison is written `if not (value <= limit)`, so that what cannot be compared fails.
@@ -42,9 +42,8 @@ def judge_image(
 ) -> Assessment:
     """Score one image and compare it with its golden. Used by the tests and by `qiltest rescore`.
 
-    `effective` is the size generated, `tiny` says that the embedded model generated it, and `score` is the reading's
-    score where the caller has it already. Raises ReaderError for a reading without any text and StoreError where the
-    reader's calibration is damaged.
+    `effective` is the size generated, `tiny` is True for the embedded model, and `score` is the reading's score if the
+    caller has it already. Raises ReaderError for a reading without text and StoreError for damaged calibration.
     """
     score, health = score or score_case(case, reading), image.outside(reading.lines)
     floor = noise_floor_of(case, reading.reader, tiny=tiny)
@@ -56,17 +55,16 @@ def judge_image(
 def judge(
     score: Score, golden: Golden | None, limits: Limits, *, effective: Size, noise_floor: float | None = None
 ) -> Judgement:
-    """Return the verdict on a score.
+    """Return the verdict on a score; the first that applies.
 
-    FAIL where the distance is above a limit, whatever else is true. Otherwise NEW where there is neither a golden nor
-    an absolute limit, INCOMPARABLE where the golden is of another reader, size or expectation, ERROR where the limit is
-    below the reader's own error on the case (`noise_floor`, edits), and PASS only where none of these is.
+    FAIL: the distance is above a limit. NEW: neither a golden nor an absolute limit. INCOMPARABLE: the golden has
+    another reader, size or expected texts. ERROR: the limit is below the noise floor (edits). Otherwise PASS.
     """
     distance = score.distance
     differences = () if golden is None else tuple(_differences(score, golden, effective))
     comparable = golden is not None and not any(kind == "reader" for kind, _ in differences)
     relative = golden.distance + limits.tolerance if golden is not None and comparable else None
-    limit = _lowest(relative, limits.absolute)
+    limit = min((value for value in (relative, limits.absolute) if value is not None), default=None)
     over = _over(score, relative, limits, golden)
     floor = _below_floor(limit, noise_floor)
     if over:
@@ -79,7 +77,10 @@ def judge(
         verdict = Verdict.ERROR
     else:
         verdict = Verdict.PASS
-    missing = () if golden is not None else (_without_golden(verdict, limits),)
+    missing: tuple[str, ...] = ()
+    if golden is None:
+        new = verdict in {Verdict.FAIL, Verdict.NEW}
+        missing = ("no golden for this image yet" if new else f"no golden: absolute limit {limits.absolute}",)
     return Judgement(
         verdict=verdict,
         reasons=(*over, *missing, *(sentence for _, sentence in differences), *floor),
@@ -91,11 +92,11 @@ def judge(
 
 
 def noise_floor_of(case: Case, reader: ReaderInfo, *, tiny: bool) -> float | None:
-    """Return the edits that a reader adds on images of this case's text, None where that was not measured.
+    """Return the edits that a reader makes on correct images of this case, None where that was not measured.
 
-    What the case file states comes first, then the calibration of this very reader (weights and settings) in `floors/`
-    beside the case file. That one was measured at the case's own sizes, so it says nothing of the embedded model's
-    stand-ins. Raises StoreError where the calibration is damaged.
+    The case file's value comes first, then the calibration of the same reader (weights and settings) in `floors/`. The
+    calibration is at the case's own sizes, so it does not apply to the embedded model. Raises StoreError where the
+    calibration is damaged.
     """
     stated = dict(case.limits.noise_floor).get(reader.name)
     if stated is not None or tiny:
@@ -104,14 +105,8 @@ def noise_floor_of(case: Case, reader: ReaderInfo, *, tiny: bool) -> float | Non
     return found.floor if found is not None and found.fingerprint == reader.fingerprint else None
 
 
-def _without_golden(verdict: Verdict, limits: Limits) -> str:
-    if verdict in {Verdict.FAIL, Verdict.NEW}:
-        return "there is no golden for this image yet"
-    return f"no golden: absolute limit {limits.absolute}"
-
-
 def above_absolute(score: Score, limits: Limits) -> bool:
-    """Say whether a score is above the case's absolute limit, which no golden can move."""
+    """Return whether a score is above the case's absolute limit, which no golden can change."""
     return limits.absolute is not None and not (score.distance <= limits.absolute)
 
 
@@ -131,31 +126,26 @@ def _below_floor(limit: int | None, noise_floor: float | None) -> tuple[str, ...
     if limit is None or noise_floor is None or noise_floor <= limit:
         return ()
     return (
-        f"the limit {limit} is below the reader's own error on this case, {noise_floor:g}: it would fail on perfect "
-        f"text; raise the case's limits",
+        f"limit {limit} is below the OCR noise floor of this case, {noise_floor:g}: correct text would fail; raise the "
+        f"case's limits",
     )
 
 
 def _differences(score: Score, golden: Golden, effective: Size) -> Iterator[tuple[str, str]]:
-    """Yield what makes a golden another thing than the score's, as (kind, sentence)."""
+    """Yield why a golden cannot be compared with a score, as (kind, sentence)."""
     if golden.reader != score.reader.fingerprint:
         yield (
             "reader",
-            f"the golden was read by {golden.reader}, this image by {score.reader.fingerprint}: readers are never "
-            f"compared with each other",
+            f"the golden was read by {golden.reader}, this image by {score.reader.fingerprint}: different readers are "
+            f"not comparable",
         )
     if golden.effective != str(effective):
-        yield "size", f"the golden is of an image of {golden.effective}, this one is {effective}"
+        yield "size", f"the golden's image is {golden.effective}, this one is {effective}"
     before = tuple(text.expected for text in golden.texts)
     now = tuple(text.expected for text in score.texts)
     if before != now:
         added = [text for text in now if text not in before]
         gone = [text for text in before if text not in now]
-        parts = [f"asked now: {text!r}" for text in added] + [f"asked then: {text!r}" for text in gone]
-        changed = "; ".join(parts) or "their order"
+        parts = [f"added {text!r}" for text in added] + [f"removed {text!r}" for text in gone]
+        changed = "; ".join(parts) or "order"
         yield "texts", f"the case's expected texts changed since the golden was recorded ({changed})"
-
-
-def _lowest(*limits: int | None) -> int | None:
-    known = [limit for limit in limits if limit is not None]
-    return min(known) if known else None

@@ -1,12 +1,10 @@
-"""The latency gate: denoise seconds against a golden of the same cohort (docs/gate.md).
+"""The latency gate: denoise seconds against a golden of the same cohort (docs/reference/gate.md).
 
-Seconds are comparable only between images of one cohort: one model on one device at one precision, size, variant,
-attention backend and torch. A cohort has one golden, the median of the denoise loops of the run that recorded it. A
-image fails only past a relative AND an absolute floor, because clocks move by some per cent from run to run and a
-short loop by some milliseconds. No golden of the cohort is INCOMPARABLE, never PASS.
+A cohort is one model, device, precision, size, variant, attention backend and torch version. Its golden is the median
+of the denoise loops of the run that recorded it. An image fails past a relative AND an absolute floor, because clocks
+vary by some per cent between runs and a short loop by some milliseconds. Without a golden the verdict is INCOMPARABLE.
 
-Latency gates where it was asked for, with `-m gpu`. On the embedded model and a CPU, which other work shares, it is
-reported and does not gate.
+Latency gates with `-m gpu`. On a CPU, which other work shares, it is reported only.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
-from qiltest.errors import GoldenError
+from qiltest.errors import GoldenError, os_errors_as
 from qiltest.files import write_atomically
 from qiltest.gate.golden import GoldenStore, read_if_there
 from qiltest.gate.verdict import Verdict
@@ -37,7 +35,7 @@ ABSOLUTE_FLOOR = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Cohort:
-    """What must be equal for two latencies to be comparable."""
+    """Everything that must be equal for two latencies to be comparable."""
 
     model: str
     device_name: str
@@ -55,14 +53,14 @@ class Cohort:
 
     @property
     def key(self) -> str:
-        """Short hash that is equal if and only if all fields are."""
+        """Short hash of all fields."""
         fields = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(fields.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyGolden:
-    """Accepted seconds of a cohort's denoise loop."""
+    """The accepted latency of a cohort's denoise loop, in seconds."""
 
     schema: int
     cohort: Cohort
@@ -77,7 +75,7 @@ class LatencyGolden:
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyJudgement:
-    """A verdict on the seconds of one denoise loop, with what led to it."""
+    """The verdict on the latency of one denoise loop, with its reasons."""
 
     verdict: Verdict
     seconds: float
@@ -91,41 +89,31 @@ class LatencyJudgement:
 
 
 def judge_latency(seconds: float, golden: LatencyGolden | None, *, gates: bool) -> LatencyJudgement:
-    """Return the verdict on a denoise loop of `seconds`, device synchronised.
-
-    ERROR where `seconds` is not a positive finite number: a timer that was off must not pass for speed.
-    """
+    """Return the verdict on a denoise loop of `seconds`, device synchronised; ERROR unless positive and finite."""
+    limit = None if golden is None else limit_seconds(golden.seconds)
+    verdict, reasons = Verdict.PASS, tuple[str, ...]()
     if not (math.isfinite(seconds) and seconds > 0):
-        return _judgement(Verdict.ERROR, 0.0, golden, gates, f"{seconds} is not a latency: the loop was not timed")
-    if golden is None:
-        reason = "there is no latency golden of this cohort (device, dtype, size, variant, attention, torch)"
-        return _judgement(Verdict.INCOMPARABLE, seconds, golden, gates, reason)
-    limit = limit_seconds(golden.seconds)
-    if not (seconds <= limit):
-        reason = (
-            f"{seconds:.3f} s is above the limit {limit:.3f} s (golden {golden.seconds:.3f} s, past both "
-            f"{RELATIVE_FLOOR:.0%} and {ABSOLUTE_FLOOR} s)"
-        )
-        return _judgement(Verdict.FAIL, seconds, golden, gates, reason)
-    return _judgement(Verdict.PASS, seconds, golden, gates)
-
-
-def limit_seconds(golden: float) -> float:
-    """Return the seconds above which a latency is past the relative and the absolute floor."""
-    return max(golden * (1 + RELATIVE_FLOOR), golden + ABSOLUTE_FLOOR)
-
-
-def _judgement(
-    verdict: Verdict, seconds: float, golden: LatencyGolden | None, gates: bool, *reasons: str
-) -> LatencyJudgement:
+        verdict, reasons = Verdict.ERROR, (f"invalid latency {seconds} s: the loop was not timed",)
+    elif golden is None or limit is None:
+        reason = "no latency golden for this cohort (device, dtype, size, variant, attention, torch)"
+        verdict, reasons = Verdict.INCOMPARABLE, (reason,)
+    elif not (seconds <= limit):
+        floors = f"{RELATIVE_FLOOR:.0%} and {ABSOLUTE_FLOOR} s"
+        reason = f"{seconds:.3f} s is above the limit {limit:.3f} s (golden {golden.seconds:.3f} s, past both {floors})"
+        verdict, reasons = Verdict.FAIL, (reason,)
     return LatencyJudgement(
         verdict=verdict,
-        seconds=seconds,
+        seconds=0.0 if verdict is Verdict.ERROR else seconds,
         golden_seconds=None if golden is None else golden.seconds,
-        limit_seconds=None if golden is None else limit_seconds(golden.seconds),
+        limit_seconds=limit,
         gates=gates,
         reasons=reasons,
     )
+
+
+def limit_seconds(golden: float) -> float:
+    """Return the latency, in seconds, above which an image fails."""
+    return max(golden * (1 + RELATIVE_FLOOR), golden + ABSOLUTE_FLOOR)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,12 +123,12 @@ class LatencyStore:
     goldens: GoldenStore
 
     def path(self, cohort: Cohort) -> Path:
-        """Return where a cohort's golden lies, whether it is there or not."""
+        """Return the path of a cohort's golden, whether the file exists or not."""
         name = f"{cohort.variant}@{cohort.effective}-{cohort.key}.json"
         return self.goldens.folder(cohort.model) / "latency" / name
 
     def load(self, cohort: Cohort) -> LatencyGolden | None:
-        """Return a cohort's golden, None where there is none. Raises GoldenError for a file that is not one."""
+        """Return a cohort's golden, None where there is none. Raises GoldenError for an invalid file."""
         path = self.path(cohort)
         data = read_if_there(path)
         if data is None:
@@ -150,16 +138,19 @@ class LatencyStore:
         except StrictJsonError as error:
             raise _broken(path, error.faults[0]) from error
         if golden.schema != SCHEMA or golden.cohort != cohort:
-            raise _broken(path, "it is of another schema or cohort than its name says")
+            raise _broken(path, "its schema or cohort does not match its name")
         if not (0 < golden.fastest <= golden.seconds <= golden.slowest) or golden.images < 1:
-            raise _broken(path, f"{golden.seconds} s is no baseline")
+            raise _broken(
+                path,
+                f"{golden.seconds} s, fastest {golden.fastest} s, slowest {golden.slowest} s, images: {golden.images}",
+            )
         return golden
 
     def save(self, cohort: Cohort, seconds: Sequence[float]) -> Path:
-        """Record a cohort's golden from the denoise loops of a run. Raises GoldenError for no or unusable numbers."""
+        """Write a cohort's golden from the denoise loops of a run. Raises GoldenError for no or invalid seconds."""
         path = self.path(cohort)
         if not seconds or not all(math.isfinite(value) and value > 0 for value in seconds):
-            raise _broken(path, f"{list(seconds)} are no latencies")
+            raise _broken(path, f"latencies must be finite and positive, got {list(seconds)}")
         golden = LatencyGolden(
             schema=SCHEMA,
             cohort=cohort,
@@ -169,16 +160,15 @@ class LatencyStore:
             images=len(seconds),
         )
         text = json.dumps(asdict(golden), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
-        try:
+        remedy = "make its folder writable, or choose another with --qil-golden"
+        with os_errors_as(GoldenError, "the latency golden cannot be written", where=str(path), remedy=remedy):
             write_atomically(path, text.encode())
-        except OSError as error:
-            raise _broken(path, f"it could not be written ({error.strerror or error})") from error
         return path
 
 
 def _broken(path: Path, what: str) -> GoldenError:
     return GoldenError(
-        f"not a latency golden: {what}",
+        f"invalid latency golden: {what}",
         where=str(path),
-        remedy="restore it (`git checkout` it), or remove it and record it again with --qil-update=missing",
+        remedy="restore it with `git checkout`, or remove it and record it again with --qil-update=missing",
     )

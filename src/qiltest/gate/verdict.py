@@ -1,19 +1,17 @@
-"""Verdicts: never a bool, never NaN."""
+"""The verdict on one image, and the rules for image quality and missing images."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from qiltest.errors import GoldenError
-from qiltest.gate.golden import Golden, GoldenStore
+from qiltest.gate.golden import Golden
 from qiltest.quality.limits import gating
 from qiltest.quality.records import Fault, Health
-from qiltest.suite.selection import Sample
 
 
 class Verdict(StrEnum):
-    """What is said of one image."""
+    """The result for one image: never a bool, never NaN."""
 
     PASS = "PASS"  # noqa: S105
     FAIL = "FAIL"
@@ -25,7 +23,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """A verdict with what led to it."""
+    """A verdict with its reasons and numbers."""
 
     verdict: Verdict
     #: sentences, most important first; empty only for PASS.
@@ -39,10 +37,10 @@ class Judgement:
 
 
 def with_quality(judgement: Judgement, health: Health | None, *, gates: bool = True) -> Judgement:
-    """Return the verdict on an image's text and health together.
+    """Return the verdict on an image's text and quality together.
 
-    Noise and a grid are FAIL whatever the text says; a blank image is ERROR: it shows nothing to judge.
-    `gates` False: the case says `health = "report"`, and its images may have grain or a lattice.
+    Noise or a grid is FAIL whatever the text is, a blank image is ERROR. `gates` is False where the case has
+    `health = "report"`, because its images may have grain or a lattice.
     """
     found = gating(health) if gates and health is not None else ()
     if not found:
@@ -53,25 +51,13 @@ def with_quality(judgement: Judgement, health: Health | None, *, gates: bool = T
 
 
 def judge_missing(why: str, golden: Golden | None) -> Judgement:
-    """Return MISSING for an image that was expected and never judged; `why` says what became of its test.
-
-    A session that ends by itself has a verdict for each image it set out to generate. Where a test was skipped, was
-    left out after the session had counted it, or never called `judge`, the image must not look like one that passed.
-    """
-    held = () if golden is None else (f"its golden, distance {golden.distance}, was held against nothing",)
+    """Return MISSING for a planned image whose test was skipped, did not run or never judged; `why` says which."""
+    unused = () if golden is None else (f"golden (distance {golden.distance}) was not compared",)
     return Judgement(
         verdict=Verdict.MISSING,
-        reasons=(f"expected, and never judged: {why}", *held),
+        reasons=(f"no verdict: {why}", *unused),
         distance=None,
         limit=None,
         golden_distance=None if golden is None else golden.distance,
         noise_floor=None,
     )
-
-
-def golden_of(store: GoldenStore, model: str, sample: Sample) -> Golden | None:
-    """Return the golden of an image; None where there is none or it cannot be read, which is not the matter here."""
-    try:
-        return store.load(model, sample)
-    except GoldenError:
-        return None

@@ -1,1 +1,1 @@
-"""The Qwen-Image-Lightning performance report that this repository reproduces: needed by its ten cases alone."""
+"""The Qwen-Image-Lightning performance report that this repository reproduces; only its ten cases need it."""

@@ -1,7 +1,6 @@
-"""The published report held against a run: each verdict and each finding, "report said" beside "measured".
+"""Compares the published report with a run: each verdict and each finding, "report said" beside "measured".
 
-One seed and a handful of images are an observation, not evidence; sentences give the numbers they rest on, and a
-finding that the run did not measure is said to be not measured.
+One seed and a handful of images are an observation, not evidence, so each sentence gives its numbers.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from statistics import median
 from qiltest.published.fine_detail import compare_hair
 from qiltest.published.signs import sign_recall, sign_words
 from qiltest.recipe import Size
-from qiltest.runs.aggregate import base_variant, by_variant, speed_ups, variant_rate
+from qiltest.runs.aggregate import base_variant, by_variant, shared_cpu, speed_ups, variant_rate
 from qiltest.runs.records import CaseResult, Run
 from qiltest.suite.cases import Case
 from qiltest.suite.selection import Sample
@@ -26,7 +25,7 @@ BASIC, DENSE, HAIR, SIGNS, RESOLUTION = 1, 2, 3, 4, 6
 
 
 class Agreement(StrEnum):
-    """Whether a run bears out what the report said."""
+    """Whether a run confirms what the report said."""
 
     AGREES = "agrees"
     DIFFERS = "differs"
@@ -36,7 +35,7 @@ class Agreement(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One of the published report's findings, beside what the run measured."""
+    """A finding of the published report, with what the run measured."""
 
     title: str
     said: str
@@ -46,23 +45,23 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportMark:
-    """The published report's mark on one image, beside what the run measured."""
+    """The published report's verdict on one image, with what the run measured."""
 
     sample: str
     case: str
     size: str
     variant: str
-    #: True: the report marks it right; False: wrong; None: no mark of its own.
+    #: True: right; False: wrong; None: the report gives no verdict.
     said: bool | None
     said_why: str
-    #: True where the run reads no more edits than the reader's own noise floor; None: not scored.
+    #: True where the edits are within the reader's noise floor; None: not scored.
     measured: bool | None
     distance: int | None
     agreement: Agreement
 
 
 def right(result: CaseResult) -> bool | None:
-    """Say whether an image's text is right as far as the reader can tell; None where it was not scored."""
+    """Return whether the edits are within the reader's noise floor; None where the image was not scored."""
     if result.score is None:
         return None
     floor = None if result.judgement is None else result.judgement.noise_floor
@@ -70,20 +69,16 @@ def right(result: CaseResult) -> bool | None:
 
 
 def report_marks(run: Run) -> tuple[ReportMark, ...]:
-    """Return the marks of all images that the report speaks of, in the run's order."""
-    marks: list[ReportMark] = []
+    """Return the report's verdicts on the images of a run, in the run's order."""
     cases = {case.id: case for case in run.cases}
-    for result in run.results:
-        case = cases.get(result.sample.case)
-        if case is not None:
-            marks.extend(_marks(case, result))
-    return tuple(marks)
+    known = ((cases[result.sample.case], result) for result in run.results if result.sample.case in cases)
+    return tuple(mark for case, result in known for mark in _marks(case, result))
 
 
 def _marks(case: Case, result: CaseResult) -> Iterable[ReportMark]:
     sample = result.sample
-    said = [v for r in case.resolutions if r.size == sample.size for v in r.report if v.variant == sample.variant]
-    for verdict in said:
+    verdicts = [v for r in case.resolutions if r.size == sample.size for v in r.report if v.variant == sample.variant]
+    for verdict in verdicts:
         measured = right(result)
         if measured is None or verdict.passes is None:
             agreement = Agreement.NOT_MEASURED
@@ -104,10 +99,9 @@ def _marks(case: Case, result: CaseResult) -> Iterable[ReportMark]:
 
 def findings(run: Run) -> tuple[Finding, ...]:
     """Return the report's findings with what the run measured."""
+    judged = ((title, said, *judge(run)) for title, said, judge in _FINDINGS)
     return tuple(
-        Finding(title=title, said=said, measured=measured, agreement=agreement)
-        for title, said, judge in _FINDINGS
-        for measured, agreement in (judge(run),)
+        Finding(title=t, said=s, measured=measured, agreement=agreement) for t, s, measured, agreement in judged
     )
 
 
@@ -120,16 +114,21 @@ def _of_table(run: Run, table: int) -> list[CaseResult]:
 
 
 def _speed(run: Run) -> _Judged:
-    ratios = speed_ups(run)
+    ratios, shared = speed_ups(run), shared_cpu(run)
     parts, medians = [], []
     for variant, results in by_variant(run):
-        of_variant = [ratios[result.id] for result in results if result.id in ratios]
-        if of_variant:
-            medians.append(median(of_variant))
-            spread = f", {times(min(of_variant))} to {times(max(of_variant))}" if len(of_variant) > 1 else ""
-            parts.append(f"{variant.name} {times(medians[-1])} (median of {count(len(of_variant), 'pair')}{spread})")
+        own = [ratios[result.id] for result in results if result.id in ratios]
+        if own:
+            medians.append(median(own))
+            spread = f", {times(min(own))} to {times(max(own))}" if len(own) > 1 else ""
+            parts.append(
+                f"{variant.name} {times(medians[-1])} base speed (median of {count(len(own), 'pair')}{spread})"
+            )
+    if not medians and shared:
+        most = percent(max(shared.values()))
+        return f"not comparable: other work shared the CPU (up to {most})", Agreement.NOT_MEASURED
     if not medians:
-        return "no image was timed on both sides", Agreement.NOT_MEASURED
+        return "no image was timed with both the base and another variant", Agreement.NOT_MEASURED
     inside = [SPEED_RANGE[0] <= round(value) <= SPEED_RANGE[1] for value in medians]
     return "; ".join(parts), _agreement(inside)
 
@@ -153,10 +152,10 @@ def _dense(run: Run) -> _Judged:
     rates = _rates(run, _of_table(run, DENSE))
     parts = [f"{name} {percent(rate)} of characters wrong ({count(n, 'image')})" for name, (rate, n) in rates.items()]
     if not {"base", "8step", "4step"} <= rates.keys():
-        return "; ".join(parts) or "no dense text was read", Agreement.NOT_MEASURED
+        return "; ".join(parts) or "no image with dense text was scored", Agreement.NOT_MEASURED
     base, eight, four = (rates[name][0] for name in ("base", "8step", "4step"))
     passes = [base < eight, eight <= four]
-    tie = "; base and 8step are level" if base == eight else ""
+    tie = "; base and 8step are equal" if base == eight else ""
     return "; ".join(parts) + tie, _agreement(passes)
 
 
@@ -164,14 +163,14 @@ def _basic(run: Run) -> _Judged:
     results = [result for result in _of_table(run, BASIC) if result.score is not None]
     rates = _rates(run, results)
     if len(rates) < 2:
-        return "fewer than two variants were read", Agreement.NOT_MEASURED
+        return "fewer than two variants were scored", Agreement.NOT_MEASURED
     wrong = [
         f"{result.id} ({count(result.score.distance, 'edit')})"
         for result in results
         if result.score and not right(result)
     ]
     parts = "; ".join(f"{name} {percent(rate)} of characters wrong" for name, (rate, _) in rates.items())
-    return parts + (f"; not right: {_some(wrong)}" if wrong else ""), _agreement([not wrong])
+    return parts + (f"; wrong: {_some(wrong)}" if wrong else ""), _agreement([not wrong])
 
 
 def _some(names: list[str], limit: int = 4) -> str:
@@ -183,20 +182,16 @@ def _hair(run: Run) -> _Judged:
     rates = _rates(run, _of_table(run, HAIR))
     text = ", ".join(f"{name} {percent(rate)} wrong" for name, (rate, _) in rates.items())
     measured, passes = compare_hair(_of_table(run, HAIR), base_variant(run) or "")
-    words = (measured or "fine detail was not measured") + (f"; its text: {text}" if text else "")
+    words = (measured or "fine detail was not measured") + (f"; text: {text}" if text else "")
     return words, _agreement(passes) if passes else Agreement.NOT_MEASURED
 
 
 def _signs(run: Run) -> _Judged:
-    results = [result for result in _of_table(run, SIGNS) if result.score is not None]
-    parts, troubled = [], []
-    for result in results:
-        troubled.append(not right(result))
-        words = "" if result.score is None else sign_words(sign_recall(result.score))
-        parts.append(f"{result.sample.variant} {words}")
-    if not results:
-        return "no scene with many signs was read", Agreement.NOT_MEASURED
-    return "; ".join(parts), _agreement(troubled)
+    results = _of_table(run, SIGNS)
+    parts = [f"{r.sample.variant} {sign_words(sign_recall(r.score))}" for r in results if r.score is not None]
+    if not parts:
+        return "no scene with many signs was scored", Agreement.NOT_MEASURED
+    return "; ".join(parts), _agreement([not right(result) for result in results if result.score is not None])
 
 
 def _variability(run: Run) -> _Judged:
@@ -212,9 +207,9 @@ def _variability(run: Run) -> _Judged:
         if score.distance < other.distance:
             better.append(f"{sample.id} ({score.distance} against {other.distance})")
     if not compared:
-        return "no pair was read", Agreement.NOT_MEASURED
-    said = f"in {len(better)} of {count(compared, 'pair')}"
-    return said + (f": {_some(better)}" if better else ""), _agreement([bool(better)])
+        return "no pair was scored", Agreement.NOT_MEASURED
+    words = f"fewer edits than the base in {len(better)} of {count(compared, 'pair')}"
+    return words + (f": {_some(better)}" if better else ""), _agreement([bool(better)])
 
 
 def _scene(sample: Sample) -> tuple[str, Size, int]:
@@ -228,7 +223,7 @@ def _resolution(run: Run) -> _Judged:
             groups.setdefault((result.sample.case, result.sample.variant, result.sample.seed), []).append(result)
     several = {key: group for key, group in groups.items() if len({r.sample.size for r in group}) > 1}
     if not several:
-        return "no case was read at two resolutions", Agreement.NOT_MEASURED
+        return "no case was scored at two resolutions", Agreement.NOT_MEASURED
     parts, differs = [], []
     for (_, variant, _), group in several.items():
         distances = ", ".join(f"{number(r.score.distance)} at {r.sample.size}" for r in group if r.score is not None)

@@ -1,6 +1,6 @@
-"""Table 3 of the published report: whether the base model has finer hair than the LoRAs.
+"""Table 3 of the published report: whether the base model renders finer hair than the LoRAs.
 
-Two images of one case, size and seed are compared: which has more fine detail outside text, or why that cannot be told.
+Two images of one case, size and seed are compared by their fine detail outside text.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from qiltest.quality.limits import NOISE
 from qiltest.runs.records import CaseResult
 from qiltest.text.format import number
 
-#: Times the detail that one must have for it to be called more: re-encoding as JPEG 90 moves it by up to as much.
+#: Least ratio of detail that counts as more: re-encoding as JPEG 90 changes detail by up to this.
 MORE = 1.15
-#: Per cent of the contrast below which an image has no structure of the scale of hair.
+#: Per cent of the contrast below which an image has no detail of the scale of hair.
 LEAST = 0.2
-#: Grey levels by which the noise of the one with more detail may exceed the other's.
+#: Grey levels by which the noise of the image with more detail may exceed the other's.
 GRAIN = 0.8
-#: Overshoot, as shares of an edge's rise. The one with more detail may overshoot by `HALO` more than the other: that of
-#: base and LoRAs differs by 0.006 in one scene. Beyond, it is suspected of sharpening where it overshoots more than
-#: `NATURAL` (an unsharp mask of 25 % gives real images as much), unless the other is the blurrier by `SOFTER` pixels,
-#: which takes halos away too; above `STRONG` it is suspected in any case.
+#: Overshoot, as shares of an edge's rise. The image with more detail may overshoot by `HALO` more than the other: base
+#: and LoRAs differ by 0.006 in one scene. Above, it is suspected of sharpening if it overshoots more than `NATURAL`
+#: (as after an unsharp mask of 25 %), unless the other is blurrier by `SOFTER` pixels, which removes halos too. Above
+#: `STRONG` it is suspected in any case.
 HALO, NATURAL, STRONG, SOFTER = 0.01, 0.045, 0.08, 0.1
 
 
@@ -38,26 +38,26 @@ class Finer(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class DetailComparison:
-    """What is said of two images."""
+    """The result for two images."""
 
     finer: Finer
     #: detail of the first over that of the second; None where one was not measured.
     ratio: float | None
-    #: why it cannot be told; "" where it can.
+    #: why they cannot be compared; "" where they can.
     why: str = ""
 
 
 def compare_detail(first: Health, second: Health) -> DetailComparison:
-    """Say which of two images of one case, size and seed has more fine detail outside text.
+    """Return which of two images of one case, size and seed has more fine detail outside text.
 
-    More detail beside more noise or stronger halos is not called finer: sharpening and noise both raise the figure.
+    More detail with more noise or stronger halos is not called finer: sharpening and noise both raise the measure.
     """
     if first.version != second.version:
-        return _cannot(None, "the figures come from different versions of the measure")
+        return _cannot(None, "they were measured by different versions of qiltest")
     if first.detail is None or second.detail is None:
-        return _cannot(None, "fine detail could not be measured in both")
+        return _cannot(None, "fine detail was not measured in both images")
     if not max(first.detail, second.detail) >= LEAST:
-        return _cannot(None, "neither image has structure of the scale of hair")
+        return _cannot(None, "no hair-like detail in either image")
     low, high = sorted((first, second), key=lambda health: health.detail or 0.0)
     ratio = first.detail / max(second.detail, 1e-6)
     if not max(ratio, 1 / max(ratio, 1e-6)) >= MORE:
@@ -69,12 +69,14 @@ def compare_detail(first: Health, second: Health) -> DetailComparison:
 
 
 def _suspect(finer: Health, other: Health) -> str:
-    """Say what else than detail may have raised the figure of the image that seems finer."""
+    """Return what else may have raised the measure of the image that seems finer; "" for nothing."""
     noise, before = _noise(finer), _noise(other)
     if not noise <= NOISE or not noise - before <= GRAIN:
-        return f"the one with more detail has more noise ({noise:.1f} against {before:.1f} grey levels)"
+        return f"the image with more detail also has more noise ({noise:.1f} against {before:.1f} grey levels)"
     if finer.halo is not None and other.halo is not None and _sharpened(finer, other, finer.halo, other.halo):
-        return f"the one with more detail has stronger halos ({finer.halo:.0%} against {other.halo:.0%} of an edge)"
+        return (
+            f"the image with more detail also has stronger halos ({finer.halo:.0%} against {other.halo:.0%} of an edge)"
+        )
     return ""
 
 
@@ -93,13 +95,13 @@ def _cannot(ratio: float | None, why: str) -> DetailComparison:
     return DetailComparison(finer=Finer.CANNOT_TELL, ratio=ratio, why=why)
 
 
-_SAID = {Finer.FIRST: "finer than", Finer.SECOND: "less fine than", Finer.NEITHER: "level with"}
+_WORDS = {Finer.FIRST: "finer than", Finer.SECOND: "less fine than", Finer.NEITHER: "as fine as"}
 
 
 def compare_hair(results: Iterable[CaseResult], base: str) -> tuple[str, list[bool]]:
-    """Return what was measured, in words, and for each pair that could be told whether the base is the finer.
+    """Return what was measured, in words, and whether the base is finer, for each pair that is comparable.
 
-    Pairs are images of one case, size and seed by the base and another variant.
+    A pair is two images of one case, size and seed, by the base and another variant.
     """
     known = {result.sample: result.health for result in results if result.health is not None}
     detail = [
@@ -123,8 +125,8 @@ def compare_hair(results: Iterable[CaseResult], base: str) -> tuple[str, list[bo
 def _pair(base: Health, other: Health, base_name: str, name: str) -> tuple[str, bool | None]:
     found = compare_detail(base, other)
     if found.finer is Finer.CANNOT_TELL:
-        return f"{base_name} against {name} cannot be told: {found.why}", None
-    return f"{base_name} is {_SAID[found.finer]} {name}", found.finer is Finer.FIRST
+        return f"{base_name} and {name} are not comparable: {found.why}", None
+    return f"{base_name} is {_WORDS[found.finer]} {name}", found.finer is Finer.FIRST
 
 
 def _same_scene(one: object, other: object) -> bool:

@@ -1,7 +1,7 @@
-"""Tables 1 and 6 of the published report, long numbers: where a text first goes wrong, and how high its writing is.
+"""Tables 1 and 6 of the published report, long numbers: where the first error is, and how high the writing is.
 
-For long numbers the distance says how many characters are wrong; these say where: a model
-that loses count after 20 digits and one that drops a digit at the end have the same distance.
+The distance counts wrong characters, not where they are: a model that loses count after 20 digits and one that drops
+a digit at the end can have the same distance.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from qiltest.text.escape import one_line
 from qiltest.text.format import count, number
 from qiltest.text.normalise import normalise
 
-#: A text with so many digits is told how far they are right.
+#: Fewest digits of a text for a sentence on them.
 MANY_DIGITS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class FirstError:
-    """How far one text is right. Characters are those of the normalised expected text, white space gone."""
+    """How far one text is right, in characters of the normalised expected text (without white space)."""
 
     #: characters in the text.
     length: int
     #: characters that are right before the first counted edit; `length` where there is none.
     right_before: int
-    #: what stands there in the expected text; "" at its end or where nothing is wrong.
+    #: the expected character there; "" at the end of the text or where nothing is wrong.
     at: str
     #: characters in the longest stretch without a counted edit.
     longest_run: int
@@ -50,10 +50,10 @@ class FirstError:
 
 @dataclass(frozen=True, kw_only=True)
 class LineError:
-    """One line as read: how high its writing stands and how many edits fall on it."""
+    """One line as read: the height of its writing and the edits on it."""
 
     text: str
-    #: height of the writing in pixels: a row's height, a column's width. The reader's box is a little higher than ink.
+    #: height of the writing in pixels (of a column: its width); the reader's box is slightly higher than the ink.
     height: float
     #: characters of the normalised line.
     length: int
@@ -61,9 +61,9 @@ class LineError:
 
 
 def first_error(score: TextScore) -> FirstError:
-    """Return where a text first goes wrong. A text that was not read at all is wrong from its first character.
+    """Return where the first error of a text is; at its first character where the text was not read.
 
-    What the case forgives (look-alikes, layout, optional marks) is no error here either.
+    What the case forgives (look-alikes, layout, optional marks) is not an error.
     """
     text = normalise(score.expected)
     edits = [edit for edit in score.edits if edit.counted]
@@ -96,8 +96,8 @@ def first_error(score: TextScore) -> FirstError:
 def line_errors(score: TextScore, reading: Reading) -> tuple[LineError, ...]:
     """Return the lines that a text was matched to, with the height of their writing and the edits on each.
 
-    Every counted edit falls on the line that holds its place in the cheapest alignment with all lines joined; what is
-    missing at a break belongs to the line before it. The sum is the text's distance.
+    A counted edit belongs to the line with its place in the cheapest alignment with all lines joined; a character
+    missing at a line break belongs to the line before. The sum is the text's distance.
     """
     lines = [reading.lines[index] for index in score.lines if 0 <= index < len(reading.lines)]
     texts = [normalise(line.text) for line in lines]
@@ -116,7 +116,7 @@ def line_errors(score: TextScore, reading: Reading) -> tuple[LineError, ...]:
 
 
 def digit_words(text: TextScore) -> Iterator[str]:
-    """Say how far a long number is right; nothing for one that is right, or not long."""
+    """Yield a sentence on how far a long number is right; none for one that is right, or not long."""
     found = first_error(text)
     if found.digits < MANY_DIGITS or found.exact:
         return
@@ -128,7 +128,7 @@ def digit_words(text: TextScore) -> Iterator[str]:
 
 
 def line_words(text: TextScore, reading: Reading) -> Iterator[str]:
-    """Say for each line with an edit how high its writing is: small writing breaks first."""
+    """Yield the height of the writing for each line with an edit: small writing fails first."""
     for line in line_errors(text, reading):
         if line.distance:
             shown = one_line(line.text, 40)
@@ -136,7 +136,7 @@ def line_words(text: TextScore, reading: Reading) -> Iterator[str]:
 
 
 def _in_reading(expected: str, read: str, position: int) -> int:
-    """Return the place in the reading that answers to a place in the expected text."""
+    """Return the place in the reading that corresponds to a place in the expected text."""
     for block in Levenshtein.opcodes(expected, read):
         if block.src_start <= position < block.src_end:
             inside = min(position - block.src_start, max(0, block.dest_end - block.dest_start - 1))

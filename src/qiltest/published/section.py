@@ -1,4 +1,4 @@
-"""What the report of a run shows of the published report, and of which runs."""
+"""The section of a run's report on the published report, for runs that have cases of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qiltest.published.first_error import digit_words, line_words
 from qiltest.published.signs import sign_recall, sign_words
 from qiltest.runs.records import CaseResult, Run
 
-#: A case with so many texts is told sign by sign.
+#: Fewest texts of a case for a sentence on its signs.
 MANY_SIGNS = 8
 #: titles of the published report's tables, by number.
 _TABLES = {
@@ -28,7 +28,7 @@ _TABLES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """The published report beside a run that has cases of it."""
+    """The published report compared with a run that has cases of it."""
 
     findings: tuple[Finding, ...]
     marks: tuple[ReportMark, ...]
@@ -46,16 +46,16 @@ class Published:
 
     @cached_property
     def by_image(self) -> dict[str, ReportMark]:
-        """The published report's mark on each image that it speaks of, by the image's id."""
+        """The published report's verdicts, by the image's id."""
         return {mark.sample: mark for mark in self.marks}
 
     def sentences(self, result: CaseResult) -> tuple[str, ...]:
-        """Return what is said of the long numbers, the signs and the lines of one image of its cases."""
+        """Return sentences on the long numbers, signs and lines of an image; none for other cases."""
         return tuple(_sentences(result)) if result.sample.case in self.tables else ()
 
 
 def published_in(run: Run) -> Published | None:
-    """Return the published report beside a run; None for a run without a case that names a `report_table`."""
+    """Compare the published report with a run; None for a run without a case that names a `report_table`."""
     tables = {case.id: case.report_table for case in run.cases if case.report_table is not None}
     if not tables:
         return None

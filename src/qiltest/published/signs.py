@@ -1,4 +1,4 @@
-"""Table 4 of the published report, scenes with many signs: each one exact, nearly, mixed from two, wrong or missing."""
+"""Table 4 of the published report, scenes with many signs: each is exact, near, mixed from two, wrong or missing."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from qiltest.text.escape import one_line
 from qiltest.text.format import count
 from qiltest.text.normalise import normalise
 
-#: Fewest characters that each of two signs must give to a mixture.
+#: Fewest characters of each of two signs in a mixture.
 PART = 2
-#: Share of a mixture's characters that may be neither sign's.
+#: Largest share of a mixture's characters that belong to neither sign.
 STRANGE = 0.2
 
 
 class SignState(StrEnum):
-    """What became of a sign."""
+    """How an expected sign was rendered."""
 
     EXACT = "exact"
     #: one edit.
     NEAR = "near"
-    #: generated together with a part of another sign.
+    #: mixed with a part of another sign.
     MIXED = "mixed"
-    #: two edits or more, and no mixture.
+    #: two edits or more, and not mixed.
     WRONG = "wrong"
     MISSING = "missing"
 
@@ -52,7 +52,7 @@ class SignRecall:
     leaked: tuple[tuple[str, str], ...]
 
     def count(self, state: SignState) -> int:
-        """Return how many signs are in a state."""
+        """Return the number of signs in a state."""
         return sum(sign.state is state for sign in self.signs)
 
     @property
@@ -62,10 +62,10 @@ class SignRecall:
 
 
 def sign_recall(score: Score) -> SignRecall:
-    """Sort the texts of a score by what became of them. Raises ValueError for a score without texts.
+    """Classify the texts of a score. Raises ValueError for a score without texts.
 
-    A text is mixed where what was read for it, or a line that no text took, begins as one sign and ends as another
-    (either way round), with at least two characters of each, and comes nearer to that than to the sign alone.
+    A text is mixed where its reading, or a line matched to no text, begins as one sign and ends as another (in either
+    order), with at least two characters of each, and is nearer to that mixture than to the sign alone.
     """
     if not score.texts:
         raise ValueError("a score without texts has no signs")
@@ -79,14 +79,14 @@ def sign_recall(score: Score) -> SignRecall:
 
 
 def sign_words(found: SignRecall) -> str:
-    """Return how many signs are in which state, exact ones first, with mixtures, doubles and leaks named."""
+    """Return the number of signs per state, exact ones first, and the mixed, repeated and leaked texts."""
     states = (state for state in SignState if state is not SignState.EXACT and found.count(state))
     words = f"{found.count(SignState.EXACT)} of {count(len(found.signs), 'sign')} right"
     words += "".join(f", {found.count(state)} {state.value}" for state in states)
     named = [
         f"“{one_line(s.read)}” mixed from “{s.expected}” and “{s.mixed_with}”" for s in found.signs if s.mixed_with
     ]
-    named += [f"“{one_line(text)}” generated twice" for text, _ in found.doubled]
+    named += [f"“{one_line(text)}” repeated" for text, _ in found.doubled]
     named += [f"“{one_line(text)}” leaked from “{of}”" for text, of in found.leaked]
     return words + (f" ({'; '.join(named)})" if named else "")
 
@@ -108,20 +108,20 @@ def _other_half(read: str, own: str, names: Sequence[str]) -> str:
     """Return the sign that, with `own`, makes up what was read, or ""."""
     costs = [(cost, other) for other in names if other != own for cost in _mixtures(read, own, other)]
     cost, other = min(costs, default=(len(read) + 1, ""))
-    # a sign that lost its middle is no mixture, even where another ends alike
+    # a sign that lost its middle is not mixed, even if another sign has the same end
     alone = min(*(distance(name, read) for name in names), *_mixtures(read, own, own), len(read))
     return other if cost <= STRANGE * len(read) and cost < alone else ""
 
 
 def _mixtures(read: str, own: str, other: str) -> Iterator[int]:
-    """Yield for every cut of the reading how many of its characters are neither a beginning nor an end of the two."""
+    """Yield, for each cut of the reading, its distance to a beginning of one sign plus an end of the other."""
     for cut in range(PART, len(read) - PART + 1):
         for first, second in ((own, other), (other, own)):
             yield _nearest_start(read[:cut], first) + _nearest_end(read[cut:], second)
 
 
 def _nearest_start(part: str, sign: str) -> int:
-    """Return the least distance to a beginning of a sign: a whole sign and its end count too, as for `_nearest_end`."""
+    """Return the least distance to a beginning of a sign, up to the whole sign."""
     ends = range(PART, len(sign) + 1)
     return min((distance(part, sign[:end]) for end in ends), default=len(part))
 

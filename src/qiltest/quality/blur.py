@@ -1,4 +1,4 @@
-"""Blur, measured at the sharpest edges: a soft background is no fault, an image without any sharp edge is one."""
+"""Blur, measured at the sharpest edges: a soft background is fine, an image without any sharp edge is not."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from qiltest.quality.planes import Plane
 
-#: Standard deviation, in pixels, of the second blur that edges are compared under.
+#: Standard deviation, in pixels, of the second blur.
 AGAIN = 1.5
 #: Least change of luma from pixel to pixel (grey levels) for an edge to count; rows and columns are taken in this step.
 STEEP, STEP = 12.0, 4
-#: The sharpest tenth of the edges speaks for the image.
+#: Percentile of the edge widths that is the image's blur.
 SHARPEST = 10.0
 FEWEST = 30
-#: Beyond this, in pixels, the method cannot tell: the second blur changes nothing.
+#: Largest blur in pixels that the method can measure: above it, the second blur changes nothing.
 MOST = 6.0
 
 
@@ -23,7 +23,7 @@ def blur(plane: Plane) -> float | None:
 
     A step edge that was blurred by a Gaussian of width s has, after a second Gaussian of width s0, a gradient smaller
     by R = sqrt(1 + (s0 / s)^2) at its place, so s = s0 / sqrt(R^2 - 1) (Zhuo and Sim, Pattern Recognition 2011). Taken
-    along every fourth row and column at steepest places; an edge that runs aslant seems wider, hence the lowest tenth.
+    along every fourth row and column at the steepest places. Oblique edges seem wider, hence the lowest tenth.
     """
     found = np.concatenate([_along(plane[::STEP]), _along(plane.T[::STEP])])
     if len(found) < FEWEST:

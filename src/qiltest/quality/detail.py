@@ -1,11 +1,9 @@
-"""Fine detail of the scale of hair, outside text: what few-step models lose first.
+"""Fine detail of the scale of hair, outside text: few-step models lose it first.
 
-The measure is the strength of diagonal structure of the two finest scales that *fills* a block, freed of noise and
-divided by the image's contrast. A block is filled where the structure stands in 12 of its 16 cells of 8 x 8 pixels:
-a stroke, an outline or JPEG's ripple beside one crosses a few of them and does not count; grass, fur, cloth and hair
-stand in all. The second scale is there because the finest alone is also what enlarging and JPEG leave in the place of
-what they take away. It compares images of one prompt, seed and size; between different scenes it says which scene
-has fur.
+The measure is the strength of diagonal structure at the two finest scales that *fills* a block, minus noise, divided by
+the image's contrast. A block is filled if 12 of its 16 cells of 8 x 8 pixels have the structure: grass, fur, cloth and
+hair do; a stroke, an outline or JPEG ringing crosses only a few cells. The second scale is needed because enlarging and
+JPEG leave artefacts at the finest one. Only images of one prompt, seed and size are comparable.
 """
 
 from __future__ import annotations
@@ -21,24 +19,23 @@ from qiltest.quality.noise import flattest
 from qiltest.quality.planes import Plane, diagonal, halved
 from qiltest.reading.records import Line
 
-#: Pixels of a block's side; the margin in pixels that a line of text is widened by.
+#: Side of a block, and the margin around a line of text, in pixels.
 BLOCK, MARGIN = 32, 8
-#: Cells along a block's side, and the rank (from 0, by power) of the one that speaks for the block: 11 of 16 have more.
+#: Cells along a block's side, and the rank (from 0) of the cell whose power is the block's: 11 of 16 have more.
 CELLS, SPEAKS = 4, 4
-#: Its mean power where all cells hold normal values of variance 1: means of 16 squares (the finest scale) and of 4.
+#: That cell's mean power for normal values of variance 1: means of 16 squares (the finest scale) and of 4.
 _FINE, _COARSE = 0.779, 0.543
-#: A block counts where its power is so many times that of the noise: below, it may be noise alone (3 standard errors
-#: of the coarse cell's power).
+#: Least ratio of a block's power to the noise's: below, it may be noise alone (3 standard errors of the coarse cell).
 ABOVE_NOISE = 1.9
 #: Variance that rounding three channels to 8 bits leaves in luma: (0.299^2 + 0.587^2 + 0.114^2) / 12.
 ROUNDING = 0.0372
-#: Fewest blocks outside text, and least contrast in grey levels, for a figure to mean anything.
+#: Fewest blocks outside text, and least contrast in grey levels, for the measure to be meaningful.
 FEWEST, FLAT = 16, 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetailMap:
-    """Fine structure block by block, kept until the reader says where text stands."""
+    """Fine structure per block, kept until the reader has found the text."""
 
     #: amplitude in grey levels, (rows of blocks, columns of blocks); 0 where it is not above the noise.
     amplitude: NDArray[np.float32]
@@ -49,8 +46,8 @@ class DetailMap:
 def detail_map(plane: Plane) -> DetailMap:
     """Measure an image's luma: per block the amplitude of structure in periods of 2 to 4 and of 4 to 8 pixels.
 
-    The powers are added, the coarser one (of a plane of half the size, where white noise of variance v has v / 4) by a
-    fourth: finer structure counts more. From each the noise of the flattest blocks is taken off.
+    The noise of the flattest blocks is subtracted from each power. The coarser power (of a plane of half the size,
+    where white noise of variance v has v / 4) is added with weight 1/4, so that finer structure counts more.
     """
     flat = flattest(plane)
     fine = _freed(_filled(diagonal(plane), BLOCK // 2) / np.float32(_FINE), flat, ROUNDING)
@@ -69,7 +66,7 @@ def _filled(band: Plane, side: int) -> NDArray[np.float32]:
 
 
 def _freed(power: NDArray[np.float32], flat: NDArray[np.intp], rounding: float) -> NDArray[np.float32]:
-    """Take off the noise of the flattest blocks, or rounding's; 0 where no more than noise is there."""
+    """Subtract the noise of the flattest blocks, or of rounding; 0 where there is only noise."""
     floor = rounding
     if len(flat):
         rows, columns = np.minimum(flat[:, 0], power.shape[0] - 1), np.minimum(flat[:, 1], power.shape[1] - 1)
@@ -79,31 +76,25 @@ def _freed(power: NDArray[np.float32], flat: NDArray[np.intp], rounding: float) 
 
 
 def free_of_text(shape: tuple[int, ...], lines: Sequence[Line]) -> NDArray[np.bool_]:
-    """Return which blocks no line of a reading touches."""
-    free: NDArray[np.bool_] = ~_touched(shape, lines)
+    """Return the blocks that no line of a reading touches, each line's bounding box widened by the margin."""
+    free = np.ones(shape, dtype=np.bool_)
+    for line in lines:
+        xs, ys = zip(*line.box, strict=True)
+        top, bottom = _range(min(ys), max(ys))
+        left, right = _range(min(xs), max(xs))
+        free[top:bottom, left:right] = False
     return free
 
 
 def detail_outside(found: DetailMap, lines: Sequence[Line]) -> float | None:
     """Return the mean amplitude over blocks that no line of text touches, in per cent of the image's contrast.
 
-    None where text leaves too few blocks, or the image has too little contrast to divide by.
+    None where text leaves too few blocks, or the image has too little contrast.
     """
     free = free_of_text(found.amplitude.shape, lines)
     if free.sum() < FEWEST or not found.contrast >= FLAT:
         return None
     return 100.0 * float(found.amplitude[free].mean()) / found.contrast
-
-
-def _touched(shape: tuple[int, ...], lines: Sequence[Line]) -> NDArray[np.bool_]:
-    """Mark the blocks that the upright bounding box of a line overlaps, widened by the margin."""
-    touched = np.zeros(shape, dtype=np.bool_)
-    for line in lines:
-        xs, ys = [x for x, _ in line.box], [y for _, y in line.box]
-        top, bottom = _range(min(ys), max(ys))
-        left, right = _range(min(xs), max(xs))
-        touched[top:bottom, left:right] = True
-    return touched
 
 
 def _range(low: float, high: float) -> tuple[int, int]:

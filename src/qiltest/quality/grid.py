@@ -1,7 +1,7 @@
-"""Grid artefacts at the period of latents or patches, as an fp8 base shows under a LoRA trained on bf16.
+"""Grid artefacts with the period of latents or patches, as from a LoRA trained on bf16 over an fp8 base.
 
-Qwen-Image's VAE makes 8 x 8 pixels of one latent, and its transformer takes 2 x 2 latents as one patch of 16 pixels.
-A fault of the weights is the same in every patch, so it repeats with these periods all over the image.
+Qwen-Image's VAE decodes one latent to 8 x 8 pixels, and a patch of its transformer is 2 x 2 latents, 16 pixels wide.
+Faulty weights give the same error in every patch, so it repeats with these periods all over the image.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from qiltest.quality.planes import Plane
 
 LATENT, PATCH = 8, 16
-#: Periods that nothing in the model has, to compare with.
+#: Periods that no part of the model has, for comparison.
 OTHERS = {LATENT: (7, 9, 11, 13), PATCH: (13, 15, 17, 19)}
-#: A grid is everywhere: so many pixels a side, from the middle, are enough.
+#: Side of the square in the middle that is measured, in pixels; a grid covers the whole image.
 WINDOW = 640
-#: Grey levels of luma: a pixel is calm where the `PATCH` pixels around it, both ways, vary by at most this. Text, which
-#: a model may set on a lattice of its own, is not; a grid is looked for in walls, sky and paper.
+#: Grey levels of luma: a pixel is calm if the `PATCH` pixels around it, in both directions, vary by at most this.
+#: Walls, sky and paper are calm; text, which a model may align to a lattice, is not.
 CALM = 48.0
 #: Least share of calm pixels in the window.
 ENOUGH = 0.04
@@ -34,22 +34,22 @@ class Grid:
     0 where the image is too small or too busy to tell.
     """
 
-    #: with 8 pixels; less what other periods show by chance.
+    #: with 8 pixels; minus the chance level of other periods.
     latent: float
-    #: with 16 pixels, without what also repeats with 8; less what other periods show by chance.
+    #: with 16 pixels, without what also repeats with 8; minus the chance level of other periods.
     patch: float
 
 
 def grid(plane: Plane) -> Grid:
     """Measure both periods in the calm parts of an image's middle.
 
-    Two views are taken, and the stronger counts: the residual after a moving mean (a pattern that every tile has), and
-    the size of second differences across and down (seams between tiles, whatever their sign; after the blockiness
-    measure of Wang, Bovik and Evan, ICIP 2000). Each is averaged over all tiles at equal phase. What the same average
-    gives at periods that no part of the model has is chance, and is taken off. What repeats with 4 pixels
-    repeats with 8 too, and so does a part of what repeats with 12 or 24.
+    The stronger of two views counts: the residual after a moving mean (a pattern in every tile), and the size of second
+    differences across and down (seams between tiles, of either sign; after the blockiness measure of Wang, Bovik and
+    Evan, ICIP 2000). Each is averaged over all tiles at equal phase. The same average at periods that no part of the
+    model has is the chance level, and is subtracted. A pattern of period 4 also has period 8, and one of 12 or 24 does
+    in part.
     """
-    # imported where it is used: this module is loaded by every pytest that has the plugin
+    # imported here because it takes long to load
     from scipy.ndimage import uniform_filter
 
     middle = _middle(plane)
@@ -69,14 +69,14 @@ def grid(plane: Plane) -> Grid:
 
 @dataclass(frozen=True, kw_only=True)
 class _View:
-    """Values to fold, 0 where not calm, with their weights; `axis` is averaged away, None for none."""
+    """Values to fold, 0 where not calm, with their weights; `axis` is averaged over, None for none."""
 
     values: Plane
     weights: Plane
     axis: int | None
 
     def fold(self, period: int) -> _Folded:
-        """Return the mean over all tiles at equal phase: (period, period), or (period,) where an axis goes."""
+        """Return the mean over all tiles at equal phase: (period, period), or (period,) without an axis."""
         total, count = _folded(self.values, period), _folded(self.weights, period)
         if self.axis is not None:
             total, count = total.sum(axis=self.axis), count.sum(axis=self.axis)
@@ -84,9 +84,9 @@ class _View:
 
 
 def _excess(view: _View, period: int) -> float:
-    """Return the strength at a period beyond the strongest that the other periods show, in quadrature.
+    """Return the strength at a period above the strongest of the other periods, subtracted in quadrature.
 
-    By chance a fold over n tiles varies as 1 / sqrt(n), and n falls with the period: the others are scaled to it.
+    The chance level of a fold over n tiles varies as 1 / sqrt(n), and n falls with the period: the others are scaled.
     """
     folded = view.fold(period)
     if period == PATCH:
@@ -148,7 +148,7 @@ def _seams(plane: Plane, axis: int) -> Plane:
 
 
 def _without_half(folded: _Folded) -> _Folded:
-    """Take away what also repeats with half the period, along every axis."""
+    """Remove the part that also repeats with half the period, along every axis."""
     half, mean = folded.shape[0] // 2, folded
     for axis in range(folded.ndim):
         first, second = np.split(mean, [half], axis=axis)

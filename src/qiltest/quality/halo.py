@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from qiltest.quality.planes import Plane
 
-#: Reach of an edge's profile in pixels; its ends, beyond `NEAR`, are the plateaus on both sides.
+#: Half length of an edge's profile in pixels; its ends, beyond `NEAR`, are the plateaus on both sides.
 REACH, NEAR = 8, 5
 #: Grey levels that an edge must rise, and share of the rise that its plateaus may vary by.
 RISE, LEVEL = 20.0, 0.15
@@ -16,11 +16,11 @@ STEP = 4
 
 
 def halo(plane: Plane) -> float | None:
-    """Return the mean overshoot beside strong edges, as a share of the edge's rise; None where there is none to see.
+    """Return the mean overshoot beside strong edges, as a share of the edge's rise; None without such edges.
 
     For edges between two level plateaus along rows and columns: how far the 5 pixels beside the edge go beyond the
-    plateau on their side. Unsharp masking by an amount a overshoots by up to a/2; an edge as a camera or a VAE gives
-    it by a few per cent. Noise adds a little, denoising that keeps edges too.
+    plateau on their side. Unsharp masking by an amount a overshoots by up to a/2; an edge from a camera or a VAE by a
+    few per cent. Noise and edge-preserving denoising add a little.
     """
     found = np.concatenate([_overshoot(plane[::STEP]), _overshoot(plane.T[::STEP])])
     return float(found.mean()) if len(found) >= FEWEST else None

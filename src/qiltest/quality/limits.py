@@ -1,8 +1,7 @@
-"""Limits on the measures of quality, and the sentence for an image beyond one.
+"""Limits on the measures of image quality, and the message for an image beyond one.
 
-Each limit stands well above what images without the fault show (docs/measurements/quality.md has the distributions
-and the rates of false alarms); only noise, grid and blank gate, because only they are wrong in every image that
-shows them.
+Each limit is well above the values of images without the fault (docs/measurements/quality.md has the distributions and
+the rates of false alarms). Only noise, grid and blank gate, because only they are wrong in every image.
 """
 
 from __future__ import annotations
@@ -29,16 +28,13 @@ SATURATED = 0.3
 
 
 def symptoms(health: Health) -> tuple[Symptom, ...]:
-    """Return what is wrong with an image, gating faults first; none for a healthy one.
-
-    Limits are written so that a figure that is not a number is beyond them.
-    """
+    """Return the faults of an image, gating ones first. NaN is beyond every limit."""
     found = [*_gating(health), *_reported(health)]
     return tuple(sorted(found, key=lambda symptom: not symptom.gates))
 
 
 def gating(health: Health) -> tuple[Symptom, ...]:
-    """Return the symptoms that an image does not hold with."""
+    """Return the faults that fail an image."""
     return tuple(symptom for symptom in symptoms(health) if symptom.gates)
 
 
@@ -46,7 +42,7 @@ def _gating(health: Health) -> Iterator[Symptom]:
     if not health.spread >= BLANK_BELOW:
         yield _symptom(
             Fault.BLANK,
-            f"the image is blank: its values vary by {health.spread:.2f} of 255 (least {BLANK_BELOW:g})",
+            f"the image is blank: its values vary by {health.spread:.2f} of 255 (at least {BLANK_BELOW:g} expected)",
             gates=True,
         )
         return
@@ -54,8 +50,8 @@ def _gating(health: Health) -> Iterator[Symptom]:
     if not (health.noise_fine <= NOISE and health.noise_coarse <= NOISE):
         yield _symptom(
             Fault.NOISE,
-            f"noise of {noise:.1f} grey levels in the flattest parts (limit {NOISE:g}): the denoising did not end; "
-            "look at the scheduler (shift 3, sigmas to 0) and whether the LoRA's steps are those of the variant",
+            f"noise of {noise:.1f} grey levels in the flattest parts (limit {NOISE:g}): denoising is incomplete; check "
+            "the scheduler (shift 3, sigmas to 0) and that the LoRA is for this number of steps",
             gates=True,
         )
     yield from _grids(health)
@@ -67,8 +63,8 @@ def _grids(health: Health) -> Iterator[Symptom]:
     if not (health.grid_patch <= GRID and health.grid_latent <= GRID):
         yield _symptom(
             Fault.GRID,
-            f"a grid that repeats every {name}, of {strength:.1f} grey levels (limit {GRID:g}): look at the base's "
-            "dtype; a LoRA trained on bf16 over an fp8 base generates one",
+            f"grid artefact of {strength:.1f} grey levels that repeats every {name} (limit {GRID:g}): check the base's "
+            "dtype; a LoRA trained on bf16 over an fp8 base causes this",
             gates=True,
         )
 
@@ -79,26 +75,26 @@ def _reported(health: Health) -> Iterator[Symptom]:
     if health.specks is not None and not health.specks <= SPECKS:
         yield _symptom(
             Fault.SPECKS,
-            f"specks of {health.specks:.1f} grey levels in the flattest parts outside text (usual: below {SPECKS:g}): "
-            "much noise left in the latents looks so; look at the scheduler and the steps",
+            f"specks of {health.specks:.1f} grey levels in the flattest parts outside text (usually below {SPECKS:g}): "
+            "noise left in the latents causes this; check the scheduler and the number of steps",
         )
     if health.blur is None and health.spread >= UNIFORM:
-        yield _symptom(
-            Fault.BLUR, "blurred, or without any edge: nowhere do neighbouring pixels differ as writing does"
-        )
+        yield _symptom(Fault.BLUR, "blurred, or without any edge: no neighbouring pixels differ as much as in text")
     if health.blur is not None and not health.blur <= BLUR:
         yield _symptom(
             Fault.BLUR,
-            f"blurred: even the sharpest edges are {health.blur:.1f} pixels wide (usual: below {BLUR:g}); LoRA keys "
-            "that were not applied and a wrong scheduler do this",
+            f"blurred: even the sharpest edges are {health.blur:.1f} pixels wide (usually below {BLUR:g}); LoRA keys "
+            "that were not applied or a wrong scheduler cause this",
         )
     if not health.clipped <= CLIPPED:
-        yield _symptom(Fault.CLIPPED, f"{health.clipped:.0%} of its values are clipped to 0 or 255")
+        yield _symptom(
+            Fault.CLIPPED, f"clipped: {health.clipped:.0%} of the values are 0 or 255 (usually below {CLIPPED:.0%})"
+        )
     if not health.saturation <= SATURATED:
         yield _symptom(
             Fault.SATURATED,
-            f"over-saturated: mean chroma {health.saturation:.0%} (usual: below {SATURATED:.0%}); true CFG above 1 on "
-            "a distilled model does this",
+            f"over-saturated: mean chroma {health.saturation:.0%} (usually below {SATURATED:.0%}); true CFG above 1 "
+            "on a distilled model causes this",
         )
 
 

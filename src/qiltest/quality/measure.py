@@ -1,4 +1,4 @@
-"""Measures one image in one pass: everything that `quality/` knows, before and after its text is read."""
+"""Measures the quality of one image, before and after its text is read."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from qiltest.reading.records import Line
 
 @dataclass(frozen=True, kw_only=True)
 class Examined:
-    """An image's health, and what is still needed to measure the rest once it is known where text stands."""
+    """An image's measures, and the maps for those that need to know where text is."""
 
     health: Health
     detail: DetailMap
     specks: SpeckMap
 
     def outside(self, lines: Sequence[Line]) -> Health:
-        """Return the health with what is measured outside the lines of a reading of the same image."""
+        """Return all measures, given the lines of a reading of the same image."""
         free = free_of_text(self.specks.power.shape, lines)
         return replace(self.health, detail=detail_outside(self.detail, lines), specks=specks_outside(self.specks, free))
 
 
 def examine(pixels: Pixels) -> Examined:
-    """Measure RGB pixels (height x width x 3, 8 bits). Every figure is finite."""
+    """Measure RGB pixels (height x width x 3, 8 bits). Every measure is finite."""
     values, plane = tone(pixels), luma(pixels)
     grain, lattice = noise(plane), grid(plane)
     health = Health(

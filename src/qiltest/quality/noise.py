@@ -1,7 +1,7 @@
-"""Residual noise: what is left in an image whose denoising did not end, as with a wrong scheduler.
+"""Residual noise, left where denoising is incomplete, as with a wrong scheduler.
 
-Measured where the image is flattest, so that fur, leaves and grain of a part of the image do not count: noise of
-the sampler is everywhere.
+It is measured where the image is flattest, so that fur, leaves and film grain do not count: residual noise is
+everywhere.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from qiltest.quality.planes import Plane, blocks, diagonal, filling_power, halve
 
 #: Pixels of a block's side, and the share of all blocks that counts as the flattest.
 BLOCK, FLATTEST = 32, 0.1
-#: Fewest blocks that an estimate rests on.
+#: Fewest blocks for an estimate.
 FEWEST = 4
-#: Least share of blocks without text, black and white for specks to be measured: of fewer, the flattest are not flat.
+#: Least share of blocks without text, black and white for specks: of fewer, the flattest are not flat.
 ENOUGH = 0.1
-#: Luma outside of this is clipped here or there, and clipping hides noise.
+#: Luma outside this range may be clipped, and clipping hides noise.
 _DARK, _BRIGHT = 4.0, 251.0
 
 
@@ -46,12 +46,12 @@ def noise(plane: Plane) -> Noise:
 
 
 def flattest(plane: Plane) -> NDArray[np.intp]:
-    """Return (row, column) of the flattest blocks, an array of n x 2; empty for an image of no whole block."""
+    """Return (row, column) of the flattest blocks, an array of n x 2; empty for an image smaller than a block."""
     return _first(_unevenness(plane))
 
 
 def _unevenness(plane: Plane) -> NDArray[np.float32]:
-    """Return the variation of each block at 4 pixels and coarser; infinite near black or white, if enough are not."""
+    """Return the variation of each block at 4 pixels and coarser; infinite near black or white if enough remain."""
     means = blocks(halved(halved(plane)), BLOCK // 4)
     least, most = means.min(axis=-1), means.max(axis=-1)
     spread: NDArray[np.float32] = means.std(axis=-1)
@@ -68,7 +68,7 @@ def _first(uneven: NDArray[np.float32]) -> NDArray[np.intp]:
 
 @dataclass(frozen=True, kw_only=True)
 class SpeckMap:
-    """What is needed to measure specks once it is known where text stands; per block of 32 x 32 pixels."""
+    """What `specks_outside` needs, per block of 32 x 32 pixels."""
 
     #: mean square of the diagonal band of periods of 4 to 8 pixels, all of it.
     power: NDArray[np.float32]
@@ -77,16 +77,16 @@ class SpeckMap:
 
 
 def speck_map(plane: Plane) -> SpeckMap:
-    """Measure specks: a VAE makes isolated fragments of strokes of noise that is left in the latents, hardly grain.
+    """Measure specks: a VAE decodes noise left in the latents to isolated fragments of strokes, hardly to grain.
 
-    They stand in less than half of a block, so that `noise` does not see them; here every value counts.
+    They cover less than half of a block, so `noise` ignores them; here every value counts.
     """
     band = blocks(diagonal(halved(plane)), BLOCK // 4)
     return SpeckMap(power=np.square(band).mean(axis=-1), uneven=_unevenness(plane))
 
 
 def specks_outside(found: SpeckMap, free: NDArray[np.bool_]) -> float | None:
-    """Return the root mean square of the band in the flattest blocks free of text; None with too few of them."""
+    """Return the root mean square of the band in the flattest blocks without text; None for too few of them."""
     uneven = np.where(free, found.uneven, np.float32(math.inf))
     if np.isfinite(uneven).sum() < max(FEWEST, ENOUGH * uneven.size):
         return None

@@ -1,4 +1,4 @@
-"""An image as the measures take it: luma, its Haar bands, and both cut into blocks."""
+"""Luma of an image, its Haar bands, and blocks of both: the input of the measures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def luma(pixels: Pixels) -> Plane:
 
 
 def halved(plane: Plane) -> Plane:
-    """Return means of 2 x 2 pixels; an odd last row or column is left out."""
+    """Return means of 2 x 2 pixels; an odd last row or column is ignored."""
     even = _even(plane)
     pairs = even[::2] + even[1::2]
     means: Plane = (pairs[:, ::2] + pairs[:, 1::2]) * np.float32(0.25)
@@ -50,7 +50,7 @@ def blocks(plane: Plane, side: int) -> Blocks:
 
 
 def filling_power(band: Blocks) -> NDArray[np.float32]:
-    """Return the variance of what fills each block: what stands in less than half of it, as an edge does, is ignored.
+    """Return the variance of what fills each block; structure in less than half of it, such as an edge, is ignored.
 
     The mean square of the smaller half of the values, scaled to be the variance where they are normal: a trimmed
     variance, less granular on 8-bit images than the median absolute deviation (Donoho and Johnstone 1994).

@@ -1,16 +1,16 @@
-"""The record of an image's quality: its measures with their units, and the faults they show."""
+"""Records of image quality: the measures with their units, and the faults."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-#: Version of the measures: figures of two versions are not compared. 2: fine detail by cells, at two scales.
+#: Version of the measures; values of two versions are not compared. 2: fine detail by cells, at two scales.
 VERSION = 2
 
 
 class Fault(StrEnum):
-    """What can be wrong with an image before anything is read in it."""
+    """What can be wrong with an image, apart from its text."""
 
     BLANK = "blank"
     NOISE = "noise"
@@ -24,7 +24,7 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """Measures of one image; each is described, with its source, where it is made (`qiltest.quality`)."""
+    """Measures of one image; the modules of `qiltest.quality` describe each, with its source."""
 
     version: int
     #: largest standard deviation of a colour channel, 8-bit units.
@@ -55,7 +55,7 @@ class Symptom:
     """A fault that an image shows."""
 
     fault: Fault
-    #: True where an image with it does not hold, whatever its text says.
+    #: True where an image with it fails, whatever its text says.
     gates: bool
     #: one sentence: the measure, its limit, and the likely cause.
     message: str

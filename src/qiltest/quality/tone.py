@@ -1,4 +1,4 @@
-"""Blank, near-uniform, clipped and over-saturated images, told by the values alone."""
+"""Contrast, clipping and saturation of an image, to find blank, near-uniform, clipped and over-saturated ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from qiltest.quality.planes import Pixels
 
-#: Pixels are taken in this step down and across: shares and means need no more.
+#: Step between the rows and columns that are measured: enough for shares and means.
 STEP = 3
 
 

@@ -1,1 +1,1 @@
-"""May a LoRA file replace a release: inspection of the candidate, images of both, paired verdict."""
+"""Decide whether a LoRA file may replace a release: inspection, images of both, release verdict."""

@@ -1,4 +1,4 @@
-"""A LoRA file on trial: what is in it, held against the release that it is to replace, before anything is generated."""
+"""Inspect a candidate LoRA file, and compare it with the one it should replace, before anything is generated."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from qiltest.text.escape import one_line
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateInspection:
-    """What was found out about a candidate without generating."""
+    """The inspection of a candidate."""
 
     path: Path
     sha256: str
-    #: None where the file is no whole safetensors file.
-    report: LoraReport | None
-    #: the file beside the LoRA that it replaces; None where that one is not here, or there is none.
-    likeness: Likeness | None
-    #: why it is not generated, each in words; empty where it may be.
-    refusals: tuple[str, ...]
-    #: what is unusual, each in words.
-    notes: tuple[str, ...]
+    #: None where the file is not a valid safetensors file.
+    report: LoraReport | None = None
+    #: the comparison with the LoRA it replaces; None where that one does not exist.
+    likeness: Likeness | None = None
+    #: why it is not generated, a sentence each.
+    refusals: tuple[str, ...] = ()
+    #: what is unusual, a sentence each.
+    notes: tuple[str, ...] = ()
 
 
 def candidate_variant(file: str, like: Variant, model: ModelSource) -> Variant:
-    """Return the variant of `file`, in all else as `like`. Raises RecipeError where there is no such file.
+    """Return `like` with `file` as its LoRA. Raises RecipeError where there is no such file.
 
-    Its hash stands in the variant, so that a file that changes while it is generated is an error.
+    The variant has the file's hash, so that a file that changes meanwhile is an error.
     """
     path = resolve_lora(file, model=model)
     lora = LoraSource(source=str(path), sha256=file_sha256(path))
@@ -47,17 +47,17 @@ def candidate_variant(file: str, like: Variant, model: ModelSource) -> Variant:
         title=f"{path.name} as {like.name}",
         loras=(*others, (model.kind.value, lora)),
         default=False,
-        note=f"on trial: replaces {like.name}",
+        note=f"candidate to replace {like.name}",
     )
 
 
 def try_candidate(
     candidate: Variant, like: Variant, model: ModelSource, variants: Iterable[Variant]
 ) -> CandidateInspection:
-    """Inspect the candidate's file and hold it against that of `like`; nothing is loaded or generated.
+    """Inspect the candidate's file and compare it with that of `like`.
 
-    A file that is broken, does not fit the model, has no effect, belongs to another variant, or is not of the kind of
-    what it replaces (modules left out, twice or half as strong) has refusals.
+    A file is refused if it is broken, does not fit the model, has no effect, belongs to another variant, or differs
+    too much from what it replaces (missing modules, twice or half as strong).
     """
     lora = candidate.lora(model.kind)
     assert lora is not None
@@ -67,35 +67,26 @@ def try_candidate(
     try:
         report = inspect_lora(path, base=base, variants=known)
     except RecipeError as error:
-        return CandidateInspection(
-            path=path, sha256=lora.sha256, report=None, likeness=None, refusals=(error.what,), notes=()
-        )
+        return CandidateInspection(path=path, sha256=lora.sha256, refusals=(error.what,))
     likeness = _likeness(report, like, base, model) if report.passes else None
-    refusals = [*report.errors, *wrong_variant(report, like, known)]
-    notes = list(report.warnings)
-    if likeness is not None:
-        refusals += likeness.errors
-        notes += likeness.warnings
-        notes += [f"the file is the one that {like.name} uses now"] if likeness.sha256 == report.sha256 else []
+    refusals = (*report.errors, *wrong_variant(report, like, known), *(likeness.errors if likeness else ()))
+    notes = (*report.warnings, *(likeness.warnings if likeness else ()))
+    if likeness is not None and likeness.sha256 == report.sha256:
+        notes = (*notes, f"this is the file that {like.name} already uses")
     return CandidateInspection(
-        path=path,
-        sha256=lora.sha256,
-        report=report,
-        likeness=likeness,
-        refusals=tuple(refusals),
-        notes=tuple(notes),
+        path=path, sha256=lora.sha256, report=report, likeness=likeness, refusals=refusals, notes=notes
     )
 
 
 def refusal_lines(inspection: CandidateInspection, like: str) -> Iterator[str]:
-    """Yield what a release engineer is told of a file that is not generated."""
+    """Yield the verdict on a refused file, with its reasons."""
     yield f"DO NOT SHIP: {one_line(str(inspection.path))} cannot replace {like}; nothing was generated"
     yield from (f"  ERROR  {refusal}" for refusal in inspection.refusals)
-    yield f"  -> `qiltest lora {one_line(str(inspection.path))} --like {like}` shows all that is in the file"
+    yield f"  -> `qiltest lora {one_line(str(inspection.path))} --like {like}` shows the whole inspection"
 
 
 def pinned(variant: Variant, model: ModelSource) -> Variant:
-    """Return a variant with the hashes of those of its LoRA files that are part of the embedded model."""
+    """Return a variant with the hashes of the embedded model's LoRA files."""
     return replace(variant, loras=tuple((kind, _pin(lora, model)) for kind, lora in variant.loras))
 
 
@@ -109,12 +100,12 @@ def _pin(lora: LoraSource, model: ModelSource) -> LoraSource:
 
 
 def wrong_variant(report: LoraReport, like: Variant, variants: Iterable[Variant]) -> Iterator[str]:
-    """Yield why a file that is another variant's own is not tried as this one (8 steps distilled, 4 generated)."""
+    """Yield why a file that belongs to another variant does not fit this one, such as 8-step weights for 4 steps."""
     for variant in variants if like.name not in report.variants else ():
         if variant.name in report.variants and (variant.steps, variant.scheduler) != (like.steps, like.scheduler):
             yield (
-                f"this is the file of variant {variant.name}, which generates in {variant.steps} steps; "
-                f"{like.name} generates in {like.steps}"
+                f"this is the file of variant {variant.name}, which takes {variant.steps} steps; "
+                f"{like.name} takes {like.steps}"
             )
 
 
@@ -127,10 +118,10 @@ def _likeness(report: LoraReport, like: Variant, base: Base, model: ModelSource)
 
 
 def refuse_name(variants: Iterable[Variant]) -> None:
-    """Raise CaseError where a variant of the suite has the candidate's name."""
+    """Raise CaseError if a variant of the suite has the candidate's name."""
     if any(variant.name == CANDIDATE for variant in variants):
         raise CaseError(
-            f"a variant is called {CANDIDATE!r}, which is the name of a LoRA file on trial",
+            f"variant name {CANDIDATE!r} is reserved for candidate LoRA files",
             where="variants.toml",
-            remedy="call it otherwise",
+            remedy="rename the variant",
         )

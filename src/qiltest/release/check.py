@@ -1,15 +1,13 @@
-"""May a LoRA file replace a release? What `qiltest check` and `pytest --qil-lora FILE --qil-like VARIANT` share.
+"""The release check, for `qiltest check` and `pytest --qil-lora FILE --qil-like VARIANT`.
 
-Both generate the candidate and what it replaces over the selected cases and seeds. An image passes where it was
-generated, read and scored, because neither is compared with a golden but each with the other; the run ends with the
-paired verdict.
+Both generate the candidate and the variant it should replace, over the selected cases and seeds. An image passes if it
+was scored; goldens are not used. The run ends with the release verdict.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from io import StringIO
 from pathlib import Path
 from typing import Protocol
 
@@ -38,19 +36,16 @@ FAILED, INTERRUPTED = 1, 2
 
 
 class Progress(Protocol):
-    """What shows how far a run is."""
+    """Shows the progress of a run."""
 
     def begin(self, total: int) -> None:
-        """Set how many images there are."""
-        ...
+        """Set the number of images."""
 
     def show(self, text: str) -> None:
-        """Name the image in hand."""
-        ...
+        """Name the current image."""
 
     def hide(self, verdict: Status | None = None) -> None:
-        """Count the image in hand."""
-        ...
+        """Count the current image."""
 
 
 def admit(suite: Suite, release: ReleaseRequest, model: str) -> Suite:
@@ -61,7 +56,7 @@ def admit(suite: Suite, release: ReleaseRequest, model: str) -> Suite:
 
 
 def try_release(suite: Suite, release: ReleaseRequest, model: str) -> CandidateInspection:
-    """Inspect the candidate of an admitted suite. Raises RecipeError where the LoRA that it replaces is not here."""
+    """Inspect the candidate of an admitted suite. Raises RecipeError if the LoRA to be replaced is missing."""
     return try_candidate(suite.variant(CANDIDATE), suite.variant(release.like), _source(model), suite.variants)
 
 
@@ -69,7 +64,7 @@ def _source(model: str) -> ModelSource:
     source = resolve_model(model)
     if source.is_random:
         raise RecipeError(
-            "random weights write no text, so nothing could be compared",
+            "random weights write no text to compare",
             where="--qil-model=random",
             remedy="choose tiny, a folder or a Hugging Face id",
         )
@@ -87,9 +82,8 @@ def check_release(
 ) -> Ending:
     """Generate, read and score the candidate of an admitted suite and what it replaces, and compare them.
 
-    Raises CaseError for a selection that does not exist, ReaderError and StoreError where no run can be begun. What
-    goes wrong with one image is its verdict; Ctrl-C and a store that cannot be written end the run early, with what
-    was generated stored.
+    Raises CaseError for a selection that does not exist, ReaderError and StoreError where no run can be opened. Ctrl-C
+    and a store that cannot be written end the run early; generated images are stored.
     """
     tasks = selected_tasks(suite, options)
     progress.begin(len(tasks))
@@ -111,7 +105,7 @@ def check_release(
 
 
 def _take(context: RunContext, sample: Sample, progress: Progress) -> int:
-    """Take one sample all the way and return 0, or `FAILED` where it has no score."""
+    """Run one sample and return 0, or `FAILED` where it has no score."""
     one = SampleRun(context, sample)
     progress.show(sample.id)
     try:
@@ -119,15 +113,15 @@ def _take(context: RunContext, sample: Sample, progress: Progress) -> int:
     except StoreWriteError:
         raise
     except QiltestError:
-        pass  # it is written to the run, and stands in the comparison
-    except Exception as error:  # noqa: BLE001  a crash is one sample's error, as it is one test's under pytest
+        pass  # recorded in the run and listed in the comparison
+    except Exception as error:  # noqa: BLE001  a crash ends one sample, as under pytest
         context.crashed(sample, error)
     progress.hide(Status.ERROR if one.result.verdict is None else status_of(one.result))
     return 0 if one.passes else FAILED
 
 
 def write_release_page(found: Comparisons, run: Run, release: ReleaseRequest) -> Path:
-    """Write the page with the images that decided into the run's folder and return its path. Raises OSError."""
+    """Write the comparison page into the run's folder and return its path. Raises OSError."""
     from qiltest.report.comparison.page import write_page
 
     path = run.path / PAGE
@@ -138,20 +132,14 @@ def write_release_page(found: Comparisons, run: Run, release: ReleaseRequest) ->
 def verdict_lines(
     found: Comparisons, run: Run, inspection: CandidateInspection | None, *, width: int, colour: bool
 ) -> Iterator[str]:
-    """Yield the comparison as it stands at the end of a session."""
+    """Yield the release verdict as terminal lines."""
     from qiltest.report.terminal.comparison import print_comparisons
 
     yield ""
     if inspection is not None:
         yield from (f"note: {one_line(str(inspection.path))}: {note}" for note in inspection.notes)
     console = Console(
-        file=StringIO(),
-        width=width,
-        force_terminal=colour,
-        no_color=not colour,
-        markup=False,
-        highlight=False,
-        emoji=False,
+        width=width, force_terminal=colour, no_color=not colour, markup=False, highlight=False, emoji=False
     )
     with console.capture() as captured:
         print_comparisons(console, found)

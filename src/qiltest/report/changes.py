@@ -1,4 +1,4 @@
-"""What changed since the goldens, or since an earlier run: one entry per image, worst first."""
+"""What changed since the goldens, or since an earlier run: one change per image, worst first."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from qiltest.text.normalise import normalise
 
 
 class ChangeKind(StrEnum):
-    """How an image stands against what was accepted before; worst first."""
+    """How an image differs from its golden or an earlier run; worst first."""
 
     WORSE = "worse"
     SLOWER = "slower"
     BROKEN = "not judged"
     GONE = "gone"
     NEW = "new"
-    OTHER = "reads otherwise"
+    OTHER = "reads differently"
     BETTER = "better"
     SAME = "unchanged"
 
@@ -32,7 +32,7 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One image's change. Distances in counted edits; None where there is none."""
+    """One image's change. `before` and `now` are distances in counted edits; None where there is none."""
 
     kind: ChangeKind
     sample: str
@@ -47,12 +47,12 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """All images against what was before."""
+    """The changes of all images."""
 
     #: what they are compared with, in words.
     against: str
     items: tuple[Change, ...]
-    #: why nothing is compared; "" where something is.
+    #: why nothing is compared; "" where the images are compared.
     refused: str = ""
 
     def of(self, kind: ChangeKind) -> tuple[Change, ...]:
@@ -69,10 +69,11 @@ def changes(run: Run, previous: Run | None = None) -> Changes:
         return Changes(against="the goldens", items=_sorted(_since_golden(result) for result in run.results))
     against = f"run {previous.id}"
     if previous.reader.fingerprint != run.reader.fingerprint:
-        reason = f"{against} was read by {previous.reader.fingerprint}, this one by {run.reader.fingerprint}"
-        return Changes(against=against, items=(), refused=f"{reason}: not compared")
+        reason = f"not compared: {against} was read by {previous.reader.fingerprint}, this run by "
+        return Changes(against=against, items=(), refused=reason + run.reader.fingerprint)
     if previous.model != run.model:
-        return Changes(against=against, items=(), refused=f"{against} generated with {previous.model}: not compared")
+        reason = f"not compared: {against} is of model {previous.model}, this run of {run.model}"
+        return Changes(against=against, items=(), refused=reason)
     before = {result.sample: result for result in previous.results}
     items = [_since_run(result, before.pop(result.sample, None)) for result in run.results]
     waiting = set(run.planned)
@@ -114,7 +115,9 @@ def _change(result: CaseResult, before: int | None, texts: tuple[str, ...] | Non
     elif now != before:
         kind = ChangeKind.WORSE if now > before else ChangeKind.BETTER
     else:
-        kind = ChangeKind.SAME if texts is None or _alike(texts, _texts(result)) else ChangeKind.OTHER
+        # how lines were broken is layout
+        same = texts is None or [*map(normalise, texts)] == [*map(normalise, _texts(result))]
+        kind = ChangeKind.SAME if same else ChangeKind.OTHER
     if kind.rank > ChangeKind.SLOWER.rank and _too_slow(result):
         kind = ChangeKind.SLOWER
     return Change(kind=kind, sample=result.id, before=before, now=now)
@@ -123,11 +126,6 @@ def _change(result: CaseResult, before: int | None, texts: tuple[str, ...] | Non
 def _texts(result: CaseResult) -> tuple[str, ...]:
     score = result.score
     return () if score is None else (*(text.read for text in score.texts), *(extra.text for extra in score.extra))
-
-
-def _alike(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Say whether two readings say the same; how lines were broken is layout."""
-    return tuple(map(normalise, one)) == tuple(map(normalise, other))
 
 
 def _too_slow(result: CaseResult) -> bool:

@@ -1,4 +1,4 @@
-"""What a session leaves on the page of a CI job: a job summary in Markdown, and annotations (workflow commands)."""
+"""The page of a CI job on GitHub: a job summary in Markdown, and annotations (workflow commands)."""
 
 from __future__ import annotations
 
@@ -15,19 +15,24 @@ from qiltest.text.escape import command_data, command_property
 from qiltest.text.escape import markdown as md
 from qiltest.text.format import count
 
-#: GitHub refuses a step summary above 1 MiB, whole; some room is left for what others add.
+#: GitHub refuses a step summary above 1 MiB as a whole; the rest is left for other steps' lines.
 MAX_SUMMARY_BYTES = (1 << 20) - (16 << 10)
-#: GitHub shows ten annotations of a kind a step; what comes after is lost in silence.
+#: GitHub shows at most ten annotations of a kind per step, and drops the others silently.
 MAX_ANNOTATIONS = 10
-#: rows of what changed; the table of what does not pass follows and has them all.
+#: rows of what changed; the table of images that do not pass follows and has them all.
 MAX_CHANGES = 20
-_LEVELS = {Status.FAIL: "error", Status.ERROR: "error", Status.MISSING: "error", Status.INCOMPARABLE: "error"}
+_ANNOTATED = {Status.FAIL, Status.ERROR, Status.MISSING, Status.INCOMPARABLE}
+_TABLE = """
+## Worst first
+
+| verdict | image | edits | limit | expected | read |
+|---|---|---|---|---|---|"""
 
 
 def ci_lines(run: Run) -> Iterator[str]:
-    """Yield what GitHub Actions takes from the output, and append the job summary to its file; elsewhere nothing.
+    """Append the job summary to its file and yield the workflow commands; neither outside GitHub Actions.
 
-    What comes from images and models is escaped, so that a text cannot act as a command.
+    Texts from images and models are escaped, so that none can act as a command.
     """
     if os.environ.get("GITHUB_ACTIONS") == "true":
         yield from workflow_commands(run)
@@ -43,16 +48,16 @@ def ci_lines(run: Run) -> Iterator[str]:
 def job_summary(run: Run, *, previous: Run | None = None) -> str:
     """Return the job summary: verdict, what changed, then the images that do not pass, worst first.
 
-    Less than 1 MiB of UTF-8; what does not fit is counted in the last line.
+    It is less than 1 MiB of UTF-8; the last line counts the images that do not fit.
     """
     page = view(run, previous)
     out: list[str] = []
     size = 0
-    left = len(_wanting(page))
+    left = len(_failing(page))
     for line, is_row in _lines(page):
         size += len(line.encode("utf-8")) + 1
         if size > MAX_SUMMARY_BYTES:
-            out.append(f"\nand {count(left, 'more image')} that did not fit here; see the report.")
+            out.append(f"\nand {count(left, 'more image')} that did not fit; see the report.")
             break
         left -= is_row
         out.append(line)
@@ -62,32 +67,25 @@ def job_summary(run: Run, *, previous: Run | None = None) -> str:
 def workflow_commands(run: Run, *, previous: Run | None = None) -> tuple[str, ...]:
     """Return at most ten workflow commands, worst first; the last says how many more there are."""
     page = view(run, previous)
-    cells = [cell for cell in page.worst_first if cell.status in _LEVELS]
-    shown = cells if len(cells) <= MAX_ANNOTATIONS else cells[: MAX_ANNOTATIONS - 1]
-    commands = [_command(cell, page) for cell in shown]
-    rest = len(cells) - len(shown)
-    if rest:
-        commands.append(f"::error title=qiltest::and {count(rest, 'more image')}; see the report")
+    commands = [_command(cell, page) for cell in page.worst_first if cell.status in _ANNOTATED]
+    if len(commands) > MAX_ANNOTATIONS:
+        rest = len(commands) - MAX_ANNOTATIONS + 1
+        commands[MAX_ANNOTATIONS - 1 :] = [f"::error title=qiltest::and {count(rest, 'more image')}; see the report"]
     return tuple(commands)
 
 
-def _wanting(page: RunView) -> list[ImageView]:
+def _failing(page: RunView) -> list[ImageView]:
     return [cell for cell in page.worst_first if cell.status is not Status.PASS]
 
 
 def _lines(page: RunView) -> Iterator[tuple[str, bool]]:
-    """Yield lines, and whether each is the row of an image."""
-    for line in render_head(page, most=MAX_CHANGES).splitlines():
-        yield line, False
-    wanting = _wanting(page)
-    if wanting:
-        for line in ("", "## Worst first", "", "| verdict | image | edits | limit | expected | read |"):
-            yield line, False
-        yield "|---|---|---|---|---|---|", False
-    for cell in wanting:
-        yield _row(cell), True
-    for line in render_published(page).splitlines():
-        yield line, False
+    """Yield each line, and whether it is the row of an image."""
+    yield from ((line, False) for line in render_head(page, most=MAX_CHANGES).splitlines())
+    failing = _failing(page)
+    if failing:
+        yield from ((line, False) for line in _TABLE.splitlines())
+    yield from ((_row(cell), True) for cell in failing)
+    yield from ((line, False) for line in render_published(page).splitlines())
 
 
 def _row(cell: ImageView) -> str:
@@ -95,7 +93,9 @@ def _row(cell: ImageView) -> str:
     limit = "–" if judgement is None or judgement.limit is None else str(judgement.limit)
     edits = "–" if cell.score is None else str(cell.score.distance)
     text = next(iter(cell.wrong), None)
-    expected, read = ("", md(cell.why)) if text is None else (spans(text.expected), spans(text.read) or "*nothing*")
+    expected, read = (
+        ("", md(cell.why)) if text is None else (spans(text.sides.expected), spans(text.sides.read) or "*nothing*")
+    )
     more = len(cell.wrong) - 1
     read += f"<br>and {count(more, 'more text')}" if more > 0 else ""
     return f"| {cell.status.value} | {md(cell.result.id)} | {edits} | {limit} | {expected} | {read} |"
@@ -103,13 +103,13 @@ def _row(cell: ImageView) -> str:
 
 def _command(cell: ImageView, page: RunView) -> str:
     path = next((case.case.path for case in page.cases if case.case.id == cell.result.sample.case), "")
-    properties = [f"file={command_property(_beside(path))}"] if path else []
+    properties = [f"file={command_property(_relative(path))}"] if path else []
     properties.append(f"title={command_property(f'qiltest {cell.status.value}: {cell.result.id}')}")
     message = ". ".join(dict.fromkeys(filter(None, (*cell.reasons[:1], cell.why))))
-    return f"::{_LEVELS[cell.status]} {','.join(properties)}::{command_data(message[:500])}"
+    return f"::error {','.join(properties)}::{command_data(message[:500])}"
 
 
-def _beside(path: str) -> str:
-    """Return a path as CI wants it: relative to where the command runs, where it lies there."""
+def _relative(path: str) -> str:
+    """Return a path relative to the working folder, as GitHub wants it, if it is inside."""
     here = Path.cwd()
     return Path(path).relative_to(here).as_posix() if Path(path).is_relative_to(here) else path

@@ -1,4 +1,4 @@
-"""Image quality in words: the figures shown below an image's text, and the faults that do not gate."""
+"""Image quality in words: the measures below an image's text, and the faults that do not fail the image."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from qiltest.quality import Health, symptoms
 from qiltest.text.format import number, percent
 
 
-def reported_faults(health: Health) -> Iterator[str]:
-    """Yield the faults that do not gate; those that gate are among the reasons of the image's verdict."""
-    yield from (symptom.message for symptom in symptoms(health) if not symptom.gates)
+def reported_faults(health: Health | None) -> list[str]:
+    """Return the faults that do not gate; those that gate are among the reasons of the image's verdict."""
+    return [] if health is None else [symptom.message for symptom in symptoms(health) if not symptom.gates]
 
 
-def figures(health: Health) -> Iterator[tuple[str, str]]:
-    """Yield what was measured, and its value with the unit."""
+def figures(health: Health | None) -> Iterator[tuple[str, str]]:
+    """Yield each measure with its value and unit; nothing where the image was not measured."""
+    if health is None:
+        return
     yield "noise", f"{_two(max(health.noise_fine, health.noise_coarse))} grey levels"
     if health.specks is not None:
         yield "specks", f"{_two(health.specks)} grey levels"

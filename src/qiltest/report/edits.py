@@ -13,22 +13,22 @@ _CONTEXT = 4
 
 
 def edit_sentences(score: TextScore, limit: int = 6) -> tuple[str, ...]:
-    """Say each edit so that a newcomer finds the character.
+    """Return a sentence per edit that tells a newcomer where the character is.
 
     Neighbouring edits of one kind are one sentence. Positions count from 1 in the expected text without white space.
     """
     groups = _neighbours(score.edits)
-    said = [_sentence(group, score.expected) for group in groups[:limit]]
+    sentences = [_sentence(group, score.expected) for group in groups[:limit]]
     rest = sum(map(len, groups[limit:]))
-    return (*said, f"and {count(rest, 'more edit')}") if rest else tuple(said)
+    return (*sentences, *((f"and {count(rest, 'more edit')}",) if rest else ()))
 
 
 def _neighbours(edits: Sequence[Edit]) -> list[list[Edit]]:
     groups: list[list[Edit]] = []
     for edit in sorted(edits, key=lambda e: e.position):
         last = groups[-1][-1] if groups else None
-        alike = last is not None and (last.kind, last.counted) == (edit.kind, edit.counted)
-        if alike and last is not None and edit.position - last.position == len(last.expected):
+        follows = last is not None and edit.position - last.position == len(last.expected)
+        if follows and last is not None and (last.kind, last.counted) == (edit.kind, edit.counted):
             groups[-1].append(edit)
         else:
             groups.append([edit])

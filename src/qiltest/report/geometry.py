@@ -1,7 +1,7 @@
-"""Where in the image a character of a line is, estimated from the line's quadrilateral.
+"""Estimates where in the image a character of a line is, from the line's box.
 
-Readers give boxes of lines. A character's place is interpolated by typical widths, so it points near the character,
-which is enough to look there; it is never used to judge.
+Readers give boxes of lines. A character's place is interpolated by typical widths: near enough to look there, and never
+used to judge.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _BROAD = frozenset("mwMW@%")
 def character_quad(line: Line, start: int, end: int) -> Quad:
     """Return the estimated quadrilateral of characters `start` to `end` of a line, in pixels.
 
-    An empty range (a missing character) gives a sliver at its place.
+    An empty range (a missing character) gives a narrow strip at its place.
     """
     widths = [_width(char) for char in line.text] or [1.0]
     total = sum(widths)
@@ -37,7 +37,7 @@ def wrong_quads(
 ) -> tuple[Quad, ...]:
     """Return where the differing characters of a text are, neighbours in one piece.
 
-    Positions count in `score.read`; gaps stand before one.
+    `positions` and `gaps` are indices into `score.read`; characters are missing before a gap.
     """
     wanted = [*_runs(positions), *((gap, gap) for gap in gaps)]
     quads = []
@@ -65,9 +65,9 @@ def _runs(positions: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def _parts(score: TextScore, lines: Sequence[Line]) -> Iterable[tuple[str, Line | None]]:
-    """Yield the parts that were joined with the line each is in; None where a part is not literally in a line.
+    """Yield the parts that were joined, each with its line; None where a part is not literally in a line.
 
-    A line that holds two texts was cut; its parts are known in normalised form, which need not be in the raw line.
+    A line with two texts was cut; its parts are in normalised form, which need not occur in the raw line.
     """
     mine = [lines[index] for index in score.lines if 0 <= index < len(lines)]
     at = 0
@@ -78,7 +78,7 @@ def _parts(score: TextScore, lines: Sequence[Line]) -> Iterable[tuple[str, Line 
 
 
 def bounds(quads: Iterable[Sequence[Point]]) -> Box | None:
-    """Return left, top, right, bottom of all corners; None where there are none."""
+    """Return left, top, right, bottom of all corners; None for no corners."""
     points = [point for quad in quads for point in quad]
     if not points:
         return None

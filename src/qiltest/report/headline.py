@@ -1,4 +1,4 @@
-"""The first line of a report: the run's verdict, how many images have which status, and what must be said beside it."""
+"""The first line of a report: the run's verdict, the number of images per status, and the run's problems."""
 
 from __future__ import annotations
 
@@ -11,41 +11,47 @@ from qiltest.text.format import count
 
 
 def counts_of(run: Run) -> tuple[tuple[Status, int], ...]:
-    """Return how many images have each status, worst first; those that are planned and not begun are waiting."""
+    """Return the number of images per status, worst first; images that were planned and not begun are waiting."""
     counter = Counter(map(status_of, run.results))
-    not_generated = len(set(run.planned) - {result.sample for result in run.results})
-    counter[Status.WAITING] += not_generated
+    counter[Status.WAITING] += len(set(run.planned) - {result.sample for result in run.results})
     return tuple((status, counter[status]) for status in Status if counter[status])
 
 
 def verdict_of(run: Run) -> tuple[Status, str, tuple[str, ...]]:
-    """Return the run's verdict, its headline and what must be said beside it."""
+    """Return the run's verdict, its headline, and the sentences to show below the headline."""
     counts = dict(counts_of(run))
     total = max(len(run.planned), len(run.results))
-    said = [*run.problems]
+    notes = [*run.problems]
     if run.state is not RunState.FINISHED:
-        said.insert(0, f"The run is {run.state.value}: {len(run.results)} of {count(total, 'image')} begun.")
+        notes.insert(0, f"The run is {run.state.value}: {len(run.results)} of {count(total, 'image')} begun.")
     if not all(map(text_is_judged, run.results)):
-        said.append("Text was not judged, because this model's weights are random: the verdict is on latency alone.")
+        notes.append("Text was not judged, because this model's weights are random: the verdict is on latency alone.")
     status = worst(counts)
-    headline = _headline(status, counts, total)
     recorded = sum(result.golden_recorded for result in run.results)
+    headline = _headline(status, counts, total, recorded)
+    failed = run.exit_status not in {0, None} or bool(run.problems)
+    if status is Status.NEW and not recorded and not run.problems and failed:
+        # images without a golden fail the session by themselves
+        return Status.FAIL, headline, tuple(notes)
+    if status in {Status.PASS, Status.NEW} and failed:
+        return Status.FAIL, f"{headline}, but the session failed", tuple(notes)
+    return status, headline, tuple(notes)
+
+
+def _headline(status: Status, counts: Mapping[Status, int], total: int, recorded: int) -> str:
+    amount = counts.get(status, 0)
+    images = f"{amount} of {count(total, 'image')}"
+    has, them = ("has", "it") if amount == 1 else ("have", "them")
+    new = f"{images} {has} no golden yet: look at {them}, then accept {them}"
     if recorded:
-        headline += f"; {count(recorded, 'golden was', 'goldens were')} recorded"
-    session_failed = run.exit_status not in {0, None} or bool(run.problems)
-    if status in {Status.PASS, Status.NEW} and session_failed:
-        return Status.FAIL, f"{headline}, but the session failed", tuple(said)
-    return status, headline, tuple(said)
-
-
-def _headline(status: Status, counts: Mapping[Status, int], total: int) -> str:
-    images = f"{counts.get(status, 0)} of {count(total, 'image')}"
-    return {
+        new = f"{images} new"
+    headline = {
         Status.FAIL: f"{images} failed",
         Status.ERROR: f"{images} could not be judged",
         Status.MISSING: f"{images} missing",
         Status.INCOMPARABLE: f"{images} cannot be compared",
-        Status.NEW: f"{images} new",
-        Status.WAITING: f"{images} not judged yet" if total else "No image was asked for",
-        Status.PASS: "The image holds" if total == 1 else f"All {total} images hold",
+        Status.NEW: new,
+        Status.WAITING: f"{images} not judged yet" if total else "No image was selected",
+        Status.PASS: "The image passes" if total == 1 else f"All {total} images pass",
     }[status]
+    return headline + (f"; {count(recorded, 'golden was', 'goldens were')} recorded" if recorded else "")

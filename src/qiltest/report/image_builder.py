@@ -1,9 +1,11 @@
-"""Builds what a report shows of one image from its result."""
+"""Builds the view of one image from its result."""
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from pathlib import Path
 
+from qiltest.gate.golden import GoldenText
 from qiltest.gate.verdict import Verdict
 from qiltest.report.changes import Change
 from qiltest.report.edits import edit_sentences
@@ -26,8 +28,9 @@ def cell_of(
     speed_up: float | None = None,
     change: Change | None = None,
 ) -> ImageView:
-    """Return one image of a run; `previous` is the run that it is compared with, else its golden."""
-    before, before_name = _before(run, result, previous)
+    """Return the view of one image of a run; it is compared with `previous`, else with its golden."""
+    size = result.effective or result.sample.size
+    reading = result.reading
     return ImageView(
         anchor=anchor,
         result=result,
@@ -36,73 +39,58 @@ def cell_of(
         reasons=_reasons(result),
         change=change,
         texts=_texts(result),
-        extent=_extent(result),
+        extent=(size.width, size.height) if reading is None else (reading.width, reading.height),
         speed_up=speed_up,
-        before=before,
-        before_name=before_name,
+        before=_before(run, result, previous),
+        before_name="golden" if previous is None else f"run {previous.id}",
     )
 
 
-def _before(run: Run, result: CaseResult, previous: Run | None) -> tuple[Path | None, str]:
-    """Return the image that this one replaces, where it is stored and not the same, and what it is."""
+def _before(run: Run, result: CaseResult, previous: Run | None) -> Path | None:
+    """Return the earlier image; None where none is stored, or it is the same."""
+    golden, now = result.golden, result.image
     if previous is not None:
         old = previous.result(result.id)
-        if old is not None and old.image is not None and old.image != result.image:
-            return old.image.path, f"run {previous.id}"
-        return None, ""
-    golden, now = result.golden, result.image
+        return None if old is None or old.image is None or old.image == now else old.image.path
     if golden is None or now is None or golden.image == now.sha256:
-        return None, ""
-    return RunStore(root=run.path.parent).find_image(golden.image), "golden"
+        return None
+    return RunStore(root=run.path.parent).find_image(golden.image)
 
 
 def _reasons(result: CaseResult) -> tuple[str, ...]:
     judged = () if result.judgement is None else result.judgement.reasons
-    latency: tuple[str, ...] = ()
-    if result.latency is not None and result.latency.gates and result.latency.verdict is not Verdict.PASS:
-        latency = result.latency.reasons
+    latency = result.latency
+    slow = latency.reasons if latency and latency.gates and latency.verdict is not Verdict.PASS else ()
     accepted = "accepted: this run recorded it as the golden" if result.golden_recorded else ""
-    return tuple(filter(None, (result.error, accepted, *judged, *latency)))
+    return tuple(filter(None, (result.error, accepted, *judged, *slow)))
 
 
 def _texts(result: CaseResult) -> tuple[TextView, ...]:
     if result.score is None:
         return ()
     lines = () if result.reading is None else result.reading.lines
-    before = _golden_texts(result)
-    out = []
-    for number, score in enumerate(result.score.texts):
-        boxes = [lines[index].box for index in score.lines if 0 <= index < len(lines)]
-        old = before.get(number)
-        out.append(
-            TextView(
-                number=number,
-                score=score,
-                sentences=_sentences(score),
-                golden_read=None if old is None or normalise(old) == normalise(score.read) else old,
-                box=bounds(boxes),
-            )
+    before = () if result.golden is None else result.golden.texts
+    return tuple(
+        TextView(
+            number=number,
+            score=score,
+            sentences=_sentences(score),
+            golden_read=_golden_read(score, old),
+            box=bounds(lines[index].box for index in score.lines if 0 <= index < len(lines)),
         )
-    return tuple(out)
+        for number, (score, old) in enumerate(zip_longest(result.score.texts, before[: len(result.score.texts)]))
+    )
 
 
 def _sentences(score: TextScore) -> tuple[str, ...]:
     if not score.read:
         shown = f"“{one_line(score.expected, 60)}” was not read"
-        return (shown,) if score.distance else (f"{shown}, which the case allows",)
+        return (shown if score.distance else f"{shown}, which the case allows",)
     return edit_sentences(score)
 
 
-def _golden_texts(result: CaseResult) -> dict[int, str]:
-    """Return what the golden read, by number of the expected text, where the texts are still the same."""
-    if result.golden is None or result.score is None:
-        return {}
-    pairs = enumerate(zip(result.golden.texts, result.score.texts, strict=False))
-    return {number: old.read for number, (old, new) in pairs if old.expected == new.expected}
-
-
-def _extent(result: CaseResult) -> tuple[int, int]:
-    if result.reading is not None:
-        return result.reading.width, result.reading.height
-    size = result.effective or result.sample.size
-    return size.width, size.height
+def _golden_read(score: TextScore, old: GoldenText | None) -> str | None:
+    """Return what the golden read for the same expected text, where that differs."""
+    if old is None or old.expected != score.expected or normalise(old.read) == normalise(score.read):
+        return None
+    return old.read

@@ -1,8 +1,8 @@
-"""What a report shows of one image: its texts with their marks, its figures, and the shapes laid over it."""
+"""What a report shows of one image: its texts with the differing characters marked, and the boxes over it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,8 +10,7 @@ from pathlib import Path
 from qiltest.reading import Suspicion, suspicious
 from qiltest.reading.quad import Quad
 from qiltest.report.changes import Change
-from qiltest.report.diagnostics import figures, reported_faults
-from qiltest.report.diff import Marked, Span, marked
+from qiltest.report.diff import Marked, marked
 from qiltest.report.geometry import Box, bounds, polygon, wrong_quads
 from qiltest.runs.records import CaseResult
 from qiltest.runs.status import Status
@@ -21,7 +20,7 @@ from qiltest.text.format import count
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shape:
+class Outline:
     """A polygon over the image, in the reading's pixels."""
 
     points: str
@@ -46,27 +45,17 @@ class TextView:
 
     @cached_property
     def sides(self) -> Marked:
-        """Both sides with their marks; made when asked for, because a summary of thousands shows a few."""
+        """Both sides with their marks; computed on demand, because a summary of thousands of images shows few."""
         return marked(self.score)
 
     @property
-    def expected(self) -> tuple[Span, ...]:
-        """The expected text with its differing characters marked."""
-        return self.sides.expected
-
-    @property
-    def read(self) -> tuple[Span, ...]:
-        """The text as read with its differing characters marked."""
-        return self.sides.read
-
-    @property
     def right(self) -> bool:
-        """True where nothing counts against it."""
+        """True where no edit counts."""
         return self.score.distance == 0
 
     @property
     def missing(self) -> bool:
-        """True where nothing was matched to it."""
+        """True where no line was matched to it."""
         return not self.score.read
 
 
@@ -85,17 +74,17 @@ class ImageView:
     #: width and height of the reading, in pixels; of the image generated where it was not read.
     extent: tuple[int, int]
     speed_up: float | None
-    #: the image to flip to: the golden's or the earlier run's, where it is stored and another; and what it is.
+    #: the earlier image to flip to (the golden's or the earlier run's, where it is stored and differs), and its name.
     before: Path | None
     before_name: str
 
     @cached_property
-    def shapes(self) -> tuple[Shape, ...]:
-        """The reader's lines and the differing characters, over the image; made when asked for."""
-        return _shapes(self.result, self.texts)
+    def outlines(self) -> tuple[Outline, ...]:
+        """The reader's lines and the differing characters, over the image; computed on demand."""
+        return (*_lines(self.result, self.texts), *(spot for text in self.texts for spot in _spots(self.result, text)))
 
     def spots(self, text: TextView) -> tuple[Box, ...]:
-        """Return about where the differing characters of a text are, in the reading's pixels."""
+        """Return roughly where the differing characters of a text are, in the reading's pixels."""
         boxes = (bounds((quad,)) for quad in _quads(self.result, text))
         return tuple(box for box in boxes if box is not None)
 
@@ -104,36 +93,26 @@ class ImageView:
         """The image's score, None where it was not scored."""
         return self.result.score
 
-    @property
-    def reported(self) -> tuple[str, ...]:
-        """Faults of the image that do not gate."""
-        return () if self.result.health is None else tuple(reported_faults(self.result.health))
-
-    @property
-    def figures(self) -> tuple[tuple[str, str], ...]:
-        """Measures of the image's quality, each with its value; none where it was not measured."""
-        return () if self.result.health is None else tuple(figures(self.result.health))
-
     @cached_property
     def doubts(self) -> tuple[Suspicion, ...]:
-        """Characters of the texts asked for whose strokes the reader doubts: shown, never counted."""
+        """Characters of the expected texts whose strokes the reader doubts: shown, never counted."""
         if self.result.reading is None:
             return ()
         return suspicious(self.result.reading, {line for text in self.texts for line in text.score.lines})
 
     @property
     def wrong(self) -> tuple[TextView, ...]:
-        """Texts with something counted against them, worst first."""
+        """Texts with counted edits, worst first."""
         return tuple(sorted((t for t in self.texts if not t.right), key=lambda t: -t.score.distance))
 
     @property
     def correct(self) -> tuple[TextView, ...]:
-        """Texts with nothing counted against them, in the order asked."""
+        """Texts without a counted edit, in the order of the case."""
         return tuple(text for text in self.texts if text.right)
 
     @property
     def why(self) -> str:
-        """What is wrong, in one line; "" where nothing is."""
+        """What is wrong, in one line; "" where nothing is wrong."""
         wrong = self.wrong
         if not wrong:
             return next(iter(self.reasons), "")
@@ -143,7 +122,7 @@ class ImageView:
 
     @property
     def excess(self) -> int:
-        """Edits above the limit; for sorting."""
+        """Edits above the limit, for sorting."""
         judgement = self.result.judgement
         if judgement is None or judgement.distance is None:
             return 0
@@ -151,33 +130,27 @@ class ImageView:
 
     @property
     def badness(self) -> tuple[int, int, int]:
-        """Sorts worst first."""
+        """Sort key, worst first."""
         distance = 0 if self.score is None else self.score.distance
         return self.status.rank, -self.excess, -distance
 
 
-def _shapes(result: CaseResult, texts: Iterable[TextView]) -> tuple[Shape, ...]:
-    if result.reading is None:
-        return ()
+def _lines(result: CaseResult, texts: Iterable[TextView]) -> Iterator[Outline]:
     owner = {index: text for text in texts for index in text.score.lines}
-    extras = {} if result.score is None else {extra.line: extra for extra in result.score.extra}
-    shapes = []
-    for index, line in enumerate(result.reading.lines):
-        text, extra = owner.get(index), extras.get(index)
-        kind = "other"
+    extras = () if result.score is None else result.score.extra
+    gating = {extra.line for extra in extras if extra.kind is not ExtraKind.OTHER}
+    for index, line in enumerate(() if result.reading is None else result.reading.lines):
+        text = owner.get(index)
+        kind = "gating" if index in gating else "other"
         if text is not None:
             kind = "right" if text.right else "wrong"
-        elif extra is not None and extra.kind is not ExtraKind.OTHER:
-            kind = "gating"
         title = f"{line.text} (confidence {line.confidence:.2f})"
-        shapes.append(Shape(points=polygon(line.box), kind=kind, title=title, text=-1 if text is None else text.number))
-    spots = [shape for text in texts for shape in _spots(result, text)]
-    return (*shapes, *spots)
+        yield Outline(points=polygon(line.box), kind=kind, title=title, text=-1 if text is None else text.number)
 
 
-def _spots(result: CaseResult, text: TextView) -> Iterable[Shape]:
+def _spots(result: CaseResult, text: TextView) -> Iterator[Outline]:
     for quad in _quads(result, text):
-        yield Shape(points=polygon(quad), kind="spot", title="; ".join(text.sentences), text=text.number)
+        yield Outline(points=polygon(quad), kind="spot", title="; ".join(text.sentences), text=text.number)
 
 
 def _quads(result: CaseResult, text: TextView) -> tuple[Quad, ...]:

@@ -9,12 +9,11 @@ from pathlib import Path
 from jinja2 import Environment
 from markupsafe import Markup
 
-from qiltest.files import write_atomically
 from qiltest.report import templating
 from qiltest.report.diff import Mark, Span
 from qiltest.report.html.page import href
 from qiltest.report.speeds import read_speeds, speed_lines
-from qiltest.report.view import RunView, view
+from qiltest.report.view import RunView
 from qiltest.runs.aggregate import by_variant, denoise_median, speed_ups, step_times, variant_rate
 from qiltest.runs.records import Run
 from qiltest.runs.status import Status
@@ -24,16 +23,11 @@ from qiltest.text.format import percent, seconds, times
 _SIGNS = {Status.PASS: "✅", Status.FAIL: "❌", Status.NEW: "🆕"}
 
 
-def write_markdown(run: Run, path: Path, *, previous: Run | None = None) -> None:
-    """Write the report of a run as Markdown; images are the run's PNG files, linked relative to `path`.
-
-    Raises OSError where it cannot be written, and StoreError where the run's speeds cannot be read.
-    """
-    write_atomically(path, render_markdown(view(run, previous), path.parent).encode("utf-8"))
-
-
 def render_markdown(page: RunView, folder: Path) -> str:
-    """Return the report as it is to lie in `folder`."""
+    """Return the report for a file in `folder`, from where the run's images are linked.
+
+    Raises StoreError where the run's speeds cannot be read.
+    """
     speeds = read_speeds(page.run.path)
     return (
         markdown_environment()
@@ -49,12 +43,12 @@ def render_markdown(page: RunView, folder: Path) -> str:
 
 
 def render_head(page: RunView, *, most: int) -> str:
-    """Return the title, the verdict and what changed, at most so many images of it."""
+    """Return the title, the verdict and what changed, at most `most` images of it."""
     return markdown_environment().get_template("head.md.j2").render(page=page, most=most)
 
 
 def render_published(page: RunView) -> str:
-    """Return what the published report found beside what the run measured; "" for a run without a case of it."""
+    """Return the section of the published report; "" for a run without a case of that report."""
     if page.published is None:
         return ""
     section = getattr(markdown_environment().get_template("published.md.j2").module, "section")  # noqa: B009
@@ -64,25 +58,21 @@ def render_published(page: RunView) -> str:
 @cache
 def markdown_environment() -> Environment:
     """Return the environment of the Markdown templates: what an expression gives is escaped for Markdown."""
-    environment = templating.environment("qiltest.report", finalize=_escaped)
+    environment = templating.environment("qiltest.report", harmless=lambda text: Markup(md(text)))  # noqa: S704
     environment.filters.update(
         sign=lambda status: _SIGNS.get(status, "⚠️"),
         dash=lambda value: "–" if value is None else str(value),
         spans=lambda items: Markup(spans(items)),  # noqa: S704 - escaped there
     )
-    # an address that href made has no quote and no angle bracket: both are percent-encoded there
+    # href percent-encodes quotes and angle brackets
     environment.globals.update(href=lambda path, folder: Markup(href(path, folder)))  # noqa: S704
     return environment
-
-
-def _escaped(value: object) -> object:
-    return Markup(md(value)) if isinstance(value, str) and not isinstance(value, Markup) else value  # noqa: S704
 
 
 def spans(items: Iterable[Span]) -> str:
     """Return a side of a text with its differing characters in bold, missing ones as an underlined gap.
 
-    HTML tags stand for the marks, because Markdown's own do not open between letters of scripts without spaces.
+    The marks are HTML tags, because Markdown's own do not open between letters of scripts without spaces.
     """
     out = []
     for span in items:

@@ -1,8 +1,8 @@
-"""How fast random weights generate: a row per size and variant, beside what the device can do.
+"""The speed of a model with random weights: a row per size and variant, and its share of the device's matrix rate.
 
-Operations are counted by `qiltest.generation.random.operations`, from the transformer's config: linear layers,
-attention's two products, and an unfused LoRA's own. The share is operations over seconds of the
-denoise loop, over the matrix rate that was measured when the session began.
+`qiltest.generation.random.operations` counts operations from the transformer's config: linear layers, attention's two
+products, and an unfused LoRA's own. The share is operations per second of the denoise loop over the matrix rate that
+was measured when the session began.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from qiltest.runs.aggregate import median_speed_up, speed_ups
 from qiltest.runs.records import CaseResult, Run
 
 NAME = "speeds.json"
-_HEAD = "| size | variant | NFE | images | seconds | over base | seconds a forward | T operations a forward | share |"
+_HEAD = "| size | variant | NFE | images | seconds | base speed | seconds / forward | T operations / forward | share |"
 _RULE = "|---|---|---:|---:|---:|---:|---:|---:|---:|"
 _TERA = 1e12
 
@@ -38,41 +38,42 @@ class Speed:
     images: int
     #: median seconds of the denoise loop.
     seconds: float
-    #: median of the images' speed-ups over the base variant; None for the base, and where no pair was generated.
+    #: median of the images' speed-ups over the base variant; None for the base, and where no pair was timed.
     speed_up: float | None
-    #: operations of one forward, mean over the median image's.
+    #: operations per forward, of the median image.
     operations: float
     #: share of the measured matrix rate, 0 to 1.
     share: float
 
     @property
     def seconds_a_forward(self) -> float:
-        """Seconds of the loop over its forwards."""
+        """Seconds per forward of the transformer."""
         return self.seconds / self.nfe
 
 
 @dataclass(frozen=True, kw_only=True)
 class Speeds:
-    """The speeds of a run. `matrix_rate`: operations per second, measured on products of square matrices."""
+    """The speeds of a run. `matrix_rate` is in operations per second, measured on products of square matrices."""
 
     matrix_rate: float
     rows: tuple[Speed, ...]
 
 
 def speeds_of(run: Run, base: Base, matrix_rate: float) -> Speeds:
-    """Return a row for each size and variant that was generated, in the order of generating within a size."""
+    """Return a row per size and variant, in the order of generating within a size."""
     timed: dict[tuple[str, str], list[CaseResult]] = {}
     for result in run.results:
         if result.recipe is not None and result.timing is not None:
             timed.setdefault((str(result.recipe.effective), result.sample.variant), []).append(result)
     ratios = speed_ups(run)
     ordered = sorted(timed.items(), key=lambda item: item[0][0])
-    rows = (_row(key, found, base, ratios, matrix_rate) for key, found in ordered)
-    return Speeds(matrix_rate=matrix_rate, rows=tuple(rows))
+    return Speeds(
+        matrix_rate=matrix_rate, rows=tuple(_row(key, found, base, ratios, matrix_rate) for key, found in ordered)
+    )
 
 
 def speed_lines(speeds: Speeds) -> Iterator[str]:
-    """Yield the rows as a Markdown table, and what its last columns mean."""
+    """Yield the rows as a Markdown table, and what the share is of."""
     yield _HEAD
     yield _RULE
     for row in speeds.rows:
@@ -83,13 +84,13 @@ def speed_lines(speeds: Speeds) -> Iterator[str]:
         )
     yield ""
     yield (
-        f"Share: of {speeds.matrix_rate / _TERA:.0f} T operations a second, measured on products of square matrices. "
-        f"Counted are linear layers, attention's products and unfused LoRAs."
+        f"Share of {speeds.matrix_rate / _TERA:.0f} T operations per second, measured on products of square matrices. "
+        f"Linear layers, attention's products and unfused LoRAs are counted."
     )
 
 
 def write_speeds(speeds: Speeds, folder: Path) -> Path:
-    """Write the rows to `speeds.json` in a run's folder, from where its Markdown report takes them. Raises OSError."""
+    """Write the rows to `speeds.json` in a run's folder, for its Markdown report. Raises OSError."""
     path = folder / NAME
     rows = [asdict(row) | {"seconds_a_forward": row.seconds_a_forward} for row in speeds.rows]
     text = json.dumps({"matrix_rate": speeds.matrix_rate, "rows": rows}, indent=1, allow_nan=False)
@@ -98,10 +99,7 @@ def write_speeds(speeds: Speeds, folder: Path) -> Path:
 
 
 def read_speeds(folder: Path) -> Speeds | None:
-    """Return what `write_speeds` wrote to a run's folder; None where it has none.
-
-    Raises OSError, and StoreError where the file is not what `write_speeds` writes.
-    """
+    """Return the speeds of a run's folder; None where it has none. Raises OSError; StoreError for a damaged file."""
     path = folder / NAME
     if not path.is_file():
         return None
@@ -112,7 +110,7 @@ def read_speeds(folder: Path) -> Speeds | None:
         raise StoreError(
             f"the run's speeds cannot be read ({'.'.join(map(str, first['loc'])) or 'file'}: {first['msg']})",
             where=str(path),
-            remedy="the file was changed or damaged; remove it, and the report is written without them",
+            remedy="remove the damaged file; the report is then written without speeds",
         ) from error
 
 
@@ -138,7 +136,7 @@ def _row(
 
 
 def _operations(base: Base, recipe: Recipe) -> int:
-    # what counts them is not loaded to show a stored run
+    # imported here, so that showing a stored run does not load it
     from qiltest.generation.random.operations import image_operations, random_prompt_tokens
 
     longest = recipe.max_sequence_length

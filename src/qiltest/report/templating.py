@@ -1,4 +1,4 @@
-"""The jinja2 environments of the reports: nothing is undefined, and nothing leaves unescaped or invisible."""
+"""The jinja2 environments of the reports: an undefined name is an error, and every value is escaped."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from qiltest.report import published
+from qiltest.report.diagnostics import figures, reported_faults
 from qiltest.text import format as words
 from qiltest.text.escape import bounded, one_line, visible
 
 TEMPLATES = "templates"
 
 
-def environment(package: str, *, finalize: Callable[[object], object]) -> Environment:
-    """Return an environment with the templates of a package; `finalize` makes what an expression gives harmless."""
+def environment(package: str, *, harmless: Callable[[str], str]) -> Environment:
+    """Return an environment with the templates of a package; `harmless` is applied to every text but markup."""
+
+    def finalize(value: object) -> object:
+        return harmless(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
     made = Environment(
         loader=ChoiceLoader([PackageLoader(package, TEMPLATES), published.templates()]),
         autoescape=True,
@@ -27,26 +32,16 @@ def environment(package: str, *, finalize: Callable[[object], object]) -> Enviro
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters.update(
-        seconds=words.seconds,
-        percent=words.percent,
-        times=words.times,
-        number=words.number,
-        one_line=one_line,
-    )
+    functions = (words.seconds, words.percent, words.times, words.number, one_line, figures, reported_faults)
+    made.filters.update({function.__name__: function for function in functions})
     made.globals.update(count=words.count)
     return made
 
 
 @cache
 def html_environment() -> Environment:
-    """Return the environment of the HTML templates."""
-    return environment("qiltest.report.html", finalize=_shown)
-
-
-def _shown(value: object) -> object:
-    """Make what an expression gives visible before it is escaped; markup made by the templates themselves passes."""
-    return bounded(visible(value)) if isinstance(value, str) and not isinstance(value, Markup) else value
+    """Return the environment of the HTML templates; jinja2 escapes what this makes visible."""
+    return environment("qiltest.report.html", harmless=lambda text: bounded(visible(text)))
 
 
 def asset(name: str) -> str:

@@ -1,7 +1,7 @@
 """What the report of a run shows: cases worst first, in each a row per size and seed, in each row a cell per variant.
 
-Everything here is plain data; templates only place it. Texts are as written and as read: making them harmless is the
-templates' finalizer and the writers' escaping, so that nothing has to remember it.
+Everything here is plain data; templates only lay it out. Texts are as written and as read: the environment of the
+templates escapes them.
 """
 
 from __future__ import annotations
@@ -22,22 +22,20 @@ from qiltest.runs.status import Status, worst
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import Variant
 
-#: the language that a browser picks glyphs by; signs in traditional characters are told by their case's language.
+#: the language that a browser picks glyphs by, from a case's language.
 _HTML_LANGUAGES = {"zh": "zh-Hans", "zh-hant": "zh-Hant", "zh-hans": "zh-Hans"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """The variants beside each other: one size and seed of a case."""
+    """One size and seed of a case, by all variants."""
 
-    size: str
-    seed: int
     #: size, and seed where the case has several.
     title: str
     cells: tuple[ImageView, ...]
 
-    def beside(self, variants: Iterable[Variant]) -> tuple[ImageView | None, ...]:
-        """Return the images of these variants, in their order; None for one that has none here."""
+    def by_variant(self, variants: Iterable[Variant]) -> tuple[ImageView | None, ...]:
+        """Return the image of each variant, in the order given; None where there is none."""
         cells = {cell.variant.name: cell for cell in self.cells}
         return tuple(cells.get(variant.name) for variant in variants)
 
@@ -65,8 +63,8 @@ class RunView:
     run: Run
     status: Status
     headline: str
-    #: sentences under the headline.
-    said: tuple[str, ...]
+    #: sentences below the headline.
+    notes: tuple[str, ...]
     counts: tuple[tuple[Status, int], ...]
     changes: Changes
     variants: tuple[Variant, ...]
@@ -103,15 +101,15 @@ class RunView:
 
 
 def view(run: Run, previous: Run | None = None) -> RunView:
-    """Return the run as a person looks at it; `previous` is the run that it is compared with, else the goldens."""
+    """Lay out a run; `previous` is the run that it is compared with, else the goldens."""
     compared_with = changes(run, previous)
     begun = {result.sample for result in run.results}
-    status, headline, said = verdict_of(run)
+    status, headline, notes = verdict_of(run)
     return RunView(
         run=run,
         status=status,
         headline=headline,
-        said=said,
+        notes=notes,
         counts=counts_of(run),
         changes=compared_with,
         variants=tuple(variant for variant, _ in by_variant(run)),
@@ -127,34 +125,30 @@ def html_language(case: Case) -> str:
 
 
 def _cases(run: Run, previous: Run | None, compared_with: Changes) -> tuple[CaseView, ...]:
-    speed = speed_ups(run)
+    ratios = speed_ups(run)
     change = {item.sample: item for item in compared_with.items}
     cells: dict[str, list[ImageView]] = {}
     for number, result in enumerate(run.results):
-        faster, changed = speed.get(result.id), change.get(result.id)
-        cell = cell_of(run, result, f"p{number}", previous=previous, speed_up=faster, change=changed)
+        ratio, changed = ratios.get(result.id), change.get(result.id)
+        cell = cell_of(run, result, f"p{number}", previous=previous, speed_up=ratio, change=changed)
         cells.setdefault(result.sample.case, []).append(cell)
     views = [_case(f"c{number}", run.case(case), cells[case]) for number, case in enumerate(cells)]
     return tuple(sorted(views, key=lambda case: min(cell.badness for cell in case.cells)))
 
 
 def _case(anchor: str, case: Case, cells: list[ImageView]) -> CaseView:
-    rows: dict[tuple[str, int], list[ImageView]] = {}
+    several = len({cell.result.sample.seed for cell in cells}) > 1
+    rows: dict[str, list[ImageView]] = {}
     for cell in cells:
-        rows.setdefault((str(cell.result.sample.size), cell.result.sample.seed), []).append(cell)
-    several = len({seed for _, seed in rows}) > 1
+        sample = cell.result.sample
+        rows.setdefault(f"{sample.size}, seed {sample.seed}" if several else str(sample.size), []).append(cell)
     return CaseView(
         anchor=anchor,
         case=case,
         html_language=html_language(case),
         status=worst(cell.status for cell in cells),
         rows=tuple(
-            Row(
-                size=size,
-                seed=seed,
-                title=f"{size}, seed {seed}" if several else size,
-                cells=tuple(sorted(row, key=lambda cell: -cell.variant.nfe)),
-            )
-            for (size, seed), row in rows.items()
+            Row(title=title, cells=tuple(sorted(row, key=lambda cell: -cell.variant.nfe)))
+            for title, row in rows.items()
         ),
     )

@@ -1,4 +1,4 @@
-"""The run store: one session's results under `runs/<id>/`, images by content hash and one JSON line an event."""
+"""The run store: one session's results in `runs/<id>/`, images by content hash and one JSON line per event."""
 
 from qiltest.generation.records import Timing
 from qiltest.runs.images import StoreWriteError

@@ -1,30 +1,31 @@
-"""Numbers over many images: speed-ups, error rates by variant and by length of text, step latency."""
+"""Numbers over many images: speed-ups, error rates by variant and by text length, step latency."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from qiltest.generation.records import Timing
 from qiltest.runs.records import CaseResult, Run
+from qiltest.scoring.records import Score, TextScore
 from qiltest.suite.variants import Variant
 
-#: upper ends of the classes of text length, in characters; the last class is open.
+#: classes of text length, in characters, ends included; the last class is open.
 LENGTH_CLASSES = ((1, 4), (5, 9), (10, 19), (20, 39), (40, None))
 
 
 def base_variant(run: Run) -> str | None:
-    """Return the variant that speed-ups refer to: the one without a LoRA that makes most forwards."""
+    """Return the variant that speed-ups refer to: the one without a LoRA and with the most forwards."""
     plain = [variant for variant in run.variants if not variant.loras]
     return max(plain, key=lambda variant: variant.nfe).name if plain else None
 
 
 def speed_ups(run: Run) -> dict[str, float]:
-    """Return by point's id how many times faster than the base variant its denoise loop was.
+    """Return the speed-up over the base variant by sample id.
 
-    Pairs agree in case, size and seed, and in device and size generated; the base itself has no entry. A latency of a
-    CPU that other work shared gives no factor (`shared_cpu`).
+    Pairs have equal case, size and seed, device and size generated. The base itself and images of a shared CPU
+    (`shared_cpu`) have no entry.
     """
     shared = shared_cpu(run)
     return {
@@ -35,10 +36,7 @@ def speed_ups(run: Run) -> dict[str, float]:
 
 
 def shared_cpu(run: Run) -> dict[str, float]:
-    """Return by point's id the share by which other work on the CPU lengthened its denoise loop, or its base's.
-
-    Only those whose latencies are not comparable by it (`Timing.comparable`).
-    """
+    """Return `Timing.disturbed` by sample id, of its denoise loop or its base's, where that is not comparable."""
     found = {result.id: result.timing for result in run.results if result.timing is not None}
     for result, own, other in _pairs(run):
         found[result.id] = max(own, other, key=lambda timing: timing.disturbed)
@@ -46,7 +44,7 @@ def shared_cpu(run: Run) -> dict[str, float]:
 
 
 def _pairs(run: Run) -> Iterator[tuple[CaseResult, Timing, Timing]]:
-    """Yield each result that has a like one of the base variant, with its timing and that one's."""
+    """Yield each result that the base variant has too, with both timings."""
     base = base_variant(run)
     seconds = {
         (r.sample.case, r.sample.size, r.sample.seed): r
@@ -62,7 +60,7 @@ def _pairs(run: Run) -> Iterator[tuple[CaseResult, Timing, Timing]]:
 
 
 def median_speed_up(results: Iterable[CaseResult], ratios: Mapping[str, float]) -> float | None:
-    """Return a variant's speed-up: the median over its images, of `speed_ups`; None where no pair was timed."""
+    """Return the median of the results' `speed_ups`; None where no pair was timed."""
     own = [ratios[result.id] for result in results if result.id in ratios]
     return median(own) if own else None
 
@@ -74,7 +72,7 @@ def _device(result: CaseResult) -> tuple[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorRate:
-    """Counted edits per expected character over some images."""
+    """Edits per expected character over some images."""
 
     distance: int
     length: int
@@ -83,29 +81,29 @@ class ErrorRate:
 
     @property
     def value(self) -> float:
-        """The pooled rate; only where `length` is positive."""
+        """The pooled rate; `length` must be positive."""
         return self.distance / self.length
 
 
 def variant_rate(results: Iterable[CaseResult]) -> ErrorRate | None:
     """Return the pooled error rate of the scored images; None where there is none."""
-    scores = [result.score for result in results if result.score is not None]
-    length = sum(score.length for score in scores)
-    if not length:
-        return None
-    return ErrorRate(distance=sum(score.distance for score in scores), length=length, count=len(scores))
+    return _pooled([result.score for result in results if result.score is not None])
 
 
 def length_rates(results: Iterable[CaseResult]) -> tuple[ErrorRate | None, ...]:
     """Return the pooled error rate of single texts for each class of `LENGTH_CLASSES`."""
     texts = [text for result in results if result.score is not None for text in result.score.texts if text.required]
-    out: list[ErrorRate | None] = []
-    for low, high in LENGTH_CLASSES:
-        chosen = [t for t in texts if t.length >= low and (high is None or t.length <= high)]
-        length = sum(text.length for text in chosen)
-        rate = ErrorRate(distance=sum(t.distance for t in chosen), length=length, count=len(chosen)) if length else None
-        out.append(rate)
-    return tuple(out)
+    return tuple(
+        _pooled([text for text in texts if low <= text.length and (high is None or text.length <= high)])
+        for low, high in LENGTH_CLASSES
+    )
+
+
+def _pooled(scores: Sequence[Score | TextScore]) -> ErrorRate | None:
+    length = sum(score.length for score in scores)
+    if not length:
+        return None
+    return ErrorRate(distance=sum(score.distance for score in scores), length=length, count=len(scores))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +117,7 @@ class Steps:
 
 
 def step_times(results: Iterable[CaseResult]) -> Steps | None:
-    """Return the spread of step times; None where nothing was timed."""
+    """Return the range and median of step times; None where nothing was timed."""
     times = [t for result in results if result.timing is not None for t in result.timing.step_seconds]
     if not times:
         return None
@@ -127,13 +125,13 @@ def step_times(results: Iterable[CaseResult]) -> Steps | None:
 
 
 def denoise_median(results: Iterable[CaseResult]) -> float | None:
-    """Return the median seconds of the denoise loop; None where nothing was timed."""
+    """Return the median denoise loop, in seconds; None where nothing was timed."""
     times = [result.timing.denoise_seconds for result in results if result.timing is not None]
     return median(times) if times else None
 
 
 def by_variant(run: Run) -> tuple[tuple[Variant, tuple[CaseResult, ...]], ...]:
-    """Return the variants that have results, slowest first as in the report's columns, with their results."""
+    """Return the variants that have results, with most forwards first, and their results."""
     variants = sorted(run.variants, key=lambda variant: -variant.nfe)
     pairs = ((v, tuple(r for r in run.results if r.sample.variant == v.name)) for v in variants)
     return tuple((variant, results) for variant, results in pairs if results)

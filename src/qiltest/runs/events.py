@@ -1,7 +1,7 @@
-"""The lines of `events.jsonl`: one JSON object an event, `event` naming its kind.
+"""The lines of `events.jsonl`: one JSON object per event, `event` naming its kind.
 
-Events are append-only and each stands alone, so that a killed run is a run with fewer lines. Reading is strict: a
-field of the wrong type or a missing one is an error that names the line.
+Events are only appended and each is complete, so that a killed run is a run with fewer lines. Reading is strict: a
+missing field or one of the wrong type is an error that names the line.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from qiltest.generation.records import LatentStats, Timing
 from qiltest.quality.records import Health
 from qiltest.reading.records import Reading
 from qiltest.recipe import Recipe
-from qiltest.runs.records import CaseResult, Outcome, RunState, Setup, StoredImage
+from qiltest.runs.records import CaseResult, Origin, Outcome, RunState, Setup, StoredImage, shared
 from qiltest.scoring.records import Score
 from qiltest.suite.selection import Sample
 
-#: version of the lines; a run of another version is refused, not guessed at.
+#: version of the lines; a run of another version is refused.
 SCHEMA = 1
 
 
@@ -38,7 +38,7 @@ class _Opening:
 
 @dataclass(frozen=True, kw_only=True)
 class Started(Setup, _Opening):
-    """First line of a run: what it set out to do, with what."""
+    """First line of a run: what it will generate, with what."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,39 +48,29 @@ class _OfSample:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Generated(_OfSample):
-    """An image is in the store. Written after its bytes are durable, so the line never names what is not there."""
+class Generated(Origin, _OfSample):
+    """An image is in the store. Written after the image's bytes are durable."""
 
-    recipe: Recipe
+    recipe: Recipe = field()
+    timing: Timing = field()
+    latents: LatentStats = field()
+    cohort: Cohort = field()
     #: `Recipe.key`, so that an image can be looked for without rebuilding recipes.
     key: str
     sha256: str
-    timing: Timing
-    latents: LatentStats
-    cohort: Cohort
-    #: id of the run that generated it, "" for this one.
-    reused_from: str = ""
     notes: tuple[str, ...] = ()
 
     def result(self, path: Path) -> CaseResult:
-        """Return what is known of the point now, with its image at `path`."""
-        return CaseResult(
-            sample=self.sample,
-            recipe=self.recipe,
-            image=StoredImage(path=path, sha256=self.sha256),
-            reused_from=self.reused_from,
-            timing=self.timing,
-            latents=self.latents,
-            cohort=self.cohort,
-            notes=self.notes,
-        )
+        """Return the sample's result so far, with its image at `path`."""
+        image = StoredImage(path=path, sha256=self.sha256)
+        return CaseResult(**shared(self, Origin), sample=self.sample, image=image, notes=self.notes)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged(Outcome, _OfSample):
     """An image was read, scored and judged."""
 
-    # a line without these is damaged, not one of an image that was not judged
+    # a line without these is damaged
     reading: Reading | None = field()
     score: Score | None = field()
     judgement: Judgement | None = field()
@@ -92,7 +82,7 @@ class Judged(Outcome, _OfSample):
 
 @dataclass(frozen=True, kw_only=True)
 class Failed(_OfSample):
-    """Something went wrong at a point; the run goes on with the next."""
+    """Something went wrong with a sample; the run continues with the next."""
 
     error: str
     reading: Reading | None = None
@@ -102,7 +92,7 @@ class Failed(_OfSample):
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """Last line of a run that was not killed."""
+    """Last line of a run, unless it was killed."""
 
     at: str
     state: RunState
@@ -121,28 +111,28 @@ def now() -> str:
 
 
 def encode(event: Event) -> bytes:
-    """Return the event as one line, newline included. Raises StoreError for a number that is not finite."""
+    """Return the event as one line with its newline. Raises StoreError for a number that is not finite."""
     fields = {"event": type(event).__name__.lower(), **asdict(event)}
     try:
         line = json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except ValueError as error:
         raise StoreError(
-            f"a {fields['event']} event holds a number that is not finite ({error})",
-            remedy="the image's timing or score is broken; nothing was written",
+            f"a number of a {fields['event']} event is not finite ({error})",
+            remedy="the image's timing or score is invalid; nothing was written",
         ) from error
-    # json escapes control characters, but U+2028 and the like pass and some tools take them for line ends; a lone
-    # surrogate, which a reader of one's own may return, is no character: no file holds it
+    # some tools take U+2028 and U+2029, which json does not escape, for line ends; a lone surrogate, which a custom
+    # reader may return, cannot be written as UTF-8
     line = _SURROGATE.sub("\ufffd", line)
     return line.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").encode() + b"\n"
 
 
 def prefix_of(kind: type[Event]) -> bytes:
-    """Return what the lines of a kind of event begin with, so that the others need not be parsed."""
+    """Return the first bytes of a kind's lines, so that other lines need not be parsed."""
     return f'{{"event":"{kind.__name__.lower()}",'.encode()
 
 
 def decode(line: bytes, *, where: str) -> Event:
-    """Return the event in a line. Raises StoreError that says where and what is wrong."""
+    """Return the event in a line; `where` names it in errors. Raises StoreError."""
     try:
         name = json.loads(line)["event"]
         kind = _KINDS[name]
@@ -151,7 +141,7 @@ def decode(line: bytes, *, where: str) -> Event:
     try:
         return strict_json.decode(kind, line, whole="line")
     except strict_json.StrictJsonError as error:
-        raise StoreError(f"{name} event is not valid: {error.faults[0]}", where=where, remedy=_REMEDY) from error
+        raise StoreError(f"invalid {name} event: {error.faults[0]}", where=where, remedy=_REMEDY) from error
 
 
-_REMEDY = "the file was changed or damaged after it was written; restore it, or move the run's folder away"
+_REMEDY = "the file was changed or damaged after it was written: restore it, or move the run's folder away"

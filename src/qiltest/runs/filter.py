@@ -1,4 +1,4 @@
-"""A part of a run: the cases that two runs are to be compared on."""
+"""Narrow a run to some cases, for a comparison or a review of these alone."""
 
 from __future__ import annotations
 
@@ -11,27 +11,23 @@ from qiltest.suite.selection import Sample
 
 
 def only_cases(run: Run, names: Sequence[str]) -> Run:
-    """Return the run as if it had planned these cases alone: `ID`, or `ID@WxH` for one resolution; all for none.
+    """Return the run with these cases only, each `ID` or `ID@WxH`; the whole run for no names.
 
-    Raises StoreError for a name that the run knows nothing of, so that a misspelt one does not narrow to nothing.
+    Raises StoreError for a name that is not in the run.
     """
     if not names:
         return run
     samples = (*run.planned, *(result.sample for result in run.results))
     for name in names:
-        if not any(_is(sample, name) for sample in samples):
+        if not any(name in _names(sample) for sample in samples):
             known = ", ".join(dict.fromkeys(sample.case for sample in samples)) or "none"
             raise StoreError(f"no image of case {name!r}", where=str(run.path), remedy=f"its cases: {known}")
     return replace(
         run,
-        planned=tuple(sample for sample in run.planned if _any(sample, names)),
-        results=tuple(result for result in run.results if _any(result.sample, names)),
+        planned=tuple(sample for sample in run.planned if _names(sample) & set(names)),
+        results=tuple(result for result in run.results if _names(result.sample) & set(names)),
     )
 
 
-def _any(sample: Sample, names: Sequence[str]) -> bool:
-    return any(_is(sample, name) for name in names)
-
-
-def _is(sample: Sample, name: str) -> bool:
-    return name in {sample.case, f"{sample.case}@{sample.size}"}
+def _names(sample: Sample) -> set[str]:
+    return {sample.case, f"{sample.case}@{sample.size}"}

@@ -1,4 +1,4 @@
-"""History: one line a run in `<runs>/history.jsonl`, kept when the runs' folders are long gone."""
+"""History: one line per run in `<runs>/history.jsonl`, kept after the runs' folders are deleted."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from qiltest.strict_json import STORED, StrictJsonError, decode
 
 HISTORY = "history.jsonl"
 SCHEMA = 1
-#: runs that a chart looks back at; more would not be told apart.
+#: most runs that a chart shows.
 MAX_RUNS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class HistorySample:
-    """What a run found at one point."""
+    """One sample of a run."""
 
     variant: str
     status: str
-    #: counted edits and expected characters; None where nothing was scored.
+    #: edits and expected characters; None where nothing was scored.
     distance: int | None
     length: int | None
-    #: of the denoise loop; None where nothing was timed.
+    #: denoise loop; None where it was not timed.
     seconds: float | None
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
@@ -47,9 +47,9 @@ class HistoryEntry:
     #: ISO 8601.
     started: str
     model: str
-    #: `ReaderInfo.fingerprint`: rates of two readers are never compared.
+    #: `ReaderInfo.fingerprint`: rates of different readers are not comparable.
     reader: str
-    #: by id of the point.
+    #: by sample id.
     samples: Mapping[str, HistorySample] = field(default_factory=dict)
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
@@ -69,7 +69,7 @@ def _pooled(samples: list[HistorySample]) -> ErrorRate:
 
 
 def past_of(run: Run) -> HistoryEntry:
-    """Return a run as the history keeps it."""
+    """Return a run's history entry."""
     return HistoryEntry(
         schema=SCHEMA,
         run=run.id,
@@ -92,14 +92,14 @@ def _sample(result: CaseResult) -> HistorySample:
 
 
 def record(run: Run) -> Path:
-    """Add the run's line to the history beside its folder and return the file. Raises OSError.
+    """Add a run to the history beside its folder and return the file. Raises OSError.
 
-    Several processes may do so at once. A run that is recorded again counts with its last line.
+    Safe with several processes. Of a run that is recorded twice the last line counts.
     """
     path = run.path.parent / HISTORY
     line = json.dumps(asdict(past_of(run)), allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
     with FileLock(path.with_name(f".{HISTORY}.lock")), path.open("ab+") as file:
-        # a line that a killed process cut short must not swallow this one
+        # keep this line apart from one that a killed process cut short
         if file.tell() and _last_byte(file.fileno()) != b"\n":
             line = b"\n" + line
         file.write(line)
@@ -113,9 +113,9 @@ def _last_byte(handle: int) -> bytes:
 
 
 def read(path: Path) -> tuple[tuple[HistoryEntry, ...], int]:
-    """Return the runs of a history file, oldest first, and how many of its lines cannot be read.
+    """Return the runs of a history file, oldest first, and the number of lines that cannot be read.
 
-    No file is an empty history. A line that was cut short, damaged or written by another version is left out.
+    A missing file is an empty history.
     """
     try:
         lines = path.read_bytes().splitlines()
@@ -141,10 +141,7 @@ def _decoded(line: bytes) -> HistoryEntry | None:
 
 
 def history(run: Run, limit: int = MAX_RUNS) -> tuple[HistoryEntry, ...]:
-    """Return the recorded runs up to this one, oldest first, that may be compared with it, and this one.
-
-    Only runs of the same model, reader and points count, because a rate over other images is another rate.
-    """
+    """Return the recorded runs of the same model, reader and samples up to this one, oldest first, and this one."""
     now = past_of(run)
     entries, _ = read(run.path.parent / HISTORY)
     return (*_comparable(entries, now), now)[-limit:]

@@ -8,51 +8,46 @@ import re
 from enum import StrEnum
 from pathlib import Path
 
-from qiltest.errors import StoreError
+from qiltest.errors import StoreError, os_errors_as
 from qiltest.files import sync_folder, write_atomically
 
 #: a bare hash: the only name that may become a part of a path.
 SHA256 = re.compile(r"[0-9a-f]{64}")
+CANNOT_WRITE = "free disk space, or choose another folder with --qil-runs; then repeat the command to resume"
 
 
 class StoreWriteError(StoreError):
-    """The store cannot be written any more (a full disk): the session ends, what it wrote is good."""
+    """The store cannot be written (a full disk). The session ends; what it wrote before is good."""
 
 
 class ImageState(StrEnum):
-    """What the store found where an image should be."""
+    """State of a stored image."""
 
     GOOD = "good"
-    #: no file there, and none in quarantine: somebody took it away.
+    #: no file, also not in quarantine.
     ABSENT = "absent"
-    #: its bytes are not what its name says; it was moved to `<run>/quarantine/`.
+    #: its bytes do not match its name; it was moved to `<run>/quarantine/`.
     QUARANTINED = "quarantined"
 
 
 def image_path(run: Path, sha256: str) -> Path:
-    """Return where an image of that hash lies. Raises StoreError for what is no SHA-256 (it would be a path)."""
+    """Return the path of an image. Raises StoreError for an invalid SHA-256 (it could be a path)."""
     if SHA256.fullmatch(sha256) is None:
-        raise StoreError(f"{sha256!r} is not a SHA-256", where=str(run), remedy="the run's events.jsonl is damaged")
+        raise StoreError(f"invalid SHA-256 {sha256!r}", where=str(run), remedy="the run's events.jsonl is damaged")
     return run / "images" / f"{sha256}.png"
 
 
 def put_image(run: Path, data: bytes) -> str:
-    """Store an image and return its SHA-256. Raises StoreWriteError where it cannot be written."""
+    """Store an image and return its SHA-256. Raises StoreWriteError."""
     sha256 = hashlib.sha256(data).hexdigest()
     path = image_path(run, sha256)
-    try:
+    with os_errors_as(StoreWriteError, "the image cannot be stored", where=str(path.parent), remedy=CANNOT_WRITE):
         write_atomically(path, data)
-    except OSError as error:
-        raise StoreWriteError(
-            f"an image could not be stored: {error.strerror or error}",
-            where=str(path.parent),
-            remedy="free space or choose another place with --qil-runs; the same command goes on from here",
-        ) from error
     return sha256
 
 
 def link_image(source: Path, run: Path, sha256: str) -> None:
-    """Make an image of another run one of `run` too, without a second copy where the file system can."""
+    """Add an image of another run to `run`, by a hard link where the file system can."""
     target = image_path(run, sha256)
     if target.exists():
         return
@@ -65,13 +60,12 @@ def link_image(source: Path, run: Path, sha256: str) -> None:
 
 
 def check_image(run: Path, sha256: str) -> ImageState:
-    """Compare an image's bytes with its name; what does not agree is moved to `<run>/quarantine/`."""
+    """Check an image's bytes against its name; on a mismatch, move it to `<run>/quarantine/`."""
     path = image_path(run, sha256)
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        held = (run / "quarantine" / path.name).exists()
-        return ImageState.QUARANTINED if held else ImageState.ABSENT
+        return ImageState.QUARANTINED if (run / "quarantine" / path.name).exists() else ImageState.ABSENT
     if hashlib.sha256(data).hexdigest() == sha256:
         return ImageState.GOOD
     quarantine = run / "quarantine"

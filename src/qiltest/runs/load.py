@@ -1,11 +1,12 @@
-"""Reading a run back: every line, every image's bytes."""
+"""Read a run back and check every line and every image's bytes."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from qiltest.errors import StoreError
+from qiltest.errors import StoreError, os_errors_as
 from qiltest.runs.events import SCHEMA, Ended, Event, Failed, Generated, Judged, Started, decode, prefix_of
 from qiltest.runs.images import ImageState, check_image, image_path
 from qiltest.runs.records import CaseResult, Outcome, Run, RunState, Setup, shared
@@ -15,21 +16,17 @@ EVENTS = "events.jsonl"
 
 
 def read_events(run: Path, *, only: tuple[type[Event], ...] = ()) -> tuple[tuple[Event, ...], tuple[str, ...]]:
-    """Return a run's events, of some kinds only where `only` names them, and what is wrong with their file.
+    """Return a run's events, only of the kinds in `only` if given, and problems of their file.
 
-    A last line without a newline was in hand when the process died: it is left out and said. Any other line that
-    cannot be read is a StoreError, because lines are written whole and something else changed it.
+    A last line without a newline was being written when the process died: it is left out and reported. Any other line
+    that cannot be read is a StoreError.
     """
     path = run / EVENTS
-    try:
+    with os_errors_as(StoreError, "not a run", where=str(run), remedy=f"name a folder that has an {EVENTS}"):
         data = path.read_bytes()
-    except OSError as error:
-        raise StoreError(
-            f"no run here ({error.strerror})",
-            where=str(run),
-            remedy="`ls` the folder of runs; each has an events.jsonl",
-        ) from error
     *lines, rest = data.split(b"\n")
+    if lines:
+        _check_schema(run, lines[0])
     prefixes = tuple(map(prefix_of, only))
     events = tuple(
         decode(line, where=f"{path}:{number}")
@@ -38,17 +35,33 @@ def read_events(run: Path, *, only: tuple[type[Event], ...] = ()) -> tuple[tuple
     )
     if not rest:
         return events, ()
-    return events, (f"{path}: the last line was cut short and is left out: its process died while writing it",)
+    return events, (f"{path}: the last line is incomplete and was left out: the process died while writing it",)
+
+
+def _check_schema(run: Path, line: bytes) -> None:
+    """Raise StoreError where a run's first line names another schema: its lines may have any form."""
+    try:
+        opening = json.loads(line)
+    except ValueError:
+        return  # decoding it says what is wrong
+    if isinstance(opening, dict) and opening.get("schema", SCHEMA) != SCHEMA:
+        raise StoreError(
+            f"the run has schema {opening['schema']}; this qiltest reads schema {SCHEMA}",
+            where=str(run),
+            remedy=f"read it with qiltest {opening.get('qiltest_version', 'of its time')}",
+        )
 
 
 def load_run(run: Path) -> Run:
     """Read a run back. Raises StoreError where its events cannot be read.
 
-    An image whose bytes are not what its name says is moved to `quarantine/`, and its result becomes an error that
-    names it; one that is gone likewise. Neither is ever generated again in silence.
+    An image whose bytes do not match its name is moved to `quarantine/`. Its result is an error that names it, and so
+    is that of a missing image.
     """
     events, problems = read_events(run)
-    started = _started(run, events)
+    started = events[0] if events else None
+    if not isinstance(started, Started):
+        raise StoreError("the run never began", where=str(run), remedy="remove the folder; there is nothing in it")
     merged = _Merged(run=run)
     for event in events[1:]:
         merged.add(event)
@@ -66,21 +79,9 @@ def load_run(run: Path) -> Run:
     )
 
 
-def _started(run: Path, events: tuple[Event, ...]) -> Started:
-    if not events or not isinstance(events[0], Started):
-        raise StoreError("the run never began", where=str(run), remedy="nothing is in it; remove the folder")
-    if events[0].schema != SCHEMA:
-        raise StoreError(
-            f"the run is of schema {events[0].schema}; this qiltest reads schema {SCHEMA}",
-            where=str(run),
-            remedy=f"read it with qiltest {events[0].qiltest_version}",
-        )
-    return events[0]
-
-
 @dataclass(kw_only=True)
 class _Merged:
-    """Events of a run laid over each other, point by point; a later event of a point wins."""
+    """The results of a run: a later event of a sample adds to what is known or replaces it."""
 
     run: Path
     results: dict[Sample, CaseResult] = field(default_factory=dict)
@@ -91,20 +92,16 @@ class _Merged:
         if isinstance(event, Ended):
             self.ended = event
         elif isinstance(event, Generated):
-            self.results[event.sample] = self._drawn(event)
-        elif isinstance(event, Judged):
-            self.results[event.sample] = self._judged(event)
-        elif isinstance(event, Failed):
+            self.results[event.sample] = self._generated(event)
+        elif isinstance(event, Judged | Failed):
             before = self.results.get(event.sample, CaseResult(sample=event.sample))
-            self.results[event.sample] = replace(
-                before,
-                error=event.error,
-                reading=event.reading,
-                health=event.health,
-                notes=(*before.notes, *event.notes),
-            )
+            if isinstance(event, Judged):
+                found = shared(event, Outcome)
+            else:
+                found = {"error": event.error, "reading": event.reading, "health": event.health}
+            self.results[event.sample] = replace(before, **found, notes=(*before.notes, *event.notes))
 
-    def _drawn(self, event: Generated) -> CaseResult:
+    def _generated(self, event: Generated) -> CaseResult:
         state = check_image(self.run, event.sha256)
         path = image_path(self.run, event.sha256)
         result = event.result(path)
@@ -114,10 +111,6 @@ class _Merged:
         self.problems.append(f"{event.sample.id}: {problem}")
         return replace(result, image=None, error=problem)
 
-    def _judged(self, event: Judged) -> CaseResult:
-        before = self.results.get(event.sample, CaseResult(sample=event.sample))
-        return replace(before, **shared(event, Outcome), notes=(*before.notes, *event.notes))
-
     def in_order(self, planned: tuple[Sample, ...]) -> tuple[CaseResult, ...]:
         begun = [self.results[sample] for sample in planned if sample in self.results]
         known = set(planned)
@@ -125,8 +118,8 @@ class _Merged:
 
 
 def image_problem(path: Path, state: ImageState) -> str:
-    """Return the sentence for an image that is not good."""
+    """Return what is wrong with an image."""
     if state is ImageState.ABSENT:
-        return f"the stored image {path} is gone"
-    held = path.parent.parent / "quarantine" / path.name
-    return f"the bytes of the stored image {path.name} are not what its name says; it was moved to {held}"
+        return f"the stored image {path} is missing"
+    quarantined = path.parent.parent / "quarantine" / path.name
+    return f"the bytes of the stored image {path.name} do not match its name; it was moved to {quarantined}"

@@ -1,4 +1,4 @@
-"""Several runs as one: other seeds generated on another day, or a grid that was shared between machines."""
+"""Merge several runs into one, such as seeds generated on another day or shards of several machines."""
 
 from __future__ import annotations
 
@@ -17,14 +17,20 @@ _JOINT = "+"
 
 
 def merge_runs(runs: Sequence[Run]) -> Run:
-    """Return one run that planned and generated what any of them did.
+    """Return one run with all samples that any of them planned or generated.
 
-    Where several runs hold one sample, the result that speaks most against it stands, so that a merge hides nothing;
-    the order of the runs decides nothing, and a run merged twice counts once. Raises StoreError for runs of different
-    models, or where a case or variant is not the same in all of them.
+    Of a sample in several runs the worst result is kept, so that a merge hides nothing. The order of the runs does not
+    matter, and a run merged twice counts once. Raises StoreError for runs of different models, or where a case or
+    variant differs between them.
     """
-    _one([run.model for run in runs], "model", runs)
-    results = _strongest(runs)
+    models = sorted({run.model for run in runs})
+    if len(models) > 1:
+        raise StoreError(
+            f"runs of different models cannot be merged: {', '.join(models)}",
+            where=", ".join(str(run.path) for run in runs),
+            remedy="merge runs of one model",
+        )
+    results = _worst(runs)
     planned = sorted({*results, *(sample for run in runs for sample in run.planned)}, key=_place)
     ids = {part for run in runs for part in run.id.split(_JOINT)}
     first = min(runs, key=lambda run: (str(run.path), repr(run.command)))
@@ -42,8 +48,8 @@ def merge_runs(runs: Sequence[Run]) -> Run:
     )
 
 
-def _strongest(runs: Sequence[Run]) -> dict[Sample, CaseResult]:
-    """Return for each point the result that speaks most against its image."""
+def _worst(runs: Sequence[Run]) -> dict[Sample, CaseResult]:
+    """Return the worst result of each sample."""
     found: dict[Sample, CaseResult] = {}
     for result in (result for run in runs for result in run.results):
         known = found.get(result.sample)
@@ -52,7 +58,7 @@ def _strongest(runs: Sequence[Run]) -> dict[Sample, CaseResult]:
 
 
 def _setup(runs: Sequence[Run]) -> dict[str, Any]:
-    """Return the fields of `Setup` that runs need not agree in; model and command are those of one of them."""
+    """Return the fields of `Setup` that may differ between the runs; model and command are those of one of them."""
     return {
         "qiltest_version": _joined(run.qiltest_version for run in runs),
         "device": _joined(run.device for run in runs),
@@ -67,10 +73,7 @@ def _setup(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def _weight(result: CaseResult) -> tuple[int, int, str]:
-    """Order results of one point totally; equal weights are equal results.
-
-    A result without a verdict, from a run that was killed, gives way to any that has one.
-    """
+    """Return a sort key for results of one sample, worst last; a result without a verdict comes before all others."""
     distance = -1 if result.score is None else result.score.distance
     severity = -1 if result.verdict is None else len(Status) - Status(result.verdict.value).rank
     return severity, distance, repr(result)
@@ -98,17 +101,8 @@ def _same(tables: Iterable[dict[str, T]]) -> tuple[T, ...]:
         for name, value in table.items():
             if merged.setdefault(name, value) != value:
                 raise StoreError(
-                    f"{name} is not the same in all of the runs",
+                    f"{name} differs between the runs",
                     where="merging runs",
                     remedy="compare runs of one suite; `qiltest rescore --cases` scores old images by new cases",
                 )
     return tuple(merged[name] for name in sorted(merged))
-
-
-def _one(values: Sequence[str], what: str, runs: Sequence[Run]) -> None:
-    if len(set(values)) > 1:
-        raise StoreError(
-            f"runs of several {what}s are not one run: {', '.join(sorted(set(values)))}",
-            where=", ".join(str(run.path) for run in runs),
-            remedy=f"merge runs of one {what}",
-        )

@@ -1,4 +1,4 @@
-"""What a run holds, as it is read back. Nothing here needs torch or a reader."""
+"""The records of a run, as it is read back. Nothing here needs torch or a reader."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from qiltest.suite.variants import Variant
 class RunState(StrEnum):
     """How a run ended."""
 
-    #: ran through, whatever the verdicts.
+    #: ended by itself, whatever the verdicts.
     FINISHED = "finished"
-    #: stopped by Ctrl-C, `-x` or an error of the session; what it generated is good.
+    #: stopped by Ctrl-C, `-x` or an error of the session; its images are good.
     INTERRUPTED = "interrupted"
-    #: no end was written: the process was killed, or is still at work.
+    #: no end was written: the process was killed or is still running.
     UNFINISHED = "unfinished"
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredImage:
-    """A stored image, whose bytes were checked against its name when the run was loaded."""
+    """A stored image; its bytes were checked when the run was loaded."""
 
     path: Path
     sha256: str
@@ -41,34 +41,46 @@ class StoredImage:
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What a session set out to do, and with what: in the first event of a run, and in the run as it is read back."""
+    """What a session will generate, and with what: part of the first event of a run and of the run."""
 
     command: tuple[str, ...]
     qiltest_version: str
     model: str
     #: device type, "cpu" or "cuda".
     device: str
-    #: what the device calls itself.
+    #: name of the device.
     device_name: str
     #: (package, version), sorted.
     versions: tuple[tuple[str, str], ...]
     reader: ReaderInfo
-    #: the cases and variants as they were then, so that a run can be read without their files.
+    #: copies of the cases and variants, so that a run can be read without their files.
     cases: tuple[Case, ...]
     variants: tuple[Variant, ...]
-    #: all points of the session, in the order of generating.
+    #: all samples, in the order of generation.
     planned: tuple[Sample, ...]
-    #: True where the session covered every case, resolution, default variant and seed of the suite.
+    #: True for every case, resolution, default variant and seed of the suite.
     full: bool
     #: id of the run whose images were read again, "" for a run that generated.
     rescored_from: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What reading, scoring and judging an image gave: in its event, and in its result as it is read back.
+class Origin:
+    """How an image was made: part of its event and of its result, where a field is None until it is generated."""
 
-    A field is None or empty as far as the run did not get there.
+    recipe: Recipe | None = None
+    timing: Timing | None = None
+    latents: LatentStats | None = None
+    cohort: Cohort | None = None
+    #: id of the run that generated the image, "" for this run.
+    reused_from: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The result of reading, scoring and judging an image: part of its event and of its result.
+
+    A field is None or empty if the run did not get that far.
     """
 
     #: None, with score and judgement, where the model's text is not judged (random weights).
@@ -76,48 +88,42 @@ class Outcome:
     score: Score | None = None
     judgement: Judgement | None = None
     latency: LatencyJudgement | None = None
-    #: the golden that it was judged against; None where there was none.
+    #: the golden it was compared with; None where there was none.
     golden: Golden | None = None
-    #: True where this run wrote or replaced the golden (`--qil-update`).
+    #: True if this run wrote the golden (`--qil-update`).
     golden_recorded: bool = False
-    #: the same for the cohort's golden of latency.
+    #: True if this run wrote the cohort's latency golden.
     latency_recorded: bool = False
-    #: measures of the image beside its text; None where they were not taken (random weights, a run of before).
+    #: image quality; None where it was not measured (random weights, older runs).
     health: Health | None = None
-    #: id of the run that read the image, where its reading was taken from the store; "" where this run read it.
+    #: id of the run that read the image, "" for this run.
     read_in: str = ""
 
 
-def shared(record: object, base: type[Setup | Outcome]) -> dict[str, Any]:
-    """Return the fields of a record that come from `base`, to be passed on whole to another record of that base."""
+def shared(record: object, base: type[Setup | Origin | Outcome]) -> dict[str, Any]:
+    """Return the fields of a record that come from `base`, to pass them to another record of that base."""
     return {field.name: getattr(record, field.name) for field in fields(base)}
 
 
 @dataclass(frozen=True, kw_only=True)
-class CaseResult(Outcome):
-    """What a run knows of one point. Fields after `point` are None or empty as far as the run did not get there."""
+class CaseResult(Outcome, Origin):
+    """The result of one sample. A field is None or empty if the run did not get that far."""
 
     sample: Sample
-    recipe: Recipe | None = None
     image: StoredImage | None = None
-    #: id of the run that generated the image, where it was taken from the store; "" where this run generated it.
-    reused_from: str = ""
-    timing: Timing | None = None
-    latents: LatentStats | None = None
-    cohort: Cohort | None = None
-    #: what went wrong, for a person; "" where nothing did. With an error the verdict is ERROR.
+    #: what went wrong, "" where nothing did. With an error the verdict is ERROR.
     error: str = ""
-    #: what happened on the way and must be said, such as a retry after a lost device.
+    #: what else to report, such as a retry after a lost device.
     notes: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
-        """Name of the point."""
+        """Name of the sample."""
         return self.sample.id
 
     @property
     def asked(self) -> Size | None:
-        """Size asked of the generator, in pixels; for the embedded model the case's stand-in."""
+        """Size requested, in pixels; for the embedded model the case's small size."""
         return None if self.recipe is None else self.recipe.asked
 
     @property
@@ -134,9 +140,9 @@ class CaseResult(Outcome):
 
     @property
     def passes(self) -> bool:
-        """True where text and, where it gates, latency passed, or were accepted by `--qil-update` in this run.
+        """True if text and, where it gates, latency passed or were accepted by `--qil-update` in this run.
 
-        A point that was not judged does not hold; with random weights latency alone is judged.
+        A sample that was not judged does not pass; with random weights only latency is judged.
         """
         latency = self.latency
         if self.error or latency is None:
@@ -157,20 +163,19 @@ class Run(Setup):
     finished: str | None
     #: exit status of the session; None where it never ended.
     exit_status: int | None
-    #: one for each point that was begun, in the order of `planned`.
+    #: one for each sample that was begun, in the order of `planned`.
     results: tuple[CaseResult, ...]
-    #: what is wrong with the run or the session, for a person: a quarantined image, a truncated last line,
-    #: goldens that nobody used.
+    #: what is wrong with the run or the session, such as a quarantined image or an unused golden.
     problems: tuple[str, ...] = ()
 
     def case(self, case_id: str) -> Case:
-        """Return the case of that id as it was in this run. Raises KeyError."""
+        """Return the run's copy of a case. Raises KeyError."""
         return {case.id: case for case in self.cases}[case_id]
 
     def variant(self, name: str) -> Variant:
-        """Return the variant of that name as it was in this run. Raises KeyError."""
+        """Return the run's copy of a variant. Raises KeyError."""
         return {variant.name: variant for variant in self.variants}[name]
 
     def result(self, sample_id: str) -> CaseResult | None:
-        """Return the result of the point with that id, None where the run did not begin it."""
+        """Return the result of a sample, None where the run did not begin it."""
         return next((result for result in self.results if result.id == sample_id), None)

@@ -1,4 +1,4 @@
-"""Status of an image, and the one order of severity: for reports, merged runs and verdicts on releases alike."""
+"""Status of an image, in order of severity: for reports, merged runs and release verdicts."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from qiltest.runs.records import CaseResult
 class Status(StrEnum):
     """A verdict, or WAITING where the run has not judged the image; worst first.
 
-    FAIL is shown to be wrong, and an ERROR may hide a failure. A MISSING image was never seen at all; an INCOMPARABLE
-    or NEW one can be looked at, and of these a NEW one has nothing against it yet.
+    An ERROR may hide a failure. A MISSING image was never seen; an INCOMPARABLE or NEW one can be looked at.
     """
 
     FAIL = "FAIL"
@@ -30,38 +29,29 @@ class Status(StrEnum):
 
     @property
     def icon(self) -> str:
-        """A sign that tells verdicts apart without colour."""
+        """A symbol that distinguishes verdicts without colour."""
         return _ICONS[self]
 
 
 _ORDER = {status: rank for rank, status in enumerate(Status)}
-_ICONS = {
-    Status.FAIL: "✕",
-    Status.ERROR: "!",
-    Status.MISSING: "?",
-    Status.INCOMPARABLE: "≠",
-    Status.NEW: "+",
-    Status.WAITING: "…",
-    Status.PASS: "✓",
-}
+_ICONS = dict(zip(Status, "✕!?≠+…✓", strict=True))
 
 
 def worst(statuses: Iterable[Status]) -> Status:
-    """Return the worst of them; WAITING where there is none, because nothing was shown to hold."""
+    """Return the worst status; WAITING where there is none."""
     return min(statuses, key=lambda status: status.rank, default=Status.WAITING)
 
 
 def status_of(result: CaseResult) -> Status:
     """Return the worse of the text's verdict and, where latency gates, the latency's.
 
-    What `--qil-update` accepted in this run is NEW, whatever it was before. Where no text is judged (random weights)
-    the latency stands alone.
+    What `--qil-update` accepted in this run is NEW. With random weights only latency counts.
     """
     return worst((_text(result), _latency(result)))
 
 
 def text_is_judged(result: CaseResult) -> bool:
-    """Say whether the text is judged, or will be; not where only latency was, because random weights write none."""
+    """Return whether the text is or will be judged; with random weights it is not."""
     return bool(result.error) or result.judgement is not None or result.latency is None
 
 

@@ -1,10 +1,11 @@
-"""The folder of runs: new runs, finding runs, and images that need not be generated again."""
+"""The folder of runs: create and find runs, and reuse stored images."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from qiltest.errors import StoreError
+from qiltest.errors import StoreError, os_errors_as
 from qiltest.reading.records import Reading
 from qiltest.runs.events import Ended, Event, Generated, Judged, Started
 from qiltest.runs.images import SHA256, ImageState, check_image, image_path
@@ -25,9 +26,9 @@ LATEST = "latest"
 
 
 class Reuse(StrEnum):
-    """Which stored images may stand for generating one again under an equal recipe."""
+    """Which stored images of an equal recipe may be used instead of generating again."""
 
-    #: those that no finished run has used: the same command goes on where it stopped.
+    #: those that no finished run has used, so that a repeated command resumes.
     UNFINISHED = "unfinished"
     #: those of any run (`--qil-reuse`).
     ANY = "any"
@@ -37,20 +38,20 @@ class Reuse(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """A stored image that may be used again."""
+    """A stored image that can be reused."""
 
     run: Path
     generated: Generated
 
     @property
     def path(self) -> Path:
-        """Where the image lies."""
+        """Path of the image."""
         return image_path(self.run, self.generated.sha256)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredReading:
-    """What was read in a stored image."""
+    """A stored reading of an image."""
 
     reading: Reading
     #: id of the run that read it.
@@ -59,46 +60,38 @@ class StoredReading:
 
 @dataclass(frozen=True, kw_only=True)
 class Offer:
-    """What a store offers to use again."""
+    """Images that can be reused."""
 
     #: by `Recipe.key`.
     images: Mapping[str, Stored]
-    #: runs that cannot be read, for a person: nothing of them is offered.
+    #: why runs cannot be read; none of their images is offered.
     problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunStore:
-    """A folder with one folder a run. Any number of processes may write to it at once, each its own run."""
+    """A folder with one folder per run. Several processes may write to it at once, each its own run."""
 
     root: Path
 
     def create(self) -> RunWriter:
-        """Make a new run's folder and hold its lock. Raises StoreError where it cannot be made."""
-        try:
+        """Create a run's folder and lock it. Raises StoreError."""
+        remedy = "choose another folder with --qil-runs"
+        with os_errors_as(StoreError, "no run can be written", where=str(self.root), remedy=remedy):
             self.root.mkdir(parents=True, exist_ok=True)
             while True:
-                # ids sort by time; the random part keeps two processes of one moment apart, and mkdir decides
-                name = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(2)}"
-                folder = self.root / name
-                try:
+                # ids sort by time; the random part separates processes that start at the same moment
+                folder = self.root / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(2)}"
+                with suppress(FileExistsError):
                     folder.mkdir()
-                except FileExistsError:
-                    continue
-                return RunWriter(folder)
-        except OSError as error:
-            raise StoreError(
-                f"no run can be written: {error.strerror or error}",
-                where=str(self.root),
-                remedy="choose another folder with --qil-runs",
-            ) from error
+                    return RunWriter(folder)
 
     def folders(self) -> tuple[Path, ...]:
         """Return the folders of all runs, oldest first."""
         return tuple(sorted(path.parent for path in self.root.glob(f"*/{EVENTS}")))
 
     def find(self, name: str) -> Path:
-        """Return the folder of a run given as a path, an id, the start of an id, or `latest`. Raises StoreError."""
+        """Return the folder of a run given by path, id, start of an id, or `latest`. Raises StoreError."""
         path = Path(name)
         if (path / EVENTS).is_file():
             return path
@@ -108,26 +101,30 @@ class RunStore:
         found = [folder for folder in folders if folder.name.startswith(name)]
         if len(found) == 1:
             return found[0]
+        if not folders:
+            raise StoreError(
+                "no runs here", where=str(self.root), remedy="run pytest first, or give the folder of runs as --runs"
+            )
         what = f"{len(found)} runs begin with {name!r}" if found else f"no run {name!r}"
-        known = ", ".join(folder.name for folder in folders[-3:]) or "none"
-        raise StoreError(what, where=str(self.root), remedy=f"name one of them, or `latest`; the last: {known}")
+        known = ", ".join(folder.name for folder in folders[-3:])
+        raise StoreError(what, where=str(self.root), remedy=f"write `latest` or an id; the last ids: {known}")
 
     def load(self, name: str) -> Run:
-        """Read a run back; see `find` for the name and `load_run` for what is checked."""
+        """Read a run back; see `find` and `load_run`."""
         return load_run(self.find(name))
 
     def find_image(self, sha256: str) -> Path | None:
-        """Return an image of that hash in whichever run has it; None where it is gone, or its bytes are others."""
+        """Return the path of an image in any run; None where it is missing or its bytes do not match."""
         if SHA256.fullmatch(sha256) is None:
             return None
         found = sorted(self.root.glob(f"*/images/{sha256}.png"))
         return next((path for path in found if hashlib.sha256(path.read_bytes()).hexdigest() == sha256), None)
 
     def offer(self, reuse: Reuse) -> Offer:
-        """Return images that may be used again.
+        """Return images that can be reused.
 
-        Under `Reuse.UNFINISHED` an image counts only where the newest run that has its recipe did not finish: once a
-        finished run took it over, the next run generates again. A run that another process is writing is left alone.
+        With `Reuse.UNFINISHED` an image counts only if the newest run with its recipe did not finish. A run that
+        another process is writing is skipped.
         """
         found: dict[str, Stored] = {}
         problems: list[str] = []
@@ -149,10 +146,7 @@ class RunStore:
 
 
 def readings_of(run: Path) -> Mapping[tuple[str, str], StoredReading]:
-    """Return what a run knows to stand in its images, by the image's SHA-256 and the reader's fingerprint.
-
-    Empty where the run's events cannot be read: its images are then read again.
-    """
+    """Return a run's readings by image SHA-256 and reader fingerprint; none where its events cannot be read."""
     try:
         events, _ = read_events(run, only=(Generated, Judged))
     except StoreError:
@@ -169,7 +163,7 @@ def readings_of(run: Path) -> Mapping[tuple[str, str], StoredReading]:
 
 
 def _generated_here(folder: Path) -> tuple[Event, ...]:
-    """Return what a run generated and how it ended; nothing where it is being written or was rescored."""
+    """Return a run's start, images and end; nothing for a run that is being written or was rescored."""
     if is_active(folder):
         return ()
     events, _ = read_events(folder, only=(Started, Generated, Ended))
@@ -177,7 +171,7 @@ def _generated_here(folder: Path) -> tuple[Event, ...]:
 
 
 def is_active(run: Path) -> bool:
-    """Say whether a process is writing this run now."""
+    """Return whether a process is writing this run now."""
     lock = FileLock(run / LOCK)
     try:
         lock.acquire(timeout=0)
@@ -188,10 +182,9 @@ def is_active(run: Path) -> bool:
 
 
 def usable(stored: Stored) -> bool:
-    """Check a stored image before it is used again.
+    """Return whether a stored image can be reused: False if it is missing or was already in quarantine.
 
-    Returns False where it is gone or in quarantine: it is generated again. Raises StoreError
-    where its bytes are found now not to be what its name says, so that this is never passed over in silence.
+    Raises StoreError where its bytes are now found not to match its name, so that this is reported once.
     """
     path = stored.path
     present = path.exists()
@@ -200,6 +193,6 @@ def usable(stored: Stored) -> bool:
         raise StoreError(
             image_problem(path, state),
             where=str(stored.run),
-            remedy="find out what changed it; the same command will generate it again",
+            remedy="find out what changed the file; repeat the command to generate it again",
         )
     return state is ImageState.GOOD

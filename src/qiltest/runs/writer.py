@@ -1,32 +1,31 @@
-"""Writing a run: each event durable before the next step begins."""
+"""Write a run: each event is durable before the next step begins."""
 
 from __future__ import annotations
 
 import os
 import threading
 from pathlib import Path
-from types import TracebackType
 
 from filelock import FileLock
 
 from qiltest.files import sync_folder
 from qiltest.runs.events import Event, encode
-from qiltest.runs.images import StoreWriteError, image_path, link_image, put_image
+from qiltest.runs.images import CANNOT_WRITE, StoreWriteError, image_path, link_image, put_image
 from qiltest.runs.load import EVENTS
 
 LOCK = ".lock"
 
 
 class RunWriter:
-    """One run being written. The lock tells other processes that it is at work; the kernel frees it with the process.
+    """A run being written, locked against other processes until it is closed or the process ends.
 
-    Every event is one write of one line, synced. A write that fails half-way (a full disk) is taken back, so that
-    a line in the middle is never a truncated one.
+    Every event is one synced write of one line. A write that fails half-way (a full disk) is undone, so that only the
+    last line can be incomplete.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        #: images are generated ahead: what the background writes and what a test writes take turns.
+        #: the thread that stores images and the test write in turns.
         self._turn = threading.Lock()
         self._lock = FileLock(folder / LOCK)
         self._lock.acquire(timeout=30)
@@ -40,7 +39,7 @@ class RunWriter:
         return self.folder.name
 
     def append(self, event: Event) -> None:
-        """Write an event and wait until it is on the disk. Raises StoreWriteError; then the file is as it was."""
+        """Write an event durably. Raises StoreWriteError; then the file is unchanged."""
         with self._turn:
             self._write(encode(event))
 
@@ -54,9 +53,9 @@ class RunWriter:
         except OSError as error:
             os.ftruncate(self._file, before)
             raise StoreWriteError(
-                f"an event could not be written: {error.strerror or error}",
+                f"the event cannot be written: {error.strerror or error}",
                 where=str(self.folder / EVENTS),
-                remedy="free space or choose another place with --qil-runs; the same command goes on from here",
+                remedy=CANNOT_WRITE,
             ) from error
 
     def put(self, png: bytes) -> str:
@@ -64,15 +63,15 @@ class RunWriter:
         return put_image(self.folder, png)
 
     def link(self, source: Path, sha256: str) -> None:
-        """Take over an image of another run, whose bytes the caller has checked."""
+        """Add an image of another run, whose bytes the caller has checked."""
         link_image(source, self.folder, sha256)
 
     def image(self, sha256: str) -> Path:
-        """Return where an image of this run lies."""
+        """Return the path of an image of this run."""
         return image_path(self.folder, sha256)
 
     def close(self) -> None:
-        """Close the file and free the lock."""
+        """Close the file and release the lock."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -81,7 +80,5 @@ class RunWriter:
     def __enter__(self) -> RunWriter:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

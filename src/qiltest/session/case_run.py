@@ -1,4 +1,4 @@
-"""The fixture `qil_case_run`: one sample of the suite as a test of pytest's."""
+"""The fixture `qil_case_run`: one sample of the suite as a pytest test."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 import pytest
 
@@ -27,20 +27,18 @@ from qiltest.suite.selection import Sample, Task
 
 
 class Benchmark(Protocol):
-    """What is used of pytest-benchmark's fixture."""
+    """The used part of pytest-benchmark's fixture."""
 
     extra_info: dict[str, object]
 
     def pedantic(self, target: Callable[[], None], *, rounds: int) -> None:
         """Call the target `rounds` times, each timed."""
-        ...
 
 
 class LoopClock:
-    """The clock that pytest-benchmark reads: it moves on by what the generator measured, and stands still otherwise.
+    """The timer of pytest-benchmark: it advances by the denoise times that the generator measured.
 
-    Around the whole call a wall clock would count what is not denoising: loading the model and switching the variant
-    for the first image of each.
+    A wall clock would include loading the model and switching variants.
     """
 
     def __init__(self) -> None:
@@ -51,7 +49,7 @@ class LoopClock:
         return self._seconds
 
     def advance(self, denoised: Denoised) -> None:
-        """Move on by one loop, whose seconds were found to be a latency when it was generated."""
+        """Advance by one denoise loop."""
         self._seconds += denoised.denoise_seconds
 
 
@@ -59,8 +57,8 @@ class CaseRun:
     """One sample of the suite, as the fixture `qil_case_run` gives it to a test.
 
     A test calls `generate`, `read`, `score` and `judge` in this order, or `check` for all four. Each writes to the run
-    store before the next begins, so that a killed session loses at most the image in hand. What does not pass ends the
-    test with a message and no traceback.
+    store before the next begins, so that a killed session loses at most one image. A failure has a message and no
+    traceback.
     """
 
     def __init__(
@@ -86,7 +84,7 @@ class CaseRun:
 
     @property
     def result(self) -> CaseResult:
-        """What is known so far."""
+        """The result so far."""
         return self._sample.result
 
     def check(self) -> CaseResult:
@@ -98,9 +96,9 @@ class CaseRun:
         return self.result
 
     def generate(self) -> StoredImage:
-        """Generate the image, or take it from the store where one of equal recipe may stand for it.
+        """Generate the image, or reuse a stored one of equal recipe.
 
-        pytest-benchmark times the denoise loop alone: embeddings are made before, decoding comes after.
+        pytest-benchmark times only the denoise loop, without prompt encoding and decoding.
         """
         with self._failing():
             try:
@@ -117,10 +115,7 @@ class CaseRun:
             return self._sample.read()
 
     def score(self) -> Score | None:
-        """Match the reading to the expected texts; None where there is no reading.
-
-        A reading without any text is an ERROR, not a distance.
-        """
+        """Match the reading to the expected texts; None without a reading. An empty reading is an ERROR."""
         with self._failing():
             score = self._sample.score()
         if score is not None:
@@ -128,7 +123,7 @@ class CaseRun:
         return score
 
     def judge(self) -> None:
-        """Compare with the goldens; fail the test unless text and, where it gates, latency pass."""
+        """Compare with the goldens and fail the test unless text and, where it gates, latency pass."""
         with self._failing():
             self._sample.judge()
         if not self._sample.passes:
@@ -136,57 +131,45 @@ class CaseRun:
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
-        """Fail the test over what goes wrong, and end the session where nothing can be written any more."""
+        """Fail the test on an error, and end the session where the store cannot be written."""
         try:
             yield
         except StoreWriteError as error:
-            self._stop(error)
+            # no later image could be stored; the run can be resumed
+            pytest.exit(f"qiltest: {error}", returncode=pytest.ExitCode.INTERRUPTED)
         except QiltestError:
-            self._fail()
+            # the message includes the error
+            raise pytest.fail.Exception(self._message(), pytrace=False) from None
 
     def _replay(self, pending: PendingImage | None) -> None:
-        """Show the benchmark the loops: its clock is moved on by each loop's own seconds, device synchronised."""
+        """Report the denoise loops to pytest-benchmark."""
         loops = () if pending is None else pending.loops
         following = iter(loops)
         if loops:
             self._benchmark.pedantic(lambda: self._clock.advance(next(following)), rounds=len(loops))
 
     def _message(self) -> str:
-        # the report's code is loaded when there is something to show, not by every pytest that has this plugin
+        # a slow import that only failures need
         from qiltest.report.terminal.failure import failure_message
 
         return failure_message(self.result, self.task, command=self._accepting())
 
     def _accepting(self) -> str:
-        """Return the command that accepts the very image that was seen, or why none does."""
+        """Return the command that accepts this image, or why that is not possible."""
         result = self.result
         if result.score is not None and above_absolute(result.score, self.case.limits):
-            return f"nothing does: the absolute limit holds whatever the golden says; see [limits] in {self.case.path}"
+            return f"not possible: above the case's absolute limit; see [limits] in {self.case.path}"
         if result.error or result.verdict is Verdict.ERROR:
             return ""
         if self._sample.faulty:
-            where = f'where a case asks for grain, set health = "report" under [limits] in {self.case.path}'
-            return f"nothing does: noise or a grid is no golden; {where}"
+            remedy = f'if the prompt asks for grain, set health = "report" under [limits] in {self.case.path}'
+            return f"not possible: the image has noise, a grid artefact or is blank; {remedy}"
         text = result.judgement.verdict if result.judgement else Verdict.PASS
         latency = result.latency.verdict if result.latency and result.latency.gates else Verdict.PASS
         new = text in {Verdict.PASS, Verdict.NEW} and latency in {Verdict.PASS, Verdict.INCOMPARABLE}
-        return self._accept_command(Update.MISSING if new else Update.CHANGED)
-
-    def _accept_command(self, update: Update) -> str:
+        update = Update.MISSING if new else Update.CHANGED
         marks = ["-m", "gpu"] if self._options.gpu else []
-        words = ["pytest", *marks, self._node, *self._options.given, "--qil-reuse", f"--qil-update={update}"]
-        return shlex.join(words)
-
-    def _stop(self, error: StoreWriteError) -> NoReturn:
-        # nothing that follows could be kept: ending here leaves a run from which the same command goes on
-        pytest.exit(f"qiltest: {error}", returncode=pytest.ExitCode.INTERRUPTED)
-
-    def _fail(self) -> NoReturn:
-        try:
-            pytest.fail(self._message(), pytrace=False)
-        except pytest.fail.Exception as failed:
-            # the message says it all: the error that led here would only be printed once more
-            raise failed from None
+        return shlex.join(["pytest", *marks, self._node, *self._options.given, "--qil-reuse", f"--qil-update={update}"])
 
 
 def _extra_info(generated: Generated, pending: PendingImage | None) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What JUnit XML says of an image beside passed or failed: pytest's own user properties, one a fact."""
+"""Properties of each image in JUnit XML, as pytest user properties."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from qiltest.runs.status import Status, status_of
 from qiltest.session.case_run import CaseRun
 from qiltest.text.escape import one_line
 
-#: a path or a hash is whole; what a reader says of itself need not be.
+#: most characters of a value; enough for paths and hashes.
 _MOST = 1_000
 
 
 def verdict_of(item: pytest.Item, report: pytest.TestReport) -> Status | None:
-    """Return the verdict on the image of a test; None for a test that ended before there was one to judge."""
+    """Return the verdict on a test's image; None for a test without the fixture's value."""
     case_run = _case_run(item)
     return None if case_run is None else _status(case_run.result, failed=report.failed)
 
 
 def add_properties(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Add what is known of the image to a test's report, and to those that follow: JUnit takes the last one's."""
+    """Add the image's properties to a test's report and the later ones, because JUnit XML uses the last."""
     case_run = _case_run(item)
     if case_run is None:
         return
@@ -33,10 +33,7 @@ def add_properties(item: pytest.Item, report: pytest.TestReport) -> None:
 
 
 def properties(result: CaseResult, *, failed: bool) -> Iterator[tuple[str, str]]:
-    """Yield names and values, harmless for XML: what hides, reorders or is no character is shown as what it is.
-
-    `failed` says that the test did, which a result that was never judged cannot know.
-    """
+    """Yield names and values, escaped for XML; `failed` is True if the test failed, perhaps without a verdict."""
     for name, value in _facts(result, failed=failed):
         yield f"qiltest.{name}", one_line(value, _MOST)
 
@@ -73,7 +70,7 @@ def _case_run(item: pytest.Item) -> CaseRun | None:
 
 
 def _status(result: CaseResult, *, failed: bool) -> Status:
-    # a test that crashed, or whose fixture did, leaves an image without a verdict
+    # a test or fixture that crashed leaves no verdict
     return Status.ERROR if failed and result.verdict is None else status_of(result)
 
 
@@ -82,6 +79,6 @@ def _known(value: float | None) -> str:
 
 
 def _from_here(path: Path) -> str:
-    """Return a path as CI wants it: relative to where the command runs, where it lies there."""
+    """Return a path relative to the current folder if it is inside, as CI expects."""
     here, whole = Path.cwd(), path.absolute()
     return whole.relative_to(here).as_posix() if whole.is_relative_to(here) else str(whole)

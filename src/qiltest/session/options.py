@@ -1,4 +1,4 @@
-"""The session's options, from what pytest has parsed; what contradicts itself is a pytest.UsageError."""
+"""Turn pytest's parsed options into the session's options, and refuse contradictions."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from qiltest.session.guards import asks_for_gpu
 from qiltest.suite.variants import CANDIDATE
 
 REAL = "Qwen/Qwen-Image"
-#: options that do not say which image is meant.
+#: options that do not select images.
 _NOT_REPEATED = frozenset({"qil_update", "qil_fresh", "qil_reuse"})
 
 
 def read_options(config: pytest.Config) -> Options:
-    """Return the session's options. Raises pytest.UsageError that says what to write instead."""
+    """Return the session's options. Raises pytest.UsageError."""
     asked: argparse.Namespace = config.option
     gpu = asks_for_gpu(asked.markexpr)
     model = asked.qil_model or (REAL if gpu else TINY)
     release = _release(config, model=model)
+    rounds: int | str = asked.qil_rounds or (AUTO if gpu else 1)
     return Options(
         model=model,
         device=_device(asked.qil_device, gpu=gpu, model=model),
@@ -36,7 +37,7 @@ def read_options(config: pytest.Config) -> Options:
         threads=asked.qil_threads,
         reader=asked.qil_reader,
         cases=_unique(asked.qil_case),
-        # the candidate first: what keeps it from being generated shows at once
+        # the candidate first, so that its errors show at once
         variants=_unique(asked.qil_variant) if release is None else (CANDIDATE, release.like),
         sizes=_sizes(_unique(asked.qil_size)),
         seed_count=asked.qil_seeds if isinstance(asked.qil_seeds, int) else None,
@@ -47,7 +48,7 @@ def read_options(config: pytest.Config) -> Options:
         compiled=bool(asked.qil_compile),
         offload=Offload(asked.qil_offload or Offload.NONE),
         allow_partial_lora=bool(asked.qil_allow_partial_lora),
-        rounds=_rounds(asked.qil_rounds, gpu=gpu),
+        rounds=None if rounds == AUTO else int(rounds),
         release=release,
         cases_folder=_folder(config, asked.qil_cases, "cases"),
         golden_folder=_folder(config, asked.qil_golden, "golden"),
@@ -59,7 +60,7 @@ def read_options(config: pytest.Config) -> Options:
 def _update(value: str | None) -> Update | None:
     if value is not None and in_ci():
         raise pytest.UsageError(
-            f"--qil-update={value} is refused because CI is set: goldens change only where a person looks at them.\n"
+            f"--qil-update={value} is refused because CI is set: a person must look at goldens before they change\n"
             f"  -> run it on your machine and commit the files"
         )
     return None if value is None else Update(value)
@@ -72,51 +73,44 @@ def _release(config: pytest.Config, *, model: str) -> ReleaseRequest | None:
         return None
     if lora is None or like is None:
         raise pytest.UsageError(
-            "--qil-lora names the file on trial and --qil-like the variant that it is to replace\n  -> give both"
+            "--qil-lora (the candidate file) and --qil-like (the variant it replaces) need each other\n  -> give both"
         )
     for flag, value in (("--qil-variant", asked.qil_variant), ("--qil-update", asked.qil_update)):
         if value:
             raise pytest.UsageError(
-                f"{flag} and --qil-lora contradict each other: a file on trial is compared with --qil-like, and has no "
-                f"golden\n  -> leave out {flag}"
+                f"{flag} and --qil-lora exclude each other: a candidate is compared with --qil-like, not with goldens\n"
+                f"  -> remove {flag}"
             )
     if model == RANDOM:
         raise pytest.UsageError(
-            "--qil-lora compares texts, and random weights write none\n  -> leave out --qil-model=random"
+            "--qil-lora compares texts, but random weights write none\n  -> remove --qil-model=random"
         )
     return ReleaseRequest(lora=_lora(config, lora), like=like, margin=MARGIN if margin is None else margin)
 
 
 def _lora(config: pytest.Config, value: str) -> str:
-    """Return the file as it is found from where pytest was called; `embedded::` and `repo::file` as they are."""
+    """Return the path from the folder in which pytest was called; `embedded::` and `repo::file` unchanged."""
     return value if "::" in value else str(config.invocation_params.dir / Path(value).expanduser())
 
 
 def _reuse(asked: argparse.Namespace, *, release: ReleaseRequest | None) -> Reuse:
     if asked.qil_fresh and asked.qil_reuse:
-        raise pytest.UsageError("--qil-fresh and --qil-reuse contradict each other\n  -> give one of them")
+        raise pytest.UsageError("--qil-fresh and --qil-reuse exclude each other\n  -> give one of them")
     if asked.qil_fresh:
         return Reuse.NEVER
-    # what is replaced need not be generated again for each file that is to replace it
+    # the replaced variant need not be generated again for each candidate
     return Reuse.ANY if asked.qil_reuse or release is not None else Reuse.UNFINISHED
 
 
 def _device(value: str | None, *, gpu: bool, model: str) -> str | None:
     if gpu and value == "cpu":
-        raise pytest.UsageError("-m gpu and --qil-device=cpu contradict each other\n  -> leave one of them out")
+        raise pytest.UsageError("-m gpu and --qil-device=cpu exclude each other\n  -> remove one of them")
     if value is not None:
         return value
     if gpu:
         return "cuda"
-    # a machine with a GPU generates the embedded model as every other does, so that its goldens hold there
+    # on every machine, so that the embedded model's goldens are valid on all
     return "cpu" if model == TINY else None
-
-
-def _rounds(value: int | str | None, *, gpu: bool) -> int | None:
-    """Return how often each image is denoised under the clock, None for as often as its cost allows."""
-    if value is None:
-        return None if gpu else 1
-    return None if value == AUTO else int(value)
 
 
 def _unique(names: list[str] | None) -> tuple[str, ...]:
@@ -135,17 +129,16 @@ def _folder(config: pytest.Config, value: str | None, name: str) -> Path:
 
 
 def _home(config: pytest.Config) -> Path:
-    """Return the folder of the suite: pytest's root, or where pytest was called if only that has cases.
+    """Return the suite's folder: pytest's root, or the current folder if only that has cases.
 
-    Without a configuration file pytest takes every path on the command line into account for its root, also one that
-    is the value of an option: `--qil-runs FOLDER` would move it.
+    Without a configuration file, paths in options such as `--qil-runs FOLDER` influence pytest's root.
     """
     here = config.invocation_params.dir
     return here if (here / "cases").is_dir() and not (config.rootpath / "cases").is_dir() else config.rootpath
 
 
 def _given(asked: argparse.Namespace) -> Iterator[str]:
-    """Yield the options that decide which image is meant, as they would be written again."""
+    """Yield the options that select images, as written on a command line."""
     for name, value in vars(asked).items():
         if not name.startswith("qil_") or name in _NOT_REPEATED or value is None:
             continue

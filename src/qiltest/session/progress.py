@@ -1,7 +1,6 @@
-"""A progress bar while images are generated, on a terminal only.
+"""A progress bar on terminals while images are generated.
 
-pytest leaves its cursor in the middle of a line of dots. The bar therefore lives on the line below: it is there while
-a test generates, when pytest itself writes nothing, and gone before pytest goes on with its line.
+The bar is on the line below pytest's dots: shown while a test runs, and erased before pytest continues its line.
 """
 
 from __future__ import annotations
@@ -30,13 +29,10 @@ _SAVE, _RESTORE = "\x1b7", "\x1b8"
 
 
 class ProgressBar:
-    """Shows how many of how many, the time left, the verdicts so far, and what is generated now.
-
-    In this order, so that a narrow terminal cuts the last. Without a terminal it does nothing.
-    """
+    """Shows the number of images, the time left, the verdicts and the current image; nothing without a terminal."""
 
     def __init__(self, *, terminal: int | None, column: Callable[[], int]) -> None:
-        """Write to file descriptor `terminal` (None: be quiet); `column` says where pytest's cursor is, from 0."""
+        """`terminal` is a file descriptor or None, `column` returns the column of pytest's cursor, from 0."""
         self._terminal = terminal
         self._text = ""
         self._column = column
@@ -45,7 +41,7 @@ class ProgressBar:
             BarColumn(bar_width=12),
             TimeRemainingColumn(),
             TextColumn("left"),
-            # ids come from files: nothing in them is markup
+            # ids come from files and may contain brackets
             TextColumn("{task.fields[verdicts]}{task.description}", markup=False),
             auto_refresh=False,
             console=Console(file=StringIO(), force_terminal=True),
@@ -60,25 +56,25 @@ class ProgressBar:
         self._bar.update(self._task, total=total)
 
     def show(self, text: str) -> None:
-        """Put the bar below pytest's line until `hide`."""
+        """Show the bar below pytest's line until `hide`."""
         if self._terminal is None:
             return
         self._text = text
         self._bar.update(self._task, description=text)
-        # make sure that there is a line below, then return to where pytest was
+        # make a line below, then return to pytest's cursor
         self._write(f"\n\x1b[1A\x1b[{self._column() + 1}G")
         self._stop.clear()
         self._thread = threading.Thread(target=self._refresh, name="qiltest-progress", daemon=True)
         self._thread.start()
 
     def step(self, step: int, steps: int) -> None:
-        """Say how far the image in hand is; `step` counts from 1. Without a terminal it costs the loop nothing."""
+        """Show the step of the current image, from 1; costs nothing without a terminal."""
         if self._terminal is None:
             return
         self._bar.update(self._task, description=f"{self._text} step {step}/{steps}")
 
     def hide(self, verdict: Status | None = None) -> None:
-        """Take the bar away and count one image and its verdict; where it is not shown, do nothing."""
+        """Erase the bar and count one image and its verdict; do nothing if it is not shown."""
         if self._thread is None:
             return
         if verdict is not None:
@@ -99,9 +95,9 @@ class ProgressBar:
 
     def _line(self) -> str:
         assert self._terminal is not None
-        # one column is left free, so that no terminal wraps; some say that they are 0 wide
+        # one column stays free, so that no terminal wraps; some report width 0
         width = (os.get_terminal_size(self._terminal).columns or _DEFAULT_WIDTH) - 1
-        console = Console(file=StringIO(), force_terminal=True, width=width)
+        console = Console(force_terminal=True, width=width)
         with console.capture() as captured:
             console.print(self._bar.get_renderable(), no_wrap=True, crop=True, end="")
         return captured.get().split("\n")[0]
@@ -112,7 +108,7 @@ class ProgressBar:
 
 
 def progress_bar(config: pytest.Config) -> ProgressBar:
-    """Return the bar of a session. It writes to the terminal behind stderr, which pytest's capture leaves alone."""
+    """Return the bar of a session. It writes to stderr's terminal, past pytest's capture."""
     capture = config.pluginmanager.getplugin("capturemanager")
     with nullcontext() if capture is None else capture.global_and_fixture_disabled():
         terminal = open_terminal()
@@ -120,7 +116,7 @@ def progress_bar(config: pytest.Config) -> ProgressBar:
 
 
 def open_terminal() -> int | None:
-    """Return a descriptor of its own of the terminal that is stderr, None where stderr is none."""
+    """Return a duplicate descriptor of stderr if it is a terminal, else None."""
     try:
         return os.dup(2) if os.isatty(2) and os.environ.get("TERM") != "dumb" else None
     except OSError:
@@ -128,6 +124,6 @@ def open_terminal() -> int | None:
 
 
 def _column(config: pytest.Config) -> int:
-    """Return where pytest's cursor is in its line, from 0."""
+    """Return the column of pytest's cursor, from 0."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
     return 0 if reporter is None else int(reporter._tw.width_of_current_line)

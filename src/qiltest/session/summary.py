@@ -1,9 +1,9 @@
-"""The end of a session on the terminal: the table, what is wrong, and where everything is."""
+"""The end of a session on the terminal: table, problems, reports and the release verdict."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from io import StringIO
 
 from rich.console import Console
 
@@ -11,55 +11,57 @@ from qiltest.engine.ending import write_reports
 from qiltest.errors import QiltestError
 from qiltest.report.ci import ci_lines
 from qiltest.report.terminal.table import terminal_table
-from qiltest.runs.records import Run
+from qiltest.runs.records import Run, RunState
+from qiltest.runs.store import Reuse
 from qiltest.session.session import SuiteSession
+from qiltest.text.format import count
 
 
 def summary_lines(session: SuiteSession, *, width: int, colour: bool) -> Iterator[str]:
-    """Yield the lines; none for a session that generated nothing and has nothing to say."""
-    run = session.run
+    """Yield the lines."""
+    ending, context = session.ending, session.context
+    run = ending.run
     if run is not None:
         yield ""
         yield from _table(run, width=width, colour=colour)
-        yield from _told(run)
-    yield from (f"qiltest: {line}" for line in session.said)
-    yield from (f"qiltest: recorded {path}" for path in session.recorded)
-    yield from (f"qiltest: {line}" for problem in session.problems for line in problem.splitlines())
-    if run is not None:
-        speeds = tuple(_speeds(run, session.matrix_rate))  # before the reports, which show them
-        yield f"qiltest: run {run.path}"
-        yield from (f"qiltest: {line}" for line in write_reports(run))
-        yield from speeds
-        yield from ci_lines(run)
-        yield from _release(session, run, width=width, colour=colour)
-    if session.interrupted:
-        yield "qiltest: this run is not complete; the same command goes on from here"
+        yield from (f"qiltest: {line}" for line in _reused(run))
+    yield from (f"qiltest: {line}" for line in (context.readers.notices if context else ()))
+    yield from (f"qiltest: wrote {path}" for path in ending.recorded)
+    yield from (f"qiltest: {line}" for problem in ending.problems for line in problem.splitlines())
+    if run is None:
+        return
+    speeds = tuple(_speeds(run, context.matrix_rate if context else None))  # before the reports, which show them
+    yield f"qiltest: run {run.path}"
+    yield from (f"qiltest: {line}" for line in write_reports(run))
+    yield from speeds
+    yield from ci_lines(run)
+    yield from _release(session, run, width=width, colour=colour)
+    if run.state is not RunState.FINISHED:
+        without = " without --qil-fresh" if session.options.reuse is Reuse.NEVER else ""
+        yield f"qiltest: run interrupted: repeat the command{without} to resume"
 
 
 def _table(run: Run, *, width: int, colour: bool) -> Iterator[str]:
-    console = Console(file=StringIO(), width=width, force_terminal=colour, no_color=not colour, highlight=False)
+    console = Console(width=width, force_terminal=colour, no_color=not colour, highlight=False)
     with console.capture() as captured:
         console.print(terminal_table(run))
     yield from captured.get().rstrip("\n").split("\n")
 
 
-def _told(run: Run) -> Iterator[str]:
-    reused: dict[str, int] = {}
-    for result in run.results:
-        if result.reused_from:
-            reused[result.reused_from] = reused.get(result.reused_from, 0) + 1
-    for source, count in reused.items():
-        yield f"qiltest: {count} images were taken, with their latency, from run {source} (--qil-fresh generates again)"
-    known = sum(1 for result in run.results if result.read_in)
+def _reused(run: Run) -> Iterator[str]:
+    """Yield what was reused, and how many goldens were written."""
+    for source, number in Counter(result.reused_from for result in run.results if result.reused_from).items():
+        yield f"reused {count(number, 'image')} with latency from run {source} (--qil-fresh generates again)"
+    known = sum(bool(result.read_in) for result in run.results)
     if known:
-        yield f"qiltest: {known} of them were not read again: this reader, of these weights, read them before"
-    goldens = sum(1 for result in run.results if result.golden_recorded)
+        yield f"reused {count(known, 'OCR result')} (same reader and weights)"
+    goldens = sum(result.golden_recorded for result in run.results)
     if goldens:
-        yield f"qiltest: {goldens} goldens were written; look at them (`git diff`) before you commit them"
+        yield f"wrote {count(goldens, 'golden')}; check with `git diff` before you commit"
 
 
 def _release(session: SuiteSession, run: Run, *, width: int, colour: bool) -> Iterator[str]:
-    found, release = session.comparisons, session.options.release
+    found, release = session.ending.comparisons, session.options.release
     if found is None or release is None:
         return
     from qiltest.release.check import verdict_lines, write_release_page
@@ -67,12 +69,12 @@ def _release(session: SuiteSession, run: Run, *, width: int, colour: bool) -> It
     try:
         yield f"qiltest: comparison {write_release_page(found, run, release)}"
     except (QiltestError, OSError) as error:
-        yield f"qiltest: the page of the comparison could not be written: {error}"
+        yield f"qiltest: the comparison page cannot be written: {error}"
     yield from verdict_lines(found, run, session.inspection, width=width, colour=colour)
 
 
 def _speeds(run: Run, matrix_rate: float | None) -> Iterator[str]:
-    """Keep the speeds of random weights as JSON, from where the Markdown report takes them; yield their table."""
+    """Write the speeds of random weights as JSON, for the Markdown report, and yield their table."""
     if matrix_rate is None:
         return
     from qiltest.lora import qwen_image
@@ -83,4 +85,4 @@ def _speeds(run: Run, matrix_rate: float | None) -> Iterator[str]:
     try:
         yield f"qiltest: speeds {write_speeds(speeds, run.path)}"
     except OSError as error:
-        yield f"qiltest: the speeds could not be written: {error}"
+        yield f"qiltest: the speeds cannot be written: {error}"

@@ -51,8 +51,8 @@ def test_what_decided_stands_first_and_every_pair_that_differs_is_there(releases
     shown = [(case.case.id, [pair.pair.seed for pair in case.pairs]) for case in only.cases]
     assert shown == [("sign", list(range(8))), ("wall", [3])]
     assert {pair.kind for pair in only.cases[0].pairs} == {"WORSE"}
-    assert only.cases[1].pairs[0].said == "1 → 0 edits, gained its exact text"
-    assert only.cases[0].pairs[0].said == "0 → 1 edit, lost its exact text"
+    assert only.cases[1].pairs[0].summary == "1 → 0 edits, gained its exact text"
+    assert only.cases[0].pairs[0].summary == "0 → 1 edit, lost its exact text"
 
 
 def test_the_new_side_says_what_the_old_one_read(releases: tuple[Run, Run]) -> None:
@@ -99,9 +99,9 @@ def test_the_page_says_the_verdict_the_table_and_mcnemar_in_words(page: Path) ->
     text = " ".join(page.read_text(encoding="utf-8").split())
     assert "<title>DO NOT SHIP: Worse · qiltest</title>" in text
     assert "Exact text: 11 in both, 8 lost, 1 gained, 0 in neither; McNemar p = 0.039" in text
-    assert "case sign: 8 images worse and 0 better, p = 0.016 (sign test, comparisons made: 2)" in text
+    assert "case sign: 8 images worse and 0 better, p = 0.016 (sign test, Holm-corrected over 2 tests)" in text
     assert "<b>8 lost</b>" in text
-    assert "p corrected by Holm in each of the two, margin 1.00 edits in 100 characters" in text
+    assert "Holm-corrected over 1 variant and 2 cases; margin 1.00 edits per 100 characters, significance" in text
 
 
 def test_a_page_without_a_differing_pair_shows_some_to_look_at(fake: Fake, case: Make, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_page_without_a_differing_pair_shows_some_to_look_at(fake: Fake, case:
     write_page(found, *built, tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert found.verdict is Release.SHIP
-    assert "No image differs in edits" in text
+    assert "No image’s edit count changed" in text
     assert text.count('<div class="row pair') == 6
 
 
@@ -128,7 +128,7 @@ def test_what_could_not_be_compared_is_named(fake: Fake, case: Make, tmp_path: P
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "wall@256x256-s2: after: the &lt;device&gt; was lost" in text
     assert "run &lt;x&gt; is unfinished" in text
-    assert "An image that was to be compared has no score" in text
+    assert "An image to be compared has no score" in text
 
 
 def test_the_verb_writes_the_page_and_says_where(

@@ -29,15 +29,15 @@ def test_the_charts_hold_the_numbers_of_the_run(typical: Run) -> None:
 
 
 def test_a_longer_bar_is_a_higher_rate(typical: Run) -> None:
-    shapes = by_title(typical)["Error rate by variant"].shapes
-    bars = {shape.style: shape.x2 for shape in shapes if shape.kind == "rect"}
+    elements = by_title(typical)["Error rate by variant"].elements
+    bars = {shape.style: shape.x2 for shape in elements if shape.kind == "rect"}
     assert bars["v1"] < bars["v0"] < bars["v2"]
     assert bars["v0"] / bars["v2"] == pytest.approx((2 / 77) / (8 / 44), rel=0.02)
 
 
 def test_nothing_is_drawn_outside_the_chart(typical: Run) -> None:
     for chart in charts(typical):
-        for shape in chart.shapes:
+        for shape in chart.elements:
             assert 0 <= shape.x <= WIDTH
             assert 0 <= shape.y <= chart.height
             right = shape.x + shape.x2 if shape.kind == "rect" else shape.x2

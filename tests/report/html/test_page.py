@@ -205,7 +205,7 @@ def test_a_run_that_was_killed_says_so(typical: Run, page: Callable[..., Page]) 
 
 def test_an_empty_run_has_a_report_that_claims_nothing(fake: Fake, case: Make, page: Callable[..., Page]) -> None:
     words = page(fake(case("wall", "text")).build()).words
-    assert "No image was asked for" in words
+    assert "No image was selected" in words
     assert "PASS" not in words.split("Keys")[0]
 
 
@@ -213,10 +213,10 @@ def test_all_good_but_a_problem_of_the_session_is_no_pass(fake: Fake, case: Make
     run = fake(case("wall", "text"))
     run.add("wall", "base", "text", golden=("text",))
     good = run.build()
-    assert "The image holds" in page(good).words
+    assert "The image passes" in page(good).words
     assert "FAIL" not in page(good).words
     bad = replace(good, problems=("golden/tiny/x.json was used by nobody",), exit_status=1)
-    assert "FAIL The image holds, but the session failed" in page(bad).words
+    assert "FAIL The image passes, but the session failed" in page(bad).words
 
 
 def test_an_image_that_cannot_be_opened_is_said_in_its_place(typical: Run, page: Callable[..., Page]) -> None:
@@ -333,6 +333,6 @@ def test_characters_that_the_reader_doubts_are_shown_with_their_place_and_not_co
     doubted = replace(first, characters=tuple(0.55 if i == 2 else 1.0 for i in range(len(first.text))))
     result = replace(found, reading=replace(found.reading, lines=(doubted, *others)))
     words = page(replace(typical, results=(typical.results[0], result, *typical.results[2:]))).words
-    assert "1 character read with doubt, not counted" in words
+    assert "1 character read with low confidence, not counted" in words
     assert f"{first.text[2]} 0.55 at" in words
-    assert "read with doubt" not in page(typical).words
+    assert "read with low confidence" not in page(typical).words

@@ -28,11 +28,10 @@ def write_page(
     with_variant: str | None = None,
     problems: Sequence[str] = (),
 ) -> None:
-    """Write what `compare_runs(before, after, variant=, with_variant=)` found, with the images that decided it.
+    """Write the page for `found`, the result of `compare_runs(before, after, variant=, with_variant=)`.
 
-    `problems` are sentences that must be said beside the verdict, such as a run that was killed. Full images are
-    linked where the runs keep them. Raises StoreError where the page cannot be written (then `path` is what it was),
-    and ValueError where `found` is of other runs or variants.
+    `problems` are sentences shown with the verdict, such as that a run was killed. Raises StoreError where the page
+    cannot be written (then `path` is what it was), and ValueError where `found` is of other runs or variants.
     """
     page = comparison_view(found, before, after, variant=variant, with_variant=with_variant, problems=problems)
     try:
@@ -41,12 +40,12 @@ def write_page(
         raise StoreError(
             f"the page could not be written: {error.strerror or error}",
             where=str(path),
-            remedy="free space, or choose another file with --report",
+            remedy="free some space, or choose another file with --report",
         ) from error
 
 
 def render_page(page: PageView, folder: Path) -> str:
-    """Return the page as it is to lie in `folder`."""
+    """Return the page for a file in `folder`, from where the full images are linked."""
     style, script = asset("report.css") + asset("comparison.css"), asset("report.js")
     return (
         html_environment()

@@ -1,4 +1,4 @@
-"""What the page of a comparison shows: the verdict, the table per case, and the pairs that decided it."""
+"""What the page of a comparison shows: the verdict, the table per case, and the pairs of images that decided it."""
 
 from __future__ import annotations
 
@@ -18,17 +18,16 @@ from qiltest.suite.variants import Variant
 from qiltest.text.format import count, seconds
 from qiltest.text.normalise import normalise
 
-#: pairs shown at most, those that changed most first; each is two images.
+#: most pairs shown, most changed first; each is two images.
 MAX_PAIRS = 60
-#: pairs shown where none differs, for a person to see what was compared.
+#: pairs shown where none differs, so that a person sees what was compared.
 MAX_TIES = 6
 
 
 @dataclass(frozen=True, kw_only=True)
 class Badge:
-    """A verdict as the page shows it: never by colour alone."""
+    """Icon and CSS class of a verdict, so that colour is never the only sign."""
 
-    #: class of the style sheet.
     style: str
     icon: str
 
@@ -45,7 +44,7 @@ _BADGES = {
 
 @dataclass(frozen=True, kw_only=True)
 class PairView:
-    """Two images of one case, resolution and seed, beside each other."""
+    """Two images of one case, resolution and seed."""
 
     pair: Pair
     before: ImageView
@@ -57,8 +56,8 @@ class PairView:
         return "WORSE" if self.pair.change > 0 else "BETTER" if self.pair.change < 0 else "SAME"
 
     @property
-    def said(self) -> str:
-        """What happened, in words."""
+    def summary(self) -> str:
+        """What changed, in words."""
         pair = self.pair
         words = [f"{pair.before} → {count(pair.after, 'edit')}"]
         if pair.before == 0 < pair.after:
@@ -66,7 +65,7 @@ class PairView:
         if pair.after == 0 < pair.before:
             words.append("gained its exact text")
         if pair.same_image:
-            words.append("the same image, byte for byte")
+            words.append("identical image")
         return ", ".join(words)
 
 
@@ -81,19 +80,19 @@ class PairedCase:
 
     @property
     def style(self) -> str:
-        """Class of the style sheet, by the worst pair."""
+        """CSS class, by the worst pair."""
         kinds = {pair.kind for pair in self.pairs}
         return "fail" if "WORSE" in kinds else "pass" if "BETTER" in kinds else "waiting"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """What one side of a comparison is."""
+    """One side of a comparison."""
 
     run: Run
     variant: Variant
     images: int
-    #: in words; "" where nothing was timed.
+    #: median time of the denoise loop, with its unit; "" where nothing was timed.
     denoise: str
     #: distinct LoRAs of its images, as (source, SHA-256).
     loras: tuple[tuple[str, str], ...]
@@ -106,8 +105,8 @@ class ComparisonView:
     anchor: str
     comparison: Comparison
     badge: Badge
-    #: what the numbers behind the verdict say, and how many seeds would decide.
-    said: tuple[str, ...]
+    #: sentences on the numbers behind the verdict, and on how many seeds should be enough.
+    notes: tuple[str, ...]
     sides: tuple[Side, Side]
     cases: tuple[PairedCase, ...]
     #: pairs that differ and are not shown, by name.
@@ -121,14 +120,14 @@ class ComparisonView:
 
 @dataclass(frozen=True, kw_only=True)
 class PageView:
-    """All comparisons that were made at once."""
+    """The whole page: one comparison per pair of variants."""
 
     found: Comparisons
     before: Run
     after: Run
     badge: Badge
     headline: str
-    #: what must be said beside the verdict.
+    #: sentences below the headline.
     problems: tuple[str, ...]
     comparisons: tuple[ComparisonView, ...]
 
@@ -148,29 +147,25 @@ def comparison_view(
     with_variant: str | None = None,
     problems: Sequence[str] = (),
 ) -> PageView:
-    """Lay out what `compare_runs` found of the same runs and variants. Raises ValueError where they are others."""
-    names = _variants(before, after, variant, with_variant)
+    """Lay out the result of `compare_runs` with the same arguments. Raises ValueError for other runs or variants."""
+    # as `pairing.pair_runs` pairs them
+    names = [(name, name) for name in variants_of(before) if name in variants_of(after)]
+    if variant is not None:
+        names = [(variant, with_variant or variant)]
     share = max(1, MAX_PAIRS // max(1, len(names)))
-    views = [
+    views = (
         _comparison(f"m{number}", comparison, before, after, pair, share)
         for number, (comparison, pair) in enumerate(zip(found.comparisons, names, strict=True))
-    ]
+    )
     return PageView(
         found=found,
         before=before,
         after=after,
         badge=_BADGES[found.verdict],
-        headline=_capital(meaning(found.verdict)),
+        headline=_capital(meaning(found)),
         problems=(*problems, *found.unpaired),
         comparisons=tuple(views),
     )
-
-
-def _variants(before: Run, after: Run, variant: str | None, with_variant: str | None) -> list[tuple[str, str]]:
-    """Return the variants of each comparison, as `pairing.pair_runs` pairs them."""
-    if variant is not None:
-        return [(variant, with_variant or variant)]
-    return [(name, name) for name in variants_of(before) if name in variants_of(after)]
 
 
 def _comparison(
@@ -185,7 +180,7 @@ def _comparison(
         anchor=anchor,
         comparison=comparison,
         badge=_BADGES[comparison.verdict],
-        said=tuple(_said(comparison)),
+        notes=tuple(map(_capital, _notes(comparison))),
         sides=(_side(before, names[0]), _side(after, names[1])),
         cases=tuple(_cases(anchor, chosen, before, after, names)),
         left_out=tuple(pair.id for pair in differing[most:]),
@@ -193,23 +188,23 @@ def _comparison(
 
 
 def _decisive(pair: Pair) -> tuple[int, bool, str]:
-    """Sort what speaks most against the release first: more edits, then exact text lost."""
+    """Sort key, worst for the release first: more edits, then exact text lost."""
     return -pair.change, pair.before > 0, pair.id
 
 
-def _said(comparison: Comparison) -> Iterator[str]:
+def _notes(comparison: Comparison) -> Iterator[str]:
     if comparison.exact is not None:
-        yield _capital(exact_words(comparison.exact)) + "."
+        yield f"{exact_words(comparison.exact)}."
     if comparison.interval is not None:
-        yield _capital(interval_words(comparison.interval, comparison.unit)) + "."
+        yield f"{interval_words(comparison.interval, comparison.unit)}."
     if comparison.same_images:
-        yield f"{count(comparison.same_images, 'pair')} of {comparison.pairs} are the same image, byte for byte."
+        yield f"{comparison.same_images} of {count(comparison.pairs, 'pair')}: identical images."
     if comparison.plan is not None:
-        yield _capital(plan_words(comparison.plan)) + "."
+        yield f"{plan_words(comparison.plan)}."
 
 
 def _cases(anchor: str, pairs: Iterable[Pair], before: Run, after: Run, names: tuple[str, str]) -> Iterator[PairedCase]:
-    """Yield the cases in the order of their most changed pair."""
+    """Yield the cases, most changed pair first."""
     order: dict[str, list[Pair]] = {}
     for pair in pairs:
         order.setdefault(pair.case, []).append(pair)
@@ -230,12 +225,12 @@ def _result(run: Run, pair: Pair, variant: str) -> CaseResult:
     found = run.result(f"{pair.case}@{pair.size}-{variant}-s{pair.seed}")
     if found is None:
         raise ValueError(f"run {run.id} has no {pair.id} by {variant}")
-    # goldens are another comparison: beside "before" they would be taken for it
+    # without the golden, which would be mistaken for the image before
     return replace(found, golden=None)
 
 
 def _against(before: Iterable[TextView], after: Iterable[TextView]) -> Iterator[TextView]:
-    """Yield the texts of what replaces, with what the replaced one read where that is something else."""
+    """Yield the texts after, each with the reading before where that differs."""
     for old, new in zip(before, after, strict=True):
         same = normalise(old.score.read) == normalise(new.score.read)
         yield replace(new, golden_read=None if same else old.score.read)

@@ -23,13 +23,13 @@ from qiltest.text.format import count, percent, seconds, times
 
 WIDTH = 460.0
 _PLOT_LEFT, _PLOT_RIGHT, _PLOT_BOTTOM, _PLOT_HEIGHT = 48.0, 18.0, 190.0, 176.0
-#: a trend needs two.
+#: a trend needs two runs.
 _FEWEST_RUNS = 2
 _LEFT, _RIGHT, _ROW, _TOP = 96.0, 150.0, 34.0, 8.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shape:
+class Element:
     """One SVG element: "rect" (x, y, width, height), "line" (x, y, x2, y2), "dot" (x, y), "text" (x, y), "path"."""
 
     kind: str
@@ -44,13 +44,13 @@ class Shape:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """A chart with its title, what it says in words, and the numbers behind it as a table."""
+    """A chart with its title, a note on what is shown, and its numbers as a table."""
 
     title: str
     note: str
     width: float
     height: float
-    shapes: tuple[Shape, ...]
+    elements: tuple[Element, ...]
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
@@ -65,7 +65,7 @@ class _Bar:
 
 
 def charts(run: Run) -> tuple[Chart, ...]:
-    """Return the charts that the run has numbers for, those that say most first."""
+    """Return the charts that the run has numbers for, most informative first."""
     made = (_rate_chart(run), _denoise_chart(run), _length_chart(run), _step_chart(run), _history_chart(run))
     return tuple(chart for chart in made if chart is not None)
 
@@ -92,12 +92,12 @@ def _denoise_chart(run: Run) -> Chart | None:
     for variant, results in by_variant(run):
         value, ratio = denoise_median(results), median_speed_up(results, ratios)
         if value is not None:
-            faster = "" if ratio is None else times(ratio)
-            text = f"{seconds(value)} · {faster}" if faster else seconds(value)
+            factor = "–" if ratio is None else times(ratio)
+            text = seconds(value) if ratio is None else f"{seconds(value)} · {factor}"
             bars.append(_Bar(label=variant.name, value=value, text=text))
-            rows.append((variant.name, seconds(value), faster or "–", str(len(results))))
-    note = "Median of the denoise loop alone; speed-up over the base."
-    columns = ("variant", "denoise, median", "speed-up, median", "images")
+            rows.append((variant.name, seconds(value), factor, str(len(results))))
+    note = "Median time of the denoise loop; 2× is twice the base speed."
+    columns = ("variant", "denoise, median", "base speed, median", "images")
     return _bars("Denoise latency", note, bars, columns, rows, styles=_styles(run))
 
 
@@ -109,8 +109,8 @@ def _step_chart(run: Run) -> Chart | None:
             low, mid, high = (seconds(value) for value in (steps.least, steps.median, steps.most))
             bars.append(_Bar(label=variant.name, value=steps.median, text=mid, low=steps.least, high=steps.most))
             rows.append((variant.name, low, mid, high, str(steps.count)))
-    columns = ("variant", "least", "median", "most", "steps")
-    note = "Seconds per step: median, least to most."
+    columns = ("variant", "shortest", "median", "longest", "steps")
+    note = "Time per step: median, shortest to longest."
     return _bars("Step latency", note, bars, columns, rows, styles=_styles(run))
 
 
@@ -128,34 +128,34 @@ def _bars(
         return None
     most = max(bar.high or bar.value for bar in bars) or 1.0
     scale = (WIDTH - _LEFT - _RIGHT) / most
-    shapes: list[Shape] = []
+    elements: list[Element] = []
     for number, bar in enumerate(bars):
         style, middle = styles[bar.label], _TOP + _ROW * (number + 0.5)
-        shapes.append(Shape(kind="text", style="label", x=_LEFT - 10, y=middle + 4, text=bar.label, anchor="end"))
+        elements.append(Element(kind="text", style="label", x=_LEFT - 10, y=middle + 4, text=bar.label, anchor="end"))
         if bar.low is None or bar.high is None:
             end = _LEFT + max(bar.value * scale, 1.5)
-            shapes.append(Shape(kind="rect", style=style, x=_LEFT, y=middle - 9, x2=end - _LEFT, y2=18))
+            elements.append(Element(kind="rect", style=style, x=_LEFT, y=middle - 9, x2=end - _LEFT, y2=18))
         else:
             low, high, value = (_LEFT + number * scale for number in (bar.low, bar.high, bar.value))
             end = max(high, value)
-            shapes.append(Shape(kind="line", style=f"range {style}", x=low, y=middle, x2=high, y2=middle))
-            shapes.append(Shape(kind="dot", style=style, x=value, y=middle))
-        shapes.append(Shape(kind="text", style="value", x=end + 10, y=middle + 4, text=bar.text))
+            elements.append(Element(kind="line", style=f"range {style}", x=low, y=middle, x2=high, y2=middle))
+            elements.append(Element(kind="dot", style=style, x=value, y=middle))
+        elements.append(Element(kind="text", style="value", x=end + 10, y=middle + 4, text=bar.text))
     height = _TOP * 2 + _ROW * len(bars)
-    axis = Shape(kind="line", style="axis", x=_LEFT, y=_TOP, x2=_LEFT, y2=height - _TOP)
+    axis = Element(kind="line", style="axis", x=_LEFT, y=_TOP, x2=_LEFT, y2=height - _TOP)
     return Chart(
         title=title,
         note=note,
         width=WIDTH,
         height=height,
-        shapes=(*shapes, axis),
+        elements=(*elements, axis),
         columns=columns,
         rows=tuple(rows),
     )
 
 
 def _length_chart(run: Run) -> Chart | None:
-    """Lay out error rate over text length, one line a variant; classes without texts leave a gap."""
+    """Lay out error rate over text length, one line per variant; classes without texts leave a gap."""
     series = {variant.name: length_rates(results) for variant, results in by_variant(run)}
     names = tuple(_class_name(bounds) for bounds in LENGTH_CLASSES)
     return _lines(
@@ -171,22 +171,22 @@ def _length_chart(run: Run) -> Chart | None:
 
 
 def _history_chart(run: Run) -> Chart | None:
-    """Lay out error rates over the runs stored beside this one; nothing where this is the only one."""
-    entry = history(run)
-    if len(entry) < _FEWEST_RUNS:
+    """Lay out error rates over the runs stored beside this one; None where this is the only one."""
+    entries = history(run)
+    if len(entries) < _FEWEST_RUNS:
         return None
-    by_run = [item.rates() for item in entry]
+    by_run = [entry.rates() for entry in entries]
     names = [variant.name for variant, _ in by_variant(run)]
     return _lines(
         "Error rate over runs",
-        f"The last {len(entry)} recorded runs of these images with this model and reader, oldest first.",
+        f"The last {len(entries)} recorded runs of these images with this model and reader, oldest first.",
         {name: tuple(rates[name].value if name in rates else None for rates in by_run) for name in names},
-        tuple(item.started[5:10] if place in {0, len(entry) - 1} else "" for place, item in enumerate(entry)),
+        (entries[0].started[5:10], *[""] * (len(entries) - 2), entries[-1].started[5:10]),
         styles=_styles(run),
         columns=("run", *names),
         rows=tuple(
-            (item.run, *(percent(rates[name].value) if name in rates else "–" for name in names))
-            for item, rates in zip(entry, by_run, strict=True)
+            (entry.run, *(percent(rates[name].value) if name in rates else "–" for name in names))
+            for entry, rates in zip(entries, by_run, strict=True)
         ),
         spread=False,
     )
@@ -203,13 +203,13 @@ def _lines(
     rows: tuple[tuple[str, ...], ...],
     spread: bool,
 ) -> Chart | None:
-    """Lay out rates from 0, one line a name over the places; `spread` sets points of one place beside each other."""
+    """Lay out rates from 0, one line per name; `spread` puts the dots of one place side by side."""
     values = [value for line in series.values() for value in line if value is not None]
     if not values:
         return None
     ceiling = _ceiling(max(values))
     step = (WIDTH - _PLOT_LEFT - _PLOT_RIGHT) / len(places)
-    shapes = list(_grid(ceiling, places, step))
+    elements = list(_grid(ceiling, places, step))
     for index, (name, line) in enumerate(series.items()):
         shift = (index - (len(series) - 1) / 2) * 10 if spread else 0.0
         points = [
@@ -218,27 +218,30 @@ def _lines(
             if value is not None
         ]
         path = " ".join(f"{'L' if place else 'M'}{x:.1f} {y:.1f}" for place, (x, y, _) in enumerate(points))
-        shapes.append(Shape(kind="path", style=styles[name], text=path))
-        shapes.extend(
-            Shape(kind="dot", style=styles[name], x=x, y=y, text=f"{name}: {percent(value)}") for x, y, value in points
+        elements.append(Element(kind="path", style=styles[name], text=path))
+        elements.extend(
+            Element(kind="dot", style=styles[name], x=x, y=y, text=f"{name}: {percent(value)}")
+            for x, y, value in points
         )
         across, down = _PLOT_LEFT + 8 + index % 3 * 130, _PLOT_BOTTOM + 44 + index // 3 * 22
-        shapes.append(Shape(kind="dot", style=styles[name], x=across, y=down))
-        shapes.append(Shape(kind="text", style="label", x=across + 10, y=down + 4, text=name))
+        elements.append(Element(kind="dot", style=styles[name], x=across, y=down))
+        elements.append(Element(kind="text", style="label", x=across + 10, y=down + 4, text=name))
     height = _PLOT_BOTTOM + 58 + (len(series) - 1) // 3 * 22
-    return Chart(title=title, note=note, width=WIDTH, height=height, shapes=tuple(shapes), columns=columns, rows=rows)
+    return Chart(
+        title=title, note=note, width=WIDTH, height=height, elements=tuple(elements), columns=columns, rows=rows
+    )
 
 
-def _grid(ceiling: float, places: Sequence[str], step: float) -> Iterator[Shape]:
+def _grid(ceiling: float, places: Sequence[str], step: float) -> Iterator[Element]:
     for tick in range(5):
         y = _PLOT_BOTTOM - _PLOT_HEIGHT * tick / 4
-        yield Shape(kind="line", style="grid" if tick else "axis", x=_PLOT_LEFT, y=y, x2=WIDTH - _PLOT_RIGHT, y2=y)
-        yield Shape(
+        yield Element(kind="line", style="grid" if tick else "axis", x=_PLOT_LEFT, y=y, x2=WIDTH - _PLOT_RIGHT, y2=y)
+        yield Element(
             kind="text", style="tick", x=_PLOT_LEFT - 8, y=y + 4, text=percent(ceiling * tick / 4), anchor="end"
         )
     for number, place in enumerate(places):
         x = _PLOT_LEFT + step * (number + 0.5)
-        yield Shape(kind="text", style="tick", x=x, y=_PLOT_BOTTOM + 18, text=place, anchor="middle")
+        yield Element(kind="text", style="tick", x=x, y=_PLOT_BOTTOM + 18, text=place, anchor="middle")
 
 
 def _rate_words(rate: ErrorRate | None) -> str:

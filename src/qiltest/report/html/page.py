@@ -1,4 +1,4 @@
-"""Writes report.html: one file that loads nothing else; the full images are linked beside it."""
+"""Renders report.html: one file that loads nothing else; the full images are linked beside it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from qiltest.files import write_atomically
 from qiltest.report.html.charts import charts
 from qiltest.report.html.preview import Crop, Preview, budget, close_ups, crop, open_image, preview
 from qiltest.report.image_view import ImageView
 from qiltest.report.templating import asset, html_environment
-from qiltest.report.view import RunView, view
-from qiltest.runs.records import Run
+from qiltest.report.view import RunView
 
 #: wrong texts of one image that get a cut-out.
 MAX_CROPS = 4
@@ -37,20 +35,12 @@ class Embedded:
     before: Preview | None
     #: by number of the expected text.
     crops: dict[int, Crop] = field(default_factory=dict)
-    #: the same: characters that differ, near enough to be seen, where the cut-out of the text is much larger.
+    #: close-ups of differing characters, by number of the text; only where the text's cut-out is much larger.
     close: dict[int, tuple[Crop, ...]] = field(default_factory=dict)
 
 
-def write_html(run: Run, path: Path, *, previous: Run | None = None) -> None:
-    """Write the report of a run; `previous` is the run to compare with, else its goldens.
-
-    Raises OSError where it cannot be written; then `path` is what it was.
-    """
-    write_atomically(path, render_html(view(run, previous), path.parent).encode("utf-8"))
-
-
 def render_html(page: RunView, folder: Path) -> str:
-    """Return the report as it is to lie in `folder`, from where the full images are linked."""
+    """Return the report for a file in `folder`, from where the full images are linked."""
     style, script = asset("report.css"), asset("report.js")
     return (
         html_environment()

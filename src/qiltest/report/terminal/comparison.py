@@ -1,4 +1,4 @@
-"""A paired comparison on the terminal and as JSON: `qiltest compare`, `qiltest check`, and the end of a session."""
+"""A paired comparison on the terminal and as JSON, for `qiltest compare`, `qiltest check` and `pytest --qil-lora`."""
 
 from __future__ import annotations
 
@@ -9,23 +9,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from qiltest.comparison.records import Comparison, Comparisons, Release
+from qiltest.comparison.records import CaseTally, Comparison, Comparisons, Release
 from qiltest.report.comparison.wording import correction, exact_words, interval_words, meaning, plan_words
 from qiltest.runs.records import Run, RunState
 from qiltest.text.escape import one_line
 
-_STYLES = {
-    Release.SHIP: "green",
-    Release.DO_NOT_SHIP: "bold red",
-    Release.CANNOT_TELL: "yellow",
-    Release.INCOMPARABLE: "bold red",
-    Release.ERROR: "bold red",
-    Release.MISSING: "bold red",
-}
+_STYLES = {Release.SHIP: "green", Release.CANNOT_TELL: "yellow"}
 
 
 def print_comparisons(console: Console, found: Comparisons, problems: Sequence[str] = ()) -> None:
-    """Print a table a comparison, what the verdicts rest on, and the verdict last."""
+    """Print a table per comparison, the numbers behind each verdict, and the verdict last."""
     for comparison in found.comparisons:
         console.print(_table(comparison))
         for line in _words(comparison):
@@ -34,7 +27,8 @@ def print_comparisons(console: Console, found: Comparisons, problems: Sequence[s
     for line in (*found.unpaired, *problems):
         console.print(one_line(line), soft_wrap=True)
     console.print(correction(found), soft_wrap=True)
-    console.print(Text(f"{found.verdict}: {meaning(found.verdict)}", style=_STYLES[found.verdict]), soft_wrap=True)
+    style = _STYLES.get(found.verdict, "bold red")
+    console.print(Text(f"{found.verdict}: {meaning(found)}", style=style), soft_wrap=True)
 
 
 def comparison_record(found: Comparisons, before: Run, after: Run, problems: Sequence[str] = ()) -> dict[str, object]:
@@ -54,7 +48,7 @@ def comparison_record(found: Comparisons, before: Run, after: Run, problems: Seq
 
 
 def run_problems(run: Run) -> Iterator[str]:
-    """Yield what must be said of a run beside a verdict on it."""
+    """Yield the problems of a run that a verdict on it must mention."""
     if run.state is not RunState.FINISHED:
         yield f"run {run.id} is {run.state}: {len(run.results)} of {len(run.planned)} images begun"
     yield from (f"run {run.id}: {problem}" for problem in run.problems)
@@ -67,27 +61,20 @@ def _table(comparison: Comparison) -> Table:
     for name in ("better", "same", "worse", "edits", "per 100 characters", "p, corrected"):
         table.add_column(name, justify="right")
     for case in comparison.cases:
-        table.add_row(
-            Text(one_line(case.case)),
-            str(case.wins),
-            str(case.ties),
-            str(case.losses),
-            f"{case.before} -> {case.after}",
-            f"{100 * case.difference:+.2f}",
-            f"{case.p_holm:.2g}",
-        )
+        edits = f"{case.before} -> {case.after}"
+        table.add_row(Text(one_line(case.case)), *_counts(case), edits, _change(case), f"{case.p_holm:.2g}")
     table.add_section()
-    change = "-" if comparison.difference is None else f"{100 * comparison.difference:+.2f}"
-    table.add_row(
-        "all",
-        str(comparison.wins),
-        str(comparison.ties),
-        str(comparison.losses),
-        f"{sum(case.before for case in comparison.cases)} -> {sum(case.after for case in comparison.cases)}",
-        change,
-        "",
-    )
+    edits = f"{sum(case.before for case in comparison.cases)} -> {sum(case.after for case in comparison.cases)}"
+    table.add_row("all", *_counts(comparison), edits, _change(comparison), "")
     return table
+
+
+def _counts(found: Comparison | CaseTally) -> tuple[str, str, str]:
+    return str(found.wins), str(found.ties), str(found.losses)
+
+
+def _change(found: Comparison | CaseTally) -> str:
+    return "-" if found.difference is None else f"{100 * found.difference:+.2f}"
 
 
 def _words(comparison: Comparison) -> Iterator[str]:

@@ -11,16 +11,16 @@ from qiltest.runs.records import CaseResult
 from qiltest.scoring.records import ExtraKind, Score, TextScore
 from qiltest.suite.selection import Task
 from qiltest.text.escape import one_line
+from qiltest.text.format import count
 
-_LEGEND = "[-not generated-] {+generated instead or too+} (~look-alike, not counted~)"
+_LEGEND = "[-missing-] {+wrong or extra+} (~look-alike, not counted~)"
 
 
 def failure_message(result: CaseResult, task: Task, *, command: str) -> str:
-    """Return the message for an image that does not hold.
+    """Return the message for an image that does not pass.
 
-    In this order: case, variant, what was expected, what was read with the differing characters marked, distance and
-    limit, what changed from the golden, where the image is, and the one command that accepts it. `command` is ""
-    where nothing can be accepted.
+    In this order: case, variant, expected text, text as read with the differing characters marked, distance and limit,
+    what changed from the golden, where the image is, and the one command that accepts it ("" for none).
     """
     return "\n".join(_lines(result, task, command))
 
@@ -32,9 +32,9 @@ def _lines(result: CaseResult, task: Task, command: str) -> Iterator[str]:
         yield from _texts(result.score)
     yield from _verdict(result)
     if result.golden is not None and result.score is not None:
-        yield from _changes(result, result.golden, result.score)
+        yield from _labelled("golden", _changed(result, result.golden, result.score))
     if result.image is not None:
-        yield f"image       {result.image.path}"
+        yield f"image         {result.image.path}"
     yield from (f"note          {one_line(note)}" for note in result.notes)
     if command:
         yield f"accept        {command}"
@@ -42,7 +42,8 @@ def _lines(result: CaseResult, task: Task, command: str) -> Iterator[str]:
 
 def _texts(score: Score) -> Iterator[str]:
     wrong = [text for text in score.texts if text.distance]
-    right = len(score.texts) - len(wrong)
+    absent = sum(1 for text in score.texts if not text.read and not text.distance)
+    right = len(score.texts) - len(wrong) - absent
     for text in wrong:
         yield f"expected      {one_line(text.expected)}"
         yield f"read          {marked_line(text)}   distance {text.distance}"
@@ -53,13 +54,14 @@ def _texts(score: Score) -> Iterator[str]:
     if any(text.read for text in wrong):
         yield f"{'':<14}{_LEGEND}"
     if right:
-        yield f"{'':<14}{right} of {len(score.texts)} expected texts were generated right"
+        optional = f", {count(absent, 'optional text')} missing" if absent else ""
+        yield f"{'':<14}{right} of {count(len(score.texts) - absent, 'expected text')} right{optional}"
 
 
 def marked_line(text: TextScore) -> str:
     """Return what was read with the differing characters marked, on one line."""
     if not text.read:
-        return "(nothing was read for it)"
+        return "(not found)"
     return one_line("".join(map(_span, marked(text).read)))
 
 
@@ -78,15 +80,11 @@ def _verdict(result: CaseResult) -> Iterator[str]:
         yield f"ERROR         {one_line(result.error)}"
     if result.judgement is not None:
         yield f"distance      {_distance(result.judgement)}"
-        yield from _reasons(result.judgement.verdict, result.judgement.reasons)
+        yield from _labelled(result.judgement.verdict, result.judgement.reasons)
     latency = result.latency
     if latency is not None and latency.gates:
         yield f"latency       {latency.seconds:.3f} s, limit {_seconds(latency.limit_seconds)}"
-        yield from _reasons(latency.verdict, latency.reasons)
-
-
-def _reasons(verdict: str, reasons: Iterable[str]) -> Iterator[str]:
-    yield from (f"{verdict if first else '':<14}{one_line(r)}" for first, r in _first(reasons))
+        yield from _labelled(latency.verdict, latency.reasons)
 
 
 def _distance(judgement: Judgement) -> str:
@@ -99,11 +97,6 @@ def _seconds(value: float | None) -> str:
     return "none" if value is None else f"{value:.3f} s"
 
 
-def _changes(result: CaseResult, golden: Golden, score: Score) -> Iterator[str]:
-    changes = list(_changed(result, golden, score))
-    yield from (f"{'golden' if first else '':<14}{one_line(change)}" for first, change in _first(changes))
-
-
 def _changed(result: CaseResult, golden: Golden, score: Score) -> Iterator[str]:
     yield f"distance was {golden.distance}, is {score.distance}"
     before = {text.expected: text for text in golden.texts}
@@ -112,11 +105,12 @@ def _changed(result: CaseResult, golden: Golden, score: Score) -> Iterator[str]:
         if old is not None and old.read != text.read:
             yield f"read was {old.read!r}, is {text.read!r}"
     kept = {extra.text for extra in golden.extra}
-    yield from (f"extra that was not there: {extra.text!r}" for extra in score.extra if extra.text not in kept)
+    yield from (f"new extra text: {extra.text!r}" for extra in score.extra if extra.text not in kept)
     if result.recipe is not None and result.image is not None:
         recipe = result.recipe
         yield from golden.origin_changes(recipe_key=recipe.key(), recipe=recipe.facts(), image=result.image.sha256)
 
 
-def _first(items: Iterable[str]) -> Iterator[tuple[bool, str]]:
-    yield from ((number == 0, item) for number, item in enumerate(items))
+def _labelled(label: str, items: Iterable[str]) -> Iterator[str]:
+    """Yield the items as lines, the first one labelled."""
+    yield from (f"{'' if number else label:<14}{one_line(item)}" for number, item in enumerate(items))

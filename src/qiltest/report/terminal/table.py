@@ -17,28 +17,27 @@ _OTHER_STYLE = "yellow"
 
 
 def terminal_table(run: Run) -> Table:
-    """Return one row a case, resolution and seed, and one column a variant.
+    """Return one row per case, resolution and seed, and one column per variant.
 
-    A cell holds the verdict, the distance over the expected characters, and the denoising latency with the speed-up
-    over the base variant. What was not begun is a dash.
+    A cell has the verdict, edits / expected characters, and the time of the denoise loop with its ratio to the base
+    variant's. An image that was not begun is a dash.
     """
     names = list(dict.fromkeys(sample.variant for sample in run.planned))
     seeds = {sample.seed for sample in run.planned}
-    table = Table(title=f"{run.model} on {run.device_name}", title_justify="left", header_style="bold")
-    table.add_column("case", overflow="fold")
-    for name in names:
+    title = f"{run.model} on {run.device_name}: edits / characters, denoise time (× base speed)"
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for name in ("case", *names):
         table.add_column(name, overflow="fold")
-    faster, shared = speed_ups(run), shared_cpu(run)
+    ratios, shared = speed_ups(run), shared_cpu(run)
     results = {result.sample: result for result in run.results}
-    for row in dict.fromkeys((p.case, p.size, p.seed) for p in run.planned):
-        case, size, seed = row
+    for case, size, seed in dict.fromkeys((sample.case, sample.size, sample.seed) for sample in run.planned):
         cells = [results.get(Sample(case=case, size=size, variant=name, seed=seed)) for name in names]
         label = f"{case}@{size}" + (f" s{seed}" if len(seeds) > 1 else "")
-        table.add_row(label, *(_cell(result, faster, shared) for result in cells))
+        table.add_row(label, *(_cell(result, ratios, shared) for result in cells))
     return table
 
 
-def _cell(result: CaseResult | None, faster: dict[str, float], shared: dict[str, float]) -> Text:
+def _cell(result: CaseResult | None, ratios: dict[str, float], shared: dict[str, float]) -> Text:
     if result is None:
         return Text("-")
     status = status_of(result)
@@ -46,14 +45,14 @@ def _cell(result: CaseResult | None, faster: dict[str, float], shared: dict[str,
     if result.golden_recorded or (result.latency_recorded and status is not Status.PASS):
         text.append(" recorded")
     elif result.judgement is not None and status is Status.PASS:
-        # a pass has a reason only where no golden stands behind it
+        # a pass has a reason only where there is no golden
         text.append("".join(f" ({reason})" for reason in result.judgement.reasons), style="default")
     if result.score is not None:
         text.append(f" {result.score.distance}/{result.score.length}", style="default")
     if result.timing is not None:
         text.append(f" {seconds(result.timing.denoise_seconds)}", style="default")
-    if result.id in faster:
-        text.append(f" {times(faster[result.id])}", style="default")
+    if result.id in ratios:
+        text.append(f" ({times(ratios[result.id])})", style="default")
     if result.id in shared:
         text.append(f" not comparable (CPU shared, {percent(shared[result.id])})", style="dim")
     if result.latency is not None and result.latency.gates and result.latency.verdict is not Verdict.PASS:

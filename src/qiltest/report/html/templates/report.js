@@ -21,19 +21,20 @@
       for (const row of all(".row", article)) {
         let left = 0;
         for (const cell of all(".cell", row)) {
-          const show = fits
+          const visible = fits
             && (!statuses.length || statuses.includes(cell.dataset.status))
             && (!data.get("variant") || cell.dataset.variant === data.get("variant"))
             && words.every((word) => cell.dataset.words.includes(word));
-          cell.hidden = !show;
-          left += show;
+          cell.hidden = !visible;
+          left += visible;
         }
         row.hidden = !left;
         shown += left;
       }
       article.hidden = all(".row", article).every((row) => row.hidden);
     }
-    output.textContent = shown === cells.length ? `${shown} images` : `${shown} of ${cells.length} images`;
+    const images = cells.length === 1 ? "image" : "images";
+    output.textContent = shown === cells.length ? `${shown} ${images}` : `${shown} of ${cells.length} ${images}`;
     document.querySelector(".empty").hidden = shown > 0;
   }
   function boxes(on) {
@@ -49,7 +50,7 @@
   form.addEventListener("reset", (event) => { event.preventDefault(); for (const e of form.elements) { if (e.type === "checkbox") e.checked = e.name === "boxes"; else if ("value" in e && e.type !== "reset" && e.type !== "button") e.value = ""; } boxes(true); filter(); });
   form.addEventListener("submit", (event) => event.preventDefault());
 
-  /* a link to an image that a filter hides shows it */
+  /* a link to an image that a filter hides resets the filters */
   function reveal() {
     const target = location.hash && document.getElementById(location.hash.slice(1));
     if (target && target.closest("[hidden]")) { reset(); target.scrollIntoView(); }
@@ -93,7 +94,7 @@
     controls.elements.a.value = String(Math.min(own, other));
     controls.elements.b.value = String(Math.max(own, other));
     wipe.value = "50";
-    draw();
+    show();
     if (!flip.open) flip.showModal();
     wipe.focus();
   }
@@ -107,7 +108,7 @@
     if (image.boxes) div.append(image.boxes.cloneNode(true));
     return div;
   }
-  function draw() {
+  function show() {
     const [a, b] = ["a", "b"].map((name) => images[Number(controls.elements[name].value)]);
     stage.replaceChildren(layer(b, false), layer(a, true));
     for (const [name, image] of [["a", a], ["b", b]]) flip.querySelector(`.name.${name}`).textContent = image.label;
@@ -125,7 +126,7 @@
     cut();
   }
   wipe.addEventListener("input", cut);
-  controls.addEventListener("input", (event) => event.target.name === "boxes" ? boxes(event.target.checked) : draw());
+  controls.addEventListener("input", (event) => event.target.name === "boxes" ? boxes(event.target.checked) : show());
   controls.elements.swap.addEventListener("click", swap);
   stage.addEventListener("pointermove", (event) => {
     if (event.pointerType === "mouse" && !event.buttons) return;
@@ -146,18 +147,18 @@
   document.getElementById("keys-button").addEventListener("click", () => keys.showModal());
 
   /* keys */
-  let hand = null;
+  let selected = null;
   function go(list, step) {
     const visible = list.filter((element) => !element.closest("[hidden]"));
     if (!visible.length) return;
-    const at = visible.indexOf(hand);
+    const at = visible.indexOf(selected);
     const near = visible.findIndex((element) => element.getBoundingClientRect().top > 90);
     const next = at >= 0 ? at + step : step > 0 ? Math.max(0, near) : (near < 0 ? visible.length : near) - 1;
-    hand = visible[Math.max(0, Math.min(visible.length - 1, next))];
-    hand.scrollIntoView({ block: "start" });
-    hand.focus({ preventScroll: true });
+    selected = visible[Math.max(0, Math.min(visible.length - 1, next))];
+    selected.scrollIntoView({ block: "start" });
+    selected.focus({ preventScroll: true });
   }
-  /* on the page of a comparison the pair is walked to by its second image */
+  /* on the page of a comparison, n and p stop at the second image of a pair */
   const failing = cells.filter((cell) => cell.dataset.status !== "PASS" && !cell.classList.contains("before-side"));
   const actions = {
     j: () => go(cases, 1),
@@ -166,7 +167,7 @@
     p: () => go(failing, -1),
     b: () => boxes(document.body.classList.contains("boxes-off")),
     f: () => {
-      const cell = (hand && hand.closest(".cell")) || (hand && hand.querySelector(".cell:not([hidden])")) || failing[0] || cells[0];
+      const cell = (selected && selected.closest(".cell")) || (selected && selected.querySelector(".cell:not([hidden])")) || failing[0] || cells[0];
       if (cell) open(cell);
     },
     r: reset,
