@@ -136,7 +136,7 @@ def test_what_goes_wrong_with_an_image_is_1_and_named(folder, capsys):
         (("--case", "cofee"), 'no case is called "cofee"'),
         (("--model", "random"), "random weights write no text"),
         (("--model", "nowhere/nothing"), "hf download nowhere/nothing"),
-        (("--cases", "elsewhere"), "no variants.toml in"),
+        (("--cases", "elsewhere"), "no such folder"),
     ],
 )
 def test_used_wrongly_is_2_and_says_what_to_do(folder, capsys, args, said):
