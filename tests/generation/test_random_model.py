@@ -31,12 +31,12 @@ def random_generator(monkeypatch):
     build = _load.random_pipeline
     small_vae = {"base_dim": 16, "num_res_blocks": 1}
     monkeypatch.setattr(_load, "random_pipeline", lambda _t, _v, dtype, device: build(SMALL, small_vae, dtype, device))
-    from qiltest.generation import bases
+    from qiltest.generation import sources
 
     base = Base(
         name="random", num_layers=LAYERS, attention_head_dim=64, num_attention_heads=3, joint_attention_dim=WIDTH
     )
-    monkeypatch.setattr(bases, "qwen_image", lambda: base)
+    monkeypatch.setattr(sources, "qwen_image", lambda: base)
     return DiffusersGenerator(resolve_model("random"), Settings(device="cpu"))
 
 

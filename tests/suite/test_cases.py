@@ -348,8 +348,9 @@ def test_a_broken_file_of_variants_does_not_hide_mistakes_in_cases(tmp_path: Pat
 def test_a_folder_without_variants_names_the_command_that_makes_a_project(tmp_path: Path, folder: str) -> None:
     with pytest.raises(CaseError) as caught:
         load_suite(tmp_path / folder)
-    where = tmp_path / folder
-    assert str(caught.value) == f"no variants.toml in {where}/\n  -> `qiltest init FOLDER` makes a project with one"
+    what = "no such folder:" if folder else "no variants.toml in"
+    remedy = "`qiltest init FOLDER` makes a project with one"
+    assert str(caught.value) == f"{what} {tmp_path / folder}/\n  -> {remedy}"
 
 
 def test_noise_floors_beside_the_cases_are_no_cases_and_nothing_else_hides_there(tmp_path: Path) -> None:

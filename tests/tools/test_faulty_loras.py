@@ -76,7 +76,7 @@ def test_a_file_that_gives_itself_away_is_never_drawn(made, recipe_of, name):
     with pytest.raises(RecipeError) as refused:
         recipe_of(four(tiny=LoraSource(source=str(out / releases[name].file))))
     assert releases[name].message in str(refused.value)
-    assert "see `qiltest lora" in str(refused.value)
+    assert "inspect the file with `qiltest lora" in str(refused.value)
 
 
 @pytest.mark.parametrize("name", of(faulty_loras.CaughtBy.LIKENESS))

@@ -156,7 +156,7 @@ def _other_release(out: Path) -> Release:
         like="4step",
         fault="the 8-step file under the 4-step name",
         caught_by=CaughtBy.HASH,
-        message="it is another release under this name",
+        message="the file is another release of the same name",
     )
 
 
@@ -180,7 +180,7 @@ def _recipes(out: Path) -> list[Release]:
             right.replace("scale = 1.0", 'scale = 4.0\nnegative_prompt = " "'),
             "CFG 4 with a LoRA that has guidance distilled into it",
             CaughtBy.RECIPE,
-            "true CFG 4.0 on the Lightning scheduler: guidance is distilled into the LoRA",
+            "true CFG 4.0 on the Lightning scheduler: guidance is already distilled in",
         ),
     ):
         changed = head + '[4step]\ntitle = "Lightning 4steps-V1.0"\n' + tail.replace(right, wrong, 1)

@@ -54,7 +54,8 @@ def load_suite(folder: Path, *, keep_doubtful: bool = False) -> Suite:
     `keep_doubtful`, a text that is not in its prompt is kept in `Case.doubts`, and only that case's tests fail.
     """
     if not (folder / VARIANTS_FILE).exists():
-        raise CaseError(f"no {VARIANTS_FILE} in {folder}/", remedy=_INIT)
+        what = f"no {VARIANTS_FILE} in {folder}/" if folder.is_dir() else f"no such folder: {folder}/"
+        raise CaseError(what, remedy=_INIT)
     variants, names, mistakes = _read_variants(folder / VARIANTS_FILE)
     # a file with mistakes may lack variants, so languages are not checked then
     languages = None if mistakes else _languages(variants)
