@@ -241,6 +241,7 @@ def test_options_that_contradict_each_other_are_refused(suite, lora, args, said)
     ],
 )
 def test_what_is_not_there_is_named(suite, lora, args, said):
+    (suite.path / "old.bin").write_bytes(b"\x80\x04.")  # a pickle
     result = suite.run(*args)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert said in result.stdout.str()

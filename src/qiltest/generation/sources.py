@@ -103,10 +103,12 @@ def resolve_lora(source: str, *, model: ModelSource, download: bool = False) -> 
     Raises RecipeError where the file is missing or is not a `.safetensors`: diffusers reads any other as a pickle.
     """
     path = _lora_path(source, model, download=download)
-    if path.suffix != ".safetensors":
-        raise RecipeError(f"{path.name!r} is not a .safetensors file", where=source, remedy="pickles are never opened")
     if not path.is_file():
         raise RecipeError("no such LoRA file", where=source, remedy="name a file, repo::file or embedded::NAME")
+    if path.suffix != ".safetensors":
+        raise RecipeError(
+            f"{path.name!r} is not a .safetensors file", where=source, remedy="convert it: pickles are never opened"
+        )
     return path
 
 
