@@ -96,7 +96,7 @@ def test_the_8_step_file_under_the_4_step_name_is_known_by_its_hash(made, recipe
     main(["lora", "--base", "tiny", "--json", str(out / bad.file)])
     assert json.loads(capsys.readouterr().out)["variants"] == ["8step"]
     assert main(["lora", "--base", "tiny", "--like", "4step", str(out / bad.file)]) == 1
-    refusal = "this is the file of variant 8step, which generates in 8 steps; 4step generates in 4"
+    refusal = "this is the file of variant 8step, which takes 8 steps; 4step takes 4"
     assert refusal in capsys.readouterr().out
     with pytest.raises(RecipeError, match=bad.message):
         recipe_of(four(tiny=LoraSource(source=str(out / bad.file), sha256=file_sha256(GOOD))))
@@ -245,7 +245,7 @@ def test_the_release_check_refuses_it_before_anything_is_drawn(made, name):
 def test_the_release_check_knows_the_8_step_file_and_lets_the_good_one_pass(made):
     out, releases = made
     assert refusals_of(out / releases["8step-as-4step"].file) == (
-        "this is the file of variant 8step, which generates in 8 steps; 4step generates in 4",
+        "this is the file of variant 8step, which takes 8 steps; 4step takes 4",
     )
     assert refusals_of(GOOD) == ()
 
