@@ -66,7 +66,7 @@ def test_cannot_tell_is_not_0_and_names_the_command_that_decides(folder, capsys)
     assert check("--seeds", "2") == 1
     out = capsys.readouterr().out
     assert "CANNOT TELL: not enough evidence yet: more seeds are needed\n" in out
-    seeds = out.partition("  -> the same command with --seeds ")[2].partition(" ")[0]
+    seeds = out.partition("  -> repeat the command with --seeds ")[2].partition(";")[0]
     folder.generated()
     assert check("--seeds", seeds) == 0
     out = capsys.readouterr().out
@@ -136,7 +136,7 @@ def test_what_goes_wrong_with_an_image_is_1_and_named(folder, capsys):
         (("--case", "cofee"), 'no case is called "cofee"'),
         (("--model", "random"), "random weights write no text"),
         (("--model", "nowhere/nothing"), "hf download nowhere/nothing"),
-        (("--cases", "elsewhere"), "no variants.toml in"),
+        (("--cases", "elsewhere"), "no such folder"),
     ],
 )
 def test_used_wrongly_is_2_and_says_what_to_do(folder, capsys, args, said):

@@ -17,7 +17,7 @@ def edit(kind: EditKind, position: int, expected: str, read: str, **more: object
 
 
 def test_an_edit_says_what_is_wrong_and_where() -> None:
-    assert edit_sentences(scored("π 23846264", "", edit(EditKind.INSERT, 5, "", "4"))) == ("“4” too many after “2384”",)
+    assert edit_sentences(scored("π 23846264", "", edit(EditKind.INSERT, 5, "", "4"))) == ("extra “4” after “2384”",)
     assert edit_sentences(scored("GOOD", "", edit(EditKind.SUBSTITUTE, 0, "G", "6"))) == (
         "“6” instead of “G” at the start (character 1)",
     )
@@ -30,12 +30,12 @@ def test_the_place_of_an_edit_is_said_in_the_text_as_it_was_written() -> None:
     said = edit_sentences(scored("Qwen Coffee", "", edit(EditKind.DELETE, 6, "f", "")))
     assert said == ("“f” missing after “n Co” (character 7)",)
     said = edit_sentences(scored("… end", "", edit(EditKind.INSERT, 6, "", "s")))
-    assert said == ("“s” too many after “end”",)
+    assert said == ("extra “s” after “end”",)
 
 
 def test_neighbouring_edits_are_one_sentence() -> None:
     inserted = [edit(EditKind.INSERT, 4, "", char) for char in "自动布局"]
-    assert edit_sentences(scored("自动布局", "", *inserted)) == ("“自动布局” too many after “自动布局”",)
+    assert edit_sentences(scored("自动布局", "", *inserted)) == ("extra “自动布局” after “自动布局”",)
     deleted = [edit(EditKind.DELETE, place, "abcd"[place], "") for place in (1, 2)]
     assert edit_sentences(scored("abcd", "", *deleted)) == ("“bc” missing after “a” (character 2)",)
 

@@ -141,7 +141,7 @@ def test_at_most_ten_annotations_and_the_last_counts_the_rest(fake: Fake, case: 
 def test_an_annotation_names_the_image_and_the_character(typical: Run) -> None:
     commands = workflow_commands(typical)
     assert len(commands) == 4
-    assert any("title=qiltest FAIL%3A coffee-shop@256x256-base-s42::" in c and "“4” too many" in c for c in commands)
+    assert any("title=qiltest FAIL%3A coffee-shop@256x256-base-s42::" in c and "extra “4”" in c for c in commands)
 
 
 def test_a_passing_image_has_no_annotation(fake: Fake, case: Make) -> None:

@@ -148,14 +148,8 @@ def _record(image: Path, asked: _Asked, reader: Reader, outcome: _Outcome) -> di
 
 
 def _text_record(text: TextScore) -> dict[str, Any]:
-    return {
-        "expected": text.expected,
-        "read": text.read,
-        "distance": text.distance,
-        "distance_alnum": text.distance_alnum,
-        "edits": [asdict(edit) for edit in text.edits],
-        "layout": list(text.layout),
-    }
+    keys = ("expected", "read", "distance", "distance_alnum", "edits", "layout")
+    return {key: value for key, value in asdict(text).items() if key in keys}
 
 
 def _unread(text: ExpectedText) -> dict[str, Any]:

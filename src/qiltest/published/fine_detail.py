@@ -6,7 +6,7 @@ Two images of one case, size and seed are compared by their fine detail outside 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from qiltest.quality import Health
@@ -109,25 +109,16 @@ def compare_hair(results: Iterable[CaseResult], base: str) -> tuple[str, list[bo
         for sample, health in known.items()
         if health.detail is not None
     ]
-    said, passes = [], []
+    words, passes = [], []
     for sample, health in known.items():
-        of_base = next((h for p, h in known.items() if p.variant == base and _same_scene(p, sample)), None)
+        of_base = known.get(replace(sample, variant=base))
         if sample.variant == base or of_base is None:
             continue
-        words, finer = _pair(of_base, health, base, sample.variant)
-        said.append(words)
-        if finer is not None:
-            passes.append(finer)
-    figures = f"fine detail in per cent of the contrast: {', '.join(detail)}" if detail else ""
-    return "; ".join(filter(None, (figures, *said))), passes
-
-
-def _pair(base: Health, other: Health, base_name: str, name: str) -> tuple[str, bool | None]:
-    found = compare_detail(base, other)
-    if found.finer is Finer.CANNOT_TELL:
-        return f"{base_name} and {name} are not comparable: {found.why}", None
-    return f"{base_name} is {_WORDS[found.finer]} {name}", found.finer is Finer.FIRST
-
-
-def _same_scene(one: object, other: object) -> bool:
-    return all(getattr(one, name) == getattr(other, name) for name in ("case", "size", "seed"))
+        found = compare_detail(of_base, health)
+        if found.finer is Finer.CANNOT_TELL:
+            words.append(f"{base} and {sample.variant} are not comparable: {found.why}")
+        else:
+            words.append(f"{base} is {_WORDS[found.finer]} {sample.variant}")
+            passes.append(found.finer is Finer.FIRST)
+    measures = f"fine detail in per cent of the contrast: {', '.join(detail)}" if detail else ""
+    return "; ".join(filter(None, (measures, *words))), passes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from qiltest.quality.blur import blur
 from qiltest.quality.detail import DetailMap, detail_map, detail_outside, free_of_text
@@ -32,18 +32,16 @@ class Examined:
 
 def examine(pixels: Pixels) -> Examined:
     """Measure RGB pixels (height x width x 3, 8 bits). Every measure is finite."""
-    values, plane = tone(pixels), luma(pixels)
+    plane = luma(pixels)
     grain, lattice = noise(plane), grid(plane)
     health = Health(
         version=VERSION,
-        spread=values.spread,
         noise_fine=grain.fine,
         noise_coarse=grain.coarse,
         grid_latent=lattice.latent,
         grid_patch=lattice.patch,
         blur=blur(plane),
-        clipped=values.clipped,
-        saturation=values.saturation,
         halo=halo(plane),
+        **asdict(tone(pixels)),
     )
     return Examined(health=health, detail=detail_map(plane), specks=speck_map(plane))

@@ -75,9 +75,14 @@ def changes(run: Run, previous: Run | None = None) -> Changes:
         reason = f"not compared: {against} is of model {previous.model}, this run of {run.model}"
         return Changes(against=against, items=(), refused=reason)
     before = {result.sample: result for result in previous.results}
-    items = [_since_run(result, before.pop(result.sample, None)) for result in run.results]
-    waiting = set(run.planned)
-    gone = [_gone(result) for sample, result in before.items() if sample not in waiting]
+    old = [(result, before.pop(result.sample, None)) for result in run.results]
+    items = [_change(result, _distance(then), _texts(then)) for result, then in old]
+    planned = set(run.planned)
+    gone = [
+        Change(kind=ChangeKind.GONE, sample=result.id, before=_distance(result), now=None)
+        for sample, result in before.items()
+        if sample not in planned
+    ]
     return Changes(against=against, items=_sorted([*items, *gone]))
 
 
@@ -85,27 +90,16 @@ def _sorted(items: Iterable[Change]) -> tuple[Change, ...]:
     return tuple(sorted(items, key=lambda change: (change.kind.rank, -change.excess, change.sample)))
 
 
-def _gone(result: CaseResult) -> Change:
-    before = None if result.score is None else result.score.distance
-    return Change(kind=ChangeKind.GONE, sample=result.id, before=before, now=None)
-
-
 def _since_golden(result: CaseResult) -> Change:
     golden, score = result.golden, result.score
     if golden is None or score is None or golden.reader != score.reader.fingerprint:
-        return _change(result, None, None)
+        return _change(result, None, ())
     texts = (*(text.read for text in golden.texts), *(extra.text for extra in golden.extra))
     return _change(result, golden.distance, texts)
 
 
-def _since_run(result: CaseResult, before: CaseResult | None) -> Change:
-    if before is None or before.score is None:
-        return _change(result, None, None)
-    return _change(result, before.score.distance, _texts(before))
-
-
-def _change(result: CaseResult, before: int | None, texts: tuple[str, ...] | None) -> Change:
-    now = None if result.score is None else result.score.distance
+def _change(result: CaseResult, before: int | None, texts: tuple[str, ...]) -> Change:
+    now = _distance(result)
     if now is None and not text_is_judged(result):
         kind = ChangeKind.SAME
     elif now is None or status_of(result) in {Status.ERROR, Status.INCOMPARABLE}:
@@ -116,15 +110,19 @@ def _change(result: CaseResult, before: int | None, texts: tuple[str, ...] | Non
         kind = ChangeKind.WORSE if now > before else ChangeKind.BETTER
     else:
         # how lines were broken is layout
-        same = texts is None or [*map(normalise, texts)] == [*map(normalise, _texts(result))]
+        same = [*map(normalise, texts)] == [*map(normalise, _texts(result))]
         kind = ChangeKind.SAME if same else ChangeKind.OTHER
     if kind.rank > ChangeKind.SLOWER.rank and _too_slow(result):
         kind = ChangeKind.SLOWER
     return Change(kind=kind, sample=result.id, before=before, now=now)
 
 
-def _texts(result: CaseResult) -> tuple[str, ...]:
-    score = result.score
+def _distance(result: CaseResult | None) -> int | None:
+    return None if result is None or result.score is None else result.score.distance
+
+
+def _texts(result: CaseResult | None) -> tuple[str, ...]:
+    score = None if result is None else result.score
     return () if score is None else (*(text.read for text in score.texts), *(extra.text for extra in score.extra))
 
 

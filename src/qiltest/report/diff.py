@@ -19,12 +19,12 @@ from rapidfuzz.distance import Indel
 from qiltest.scoring.records import Edit, TextScore
 from qiltest.text.normalise import normalise
 
-#: clusters recur: thousands of images ask for the same characters.
+#: cached, because the same characters recur in thousands of images.
 _normalised = lru_cache(maxsize=16_384)(normalise)
 
 
 class Mark(StrEnum):
-    """What a run of characters is."""
+    """How a run of characters compares with the other side."""
 
     SAME = "same"
     #: differs and counts.
@@ -43,7 +43,7 @@ class Span:
 
     text: str
     mark: Mark
-    #: what stands there on the other side, for a tooltip; "" for SAME and LAYOUT.
+    #: the other side's text here, for a tooltip; "" for SAME and LAYOUT.
     other: str = ""
 
 
@@ -107,7 +107,7 @@ def _mark(edit: Edit) -> Mark:
 
 
 def _laid_over(raw: str, units: list[_Unit]) -> list[_Unit]:
-    """Return the raw text cut into units with their marks, or `units` where marks laid over it would be wrong."""
+    """Cut the raw text into marked units; return `units` where marks on the raw text would be wrong."""
     clusters = list(_clusters(raw))
     owner = [index for index, cluster in enumerate(clusters) for _ in _normalised(cluster)]
     single = [
@@ -138,7 +138,7 @@ def _aligned(
 ) -> tuple[dict[int, list[_Unit]], dict[int, list[_Unit]], bool]:
     """Find the units in the normalised raw text: marks by cluster, gaps by the cluster they stand before.
 
-    The third value says that a differing unit is not in the text, so that marks laid over it would be wrong.
+    The third value is True if a differing unit is not in the text, so that marks on it would be wrong.
     """
     texts = "".join(unit.text for unit in units)
     place = {
@@ -173,7 +173,7 @@ def _worst(units: Iterable[_Unit]) -> tuple[Mark, str]:
 
 
 def _clusters(text: str) -> Iterator[str]:
-    """Yield characters with the combining marks that follow them: what is marked is what a person sees as one."""
+    """Yield characters with the combining marks that follow them, which a person sees as one."""
     cluster = ""
     for char in text:
         if cluster and not unicodedata.combining(char):

@@ -1,4 +1,4 @@
-"""Sentences on each difference between expected and read text, such as “4” too many after “-238”."""
+"""Sentences on each difference between expected and read text, such as extra “4” after “-238”."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _sentence(group: Sequence[Edit], asked: str) -> str:
     if first.kind is EditKind.SUBSTITUTE:
         what = f"“{read}” instead of “{expected}” {where} (character {first.position + 1})"
     elif first.kind is EditKind.INSERT:
-        what = f"“{read}” too many {where}"
+        what = f"extra “{read}” {where}"
     else:
         what = f"“{expected}” missing {where} (character {first.position + 1})"
     kinds = {edit.look_alike for edit in group}

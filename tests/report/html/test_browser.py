@@ -97,7 +97,7 @@ def test_the_boxes_can_be_taken_off_and_the_wrong_character_has_one(
     typical: Run, open_report: Callable[..., Any]
 ) -> None:
     page = open_report(typical)
-    cell = page.tab.locator(".cell.fail", has_text="“4” too many").first
+    cell = page.tab.locator(".cell.fail", has_text="extra “4”").first
     assert cell.locator(".image polygon.spot").count() == 1
     assert cell.locator(".image .boxes").is_visible()
     page.tab.keyboard.press("b")

@@ -81,10 +81,10 @@ def test_the_verdict_stands_first_and_the_worst_case_before_the_others(typical: 
 
 
 def test_the_character_that_is_wrong_is_named_marked_and_cut_out(typical: Run, page: Callable[..., Page]) -> None:
-    assert "“4” too many after “-238”" in page(typical).words
+    assert "extra “4” after “-238”" in page(typical).words
     html = (typical.path / "report.html").read_text(encoding="utf-8")
-    assert '-238<mark class="read" title="too many">4</mark>46264' in html
-    assert '-238<span class="gap expected" title="too many in the image: 4">' in html
+    assert '-238<mark class="read" title="extra">4</mark>46264' in html
+    assert '-238<span class="gap expected" title="extra in the image: 4">' in html
     assert 'alt="cut-out of the image where this was read"' in html
 
 

@@ -24,9 +24,8 @@ def change_chart(comparison: Comparison, margin: float) -> Chart | None:
         *_total(comparison, scale),
     ]
     for number, case in enumerate(comparison.cases):
-        elements.extend(
-            _row(case.case, 100 * case.difference, scale, _TOP + _ROW * (number + 1.5), _style(case.difference))
-        )
+        style = "worse" if case.difference > 0 else "better" if case.difference < 0 else "level"
+        elements.extend(_row(case.case, 100 * case.difference, scale, _TOP + _ROW * (number + 1.5), style))
     rows = [(case.case, f"{100 * case.difference:+.2f}", f"{case.p_holm:.2g}") for case in comparison.cases]
     return Chart(
         title="Change of the error rate",
@@ -78,7 +77,3 @@ def _row(name: str, value: float, scale: _Scale, y: float, style: str) -> Iterat
     yield Element(kind="text", style="label", x=_LEFT - 10, y=y + 4, text=shown, anchor="end")
     yield Element(kind="dot", style=style, x=scale.at(value), y=y, text=f"{name}: {value:+.2f}")
     yield Element(kind="text", style="value", x=_WIDTH - 8, y=y + 4, text=f"{value:+.2f}", anchor="end")
-
-
-def _style(difference: float) -> str:
-    return "worse" if difference > 0 else "better" if difference < 0 else "level"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from qiltest.comparison.pairing import Pair, pair_up, variants_of
-from qiltest.comparison.records import Comparison, Comparisons, Release
+from qiltest.comparison.records import Comparison, Comparisons
 from qiltest.report.comparison.wording import exact_words, interval_words, meaning, plan_words
 from qiltest.report.image_builder import cell_of
 from qiltest.report.image_view import ImageView, TextView
@@ -22,24 +22,6 @@ from qiltest.text.normalise import normalise
 MAX_PAIRS = 60
 #: pairs shown where none differs, so that a person sees what was compared.
 MAX_TIES = 6
-
-
-@dataclass(frozen=True, kw_only=True)
-class Badge:
-    """Icon and CSS class of a verdict, so that colour is never the only sign."""
-
-    style: str
-    icon: str
-
-
-_BADGES = {
-    Release.SHIP: Badge(style="pass", icon="✓"),
-    Release.DO_NOT_SHIP: Badge(style="fail", icon="✕"),
-    Release.CANNOT_TELL: Badge(style="new", icon="?"),
-    Release.INCOMPARABLE: Badge(style="incomparable", icon="≠"),
-    Release.ERROR: Badge(style="error", icon="!"),
-    Release.MISSING: Badge(style="missing", icon="?"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +86,6 @@ class ComparisonView:
 
     anchor: str
     comparison: Comparison
-    badge: Badge
     #: sentences on the numbers behind the verdict, and on how many seeds should be enough.
     notes: tuple[str, ...]
     sides: tuple[Side, Side]
@@ -125,7 +106,6 @@ class PageView:
     found: Comparisons
     before: Run
     after: Run
-    badge: Badge
     headline: str
     #: sentences below the headline.
     problems: tuple[str, ...]
@@ -161,7 +141,6 @@ def comparison_view(
         found=found,
         before=before,
         after=after,
-        badge=_BADGES[found.verdict],
         headline=_capital(meaning(found)),
         problems=(*problems, *found.unpaired),
         comparisons=tuple(views),
@@ -179,7 +158,6 @@ def _comparison(
     return ComparisonView(
         anchor=anchor,
         comparison=comparison,
-        badge=_BADGES[comparison.verdict],
         notes=tuple(map(_capital, _notes(comparison))),
         sides=(_side(before, names[0]), _side(after, names[1])),
         cases=tuple(_cases(anchor, chosen, before, after, names)),

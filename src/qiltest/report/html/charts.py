@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from qiltest.runs.aggregate import (
     LENGTH_CLASSES,
-    ErrorRate,
     by_variant,
     denoise_median,
     length_rates,
@@ -157,7 +156,11 @@ def _bars(
 def _length_chart(run: Run) -> Chart | None:
     """Lay out error rate over text length, one line per variant; classes without texts leave a gap."""
     series = {variant.name: length_rates(results) for variant, results in by_variant(run)}
-    names = tuple(_class_name(bounds) for bounds in LENGTH_CLASSES)
+    names = tuple(f"{low}+" if high is None else f"{low}–{high}" for low, high in LENGTH_CLASSES)
+    cells = {
+        name: ["–" if rate is None else f"{percent(rate.value)} ({count(rate.count, 'text')})" for rate in values]
+        for name, values in series.items()
+    }
     return _lines(
         "Error rate by text length",
         "Counted edits per expected character, by the number of characters in the expected text.",
@@ -165,7 +168,7 @@ def _length_chart(run: Run) -> Chart | None:
         names,
         styles=_styles(run),
         columns=("variant", *names),
-        rows=tuple((name, *(_rate_words(rate) for rate in values)) for name, values in series.items()),
+        rows=tuple((name, *row) for name, row in cells.items()),
         spread=True,
     )
 
@@ -242,14 +245,6 @@ def _grid(ceiling: float, places: Sequence[str], step: float) -> Iterator[Elemen
     for number, place in enumerate(places):
         x = _PLOT_LEFT + step * (number + 0.5)
         yield Element(kind="text", style="tick", x=x, y=_PLOT_BOTTOM + 18, text=place, anchor="middle")
-
-
-def _rate_words(rate: ErrorRate | None) -> str:
-    return "–" if rate is None else f"{percent(rate.value)} ({count(rate.count, 'text')})"
-
-
-def _class_name(bounds: tuple[int, int | None]) -> str:
-    return f"{bounds[0]}–{bounds[1]}" if bounds[1] is not None else f"{bounds[0]}+"
 
 
 def _ceiling(value: float) -> float:

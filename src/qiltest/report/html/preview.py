@@ -25,18 +25,18 @@ MIN_BYTES = 12 << 10
 MAX_SIDE = 800
 CROP_SIDE = 640
 CROP_BYTES = 20 << 10
-#: a lower cut-out, of a small image, is enlarged to this height, but not more than so many times.
+#: a cut-out below this height is enlarged to it, by at most this factor.
 CROP_HEIGHT = 64
 MAX_ENLARGED = 4
-#: close-ups of one text, each with so much around it as the larger side of the place, times this.
+#: most close-ups of one text, and the margin around each, as a share of its larger side.
 MAX_CLOSE = 3
 _AROUND = 0.6
-#: a close-up larger than this share of its text's cut-out says no more than that.
+#: largest area of a close-up, as a share of the text's cut-out.
 _NEAR = 0.3
 CLOSE_BYTES, CLOSE_SIDE = 5 << 10, 192
 _QUALITIES = (82, 70, 55, 40, 25)
 _SMALLER = 0.7
-#: a cut-out wider than this share of the image says no more than the image.
+#: largest area of a cut-out, as a share of the image.
 _WHOLE = 0.6
 
 
@@ -44,7 +44,7 @@ _WHOLE = 0.6
 class Preview:
     """An embedded image. `width` and `height` are those of the preview, in pixels."""
 
-    #: base64 alone beside a fixed head, so it needs no escaping; and it must not be cut as long texts are.
+    #: Markup, because base64 needs no escaping and must not be shortened as long texts are.
     uri: Markup
     width: int
     height: int
@@ -64,7 +64,7 @@ def budget(images: int) -> int:
 
 
 def open_image(path: Path) -> Image.Image | None:
-    """Return the image, decoded, or None where it cannot be: the report says so in its place."""
+    """Return the decoded image; None where it cannot be opened, which the report then says."""
     try:
         with Image.open(path) as image:
             return image.convert("RGB")
@@ -90,7 +90,7 @@ def preview(image: Image.Image, limit: int = MAX_BYTES, side: int = MAX_SIDE) ->
 def close_ups(
     image: Image.Image, text: Box, spots: Iterable[Box], *, reading_size: tuple[int, int]
 ) -> tuple[Crop, ...]:
-    """Cut out the differing characters of a text, the first few; () where its own cut-out shows them as large.
+    """Cut out the first differing characters of a text; () where its own cut-out shows them as large.
 
     `text` is where the text is and `spots` where the characters are, in the reading's pixels.
     """
@@ -131,7 +131,7 @@ def crop(
 
 
 def _enlarged(cut: Image.Image) -> Image.Image:
-    """Return a low cut-out at a height where a single character can be seen."""
+    """Enlarge a low cut-out, so that a single character can be seen."""
     factor = min(CROP_HEIGHT / cut.height, CROP_SIDE / cut.width, MAX_ENLARGED)
     if factor <= 1:
         return cut

@@ -83,7 +83,8 @@ def _verdict(result: CaseResult) -> Iterator[str]:
         yield from _labelled(result.judgement.verdict, result.judgement.reasons)
     latency = result.latency
     if latency is not None and latency.gates:
-        yield f"latency       {latency.seconds:.3f} s, limit {_seconds(latency.limit_seconds)}"
+        limit = "none" if latency.limit_seconds is None else f"{latency.limit_seconds:.3f} s"
+        yield f"latency       {latency.seconds:.3f} s, limit {limit}"
         yield from _labelled(latency.verdict, latency.reasons)
 
 
@@ -91,10 +92,6 @@ def _distance(judgement: Judgement) -> str:
     limit = "none" if judgement.limit is None else judgement.limit
     floor = "not measured" if judgement.noise_floor is None else f"{judgement.noise_floor:g}"
     return f"{judgement.distance}, limit {limit} (the reader's own error on this case: {floor})"
-
-
-def _seconds(value: float | None) -> str:
-    return "none" if value is None else f"{value:.3f} s"
 
 
 def _changed(result: CaseResult, golden: Golden, score: Score) -> Iterator[str]:
