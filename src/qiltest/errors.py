@@ -50,6 +50,10 @@ class StoreError(QiltestError):
     """The run store is damaged or cannot be written."""
 
 
+class OtherSchemaError(StoreError):
+    """A stored run has the form of another version of qiltest."""
+
+
 @contextmanager
 def os_errors_as(kind: type[QiltestError], what: str, *, where: str, remedy: str) -> Iterator[None]:
     """Raise an OSError of the block as `kind`, with the system's reason after `what`."""

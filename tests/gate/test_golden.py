@@ -84,7 +84,15 @@ def test_every_field_is_needed_and_no_other_is_taken(store):
         store.load(*WHERE)
 
 
-@pytest.mark.parametrize("field", ["case", "size", "variant", "seed", "model", "schema"])
+def test_a_golden_of_another_version_is_told_by_its_schema_whatever_its_fields_are(store):
+    path = store.save(make.golden())
+    path.write_text('{"schema": 1, "case": "coffee", "picture": "a field of that version"}')
+    with pytest.raises(GoldenError, match="the golden has schema 1; this qiltest reads schema 2") as refused:
+        store.load(*WHERE)
+    assert "--qil-update=changed" in refused.value.remedy
+
+
+@pytest.mark.parametrize("field", ["case", "size", "variant", "seed", "model"])
 def test_a_golden_must_be_of_the_image_that_its_path_names(store, field):
     path = store.save(make.golden())
     record = asdict(make.golden())

@@ -254,3 +254,10 @@ def test_a_variant_of_the_candidates_name_is_refused(suite, lora):
     result = check(suite)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert "variant name 'candidate' is reserved" in result.stdout.str()
+
+
+def test_a_session_without_the_suite_compares_nothing_and_says_so(suite, lora):
+    (suite.path / "test_other.py").write_text("def test_other():\n    assert True\n")
+    result = suite.run("--qil-lora=new.safetensors", "--qil-like=fast", "test_other.py")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "--qil-lora compares nothing: no test of the suite was selected" in result.stderr.str()

@@ -47,7 +47,7 @@ def test_a_line_that_was_cut_short_costs_itself_alone(typical: Run) -> None:
     assert bad == 1
 
 
-@pytest.mark.parametrize("change", [{"schema": 2}, {"run": 7}, {"points": {"x": {}}}, {"more": 1}, {"model": None}])
+@pytest.mark.parametrize("change", [{"schema": 1}, {"run": 7}, {"points": {"x": {}}}, {"more": 1}, {"model": None}])
 def test_a_line_of_another_shape_is_left_out_and_counted(typical: Run, change: dict[str, Any]) -> None:
     path = record(typical)
     line = json.loads(path.read_bytes())

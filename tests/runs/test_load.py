@@ -109,10 +109,10 @@ def test_junk_at_the_end_with_a_newline_is_an_error(run, junk):
 
 def test_a_run_of_another_schema_is_refused_with_the_version_that_reads_it(run):
     lines = (run / "events.jsonl").read_bytes().splitlines()
-    lines[0] = json.dumps({**json.loads(lines[0]), "schema": 2, "qiltest_version": "9.9"}).encode()
-    lines[1] = b'{"event":"a kind that schema 1 does not have"}'
+    lines[0] = json.dumps({**json.loads(lines[0]), "schema": 9, "qiltest_version": "9.9"}).encode()
+    lines[1] = b'{"event":"a kind that this schema does not have"}'
     edit(run, lambda _: b"\n".join(lines) + b"\n")
-    with pytest.raises(StoreError, match=r"schema 2; this qiltest reads schema 1[^$]*qiltest 9\.9"):
+    with pytest.raises(StoreError, match=r"schema 9; this qiltest reads schema 2[^$]*9\.9"):
         load_run(run)
 
 

@@ -98,8 +98,8 @@ def test_what_is_no_run_says_so_with_its_place(tmp_path, run, make):
     assert refused(load_run, run).what == "the run never began"
     (run / EVENTS).write_bytes(encode(make.started("x", schema=99)))
     error = refused(load_run, run)
-    assert error.what == "the run has schema 99; this qiltest reads schema 1"
-    assert (error.where, error.remedy) == (str(run), "read it with qiltest 0.1.0")
+    assert error.what == "the run has schema 99; this qiltest reads schema 2"
+    assert (error.where, error.remedy) == (str(run), "read it with the qiltest that wrote it (0.1.0)")
 
 
 def test_a_failure_keeps_what_was_read_and_adds_its_notes(tmp_path, make):

@@ -191,3 +191,10 @@ def test_processes_that_write_at_once_each_have_their_own_run(store):
     assert len(ids) == 4
     assert {folder.name for folder in store.folders()} == ids
     assert all(len(list((folder / "images").iterdir())) == 20 for folder in store.folders())
+
+
+def test_a_run_of_another_version_is_nothing_to_reuse_and_no_problem(store, make):
+    with store.create() as writer:
+        writer.append(make.started(writer.id, schema=1))
+    offer = store.offer(Reuse.ANY)
+    assert (offer.images, offer.problems) == ({}, ())

@@ -39,13 +39,13 @@ def run_history(args: argparse.Namespace) -> int:
     chosen = ((entry, _samples(entry, args.case, args.variant)) for entry in entries)
     wanted = [(entry, samples) for entry, samples in chosen if samples][-args.last :]
     if not wanted:
-        raise _nothing(path, entries, args.case, args.variant)
+        raise _nothing(path, entries, bad, args.case, args.variant)
     if args.json:
         print_json([_record(entry, samples) for entry, samples in wanted])
     else:
         console().print(_table(wanted))
     if bad:
-        console(stderr=True).print(f"{path}: skipped {count(bad, 'damaged line')}")
+        console(stderr=True).print(f"{path}: skipped {count(bad, 'line')}, damaged or of another version")
     return 0
 
 
@@ -60,8 +60,11 @@ def _samples(entry: HistoryEntry, case: str, variant: str | None) -> dict[str, H
     }
 
 
-def _nothing(path: Path, entries: Iterable[HistoryEntry], case: str, variant: str | None) -> StoreError:
+def _nothing(path: Path, entries: Iterable[HistoryEntry], bad: int, case: str, variant: str | None) -> StoreError:
     known = sorted({name.partition("@")[0] for entry in entries for name in entry.samples})
+    if not known and bad:
+        what = f"no run can be shown: {count(bad, 'line')}, damaged or of another version"
+        return StoreError(what, where=str(path), remedy="run pytest; the next run adds a line of this version")
     if not known:
         return StoreError(
             "no run is recorded", where=str(path), remedy="run pytest first, or name the folder with --runs"

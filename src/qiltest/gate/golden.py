@@ -19,7 +19,7 @@ from qiltest.errors import GoldenError, os_errors_as
 from qiltest.files import sync_folder, write_atomically
 from qiltest.recipe import Recipe, Scalar, Size, recipe_changes
 from qiltest.scoring.records import Score
-from qiltest.strict_json import STORED, StrictJsonError, decode
+from qiltest.strict_json import STORED, StrictJsonError, decode, parse
 from qiltest.suite.load import Suite
 from qiltest.suite.selection import Sample
 
@@ -133,6 +133,7 @@ class GoldenStore:
         data = read_if_there(path)
         if data is None:
             return None
+        _check_schema(data, path)
         golden = _parse(data, path)
         asked = (SCHEMA, model, sample.case, str(sample.size), sample.variant, sample.seed)
         found = [(name, getattr(golden, name)) for name in ("schema", "model", "case", "size", "variant", "seed")]
@@ -220,6 +221,20 @@ def read_if_there(path: Path) -> bytes | None:
             return path.read_bytes()
         except FileNotFoundError:
             return None
+
+
+def _check_schema(data: bytes, path: Path) -> None:
+    """Raise GoldenError for a golden of another version, whose fields have other names."""
+    try:
+        found = parse(data)
+    except StrictJsonError:
+        return  # parsing it as a golden says what is wrong
+    if isinstance(found, dict) and found.get("schema", SCHEMA) != SCHEMA:
+        raise GoldenError(
+            f"the golden has schema {found['schema']!s:.20}; this qiltest reads schema {SCHEMA}",
+            where=str(path),
+            remedy="look at the image and record the golden again with --qil-update=changed",
+        )
 
 
 def _parse(data: bytes, path: Path) -> Golden:

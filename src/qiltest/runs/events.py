@@ -26,7 +26,7 @@ from qiltest.scoring.records import Score
 from qiltest.suite.selection import Sample
 
 #: version of the lines; a run of another version is refused.
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True, kw_only=True)

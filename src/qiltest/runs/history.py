@@ -18,7 +18,7 @@ from qiltest.runs.status import status_of
 from qiltest.strict_json import STORED, StrictJsonError, decode
 
 HISTORY = "history.jsonl"
-SCHEMA = 1
+SCHEMA = 2
 #: most runs that a chart shows.
 MAX_RUNS = 20
 
@@ -113,7 +113,7 @@ def _last_byte(handle: int) -> bytes:
 
 
 def read(path: Path) -> tuple[tuple[HistoryEntry, ...], int]:
-    """Return the runs of a history file, oldest first, and the number of lines that cannot be read.
+    """Return the runs of a history file, oldest first, and the number of lines that are damaged or of another version.
 
     A missing file is an empty history.
     """

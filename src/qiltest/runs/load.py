@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from qiltest.errors import StoreError, os_errors_as
+from qiltest.errors import OtherSchemaError, StoreError, os_errors_as
 from qiltest.runs.events import SCHEMA, Ended, Event, Failed, Generated, Judged, Started, decode, prefix_of
 from qiltest.runs.images import ImageState, check_image, image_path
 from qiltest.runs.records import CaseResult, Outcome, Run, RunState, Setup, shared
@@ -39,16 +39,16 @@ def read_events(run: Path, *, only: tuple[type[Event], ...] = ()) -> tuple[tuple
 
 
 def _check_schema(run: Path, line: bytes) -> None:
-    """Raise StoreError where a run's first line names another schema: its lines may have any form."""
+    """Raise OtherSchemaError where a run's first line names another schema: its lines may have any form."""
     try:
         opening = json.loads(line)
     except ValueError:
         return  # decoding it says what is wrong
     if isinstance(opening, dict) and opening.get("schema", SCHEMA) != SCHEMA:
-        raise StoreError(
-            f"the run has schema {opening['schema']}; this qiltest reads schema {SCHEMA}",
+        raise OtherSchemaError(
+            f"the run has schema {opening['schema']!s:.20}; this qiltest reads schema {SCHEMA}",
             where=str(run),
-            remedy=f"read it with qiltest {opening.get('qiltest_version', 'of its time')}",
+            remedy=f"read it with the qiltest that wrote it ({opening.get('qiltest_version', 'unknown')!s:.20})",
         )
 
 

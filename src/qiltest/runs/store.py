@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from qiltest.errors import StoreError, os_errors_as
+from qiltest.errors import OtherSchemaError, StoreError, os_errors_as
 from qiltest.reading.records import Reading
 from qiltest.runs.events import Ended, Event, Generated, Judged, Started
 from qiltest.runs.images import SHA256, ImageState, check_image, image_path
@@ -124,13 +124,15 @@ class RunStore:
         """Return images that can be reused.
 
         With `Reuse.UNFINISHED` an image counts only if the newest run with its recipe did not finish. A run that
-        another process is writing is skipped.
+        another process is writing, and one of another version, are skipped.
         """
         found: dict[str, Stored] = {}
         problems: list[str] = []
         for folder in self.folders() if reuse is not Reuse.NEVER else ():
             try:
                 events = _generated_here(folder)
+            except OtherSchemaError:
+                continue  # nothing of another version can be reused, and nothing is wrong with it
             except StoreError as error:
                 problems.append(str(error))
                 continue

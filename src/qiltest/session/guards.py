@@ -63,6 +63,15 @@ def _unmeasured(why: str, remedy: str) -> str:
     )
 
 
+def refuse_no_release(items: Sequence[pytest.Item]) -> None:
+    """Raise pytest.UsageError where `--qil-lora` is given and no test of the suite would compare anything."""
+    if not items:
+        raise pytest.UsageError(
+            "--qil-lora compares nothing: no test of the suite was selected\n"
+            "  -> run it where the suite is, or `qiltest check --lora FILE --like VARIANT`, which needs no test"
+        )
+
+
 def refuse_no_selection(items: Sequence[pytest.Item], *, collected: int) -> None:
     """Raise pytest.UsageError where `-m gpu` selects no test of the suite."""
     if items:

@@ -44,6 +44,8 @@ class SuiteSession:
         self._tasks: dict[Sample, Task] = {}
         self._selected: dict[Sample, Task] = {}
         self._collected = 0
+        #: whether the suite's own tests could not be collected, which pytest reports.
+        self._broken = False
         self._outcomes: dict[str, str] = {}
         #: why samples have no verdict.
         self._unjudged: dict[Sample, str] = {}
@@ -61,6 +63,7 @@ class SuiteSession:
         try:
             self._tasks = self._tasks or selected_tasks(self._loaded(), self.options)
         except QiltestError as error:
+            self._broken = True
             raise pytest.Collector.CollectError(f"qiltest: {error}") from None
         metafunc.parametrize(
             FIXTURE, [pytest.param(sample, id=sample.id, marks=self._marks()) for sample in self._tasks], indirect=True
@@ -83,6 +86,8 @@ class SuiteSession:
         mine = [item for item in items if sample_of_item(item) is not None]
         if self.options.gpu and (self._collected or (self.options.cases_folder / "variants.toml").is_file()):
             guards.refuse_no_selection(mine, collected=self._collected)
+        if self.options.release is not None and not self._broken:
+            guards.refuse_no_release(mine)
         if mine:
             guards.refuse_without_benchmark(self.config)
         self._selected = {_sample(item): self._tasks[_sample(item)] for item in mine}
