@@ -82,7 +82,7 @@ def refusal_lines(inspection: CandidateInspection, like: str) -> Iterator[str]:
     """Yield the verdict on a refused file, with its reasons."""
     yield f"DO NOT SHIP: {one_line(str(inspection.path))} cannot replace {like}; nothing was generated"
     yield from (f"  ERROR  {refusal}" for refusal in inspection.refusals)
-    # without a comparison, --like would end the command with an error or add nothing
+    # --like is an error where the replaced variant has no LoRA
     option = f" --like {like}" if inspection.likeness is not None else ""
     yield f"  -> `qiltest lora {one_line(str(inspection.path))}{option}` shows the whole inspection"
 
