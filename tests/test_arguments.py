@@ -52,3 +52,21 @@ def test_another_value_is_refused_with_what_to_write(read, text, remedy):
     said, _, rest = str(caught.value).partition("\n  -> ")
     assert text in said
     assert rest.startswith(remedy)
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "said"),
+    [
+        (arguments.positive_int, "0", "0 is too small; the least is 1"),
+        (arguments.natural_int, "-1", "-1 is too small; the least is 0"),
+        (arguments.rounds, "0", "0 is too small; the least is 1"),
+        (arguments.seed_count, "65", "65 is too large; the most is 64"),
+        (arguments.positive_int, "1.5", "1.5 is not a whole number"),
+        (arguments.natural_int, "--1", "--1 is not a whole number"),
+        (arguments.natural_int, "", " is not a whole number"),
+    ],
+)
+def test_a_number_that_is_too_small_is_not_said_to_be_no_number(read, text, said):
+    with pytest.raises(ArgumentTypeError) as caught:
+        read(text)
+    assert str(caught.value).partition("\n")[0] == said

@@ -49,6 +49,11 @@ def test_it_says_what_it_made_and_what_comes_next(tmp_path, capsys):
     assert made == set(FILES)
 
 
+def test_a_folder_with_a_space_is_quoted_for_the_shell(tmp_path, capsys):
+    assert main(["init", str(tmp_path / "we ird")]) == 0
+    assert f"  cd '{tmp_path}/we ird'\n" in capsys.readouterr().out
+
+
 def test_an_empty_folder_will_do_and_json_names_the_files(tmp_path, capsys):
     assert main(["init", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"folder": str(tmp_path), "files": list(FILES)}

@@ -68,7 +68,14 @@ def names(text: str) -> list[str]:
 
 
 def _whole(text: str, what: str, *, least: int, most: int | None = None, other: str = "") -> int:
-    if not text.isdecimal() or int(text) < least or (most is not None and int(text) > most):
-        allowed = f"{least} or more" if most is None else f"{least} to {most}"
-        raise argparse.ArgumentTypeError(f"{text} is not {what}\n  -> write {other}{allowed}")
-    return int(text)
+    number = int(text) if text.removeprefix("-").isdecimal() else None
+    if number is None:
+        wrong = f"is not {what}"
+    elif number < least:
+        wrong = f"is too small; the least is {least}"
+    elif most is not None and number > most:
+        wrong = f"is too large; the most is {most}"
+    else:
+        return number
+    allowed = f"{least} or more" if most is None else f"{least} to {most}"
+    raise argparse.ArgumentTypeError(f"{text} {wrong}\n  -> write {other}{allowed}")

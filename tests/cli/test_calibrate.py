@@ -114,6 +114,12 @@ def test_a_disk_that_fills_while_it_measures_is_said_too(found, cases, capsys, m
     assert "floors: cannot be written: No space left on device\n  -> " in capsys.readouterr().err
 
 
+def test_a_negative_seed_is_wrong_usage(cases, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["calibrate", f"--cases={cases}", "--seed", "-3"])
+    assert "argument --seed: -3 is too small; the least is 0" in capsys.readouterr().err
+
+
 def test_a_floor_of_more_images_is_replaced_on_demand_alone(found, cases, capsys):
     floors = cases / "floors"
     write_floor(floor("classroom", {}, images=12), floors)

@@ -102,7 +102,7 @@ def test_what_nobody_can_tell_is_1_and_says_how_many_seeds_would(tmp_path, capsy
     before, after = store(tmp_path, {"4step": [0] * 5}), store(tmp_path, {"4step": [1] * 5})
     assert compare(tmp_path, before, after) == 1
     out = capsys.readouterr().out
-    assert "generated with 5 seeds; about 6 seeds should be enough if the rest look like these" in out
+    assert "\nwith 5 seeds; about 6 seeds should be enough if the rest look like these" in out
     assert "CANNOT TELL: not enough evidence yet: more seeds are needed\n" in out
 
 

@@ -46,6 +46,7 @@ def test_a_file_that_does_not_fit_is_exit_code_1_and_says_why(capsys, tmp_path, 
     assert code == 1
     assert "ERROR" in out
     assert "12 keys with no match in small" in out.replace("\n", " ")
+    assert out.endswith("\ndoes not fit small\n")
 
 
 @pytest.mark.parametrize("data", [b"", b"nonsense", b"\x80\x02}q\x00.xxxxxxxxxxx"], ids=["empty", "nonsense", "pickle"])
@@ -63,7 +64,13 @@ def test_a_file_that_is_not_there_is_exit_code_2(capsys, tmp_path):
 
 
 def test_a_base_that_is_not_there_is_exit_code_2(capsys, tmp_path):
-    assert run(capsys, write(tmp_path, lora()), "--base", tmp_path / "nowhere")[0] == 2
+    code, _, err = run(capsys, write(tmp_path, lora()), "--base", tmp_path / "nowhere")
+    where = tmp_path / "nowhere" / "transformer" / "config.json"
+    assert code == 2
+    assert err == (
+        f"{where}: cannot read the transformer config: No such file or directory\n"
+        "  -> name tiny, qwen-image or a folder in diffusers layout"
+    )
 
 
 def test_json_has_every_fact(capsys, tmp_path, base):
@@ -95,6 +102,7 @@ def test_a_release_four_times_too_strong_does_not_hold_beside_the_one_it_replace
     code, out, _ = run(capsys, new, "--base", base, "--like", old)
     assert code == 1
     assert "4 times as strong" in out.replace("\n", " ")
+    assert out.endswith(f"\ncannot replace {old}\n")
     code, out, _ = run(capsys, old, "--base", base, "--like", old, "--json")
     assert code == 0
     assert json.loads(out)["like"]["strength"] == 1.0

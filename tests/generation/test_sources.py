@@ -40,7 +40,13 @@ def test_importing_and_resolving_needs_no_torch(folder):
 def test_no_gpu_is_said_before_anything_is_loaded(folder):
     with pytest.raises(DeviceError, match="no usable device: cuda:9") as caught:
         open_generator(str(folder), Settings(device="cuda:9"))
-    assert "--qil-model=tiny" in str(caught.value)
+    assert "or leave out the model, the device and -m gpu to generate with the tiny model" in str(caught.value)
+
+
+def test_without_a_gpu_the_tiny_model_is_not_said_to_need_another_model():
+    with pytest.raises(DeviceError, match="no usable device: cuda:9") as caught:
+        open_generator("tiny", Settings(device="cuda:9"))
+    assert "or leave out the device and -m gpu to generate with the tiny model" in str(caught.value)
 
 
 def test_the_random_model_is_not_built_on_a_cpu():

@@ -128,6 +128,8 @@ def test_a_distance_above_the_absolute_limit_cannot_be_accepted(changed, answers
     assert main(["review"]) == 1
     assert "  blocked    distance 1 is above the case's absolute limit 0" in capsys.readouterr().out
     assert main(["review", "--accept-all"]) == 1
+    said = "coffee@1328x1328-fast-s42: cannot be accepted: distance 1 is above the case's absolute limit 0\n"
+    assert said in capsys.readouterr().out
     assert golden(changed, COFFEE) == before
     assert golden(changed, POSTER)["distance"] == 0
 
@@ -186,6 +188,14 @@ def test_without_a_terminal_nobody_is_asked(changed, monkeypatch, capsys):
     assert main(["review"]) == 2
     assert "standard input is not a terminal" in capsys.readouterr().err
     assert golden(changed, COFFEE)["distance"] == 0
+
+
+def test_a_run_that_does_not_exist_is_said_before_the_missing_terminal(changed, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert main(["review", "nosuch"]) == 2
+    err = capsys.readouterr().err
+    assert "nosuch" in err
+    assert "terminal" not in err
 
 
 def test_quitting_or_the_end_of_input_leaves_the_rest(changed, answers, capsys):

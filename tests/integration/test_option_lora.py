@@ -74,7 +74,7 @@ def test_too_few_images_cannot_tell_and_say_how_many_would(suite, lora):
     suite.plan(coffee__candidate=TYPO)
     result = check(suite)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["generated with 1 seed; about * should be enough*", "CANNOT TELL: not enough *"])
+    result.stdout.fnmatch_lines(["with 1 seed; about * should be enough*", "CANNOT TELL: not enough *"])
 
 
 def test_the_margin_decides_what_is_not_worse(suite, lora):
@@ -178,7 +178,8 @@ def test_a_file_of_another_strength_than_its_rank_means_is_refused(suite, lora):
             start, end = (8 + size + offset for offset in value["data_offsets"])
             data[start:end] = struct.pack("<f", 64.0)
     lora.write_bytes(bytes(data))
-    refused(suite, "the delta is 8 times as strong as that of *4step.safetensors (alpha / rank 8 here, 1 there)")
+    said = refused(suite, "the delta is 8 times as strong as that of *4step.safetensors (alpha / rank 8 here, 1 there)")
+    assert "new.safetensors --like fast` shows the whole inspection" in said
 
 
 def test_a_file_of_nan_is_refused(suite, lora):
@@ -190,7 +191,7 @@ def test_a_file_of_nan_is_refused(suite, lora):
 
 def test_a_truncated_file_is_refused(suite, lora):
     lora.write_bytes(lora.read_bytes()[:5000])
-    refused(suite, "truncated: *")
+    assert "new.safetensors` shows the whole inspection" in refused(suite, "truncated: *")
 
 
 def test_the_file_of_another_variant_is_refused(suite, lora):
@@ -212,6 +213,7 @@ def refused(suite, said):
     assert "shows the whole inspection" in text
     assert suite.generated() == []
     assert not (suite.path / "runs").exists()
+    return text
 
 
 @pytest.mark.parametrize(

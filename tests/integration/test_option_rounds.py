@@ -38,8 +38,16 @@ def test_auto_can_be_asked_for_by_name(suite):
     assert rounds(suite, "--qil-rounds=auto") == {"base": [3, 1], "fast": [3, 1]}
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "many", "101"])
-def test_another_value_is_refused(suite, value):
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("0", "is too small; the least is 1"),
+        ("-1", "is too small; the least is 1"),
+        ("many", "is not a number of denoise loops"),
+        ("101", "is too large; the most is 100"),
+    ],
+)
+def test_another_value_is_refused(suite, value, said):
     result = suite.run(f"--qil-rounds={value}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*--qil-rounds: {value} is not a number of denoise loops*", "*auto, or 1 to 100*"])
+    result.stderr.fnmatch_lines([f"*--qil-rounds: {value} {said}*", "*auto, or 1 to 100*"])

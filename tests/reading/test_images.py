@@ -39,6 +39,12 @@ def test_what_cannot_be_decoded_is_refused(data, tmp_path):
             load_image(image)
 
 
+def test_a_file_that_is_no_image_is_said_to_be_none():
+    with pytest.raises(ReaderError) as caught:
+        load_image(b"no image")
+    assert caught.value.what == "not an image, or an unknown format"
+
+
 def test_an_image_of_no_pixels_is_refused():
     with pytest.raises(ReaderError):
         load_image(header_only(0, 40))

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from qiltest.arguments import positive_int
+from qiltest.arguments import natural_int, positive_int
 from qiltest.calibration import Floor, Rate
 from qiltest.calibration.measure import KNOWN, calibrate
 from qiltest.calibration.store import check_writable, read_floor, write_floor
@@ -36,7 +36,7 @@ def add_parser(add: AddParser) -> None:
     parser.add_argument(
         "--images", type=positive_int, default=12, metavar="N", help="clean images per case (default: 12)"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the images (default: 0)")
+    parser.add_argument("--seed", type=natural_int, default=0, metavar="N", help="seed of the images (default: 0)")
     parser.add_argument(
         "--output",
         type=Path,

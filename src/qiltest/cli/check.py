@@ -200,6 +200,7 @@ def _page(args: argparse.Namespace, found: Comparisons, run: Run, problems: tupl
 
 
 def _inspection_lines(inspection: CandidateInspection, like: str) -> Iterator[str]:
+    from qiltest.lora.likeness import strength_words
     from qiltest.release.candidate import refusal_lines
 
     if inspection.report is not None:
@@ -209,10 +210,8 @@ def _inspection_lines(inspection: CandidateInspection, like: str) -> Iterator[st
         modules = f"{len(report.modules)} modules of {report.base}"
         yield f"       rank {ranks or '-'}, alpha / rank {scales or '-'}, {modules}"
     if inspection.likeness is not None and math.isfinite(inspection.likeness.strength):
-        yield (
-            f"       {inspection.likeness.strength:.3g} times as strong as that of {like}, cosine "
-            f"{inspection.likeness.cosine:.3f}"
-        )
+        likeness = inspection.likeness
+        yield f"       {strength_words(likeness.strength, like)}, cosine {likeness.cosine:.3f}"
     yield from (f"note   {note}" for note in inspection.notes)
     if inspection.refusals:
         yield from refusal_lines(inspection, like)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from importlib.resources import files
 from pathlib import Path
 
@@ -24,7 +25,7 @@ _SHOWN = 5
 _NEXT = """\
 created a project in {folder}: {files}
 
-  cd {folder}
+  cd {quoted}
   pytest           three images from the embedded model, on the CPU
   pytest -m gpu    the same from Qwen-Image, on a GPU
 
@@ -48,7 +49,8 @@ def run_init(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"folder": str(args.folder), "files": list(FILES)}, readable=True)
     else:
-        console().print(_NEXT.format(folder=args.folder, files=", ".join(FILES)), soft_wrap=True)
+        quoted = shlex.quote(str(args.folder))
+        console().print(_NEXT.format(folder=args.folder, quoted=quoted, files=", ".join(FILES)), soft_wrap=True)
     return 0
 
 

@@ -46,15 +46,20 @@ def run_lora(args: argparse.Namespace) -> int:
     variants = _variants(args.cases)
     path = _find(args.file)
     base = open_base(args.base) if args.base else None
-    report = inspect_lora(path, base=base, known=known_bases(), variants=variants)
-    report = _as_like(report, args.like, variants)
+    inspected = inspect_lora(path, base=base, known=known_bases(), variants=variants)
+    report = _as_like(inspected, args.like, variants)
     likeness = _compare(report, base, args.like, variants) if args.like else None
+    passes = report.passes and not (likeness and likeness.errors)
     if args.json:
         record = report.as_dict() | ({"like": likeness.as_dict()} if likeness else {})
         print_json(record)
     else:
         _show(report, likeness)
-    return 0 if report.passes and not (likeness and likeness.errors) else 1
+        # a file that fits its base may still be no replacement
+        refused = f"cannot replace {args.like}" if inspected.passes else f"does not fit {report.base}"
+        verdict = f"fits {report.base}" if passes else one_line(refused)
+        console().print(Text(verdict, "green" if passes else "red"), soft_wrap=True)
+    return 0 if passes else 1
 
 
 def _as_like(report: LoraReport, like: str | None, variants: tuple[Variant, ...]) -> LoraReport:
@@ -108,8 +113,6 @@ def _show(report: LoraReport, likeness: Likeness | None) -> None:
         out.print(Text(line), soft_wrap=True)
     for finding in (*report.findings, *(likeness.findings if likeness else ())):
         out.print(_finding(finding), soft_wrap=True)
-    passes = report.passes and not (likeness and likeness.errors)
-    out.print(Text(f"fits {report.base}" if passes else f"does not fit {report.base}", "green" if passes else "red"))
 
 
 def _finding(finding: LoraFinding) -> Text:

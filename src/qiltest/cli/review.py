@@ -41,8 +41,8 @@ def add_parser(add: AddParser) -> None:
 
 def run_review(args: argparse.Namespace) -> int:
     """Review a run. Returns 0 where nothing is left to decide, else 1; raises StoreError and GoldenError."""
-    _refuse(args)
     run = only_cases(RunStore(root=args.runs).load(args.run), args.case)
+    _refuse(args)
     review = Review(run=run, goldens=GoldenStore(root=args.golden))
     agenda = review.agenda(again=args.again)
     if args.json:
@@ -158,9 +158,10 @@ def _where(review: Review, golden: Golden) -> str:
 
 def _sum(agenda: Agenda, decided: dict[str, Decision]) -> Iterator[str]:
     counts = Counter(decided.values())
-    left = len(agenda.items) - len(decided)
+    left = [item for item in agenda.items if item.id not in decided]
+    yield from (f"{item.id}: cannot be accepted: {item.blocked}" for item in left if item.blocked)
     yield ""
-    yield ", ".join(f"{counts[decision]} {decision}" for decision in Decision) + f", {left} left"
+    yield ", ".join(f"{counts[decision]} {decision}" for decision in Decision) + f", {len(left)} left"
     if agenda.rejected:
         yield f"{len(agenda.rejected)} rejected before (--again asks again): {', '.join(agenda.rejected)}"
     if counts[Decision.ACCEPTED]:

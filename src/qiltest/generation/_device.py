@@ -28,9 +28,12 @@ def choose_device(settings: Settings, kind: ModelKind) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise DeviceError(f"device {named!r} is not supported", remedy="write cpu, cuda or cuda:0")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        # without these options both pytest and `qiltest check` take the embedded model and the CPU
+        leave = "the device and -m gpu" if kind is ModelKind.TINY else "the model, the device and -m gpu"
         raise DeviceError(
             f"no usable device: {named} was asked for, torch {torch.__version__} sees {torch.cuda.device_count()} GPUs",
-            remedy="run on a GPU machine with a CUDA build of torch, or choose --qil-model=tiny (generates on the CPU)",
+            remedy="run on a GPU machine with a CUDA build of torch, or "
+            f"leave out {leave} to generate with the tiny model on the CPU",
         )
     return device
 

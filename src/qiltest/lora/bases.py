@@ -88,8 +88,11 @@ def base_from_folder(folder: Path, *, name: str | None = None) -> Base:
     try:
         config = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or error  # str(OSError) repeats the path
         raise RecipeError(
-            f"cannot read the transformer config: {error}", where=str(path), remedy="name a folder in diffusers layout"
+            f"cannot read the transformer config: {why}",
+            where=str(path),
+            remedy="name tiny, qwen-image or a folder in diffusers layout",
         ) from error
     names = [field.name for field in fields(Base) if field.type == "int"]
     numbers = {key: config[key] for key in names if config.get(key) is not None}

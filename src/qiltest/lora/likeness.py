@@ -86,6 +86,12 @@ def compare(path: Path, reference: Path, base: Base, *, reference_sha256: str) -
     return replace(likeness, findings=_findings(likeness))
 
 
+def strength_words(strength: float, of: str) -> str:
+    """Return a strength as words, such as `2 times as strong as that of 4step`."""
+    times = f"{strength:.3g}"
+    return f"{'' if times == '1' else f'{times} times '}as strong as that of {of}"
+
+
 def _compared(products: NDArray[np.float64]) -> tuple[float, float, float]:
     """Return strength, cosine and difference from <here, here>, <there, there> and <here, there>."""
     mine, theirs, mixed = map(float, products)
@@ -151,4 +157,4 @@ def _errors(likeness: Likeness) -> Iterator[tuple[str, str]]:
         here, there = likeness.scale_here, likeness.scale_there
         same = here is None or there is None or here == there
         scales = "" if same else f" (alpha / rank {here:g} here, {there:g} there)"
-        yield "strength", f"the delta is {likeness.strength:.3g} times as strong as that of {likeness.path}{scales}"
+        yield "strength", f"the delta is {strength_words(likeness.strength, likeness.path)}{scales}"

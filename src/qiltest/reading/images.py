@@ -36,9 +36,10 @@ def load_image(image: Path | bytes) -> Pixels:
             f"the image is too large: {error}", where=where, remedy=f"give one of at most {MAX_PIXELS:,} pixels"
         ) from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise ReaderError(
-            f"cannot be decoded as an image ({error})", where=where, remedy="give an intact PNG, JPEG or WebP file"
-        ) from error
+        # Pillow's own words name the buffer in memory
+        unknown = isinstance(error, UnidentifiedImageError)
+        what = "not an image, or an unknown format" if unknown else f"cannot be decoded as an image ({error})"
+        raise ReaderError(what, where=where, remedy="give an intact PNG, JPEG or WebP file") from error
 
 
 def _bytes_of(image: Path | bytes, where: str) -> bytes:

@@ -82,7 +82,9 @@ def refusal_lines(inspection: CandidateInspection, like: str) -> Iterator[str]:
     """Yield the verdict on a refused file, with its reasons."""
     yield f"DO NOT SHIP: {one_line(str(inspection.path))} cannot replace {like}; nothing was generated"
     yield from (f"  ERROR  {refusal}" for refusal in inspection.refusals)
-    yield f"  -> `qiltest lora {one_line(str(inspection.path))} --like {like}` shows the whole inspection"
+    # --like is an error where the replaced variant has no LoRA
+    option = f" --like {like}" if inspection.likeness is not None else ""
+    yield f"  -> `qiltest lora {one_line(str(inspection.path))}{option}` shows the whole inspection"
 
 
 def pinned(variant: Variant, model: ModelSource) -> Variant:

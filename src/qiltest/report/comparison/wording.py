@@ -41,7 +41,7 @@ def interval_words(interval: Interval, unit: str) -> str:
 
 def plan_words(plan: Plan) -> str:
     """Return how many seeds should be enough to decide."""
-    generated = f"generated with {count(plan.generated, 'seed')}"
+    generated = f"with {count(plan.generated, 'seed')}"
     if plan.seeds is None:
         return f"{generated}; up to {plan.limit} seeds would not be enough if the rest look like these"
     return f"{generated}; about {count(plan.seeds, 'seed')} should be enough if the rest look like these"
