@@ -75,7 +75,7 @@ def page() -> Callable[..., Page]:
 
 def test_the_verdict_stands_first_and_the_worst_case_before_the_others(typical: Run, page: Callable[..., Page]) -> None:
     words = page(typical).words
-    assert words.index("3 of 8 images failed") < words.index("What changed") < words.index("Overview")
+    assert words.index("6 of 8 images do not pass: 3 failed") < words.index("What changed") < words.index("Overview")
     cases = [attributes["id"] for attributes in page(typical).all("article")]
     assert cases == ["c0", "c2", "c1"]
 

@@ -10,6 +10,7 @@ from qiltest.runs.aggregate import (
     LENGTH_CLASSES,
     by_variant,
     denoise_median,
+    has_base,
     length_rates,
     median_speed_up,
     speed_ups,
@@ -86,17 +87,22 @@ def _rate_chart(run: Run) -> Chart | None:
 
 
 def _denoise_chart(run: Run) -> Chart | None:
-    ratios = speed_ups(run)
+    ratios, based = speed_ups(run), has_base(run)
+    shared = {result.id for result in run.results if result.timing is not None and not result.timing.comparable}
     bars, rows = [], []
     for variant, results in by_variant(run):
         value, ratio = denoise_median(results), median_speed_up(results, ratios)
         if value is not None:
             factor = "–" if ratio is None else times(ratio)
-            text = seconds(value) if ratio is None else f"{seconds(value)} · {factor}"
-            bars.append(_Bar(label=variant.name, value=value, text=text))
-            rows.append((variant.name, seconds(value), factor, str(len(results))))
-    note = "Median time of the denoise loop; 2× is twice the base speed."
-    columns = ("variant", "denoise, median", "base speed, median", "images")
+            disturbed = sum(result.id in shared for result in results)
+            mark = "CPU shared" if disturbed else "" if ratio is None else factor
+            bars.append(_Bar(label=variant.name, value=value, text=" · ".join(filter(None, (seconds(value), mark)))))
+            row = (variant.name, seconds(value), *((factor,) if based else ()), str(len(results)))
+            rows.append((*row, str(disturbed)) if shared else row)
+    note = "Median time of the denoise loop" + ("; 2× is twice the base speed." if based else ".")
+    note += " “CPU shared” marks what is not comparable: other work ran beside it." if shared else ""
+    columns = ("variant", "denoise, median", *(("base speed, median",) if based else ()), "images")
+    columns = (*columns, "not comparable (CPU shared)") if shared else columns
     return _bars("Denoise latency", note, bars, columns, rows, styles=_styles(run))
 
 
@@ -184,7 +190,7 @@ def _history_chart(run: Run) -> Chart | None:
         "Error rate over runs",
         f"The last {len(entries)} recorded runs of these images with this model and reader, oldest first.",
         {name: tuple(rates[name].value if name in rates else None for rates in by_run) for name in names},
-        (entries[0].started[5:10], *[""] * (len(entries) - 2), entries[-1].started[5:10]),
+        _ends(entries[0].started, entries[-1].started, between=len(entries) - 2),
         styles=_styles(run),
         columns=("run", *names),
         rows=tuple(
@@ -193,6 +199,12 @@ def _history_chart(run: Run) -> Chart | None:
         ),
         spread=False,
     )
+
+
+def _ends(first: str, last: str, *, between: int) -> tuple[str, ...]:
+    """Return the labels of the first and last run, month and day; with the time where it is one day."""
+    end = 16 if first[:10] == last[:10] else 10
+    return (first[5:end].replace("T", " "), *[""] * between, last[5:end].replace("T", " "))
 
 
 def _lines(
