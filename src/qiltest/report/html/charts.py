@@ -23,6 +23,8 @@ from qiltest.text.format import count, percent, seconds, times
 
 WIDTH = 460.0
 _PLOT_LEFT, _PLOT_RIGHT, _PLOT_BOTTOM, _PLOT_HEIGHT = 48.0, 18.0, 190.0, 176.0
+#: half the width of a character of a label.
+_HALF_CHARACTER = 3.3
 #: a trend needs two runs.
 _FEWEST_RUNS = 2
 _LEFT, _RIGHT, _ROW, _TOP = 96.0, 150.0, 34.0, 8.0
@@ -255,7 +257,8 @@ def _grid(ceiling: float, places: Sequence[str], step: float) -> Iterator[Elemen
             kind="text", style="tick", x=_PLOT_LEFT - 8, y=y + 4, text=percent(ceiling * tick / 4), anchor="end"
         )
     for number, place in enumerate(places):
-        x = _PLOT_LEFT + step * (number + 0.5)
+        # a label is centred on its place, as far as it stays within the chart
+        x = min(_PLOT_LEFT + step * (number + 0.5), WIDTH - len(place) * _HALF_CHARACTER)
         yield Element(kind="text", style="tick", x=x, y=_PLOT_BOTTOM + 18, text=place, anchor="middle")
 
 
