@@ -155,6 +155,19 @@ def test_its_workflow_is_as_careful_as_the_suites_own(project):
     assert not [step for step in mine["jobs"]["gpu"]["steps"] if "${{" in step.get("run", "")]
 
 
+def test_its_workflow_stops_where_nobody_said_what_to_install(project):
+    job = workflow((project / ".github/workflows/nightly.yml").read_text())["jobs"]["gpu"]
+    (step,) = (step for step in job["steps"] if step.get("name") == "Set up")
+    assert job["env"]["QILTEST_PACKAGE"] == "${{ vars.QILTEST_PACKAGE }}"
+    environment = {**os.environ, "QILTEST_PACKAGE": ""}
+    done = subprocess.run(
+        ["bash", "-e", "-c", step["run"]], cwd=project, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stdout.startswith("::error::set the repository variable QILTEST_PACKAGE")
+    assert not (project / ".venv").exists()
+
+
 def test_its_workflow_runs_and_uploads_a_report(project):
     steps = workflow((project / ".github/workflows/nightly.yml").read_text())["jobs"]["gpu"]["steps"]
     (project / "conftest.py").write_text(STANDIN.read_text())

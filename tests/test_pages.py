@@ -1,14 +1,16 @@
 """The pages: links lead somewhere, paths exist, commands parse, keys and names are those of the code."""
 
+import json
 import re
 import shlex
 import tomllib
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import qiltest
-from qiltest.cli.main import build_parser
+from qiltest.cli.main import build_parser, main
 from qiltest.suite import case_schema, variant_schema
 from qiltest.suite.load import load_suite
 
@@ -168,6 +170,26 @@ def test_the_public_names_are_those_of_the_page():
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     assert named == set(qiltest.__all__)
     assert all(getattr(qiltest, name) is not None for name in named)
+
+
+def test_the_reader_of_the_public_page_reads_an_image(tmp_path, monkeypatch):
+    (snippet,) = re.findall(r"^```python\n(.*?)^```", read("docs/reference/public-api.md"), re.DOTALL | re.MULTILINE)
+    Image.new("RGB", (64, 64), "white").save(tmp_path / "image.png")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(snippet, names)
+    assert (names["reading"].width, names["reading"].height, names["reading"].lines) == (64, 64, ())
+
+
+def test_the_score_row_of_the_page_on_json_has_the_keys_of_the_output(tmp_path, capsys):
+    Image.new("RGB", (64, 64), "white").save(tmp_path / "image.png")
+    main(["score", str(tmp_path / "image.png"), "--expect", "Hi", "--json"])
+    said = json.loads(capsys.readouterr().out)
+    (row,) = re.findall(r"^\| `qiltest score` \| `\{(.+?)\}`", read("docs/reference/json.md"), re.MULTILINE)
+    (text,) = re.findall(r"texts: \[\{(.+?)\}\]", row)
+    top = re.sub(r": \[.+?\]", "", row)
+    assert set(top.split(", ")) | {"error"} == set(said)
+    assert set(text.split(", ")) == set(said["texts"][0])
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/guide/own-case.md"])

@@ -86,7 +86,7 @@ _CHOICES = (
 _SWITCHES = (
     ("--qil-fuse", "merge LoRAs into the base weights; counts as a separate recipe"),
     ("--qil-compile", "compile the transformer's repeated blocks; counts as a separate recipe"),
-    ("--qil-allow-partial-lora", "accept LoRAs that cover a module in only some blocks"),
+    ("--qil-allow-partial-lora", "accept LoRAs that cover a module in only some blocks, or are zero in some"),
     ("--qil-fresh", "generate every image, also those of an interrupted run"),
     ("--qil-reuse", "reuse images of equal recipe from any run, with their latency and OCR results"),
 )

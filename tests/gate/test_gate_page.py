@@ -1,12 +1,16 @@
 """docs/reference/gate.md works examples by hand: each number on the page is what the code gives."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from qiltest.arguments import MAX_SEED_COUNT
+from qiltest.calibration.store import read_floor
 from qiltest.comparison.compare import compare
 from qiltest.comparison.pairing import Pair, Pairing
 from qiltest.comparison.records import Release
+from qiltest.comparison.sample_size import MOST_SEEDS
 from qiltest.gate import Golden, Verdict, judge
 from qiltest.gate.golden import SCHEMA, GoldenText
 from qiltest.gate.judge import noise_floor_of
@@ -81,6 +85,21 @@ def test_the_image_is_as_healthy_as_the_page_says():
 def test_the_limits_of_latency_are_those_of_the_page(golden, limit):
     assert f"{limit_seconds(golden):.2f}" == limit
     said(f"golden {golden} s: max(", f") = {limit} s")
+
+
+def test_the_noise_floor_is_the_stored_one():
+    floor = read_floor("coffee-shop", "rapidocr", ROOT / "cases" / "floors")
+    texts = floor.exact_texts
+    said(f"that is {floor.floor:g} over {floor.images} images", f"{texts.found} of {texts.of} texts read exactly")
+
+
+def test_the_page_names_the_limits_on_seeds():
+    said(f"at most {MOST_SEEDS:,}.", f"generate at most {MAX_SEED_COUNT};")
+
+
+def test_the_verdicts_of_the_page_are_those_of_the_code():
+    table = PAGE.partition("## 4. The verdict")[2].partition("One further verdict, `MISSING`,")[0]
+    assert set(re.findall(r"^\| `([A-Z]+)` \|", table, re.MULTILINE)) | {"MISSING"} == set(Verdict)
 
 
 def compared(changes, length=69):

@@ -97,3 +97,14 @@ def test_a_trend_needs_two_runs(typical: Run) -> None:
     (chart,) = [chart for chart in charts(second) if chart.title == "Error rate over runs"]
     assert [row[0] for row in chart.rows] == [typical.id, "run-02"]
     assert chart.rows[0][1:] == ("2.6\u00a0%", "0\u00a0%", "18\u00a0%")
+
+
+@pytest.mark.parametrize(
+    ("first", "labels"),
+    [("2026-11-23T23:00:00+00:00", ("11-23", "11-24")), ("2026-11-24T01:30:00+00:00", ("11-24 01:30", "11-24 02:00"))],
+)
+def test_runs_of_one_day_are_told_apart_by_their_time(typical: Run, first: str, labels: tuple[str, str]) -> None:
+    record(replace(typical, started=first))
+    (chart,) = [chart for chart in charts(later(typical, "run-02")) if chart.title == "Error rate over runs"]
+    shown = [shape.text for shape in chart.elements if shape.style == "tick" and shape.anchor == "middle"]
+    assert tuple(shown) == labels

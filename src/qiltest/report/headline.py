@@ -38,6 +38,20 @@ def verdict_of(run: Run) -> tuple[Status, str, tuple[str, ...]]:
     return status, headline, tuple(notes)
 
 
+#: after a number of images, where a run has more than one of these.
+_KINDS = {
+    Status.FAIL: "failed",
+    Status.ERROR: "could not be judged",
+    Status.MISSING: "missing",
+    Status.INCOMPARABLE: "not comparable",
+    Status.NEW: "new",
+}
+
+
+def _kinds(bad: Mapping[Status, int]) -> str:
+    return ", ".join(f"{bad[status]} {name}" for status, name in _KINDS.items() if status in bad)
+
+
 def _headline(status: Status, counts: Mapping[Status, int], total: int, recorded: int) -> str:
     amount = counts.get(status, 0)
     images = f"{amount} of {count(total, 'image')}"
@@ -54,4 +68,7 @@ def _headline(status: Status, counts: Mapping[Status, int], total: int, recorded
         Status.WAITING: f"{images} not judged yet" if total else "No image was selected",
         Status.PASS: "The image passes" if total == 1 else f"All {total} images pass",
     }[status]
+    bad = {other: number for other, number in counts.items() if other not in {Status.PASS, Status.WAITING}}
+    if len(bad) > 1:
+        headline = f"{sum(bad.values())} of {count(total, 'image')} do not pass: {_kinds(bad)}"
     return headline + (f"; {count(recorded, 'golden was', 'goldens were')} recorded" if recorded else "")

@@ -16,7 +16,7 @@ from qiltest.report.headline import counts_of, verdict_of
 from qiltest.report.image_builder import cell_of
 from qiltest.report.image_view import ImageView
 from qiltest.report.published import Published, published_in
-from qiltest.runs.aggregate import by_variant, speed_ups
+from qiltest.runs.aggregate import by_variant, has_base, speed_ups
 from qiltest.runs.records import Run
 from qiltest.runs.status import Status, worst
 from qiltest.suite.cases import Case
@@ -72,6 +72,8 @@ class RunView:
     #: None for a run without a case of the published report.
     published: Published | None
     not_generated: tuple[str, ...]
+    #: True where the base variant was timed, so that speeds are given relative to it.
+    has_base: bool
 
     @property
     def cells(self) -> tuple[ImageView, ...]:
@@ -116,6 +118,7 @@ def view(run: Run, previous: Run | None = None) -> RunView:
         cases=_cases(run, previous, compared_with),
         published=published_in(run),
         not_generated=tuple(sample.id for sample in run.planned if sample not in begun),
+        has_base=has_base(run),
     )
 
 

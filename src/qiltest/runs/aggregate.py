@@ -21,6 +21,12 @@ def base_variant(run: Run) -> str | None:
     return max(plain, key=lambda variant: variant.nfe).name if plain else None
 
 
+def has_base(run: Run) -> bool:
+    """Return whether the base variant has a timed image, so that a speed relative to it has a meaning."""
+    base = base_variant(run)
+    return any(result.sample.variant == base and result.timing is not None for result in run.results)
+
+
 def speed_ups(run: Run) -> dict[str, float]:
     """Return the speed-up over the base variant by sample id.
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from qiltest.lora import qwen_image
+from qiltest.report import write_html
 from qiltest.report.html.charts import WIDTH, Chart, charts
 from qiltest.report.speeds import speeds_of
 from qiltest.runs.aggregate import by_variant, median_speed_up, speed_ups
@@ -77,6 +80,38 @@ def test_a_variants_speed_up_is_the_median_over_its_images_against_the_base_wher
     }
     rows = speeds_of(built, qwen_image(), matrix_rate=1e15).rows
     assert {row.variant: row.speed_up for row in rows} == by_name
+
+
+def test_a_latency_that_is_not_comparable_is_marked(fake: Fake, case: Make) -> None:
+    run = fake(case("wall", "text"))
+    run.add("wall", "base", "text", seconds=10.0)
+    run.add("wall", "4step", "text", seconds=0.5)
+    plain = run.build()
+    base, fast = plain.results
+    noisy = replace(plain, results=(base, replace(fast, timing=replace(fast.timing, disturbed=0.43))))
+    assert "500\u00a0ms · 20×" in [shape.text for shape in by_title(plain)["Denoise latency"].elements]
+    chart = by_title(noisy)["Denoise latency"]
+    assert "500\u00a0ms · CPU shared" in [shape.text for shape in chart.elements]
+    assert "“CPU shared” marks what is not comparable" in chart.note
+    assert chart.columns[-1] == "not comparable (CPU shared)"
+    assert [(row[0], row[-1]) for row in chart.rows] == [("base", "0"), ("4step", "1")]
+
+
+def test_a_run_without_the_base_speaks_of_no_base_speed(fake: Fake, case: Make, tmp_path: Path) -> None:
+    def shown(*variants: str) -> str:
+        run = fake(case("wall", "text"))
+        for variant in variants:
+            run.add("wall", variant, "text", seconds=1.0)
+        built = run.build()
+        timing = replace(built.results[-1].timing, disturbed=0.43)
+        results = (*built.results[:-1], replace(built.results[-1], timing=timing))
+        write_html(replace(built, results=results), tmp_path / "report.html")
+        return (tmp_path / "report.html").read_text(encoding="utf-8")
+
+    assert "base speed" not in shown("8step", "4step")
+    page = shown("base", "4step")
+    for said in ("edits / limit; × base speed", "twice the base speed", "<dt>base speed</dt>", "base speed, median"):
+        assert said in page
 
 
 def test_without_the_base_no_variant_has_a_speed_up(fake: Fake, case: Make) -> None:

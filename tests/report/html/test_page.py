@@ -75,7 +75,11 @@ def page() -> Callable[..., Page]:
 
 def test_the_verdict_stands_first_and_the_worst_case_before_the_others(typical: Run, page: Callable[..., Page]) -> None:
     words = page(typical).words
-    assert words.index("3 of 8 images failed") < words.index("What changed") < words.index("Overview")
+    assert (
+        words.index("5 of 8 images do not pass: 3 failed, 1 could not be judged, 1 new")
+        < words.index("What changed")
+        < words.index("Overview")
+    )
     cases = [attributes["id"] for attributes in page(typical).all("article")]
     assert cases == ["c0", "c2", "c1"]
 
@@ -294,6 +298,14 @@ def test_a_run_of_random_weights_says_that_no_text_was_judged(
     words = page(replace(typical, results=(silent,), planned=(silent.sample,))).words
     assert "Text was not judged" in words
     assert "1 of 1 image failed" in words
+
+
+def test_the_headline_counts_every_image_that_does_not_pass(fake: Fake, case: Make, page: Callable[..., Page]) -> None:
+    run = fake(case("wall", "text"))
+    run.add("wall", "base", "test", golden=("text",))
+    assert "FAIL 1 of 1 image failed" in page(run.build()).words
+    run.add("wall", "4step", "text")
+    assert "FAIL 2 of 2 images do not pass: 1 failed, 1 new" in page(run.build()).words
 
 
 def test_goldens_that_the_run_recorded_are_said(typical: Run, page: Callable[..., Page]) -> None:

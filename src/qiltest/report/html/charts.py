@@ -10,6 +10,7 @@ from qiltest.runs.aggregate import (
     LENGTH_CLASSES,
     by_variant,
     denoise_median,
+    has_base,
     length_rates,
     median_speed_up,
     speed_ups,
@@ -22,6 +23,8 @@ from qiltest.text.format import count, percent, seconds, times
 
 WIDTH = 460.0
 _PLOT_LEFT, _PLOT_RIGHT, _PLOT_BOTTOM, _PLOT_HEIGHT = 48.0, 18.0, 190.0, 176.0
+#: half the width of a character of a label.
+_HALF_CHARACTER = 3.3
 #: a trend needs two runs.
 _FEWEST_RUNS = 2
 _LEFT, _RIGHT, _ROW, _TOP = 96.0, 150.0, 34.0, 8.0
@@ -86,17 +89,22 @@ def _rate_chart(run: Run) -> Chart | None:
 
 
 def _denoise_chart(run: Run) -> Chart | None:
-    ratios = speed_ups(run)
+    ratios, based = speed_ups(run), has_base(run)
+    shared = {result.id for result in run.results if result.timing is not None and not result.timing.comparable}
     bars, rows = [], []
     for variant, results in by_variant(run):
         value, ratio = denoise_median(results), median_speed_up(results, ratios)
         if value is not None:
             factor = "–" if ratio is None else times(ratio)
-            text = seconds(value) if ratio is None else f"{seconds(value)} · {factor}"
-            bars.append(_Bar(label=variant.name, value=value, text=text))
-            rows.append((variant.name, seconds(value), factor, str(len(results))))
-    note = "Median time of the denoise loop; 2× is twice the base speed."
-    columns = ("variant", "denoise, median", "base speed, median", "images")
+            disturbed = sum(result.id in shared for result in results)
+            mark = "CPU shared" if disturbed else "" if ratio is None else factor
+            bars.append(_Bar(label=variant.name, value=value, text=" · ".join(filter(None, (seconds(value), mark)))))
+            row = (variant.name, seconds(value), *((factor,) if based else ()), str(len(results)))
+            rows.append((*row, str(disturbed)) if shared else row)
+    note = "Median time of the denoise loop" + ("; 2× is twice the base speed." if based else ".")
+    note += " “CPU shared” marks what is not comparable: other work ran beside it." if shared else ""
+    columns = ("variant", "denoise, median", *(("base speed, median",) if based else ()), "images")
+    columns = (*columns, "not comparable (CPU shared)") if shared else columns
     return _bars("Denoise latency", note, bars, columns, rows, styles=_styles(run))
 
 
@@ -184,7 +192,7 @@ def _history_chart(run: Run) -> Chart | None:
         "Error rate over runs",
         f"The last {len(entries)} recorded runs of these images with this model and reader, oldest first.",
         {name: tuple(rates[name].value if name in rates else None for rates in by_run) for name in names},
-        (entries[0].started[5:10], *[""] * (len(entries) - 2), entries[-1].started[5:10]),
+        _ends(entries[0].started, entries[-1].started, between=len(entries) - 2),
         styles=_styles(run),
         columns=("run", *names),
         rows=tuple(
@@ -193,6 +201,12 @@ def _history_chart(run: Run) -> Chart | None:
         ),
         spread=False,
     )
+
+
+def _ends(first: str, last: str, *, between: int) -> tuple[str, ...]:
+    """Return the labels of the first and last run, month and day; with the time where it is one day."""
+    end = 16 if first[:10] == last[:10] else 10
+    return (first[5:end].replace("T", " "), *[""] * between, last[5:end].replace("T", " "))
 
 
 def _lines(
@@ -243,7 +257,8 @@ def _grid(ceiling: float, places: Sequence[str], step: float) -> Iterator[Elemen
             kind="text", style="tick", x=_PLOT_LEFT - 8, y=y + 4, text=percent(ceiling * tick / 4), anchor="end"
         )
     for number, place in enumerate(places):
-        x = _PLOT_LEFT + step * (number + 0.5)
+        # a label is centred on its place, as far as it stays within the chart
+        x = min(_PLOT_LEFT + step * (number + 0.5), WIDTH - len(place) * _HALF_CHARACTER)
         yield Element(kind="text", style="tick", x=x, y=_PLOT_BOTTOM + 18, text=place, anchor="middle")
 
 
