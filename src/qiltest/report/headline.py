@@ -68,7 +68,9 @@ def _headline(status: Status, counts: Mapping[Status, int], total: int, recorded
         Status.WAITING: f"{images} not judged yet" if total else "No image was selected",
         Status.PASS: "The image passes" if total == 1 else f"All {total} images pass",
     }[status]
-    bad = {other: number for other, number in counts.items() if other not in {Status.PASS, Status.WAITING}}
+    bad: dict[Status, int] = {
+        other: number for other, number in counts.items() if other not in {Status.PASS, Status.WAITING}
+    }
     if len(bad) > 1:
         headline = f"{sum(bad.values())} of {count(total, 'image')} do not pass: {_kinds(bad)}"
     return headline + (f"; {count(recorded, 'golden was', 'goldens were')} recorded" if recorded else "")
