@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE := 1
 # threads that spin while they wait made a forward of the embedded model up to 17 times slower, with two processes on two cores
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test check suite lint clean
+.PHONY: help demo test check slow suite lint clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,10 +18,13 @@ demo: $(INSTALLED)  ## generate the report's images with the embedded model, rea
 	@$(BIN)/python -m pytest tests/report_cases -q -p no:cacheprovider $(ARGS)
 	@$(BIN)/qiltest report latest --open
 
-test: lint check suite  ## everything: style, types, unit and integration tests, and the suite on the embedded model
+test: lint check slow suite  ## everything: style, types, unit and integration tests, and the suite on the embedded model
 
 check: $(INSTALLED)  ## unit and integration tests: what a developer runs often
-	$(BIN)/python -m pytest tests --ignore=tests/report_cases -n 2 --dist=worksteal -q $(ARGS)
+	$(BIN)/python -m pytest tests --ignore=tests/report_cases -m "not slow" -n 2 --dist=worksteal -q $(ARGS)
+
+slow: $(INSTALLED)  ## the few tests that load the embedded model in sessions of their own
+	$(BIN)/python -m pytest tests --ignore=tests/report_cases -m slow -q $(ARGS)
 
 suite: $(INSTALLED)  ## the suite itself on the embedded model
 	$(BIN)/python -m pytest tests/report_cases -q $(ARGS)

@@ -17,6 +17,7 @@ def opened(**extra: str) -> str:
     return done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems' OpenMP says it in other words")
 @pytest.mark.parametrize(("chosen", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
 def test_the_policy_is_set_before_torch_is_loaded_and_the_users_choice_wins(chosen, policy):

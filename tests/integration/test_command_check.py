@@ -240,6 +240,7 @@ def test_the_exit_codes_are_in_the_help(capsys):
     assert "Exit code 0: SHIP; 1: DO NOT SHIP" in out
 
 
+@pytest.mark.slow
 def test_the_embedded_model_against_itself_draws_the_same_image_twice(tmp_path):
     cases = tmp_path / "cases"
     cases.mkdir()

@@ -13,6 +13,7 @@ def read_for_real(suite):
     return suite
 
 
+@pytest.mark.slow
 def test_it_reads_what_was_drawn_and_finds_a_typo(read_for_real):
     suite = read_for_real
     only = ("--qil-case=coffee", "--qil-variant=base")
