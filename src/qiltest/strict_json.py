@@ -50,6 +50,18 @@ def decode(kind: type[T], text: str | bytes, *, whole: str = "file") -> T:
     return found
 
 
+def other_schema(text: str | bytes, known: int) -> dict[str, Any] | None:
+    """Return a JSON object whose `schema` is not `known`, so that a file of another version is told before decoding.
+
+    None for this schema, and for a text that is no such object: decoding it says what is wrong.
+    """
+    try:
+        found = parse(text)
+    except StrictJsonError:
+        return None
+    return found if isinstance(found, dict) and found.get("schema", known) != known else None
+
+
 #: making one takes milliseconds.
 _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 

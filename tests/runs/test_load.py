@@ -160,3 +160,9 @@ def test_a_hash_that_would_be_a_path_is_refused(tmp_path, make):
         writer.append(make.generated("../../etc/passwd"))
     with pytest.raises(StoreError, match="invalid SHA-256"):
         load_run(writer.folder)
+
+
+def test_a_line_nested_too_deep_is_no_event_and_no_crash(run):
+    (run / "events.jsonl").write_bytes(b"[" * 200_000 + b"\n")
+    with pytest.raises(StoreError, match="not an event of a run"):
+        load_run(run)

@@ -19,7 +19,7 @@ from qiltest.errors import GoldenError, os_errors_as
 from qiltest.files import sync_folder, write_atomically
 from qiltest.recipe import Recipe, Scalar, Size, recipe_changes
 from qiltest.scoring.records import Score
-from qiltest.strict_json import STORED, StrictJsonError, decode, parse
+from qiltest.strict_json import STORED, StrictJsonError, decode, other_schema
 from qiltest.suite.load import Suite
 from qiltest.suite.selection import Sample
 
@@ -225,11 +225,8 @@ def read_if_there(path: Path) -> bytes | None:
 
 def _check_schema(data: bytes, path: Path) -> None:
     """Raise GoldenError for a golden of another version, whose fields have other names."""
-    try:
-        found = parse(data)
-    except StrictJsonError:
-        return  # parsing it as a golden says what is wrong
-    if isinstance(found, dict) and found.get("schema", SCHEMA) != SCHEMA:
+    found = other_schema(data, SCHEMA)
+    if found is not None:
         raise GoldenError(
             f"the golden has schema {found['schema']!s:.20}; this qiltest reads schema {SCHEMA}",
             where=str(path),

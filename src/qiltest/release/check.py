@@ -11,8 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from rich.console import Console
-
 from qiltest.comparison.records import Comparisons
 from qiltest.engine.context import RunContext, open_run, selected_tasks
 from qiltest.engine.ending import Ending, finish_run
@@ -121,7 +119,7 @@ def _take(context: RunContext, sample: Sample, progress: Progress) -> int:
 
 
 def write_release_page(found: Comparisons, run: Run, release: ReleaseRequest) -> Path:
-    """Write the comparison page into the run's folder and return its path. Raises OSError."""
+    """Write the comparison page into the run's folder and return its path. Raises StoreError."""
     from qiltest.report.comparison.page import write_page
 
     path = run.path / PAGE
@@ -134,13 +132,9 @@ def verdict_lines(
 ) -> Iterator[str]:
     """Yield the release verdict as terminal lines."""
     from qiltest.report.terminal.comparison import print_comparisons
+    from qiltest.report.terminal.table import printed
 
     yield ""
     if inspection is not None:
         yield from (f"note: {one_line(str(inspection.path))}: {note}" for note in inspection.notes)
-    console = Console(
-        width=width, force_terminal=colour, no_color=not colour, markup=False, highlight=False, emoji=False
-    )
-    with console.capture() as captured:
-        print_comparisons(console, found)
-    yield from captured.get().rstrip("\n").split("\n")
+    yield from printed(lambda console: print_comparisons(console, found), width=width, colour=colour)

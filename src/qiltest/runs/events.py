@@ -136,7 +136,7 @@ def decode(line: bytes, *, where: str) -> Event:
     try:
         name = json.loads(line)["event"]
         kind = _KINDS[name]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise StoreError("not an event of a run", where=where, remedy=_REMEDY) from error
     try:
         return strict_json.decode(kind, line, whole="line")

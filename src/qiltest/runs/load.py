@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from qiltest.errors import OtherSchemaError, StoreError, os_errors_as
 from qiltest.runs.events import SCHEMA, Ended, Event, Failed, Generated, Judged, Started, decode, prefix_of
 from qiltest.runs.images import ImageState, check_image, image_path
 from qiltest.runs.records import CaseResult, Outcome, Run, RunState, Setup, shared
+from qiltest.strict_json import other_schema
 from qiltest.suite.selection import Sample
 
 EVENTS = "events.jsonl"
@@ -40,11 +40,8 @@ def read_events(run: Path, *, only: tuple[type[Event], ...] = ()) -> tuple[tuple
 
 def _check_schema(run: Path, line: bytes) -> None:
     """Raise OtherSchemaError where a run's first line names another schema: its lines may have any form."""
-    try:
-        opening = json.loads(line)
-    except ValueError:
-        return  # decoding it says what is wrong
-    if isinstance(opening, dict) and opening.get("schema", SCHEMA) != SCHEMA:
+    opening = other_schema(line, SCHEMA)
+    if opening is not None:
         raise OtherSchemaError(
             f"the run has schema {opening['schema']!s:.20}; this qiltest reads schema {SCHEMA}",
             where=str(run),

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from rich.console import Console
-
 from qiltest.engine.ending import write_reports
 from qiltest.errors import QiltestError
 from qiltest.report.ci import ci_lines
-from qiltest.report.terminal.table import terminal_table
+from qiltest.report.terminal.table import printed, terminal_table
 from qiltest.runs.records import Run, RunState
 from qiltest.runs.store import Reuse
 from qiltest.session.session import SuiteSession
@@ -23,7 +21,7 @@ def summary_lines(session: SuiteSession, *, width: int, colour: bool) -> Iterato
     run = ending.run
     if run is not None:
         yield ""
-        yield from _table(run, width=width, colour=colour)
+        yield from printed(lambda console: console.print(terminal_table(run)), width=width, colour=colour)
         yield from (f"qiltest: {line}" for line in _reused(run))
     yield from (f"qiltest: {line}" for line in (context.readers.notices if context else ()))
     yield from (f"qiltest: wrote {path}" for path in ending.recorded)
@@ -39,13 +37,6 @@ def summary_lines(session: SuiteSession, *, width: int, colour: bool) -> Iterato
     if run.state is not RunState.FINISHED:
         without = " without --qil-fresh" if session.options.reuse is Reuse.NEVER else ""
         yield f"qiltest: run interrupted: repeat the command{without} to resume"
-
-
-def _table(run: Run, *, width: int, colour: bool) -> Iterator[str]:
-    console = Console(width=width, force_terminal=colour, no_color=not colour, highlight=False)
-    with console.capture() as captured:
-        console.print(terminal_table(run))
-    yield from captured.get().rstrip("\n").split("\n")
 
 
 def _reused(run: Run) -> Iterator[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +17,16 @@ from qiltest.text.format import percent, seconds, times
 
 _STYLES = {Status.PASS: "green", Status.FAIL: "bold red", Status.ERROR: "bold red"}
 _OTHER_STYLE = "yellow"
+
+
+def printed(show: Callable[[Console], None], *, width: int, colour: bool) -> Iterator[str]:
+    """Yield the lines that `show` prints on a console of this width; markup in texts is text."""
+    console = Console(
+        width=width, force_terminal=colour, no_color=not colour, markup=False, highlight=False, emoji=False
+    )
+    with console.capture() as captured:
+        show(console)
+    yield from captured.get().rstrip("\n").split("\n")
 
 
 def terminal_table(run: Run) -> Table:
