@@ -179,7 +179,7 @@ class FakeRun:
 
     def _recipe(self, case: Case, sample: Sample) -> Recipe:
         variant = next(v for v in VARIANTS if v.name == sample.variant)
-        lora = LoraRecipe(source=f"embedded::{variant.name}", sha256="b" * 64, rank=8, scale=1.0, fused=False)
+        lora = LoraRecipe(source=f"embedded::{variant.name}", sha256="b" * 64, rank=8, scale=1.0, merged=False)
         return make.recipe(
             size=sample.size,
             variant=variant.name,

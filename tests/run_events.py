@@ -30,7 +30,7 @@ class Maker:
 
     def recipe(self, number: int = 0) -> Recipe:
         return builders.recipe(
-            lora=LoraRecipe(source="embedded::4step", sha256="2" * 64, rank=4, scale=1.0, fused=False),
+            lora=LoraRecipe(source="embedded::4step", sha256="2" * 64, rank=4, scale=1.0, merged=False),
             scheduler=(("base_shift", 1.0986), ("shift_terminal", None), ("steps", 4), ("use_dynamic_shifting", True)),
             sigmas=(1.0, 0.9, 0.75, 0.5),
             steps=4,

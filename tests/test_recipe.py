@@ -18,7 +18,7 @@ REALS = st.floats(allow_nan=False, allow_infinity=False)
 WORDS = st.text(max_size=8)
 SIZES = st.builds(Size, st.integers(16, 4096), st.integers(16, 4096))
 SCALARS = st.none() | st.booleans() | st.integers(-2, 2) | REALS | WORDS
-LORAS = st.builds(LoraRecipe, source=WORDS, sha256=WORDS, rank=st.integers(), scale=REALS, fused=st.booleans())
+LORAS = st.builds(LoraRecipe, source=WORDS, sha256=WORDS, rank=st.integers(), scale=REALS, merged=st.booleans())
 BY_FIELD: dict[str, st.SearchStrategy[Any]] = {
     "model": WORDS,
     "model_revision": WORDS,
@@ -48,7 +48,7 @@ RECIPE = Recipe(
     model_revision="1",
     model_sha256="ab",
     variant="8step",
-    lora=LoraRecipe(source="embedded::8step", sha256="cd", rank=4, scale=1.0, fused=False),
+    lora=LoraRecipe(source="embedded::8step", sha256="cd", rank=4, scale=1.0, merged=False),
     scheduler=(("shift_terminal", None), ("base_shift", 1.0986), ("use_dynamic_shifting", True)),
     sigmas=(1.0, 0.875),
     steps=8,
@@ -172,7 +172,7 @@ def test_a_recipe_holds_no_number_that_is_not_finite(field: str, value: float) -
 
 def test_a_lora_has_a_finite_scale() -> None:
     with pytest.raises(RecipeError, match=r"lora\.scale is nan"):
-        LoraRecipe(source="x", sha256="y", rank=1, scale=float("nan"), fused=False)
+        LoraRecipe(source="x", sha256="y", rank=1, scale=float("nan"), merged=False)
 
 
 @pytest.mark.parametrize(

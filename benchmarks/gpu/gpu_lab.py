@@ -63,9 +63,7 @@ class Lab:
         """Return the random model, fused or compiled where asked; one is on the device at a time."""
         if way not in self._generators:
             self.let_go()
-            options: dict[str, Any] = (
-                {} if way == "unfused" else {"fuse": True} if way == "fused" else {"compiled": True}
-            )
+            options: dict[str, Any] = {"merge": way == "fused", "compiled": way == "compiled"}
             self._generators[way] = parts.generator_of(self.scale, **options)
         return self._generators[way]
 

@@ -78,7 +78,7 @@ def _measure(lab: Lab, way: str, variant: str, size: Size, rounds: int) -> Laten
     loops = [generator.denoise(asked) for _ in range(rounds)]
     seconds = float(median(loop.denoise_seconds for loop in loops))
     tokens = generator._prompts.get(asked.prompt).tokens
-    rank = 0 if asked.lora is None or asked.lora.fused else asked.lora.rank
+    rank = 0 if asked.lora is None or asked.lora.merged else asked.lora.rank
     operations = forward_operations(lab.scale.base(), asked.effective, text_tokens=tokens, lora_rank=rank)
     row: Latency = {
         "way": way,

@@ -72,7 +72,7 @@ _VALUES = (
 )
 _LISTS = (
     ("--qil-case", "ID[@WxH]", "select a case; repeatable, or several separated by commas"),
-    ("--qil-variant", "NAME", "select a variant; repeatable, or several separated by commas; `all` for every variant"),
+    ("--qil-variant", "NAME", "select a variant or a group of them; repeatable, or several separated by commas; `all` for all"),
     ("--qil-size", "WxH", "select a resolution; repeatable, or several separated by commas"),
 )
 _CHOICES = (
@@ -81,10 +81,14 @@ _CHOICES = (
         ("none", "model", "sequential"),
         "CPU offload, if the GPU memory is too small. Default: none",
     ),
+    (
+        "--qil-merge",
+        ("yes", "no"),
+        "merge every LoRA into the base weights, or none. Default: as variants.toml says",
+    ),
     ("--qil-update", ("missing", "changed", "all"), "write missing, changed or all goldens. Refused if CI is set"),
 )
 _SWITCHES = (
-    ("--qil-fuse", "merge LoRAs into the base weights; counts as a separate recipe"),
     ("--qil-compile", "compile the transformer's repeated blocks; counts as a separate recipe"),
     ("--qil-allow-partial-lora", "accept LoRAs that cover a module in only some blocks, or are zero in some"),
     ("--qil-fresh", "generate every image, also those of an interrupted run"),
@@ -169,7 +173,7 @@ def qil_generator(pytestconfig: pytest.Config) -> Iterator[Generator]:
         settings = Settings(
             device=options.device,
             threads=options.threads,
-            fuse=options.fuse,
+            merge=options.merge,
             compiled=options.compiled,
             offload=options.offload,
             allow_partial_lora=options.allow_partial_lora,

@@ -60,7 +60,8 @@ class LoraRecipe:
     rank: int
     #: alpha / rank: the factor on the delta. Lightning files carry it as a tensor per module.
     scale: float
-    fused: bool
+    #: added to the weights before generating, or kept beside them (`load_lora_weights`).
+    merged: bool
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
 

@@ -1,4 +1,4 @@
-"""LoRAs: every key applied or an error; switched, fused and taken off without a trace."""
+"""LoRAs beside the weights: every key applied or an error; switched and taken off without a trace."""
 
 import hashlib
 from dataclasses import replace
@@ -131,9 +131,8 @@ def test_after_a_refused_file_the_base_and_other_loras_are_untouched(fresh, monk
     draw(generator, FOUR)
 
 
-@pytest.mark.parametrize("fuse", [False, True], ids=["unfused", "fused"])
-def test_the_base_is_bit_for_bit_the_same_after_every_switch(fresh, fuse):
-    generator = fresh(fuse=fuse)
+def test_the_base_is_bit_for_bit_the_same_after_every_switch(fresh):
+    generator = fresh()
     before = draw(generator, BASE)
     untouched = weights_sha256(generator)
     first = [draw(generator, EIGHT), draw(generator, FOUR)]
@@ -142,30 +141,6 @@ def test_the_base_is_bit_for_bit_the_same_after_every_switch(fresh, fuse):
     generator._adapters.switch(None)
     assert weights_sha256(generator) == untouched
     assert not torch.equal(first[0], first[1])
-
-
-@pytest.mark.parametrize("where", ["_merge", "_restore"])
-def test_an_interrupt_in_the_middle_of_a_switch_is_mended_by_the_next_one(fresh, monkeypatch, where):
-    from qiltest.generation._lora import LoraAdapters
-
-    generator = fresh(fuse=True)
-    base, eight, four = (draw(generator, variant) for variant in (BASE, EIGHT, FOUR))
-    draw(generator, EIGHT)
-    act = getattr(LoraAdapters, where)
-
-    def interrupted(self, *args):
-        half = self._merged or args[0].modules
-        act(self, *args)
-        self._transformer.get_submodule(half[0]).get_base_layer().weight.data += 1  # as if only a part were done
-        self._merged = half
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(LoraAdapters, where, interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            draw(generator, FOUR)
-    for variant, seen in ((EIGHT, eight), (FOUR, four), (BASE, base)):
-        assert torch.equal(draw(generator, variant), seen)
 
 
 def test_an_interrupted_load_is_done_again(fresh, monkeypatch):
@@ -192,25 +167,6 @@ def test_a_load_that_diffusers_refuses_leaves_the_active_lora_active(fresh, monk
         with pytest.raises(RecipeError, match="diffusers cannot load it: list index out of range"):
             draw(generator, FOUR)
     assert torch.equal(draw(generator, EIGHT), eight)
-
-
-def test_fused_and_unfused_draw_the_same_within_rounding_and_are_two_recipes(fresh, generator):
-    fused = fresh(fuse=True)
-    torch.testing.assert_close(draw(fused, EIGHT), draw(generator, EIGHT), rtol=1e-3, atol=1e-4)
-    assert not torch.equal(draw(fused, EIGHT), draw(fused, BASE))
-    one, other = (maker.recipe(case(), SIZE, EIGHT, 42) for maker in (fused, generator))
-    assert one.key() != other.key()
-    assert one.lora.fused
-    assert not other.lora.fused
-
-
-def test_fusing_changes_the_weights_while_the_variant_is_drawn(fresh):
-    """Else the test of restoring would pass on a LoRA that is never fused."""
-    generator = fresh(fuse=True)
-    draw(generator, BASE)
-    untouched = weights_sha256(generator)
-    draw(generator, EIGHT)
-    assert weights_sha256(generator) != untouched
 
 
 def test_a_lora_is_loaded_once_however_often_it_is_switched_to(fresh, monkeypatch):

@@ -1,4 +1,4 @@
-"""`--qil-offload=sequential` keeps weights on the meta device: a LoRA could be neither checked nor fused there."""
+"""`--qil-offload=sequential` keeps weights on the meta device: a LoRA could be neither checked nor merged there."""
 
 import pytest
 
@@ -7,9 +7,9 @@ from qiltest.errors import RecipeError
 from .conftest import BASE, EIGHT, SIZE, case
 
 
-@pytest.mark.parametrize("fuse", [False, True])
-def test_a_lora_is_refused_before_anything_is_loaded_and_the_remedy_is_named(fresh, fuse):
-    generator = fresh(offload="sequential", fuse=fuse)
+@pytest.mark.parametrize("merge", [False, True])
+def test_a_lora_is_refused_before_anything_is_loaded_and_the_remedy_is_named(fresh, merge):
+    generator = fresh(offload="sequential", merge=merge)
     with pytest.raises(RecipeError, match="--qil-offload=sequential") as caught:
         generator.recipe(case(), SIZE, EIGHT, 42)
     assert "--qil-offload=model" in str(caught.value)

@@ -53,7 +53,7 @@ class StandinGenerator(Generator):
         if settings.get("fault") == "recipe":
             raise RecipeError("the LoRA has no effect", where=variant.name, remedy="use another file")
         named = [source.sha256 for kind, source in variant.loras if kind == "tiny" and source.sha256]
-        lora = LoraRecipe(source="standin", sha256=(named or ["0" * 64])[0], rank=4, scale=1.0, fused=False)
+        lora = LoraRecipe(source="standin", sha256=(named or ["0" * 64])[0], rank=4, scale=1.0, merged=False)
         recipe = Recipe(
             model=self.model,
             model_revision="standin",

@@ -49,7 +49,7 @@ def test_the_embedded_model_draws_stand_ins_of_the_same_images(suite: Suite) -> 
 
 def test_a_task_knows_its_prompt_and_what_the_report_said(suite: Suite) -> None:
     (task,) = select(suite, kind=TINY, cases=["classroom"], variants=["base"])
-    assert task.prompt == f"{task.case.prompt}, Ultra HD, 4K, cinematic composition."
+    assert task.prompt == f"{task.case.prompt}Ultra HD, 4K, cinematic composition."
     said = task.resolution.verdict(task.variant.name)
     assert said is not None
     assert (said.passes, said.finding) == (False, '"fundational" in image is wrong')
@@ -66,6 +66,11 @@ def test_sizes_filter_and_names_given_twice_count_once(suite: Suite) -> None:
     assert [str(task.size) for task in tasks] == ["713x1280", "1280x1280"]
     both = select(suite, kind=REAL, cases=["coffee-shop", "coffee-shop@713x1280"], variants=["base"])
     assert len(both) == 2
+
+
+def test_a_groups_name_selects_all_of_it_and_each_of_them_once(suite: Suite) -> None:
+    tasks = select(suite, kind=TINY, cases=["capybara"], variants=["LATER", "4step-later", "8step"])
+    assert [task.variant.name for task in tasks] == ["base-later", "8step-later", "4step-later", "8step"]
 
 
 @pytest.mark.parametrize(

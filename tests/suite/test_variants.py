@@ -11,7 +11,7 @@ from qiltest.suite.problems import CaseFileError
 from qiltest.suite.variants import LoraSource, ModelKind, SchedulerKind, Variant
 
 SHIPPED = Path(__file__).parents[2] / "cases" / "variants.toml"
-MAGIC = ", Ultra HD, 4K, cinematic composition."
+MAGIC = "Ultra HD, 4K, cinematic composition."
 HUB = "lightx2v/Qwen-Image-Lightning::Qwen-Image-Lightning-"
 FILE = """\
 [base]
@@ -87,7 +87,7 @@ ONE_MISTAKE = {
     "unknown key": (
         ("default = false", "defualt = false"),
         '"4steps-v2.0".defualt: unknown key (did you mean "default"?); allowed: title, steps, true_cfg_scale, '
-        "negative_prompt, scheduler, prompt_suffix, loras, base_model, default, note",
+        "negative_prompt, scheduler, prompt_suffix, loras, merged, group, base_model, default, note",
     ),
     "no title": (('title = "Base"\n', ""), "base.title: missing; allowed: a string that is not empty"),
     "no step": (("steps = 50", "steps = 0"), "base.steps: 0 is not allowed; allowed: a whole number from 1 to 1000"),
@@ -135,6 +135,14 @@ ONE_MISTAKE = {
         ),
         '"4steps-v2.0".scheduler: "model" with the Lightning LoRA "owner/Lightning::file.safetensors", which was '
         'distilled with shift 3; allowed: scheduler = "lightning"',
+    ),
+    "merging without a LoRA": (
+        ("steps = 50", "steps = 50\nmerged = true"),
+        "base.merged: true without a LoRA: there is nothing to merge; allowed: no `merged`, or a LoRA in loras",
+    ),
+    "a group with a variant's name": (
+        ('note = "newer"', 'group = "base"'),
+        '"4steps-v2.0".group: "base" is also the name of a variant; allowed: another name',
     ),
     "a short hash": (
         ("0123456789abcdef" * 4, "0123456789abcdef"),
@@ -223,10 +231,20 @@ def test_the_shipped_variants_have_the_reports_recipes() -> None:
         "4step": (4, 1.0, None, "lightning", 4),
         "8steps-v2.0": (8, 1.0, None, "lightning", 8),
         "4steps-v2.0": (4, 1.0, None, "lightning", 4),
+        "base-later": (50, 4.0, " ", "model", 100),
+        "8step-later": (8, 1.0, None, "lightning", 8),
+        "4step-later": (4, 1.0, None, "lightning", 4),
         "2512-4steps-v1.0": (4, 1.0, None, "lightning", 4),
     }
     assert [name for name, v in variants.items() if v.default] == ["base", "8step", "4step"]
-    assert all(dict(v.prompt_suffix) == {"en": MAGIC, "zh": MAGIC} for v in variants.values())
+    assert [name for name, v in variants.items() if v.merged] == ["8step", "4step"]
+    assert [name for name, v in variants.items() if v.group] == ["base-later", "8step-later", "4step-later"]
+
+
+def test_the_reports_variants_append_the_suffix_as_the_script_of_its_day_does_the_later_ones_with_a_comma() -> None:
+    for variant in load_variants(SHIPPED):
+        suffix = MAGIC if variant.default else f", {MAGIC}"
+        assert dict(variant.prompt_suffix) == {"en": suffix, "zh": suffix}, variant.name
 
 
 def test_the_shipped_variants_name_the_files_of_the_hub() -> None:
@@ -237,6 +255,9 @@ def test_the_shipped_variants_name_the_files_of_the_hub() -> None:
         "4step": f"{HUB}4steps-V1.0.safetensors",
         "8steps-v2.0": f"{HUB}8steps-V2.0.safetensors",
         "4steps-v2.0": f"{HUB}4steps-V2.0.safetensors",
+        "base-later": None,
+        "8step-later": f"{HUB}8steps-V1.1.safetensors",
+        "4step-later": f"{HUB}4steps-V1.0.safetensors",
         "2512-4steps-v1.0": "lightx2v/Qwen-Image-2512-Lightning"
         "::Qwen-Image-2512-Lightning-4steps-V1.0-fp32.safetensors",
     }
@@ -245,6 +266,9 @@ def test_the_shipped_variants_name_the_files_of_the_hub() -> None:
         "base": None,
         "8step": "embedded::8step",
         "4step": "embedded::4step",
+        "base-later": None,
+        "8step-later": "embedded::8step",
+        "4step-later": "embedded::4step",
     }
     assert {v.name: v.base_model for v in load_variants(SHIPPED) if v.base_model} == {
         "2512-4steps-v1.0": "Qwen/Qwen-Image-2512"

@@ -162,7 +162,7 @@ def _options(args: argparse.Namespace) -> tuple[Options, ReleaseRequest]:
         update=None,
         # the replaced variant is generated once for all candidates
         reuse=Reuse.NEVER if args.fresh else Reuse.ANY,
-        fuse=False,
+        merge=None,
         compiled=False,
         offload=Offload.NONE,
         allow_partial_lora=False,

@@ -54,8 +54,8 @@ class Options:
     seeds: tuple[int, ...]
     update: Update | None
     reuse: Reuse
-    #: merge LoRAs into the base's weights while their variant is generated.
-    fuse: bool
+    #: merge LoRAs into the base's weights, or load them beside it; None: as the variant says.
+    merge: bool | None
     #: compile the transformer's repeated blocks.
     compiled: bool
     offload: Offload

@@ -18,18 +18,20 @@ from qiltest.generation._decode import decode_latents, latent_stats, place, tens
 from qiltest.generation._denoise import LoopResult, run_loop
 from qiltest.generation._device import choose_device, choose_dtype, measured_matrix_rate
 from qiltest.generation._errors import translated
-from qiltest.generation._load import load_image_stage, load_text_stage, prompt_template
+from qiltest.generation._load import base_weights, load_image_stage, load_text_stage, prompt_template
 from qiltest.generation._lora import LoraAdapters
+from qiltest.generation._merge import MergedLora, file_factors
 from qiltest.generation._prompts import Embedding, EmbeddingCache
 from qiltest.generation._recipes import RecipeBuilder, check_scheduler, sigmas_of
 from qiltest.generation.images import finish
-from qiltest.generation.random.lora import random_lora
+from qiltest.generation.random.lora import random_factors, random_lora
 from qiltest.generation.random.prompts import RandomPrompts
 from qiltest.generation.records import Decoded, Denoised, Generation, Generator
 from qiltest.generation.settings import Settings
 from qiltest.generation.sources import RANDOM_LORA, ModelSource, folder_sha256
 from qiltest.hashing import cache_folder
-from qiltest.recipe import Recipe, Size
+from qiltest.lora import LoraReport
+from qiltest.recipe import LoraRecipe, Recipe, Size
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import Variant
 
@@ -140,7 +142,7 @@ class DiffusersGenerator(Generator):
 
     def close(self) -> None:
         """Give the device's memory back; the next image would load again."""
-        for name in ("_pipeline", "_prompts", "_adapters"):
+        for name in ("_pipeline", "_prompts", "_adapters", "_merged"):
             self.__dict__.pop(name, None)
         gc.collect()
         if self._device.type == "cuda":
@@ -194,7 +196,13 @@ class DiffusersGenerator(Generator):
 
     @cached_property
     def _adapters(self) -> LoraAdapters:
-        return LoraAdapters(self._pipeline, self._recipes.base, fuse=self._settings.fuse)
+        return LoraAdapters(self._pipeline, self._recipes.base)
+
+    @cached_property
+    def _merged(self) -> MergedLora:
+        transformer = self._pipeline.transformer
+        weights = base_weights(self._source, transformer, self._dtype, self._device)
+        return MergedLora(transformer, weights, self._device)
 
     def _embeddings(self, recipe: Recipe) -> tuple[Embedding, Embedding | None]:
         negative = recipe.negative_prompt
@@ -208,23 +216,42 @@ class DiffusersGenerator(Generator):
         check_scheduler(self._pipeline.scheduler, recipe.scheduler)
         if sigmas_of(self._pipeline.scheduler, recipe.steps, recipe.effective) != recipe.sigmas:
             raise RecipeError("the scheduler's sigmas are not the recipe's", where=place(recipe))
-        if recipe.lora is None:
-            self._adapters.switch(None)
-            return
-        self._load_lora(recipe)
-        self._adapters.switch(recipe.lora.sha256)
-
-    def _load_lora(self, recipe: Recipe) -> None:
         lora = recipe.lora
-        if lora is None or lora.sha256 in self._adapters:
+        if lora is None or lora.merged:
+            self._adapters.switch(None)
+            self._merge(lora)
+        else:
+            self._merged.switch(None)
+            self._load_adapter(lora)
+            self._adapters.switch(lora.sha256)
+
+    def _merge(self, lora: LoraRecipe | None) -> None:
+        """Merge a LoRA into the weights, or restore the base's own."""
+        if lora is None:
+            self._merged.switch(None)
+        elif lora.sha256 != self._merged.active and lora.source.startswith(RANDOM_LORA):
+            self._merged.switch(lora.sha256, lambda: random_factors(self._random_tensors(lora)))
+        elif lora.sha256 != self._merged.active:
+            path, report = self._inspected(lora)
+            self._merged.switch(lora.sha256, lambda: file_factors(path, self._recipes.base, report))
+
+    def _load_adapter(self, lora: LoraRecipe) -> None:
+        if lora.sha256 in self._adapters:
             return
         if lora.source.startswith(RANDOM_LORA):
-            seed = int(lora.sha256[:8], 16)
-            tensors = random_lora(self._recipes.base, lora.rank, self._dtype, self._device, seed=seed)
+            tensors = self._random_tensors(lora)
             self._adapters.load_tensors(
                 lora.sha256, lora.source, lambda name: self._pipeline.load_lora_weights(tensors, adapter_name=name)
             )
-            return
+        else:
+            self._adapters.load(*self._inspected(lora))
+
+    def _random_tensors(self, lora: LoraRecipe) -> dict[str, torch.Tensor]:
+        seed = int(lora.sha256[:8], 16)
+        return random_lora(self._recipes.base, lora.rank, self._dtype, self._device, seed=seed)
+
+    def _inspected(self, lora: LoraRecipe) -> tuple[Path, LoraReport]:
+        """Return a LoRA's file and its inspection. Raises RecipeError where it is no longer the recipe's."""
         path, report = self._recipes.inspected(lora.source)
         if report.sha256 != lora.sha256:
             raise RecipeError(
@@ -232,7 +259,7 @@ class DiffusersGenerator(Generator):
                 where=str(path),
                 remedy="the file was changed during the session; run again",
             )
-        self._adapters.load(path, report)
+        return path, report
 
     def _check_loop(self, recipe: Recipe, result: LoopResult) -> None:
         """Compare what the loop did with the recipe: forwards, steps, sigmas."""

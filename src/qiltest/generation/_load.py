@@ -20,6 +20,7 @@ from transformers.utils import logging as transformers_logging
 
 from qiltest.errors import DeviceError
 from qiltest.generation._errors import translated
+from qiltest.generation._weights import BaseWeights, FolderWeights, RandomWeights
 from qiltest.generation.schedule import QWEN_IMAGE
 from qiltest.generation.settings import Offload
 from qiltest.generation.sources import ModelSource
@@ -136,11 +137,25 @@ def _random_transformer(
     transformer.pos_embed = QwenEmbedRope(
         theta=10000, axes_dim=list(transformer.config.axes_dims_rope), scale_rope=True
     )
-    random = torch.Generator(device).manual_seed(RANDOM_SEED)
+    weights = _random_weights(transformer, dtype, device)
     with torch.no_grad():
         for name, parameter in transformer.named_parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(0.0, RANDOM_STD, generator=random)
-            else:
-                parameter.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.0)
+            parameter.copy_(weights.make(name))
     return transformer
+
+
+def base_weights(source: ModelSource, transformer: Any, dtype: torch.dtype, device: torch.device) -> BaseWeights:  # noqa: ANN401
+    """Return where a loaded transformer's own weights can be read again. Raises DeviceError."""
+    return _random_weights(transformer, dtype, device) if source.folder is None else FolderWeights(source.folder)
+
+
+def _random_weights(transformer: Any, dtype: torch.dtype, device: torch.device) -> RandomWeights:  # noqa: ANN401
+    shapes = {name: parameter.shape for name, parameter in own_parameters(transformer)}
+    return RandomWeights(shapes, seed=RANDOM_SEED, std=RANDOM_STD, dtype=dtype, device=device)
+
+
+def own_parameters(transformer: Any) -> Iterator[tuple[str, torch.nn.Parameter]]:  # noqa: ANN401
+    """Yield the model's own parameters, under their own names also where peft has wrapped a module."""
+    for name, parameter in transformer.named_parameters():
+        if ".lora_" not in name:
+            yield name.replace(".base_layer.", "."), parameter

@@ -1,4 +1,4 @@
-"""Load LoRAs with diffusers' own loader, check them, and switch between them without reloading.
+"""Load LoRAs as adapters, with diffusers' own loader; check them, and switch between them without reloading.
 
 diffusers only warns where it takes nothing from a file (huggingface/diffusers#12119). So every delta of the file is
 compared with that of the live modules, and a difference is a RecipeError.
@@ -26,8 +26,6 @@ _PROBES = 4
 #: relative difference that rounding alpha into a bfloat16 factor and computing in bfloat16 may make.
 _TOLERANCE = 0.02
 _SHOWN = 8
-#: bytes of a device that copies of weights leave free for generating.
-LEFT_FREE = 16 << 30
 #: no hash: some modules may be switched and others not.
 _BETWEEN = "between"
 #: down factor, up factor, scale.
@@ -43,13 +41,10 @@ class _Adapter:
 class LoraAdapters:
     """All LoRAs of a pipeline; at most one is active."""
 
-    def __init__(self, pipeline: Any, base: Base, *, fuse: bool) -> None:  # noqa: ANN401  QwenImagePipeline, untyped
-        self._pipeline, self._transformer, self._base, self._fuse = pipeline, pipeline.transformer, base, fuse
+    def __init__(self, pipeline: Any, base: Base) -> None:  # noqa: ANN401  QwenImagePipeline, untyped
+        self._pipeline, self._transformer, self._base = pipeline, pipeline.transformer, base
         self._adapters: dict[str, _Adapter] = {}
         self._active: str | None = None
-        #: copies of the base's weights that a fused LoRA has changed, on the device where it has room for them.
-        self._saved: dict[str, torch.Tensor] = {}
-        self._merged: tuple[str, ...] = ()
 
     @property
     def active(self) -> str | None:
@@ -65,7 +60,6 @@ class LoraAdapters:
         if sha256 == self._active:
             return
         self._active = _BETWEEN  # an interrupt from here on makes the next switch do everything again
-        self._restore()
         if sha256 is None:
             self._transformer.disable_lora()
             self._active = None
@@ -73,8 +67,6 @@ class LoraAdapters:
         adapter = self._adapters[sha256]
         self._transformer.enable_lora()
         self._transformer.set_adapters([adapter.name], [1.0])
-        if self._fuse:
-            self._merge(adapter)
         self._active = sha256
 
     def load(self, path: Path, report: LoraReport) -> None:
@@ -123,37 +115,6 @@ class LoraAdapters:
             for factor in (module.lora_A[name], module.lora_B[name]):
                 factor.to(device=weight.device, dtype=weight.dtype)
                 factor.requires_grad_(False)
-
-    def _merge(self, adapter: _Adapter) -> None:
-        weights = {name: self._transformer.get_submodule(name).get_base_layer().weight for name in adapter.modules}
-        unsaved = {name: weight for name, weight in weights.items() if name not in self._saved}
-        place = _room_for(list(unsaved.values()))
-        for name, weight in unsaved.items():
-            self._saved[name] = weight.detach().to(place or weight.device, copy=True)
-        self._merged = adapter.modules
-        with torch.no_grad():
-            self._transformer.fuse_lora(adapter_names=[adapter.name])
-
-    def _restore(self) -> None:
-        """Put the saved weights back: subtracting the delta, as diffusers does, would leave rounding errors."""
-        for name in self._merged:
-            module = self._transformer.get_submodule(name)
-            with torch.no_grad():
-                module.get_base_layer().weight.copy_(self._saved[name])
-            module.merged_adapters.clear()
-        self._merged = ()
-
-
-def _room_for(weights: list[torch.Tensor]) -> str | None:
-    """Return "cpu" where copies do not fit beside their weights, None where they do.
-
-    Copies on the CPU cross the bus at every switch, some 38 GB for Qwen-Image; copies on the device do not.
-    """
-    if not weights or weights[0].device.type != "cuda":
-        return "cpu"
-    free, _ = torch.cuda.mem_get_info(weights[0].device)
-    needed = sum(weight.numel() * weight.element_size() for weight in weights)
-    return None if free - needed > LEFT_FREE else "cpu"
 
 
 @contextmanager

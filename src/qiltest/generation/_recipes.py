@@ -176,7 +176,7 @@ class RecipeBuilder:
                 "--qil-variant=base",
             )
         if self._source.is_random and "::" in lora.source:
-            return _random_lora(lora.source, fused=self._settings.fuse)
+            return _random_lora(lora.source, merged=self._merges(variant))
         return self._file_lora(lora, variant)
 
     def _file_lora(self, lora: LoraSource, variant: Variant) -> LoraRecipe:
@@ -192,8 +192,12 @@ class RecipeBuilder:
             sha256=report.sha256,
             rank=report.ranks[-1],
             scale=report.scales[-1],
-            fused=self._settings.fuse,
+            merged=self._merges(variant),
         )
+
+    def _merges(self, variant: Variant) -> bool:
+        asked = self._settings.merge
+        return variant.merged if asked is None else asked
 
 
 def sigmas_of(scheduler: Any, steps: int, size: Size) -> tuple[float, ...]:  # noqa: ANN401  any scheduler
@@ -234,8 +238,8 @@ def _model_sha256(source: ModelSource) -> str:
     return hashlib.sha256(f"random {qwen_image()!r} seed {RANDOM_SEED} std {RANDOM_STD}".encode()).hexdigest()
 
 
-def _random_lora(named: str, *, fused: bool) -> LoraRecipe:
+def _random_lora(named: str, *, merged: bool) -> LoraRecipe:
     """Return the stand-in for a released file, a different one for each."""
     source = f"{RANDOM_LORA}{RANDOM_RANK} for {named}"
     digest = hashlib.sha256(source.encode()).hexdigest()
-    return LoraRecipe(source=source, sha256=digest, rank=RANDOM_RANK, scale=1.0, fused=fused)
+    return LoraRecipe(source=source, sha256=digest, rank=RANDOM_RANK, scale=1.0, merged=merged)

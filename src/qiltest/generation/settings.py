@@ -1,4 +1,4 @@
-"""Settings of a generator: device, precision, LoRA fusing, offloading, caches."""
+"""Settings of a generator: device, precision, LoRA merging, offloading, caches."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Settings:
     device: str | None = None
     #: "float32" or "bfloat16"; None: bfloat16 on cuda, float32 on cpu.
     dtype: str | None = None
-    #: merge LoRAs into the base's weights while their variant is generated.
-    fuse: bool = False
+    #: merge LoRAs into the base's weights, or load them beside it; None: as the variant says.
+    merge: bool | None = None
     #: compile the transformer's repeated blocks; counts as a separate recipe.
     compiled: bool = False
     offload: Offload = Offload.NONE

@@ -1,7 +1,7 @@
 """The speed of a model with random weights: a row per size and variant, and its share of the device's matrix rate.
 
 `qiltest.generation.random.operations` counts operations from the transformer's config: linear layers, attention's two
-products, and an unfused LoRA's own. The share is operations per second of the denoise loop over the matrix rate that
+products, and the own ones of a LoRA that is not merged. The share is operations per second of the denoise loop over the matrix rate that
 was measured when the session began.
 """
 
@@ -85,7 +85,7 @@ def speed_lines(speeds: Speeds) -> Iterator[str]:
     yield ""
     yield (
         f"Share of {speeds.matrix_rate / _TERA:.0f} T operations per second, measured on products of square matrices. "
-        f"Linear layers, attention's products and unfused LoRAs are counted."
+        f"Linear layers, attention's products and LoRAs that are not merged are counted."
     )
 
 

@@ -44,7 +44,7 @@ def read_options(config: pytest.Config) -> Options:
         seeds=asked.qil_seeds if isinstance(asked.qil_seeds, tuple) else (),
         update=_update(asked.qil_update),
         reuse=_reuse(asked, release=release),
-        fuse=bool(asked.qil_fuse),
+        merge=None if asked.qil_merge is None else asked.qil_merge == "yes",
         compiled=bool(asked.qil_compile),
         offload=Offload(asked.qil_offload or Offload.NONE),
         allow_partial_lora=bool(asked.qil_allow_partial_lora),

@@ -43,8 +43,14 @@ class Suite:
         """Return the variant of that name, whatever its letters' case. Raises CaseError that names what exists."""
         by_name = {variant.name: variant for variant in self.variants}
         if name.lower() not in by_name:
-            raise unknown("variant", name, by_name)
+            groups = dict.fromkeys(variant.group for variant in self.variants if variant.group)
+            raise unknown("variant", name, (*by_name, *groups))
         return by_name[name.lower()]
+
+    def variants_named(self, name: str) -> tuple[Variant, ...]:
+        """Return the variants of a group, or the one of that name. Raises CaseError that names what exists."""
+        group = tuple(variant for variant in self.variants if variant.group == name.lower() != "")
+        return group or (self.variant(name),)
 
 
 def load_suite(folder: Path, *, keep_doubtful: bool = False) -> Suite:

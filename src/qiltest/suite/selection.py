@@ -70,8 +70,8 @@ def select(
     """Return the images to generate: by case, resolution, variant, seed, in that order.
 
     By default these are all cases with their own sizes and seeds, and the default variants. `cases` are `ID` or
-    `ID@WxH`; `variants` may be `all` alone; `sizes` are the report's, also for the embedded model; `seeds` replace the
-    cases' own; `seed_count` is a number of seeds per case, starting with its own. Duplicate names count once. Raises
+    `ID@WxH`; `variants` are names or groups, or `all` alone; `sizes` are the report's, also for the embedded model;
+    `seeds` replace the cases' own; `seed_count` is a number of seeds per case, starting with its own. Duplicate names count once. Raises
     CaseError for an unknown name, a variant without a LoRA for this kind of model, a negative seed, and where nothing
     is left: a run that generates nothing must not look like a good one.
     """
@@ -112,7 +112,7 @@ def _places(suite: Suite, names: Sequence[str], sizes: Sequence[str]) -> list[tu
 
 
 def _variants(suite: Suite, names: Sequence[str], kind: ModelKind) -> list[Variant]:
-    generated = list(dict.fromkeys(suite.variant(name) for name in names))
+    generated = list(dict.fromkeys(variant for name in names for variant in suite.variants_named(name)))
     if not names:
         generated = [variant for variant in suite.variants if variant.default]
     if not generated:

@@ -52,6 +52,8 @@ class VariantTable(FileModel):
         Field(description='strings by language, such as { en = ", Ultra HD" }'),
     ] = Field(default_factory=dict)
     loras: Annotated[LorasTable, Field(description="tables real and tiny")] = LorasTable()
+    merged: Annotated[bool, Field(description="true or false")] = False
+    group: Annotated[str, Field(pattern=f"^({NAME_PATTERN})?$", description=NAME_PATTERN)] = ""
     base_model: Annotated[str | None, Field(min_length=1, description="owner/name on the hub, or a folder")] = None
     default: Annotated[bool, Field(description="true or false")] = True
     note: Annotated[str, Field(description="a string")] = ""
@@ -65,9 +67,19 @@ def parse_variants(raw: Mapping[str, Any], path: Path) -> tuple[tuple[Variant, .
         if not found:
             variants.append(_variant(name, VariantTable.model_validate(table)))
         mistakes += found
+    mistakes += _groups(variants, path)
     if not raw:
         mistakes = [Mistake(path=path, key="", seen="no variant found", allowed="at least one table, such as [base]")]
     return tuple(variants), mistakes
+
+
+def _groups(variants: list[Variant], path: Path) -> Iterator[Mistake]:
+    """Yield groups that have a variant's name: `--qil-variant` could mean either."""
+    names = {variant.name for variant in variants} | {"all"}
+    for variant in variants:
+        if variant.group in names:
+            seen = f"{show(variant.group)} is also the name of a variant"
+            yield Mistake(path=path, key=spell((variant.name, "group")), seen=seen, allowed="another name")
 
 
 def _check(name: str, raw: object, path: Path) -> Iterator[Mistake]:
@@ -79,7 +91,7 @@ def _check(name: str, raw: object, path: Path) -> Iterator[Mistake]:
         return
     shape = check_shape(VariantTable, raw, path, (name,))
     yield from shape if isinstance(shape, list) else ()
-    for location, seen, allowed in (*_guidance(raw), *_lora(raw)):
+    for location, seen, allowed in (*_guidance(raw), *_lora(raw), *_merging(raw)):
         yield Mistake(path=path, key=spell((name, *location)), seen=seen, allowed=allowed)
 
 
@@ -107,6 +119,11 @@ def _lora(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
         source = table.get("source") if isinstance(table, Mapping) else None
         if isinstance(source, str) and source and pattern.fullmatch(source) is None:
             yield ("loras", kind.value, "source"), f"{show(source)} is not allowed", allowed
+
+
+def _merging(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
+    if raw.get("merged") is True and not raw.get("loras"):
+        yield ("merged",), "true without a LoRA: there is nothing to merge", "no `merged`, or a LoRA in loras"
 
 
 def _unshifted(raw: Mapping[str, Any], loras: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:

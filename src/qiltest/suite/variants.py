@@ -51,6 +51,10 @@ class Variant(Guided):
     prompt_suffix: tuple[tuple[str, str], ...]
     #: LoRA per model kind: "real" and "tiny"; one that is absent cannot generate this variant (unless no LoRA at all).
     loras: tuple[tuple[str, LoraSource], ...] = ()
+    #: add the LoRA to the base's weights, as the report's script does; False: load it beside them, as diffusers does.
+    merged: bool = False
+    #: name of a set of variants, which `--qil-variant` takes for all of them; "" for none.
+    group: str = ""
     #: Hugging Face id of another base model (2512), None for the session's.
     base_model: str | None = None
     #: generated without being named by `--qil-variant`.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
+from qiltest.generation._merge import Factors
 from qiltest.lora.bases import Base
 
 #: what a Lightning file covers: attention and feed-forward of both streams, in every block.
@@ -28,3 +30,11 @@ def random_lora(
         tensors[f"transformer.{name}.lora_A.weight"] = down.to(dtype)
         tensors[f"transformer.{name}.lora_B.weight"] = up.to(dtype)
     return tensors
+
+
+def random_factors(tensors: dict[str, torch.Tensor]) -> Iterator[Factors]:
+    """Yield what `random_lora` made, one module at a time, for merging."""
+    for key, down in tensors.items():
+        module, ending, _ = key.removeprefix("transformer.").partition(".lora_A.weight")
+        if ending:
+            yield Factors(module=module, down=down, up=tensors[f"transformer.{module}.lora_B.weight"], scale=1.0)

@@ -29,7 +29,7 @@ def image_tokens(size: Size) -> int:
 
 def image_operations(base: Base, recipe: Recipe, *, text_tokens: int, negative_tokens: int) -> int:
     """Return the operations of all forwards of an image; with true CFG every step has one with each prompt."""
-    rank = 0 if recipe.lora is None or recipe.lora.fused else recipe.lora.rank
+    rank = 0 if recipe.lora is None or recipe.lora.merged else recipe.lora.rank
     lengths = [text_tokens] + ([negative_tokens] if recipe.nfe > recipe.steps else [])
     forwards = (forward_operations(base, recipe.effective, text_tokens=n, lora_rank=rank) for n in lengths)
     return recipe.steps * sum(forwards)
@@ -45,7 +45,7 @@ def forward_operations(base: Base, size: Size, *, text_tokens: int, lora_rank: i
     """Return the operations of one forward for one image.
 
     With C = heads x head dimension, N image and T prompt tokens: for each linear layer 2 x tokens x in x out, and for
-    each block 4 (N + T)^2 C in attention. An unfused LoRA of rank r adds 2 x tokens x r x (in + out) to each of its
+    each block 4 (N + T)^2 C in attention. A LoRA of rank r that is not merged adds 2 x tokens x r x (in + out) to each of its
     layers: attention's and the feed-forwards'.
     """
     image = image_tokens(size)

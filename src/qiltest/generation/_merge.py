@@ -1,0 +1,112 @@
+"""Merge a LoRA into the transformer's weights, as the script of the performance report does.
+
+ModelTC/Qwen-Image-Lightning at 9dfb9a2, generate_with_diffusers.py: each weight becomes
+`(weight + alpha / rank * up @ down)` with the delta in float32, cast back to the weight's dtype. diffusers' `fuse_lora`
+rounds the factors to the weight's dtype first and so gives other weights in almost every module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from qiltest.errors import RecipeError
+from qiltest.generation._weights import BaseWeights
+from qiltest.lora import Base, LoraReport
+from qiltest.lora.factors import module_factors
+
+#: no hash: some weights may be the base's and others merged.
+_BETWEEN = "between"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Factors:
+    """One module's LoRA: the delta is `scale * up @ down`."""
+
+    module: str
+    #: rank x in features.
+    down: torch.Tensor
+    #: out features x rank.
+    up: torch.Tensor
+    scale: float
+
+
+class MergedLora:
+    """The transformer's weights with one LoRA merged into them, or none.
+
+    Every switch reads the weights that it changes anew from the model's files, so rounding never adds up.
+    """
+
+    def __init__(self, transformer: Any, weights: BaseWeights, device: torch.device) -> None:  # noqa: ANN401  untyped
+        """`device` computes the deltas."""
+        self._transformer, self._weights, self._device = transformer, weights, device
+        self._merged: set[str] = set()
+        self._active: str | None = None
+
+    @property
+    def active(self) -> str | None:
+        """SHA-256 of the merged LoRA's file; None: the base's own weights."""
+        return self._active
+
+    def switch(self, sha256: str | None, factors: Callable[[], Iterable[Factors]] = tuple) -> None:
+        """Merge a LoRA, or none, and take off the one before. Raises RecipeError for a module that is not there.
+
+        An interrupt leaves the weights between the two; the next switch does everything again.
+        """
+        if sha256 == self._active:
+            return
+        self._active = _BETWEEN
+        with self._weights.reading() as read, torch.no_grad(), exact_products():
+            done: set[str] = set()
+            for one in factors() if sha256 is not None else ():
+                linear = self._linear(one.module)
+                self._merged.add(one.module)  # before it is written, so that an interrupt leaves it to be restored
+                write_weight(linear, merged(self._base(read, one.module), one))
+                done.add(one.module)
+            for module in sorted(self._merged - done):
+                write_weight(self._linear(module), self._base(read, module))
+            self._merged = done
+        self._active = sha256
+
+    def _base(self, read: Callable[[str], torch.Tensor], module: str) -> torch.Tensor:
+        return read(f"{module}.weight").to(device=self._device, dtype=self._linear(module).weight.dtype)
+
+    def _linear(self, module: str) -> Any:  # noqa: ANN401  torch.nn.Linear, or what peft wraps around it
+        try:
+            found = self._transformer.get_submodule(module)
+        except AttributeError as error:
+            raise RecipeError(f"the transformer has no module {module}", where="LoRA") from error
+        return getattr(found, "base_layer", found)
+
+
+def file_factors(path: Path, base: Base, report: LoraReport) -> Iterator[Factors]:
+    """Yield an inspected file's factors in float32, one module at a time; `report` must be of this file."""
+    for one in module_factors(path, base, report):
+        yield Factors(module=one.name, down=torch.from_numpy(one.down), up=torch.from_numpy(one.up), scale=one.scale)
+
+
+def merged(weight: torch.Tensor, factors: Factors) -> torch.Tensor:
+    """Return a weight with a LoRA's delta, by the report's formula, in the weight's dtype and on its device."""
+    up, down = (factor.to(device=weight.device, dtype=torch.float32) for factor in (factors.up, factors.down))
+    return (weight + factors.scale * torch.matmul(up, down)).type_as(weight)
+
+
+def write_weight(linear: Any, values: torch.Tensor) -> None:  # noqa: ANN401  torch.nn.Linear
+    """Put values into a module's weight, in place, so that compiled code goes on to use it."""
+    linear.weight.data.copy_(values)
+
+
+@contextmanager
+def exact_products() -> Iterator[None]:
+    """Let float32 products be float32, not TF32, which would round the factors to 11 bits."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
