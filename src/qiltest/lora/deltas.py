@@ -6,7 +6,6 @@ Computations, 2.3: the Frobenius norm is the root of the trace of A^T A).
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -82,7 +81,7 @@ def _pair(module: str, tensors: dict[Part, TensorInfo]) -> tuple[FactorPair | No
         return None, f"the ranks differ: {pair.down.shape[0]} in the down factor, {pair.up.shape[1]} in the up factor"
     if pair.alpha is not None and math.prod(pair.alpha.shape) != 1:
         return None, f"alpha of shape {pair.alpha.shape} is not one number"
-    if not all(info.is_float for info in tensors.values()):
+    if not (all(info.is_float for info in factors) and (pair.alpha is None or pair.alpha.is_number)):
         return None, f"dtype {'/'.join(sorted({info.dtype for info in tensors.values()}))} cannot be read"
     if any(math.prod(info.shape) * 4 > FACTOR_LIMIT for info in factors):
         return None, f"factors of shape {pair.down.shape} and {pair.up.shape} are too large for a LoRA"
@@ -92,7 +91,7 @@ def _pair(module: str, tensors: dict[Part, TensorInfo]) -> tuple[FactorPair | No
 def measure(pair: FactorPair, file: SafetensorsFile, *, factor: float = 1.0) -> Measured:
     """Read a module's factors and return the norm of its scaled delta. `factor` multiplies the scale (metadata)."""
     down, up = file.read(pair.down), file.read(pair.up)
-    alpha = float(file.read(pair.alpha).reshape(-1)[0]) if pair.alpha is not None else None
+    alpha = file.number(pair.alpha) if pair.alpha is not None else None
     rank = pair.down.shape[0]
     scale = factor * (1.0 if alpha is None else alpha / rank)
     bad = [info.name for info, values in ((pair.down, down), (pair.up, up)) if not np.isfinite(values).all()]
@@ -106,18 +105,3 @@ def measure(pair: FactorPair, file: SafetensorsFile, *, factor: float = 1.0) -> 
 def _product_norm(up: NDArray[np.float32], down: NDArray[np.float32]) -> float:
     gram = (up.T @ up).astype(np.float64) * (down @ down.T).astype(np.float64)
     return math.sqrt(max(0.0, float(gram.sum())))
-
-
-def metadata_scale(metadata: dict[str, str]) -> float:
-    """Return the scale of a file's `lora_adapter_metadata`, 1 where there is none.
-
-    diffusers makes it the peft config, whose `lora_alpha / r` multiplies the delta on top of the alphas in the file.
-    """
-    try:
-        config = json.loads(metadata.get("lora_adapter_metadata", "{}"))
-        alpha, rank = config.get("transformer.lora_alpha"), config.get("transformer.r")
-    except (ValueError, AttributeError):
-        return 1.0
-    if isinstance(alpha, (int, float)) and isinstance(rank, (int, float)) and rank > 0:
-        return alpha / (math.sqrt(rank) if config.get("transformer.use_rslora") else rank)
-    return 1.0

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qiltest.hashing import file_sha256
 from qiltest.lora.bases import qwen_image
 from qiltest.lora.blocks import block_norms, left_out, silenced
-from qiltest.lora.deltas import FactorPair, Measured, measure, metadata_scale, pair_up
+from qiltest.lora.contents import Contents, contents_of
+from qiltest.lora.deltas import FactorPair, Measured, measure
 from qiltest.lora.findings import find
-from qiltest.lora.keys import Key, Naming, parse_key
+from qiltest.lora.keys import Key, Naming
 from qiltest.lora.report import LoraReport
 from qiltest.lora.safetensors_file import SafetensorsFile, open_safetensors
 
@@ -21,16 +22,6 @@ if TYPE_CHECKING:
 
     from qiltest.lora.bases import Base
     from qiltest.suite.variants import Variant
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Contents:
-    """A file's tensors, paired by the modules of one base, and the names of those that do not fit."""
-
-    keys: tuple[Key, ...]
-    pairs: tuple[FactorPair, ...]
-    unknown: tuple[str, ...]
-    missing: tuple[str, ...]
 
 
 def inspect_lora(
@@ -43,31 +34,17 @@ def inspect_lora(
     """
     file = open_safetensors(path)
     candidates = dict.fromkeys((*(() if base is None else (base,)), *known)) or {qwen_image(): None}
-    contents = {candidate: _contents(file, candidate) for candidate in candidates}
+    contents = {candidate: contents_of(file, candidate) for candidate in candidates}
     chosen = base or max(contents, key=lambda candidate: _matches(contents[candidate], candidate))
-    factor = metadata_scale(file.metadata)
-    measured = [measure(pair, file, factor=factor) for pair in contents[chosen].pairs]
-    report = _report(file, chosen, contents[chosen], measured)
-    fits = tuple(name for candidate, found in contents.items() for name in _fits(found, candidate))
+    found = contents[chosen]
+    measured = [measure(pair, file, factor=found.factor(pair.module)) for pair in found.pairs]
+    report = _report(file, chosen, found, measured)
+    fits = tuple(name for candidate, each in contents.items() for name in _fits(each, candidate))
     report = replace(report, fits=fits, variants=_named(report.sha256, variants))
     return replace(report, findings=find(report, chosen))
 
 
-def _contents(file: SafetensorsFile, base: Base) -> _Contents:
-    parsed = {raw: parse_key(raw, base) for raw in file.tensors}
-    keys = [key for key in parsed.values() if key]
-    unknown = [raw for raw, key in parsed.items() if key is None]
-    pairs, missing, useless = pair_up(keys, file)
-    strangers = [pair for pair in pairs if pair.module not in base.modules]
-    return _Contents(
-        keys=tuple(keys),
-        pairs=tuple(pair for pair in pairs if pair.module in base.modules),
-        unknown=(*unknown, *useless, *(raw for pair in strangers for raw in (pair.down.name, pair.up.name))),
-        missing=tuple(missing),
-    )
-
-
-def _report(file: SafetensorsFile, base: Base, contents: _Contents, measured: Sequence[Measured]) -> LoraReport:
+def _report(file: SafetensorsFile, base: Base, contents: Contents, measured: Sequence[Measured]) -> LoraReport:
     """Return the report without what other bases, variants and the findings add."""
     modules = tuple(item.delta for item in measured)
     return LoraReport(
@@ -92,12 +69,12 @@ def _report(file: SafetensorsFile, base: Base, contents: _Contents, measured: Se
     )
 
 
-def _matches(contents: _Contents, base: Base) -> tuple[int, int]:
+def _matches(contents: Contents, base: Base) -> tuple[int, int]:
     """Count the modules of a file that match a base in name and shape, then in name."""
     return sum(_takes(base, pair) for pair in contents.pairs), len(contents.pairs)
 
 
-def _fits(contents: _Contents, base: Base) -> tuple[str, ...]:
+def _fits(contents: Contents, base: Base) -> tuple[str, ...]:
     """Return the base's names where it takes every tensor."""
     whole = contents.pairs and not (contents.unknown or contents.missing)
     return (base.name, *base.also) if whole and all(_takes(base, pair) for pair in contents.pairs) else ()

@@ -2,7 +2,8 @@
 
 A key is prefix + module + ending. Prefixes: none (Lightning), `transformer.` (diffusers), `diffusion_model.`
 (ComfyUI), `lora_unet_` (kohya, dots as underscores), `base_model.model.` (peft). Endings: `.lora_down.weight` and
-`.lora_up.weight`, or `.lora_A.weight` and `.lora_B.weight` (`A` is down), and `.alpha`.
+`.lora_up.weight`, or `.lora_A.weight` and `.lora_B.weight` (`A` is down), each perhaps with peft's adapter name
+`default` before `weight`, or `.lora.down.weight` and `.lora.up.weight` (older diffusers), and `.alpha`.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Naming(StrEnum):
 
     DOWN_UP = "lora_down/lora_up"
     A_B = "lora_A/lora_B"
+    OLD = "lora.down/lora.up"
     MIXED = "mixed"
     NEITHER = "none"
 
@@ -55,6 +57,10 @@ _ENDINGS: tuple[tuple[str, Part, Naming | None], ...] = (
     (".lora_B.weight", Part.UP, Naming.A_B),
     (".lora_A.default.weight", Part.DOWN, Naming.A_B),
     (".lora_B.default.weight", Part.UP, Naming.A_B),
+    (".lora_down.default.weight", Part.DOWN, Naming.DOWN_UP),
+    (".lora_up.default.weight", Part.UP, Naming.DOWN_UP),
+    (".lora.down.weight", Part.DOWN, Naming.OLD),
+    (".lora.up.weight", Part.UP, Naming.OLD),
     (".alpha", Part.ALPHA, None),
 )
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qiltest.lora.deltas import FactorPair, measure, metadata_scale, pair_up
-from qiltest.lora.keys import parse_key
+from qiltest.lora.contents import Contents, contents_of
+from qiltest.lora.deltas import FactorPair, measure
 from qiltest.lora.report import LoraFinding, Severity, WithFindings, finite
 from qiltest.lora.safetensors_file import SafetensorsFile, open_safetensors
 from qiltest.text.format import count
@@ -61,8 +61,8 @@ class Likeness(WithFindings):
 @dataclass(frozen=True, kw_only=True)
 class _Opened:
     file: SafetensorsFile
+    contents: Contents
     pairs: dict[str, FactorPair]
-    factor: float
 
 
 def compare(path: Path, reference: Path, base: Base, *, reference_sha256: str) -> Likeness:
@@ -103,9 +103,8 @@ def _compared(products: NDArray[np.float64]) -> tuple[float, float, float]:
 
 def _open(path: Path, base: Base) -> _Opened:
     file = open_safetensors(path)
-    keys = [key for key in (parse_key(raw, base) for raw in file.tensors) if key is not None]
-    pairs, _, _ = pair_up(keys, file)
-    return _Opened(file=file, pairs={pair.module: pair for pair in pairs}, factor=metadata_scale(file.metadata))
+    contents = contents_of(file, base)
+    return _Opened(file=file, contents=contents, pairs={pair.module: pair for pair in contents.pairs})
 
 
 def _same_shape(here: _Opened, there: _Opened, name: str) -> bool:
@@ -117,7 +116,7 @@ def _products(here: _Opened, there: _Opened, name: str) -> tuple[NDArray[np.floa
     scales, factors = [], []
     for side in (here, there):
         pair = side.pairs[name]
-        scales.append(measure(pair, side.file, factor=side.factor).delta.scale)
+        scales.append(measure(pair, side.file, factor=side.contents.factor(name)).delta.scale)
         factors.append((side.file.read(pair.up), side.file.read(pair.down)))
     (up, down), (other_up, other_down) = factors
     mine = scales[0] ** 2 * _inner(up, down, up, down)

@@ -32,7 +32,10 @@ _ITEM_BYTES = {
     "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
     "F8_E4M3": 1, "F8_E5M2": 1, "I8": 1, "U8": 1, "BOOL": 1,
 }  # fmt: skip
-_NUMPY = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+_FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "F8_E4M3": "u1", "F8_E5M2": "u1"}
+_INTEGERS = {
+    "I64": "<i8", "U64": "<u8", "I32": "<i4", "U32": "<u4", "I16": "<i2", "U16": "<u2", "I8": "i1", "U8": "u1",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +50,13 @@ class TensorInfo:
 
     @property
     def is_float(self) -> bool:
-        """True where the values can be read as numbers here (not for 8-bit floats)."""
-        return self.dtype in _NUMPY
+        """True where the values are floating-point numbers."""
+        return self.dtype in _FLOATS
+
+    @property
+    def is_number(self) -> bool:
+        """True where the values are floating-point or whole numbers."""
+        return self.is_float or self.dtype in _INTEGERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,13 +83,45 @@ class SafetensorsFile:
         flat = np.concatenate(parts) if parts else np.zeros(0, np.float32)
         return flat.reshape(info.shape)
 
+    def number(self, info: TensorInfo) -> float:
+        """Return the value of a tensor of one element, of any numeric dtype, in double precision."""
+        if info.dtype in ("F64", *_INTEGERS):
+            with self.path.open("rb") as file:
+                file.seek(info.start)
+                return float(
+                    np.frombuffer(
+                        file.read(_ITEM_BYTES[info.dtype]), ({"F64": _FLOATS["F64"]} | _INTEGERS)[info.dtype]
+                    )[0]
+                )
+        return float(self.read(info).reshape(-1)[0])
+
 
 def _to_float32(raw: bytes, dtype: str) -> NDArray[np.float32]:
-    values = np.frombuffer(raw, dtype=_NUMPY[dtype])
+    """Widen 8- and 16-bit values exactly; round 64-bit ones."""
+    values = np.frombuffer(raw, dtype=(_FLOATS | _INTEGERS)[dtype])
     if dtype == "BF16":  # the upper half of a float32
         return (values.astype(np.uint32) << 16).view(np.float32)
+    if dtype == "F8_E5M2":  # the upper half of a float16
+        return (values.astype(np.uint16) << 8).view(np.float16).astype(np.float32)
+    if dtype == "F8_E4M3":
+        return np.take(_E4M3, values)
     with np.errstate(over="ignore"):
         return values.astype(np.float32)
+
+
+def _e4m3() -> NDArray[np.float32]:
+    """Return the values of all 256 bytes: 4 bits of exponent (bias 7), 3 of mantissa, no infinity, NaN for S.1111.111.
+
+    Source: Micikevicius et al., FP8 Formats for Deep Learning (arXiv:2209.05433), table 1.
+    """
+    byte = np.arange(256)
+    exponent, mantissa = byte >> 3 & 15, byte & 7
+    size = np.where(exponent == 0, mantissa / 8 * 2.0**-6, (1 + mantissa / 8) * 2.0 ** (exponent - 7))
+    size[(byte & 127) == 127] = np.nan
+    return np.where(byte < 128, size, -size).astype(np.float32)
+
+
+_E4M3 = _e4m3()
 
 
 def open_safetensors(path: Path) -> SafetensorsFile:
