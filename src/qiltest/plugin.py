@@ -72,7 +72,11 @@ _VALUES = (
 )
 _LISTS = (
     ("--qil-case", "ID[@WxH]", "select a case; repeatable, or several separated by commas"),
-    ("--qil-variant", "NAME", "select a variant or a group of them; repeatable, or several separated by commas; `all` for all"),
+    (
+        "--qil-variant",
+        "NAME",
+        "select a variant or a group; repeatable, or several separated by commas; `all` for every variant",
+    ),
     ("--qil-size", "WxH", "select a resolution; repeatable, or several separated by commas"),
 )
 _CHOICES = (

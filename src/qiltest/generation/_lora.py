@@ -7,19 +7,18 @@ compared with that of the live modules, and a difference is a RecipeError.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 
 from qiltest.errors import RecipeError
 from qiltest.lora import LoraReport
 from qiltest.lora.bases import Base
-from qiltest.lora.keys import Part, parse_key
+from qiltest.lora.factors import ModuleFactors, module_factors
 
 #: columns of random vectors that a delta is tried on: two linear maps that agree on these agree.
 _PROBES = 4
@@ -28,8 +27,6 @@ _TOLERANCE = 0.02
 _SHOWN = 8
 #: no hash: some modules may be switched and others not.
 _BETWEEN = "between"
-#: down factor, up factor, scale.
-_Meant = tuple[torch.Tensor, torch.Tensor, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +73,7 @@ class LoraAdapters:
         self.load_tensors(report.sha256, path.name, lambda name: self._load_file(path, name))
         adapter = self._adapters[report.sha256]
         try:
-            _check_applied(self._transformer, adapter, _means(path, self._base, report), where=str(path))
+            _check_applied(self._transformer, adapter, module_factors(path, self._base, report), where=str(path))
         except BaseException:  # also an interrupted check
             del self._adapters[report.sha256]
             self._transformer.delete_adapters(adapter.name)
@@ -134,30 +131,23 @@ def _modules_of(transformer: torch.nn.Module, adapter: str) -> dict[str, Any]:
     }
 
 
-def _means(path: Path, base: Base, report: LoraReport) -> dict[str, _Meant]:
-    """Return, by module, a file's down factor, up factor and scale, read without diffusers."""
-    scales = {module.name: module.scale for module in report.modules}
-    parts: dict[str, dict[Part, torch.Tensor]] = {}
-    for raw, tensor in load_file(path).items():
-        key = parse_key(raw, base)
-        if key is not None:
-            parts.setdefault(key.module, {})[key.part] = tensor
-    return {name: (tensors[Part.DOWN], tensors[Part.UP], scales[name]) for name, tensors in parts.items()}
-
-
-def _check_applied(transformer: torch.nn.Module, adapter: _Adapter, means: dict[str, _Meant], *, where: str) -> None:
-    ignored = sorted(set(means) - set(adapter.modules))
-    strangers = sorted(set(adapter.modules) - set(means))
-    other = [
-        name
-        for name, meant in means.items()
-        if name in adapter.modules and not _same_delta(transformer.get_submodule(name), adapter.name, meant)
-    ]
+def _check_applied(
+    transformer: torch.nn.Module, adapter: _Adapter, factors: Iterable[ModuleFactors], *, where: str
+) -> None:
+    """Compare the live modules with a file's factors, one module at a time. Raises RecipeError."""
+    live, seen = set(adapter.modules), set()
+    ignored, other = [], []
+    for one in factors:
+        seen.add(one.name)
+        if one.name not in live:
+            ignored.append(one.name)
+        elif not _same_delta(transformer.get_submodule(one.name), adapter.name, one):
+            other.append(one.name)
     faults = [
         f"{len(names)} modules {what}: {', '.join(names[:_SHOWN])}{' ...' if len(names) > _SHOWN else ''}"
         for names, what in (
-            (ignored, "of the file were not applied"),
-            (strangers, "were changed but are not in the file"),
+            (sorted(ignored), "of the file were not applied"),
+            (sorted(live - seen), "were changed but are not in the file"),
             (other, "got a delta other than alpha / rank * up @ down"),
         )
         if names
@@ -170,15 +160,15 @@ def _check_applied(transformer: torch.nn.Module, adapter: _Adapter, means: dict[
         )
 
 
-def _same_delta(module: Any, adapter: str, meant: _Meant) -> bool:  # noqa: ANN401
+def _same_delta(module: Any, adapter: str, meant: ModuleFactors) -> bool:  # noqa: ANN401
     """Compare two low-rank maps on random vectors, in float32 on the module's device."""
-    down, up, scale = meant
+    down, up = torch.from_numpy(meant.down), torch.from_numpy(meant.up)
     live_down, live_up = module.lora_A[adapter].weight, module.lora_B[adapter].weight
     if live_down.shape[1] != down.shape[1] or live_up.shape[0] != up.shape[0]:
         return False
     device = live_down.device
     random = torch.Generator().manual_seed(down.shape[1])
     probes = torch.randn(down.shape[1], _PROBES, generator=random).to(device)
-    wanted = scale * (up.to(device).float() @ (down.to(device).float() @ probes))
+    wanted = meant.scale * (up.to(device) @ (down.to(device) @ probes))
     live = module.scaling[adapter] * (live_up.float() @ (live_down.float() @ probes))
     return bool(torch.linalg.norm(live - wanted) <= _TOLERANCE * torch.linalg.norm(wanted))

@@ -1,8 +1,8 @@
 """The speed of a model with random weights: a row per size and variant, and its share of the device's matrix rate.
 
 `qiltest.generation.random.operations` counts operations from the transformer's config: linear layers, attention's two
-products, and the own ones of a LoRA that is not merged. The share is operations per second of the denoise loop over the matrix rate that
-was measured when the session began.
+products, and the own ones of a LoRA that is not merged. The share is operations per second of the denoise loop over
+the matrix rate that was measured when the session began.
 """
 
 from __future__ import annotations

@@ -45,8 +45,8 @@ def forward_operations(base: Base, size: Size, *, text_tokens: int, lora_rank: i
     """Return the operations of one forward for one image.
 
     With C = heads x head dimension, N image and T prompt tokens: for each linear layer 2 x tokens x in x out, and for
-    each block 4 (N + T)^2 C in attention. A LoRA of rank r that is not merged adds 2 x tokens x r x (in + out) to each of its
-    layers: attention's and the feed-forwards'.
+    each block 4 (N + T)^2 C in attention. A LoRA of rank r that is not merged adds 2 x tokens x r x (in + out) to each
+    of its layers: attention's and the feed-forwards'.
     """
     image = image_tokens(size)
     total = 0
