@@ -202,7 +202,7 @@ class DiffusersGenerator(Generator):
     def _merged(self) -> MergedLora:
         transformer = self._pipeline.transformer
         weights = base_weights(self._source, transformer, self._dtype, self._device)
-        return MergedLora(transformer, weights, self._device)
+        return MergedLora(transformer, weights, self._dtype, self._device)
 
     def _embeddings(self, recipe: Recipe) -> tuple[Embedding, Embedding | None]:
         negative = recipe.negative_prompt

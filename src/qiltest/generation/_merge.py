@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from qiltest.errors import RecipeError
+from qiltest.generation._place import read_weight, write_weight
 from qiltest.generation._weights import BaseWeights
 from qiltest.lora import Base, LoraReport
 from qiltest.lora.factors import module_factors
@@ -42,9 +42,11 @@ class MergedLora:
     Every switch reads the weights that it changes anew from the model's files, so rounding never adds up.
     """
 
-    def __init__(self, transformer: Any, weights: BaseWeights, device: torch.device) -> None:  # noqa: ANN401  untyped
-        """`device` computes the deltas."""
-        self._transformer, self._weights, self._device = transformer, weights, device
+    def __init__(
+        self, transformer: torch.nn.Module, weights: BaseWeights, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        """Compute deltas on `device`; the transformer computes in `dtype`."""
+        self._transformer, self._weights, self._dtype, self._device = transformer, weights, dtype, device
         self._merged: set[str] = set()
         self._active: str | None = None
 
@@ -64,24 +66,23 @@ class MergedLora:
         with self._weights.reading() as read, torch.no_grad(), exact_products():
             done: set[str] = set()
             for one in factors() if sha256 is not None else ():
-                linear = self._linear(one.module)
+                base = read(self._weight(one.module)).to(device=self._device, dtype=self._dtype)
                 self._merged.add(one.module)  # before it is written, so that an interrupt leaves it to be restored
-                write_weight(linear, merged(self._base(read, one.module), one))
+                write_weight(self._transformer, self._weight(one.module), merged(base, one))
                 done.add(one.module)
             for module in sorted(self._merged - done):
-                write_weight(self._linear(module), self._base(read, module))
+                write_weight(self._transformer, self._weight(module), read(self._weight(module)))
             self._merged = done
         self._active = sha256
 
-    def _base(self, read: Callable[[str], torch.Tensor], module: str) -> torch.Tensor:
-        return read(f"{module}.weight").to(device=self._device, dtype=self._linear(module).weight.dtype)
-
-    def _linear(self, module: str) -> Any:  # noqa: ANN401  torch.nn.Linear, or what peft wraps around it
+    def _weight(self, module: str) -> str:
+        """Return the name of a module's weight. Raises RecipeError where the transformer has none of that name."""
+        name = f"{module}.weight"
         try:
-            found = self._transformer.get_submodule(module)
+            read_weight(self._transformer, name)
         except AttributeError as error:
-            raise RecipeError(f"the transformer has no module {module}", where="LoRA") from error
-        return getattr(found, "base_layer", found)
+            raise RecipeError(f"the transformer has no weight {name}", where="LoRA") from error
+        return name
 
 
 def file_factors(path: Path, base: Base, report: LoraReport) -> Iterator[Factors]:
@@ -94,11 +95,6 @@ def merged(weight: torch.Tensor, factors: Factors) -> torch.Tensor:
     """Return a weight with a LoRA's delta, by the report's formula, in the weight's dtype and on its device."""
     up, down = (factor.to(device=weight.device, dtype=torch.float32) for factor in (factors.up, factors.down))
     return (weight + factors.scale * torch.matmul(up, down)).type_as(weight)
-
-
-def write_weight(linear: Any, values: torch.Tensor) -> None:  # noqa: ANN401  torch.nn.Linear
-    """Put values into a module's weight, in place, so that compiled code goes on to use it."""
-    linear.weight.data.copy_(values)
 
 
 @contextmanager
