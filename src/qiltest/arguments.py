@@ -10,6 +10,7 @@ import argparse
 #: more seeds per case than this must be given as a list, so that a single seed is not taken for a count.
 MAX_SEED_COUNT = 64
 AUTO = "auto"
+ALL = "all"
 MAX_ROUNDS = 100
 
 
@@ -44,6 +45,11 @@ def rounds(text: str) -> int | str:
     if text == AUTO:
         return AUTO
     return _whole(text, "a number of denoise loops", least=1, most=MAX_ROUNDS, other=f"{AUTO}, or ")
+
+
+def expectation(text: str) -> int | str:
+    """Read a number of images that must be judged, or `all`. Raises argparse.ArgumentTypeError."""
+    return ALL if text == ALL else _whole(text, "a number of images", least=1, other=f"{ALL}, or ")
 
 
 def seeds(text: str) -> int | tuple[int, ...]:

@@ -42,6 +42,10 @@ class ReaderError(QiltestError):
     """A reader is not installed, its weights are missing or have another hash, or an image cannot be read."""
 
 
+class OrderError(QiltestError):
+    """A test's steps are in an order in which something would not be judged."""
+
+
 class GoldenError(QiltestError):
     """A golden is truncated, has another schema or a number that is not finite, or may not be changed here."""
 

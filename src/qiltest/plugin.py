@@ -12,7 +12,7 @@ the command line uses an option of the suite.
 from __future__ import annotations
 
 from collections.abc import Generator as Yields
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
@@ -58,6 +58,12 @@ _VALUES = (
     ),
     ("--qil-reader", "READER", str, "default OCR reader. Default: rapidocr"),
     ("--qil-seeds", "N|LIST", arguments.seeds, "number of seeds per case, or a list such as 42,43 (one seed: `42,`)"),
+    (
+        "--qil-expect",
+        "N|all",
+        arguments.expectation,
+        "fail where fewer images were judged: than N, or than the options select. With -m gpu: than pytest selects",
+    ),
     ("--qil-cases", "FOLDER", str, "folder of case files and variants.toml. Default: cases"),
     ("--qil-golden", "FOLDER", str, "folder of goldens. Default: golden"),
     ("--qil-runs", "FOLDER", str, "folder of runs. Default: runs"),
@@ -151,6 +157,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if session is not None:
         session.order(items)
         session.selected(items)
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Note which tests were deselected with a word; others that are gone count as missing."""
+    if items and (session := _begun(items[0].config)) is not None:
+        session.deselected(items)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qiltest.arguments import MAX_SEED_COUNT, positive_int, rate, seed_count
+from qiltest.arguments import ALL, MAX_SEED_COUNT, positive_int, rate, seed_count
 from qiltest.cli.common import (
     AddParser,
     case_flag,
@@ -166,6 +166,7 @@ def _options(args: argparse.Namespace) -> tuple[Options, ReleaseRequest]:
         compiled=False,
         offload=Offload.NONE,
         allow_partial_lora=False,
+        expect=ALL,
         rounds=1,
         release=release,
         cases_folder=args.cases.absolute(),

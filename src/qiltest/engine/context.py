@@ -16,9 +16,11 @@ from qiltest.errors import QiltestError
 from qiltest.gate.golden import GoldenStore
 from qiltest.gate.latency import Cohort
 from qiltest.generation.records import Generator
+from qiltest.quality import gating
 from qiltest.reading.records import Reader
 from qiltest.recipe import Recipe
 from qiltest.runs.events import SCHEMA, Failed, Started, now
+from qiltest.runs.records import CaseResult
 from qiltest.runs.store import RunStore
 from qiltest.runs.writer import RunWriter
 from qiltest.suite.load import Suite
@@ -54,6 +56,19 @@ class RunContext:
     def complete(self) -> bool:
         """True where every sample has its verdict or error."""
         return self.done >= set(self.tasks)
+
+    def passes(self, result: CaseResult) -> bool:
+        """Return whether a sample's test passes.
+
+        In a release check an image passes if it was scored, because variants are compared with each other at the end.
+        """
+        scored = self.options.release is not None and result.score is not None
+        return result.passes or (scored and not self.faulty(result))
+
+    def faulty(self, result: CaseResult) -> bool:
+        """Return whether image quality fails the sample: noise, a grid, or a blank image."""
+        limits = self.tasks[result.sample].case.limits
+        return result.health is not None and limits.health_gates and bool(gating(result.health))
 
     def stop(self) -> None:
         """Stop background work; generated images are stored first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -16,6 +16,7 @@ from qiltest.gate.verdict import judge_missing
 from qiltest.runs.events import Ended, Judged, now
 from qiltest.runs.load import load_run
 from qiltest.runs.records import Run, RunState
+from qiltest.runs.status import Status, status_of
 from qiltest.suite.selection import Sample
 from qiltest.suite.variants import CANDIDATE
 from qiltest.text.format import count
@@ -46,17 +47,27 @@ class Ending:
 
 
 def finish_run(
-    context: RunContext, *, exit_status: int, problems: Sequence[str] = (), unjudged: Mapping[Sample, str] | None
+    context: RunContext,
+    *,
+    exit_status: int,
+    problems: Sequence[str] = (),
+    unjudged: Mapping[Sample, str] | None,
+    failed: Collection[Sample] | None = None,
+    expected: int | None = None,
 ) -> Ending:
     """Close a run and return its result.
 
-    `unjudged` says why samples have no verdict; None for a run that was stopped and can be resumed.
+    `unjudged` says why samples have no verdict; None for a run that was stopped and can be resumed. `failed` are the
+    samples whose own test said that they do not pass; None where there are no tests. `expected` is the least number of
+    judged images.
     """
     context.stop()
     ending = Ending(exit_status=exit_status, problems=[*problems, *context.problems])
     try:
         if unjudged is not None:
             ending.problems += _add_missing(context, unjudged)
+        ending.problems += _lost_verdicts(context, failed)
+        ending.problems += _too_few(context, expected)
         if context.complete and context.full:
             ending.problems += unused_goldens(context.goldens, context.generator.model, context.suite)
         ending.recorded = _record_latencies(context)
@@ -124,6 +135,43 @@ def _add_missing(context: RunContext, unjudged: Mapping[Sample, str]) -> Iterato
             f"{count(len(missing), 'image')} MISSING, planned but without a verdict:{named}\n"
             "  -> make the tests judge these images, or leave them out with --qil-case, --qil-variant or -k"
         )
+
+
+def _lost_verdicts(context: RunContext, failed: Collection[Sample] | None) -> Iterator[str]:
+    """Yield a problem that lists the images that do not pass in the run, though nothing said so until now.
+
+    The stored run decides: a test can lose its failure in a thread, an `except`, an xfail or a skip.
+    """
+    if failed is None:
+        return
+    results = load_run(context.writer.folder).results
+    lost = [
+        result
+        for result in results
+        if result.sample in context.done and result.sample not in failed and not context.passes(result)
+    ]
+    if lost:
+        named = "".join(f"\n     {result.id}: {status_of(result)}" for result in lost)
+        yield (
+            f"{count(len(lost), 'image')} did not pass although no test failed for it:{named}\n"
+            "  -> let check() or judge() fail the test: no xfail or skip, no `except` around it, no thread"
+        )
+
+
+def _too_few(context: RunContext, expected: int | None) -> Iterator[str]:
+    """Yield a problem where fewer images were judged than the session was asked for."""
+    results = load_run(context.writer.folder).results
+    judged = sum(status_of(result) not in {Status.MISSING, Status.WAITING} for result in results)
+    if expected is not None and judged < expected:
+        yield too_few(judged, expected)
+
+
+def too_few(judged: int, expected: int) -> str:
+    """Return the problem of a session that judged fewer images than it was asked for."""
+    return (
+        f"{judged} of {count(expected, 'expected image')} judged\n"
+        "  -> see above which tests did not run; --qil-expect=N says how many are meant to"
+    )
 
 
 def _record_latencies(context: RunContext) -> list[str]:

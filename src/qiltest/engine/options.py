@@ -60,6 +60,8 @@ class Options:
     compiled: bool
     offload: Offload
     allow_partial_lora: bool
+    #: images that must be judged: a number, or "all" that the other options select; None: what pytest selects.
+    expect: int | str | None
     #: timed denoise loops per image; None adapts to loop time (`qiltest.engine.producer.rounds_of`).
     rounds: int | None
     #: the candidate LoRA; None in a session that compares images with goldens.

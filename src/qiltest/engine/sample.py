@@ -9,12 +9,11 @@ from dataclasses import replace
 from qiltest.engine.context import RunContext
 from qiltest.engine.options import Update
 from qiltest.engine.producer import PendingImage
-from qiltest.errors import CaseError, GoldenError, QiltestError
+from qiltest.errors import CaseError, GoldenError, OrderError, QiltestError
 from qiltest.gate.golden import Golden, golden_from
 from qiltest.gate.judge import above_absolute, judge_image
 from qiltest.gate.latency import LatencyStore, judge_latency
 from qiltest.gate.verdict import Verdict
-from qiltest.quality import gating
 from qiltest.reading.records import Reading
 from qiltest.runs.events import Failed, Generated, Judged, now
 from qiltest.runs.images import StoreWriteError
@@ -81,8 +80,13 @@ class SampleRun:
         return reading
 
     def score(self) -> Score | None:
-        """Match the reading to the expected texts; None without a reading. Raises ReaderError if it is empty."""
+        """Match the reading to the expected texts; None where the model's text is not judged.
+
+        Raises ReaderError if the reading is empty, OrderError where there is none yet.
+        """
         if self.result.reading is None:
+            with self._recorded():
+                self._refuse_unread()
             return None
         with self._recorded():
             score = score_case(self.task.case, self.result.reading)
@@ -90,10 +94,19 @@ class SampleRun:
         return score
 
     def judge(self) -> CaseResult:
-        """Compare with the goldens, and write them according to `--qil-update`; see `passes` for the outcome."""
+        """Compare with the goldens, and write them according to `--qil-update`; see `passes` for the outcome.
+
+        Raises OrderError, an ERROR of the sample, where its text was not scored before: it would pass unseen.
+        """
         if self.result.timing is None:
             raise RuntimeError("judge() before generate()")
         with self._recorded():
+            if self.result.score is None and self._context.generator.judges_text:
+                raise OrderError(
+                    "judge() before score(): its text was not judged",
+                    where=self.sample.id,
+                    remedy="call generate(), read(), score() and judge() in this order, or check()",
+                )
             if self.result.score is not None:
                 self._judge_text(self.result.score)
             self._judge_latency(self.result.timing.denoise_seconds)
@@ -104,18 +117,21 @@ class SampleRun:
 
     @property
     def passes(self) -> bool:
-        """True if text and, where it gates, latency pass.
-
-        In a release check an image passes if it was scored, because variants are compared with each other at the end.
-        """
-        scored = self._context.options.release is not None and self.result.score is not None
-        return self.result.passes or (scored and not self.faulty)
+        """True if text and, where it gates, latency pass; see `RunContext.passes`."""
+        return self._context.passes(self.result)
 
     @property
     def faulty(self) -> bool:
         """True if image quality fails the sample: noise, a grid, or a blank image."""
-        health = self.result.health
-        return health is not None and self.task.case.limits.health_gates and bool(gating(health))
+        return self._context.faulty(self.result)
+
+    def _refuse_unread(self) -> None:
+        if self._context.generator.judges_text:
+            raise OrderError(
+                "score() before read(): there is no reading to score",
+                where=self.sample.id,
+                remedy="call generate(), read(), score() and judge() in this order, or check()",
+            )
 
     @contextmanager
     def _recorded(self) -> Iterator[None]:

@@ -99,7 +99,9 @@ def check_release(
         status, problems = INTERRUPTED, [str(error)]
     finally:
         progress.hide()
-    return finish_run(context, exit_status=status, problems=problems, unjudged={} if ran_through else None)
+    unjudged: dict[Sample, str] | None = {} if ran_through else None
+    expected = len(tasks) if ran_through else None
+    return finish_run(context, exit_status=status, problems=problems, unjudged=unjudged, expected=expected)
 
 
 def _take(context: RunContext, sample: Sample, progress: Progress) -> int:

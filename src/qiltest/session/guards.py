@@ -56,6 +56,12 @@ def refuse_on_worker(config: pytest.Config) -> None:
         pytest.fail(_unmeasured(why, "remove -n"), pytrace=False)
 
 
+def only_lists(config: pytest.Config) -> bool:
+    """Return whether the command line itself asks for a list of tests: one in `addopts` is no wish of the caller's."""
+    asked = {"--collect-only", "--co", "--setup-plan", "--setup-only", "--fixtures", "--markers"}
+    return bool(asked.intersection(config.invocation_params.args))
+
+
 def _unmeasured(why: str, remedy: str) -> str:
     return (
         f"report cases measure latency, but {why}\n"

@@ -48,6 +48,7 @@ def read_options(config: pytest.Config) -> Options:
         compiled=bool(asked.qil_compile),
         offload=Offload(asked.qil_offload or Offload.NONE),
         allow_partial_lora=bool(asked.qil_allow_partial_lora),
+        expect=asked.qil_expect,
         rounds=None if rounds == AUTO else int(rounds),
         release=release,
         cases_folder=_folder(config, asked.qil_cases, "cases"),

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from qiltest.arguments import ALL
 from qiltest.engine.context import RunContext, open_run, selected_tasks
-from qiltest.engine.ending import Ending, finish_run
+from qiltest.engine.ending import Ending, finish_run, too_few
 from qiltest.engine.options import Options
 from qiltest.engine.readers import OpenReader
 from qiltest.engine.sample import SampleRun
@@ -44,9 +45,13 @@ class SuiteSession:
         self._tasks: dict[Sample, Task] = {}
         self._selected: dict[Sample, Task] = {}
         self._collected = 0
+        #: samples whose tests were collected, less those that pytest says were deselected.
+        self._meant: set[Sample] = set()
         #: whether the suite's own tests could not be collected, which pytest reports.
         self._broken = False
         self._outcomes: dict[str, str] = {}
+        #: samples whose test failed.
+        self._failed: set[Sample] = set()
         #: why samples have no verdict.
         self._unjudged: dict[Sample, str] = {}
         self.context: RunContext | None = None
@@ -79,7 +84,12 @@ class SuiteSession:
 
     def collected(self, items: Sequence[pytest.Item]) -> None:
         """Count the suite's tests before any is deselected."""
-        self._collected = sum(1 for item in items if sample_of_item(item) is not None)
+        mine = [_sample(item) for item in items if sample_of_item(item) is not None]
+        self._collected, self._meant = len(mine), set(mine)
+
+    def deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Expect no verdict of tests that `-k`, `--deselect` or a plugin took away with a word."""
+        self._meant -= {_sample(item) for item in items if sample_of_item(item) is not None}
 
     def selected(self, items: Sequence[pytest.Item]) -> None:
         """Store the selected tests. Raises pytest.UsageError where they could not test anything."""
@@ -156,6 +166,8 @@ class SuiteSession:
             self.progress.hide(verdict_of(item, report))
             self._outcomes[item.nodeid] = report.outcome
             add_properties(item, report)
+        if report.failed:
+            self._failed.add(sample)
         if report.skipped:
             self._unjudged[sample] = f"its test was skipped: {_skip_reason(report)}"
         elif report.when == "setup" and report.failed:
@@ -172,7 +184,7 @@ class SuiteSession:
 
         `stopped`: tests did not run because of `-x` or the like.
         """
-        problems = []
+        problems = list(self._nothing_begun(exit_status))
         if set(self._outcomes.values()) == {"skipped"}:
             problems.append(
                 f"nothing was tested: all {len(self._outcomes)} report cases were skipped\n"
@@ -183,8 +195,36 @@ class SuiteSession:
         else:
             ran_through = not stopped and exit_status in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
             unjudged = self._unjudged if ran_through else None
-            self.ending = finish_run(self.context, exit_status=exit_status, problems=problems, unjudged=unjudged)
+            self.ending = finish_run(
+                self.context,
+                exit_status=exit_status,
+                problems=problems,
+                unjudged=unjudged,
+                failed=self._failed,
+                expected=self._expected() if ran_through else None,
+            )
         return self.ending.status
+
+    def _expected(self) -> int | None:
+        """Return how many images must be judged; None where nobody said."""
+        expect = self.options.expect
+        if expect is None:
+            return len(self._meant) if self.options.gpu or self.options.release is not None else None
+        return len(self._tasks) if expect == ALL else int(expect)
+
+    def _nothing_begun(self, exit_status: int) -> Iterator[str]:
+        """Yield a problem where a session was asked for images and generated none, though pytest is content."""
+        content = {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}
+        if self.context is not None or exit_status not in content or guards.only_lists(self.config):
+            return
+        if self._selected:
+            yield (
+                f"{count(len(self._selected), 'image')} selected, none begun\n"
+                "  -> look for --collect-only or --setup-plan in addopts, and for a conftest that replaces "
+                "qil_case_run or the running of tests"
+            )
+        elif self.options.expect is not None:
+            yield too_few(0, self._expected() or 1)
 
     @property
     def silent(self) -> bool:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from qiltest.arguments import ALL
 from qiltest.errors import CaseError
 from qiltest.recipe import Size
 from qiltest.suite.cases import Case, Resolution
 from qiltest.suite.load import Suite, unknown
 from qiltest.suite.variants import ModelKind, Variant
-
-#: every variant that the model can generate.
-ALL = "all"
 
 
 @dataclass(frozen=True, kw_only=True)
