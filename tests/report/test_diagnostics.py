@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 import builders as make
-from qiltest.published.fine_detail import compare_hair
+from qiltest.published.fine_detail import Finer, hair_pairs, hair_words
 from qiltest.published.section import Published
 from qiltest.report.diagnostics import figures, reported_faults
 from qiltest.runs import CaseResult
@@ -68,26 +68,25 @@ def test_a_case_that_is_not_of_the_published_report_is_not_told_by_digits():
 def pair(detail, **change):
     other = replace(GOOD, detail=detail, **change)
     results = [CaseResult(sample=sample(), health=GOOD), CaseResult(sample=sample("8step"), health=other)]
-    words, passes = compare_hair(results, "base")
-    return plain(words), passes
+    return plain(hair_words(results, "base")), [one.found.finer for one in hair_pairs(results, "base")]
 
 
 @pytest.mark.parametrize(
-    ("detail", "words", "passes"),
-    [(1.0, "base is finer than 8step", [True]), (4.0, "base is less fine than 8step", [False])],
+    ("detail", "words", "finer"),
+    [(1.0, "base is finer than 8step", Finer.FIRST), (4.0, "base is less fine than 8step", Finer.SECOND)],
 )
-def test_hair_of_the_base_is_held_against_that_of_a_lora(detail, words, passes):
+def test_hair_of_the_base_is_held_against_that_of_a_lora(detail, words, finer):
     said, found = pair(detail)
     assert words in said
-    assert found == passes
+    assert found == [finer]
 
 
 def test_hair_beside_more_noise_decides_nothing_and_says_why():
     said, found = pair(4.0, noise_fine=2.0)
     assert "not comparable: the image with more detail also has more noise" in said
-    assert found == []
+    assert found == [Finer.CANNOT_TELL]
 
 
 def test_images_of_other_seeds_are_no_pair():
     results = [CaseResult(sample=sample(), health=GOOD), CaseResult(sample=sample("8step", seed=43), health=GOOD)]
-    assert compare_hair(results, "base")[1] == []
+    assert hair_pairs(results, "base") == ()

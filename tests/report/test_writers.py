@@ -71,11 +71,12 @@ def test_the_tables_of_the_report_are_filled_one_column_a_variant(typical: Run) 
 
 def test_what_the_report_said_stands_beside_what_was_measured(typical: Run) -> None:
     rows = markdown(typical).rows
-    assert ["coffee-shop", "256x256", "base", "❌ said so", "❌ 1 edit", "agrees"] in rows
-    assert ["finding", "report said", "measured", ""] in rows
+    wrong = "❌ 1 edit: wrong too; the report does not say how"
+    assert ["coffee-shop", "256x256", "base", "❌ said so", wrong, "agrees"] in rows
+    assert ["finding", "report said", "tested", "measured", "answer"] in rows
     said = {row[0]: row[-1] for row in rows}
-    assert said["Variability"] == "agrees"
-    assert said["Fine detail"] == "not measured"
+    assert said["Variability"] == "not decided: 1 seed drawn; about 8 would decide, if further ones come out alike"
+    assert said["Fine detail"] == "not decided: nothing was measured"
 
 
 def test_the_images_of_the_markdown_are_the_runs_own(typical: Run) -> None:

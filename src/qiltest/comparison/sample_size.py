@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from qiltest.comparison.records import Plan
@@ -42,6 +43,25 @@ def plan(seen: Seen) -> Plan:
     return Plan(generated=seen.seeds, seeds=min(found, default=None), limit=MOST_SEEDS)
 
 
+def fewest_seeds(drawn: int, decides: Callable[[int], bool]) -> int | None:
+    """Return a number of seeds above `drawn` that decides where one less does not; None where `MOST_SEEDS` do not.
+
+    It is the least one but for the steps of exact tests, whose p may rise a little with one seed more.
+    """
+    if drawn >= MOST_SEEDS or not decides(MOST_SEEDS):
+        return None
+    undecided, enough = drawn, MOST_SEEDS
+    while enough - undecided > 1:
+        middle = (undecided + enough) // 2
+        undecided, enough = (undecided, middle) if decides(middle) else (middle, enough)
+    return enough
+
+
+def grown(amount: int, seeds: int, drawn: int) -> int:
+    """Return what `amount`, counted in `drawn` seeds, is in `seeds` of them, if further ones are like those drawn."""
+    return amount * seeds // drawn
+
+
 def _by_interval(seen: Seen) -> int | None:
     gap = abs(seen.margin - seen.difference)
     better = seen.difference < seen.margin
@@ -61,7 +81,7 @@ def _by_interval(seen: Seen) -> int | None:
 
 def _enough(seen: Seen, seeds: int, *, better: bool) -> bool:
     """Return whether so many seeds are enough images for a verdict (see `compare._Judge._few` and `_doubts`)."""
-    images = max(1, seen.pairs * seeds // seen.seeds)
+    images = max(1, grown(seen.pairs, seeds, seen.seeds))
     if worse_p(images, 0) * seen.tests > seen.alpha:
         return False
     unseen = unseen_share(images, seen.alpha / 2 / seen.tests) * seen.pairs / seen.length
@@ -71,8 +91,9 @@ def _enough(seen: Seen, seeds: int, *, better: bool) -> bool:
 def _by_mcnemar(seen: Seen) -> int | None:
     if seen.broken <= seen.fixed:
         return None
-    for seeds in range(seen.seeds + 1, MOST_SEEDS + 1):
-        broken, fixed = (count * seeds // seen.seeds for count in (seen.broken, seen.fixed))
-        if worse_p(broken, fixed) * seen.tests <= seen.alpha:
-            return seeds
-    return None
+
+    def decides(seeds: int) -> bool:
+        broken, fixed = (grown(amount, seeds, seen.seeds) for amount in (seen.broken, seen.fixed))
+        return worse_p(broken, fixed) * seen.tests <= seen.alpha
+
+    return fewest_seeds(seen.seeds, decides)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -49,6 +50,30 @@ def worse_p(losses: int, wins: int) -> float:
 def two_sided_p(losses: int, wins: int) -> float:
     """Return the exact two-sided McNemar p, 1 where nothing differs."""
     return worse_p(max(losses, wins), min(losses, wins))
+
+
+def flipped_p(sums: Sequence[int]) -> float:
+    """Return the exact p of a total at least so high if a coin gave each sum its sign, doubled, at most 1.
+
+    Each sum is the change, such as losses minus wins, of one cluster of pairs that are not independent of each other:
+    all pairs of a cluster change their sign together (a paired permutation test, Fisher 1935, by clusters). With
+    clusters of one pair it is `worse_p`; clusters that sum to 0 do not count. 1 where all do.
+    """
+    import numpy as np
+    from scipy.signal import convolve
+    from scipy.stats import binom
+
+    sizes = Counter(abs(value) for value in sums if value)
+    if set(sizes) <= {1}:
+        return worse_p(sum(value > 0 for value in sums), sum(value < 0 for value in sums))
+    # chances[k]: of a total of 2k - reach, where `reach` is the total if every sign is +
+    chances = np.ones(1)
+    for size, number in sizes.items():
+        steps = np.zeros(size * number + 1)
+        steps[::size] = binom.pmf(np.arange(number + 1), number, 0.5)
+        chances = convolve(chances, steps)
+    reach = len(chances) - 1
+    return min(1.0, max(0.0, 2 * float(chances[(sum(sums) + reach) // 2 :].sum())))
 
 
 def holm(values: Sequence[float]) -> tuple[float, ...]:
@@ -115,3 +140,44 @@ def unseen_share(images: int, tail: float) -> float:
     The exact (Clopper-Pearson) bound for 0 of n, 1 - tail^(1/n): about 31 % for 10 images, 4 % for 100 (tail 0.025).
     """
     return 1.0 - math.pow(tail, 1.0 / images)
+
+
+def share_bounds(hits: int, images: int, *, tail: float) -> tuple[float, float]:
+    """Return the exact (Clopper-Pearson) lower and upper bound of a share, each wrong with at most `tail`.
+
+    Among images whose shares differ (several scenes) they hold for the mean share: its count varies less then
+    (Hoeffding 1956). (0, 1) for no image.
+    """
+    from scipy.stats import beta
+
+    low = float(beta.ppf(tail, hits, images - hits + 1)) if hits else 0.0
+    high = float(beta.ppf(1 - tail, hits + 1, images - hits)) if hits < images else 1.0
+    return low, high
+
+
+def difference_bounds(more: int, fewer: int, pairs: int, *, tail: float) -> tuple[float, float]:
+    """Return bounds of P(more) - P(fewer) over pairs, each wrong with at most `tail`; the rest of the pairs are ties.
+
+    Each is made of the exact bounds of the two shares, half of `tail` for each (Bonferroni), so that no assumption on
+    their dependence is needed.
+    """
+    low_more, high_more = share_bounds(more, pairs, tail=tail / 2)
+    low_fewer, high_fewer = share_bounds(fewer, pairs, tail=tail / 2)
+    return low_more - high_fewer, high_more - low_fewer
+
+
+def median_bounds(values: Sequence[float], *, tail: float) -> tuple[float, float] | None:
+    """Return bounds of the median whatever the distribution (order statistics), each wrong with at most `tail`.
+
+    None for fewer values than such bounds need: six for a tail of 0.025.
+    """
+    from scipy.stats import binom
+
+    # as many values are left out at either end as a fair coin hardly ever undercuts
+    out = int(binom.ppf(tail, len(values), 0.5)) if values else 0
+    if out and binom.cdf(out, len(values), 0.5) > tail:
+        out -= 1
+    if not values or binom.cdf(out, len(values), 0.5) > tail:
+        return None
+    ordered = sorted(values)
+    return ordered[out], ordered[-1 - out]

@@ -5,13 +5,16 @@ Two images of one case, size and seed are compared by their fine detail outside 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from statistics import median
 
 from qiltest.quality import Health
 from qiltest.quality.limits import NOISE
 from qiltest.runs.records import CaseResult
+from qiltest.suite.selection import Sample
 from qiltest.text.format import number
 
 #: Least ratio of detail that counts as more: re-encoding as JPEG 90 changes detail by up to this.
@@ -98,27 +101,47 @@ def _cannot(ratio: float | None, why: str) -> DetailComparison:
 _WORDS = {Finer.FIRST: "finer than", Finer.SECOND: "less fine than", Finer.NEITHER: "as fine as"}
 
 
-def compare_hair(results: Iterable[CaseResult], base: str) -> tuple[str, list[bool]]:
-    """Return what was measured, in words, and whether the base is finer, for each pair that is comparable.
+@dataclass(frozen=True, kw_only=True)
+class HairPair:
+    """Two images of one case, size and seed: by the base and by another variant."""
 
-    A pair is two images of one case, size and seed, by the base and another variant.
-    """
+    #: the other variant's.
+    sample: Sample
+    found: DetailComparison
+
+
+def hair_pairs(results: Iterable[CaseResult], base: str) -> tuple[HairPair, ...]:
+    """Return each pair of measured images; `FIRST` is the base."""
     known = {result.sample: result.health for result in results if result.health is not None}
-    detail = [
-        f"{sample.variant} {number(round(health.detail, 2))}"
-        for sample, health in known.items()
-        if health.detail is not None
-    ]
-    words, passes = [], []
-    for sample, health in known.items():
-        of_base = known.get(replace(sample, variant=base))
-        if sample.variant == base or of_base is None:
-            continue
-        found = compare_detail(of_base, health)
-        if found.finer is Finer.CANNOT_TELL:
-            words.append(f"{base} and {sample.variant} are not comparable: {found.why}")
-        else:
-            words.append(f"{base} is {_WORDS[found.finer]} {sample.variant}")
-            passes.append(found.finer is Finer.FIRST)
-    measures = f"fine detail in per cent of the contrast: {', '.join(detail)}" if detail else ""
-    return "; ".join(filter(None, (measures, *words))), passes
+    pairs = ((sample, known.get(replace(sample, variant=base)), health) for sample, health in known.items())
+    return tuple(
+        HairPair(sample=sample, found=compare_detail(of_base, health))
+        for sample, of_base, health in pairs
+        if sample.variant != base and of_base is not None
+    )
+
+
+def hair_words(results: Sequence[CaseResult], base: str) -> str:
+    """Return what was measured: the median detail of each variant, and how the base compares with each other one."""
+    detail: dict[str, list[float]] = {}
+    for result in results:
+        if result.health is not None and result.health.detail is not None:
+            detail.setdefault(result.sample.variant, []).append(result.health.detail)
+    medians = ", ".join(f"{variant} {number(round(median(own), 2))}" for variant, own in detail.items())
+    several = "median of the " if any(len(own) > 1 for own in detail.values()) else ""
+    measures = f"{several}fine detail in per cent of the contrast: {medians}" if medians else ""
+    pairs = hair_pairs(results, base)
+    variants = dict.fromkeys(pair.sample.variant for pair in pairs)
+    compared = (_pair_words([p.found for p in pairs if p.sample.variant == v], base, v) for v in variants)
+    return "; ".join(filter(None, (measures, *compared)))
+
+
+def _pair_words(found: Sequence[DetailComparison], base: str, variant: str) -> str:
+    amounts = Counter(one.finer for one in found)
+    of = f" in {{}} of {len(found)} seeds" if len(found) > 1 else ""
+    words = [f"{_WORDS[finer]} {variant}{of.format(amounts[finer])}" for finer in _WORDS if amounts[finer]]
+    said = [f"{base} is {', '.join(words)}"] if words else []
+    if amounts[Finer.CANNOT_TELL]:
+        why = next(one.why for one in found if one.finer is Finer.CANNOT_TELL)
+        said.append(f"{base} and {variant} are not comparable{of.format(amounts[Finer.CANNOT_TELL])}: {why}")
+    return "; ".join(said)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from jinja2 import BaseLoader, PackageLoader
 
-from qiltest.published.findings import Finding, ReportMark, findings, report_marks
+from qiltest.generation.sources import TINY
+from qiltest.published.findings import Finding, claim_lines, findings
 from qiltest.published.first_error import digit_words, line_words
+from qiltest.published.marks import ReportMark, report_marks, unmarked
 from qiltest.published.signs import sign_recall, sign_words
 from qiltest.runs.records import CaseResult, Run
 
@@ -34,6 +36,8 @@ class Published:
     marks: tuple[ReportMark, ...]
     #: number of the table, by the id of each case that is in one.
     tables: dict[str, int]
+    #: what the report says of images that it does not mark, by the image's id.
+    unmarked: dict[str, str] = field(default_factory=dict)
 
     @property
     def titles(self) -> tuple[tuple[str, frozenset[str]], ...]:
@@ -46,7 +50,7 @@ class Published:
 
     @cached_property
     def by_image(self) -> dict[str, ReportMark]:
-        """The published report's verdicts, by the image's id."""
+        """The published report's marks, by the image's id."""
         return {mark.sample: mark for mark in self.marks}
 
     def sentences(self, result: CaseResult) -> tuple[str, ...]:
@@ -60,7 +64,16 @@ def published_in(run: Run) -> Published | None:
     if not tables:
         return None
     own = replace(run, results=tuple(result for result in run.results if result.sample.case in tables))
-    return Published(findings=findings(own), marks=report_marks(own), tables=tables)
+    return Published(findings=findings(own), marks=report_marks(own), tables=tables, unmarked=unmarked(own))
+
+
+def published_lines(run: Run) -> Iterator[str]:
+    """Yield the answers to the published report's claims, for a terminal; nothing for a run without a case of it."""
+    found = published_in(run)
+    if found is not None and run.results:
+        of = " (the embedded model's images, not Qwen-Image's)" if run.model == TINY else ""
+        yield f"the performance report's claims{of}:"
+        yield from (f"  {line}" for line in claim_lines(found.findings))
 
 
 def templates() -> BaseLoader:

@@ -156,8 +156,8 @@ class ImageModel(_Model):
 class PublishedModel(_Model):
     """The published report compared with the run."""
 
-    findings: tuple[Finding, ...]
-    verdicts: tuple[ReportMark, ...]
+    findings: tuple[Finding, ...] = Field(description="its claims, each answered by a test over the seeds drawn")
+    verdicts: tuple[ReportMark, ...] = Field(description="its marks on single images; images without one are left out")
 
 
 class ReportModel(_Model):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from qiltest.engine.ending import write_reports
 from qiltest.errors import QiltestError
 from qiltest.report.ci import ci_lines
+from qiltest.report.published import published_lines
 from qiltest.report.terminal.table import printed, terminal_table
 from qiltest.runs.records import Run, RunState
 from qiltest.runs.store import Reuse
@@ -22,7 +23,7 @@ def summary_lines(session: SuiteSession, *, width: int, colour: bool) -> Iterato
     if run is not None:
         yield ""
         yield from printed(lambda console: console.print(terminal_table(run)), width=width, colour=colour)
-        yield from (f"qiltest: {line}" for line in _reused(run))
+        yield from (f"qiltest: {line}" for line in (*published_lines(run), *_reused(run)))
     yield from (f"qiltest: {line}" for line in (context.readers.notices if context else ()))
     yield from (f"qiltest: wrote {path}" for path in ending.recorded)
     yield from (f"qiltest: {line}" for problem in ending.problems for line in problem.splitlines())

@@ -138,6 +138,7 @@ def _resolutions(raw: Raw, known: Known) -> Iterator[Fault]:
                 seen_twin = f'"{size}" generates the same image as resolutions[{twin}].{key}'
                 yield ("resolutions", index, key), seen_twin, "sizes that differ after flooring to multiples of 16"
         yield from _verdicts(table, ("resolutions", index), known)
+        yield from _named_errors(raw, table, ("resolutions", index))
         if list(_items(table, "report", object)) and raw.get("report_table") is None:
             allowed = "report_table in the case: its table in the published report, 1 to 6"
             yield ("resolutions", index, "report"), "has no effect without `report_table`", allowed
@@ -176,6 +177,22 @@ def _verdicts(resolution: Raw, at: Location, known: Known) -> Iterator[Fault]:
         if known.variants is not None and variant not in known.variants:
             seen = f"{show(variant)} is not a variant{suggest(variant, known.variants)}"
             yield (*here, "variant"), seen, ", ".join(known.variants)
+
+
+def _named_errors(raw: Raw, resolution: Raw, at: Location) -> Iterator[Fault]:
+    texts = [normalise(t["text"]) for _, t in _items(raw, "texts", dict) if isinstance(t.get("text"), str)]
+    for number, verdict in _items(resolution, "report", dict):
+        for index, error in _items(verdict, "errors", dict):
+            here = (*at, "report", number, "errors", index)
+            expected, read = error.get("expected"), error.get("read")
+            if verdict.get("passes") is not False:
+                yield here, "an error of an image that is not marked wrong", "passes = false"
+            if not isinstance(expected, str) or not expected:
+                continue
+            if not any(normalise(expected) in text for text in texts):
+                yield (*here, "expected"), f"{show(expected)} is in none of the texts", "part of one of the texts"
+            if isinstance(read, str) and normalise(read) == normalise(expected):
+                yield (*here, "read"), f"{show(read)} compares equal to `expected`", "a different text"
 
 
 def _limits(raw: Raw) -> Iterator[Fault]:

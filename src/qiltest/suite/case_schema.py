@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from qiltest.recipe import Size
-from qiltest.suite.cases import Case, ExpectedText, KnownTypo, Limits, LineBreaks, ReportVerdict, Resolution
+from qiltest.suite.cases import Case, ExpectedText, KnownTypo, Limits, LineBreaks, NamedError, ReportVerdict, Resolution
 from qiltest.suite.problems import FileModel, Mistake
 
 ID_PATTERN = "[a-z0-9][a-z0-9-]{0,63}"
@@ -36,12 +36,22 @@ class TextTable(FileModel):
     in_prompt: Flag = True
 
 
+class ErrorTable(FileModel):
+    """An item of `errors` in `[[resolutions.report]]`."""
+
+    expected: Annotated[str, Field(min_length=1, description="part of one of the texts")]
+    read: Annotated[str | None, Field(description="what is shown in its place; left out for any error there")] = None
+
+
 class VerdictTable(FileModel):
     """`[[resolutions.report]]`."""
 
     variant: Annotated[str, Field(description="a name of variants.toml")]
     passes: Annotated[bool | None, Field(description="true or false; left out where the report gives no mark")] = None
     finding: Annotated[str, Field(description="a string")] = ""
+    errors: Annotated[
+        list[ErrorTable], Field(description='a list such as [{ expected = "foundational", read = "fundational" }]')
+    ] = Field(default_factory=list)
 
 
 class ResolutionTable(FileModel):
@@ -111,5 +121,10 @@ def case_from(table: CaseTable, path: Path, doubts: Iterable[Mistake] = ()) -> C
 
 
 def _resolution(table: ResolutionTable) -> Resolution:
-    verdicts = tuple(ReportVerdict(**vars(verdict)) for verdict in table.report)
-    return Resolution(size=Size.parse(table.size), tiny=Size.parse(table.tiny), report=verdicts)
+    return Resolution(
+        size=Size.parse(table.size), tiny=Size.parse(table.tiny), report=tuple(map(_verdict, table.report))
+    )
+
+
+def _verdict(table: VerdictTable) -> ReportVerdict:
+    return ReportVerdict(**{**vars(table), "errors": tuple(NamedError(**vars(error)) for error in table.errors)})

@@ -39,6 +39,16 @@ class KnownTypo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NamedError:
+    """An error that the published report names in one image."""
+
+    #: part of one of the case's texts.
+    expected: str
+    #: what the image shows in its place; None: the report does not say what.
+    read: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportVerdict:
     """The published report's verdict on one variant's image."""
 
@@ -46,6 +56,8 @@ class ReportVerdict:
     #: True: the report marks it right; False: wrong; None: it gives no mark.
     passes: bool | None
     finding: str = ""
+    #: the errors that it names, of an image that it marks wrong.
+    errors: tuple[NamedError, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
