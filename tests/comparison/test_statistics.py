@@ -1,5 +1,6 @@
 """Exact tests, Holm's correction and intervals, against hand and scipy."""
 
+import itertools
 import math
 
 import pytest
@@ -7,7 +8,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from qiltest.comparison.statistics import Method, holm, rate_interval, two_sided_p, unseen_share, worse_p
+from qiltest.comparison.sample_size import MOST_SEEDS, fewest_seeds, grown
+from qiltest.comparison.statistics import (
+    Method,
+    difference_bounds,
+    flipped_p,
+    holm,
+    median_bounds,
+    rate_interval,
+    share_bounds,
+    two_sided_p,
+    unseen_share,
+    worse_p,
+)
 
 counts = st.integers(0, 60)
 p_values = st.lists(st.floats(0, 1), min_size=1, max_size=8)
@@ -107,3 +120,80 @@ def test_an_interval_is_finite_ordered_the_same_again_and_mirrored_by_opposite_s
 def test_the_unseen_share_is_scipys_exact_bound_for_none_of_n(images):
     exact = binomtest(0, images).proportion_ci(confidence_level=0.95, method="exact").high
     assert unseen_share(images, 0.025) == pytest.approx(exact)
+
+
+@given(counts, counts)
+def test_flipping_the_signs_of_single_pairs_is_the_sign_test(losses, wins):
+    assert flipped_p([1] * losses + [-1] * wins + [0]) == worse_p(losses, wins)
+
+
+@given(st.lists(st.integers(-4, 4), min_size=1, max_size=9))
+@example([2, 1, -1])
+@example([0, 0])
+def test_the_p_of_clusters_is_that_of_all_their_signs(sums):
+    ways = [sum(sign * abs(one) for sign, one in zip(signs, sums, strict=True)) for signs in _signs(len(sums))]
+    share = sum(total >= sum(sums) for total in ways) / len(ways)
+    assert flipped_p(sums) == pytest.approx(min(1, 2 * share) if any(sums) else 1.0)
+
+
+def _signs(number):
+    return list(itertools.product((1, -1), repeat=number))
+
+
+def test_pairs_of_one_cluster_are_one_observation():
+    # 40 pairs that all changed, in one cluster or in 40
+    assert flipped_p([40]) == 1.0
+    assert flipped_p([1] * 40) < 1e-11
+
+
+@given(st.integers(0, 40), st.integers(1, 40), st.sampled_from([0.025, 0.05]))
+def test_the_bounds_of_a_share_are_scipys_exact_ones(hits, images, tail):
+    hits = min(hits, images)
+    exact = binomtest(hits, images).proportion_ci(confidence_level=1 - 2 * tail, method="exact")
+    assert share_bounds(hits, images, tail=tail) == pytest.approx((exact.low, exact.high), abs=1e-9)
+
+
+def test_no_image_bounds_no_share():
+    assert share_bounds(0, 0, tail=0.05) == (0.0, 1.0)
+
+
+def test_the_bounds_of_a_difference_hold_as_often_as_they_say():
+    """All outcomes of ten pairs with shares 0.3 and 0.1, each with its chance."""
+    more, fewer, pairs, tail = 0.3, 0.1, 10, 0.05
+    above = below = 0.0
+    for a in range(pairs + 1):
+        for b in range(pairs + 1 - a):
+            ways = math.comb(pairs, a) * math.comb(pairs - a, b)
+            chance = ways * more**a * fewer**b * (1 - more - fewer) ** (pairs - a - b)
+            low, high = difference_bounds(a, b, pairs, tail=tail)
+            below += chance * (high < more - fewer)
+            above += chance * (low > more - fewer)
+    assert below <= tail
+    assert above <= tail
+
+
+@pytest.mark.parametrize("pairs", [36, 37, 100])
+def test_pairs_without_a_difference_bound_it_by_ten_points_from_36_on(pairs):
+    low, high = difference_bounds(0, 0, pairs, tail=0.05)
+    assert -0.1 <= low <= 0 <= high <= 0.1
+    assert difference_bounds(0, 0, 35, tail=0.05)[1] > 0.1
+
+
+@pytest.mark.parametrize(("values", "bounds"), [(5, None), (6, (0, 5)), (9, (1, 7)), (12, (2, 9)), (0, None)])
+def test_the_bounds_of_a_median_leave_out_what_a_fair_coin_hardly_ever_undercuts(values, bounds):
+    assert median_bounds([float(value) for value in range(values)][::-1], tail=0.025) == bounds
+    if bounds:
+        out = bounds[0]
+        assert binomtest(out, values, 0.5, alternative="less").pvalue <= 0.025
+        assert binomtest(out + 1, values, 0.5, alternative="less").pvalue > 0.025
+
+
+@pytest.mark.parametrize("needed", [2, 3, 7, 100, MOST_SEEDS])
+def test_the_fewest_seeds_are_found(needed):
+    assert fewest_seeds(1, lambda seeds: seeds >= needed) == needed
+
+
+def test_no_number_of_seeds_is_named_beyond_the_limit():
+    assert fewest_seeds(1, lambda seeds: seeds > MOST_SEEDS) is None
+    assert fewest_seeds(MOST_SEEDS, lambda seeds: True) is None
+    assert grown(3, 20, 8) == 7

@@ -87,11 +87,12 @@ def test_a_speed_without_a_base_is_not_decided(fake: Fake, case: Make) -> None:
 
 def test_of_one_seed_nothing_about_text_is_confirmed_or_contradicted(drawn: Make) -> None:
     worst_first = {"base": 3, "8step": 2, "4step": 0}
-    for order in (worst_first, dict(zip(worst_first, reversed(worst_first.values()), strict=True))):
+    best_first = dict(zip(worst_first, reversed(worst_first.values()), strict=True))
+    for order, verb in ((worst_first, "contradict"), (best_first, "confirm")):
         found = {one.title: one for one in findings(drawn(1, lambda c, s, v, n, order=order: order[v]))}
         assert {one.answer for one in found.values()} == {NOT_DECIDED}
         assert found["Dense text"].seeds_needed == 7
-        assert found["Dense text"].needs == "1 seed drawn; about 7 would decide, if further ones come out alike"
+        assert found["Dense text"].needs == f"1 seed drawn; about 7 would {verb} it, if further ones come out alike"
 
 
 def by_variant(base: int, eight: int, four: int) -> Callable[[str, str, str, int], int]:
@@ -268,6 +269,8 @@ def test_the_lowest_ratio_of_bad_cases_must_hold_over_the_seeds_and_over_the_sce
     assert answer(drawn(7, bad(*MANY)), "Bad cases") is CONFIRMED
     few_seeds = finding(drawn(6, bad(*MANY)), "Bad cases")
     assert (few_seeds.answer, few_seeds.seeds_needed) == (NOT_DECIDED, 7)
+    one_seed = finding(drawn(1, bad(*MANY[:4])), "Bad cases")
+    assert "no number of seeds would decide: one seed tells too little of how the scenes differ" in one_seed.needs
     few_scenes = finding(drawn(40, bad(*MANY[:4])), "Bad cases")
     assert (few_scenes.answer, few_scenes.seeds_needed) == (NOT_DECIDED, None)
     assert "too few of them differ" in few_scenes.needs

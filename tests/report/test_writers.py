@@ -75,7 +75,7 @@ def test_what_the_report_said_stands_beside_what_was_measured(typical: Run) -> N
     assert ["coffee-shop", "256x256", "base", "❌ said so", wrong, "agrees"] in rows
     assert ["finding", "report said", "tested", "measured", "answer"] in rows
     said = {row[0]: row[-1] for row in rows}
-    assert said["Variability"] == "not decided: 1 seed drawn; about 8 would decide, if further ones come out alike"
+    assert said["Variability"] == "not decided: 1 seed drawn; about 8 would confirm it, if further ones come out alike"
     assert said["Fine detail"] == "not decided: nothing was measured"
 
 

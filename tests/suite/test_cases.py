@@ -210,6 +210,23 @@ ONE_MISTAKE = {
         'resolutions[0].report[0].passes: "yes" is not allowed; '
         "allowed: true or false; left out where the report gives no mark",
     ),
+    "an error of an image that the report calls right": (
+        ("passes = true", 'passes = true\nerrors = [{ expected = "Hello", read = "Helo" }]'),
+        "resolutions[0].report[0].errors[0]: an error of an image that is not marked wrong; allowed: passes = false",
+    ),
+    "an error in none of the texts": (
+        ("passes = true", 'passes = false\nerrors = [{ expected = "Helo" }]'),
+        'resolutions[0].report[0].errors[0].expected: "Helo" is in none of the texts; '
+        "allowed: part of one of the texts",
+    ),
+    "an error that is none": (
+        ("passes = true", 'passes = false\nerrors = [{ expected = "Hello", read = "Hel lo" }]'),
+        'resolutions[0].report[0].errors[0].read: "Hel lo" compares equal to `expected`; allowed: a different text',
+    ),
+    "an error without what was expected": (
+        ("passes = true", 'passes = false\nerrors = [{ read = "Helo" }]'),
+        "resolutions[0].report[0].errors[0].expected: missing; allowed: part of one of the texts",
+    ),
     "a negative limit": (
         ("passes = true", "passes = true\n[limits]\ntolerance = -1"),
         "limits.tolerance: -1 is not allowed; allowed: a whole number of edits, 0 or more",

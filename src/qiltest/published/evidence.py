@@ -120,6 +120,8 @@ class Paired:
         by_case = self.p_by_case(1 if sum(self.by_seed) > 0 else -1)
         if by_case is None or by_case <= ALPHA:
             return ""
+        if len(self.by_seed) == 1:
+            return f"one seed tells too little of how the scenes differ to name one ({self.name})"
         return f"the scenes disagree, or too few of them differ ({self.name}); more scenes might"
 
 

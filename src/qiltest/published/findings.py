@@ -45,7 +45,8 @@ def _finding(claim: Claim, run: Run) -> Finding:
         elif needed is None:
             needs = f"{drawn}; no number of seeds would decide: {evidence.stuck()}"
         else:
-            needs = f"{drawn}; about {needed} would decide, if further ones come out alike"
+            verb = "confirm" if evidence.after(needed).answer() is Answer.CONFIRMED else "contradict"
+            needs = f"{drawn}; about {needed} would {verb} it, if further ones come out alike"
     return Finding(
         title=claim.title,
         said=claim.said,
