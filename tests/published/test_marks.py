@@ -187,6 +187,13 @@ def test_images_without_a_mark_are_not_listed_as_compared() -> None:
     assert all(text.startswith("no mark given") for text in words.values())
 
 
+def test_the_report_marks_images_of_its_own_seed_alone() -> None:
+    samples = [make.sample(seed, "classroom", "base", Size(1328, 1328)) for seed in (41, 42, 43)]
+    results = tuple(CaseResult(sample=sample, score=make.score(0)) for sample in samples)
+    run = make.run("r", cases=SUITE.cases, variants=VARIANTS, results=results)
+    assert [one.sample for one in report_marks(run)] == [samples[1].id]
+
+
 def test_every_named_error_of_the_shipped_cases_is_one_that_calibration_plants_too() -> None:
     for case in SUITE.cases:
         planted = {(typo.asked, typo.shown) for typo in case.known_typos}
