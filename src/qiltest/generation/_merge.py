@@ -1,4 +1,4 @@
-"""Merge a LoRA into the transformer's weights, as the script of the performance report does.
+"""Merge a LoRA into the transformer's weights, as the vendor's script of August 2025 does.
 
 ModelTC/Qwen-Image-Lightning at 9dfb9a2, generate_with_diffusers.py: each weight becomes
 `(weight + alpha / rank * up @ down)` with the delta in float32, cast back to the weight's dtype. diffusers' `fuse_lora`

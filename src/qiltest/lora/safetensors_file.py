@@ -1,4 +1,4 @@
-"""Read safetensors files: check the whole header first, then read one tensor at a time.
+"""Merge a LoRA into the transformer's weights, as the vendor's script of August 2025 does.
 
 Format (https://github.com/huggingface/safetensors#format): 8 bytes little-endian header length, that many bytes of
 JSON `{name: {dtype, shape, data_offsets}}` with an optional `__metadata__`, then the tensors' bytes. The library is not
@@ -112,7 +112,7 @@ def _to_float32(raw: bytes, dtype: str) -> NDArray[np.float32]:
 def _e4m3() -> NDArray[np.float32]:
     """Return the values of all 256 bytes: 4 bits of exponent (bias 7), 3 of mantissa, no infinity, NaN for S.1111.111.
 
-    Source: Micikevicius et al., FP8 Formats for Deep Learning (arXiv:2209.05433), table 1.
+    Source: Micikevicius et al., FP8 Formats for Deep Learning (arXiv:2209.05433), table one.
     """
     byte = np.arange(256)
     exponent, mantissa = byte >> 3 & 15, byte & 7
