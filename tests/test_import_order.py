@@ -29,7 +29,7 @@ def package(tmp_path):
     def write(**files):
         for name, text in {"__init__": "", **files}.items():
             path = tmp_path / f"{name.replace('__in__', '/')}.py"
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         return tool.imports_of(tmp_path)
 
@@ -104,8 +104,8 @@ def test_files_that_import_each_other_are_named_also_by_way_of_a_third(package):
     ("file", "text", "allowed"),
     [
         ("generation__in__load", "import torch.nn", True),
-        ("reading__in__easyocr", "import torch", False),
-        ("reading__in__easyocr", "import easyocr", True),
+        ("reading__in__easyocr__in__reader", "import torch", False),
+        ("reading__in__easyocr__in__models", "import easyocr", True),
         ("reading__in__easyocr_too", "import easyocr", False),
         ("engine__in__options", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import pytest", False),
         ("plugin", "import pytest", True),

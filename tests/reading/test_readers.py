@@ -1,5 +1,6 @@
 import builtins
 import shutil
+import struct
 import sys
 from pathlib import Path
 
@@ -8,9 +9,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from qiltest.errors import ReaderError
 from qiltest.hashing import file_sha256
-from qiltest.reading import open_reader, reader_names
+from qiltest.reading import alphabet_of, open_reader, reader_names
 from qiltest.reading.rapidocr import reader as rapid
 from qiltest.reading.rapidocr.reader import PINNED, RECOGNISER
+from qiltest.reading.unicharset import characters_of
 from qiltest.reading.weights import combined_sha256, require_files, require_hashes
 
 
@@ -59,6 +61,48 @@ def test_the_default_reader_reads_what_is_drawn(reader, tmp_path):
         assert 0.5 < line.confidence <= 1
         assert len(line.characters) == len(line.text)
         assert all(0 <= x <= 900 and 0 <= y <= 240 for x, y in line.box)
+
+
+@pytest.mark.parametrize(("text", "known"), [("Hello 3.14 π≈ 义義龍", True), ("안녕", False), ("Привет", False)])
+def test_the_default_reader_states_its_alphabet(reader, text, known):
+    assert [char in alphabet_of(reader) for char in text if char != " "] == [known] * len(text.replace(" ", ""))
+
+
+def test_a_reader_that_states_no_alphabet_is_taken_to_know_every_character():
+    assert alphabet_of(object()) is None
+
+
+def traineddata(lists):
+    """A language file of Tesseract's with these parts, in the form that its own files have."""
+    count = 24
+    parts = {number: "\n".join([str(len(lines)), *lines, ""]).encode() for number, lines in lists.items()}
+    at, offsets = 4 + 8 * count, []
+    for number in range(count):
+        offsets.append(at if number in parts else -1)
+        at += len(parts.get(number, b""))
+    return struct.pack(f"<i{count}q", count, *offsets) + b"".join(parts[number] for number in sorted(parts))
+
+
+ENTRIES = [
+    "NULL 0 Common 0",
+    "Joined 7 0,255,0,255,0,0,0,0,0,0 Latin 1 0 1 Joined\t# Joined [4a 6f 69 6e 65 64 ]a",
+    "|Broken|0|1 f 0,255,0,255,0,0,0,0,0,0 Common 2 10 2 |Broken|0|1\t# Broken",
+    "掺 1 0,255,0,255,0,0,0,0,0,0 Han 4021 0 4021 掺\t# 掺 [63ba ]x",
+    "ffi 3 0,255,0,255,0,0,0,0,0,0 Latin 24 0 109 ffi\t# ffi [66 66 69 ]a",
+]
+
+
+@pytest.mark.parametrize("lists", [{21: ENTRIES}, {1: ENTRIES}, {1: ["q 3 0"], 21: ENTRIES, 23: ["5.3.0"]}])
+def test_tesseracts_alphabet_is_in_its_language_files(tmp_path, lists):
+    (tmp_path / "xyz.traineddata").write_bytes(traineddata(lists))
+    assert characters_of(tmp_path / "xyz.traineddata") == set("掺fi ")
+
+
+@pytest.mark.parametrize("data", [b"", b"no such file", traineddata({17: ["1"]}), traineddata({21: ENTRIES})[:300]])
+def test_a_language_file_of_another_form_is_an_error(tmp_path, data):
+    (tmp_path / "xyz.traineddata").write_bytes(data)
+    with pytest.raises(ReaderError, match=r"xyz\.traineddata has no list of characters"):
+        characters_of(tmp_path / "xyz.traineddata")
 
 
 def test_reading_twice_gives_the_same_lines(reader, tmp_path):
@@ -151,6 +195,8 @@ def test_tesseract_reads_what_is_drawn_and_names_languages_it_lacks(tmp_path):
     reading = reader.read(drawn(tmp_path, "Hello World 3.1415"))
     assert " ".join(line.text for line in reading.lines) == "Hello World 3.1415"
     assert reader.info.settings[0] == ("languages", "eng")
+    assert set("aZ3é") <= reader.alphabet
+    assert "义" not in reader.alphabet
     with pytest.raises(ReaderError, match=r"missing: xyz\.traineddata"):
         open_reader("tesseract:languages=xyz")
 

@@ -233,7 +233,19 @@ ONE_MISTAKE = {
     ),
     "a limit that is no whole number": (
         ("passes = true", "passes = true\n[limits]\nabsolute = 1.0"),
-        "limits.absolute: 1.0 is not allowed; allowed: a whole number of edits, 0 or more",
+        'limits.absolute: 1.0 is not allowed; allowed: a whole number of edits, 0 or more, or "report"',
+    ),
+    "the report's marks as the limit of a case that has none": (
+        ("passes = true", 'passes = false\n[limits]\nabsolute = "report"'),
+        'limits.absolute: "report" limits nothing: the report marks no image right; '
+        "allowed: a whole number of edits, or `passes = true` in a [[resolutions.report]]",
+    ),
+    "the report's marks as a limit below the reader's noise floor": (
+        (
+            "passes = true",
+            'passes = true\n[limits]\ntolerance = 1\nabsolute = "report"\nnoise_floor = { rapidocr = 1 }',
+        ),
+        "limits.absolute: 0 is below rapidocr's noise floor; allowed: 1 or more",
     ),
     "a limit below the reader's noise floor": (
         ("passes = true", "passes = true\n[limits]\ntolerance = 2\nabsolute = 1\nnoise_floor = { rapidocr = 1.5 }"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from rich.progress import Progress, TaskID
@@ -18,6 +18,7 @@ from qiltest.calibration.store import check_writable, read_floor, write_floor
 from qiltest.cli.common import AddParser, cases_flag, console, json_flag, print_json, print_lines, reader_flag
 from qiltest.errors import StoreError
 from qiltest.reading import DEFAULT_READER, Reader, open_reader
+from qiltest.scoring.alphabet import reader_for, require_readable_case
 from qiltest.suite.cases import Case
 from qiltest.suite.load import FLOORS_FOLDER, load_suite
 from qiltest.text.format import count
@@ -51,14 +52,14 @@ def run_calibrate(args: argparse.Namespace) -> int:
     """Calibrate the named cases, or all. Returns 0; raises QiltestError."""
     suite = load_suite(args.cases)
     cases = [suite.case(name)[0] for name in args.case] or list(suite.cases)
-    reader = open_reader(args.reader or DEFAULT_READER)
+    readers = _readers(cases, args.reader or DEFAULT_READER)
     folder = args.output or args.cases / FLOORS_FOLDER
     if not args.force:
-        _refuse_fewer(cases, reader, args.images, folder)
+        _refuse_fewer(readers, args.images, folder)
     check_writable(folder)
     floors = []
     with Progress(console=console(stderr=True), transient=True) as progress:
-        for case in progress.track(cases, description="calibrating"):
+        for case, reader in progress.track(readers, description="calibrating"):
             task = progress.add_task(case.id, total=None)
             tick = partial(_describe, progress, task)
             floors.append(calibrate(case, reader, images=args.images, seed=args.seed, tick=tick))
@@ -78,10 +79,23 @@ def _describe(progress: Progress, task: TaskID, word: str) -> None:
     progress.update(task, description=word)
 
 
-def _refuse_fewer(cases: Sequence[Case], reader: Reader, images: int, folder: Path) -> None:
+def _readers(cases: Sequence[Case], name: str) -> list[tuple[Case, Reader]]:
+    """Return each case with its reader. Raises ReaderError for one that cannot return the case's characters."""
+    opened = cache(open_reader)
+    pairs = [(case, opened(reader_for(name, case.texts, case.forgiven))) for case in cases]
+    for case, reader in pairs:
+        require_readable_case(case, reader, asked=name)
+    return pairs
+
+
+def _refuse_fewer(readers: Sequence[tuple[Case, Reader]], images: int, folder: Path) -> None:
     """Raise StoreError where a floor of the same reader, measured on more images, would be replaced."""
-    stored = [floor for case in cases if (floor := read_floor(case.id, reader.info.name, folder)) is not None]
-    better = [floor for floor in stored if floor.fingerprint == reader.info.fingerprint and floor.images > images]
+    stored = [(read_floor(case.id, reader.info.name, folder), reader) for case, reader in readers]
+    better = [
+        floor
+        for floor, reader in stored
+        if floor is not None and floor.fingerprint == reader.info.fingerprint and floor.images > images
+    ]
     if better:
         most = max(floor.images for floor in better)
         raise StoreError(

@@ -18,6 +18,7 @@ from qiltest.gate.verdict import Verdict
 from qiltest.reading import DEFAULT_READER, Reader, Suspicion, open_reader, suspicious
 from qiltest.report.diff import Mark, marked
 from qiltest.scoring import EmptyReadingError, Score, TextScore, score
+from qiltest.scoring.alphabet import AlphabetError, reader_for, require_readable
 from qiltest.suite.cases import ExpectedText, LineBreaks
 from qiltest.suite.load import load_suite
 from qiltest.text.escape import one_line
@@ -57,8 +58,9 @@ def add_parser(add: AddParser) -> None:
 def run_score(args: argparse.Namespace) -> int:
     """Score the image. Returns 0 where the edits are within the limit, else 1; raises QiltestError."""
     asked = _asked(args)
-    reader = open_reader(args.reader or asked.reader or DEFAULT_READER)
-    outcome = _outcome(args.image, asked, reader)
+    name = args.reader or asked.reader or DEFAULT_READER
+    reader = open_reader(reader_for(name, asked.texts, asked.forgiven))
+    outcome = _outcome(args.image, asked, reader, name)
     if args.json:
         print_json(_record(args.image, asked, reader, outcome), readable=True)
     else:
@@ -80,7 +82,7 @@ class _Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class _Outcome:
-    """The result; `score` is None where the reader returned nothing."""
+    """The result; `score` is None where the reader returned nothing, or cannot return what is asked for."""
 
     score: Score | None
     verdict: Verdict
@@ -114,11 +116,13 @@ def _asked(args: argparse.Namespace) -> _Asked:
     )
 
 
-def _outcome(image: Path, asked: _Asked, reader: Reader) -> _Outcome:
-    reading = reader.read(image)
+def _outcome(image: Path, asked: _Asked, reader: Reader, name: str) -> _Outcome:
+    where = f"case {asked.case}" if asked.case else "--expect"
     try:
+        require_readable(reader, asked.texts, where=where, forgiven=asked.forgiven, asked=name)
+        reading = reader.read(image)
         found = score(asked.texts, reading, line_breaks=asked.line_breaks, forgiven=asked.forgiven)
-    except EmptyReadingError as error:
+    except (AlphabetError, EmptyReadingError) as error:
         return _Outcome(score=None, verdict=Verdict.ERROR, error=str(error))
     return _Outcome(
         score=found,

@@ -12,7 +12,7 @@ from qiltest.engine.environment import versions
 from qiltest.engine.options import Options
 from qiltest.engine.producer import ImageProducer
 from qiltest.engine.readers import OpenReader, Readers
-from qiltest.errors import QiltestError
+from qiltest.errors import QiltestError, ReaderError
 from qiltest.gate.golden import GoldenStore
 from qiltest.gate.latency import Cohort
 from qiltest.generation.records import Generator
@@ -115,7 +115,8 @@ def open_run(
         readers = Readers(open_reader, default=options.reader, beside_gpu=not generator.on_cpu)
         on_error.callback(readers.close)
         reader = readers.default()
-        recipes = {sample: _recipe(generator, task) for sample, task in tasks.items()}
+        refused = _refused(readers, tasks.values()) if generator.judges_text else {}
+        recipes = {sample: refused.get(task.case.id) or _recipe(generator, task) for sample, task in tasks.items()}
         good = [recipe for recipe in recipes.values() if isinstance(recipe, Recipe)]
         device = good[0].device if good else options.device or "cpu"
         store = RunStore(root=options.runs_folder)
@@ -168,6 +169,17 @@ def _started(context: RunContext, device: str, reader: Reader, command: Sequence
         planned=tuple(tasks),
         full=context.full,
     )
+
+
+def _refused(readers: Readers, tasks: Iterable[Task]) -> dict[str, QiltestError]:
+    """Return the errors of cases that their reader cannot read, by id: nothing is generated for them."""
+    refused: dict[str, QiltestError] = {}
+    for case in {task.case.id: task.case for task in tasks}.values():
+        try:
+            readers.require_readable(case)
+        except ReaderError as error:
+            refused[case.id] = error
+    return refused
 
 
 def _recipe(generator: Generator, task: Task) -> Recipe | QiltestError:

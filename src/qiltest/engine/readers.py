@@ -10,6 +10,7 @@ from qiltest.errors import ReaderError
 from qiltest.reading.records import Reader, Reading
 from qiltest.reading.registry import DEFAULT_READER, open_reader
 from qiltest.runs.store import Stored, StoredReading, readings_of
+from qiltest.scoring.alphabet import reader_of, require_readable_case
 from qiltest.suite.cases import Case
 
 OpenReader = Callable[[str], Reader]
@@ -22,6 +23,8 @@ class Readers:
         """`default` is the reader of cases that name none; an `opener` of a conftest stays in this process."""
         self._opener, self._default = opener, default or DEFAULT_READER
         self._opened: dict[str, Reader] = {}
+        #: the name of each case's reader, by the case's id.
+        self._names: dict[str, str] = {}
         self._known: dict[Path, Mapping[tuple[str, str], StoredReading]] = {}
         self._process = ReadingProcess(opener) if opener is open_reader and beside_gpu else None
         if self._process is not None:
@@ -37,11 +40,15 @@ class Readers:
         """Return the reader of cases that name none. Raises ReaderError."""
         return self._open(self._default)
 
+    def require_readable(self, case: Case) -> None:
+        """Open a case's reader. Raises ReaderError, also where it cannot return every character of the texts."""
+        require_readable_case(case, self._open(self._name(case)), asked=self._default)
+
     def read(self, case: Case, image: Path) -> Reading:
         """Read an image with its case's reader. Raises ReaderError."""
         if self._process is None:
-            return self._open(case.reader or self._default).read(image)
-        return self._process.read(case.reader or self._default, image)
+            return self._open(self._name(case)).read(image)
+        return self._process.read(self._name(case), image)
 
     def stored(self, case: Case, stored: Stored) -> StoredReading | None:
         """Return a stored image's reading by the case's reader (same version, settings and weights), or None."""
@@ -51,7 +58,7 @@ class Readers:
         if not any(sha256 == stored.generated.sha256 for sha256, _ in known):
             return None
         try:
-            reader = self._open(case.reader or self._default)
+            reader = self._open(self._name(case))
         except ReaderError:
             return None  # raised when the image is read
         return known.get((stored.generated.sha256, reader.info.fingerprint))
@@ -64,6 +71,15 @@ class Readers:
         """End the worker process."""
         if self._process is not None:
             self._process.close()
+
+    def _name(self, case: Case) -> str:
+        """Return the name of a case's reader; one that stands for several becomes the one for the case's texts."""
+        if case.id not in self._names:
+            try:
+                self._names[case.id] = reader_of(case, self._default)
+            except ReaderError:
+                self._names[case.id] = case.reader or self._default  # raised when it is opened
+        return self._names[case.id]
 
     def _open(self, name: str) -> Reader:
         if name not in self._opened:

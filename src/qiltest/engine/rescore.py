@@ -20,6 +20,7 @@ from qiltest.runs.load import load_run
 from qiltest.runs.records import CaseResult, Origin, Run, RunState, Setup, shared
 from qiltest.runs.store import RunStore
 from qiltest.runs.writer import RunWriter
+from qiltest.scoring.alphabet import reader_for, require_readable_case
 from qiltest.suite.cases import Case
 
 
@@ -77,7 +78,10 @@ def rescore(
         for result in run.results:
             if result.image is not None:
                 own = result.reading.reader.name if result.reading is not None else run.reader.name
-                _again(result, known[result.sample.case], open_once(reader or own), run, writer, goldens)
+                case = known[result.sample.case]
+                _again(
+                    result, case, open_once(reader_for(reader or own, case.texts, case.forgiven)), run, writer, goldens
+                )
         writer.append(Ended(at=now(), state=RunState.FINISHED, exit_status=0))
     after = load_run(writer.folder)
     changes = tuple(_change(old, new) for new in after.results if (old := run.result(new.id)) is not None)
@@ -115,10 +119,19 @@ def _again(result: CaseResult, case: Case, reader: Reader, run: Run, writer: Run
     origin = shared(result, Origin) | {"reused_from": result.reused_from or run.id, "notes": result.notes}
     writer.append(Generated(at=now(), sample=result.sample, key=recipe.key(), sha256=image.sha256, **origin))
     try:
+        require_readable_case(case, reader)
         examined = examine(load_image(image.path))
         reading = reader.read(image.path)
         golden = goldens.load(run.model, result.sample)
-        found = judge_image(case, examined, reading, golden, effective=recipe.effective, tiny=run.model == TINY)
+        found = judge_image(
+            case,
+            examined,
+            reading,
+            golden,
+            sample=result.sample,
+            effective=recipe.effective,
+            tiny=run.model == TINY,
+        )
     except QiltestError as error:
         writer.append(Failed(at=now(), sample=result.sample, error=str(error)))
         return

@@ -18,8 +18,9 @@ from pydantic import TypeAdapter, ValidationError
 from qiltest.errors import GoldenError, StoreError, os_errors_as
 from qiltest.files import write_atomically
 from qiltest.gate.golden import Golden, GoldenStore, golden_from
-from qiltest.gate.judge import above_absolute
+from qiltest.gate.judge import not_golden
 from qiltest.gate.verdict import Verdict
+from qiltest.generation.sources import TINY
 from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.store import RunStore
 from qiltest.suite.variants import CANDIDATE
@@ -154,9 +155,8 @@ class Review:
             change, before = GoldenChange.RECORDED, result.golden
         elif current is None and not broken:
             change = GoldenChange.NEW
-        limits = self.run.case(result.sample.case).limits
-        blocked = above_absolute(score, limits)
-        why = f"distance {score.distance} is above the case's absolute limit {limits.absolute}" if blocked else ""
+        case, sample = self.run.case(result.sample.case), result.sample
+        why = not_golden(score, case.limits_of(sample.size, sample.variant, tiny=self.run.model == TINY))
         return Item(result=result, change=change, candidate=candidate, before=before, broken=broken, blocked=why)
 
     def _current(self, golden: Golden) -> tuple[Golden | None, str]:

@@ -11,7 +11,7 @@ from qiltest.engine.options import Update
 from qiltest.engine.producer import PendingImage
 from qiltest.errors import CaseError, GoldenError, OrderError, QiltestError
 from qiltest.gate.golden import Golden, golden_from
-from qiltest.gate.judge import above_absolute, judge_image
+from qiltest.gate.judge import judge_image, not_golden
 from qiltest.gate.latency import LatencyStore, judge_latency
 from qiltest.gate.verdict import Verdict
 from qiltest.reading.records import Reading
@@ -19,6 +19,7 @@ from qiltest.runs.events import Failed, Generated, Judged, now
 from qiltest.runs.images import StoreWriteError
 from qiltest.runs.records import CaseResult, Outcome, StoredImage, shared
 from qiltest.scoring import Score, score_case
+from qiltest.suite.cases import Limits
 from qiltest.suite.selection import Sample
 
 
@@ -121,6 +122,12 @@ class SampleRun:
         return self._context.passes(self.result)
 
     @property
+    def limits(self) -> Limits:
+        """The case's limits on this image."""
+        tiny = self._context.generator.is_tiny
+        return self.task.case.limits_of(self.sample.size, self.sample.variant, tiny=tiny)
+
+    @property
     def faulty(self) -> bool:
         """True if image quality fails the sample: noise, a grid, or a blank image."""
         return self._context.faulty(self.result)
@@ -173,6 +180,7 @@ class SampleRun:
             pending.health.result(),
             reading,
             golden,
+            sample=self.sample,
             effective=recipe.effective,
             tiny=self._context.generator.is_tiny,
             score=score,
@@ -186,7 +194,7 @@ class SampleRun:
             noise_floor=found.judgement.noise_floor,
             image="" if self.result.image is None else self.result.image.sha256,
         )
-        if self._accepts(candidate, broken=broken) and not above_absolute(score, self.task.case.limits):
+        if self._accepts(candidate, broken=broken) and not not_golden(score, self.limits):
             self._context.goldens.save(candidate)
             self.result = replace(self.result, golden_recorded=True)
 

@@ -17,6 +17,7 @@ from qiltest.reading.records import ReaderInfo, Reading
 from qiltest.recipe import Size
 from qiltest.scoring import Score, score_case
 from qiltest.suite.cases import Case, Limits
+from qiltest.suite.selection import Sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,18 +37,21 @@ def judge_image(
     reading: Reading,
     golden: Golden | None,
     *,
+    sample: Sample,
     effective: Size,
     tiny: bool,
     score: Score | None = None,
 ) -> Assessment:
     """Score one image and compare it with its golden. Used by the tests and by `qiltest rescore`.
 
-    `effective` is the size generated, `tiny` is True for the embedded model, and `score` is the reading's score if the
-    caller has it already. Raises ReaderError for a reading without text and StoreError for damaged calibration.
+    `sample` says which of the case's images it is, `effective` is the size generated, `tiny` is True for the embedded
+    model, and `score` is the reading's score if the caller has it already. Raises ReaderError for a reading without
+    text and StoreError for damaged calibration.
     """
     score, health = score or score_case(case, reading), image.outside(reading.lines)
     floor = noise_floor_of(case, reading.reader, tiny=tiny)
-    text = judge(score, golden, case.limits, effective=effective, noise_floor=floor)
+    limits = case.limits_of(sample.size, sample.variant, tiny=tiny)
+    text = judge(score, golden, limits, effective=effective, noise_floor=floor)
     judgement = with_quality(text, health, gates=case.limits.health_gates)
     return Assessment(score=score, health=health, golden=golden, judgement=judgement)
 
@@ -108,6 +112,19 @@ def noise_floor_of(case: Case, reader: ReaderInfo, *, tiny: bool) -> float | Non
 def above_absolute(score: Score, limits: Limits) -> bool:
     """Return whether a score is above the case's absolute limit, which no golden can change."""
     return limits.absolute is not None and not (score.distance <= limits.absolute)
+
+
+def not_golden(score: Score, limits: Limits) -> str:
+    """Return why a score may not become a golden, or "".
+
+    A golden of an image whose texts were all misread could never fail. A text counts as read where at least half of its
+    characters are right: texts of the same alphabet that have nothing to do with each other differ by more.
+    """
+    if above_absolute(score, limits):
+        return f"distance {score.distance} is above the case's absolute limit {limits.absolute}"
+    if not any(text.read and 2 * text.distance <= text.length for text in score.texts):
+        return "no expected text was read with half of its characters right, so its golden could never fail"
+    return ""
 
 
 def _over(score: Score, relative: int | None, limits: Limits, golden: Golden | None) -> tuple[str, ...]:

@@ -1,17 +1,20 @@
 """Read images with an OCR engine: lines of text with boxes and confidences."""
 
-from qiltest.reading.records import Line, Reader, ReaderInfo, Reading
-from qiltest.reading.registry import DEFAULT_READER, open_reader, reader_names
+from qiltest.reading.records import Choice, Line, Reader, ReaderInfo, Reading, alphabet_of
+from qiltest.reading.registry import DEFAULT_READER, open_reader, reader_choices, reader_names
 from qiltest.reading.strokes import Suspicion, suspicious
 
 __all__ = [
     "DEFAULT_READER",
+    "Choice",
     "Line",
     "Reader",
     "ReaderInfo",
     "Reading",
     "Suspicion",
+    "alphabet_of",
     "open_reader",
+    "reader_choices",
     "reader_names",
     "suspicious",
 ]

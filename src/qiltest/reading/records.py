@@ -54,7 +54,11 @@ class Reading:
 
 
 class Reader(Protocol):
-    """Reads images. Returns no lines for an image without text."""
+    """Reads images. Returns no lines for an image without text.
+
+    A reader may also have an `alphabet`, a set of the characters that it can return (`alphabet_of`). A case with a
+    character outside it is an ERROR before its image is generated. Without one, every character is taken as readable.
+    """
 
     @property
     def info(self) -> ReaderInfo:
@@ -64,3 +68,20 @@ class Reader(Protocol):
     def read(self, image: Path | bytes) -> Reading:
         """Read one image (a file or its bytes). Raises ReaderError where it cannot be decoded."""
         ...
+
+
+def alphabet_of(reader: Reader) -> frozenset[str] | None:
+    """Return the characters that a reader can return, None for a reader that does not say."""
+    alphabet = getattr(reader, "alphabet", None)
+    return None if alphabet is None else frozenset(alphabet)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One of the readers that a name without a language stands for."""
+
+    #: with its options, as `open_reader` takes it.
+    name: str
+    alphabet: frozenset[str]
+    #: what to do before it can be opened, "" where its weights are on this machine.
+    remedy: str = ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qiltest.errors import ReaderError
-from qiltest.reading.records import Reader
+from qiltest.reading.records import Choice, Reader
 
 DEFAULT_READER = "rapidocr"
 
@@ -19,7 +19,7 @@ DEFAULT_READER = "rapidocr"
 _READERS: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "rapidocr": ("rapidocr.reader", "RapidReader", {}),
     "rapidocr-single": ("rapidocr.reader", "RapidReader", {"looks": 1}),
-    "easyocr": ("easyocr", "EasyReader", {}),
+    "easyocr": ("easyocr.reader", "EasyReader", {}),
     "tesseract": ("tesseract", "TesseractReader", {}),
 }
 
@@ -52,6 +52,23 @@ def open_reader(name: str = DEFAULT_READER, **options: Any) -> Reader:
             f"unknown option ({error})", where=f"reader {plain}", remedy="see docs/reference/reading.md"
         ) from error
     return opened
+
+
+def reader_choices(name: str) -> tuple[Choice, ...]:
+    """Return the readers that a name without a language stands for, the plainest first; empty: the named one alone.
+
+    Which of them reads a case is decided by the characters of its texts (`qiltest.scoring.alphabet.reader_for`).
+    Raises ReaderError where an option is unknown or the engine is not installed.
+    """
+    plain, _, written = name.partition(":")
+    if plain != "easyocr":
+        return ()
+    options = _written_options(plain, written)
+    if "languages" in options:
+        return ()
+    from qiltest.reading.easyocr.models import choices
+
+    return choices(written, weights=options.get("weights"), download=options.get("download", False))
 
 
 def _written_options(name: str, written: str) -> dict[str, Any]:

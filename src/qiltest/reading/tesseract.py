@@ -15,6 +15,7 @@ from PIL import Image
 from qiltest.errors import ReaderError
 from qiltest.reading.images import load_image
 from qiltest.reading.records import Line, ReaderInfo, Reading
+from qiltest.reading.unicharset import characters_of
 from qiltest.reading.weights import combined_sha256, require_files
 
 INSTALL = "apt-get install tesseract-ocr tesseract-ocr-chi-sim tesseract-ocr-chi-tra"
@@ -36,6 +37,8 @@ class TesseractReader:
         listing = _run([found, "--list-langs"])
         files = [_data_folder(listing) / f"{language}.traineddata" for language in languages]
         require_files(files, reader="tesseract", remedy=INSTALL)
+        #: the characters that it can return: those of all its languages.
+        self.alphabet = frozenset[str]().union(*map(characters_of, files))
         self.info = ReaderInfo(
             name="tesseract",
             engine="tesseract",

@@ -31,9 +31,10 @@ def require_hashes(files: Sequence[Path], pins: Mapping[str, str], *, reader: st
     for path in files:
         wanted = pins.get(path.name)
         if wanted is not None and file_sha256(path) != wanted.lower():
+            pin = f"--qil-reader {reader}:pins={path.name}@{file_sha256(path)}"
             raise ReaderError(
                 f"{path.name} has SHA-256 {file_sha256(path)}, but {wanted.lower()} is pinned",
                 where=f"reader {reader} ({path.parent})",
-                remedy="install the version that the pin was made for; or pin the other file (pins=FILE@SHA256), "
+                remedy=f"install the version that the pin was made for; or pin the other file ({pin}), "
                 "calibrate, and record the goldens again",
             )

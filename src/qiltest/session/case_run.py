@@ -14,7 +14,7 @@ from qiltest.engine.options import Options, Update
 from qiltest.engine.producer import PendingImage
 from qiltest.engine.sample import SampleRun
 from qiltest.errors import QiltestError
-from qiltest.gate.judge import above_absolute
+from qiltest.gate.judge import above_absolute, not_golden
 from qiltest.gate.verdict import Verdict
 from qiltest.generation.records import Denoised
 from qiltest.reading.records import Reading
@@ -157,13 +157,15 @@ class CaseRun:
     def _accepting(self) -> str:
         """Return the command that accepts this image, or why that is not possible."""
         result = self.result
-        if result.score is not None and above_absolute(result.score, self.case.limits):
+        if result.score is not None and above_absolute(result.score, self._sample.limits):
             return f"not possible: above the case's absolute limit; see [limits] in {self.case.path}"
         if result.error or result.verdict is Verdict.ERROR:
             return ""
         if self._sample.faulty:
             remedy = f'if the prompt asks for grain, set health = "report" under [limits] in {self.case.path}'
             return f"not possible: the image has noise, a grid artefact or is blank; {remedy}"
+        if result.score is not None and (why := not_golden(result.score, self._sample.limits)):
+            return f"not possible: {why}; look at the image and at what the reader made of it"
         text = result.judgement.verdict if result.judgement else Verdict.PASS
         latency = result.latency.verdict if result.latency and result.latency.gates else Verdict.PASS
         new = text in {Verdict.PASS, Verdict.NEW} and latency in {Verdict.PASS, Verdict.INCOMPARABLE}

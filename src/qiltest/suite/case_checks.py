@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qiltest.recipe import SIZE_MULTIPLE, Size
+from qiltest.suite.case_schema import REPORT
 from qiltest.suite.problems import Location, Mistake, show, spell, suggest
 from qiltest.text.normalise import normalise, required_text, units
 
@@ -196,12 +197,20 @@ def _named_errors(raw: Raw, resolution: Raw, at: Location) -> Iterator[Fault]:
 
 
 def _limits(raw: Raw) -> Iterator[Fault]:
-    """Refuse limits below the reader's noise floor: they would fail good images."""
+    """Refuse limits below the reader's noise floor: they would fail good images; and one that limits nothing."""
     limits = raw.get("limits")
+    if isinstance(limits, Mapping) and limits.get("absolute") == REPORT:
+        tables = [
+            report for _, table in _items(raw, "resolutions", dict) for _, report in _items(table, "report", dict)
+        ]
+        if not any(table.get("passes") is True for table in tables):
+            allowed = "a whole number of edits, or `passes = true` in a [[resolutions.report]]"
+            yield ("limits", "absolute"), f"{show(REPORT)} limits nothing: the report marks no image right", allowed
     if not isinstance(limits, Mapping) or not isinstance(limits.get("noise_floor"), Mapping):
         return
     for key in ("tolerance", "absolute"):
         limit = limits.get(key, 0 if key == "tolerance" else None)
+        limit = 0 if limit == REPORT else limit
         for reader, floor in limits["noise_floor"].items():
             if isinstance(limit, int) and isinstance(floor, int | float) and not (floor <= limit):
                 yield ("limits", key), f"{limit} is below {reader}'s noise floor", f"{floor} or more"

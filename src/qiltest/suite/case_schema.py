@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, PlainValidator
 
 from qiltest.recipe import Size
 from qiltest.suite.cases import Case, ExpectedText, KnownTypo, Limits, LineBreaks, NamedError, ReportVerdict, Resolution
@@ -15,6 +15,9 @@ from qiltest.suite.problems import FileModel, Mistake
 ID_PATTERN = "[a-z0-9][a-z0-9-]{0,63}"
 #: torch.Generator.manual_seed takes 64 bits; the sign bit is left out.
 _SEED_LIMIT = 2**63
+
+#: the absolute limit of a case whose limits are the published report's pass marks.
+REPORT = "report"
 
 #: A required, non-empty string.
 Words = Annotated[str, Field(min_length=1, description="a string that is not empty")]
@@ -62,11 +65,22 @@ class ResolutionTable(FileModel):
     report: Annotated[list[VerdictTable], Field(description="a list of tables")] = Field(default_factory=list)
 
 
+def absolute_limit(value: object) -> int | str:
+    """Return an absolute limit as it is written. Raises ValueError for anything but a count and `REPORT`."""
+    if value == REPORT or (type(value) is int and value >= 0):
+        return value
+    raise ValueError("not a limit")
+
+
 class LimitsTable(FileModel):
     """`[limits]`."""
 
     tolerance: Annotated[int, Field(ge=0, description="a whole number of edits, 0 or more")] = 0
-    absolute: Annotated[int | None, Field(ge=0, description="a whole number of edits, 0 or more")] = None
+    absolute: Annotated[
+        int | str | None,
+        PlainValidator(absolute_limit),
+        Field(description='a whole number of edits, 0 or more, or "report"'),
+    ] = None
     noise_floor: Annotated[
         dict[str, Annotated[float, Field(ge=0)]],
         Field(description="edits by reader, 0 or more, such as { rapidocr = 0.5 }"),
@@ -109,7 +123,8 @@ def case_from(table: CaseTable, path: Path, doubts: Iterable[Mistake] = ()) -> C
         "resolutions": tuple(map(_resolution, table.resolutions)),
         "limits": Limits(
             tolerance=table.limits.tolerance,
-            absolute=table.limits.absolute,
+            absolute=table.limits.absolute if isinstance(table.limits.absolute, int) else None,
+            from_report=table.limits.absolute == REPORT,
             noise_floor=tuple(sorted(table.limits.noise_floor.items())),
             health_gates=table.limits.health == "gate",
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from qiltest.recipe import Size
@@ -85,6 +85,8 @@ class Limits:
     tolerance: int
     #: A distance above this fails whatever the golden says; None: no absolute limit.
     absolute: int | None = None
+    #: True (`absolute = "report"`): 0 for a real model's images that the published report marks right, else none.
+    from_report: bool = False
     #: (reader, edits that it adds on images of known text), sorted; no limit may be below it. Empty: not measured.
     noise_floor: tuple[tuple[str, float], ...] = ()
     #: False where noise or a grid is reported but does not fail the image (`health = "report"`), as grain asked for.
@@ -114,3 +116,14 @@ class Case:
     known_typos: tuple[KnownTypo, ...] = ()
     #: mistakes that concern this case alone, kept by `load_suite(keep_doubtful=True)`, as messages.
     doubts: tuple[str, ...] = ()
+
+    def limits_of(self, size: Size, variant: str, *, tiny: bool) -> Limits:
+        """Return the limits on one image, of a resolution and variant; `tiny` is True for the embedded model.
+
+        The published report judged images of the real model, so its marks limit no other one's.
+        """
+        if not self.limits.from_report or tiny:
+            return self.limits
+        here = next((resolution for resolution in self.resolutions if resolution.size == size), None)
+        verdict = None if here is None else here.verdict(variant)
+        return replace(self.limits, absolute=0) if verdict is not None and verdict.passes else self.limits

@@ -90,6 +90,11 @@ class Recogniser:
         alphabet = self._session.get_modelmeta().custom_metadata_map["character"].splitlines()
         self._alphabet = ["", *alphabet, " "]
 
+    @property
+    def alphabet(self) -> frozenset[str]:
+        """The characters that the network can return."""
+        return frozenset("".join(self._alphabet))
+
     def look(self, line: Pixels) -> Recognition:
         """Recognise one line image (BGR, upright)."""
         steps, used = self.probabilities(line)

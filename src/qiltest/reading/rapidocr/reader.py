@@ -71,6 +71,11 @@ class RapidReader:
             settings=_settings(looks),
         )
 
+    @property
+    def alphabet(self) -> frozenset[str]:
+        """The characters that it can return, from the recogniser's weights; no Korean."""
+        return self._recogniser.alphabet
+
     def read(self, image: Path | bytes) -> Reading:
         """Read one image; an image without text gives no lines. Raises ReaderError where it cannot be decoded."""
         started = time.perf_counter()

@@ -1,0 +1,119 @@
+"""Whether a reader can return the characters that are asked for.
+
+A reader gives another character for one that it does not know. The distance would then be the reader's, and accepted as
+a golden it could never fail, so such a text is an error before anything is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+from qiltest.errors import ReaderError
+from qiltest.reading.records import Choice, Reader, alphabet_of
+from qiltest.reading.registry import reader_choices
+from qiltest.suite.cases import Case, ExpectedText
+from qiltest.text.look_alikes import look_alike
+from qiltest.text.normalise import normalise, units
+
+#: characters of one text that a message names; the others are counted.
+NAMED = 12
+
+
+class AlphabetError(ReaderError):
+    """Texts have characters that the reader cannot return, so there is no distance to judge."""
+
+
+def outside(
+    texts: Sequence[ExpectedText], alphabet: frozenset[str], forgiven: Sequence[str] = ()
+) -> dict[str, tuple[str, ...]]:
+    """Return the characters of each text that are not in an alphabet, for the texts that have any.
+
+    Both sides are compared as the scorer compares them (`normalise`). Exempt are optional marks, and characters whose
+    look-alike of a class in `forgiven` is in the alphabet.
+    """
+    known = _normalised(alphabet)
+    found: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        asked = dict.fromkeys(u.text for u in units(text.text, text.optional_marks) if not u.optional)
+        unknown = [char for char in asked if char not in known and not _forgiven(char, known, forgiven)]
+        if unknown:
+            found[text.text] = tuple(unknown)
+    return found
+
+
+def reader_for(name: str, texts: Sequence[ExpectedText], forgiven: Sequence[str] = ()) -> str:
+    """Return the reader of these texts where `name` stands for several (EasyOCR without a language), else `name`.
+
+    It is the first that can return every character and is on this machine, else the plainest. Raises ReaderError.
+    """
+    for choice in reader_choices(name):
+        if not choice.remedy and not outside(texts, choice.alphabet, forgiven):
+            return choice.name
+    return name
+
+
+def reader_of(case: Case, default: str) -> str:
+    """Return the name of a case's reader; `default` is that of cases that name none. Raises ReaderError."""
+    return reader_for(case.reader or default, case.texts, case.forgiven)
+
+
+def require_readable(
+    reader: Reader,
+    texts: Sequence[ExpectedText],
+    *,
+    where: str,
+    forgiven: Sequence[str] = (),
+    asked: str = "",
+    file: str = "",
+) -> None:
+    """Raise AlphabetError where texts have characters that a reader cannot return.
+
+    `asked` is the reader's name as the user gave it, `file` the texts' case file; both are for the remedy.
+    """
+    alphabet = alphabet_of(reader)
+    found = {} if alphabet is None else outside(texts, alphabet, forgiven)
+    if found:
+        what = f"{reader.info.engine} cannot return {_named(found)}: not in its alphabet"
+        raise AlphabetError(what, where=where, remedy=_remedy(asked, texts, forgiven, reader, file))
+
+
+def require_readable_case(case: Case, reader: Reader, *, asked: str = "") -> None:
+    """Raise AlphabetError where a case's texts have characters that a reader cannot return."""
+    require_readable(
+        reader, case.texts, where=f"case {case.id}", forgiven=case.forgiven, asked=case.reader or asked, file=case.path
+    )
+
+
+@lru_cache(maxsize=8)
+def _normalised(alphabet: frozenset[str]) -> frozenset[str]:
+    return frozenset("".join(map(normalise, alphabet)))
+
+
+def _forgiven(char: str, known: frozenset[str], forgiven: Sequence[str]) -> bool:
+    return bool(forgiven) and any(look_alike(char, other) in forgiven for other in known)
+
+
+def _named(found: Mapping[str, Sequence[str]]) -> str:
+    parts = []
+    for text, characters in found.items():
+        more = len(characters) - NAMED
+        shown = " ".join(characters[:NAMED]) + (f" and {more} more" if more > 0 else "")
+        parts.append(f"{shown} of {text!r}")
+    return "; ".join(parts)
+
+
+def _remedy(asked: str, texts: Sequence[ExpectedText], forgiven: Sequence[str], reader: Reader, file: str) -> str:
+    steps = [choice.remedy for choice in _fitting(asked, texts, forgiven) if choice.remedy]
+    if reader.info.name != "rapidocr":
+        steps.append("use the reader rapidocr")
+    else:
+        steps.append("use a reader of this script (docs/reference/reading.md#alphabets)")
+    if file:
+        steps[-1] += f", for this case alone by `reader` in {file}"
+    return "; or ".join([*steps, "name marks that may be missing as optional (`optional_marks`)"])
+
+
+def _fitting(asked: str, texts: Sequence[ExpectedText], forgiven: Sequence[str]) -> list[Choice]:
+    choices = reader_choices(asked) if asked else ()
+    return [choice for choice in choices if not outside(texts, choice.alphabet, forgiven)]
