@@ -13,6 +13,7 @@ from qiltest.gate import Golden, GoldenStore, Verdict
 from qiltest.gate.golden import GoldenText
 from qiltest.reading import Reading
 from qiltest.runs import RunStore, load_run
+from qiltest.suite.cases import ReportVerdict
 
 
 class StandinReader:
@@ -63,6 +64,26 @@ def golden(make, number, reader):
         effective="240x128", reader=reader.info.fingerprint, distance=0, distance_alnum=0, length=10, noise_floor=None,
         texts=(text,), extra=(), recipe_key="a", recipe={}, image="b",
     )  # fmt: skip
+
+
+def test_a_reader_that_cannot_return_the_characters_gives_errors_and_no_distances(run, store, goldens, reader):
+    reader.alphabet = frozenset("abc")
+    result = again(run, store, goldens, reader)
+    assert [c.distance for c in result.changes] == [(1, None), (1, None)]
+    assert "cannot return Q w e n C o f of 'Qwen Coffee': not in its alphabet" in result.changes[0].error
+
+
+@pytest.mark.parametrize(("model", "verdicts"), [("Qwen/Qwen-Image", {Verdict.FAIL}), ("tiny", {Verdict.NEW})])
+def test_images_of_the_real_model_are_held_to_the_reports_marks(run, store, goldens, reader, model, verdicts):
+    reader.text = "Qwen Cofee"
+    (case,) = run.cases
+    (here,) = case.resolutions
+    marks = (ReportVerdict(variant="4step", passes=True),)
+    marked = replace(
+        case, resolutions=(replace(here, report=marks),), limits=replace(case.limits, absolute=None, from_report=True)
+    )
+    result = again(replace(run, model=model), store, goldens, reader, cases=(marked,))
+    assert {each.verdict for each in result.after.results} == verdicts
 
 
 def test_the_images_are_scored_again_into_a_run_of_their_own(run, store, goldens, reader):

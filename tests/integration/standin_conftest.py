@@ -176,6 +176,8 @@ class StandinReader:
         self.info = ReaderInfo(
             name=name, engine="standin", version="1", weights_sha256=hashlib.sha256(weights.encode()).hexdigest()
         )
+        if "alphabet" in plan():
+            self.alphabet = plan()["alphabet"]
 
     def read(self, image):
         with Image.open(image if isinstance(image, Path) else io.BytesIO(image)) as opened:

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -38,13 +39,15 @@ def commands(steps, program):
 
 def test_it_runs_each_night_and_by_hand_with_a_lora_and_what_it_is_like(workflow):
     assert workflow["on"]["schedule"][0]["cron"]
-    assert set(workflow["on"]["workflow_dispatch"]["inputs"]) == {"lora", "like", "seeds"}
+    assert set(workflow["on"]["workflow_dispatch"]["inputs"]) == {"lora", "like", "seeds", "accept"}
     assert workflow["jobs"]["gpu"]["runs-on"] == ["self-hosted", "linux", "gpu"]
 
 
 def test_it_may_read_the_repository_and_no_more(workflow, steps):
     assert workflow["permissions"] == {"contents": "read"}
     assert "permissions" not in workflow["jobs"]["gpu"]
+    assert workflow["jobs"]["gpu"]["if"] == "${{ !inputs.accept }}"
+    assert workflow["jobs"]["accept"]["if"] == "${{ inputs.accept }}"
     assert steps[0]["with"]["persist-credentials"] is False
 
 
@@ -66,11 +69,14 @@ def test_nothing_that_a_person_typed_is_written_into_a_shell_command(steps):
         assert f'="${name}"' in inspection["run"]
 
 
-def test_its_suite_command_draws_and_leaves_what_is_uploaded(suite, steps):
+def test_its_suite_command_draws_and_leaves_what_is_uploaded(suite, steps, workflow):
     words = commands(steps, "-m pytest")[0]
     assert words[:3] == ["tests/report_cases", "-m", "gpu"]
     suite.pytester.mkdir("nightly").joinpath("started").touch()
-    result = suite.run(*[word.replace("$RUNS", str(suite.path / "kept")) for word in words[1:]])
+    reader = workflow["jobs"]["gpu"]["env"]["READER"]
+    result = suite.run(
+        *[word.replace("$RUNS", str(suite.path / "kept")).replace("$READER", reader) for word in words[1:]]
+    )
     assert len(set(suite.generated())) == 4, result.stderr.str()
     assert (suite.path / "nightly/junit.xml").is_file()
     assert len(json.loads((suite.path / "nightly/benchmark.json").read_text())["benchmarks"]) == 4
@@ -83,17 +89,117 @@ def test_its_suite_command_draws_and_leaves_what_is_uploaded(suite, steps):
     assert [link for link in links if not (run / link).is_file()] == []
 
 
-def keep_the_run(suite, steps):
-    """Run the step that keeps the run, with a `qiltest` where the workflow has it."""
-    keep = next(step for step in steps if step.get("name") == "Keep the run")
-    program = suite.path / ".venv/bin/qiltest"
-    program.parent.mkdir(parents=True)
+def shell(folder, step, **environment):
+    """Run a step as the workflow does, with a `qiltest` where it has it."""
+    program = folder / ".venv/bin/qiltest"
+    program.parent.mkdir(parents=True, exist_ok=True)
     code = "import sys; from qiltest.cli.main import main; sys.exit(main())"
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(code)} "$@"\n')
     program.chmod(0o755)
-    environment = {**os.environ, "RUNS": str(suite.path / "kept")}
-    command = ["bash", "-e", "-c", keep["run"]]
-    return subprocess.run(command, cwd=suite.path, env=environment, check=False, capture_output=True, text=True)
+    command = ["bash", "-e", "-c", step["run"]]
+    environment = {**os.environ, **environment}
+    return subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
+
+
+def keep_the_run(suite, steps):
+    """Run the step that keeps the run."""
+    keep = next(step for step in steps if step.get("name") == "Keep the run")
+    return shell(suite.path, keep, RUNS=str(suite.path / "kept"))
+
+
+@pytest.mark.parametrize(
+    ("reader", "extras"),
+    [("rapidocr", "gpu"), ("easyocr", "gpu,easyocr"), ("easyocr:languages=ch_sim,device=cuda", "gpu,easyocr")],
+)
+def test_the_reader_is_one_line_which_also_installs_its_extra(workflow, steps, tmp_path, reader, extras):
+    assert [line for line in WORKFLOW.read_text().splitlines() if "READER:" in line] == [
+        f"      READER: {workflow['jobs']['gpu']['env']['READER']}  # the OCR reader, such as easyocr:device=cuda; "
+        "goldens belong to one"
+    ]
+    assert sum('--qil-reader="$READER"' in step.get("run", "") for step in steps) == 2
+    for name in ("python3", "python"):
+        program = tmp_path / ".venv/bin" / name
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text('#!/bin/sh\necho "$@" >> called\n')
+        program.chmod(0o755)
+    path = f"{tmp_path / '.venv/bin'}{os.pathsep}{os.environ['PATH']}"
+    setup = next(step for step in steps if step.get("name") == "Set up")
+    done = shell(tmp_path, setup, READER=reader, PATH=path, GITHUB_ENV=str(tmp_path / "env"), GITHUB_WORKSPACE="/a/b")
+    assert done.returncode == 0, done.stderr
+    assert f"-m pip install --quiet .[{extras}]" in (tmp_path / "called").read_text().splitlines()
+
+
+def accept_step(workflow, name):
+    return next(step for step in workflow["jobs"]["accept"]["steps"] if step.get("name") == name)
+
+
+def test_what_it_uploads_is_accepted_on_another_machine_and_the_next_night_is_green(suite, workflow, tmp_path_factory):
+    gpu = ("-m", "gpu", "--qil-case=coffee")
+    suite.plan(coffee__fast={"typos": {"Qwen Coffee": "Qwen Cofee"}})
+    assert suite.run(*gpu).ret == pytest.ExitCode.TESTS_FAILED
+    (run,) = (path for path in (suite.path / "runs").iterdir() if path.is_dir())
+    other = tmp_path_factory.mktemp("other")
+    shutil.copytree(run, other / "night/nightly-7-1" / run.name)
+    shutil.rmtree(suite.path / "runs")
+    done = shell(other, accept_step(workflow, "Accept its images"), CI="true", NIGHT="7")
+    assert done.returncode == 0, done.stderr
+    assert "2 accepted, 0 rejected, 0 skipped, 0 left" in done.stdout
+    assert done.stdout == (other / "accepted.txt").read_text()
+    found = sorted(str(path.relative_to(other)) for path in (other / "golden").rglob("*.json"))
+    names = [name.rpartition("/")[2].partition("-")[0] for name in found]
+    assert names == ["base", "fast", "base@1328x1328", "fast@1328x1328"]  # texts, and latencies of two cohorts
+    shutil.copytree(other / "golden", suite.path / "golden")
+    assert suite.run(*gpu).ret == 0
+
+
+def test_a_night_without_a_run_or_a_number_that_is_none_opens_no_pull_request(workflow, tmp_path):
+    (tmp_path / "night").mkdir()
+    done = shell(tmp_path, accept_step(workflow, "Accept its images"), NIGHT="7")
+    assert done.returncode == 1
+    assert "::error::run 7 has no nightly artifact" in done.stdout
+    done = shell(tmp_path, accept_step(workflow, "Set up"), NIGHT="7; rm -r /")
+    assert done.returncode == 1
+    assert "is not the number of a run" in done.stdout
+
+
+def test_the_pull_request_has_the_goldens_alone_and_is_for_the_branch_of_the_night(workflow, tmp_path):
+    upstream, here = tmp_path / "upstream.git", tmp_path / "here"
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (
+        ["git", "init", "--quiet", "--bare", "--initial-branch=main", str(upstream)],
+        ["git", "clone", "--quiet", str(upstream), str(here)],
+    ):
+        subprocess.run(command, check=True, capture_output=True)
+    (here / "golden").mkdir()
+    (here / "golden/old.json").write_text("{}")
+    for command in (
+        [*git, "add", "golden"],
+        [*git, "commit", "--quiet", "-m", "first"],
+        [*git, "push", "origin", "HEAD:main"],
+    ):
+        subprocess.run(command, cwd=here, check=True, capture_output=True)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "gh").write_text('#!/bin/sh\necho "$@" >> "$CALLED"\n')
+    (tools / "gh").chmod(0o755)
+    called = tmp_path / "called"
+    environment = {
+        "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
+        "CALLED": str(called),
+        "NIGHT": "7",
+        "BASE": "main",
+    }
+    step = accept_step(workflow, "Open a pull request")
+    assert "changes no golden" in shell(here, step, **environment).stdout
+    assert not called.exists()
+    (here / "golden/new.json").write_text("{}")
+    (here / "accepted.txt").write_text("1 accepted\n")
+    done = shell(here, step, **environment)
+    assert done.returncode == 0, done.stderr
+    assert "pr create --base main --head goldens-of-nightly-7" in called.read_text()
+    show = ["git", "show", "--name-only", "--format=%s", "goldens-of-nightly-7"]
+    shown = subprocess.run(show, cwd=upstream, check=True, capture_output=True, text=True).stdout.split("\n")
+    assert [line for line in shown if line] == ["Goldens of nightly run 7", "golden/new.json"]
 
 
 def test_a_night_that_made_no_run_does_not_keep_an_earlier_one(suite, steps):
@@ -110,7 +216,13 @@ def test_a_night_that_made_no_run_does_not_keep_an_earlier_one(suite, steps):
 
 def test_its_trial_command_names_options_that_exist(suite, steps):
     words = commands(steps, "-m pytest")[1]
-    values = {"$RUNS": "kept", "$LORA": "no-such-file.safetensors", "$LIKE": "fast", "$SEEDS": "2"}
+    values = {
+        "$RUNS": "kept",
+        "$READER": "rapidocr",
+        "$LORA": "no-such-file.safetensors",
+        "$LIKE": "fast",
+        "$SEEDS": "2",
+    }
     suite.pytester.mkdir("nightly")
     for name, value in values.items():
         words = [word.replace(name, value) for word in words]

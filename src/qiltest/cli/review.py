@@ -35,6 +35,9 @@ def add_parser(add: AddParser) -> None:
     )
     parser.add_argument("run", nargs="?", default=LATEST, metavar="RUN", help="id, start of an id, folder, or latest")
     parser.add_argument("--accept-all", action="store_true", help="accept all that can be accepted, without asking")
+    parser.add_argument(
+        "--accept-latency", action="store_true", help="also write the latency goldens that are missing, from this run"
+    )
     parser.add_argument("--again", action="store_true", help="ask again about rejected ones")
     parser.set_defaults(handler=run_review)
 
@@ -52,6 +55,8 @@ def run_review(args: argparse.Namespace) -> int:
         print_lines((f"run {run.path}", *agenda.unfit))
         decided = _accept_all(review, agenda) if args.accept_all else _ask(review, agenda)
         print_lines(_sum(agenda, decided))
+    written = review.accept_latencies() if args.accept_latency else []
+    console(stderr=args.json).print("\n".join(f"latency golden {path}" for path in written), end="\n" * bool(written))
     accepted = sum(decision is Decision.ACCEPTED for decision in decided.values())
     return 0 if accepted == len(agenda.items) and not agenda.rejected else 1
 
@@ -60,14 +65,14 @@ def _refuse(args: argparse.Namespace) -> None:
     """Raise GoldenError in CI, and where standard input is not a terminal."""
     from qiltest.engine.options import in_ci
 
-    if args.json and not args.accept_all:
+    if args.json and not args.accept_all and not args.accept_latency:
         return
     if in_ci():
         raise GoldenError(
             "reviewing is refused because CI is set: a person must look at goldens before they change",
             remedy="run it on your machine and commit the files; --json lists the goldens to decide",
         )
-    if not args.accept_all and not sys.stdin.isatty():
+    if not args.accept_all and not args.json and not sys.stdin.isatty():
         raise GoldenError(
             "standard input is not a terminal",
             remedy="use --json to list the goldens to decide, or --accept-all to accept them",

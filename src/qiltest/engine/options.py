@@ -64,6 +64,8 @@ class Options:
     expect: int | str | None
     #: timed denoise loops per image; None adapts to loop time (`qiltest.engine.producer.rounds_of`).
     rounds: int | None
+    #: False (`--qil-report-latency`): a latency is reported and fails nothing.
+    latency_gates: bool = True
     #: the candidate LoRA; None in a session that compares images with goldens.
     release: ReleaseRequest | None
     cases_folder: Path

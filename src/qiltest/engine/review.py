@@ -19,6 +19,7 @@ from qiltest.errors import GoldenError, StoreError, os_errors_as
 from qiltest.files import write_atomically
 from qiltest.gate.golden import Golden, GoldenStore, golden_from
 from qiltest.gate.judge import not_golden
+from qiltest.gate.latency import Cohort, LatencyStore
 from qiltest.gate.verdict import Verdict
 from qiltest.generation.sources import TINY
 from qiltest.runs.records import CaseResult, Run
@@ -126,6 +127,16 @@ class Review:
             else:
                 self.goldens.save(item.before)
         self._remember(item, Decision.REJECTED)
+
+    def accept_latencies(self) -> list[Path]:
+        """Write the golden of each gated cohort that has none, from the run's own denoise loops. Raises GoldenError."""
+        latencies = LatencyStore(goldens=self.goldens)
+        seconds: dict[Cohort, list[float]] = {}
+        for result in self.run.results:
+            latency, cohort = result.latency, result.cohort
+            if latency is not None and cohort is not None and latency.gates and latency.verdict is not Verdict.ERROR:
+                seconds.setdefault(cohort, []).append(latency.seconds)
+        return [latencies.save(each, seconds[each]) for each in seconds if latencies.load(each) is None]
 
     @property
     def store(self) -> RunStore:

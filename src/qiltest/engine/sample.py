@@ -221,7 +221,8 @@ class SampleRun:
         """Judge the latency, and note whether the run's update will record it."""
         context, cohort = self._context, self.result.cohort
         assert cohort is not None
-        gates = context.options.gpu and context.options.release is None
+        options = context.options
+        gates = options.gpu and options.latency_gates and options.release is None
         latency = judge_latency(seconds, LatencyStore(goldens=context.goldens).load(cohort), gates=gates)
         if latency.verdict is not Verdict.ERROR:
             context.seconds.setdefault(cohort, []).append(seconds)

@@ -50,6 +50,7 @@ def read_options(config: pytest.Config) -> Options:
         allow_partial_lora=bool(asked.qil_allow_partial_lora),
         expect=asked.qil_expect,
         rounds=None if rounds == AUTO else int(rounds),
+        latency_gates=not asked.qil_report_latency,
         release=release,
         cases_folder=_folder(config, asked.qil_cases, "cases"),
         golden_folder=_folder(config, asked.qil_golden, "golden"),

@@ -1,0 +1,84 @@
+"""A reader whose alphabet lacks characters of a case: an ERROR that names them, before anything is generated."""
+
+import pytest
+
+from qiltest.cli.main import main
+from qiltest.gate import Verdict
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 "
+
+
+def korean(suite):
+    suite.case("korean", first="안녕 Hello", second="Seoul")
+    suite.plan(alphabet=LETTERS)
+
+
+def test_a_case_that_the_reader_cannot_read_is_an_error_before_its_image(suite):
+    korean(suite)
+    result = suite.run("--qil-update=missing", "--junitxml=junit.xml")
+    result.assert_outcomes(passed=4, failed=2)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            "ERROR * case korean: standin cannot return 안 녕 of '안녕 Hello': not in its alphabet*"
+            "*-> use a reader of this script*, for this case alone by `reader` in *korean.toml; or name marks*",
+        ]
+    )
+    assert [line for line in suite.generated() if line.startswith("korean")] == []
+    assert not [name for name in suite.goldens() if "korean" in name]
+    failed = suite.latest().result("korean@1328x1328-fast-s42")
+    assert (failed.verdict, failed.image, failed.score) == (Verdict.ERROR, None, None)
+    assert "not in its alphabet" in (suite.path / "junit.xml").read_text()
+
+
+def test_marks_that_the_case_declares_optional_are_exempt(suite):
+    path = suite.path / "cases" / "coffee.toml"
+    path.write_text(
+        path.read_text()
+        .replace("Qwen Coffee", "Qwen Coffee 😊", 2)
+        .replace('text = "Qwen Coffee 😊"', 'text = "Qwen Coffee 😊"\noptional_marks = ["😊"]')
+    )
+    suite.plan(alphabet=LETTERS)
+    suite.run("--qil-case=coffee", "--qil-update=missing").assert_outcomes(passed=2)
+
+
+def test_a_reader_that_states_no_alphabet_reads_every_case(suite):
+    suite.case("korean", first="안녕 Hello", second="Seoul")
+    suite.run("--qil-case=korean", "--qil-update=missing").assert_outcomes(passed=2)
+
+
+def test_a_reader_of_the_case_file_is_held_to_its_own_alphabet(suite):
+    korean(suite)
+    path = suite.path / "cases" / "korean.toml"
+    path.write_text(path.read_text().replace("language =", 'reader = "no-such"\nlanguage ='))
+    result = suite.run("--qil-case=korean")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["ERROR *unknown reader 'no-such'*"])
+    assert suite.generated() == []
+
+
+@pytest.mark.parametrize("mode", ["missing", "all"])
+def test_an_image_whose_texts_are_all_misread_is_never_recorded(suite, mode):
+    suite.plan(coffee__fast={"typos": {"Qwen Coffee": "zzzzzzzzz", "2 dollars": "####"}})
+    result = suite.run(f"--qil-update={mode}")
+    result.assert_outcomes(passed=3, failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        ["accept * not possible: no expected text was read with half of its characters right*could never fail*"]
+    )
+    assert "tiny/coffee@1328x1328/fast-s42.json" not in suite.goldens()
+    assert not suite.latest().result("coffee@1328x1328-fast-s42").golden_recorded
+
+
+def test_nor_is_it_accepted_by_hand(suite, monkeypatch, capsys):
+    suite.plan(coffee__fast={"typos": {"Qwen Coffee": "zzzzzzzzz", "2 dollars": "####"}})
+    suite.run("--qil-case=coffee")
+    monkeypatch.chdir(suite.path)
+    assert main(["review", "--accept-all"]) == 1
+    assert "cannot be accepted: no expected text was read with half" in capsys.readouterr().out
+    assert suite.goldens() == ["tiny/coffee@1328x1328/base-s42.json"]
+
+
+def test_one_text_that_was_read_is_enough(suite):
+    suite.plan(coffee__fast={"typos": {"Qwen Coffee": "zzzzzzzzz"}})
+    suite.run("--qil-update=missing").assert_outcomes(passed=4)
