@@ -137,3 +137,13 @@ def test_the_readable_answer_names_text_distance_and_verdict(run):
     _, out = run("score", "a.png", "--expect", "Hello Warld")
     assert "FAIL: distance 1, limit 0" in out
     assert "1" in out
+
+
+def test_texts_with_characters_that_the_reader_cannot_return_are_an_error_and_no_distance(run, monkeypatch):
+    monkeypatch.setattr(FakeReader, "alphabet", "Helo Wrd", raising=False)
+    assert run("score", "a.png", "--expect", "Hello World")[0] == 0
+    code, out = run("score", "a.png", "--expect", "Hello 世界", "--json")
+    record = json.loads(out)
+    assert (code, record["verdict"], record["distance"]) == (1, "ERROR", None)
+    assert record["error"].startswith("--expect: fake cannot return 世 界 of 'Hello 世界': not in its alphabet")
+    assert run("score", "a.png", "--expect", "Hello 世", "--optional", "世")[0] == 0

@@ -192,8 +192,12 @@ def test_without_a_language_the_name_stands_for_each_of_them_and_what_is_missing
     english, simplified, traditional = reader_choices(f"easyocr:weights={folder},device=cuda")
     assert simplified.name == f"easyocr:weights={folder},device=cuda,languages=ch_sim"
     assert not simplified.remedy
-    assert option_in(traditional.remedy) == f"easyocr:weights={folder},device=cuda,languages=ch_tra,download=yes"
-    assert option_in(english.remedy).endswith("languages=en,download=yes")
+    assert traditional.remedy.startswith("fetch EasyOCR's ch_tra model: ")
+    assert (
+        option_in(traditional.remedy)
+        == option_in(english.remedy)
+        == f"easyocr:weights={folder},device=cuda,download=yes"
+    )
     assert [bool(choice.remedy) for choice in reader_choices("easyocr:download=yes")] == [False] * 3
 
 

@@ -56,7 +56,19 @@ def test_the_error_names_the_characters_of_each_text_and_a_remedy():
     assert first.startswith("case x: fake cannot return 义 本 of '义a本'; 一 丁 ")
     assert " and 8 more of " in first
     assert first.endswith(": not in its alphabet")
-    assert remedy == ("  -> use the reader rapidocr; or name marks that may be missing as optional (`optional_marks`)")
+    assert remedy.startswith("  -> use the reader rapidocr (docs/reference/reading.md#alphabets); or name marks that")
+
+
+def test_a_message_names_three_texts_and_counts_the_others():
+    with pytest.raises(AlphabetError, match="义 of '义'; 本 of '本'; 龙 of '龙'; and others of 2 more texts: not in"):
+        require_readable(Reader(LATIN), texts("义", "本", "龙", "龍", "한"), where="case x")
+
+
+def test_where_none_of_several_knows_all_the_nearest_is_named(choices):
+    with pytest.raises(
+        AlphabetError, match="義 龍 of '義龍': not in its alphabet; the nearest, e:zh, cannot return 義 of"
+    ):
+        require_readable(Reader(LATIN), texts("義龍"), where="case x", asked="e")
 
 
 def test_a_reader_without_an_alphabet_is_asked_nothing():
@@ -80,5 +92,5 @@ def test_the_plainest_reader_that_knows_every_character_is_chosen(choices, name,
 def test_one_whose_weights_are_not_here_is_not_chosen_but_the_error_says_how_to_get_them(choices):
     choices[1] = Choice(name="e:zh", alphabet=CHINESE, remedy="fetch the e:zh model")
     assert reader_for("e", texts("义")) == "e"
-    with pytest.raises(AlphabetError, match="-> fetch the e:zh model; or use the reader rapidocr; or name"):
+    with pytest.raises(AlphabetError, match="-> fetch the e:zh model; or use the reader rapidocr "):
         require_readable(Reader(LATIN), texts("义"), where="case x", asked="e")

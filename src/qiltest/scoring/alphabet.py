@@ -13,11 +13,12 @@ from qiltest.errors import ReaderError
 from qiltest.reading.records import Choice, Reader, alphabet_of
 from qiltest.reading.registry import reader_choices
 from qiltest.suite.cases import Case, ExpectedText
+from qiltest.text.format import count
 from qiltest.text.look_alikes import look_alike
 from qiltest.text.normalise import normalise, units
 
-#: characters of one text that a message names; the others are counted.
-NAMED = 12
+#: characters of one text, and texts, that a message names; the others are counted.
+NAMED, NAMED_TEXTS = 12, 3
 
 
 class AlphabetError(ReaderError):
@@ -74,7 +75,9 @@ def require_readable(
     alphabet = alphabet_of(reader)
     found = {} if alphabet is None else outside(texts, alphabet, forgiven)
     if found:
-        what = f"{reader.info.engine} cannot return {_named(found)}: not in its alphabet"
+        what = (
+            f"{reader.info.engine} cannot return {_named(found)}: not in its alphabet{_nearest(asked, texts, forgiven)}"
+        )
         raise AlphabetError(what, where=where, remedy=_remedy(asked, texts, forgiven, reader, file))
 
 
@@ -96,24 +99,32 @@ def _forgiven(char: str, known: frozenset[str], forgiven: Sequence[str]) -> bool
 
 def _named(found: Mapping[str, Sequence[str]]) -> str:
     parts = []
-    for text, characters in found.items():
+    for text, characters in [*found.items()][:NAMED_TEXTS]:
         more = len(characters) - NAMED
         shown = " ".join(characters[:NAMED]) + (f" and {more} more" if more > 0 else "")
         parts.append(f"{shown} of {text!r}")
-    return "; ".join(parts)
+    more = len(found) - NAMED_TEXTS
+    return "; ".join([*parts, f"and others of {count(more, 'more text')}"] if more > 0 else parts)
+
+
+def _nearest(asked: str, texts: Sequence[ExpectedText], forgiven: Sequence[str]) -> str:
+    """Say which reader lacks the fewest characters, where the name stands for several and none knows all."""
+    lacking = [(outside(texts, choice.alphabet, forgiven), choice.name) for choice in _choices(asked)]
+    if not lacking or not all(found for found, _ in lacking):
+        return ""
+    found, name = min(lacking, key=lambda each: sum(map(len, each[0].values())))
+    return f"; the nearest, {name}, cannot return {_named(found)}"
 
 
 def _remedy(asked: str, texts: Sequence[ExpectedText], forgiven: Sequence[str], reader: Reader, file: str) -> str:
-    steps = [choice.remedy for choice in _fitting(asked, texts, forgiven) if choice.remedy]
-    if reader.info.name != "rapidocr":
-        steps.append("use the reader rapidocr")
-    else:
-        steps.append("use a reader of this script (docs/reference/reading.md#alphabets)")
+    fitting = (choice for choice in _choices(asked) if not outside(texts, choice.alphabet, forgiven))
+    steps = [choice.remedy for choice in fitting if choice.remedy][:1]
+    other = "the reader rapidocr" if reader.info.name != "rapidocr" else "a reader of this script"
+    steps.append(f"use {other} (docs/reference/reading.md#alphabets)")
     if file:
         steps[-1] += f", for this case alone by `reader` in {file}"
     return "; or ".join([*steps, "name marks that may be missing as optional (`optional_marks`)"])
 
 
-def _fitting(asked: str, texts: Sequence[ExpectedText], forgiven: Sequence[str]) -> list[Choice]:
-    choices = reader_choices(asked) if asked else ()
-    return [choice for choice in choices if not outside(texts, choice.alphabet, forgiven)]
+def _choices(asked: str) -> tuple[Choice, ...]:
+    return reader_choices(asked) if asked else ()

@@ -109,9 +109,10 @@ def choices(written: str, *, weights: Path | None, download: bool) -> tuple[Choi
     """Return a reader for each language; `written` are the options that the user gave behind the name."""
     found = []
     for language in RECOGNISERS:
-        name = f"easyocr:{written}{',' * bool(written)}languages={language}"
+        given = f"easyocr:{written}{',' * bool(written)}"
+        name = f"{given}languages={language}"
         ready = download or all(path.is_file() for path in files_of((language,), weights))
-        remedy = f"fetch EasyOCR's {language} model: --qil-reader {shlex.quote(f'{name},download=yes')}"
+        remedy = f"fetch EasyOCR's {language} model: --qil-reader {shlex.quote(f'{given}download=yes')}"
         found.append(Choice(name=name, alphabet=alphabet((language,)), remedy="" if ready else remedy))
     return tuple(found)
 
