@@ -249,3 +249,16 @@ def test_decisions_that_cannot_be_read_are_named(changed, capsys):
     (changed.latest().path / "review.json").write_text("{")
     assert main(["review", "--json"]) == 2
     assert "the decisions of an earlier review cannot be read" in capsys.readouterr().err
+
+
+def test_latencies_are_not_accepted_where_ci_is_set_even_as_json(suite, monkeypatch, capsys):
+    suite.run("-m", "gpu", "--qil-case=coffee")
+    monkeypatch.chdir(suite.path)
+    monkeypatch.setenv("CI", "true")
+    assert main(["review", "--json", "--accept-latency"]) == 2
+    assert "refused because CI is set" in capsys.readouterr().err
+    assert suite.goldens() == []
+    monkeypatch.delenv("CI")
+    assert main(["review", "--json", "--accept-latency"]) == 1  # the texts are left to decide
+    assert [name.split("/")[2] for name in suite.goldens()] == ["latency", "latency"]
+    assert capsys.readouterr().err.count("latency golden ") == 2
