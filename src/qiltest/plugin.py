@@ -48,6 +48,7 @@ _VALUES = (
         str,
         "tiny, random, Hugging Face id or folder. Default: tiny; with -m gpu Qwen/Qwen-Image",
     ),
+    ("--qil-base", "ID", str, "base model that --qil-model is, such as Qwen/Qwen-Image-2512. Default: recognised"),
     ("--qil-device", "DEVICE", str, "torch device, such as cuda:1. Default: cpu for tiny; cuda with -m gpu"),
     ("--qil-threads", "N", arguments.positive_int, "CPU threads of the model"),
     (
@@ -189,6 +190,7 @@ def qil_generator(pytestconfig: pytest.Config) -> Iterator[Generator]:
     try:
         settings = Settings(
             device=options.device,
+            base=options.base,
             threads=options.threads,
             merge=options.merge,
             compiled=options.compiled,

@@ -55,6 +55,9 @@ def add_parser(add: AddParser) -> None:
     parser.add_argument(
         "--model", default=TINY, metavar="MODEL", help="tiny, a folder or a Hugging Face id (default: tiny)"
     )
+    parser.add_argument(
+        "--base-model", metavar="ID", help="base model that --model is, such as Qwen/Qwen-Image (default: recognised)"
+    )
     parser.add_argument("--device", metavar="DEVICE", help="such as cuda:1 (default: CPU for tiny, else GPU)")
     parser.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads of the model")
     parser.add_argument(
@@ -80,8 +83,8 @@ def run_check(args: argparse.Namespace) -> int:
     suite = load_suite(options.cases_folder, keep_doubtful=True)
     for name in args.case:
         suite.case(name)
-    suite = admit(suite, release, args.model)
-    inspection = try_release(suite, release, args.model)
+    suite = admit(suite, release, args.model, base=args.base_model)
+    inspection = try_release(suite, release, args.model, base=args.base_model)
     if not args.json:
         print_lines(_inspection_lines(inspection, args.like))
     if inspection.refusals:
@@ -99,7 +102,7 @@ def _checked(args: argparse.Namespace, options: Options, suite: Suite) -> Ending
     from qiltest.session.progress import ProgressBar, open_terminal
 
     progress = ProgressBar(terminal=open_terminal(), column=lambda: 0)
-    settings = Settings(device=options.device, threads=options.threads, on_step=progress.step)
+    settings = Settings(device=options.device, base=options.base, threads=options.threads, on_step=progress.step)
     generator = open_generator(options.model, settings)
     with closing(generator):
         return check_release(
@@ -149,6 +152,7 @@ def _options(args: argparse.Namespace) -> tuple[Options, ReleaseRequest]:
     release = ReleaseRequest(lora=lora, like=args.like, margin=args.margin)
     options = Options(
         model=args.model,
+        base=args.base_model,
         device=args.device or ("cuda" if gpu else "cpu"),
         gpu=gpu,
         threads=args.threads,
@@ -180,9 +184,9 @@ def _options(args: argparse.Namespace) -> tuple[Options, ReleaseRequest]:
 def _command(args: argparse.Namespace) -> Iterator[str]:
     """Yield the command that resumes this run."""
     yield from ("qiltest", "check", "--lora", args.lora, "--like", args.like, "--seeds", str(args.seeds))
-    for name in ("model", "device", "threads", "reader"):
+    for name in ("model", "base_model", "device", "threads", "reader"):
         if (value := getattr(args, name)) is not None:
-            yield from (f"--{name}", str(value))
+            yield from (f"--{name.replace('_', '-')}", str(value))
     yield from (word for name in args.case for word in ("--case", name))
     yield from ("--margin", f"{args.margin:g}", "--cases", str(args.cases), "--runs", str(args.runs))
     if args.fresh:
@@ -222,6 +226,7 @@ def _run_lines(run: Run, page: Path) -> Iterator[str]:
     generated, reused = _counts(run)
     yield f"run    {run.path}: {count(generated, 'image')} generated, {reused} reused"
     yield f"page   {page.resolve()}"
+    yield from (f"note   {note}" for note in run.notes)
     yield ""
 
 

@@ -14,7 +14,9 @@ from qiltest.errors import RecipeError
 from qiltest.generation.sources import EMBEDDED, TINY, ModelSource, known_bases, open_base, resolve_lora
 from qiltest.hashing import file_sha256
 from qiltest.lora import Base, LoraFinding, LoraReport, Severity, inspect_lora
+from qiltest.lora.catalogue import Recognised, Task, recognise
 from qiltest.lora.likeness import Likeness, compare
+from qiltest.lora.releases import release_findings
 from qiltest.release.candidate import pinned, wrong_variant
 from qiltest.suite.load import VARIANTS_FILE, load_variants, unknown
 from qiltest.suite.variants import ModelKind, Variant
@@ -47,14 +49,17 @@ def run_lora(args: argparse.Namespace) -> int:
     path = _find(args.file)
     base = open_base(args.base) if args.base else None
     inspected = inspect_lora(path, base=base, known=known_bases(), variants=variants)
-    report = _as_like(inspected, args.like, variants)
-    likeness = _compare(report, base, args.like, variants) if args.like else None
+    chosen = base or next(known for known in known_bases() if known.name == inspected.base)
+    report = _as_like(inspected, args.file, chosen, args.like, variants)
+    is_other = any(finding.code == "other-release" for finding in report.findings)
+    likeness = _compare(report, chosen, args.like, variants) if args.like and not is_other else None
+    release = recognise(sha256=report.sha256, source=args.file)
     passes = report.passes and not (likeness and likeness.errors)
     if args.json:
-        record = report.as_dict() | ({"like": likeness.as_dict()} if likeness else {})
-        print_json(record)
+        record = report.as_dict() | {"release": release.as_dict() if release else None}
+        print_json(record | ({"like": likeness.as_dict()} if likeness else {}))
     else:
-        _show(report, likeness)
+        _show(report, likeness, release)
         # a file that fits its base may still be no replacement
         refused = f"cannot replace {args.like}" if inspected.passes else f"does not fit {report.base}"
         verdict = f"fits {report.base}" if passes else one_line(refused)
@@ -62,15 +67,14 @@ def run_lora(args: argparse.Namespace) -> int:
     return 0 if passes else 1
 
 
-def _as_like(report: LoraReport, like: str | None, variants: tuple[Variant, ...]) -> LoraReport:
-    """Add an error to the report where the file belongs to another variant than `like`."""
-    wanted = [variant for variant in variants if variant.name == like]
-    found = (
-        LoraFinding(severity=Severity.ERROR, code="other-variant", text=text)
-        for variant in wanted
-        for text in wrong_variant(report, variant, variants)
-    )
-    return replace(report, findings=(*found, *report.findings))
+def _as_like(report: LoraReport, file: str, base: Base, like: str | None, variants: tuple[Variant, ...]) -> LoraReport:
+    """Add to the report what the catalogue says, and an error where the file belongs to another variant than `like`."""
+    wanted = next((variant for variant in variants if variant.name == like), None)
+    found = release_findings(report, file, base, like=wanted)
+    if wanted is not None and not any(finding.severity is Severity.ERROR for finding in found):
+        other = wrong_variant(report, wanted, variants)
+        found = (*(LoraFinding(severity=Severity.ERROR, code="other-variant", text=text) for text in other), *found)
+    return replace(report, findings=tuple(sorted((*found, *report.findings), key=lambda one: one.severity)))
 
 
 def _find(text: str) -> Path:
@@ -85,10 +89,9 @@ def _variants(folder: Path) -> tuple[Variant, ...]:
     return tuple(pinned(variant, _TINY) for variant in load_variants(file)) if file.is_file() else ()
 
 
-def _compare(report: LoraReport, base: Base | None, like: str, variants: tuple[Variant, ...]) -> Likeness:
+def _compare(report: LoraReport, base: Base, like: str, variants: tuple[Variant, ...]) -> Likeness:
     reference = _reference(report, like, variants)
-    chosen = base or next(known for known in known_bases() if known.name == report.base)
-    return compare(report.path, reference, chosen, reference_sha256=file_sha256(reference))
+    return compare(report.path, reference, base, reference_sha256=file_sha256(reference))
 
 
 def _reference(report: LoraReport, like: str, variants: tuple[Variant, ...]) -> Path:
@@ -105,9 +108,10 @@ def _reference(report: LoraReport, like: str, variants: tuple[Variant, ...]) -> 
     return _find(lora.source)
 
 
-def _show(report: LoraReport, likeness: Likeness | None) -> None:
+def _show(report: LoraReport, likeness: Likeness | None, release: Recognised | None) -> None:
     out = console()
-    for name, value in (*_facts(report), *(_likeness_facts(likeness) if likeness else ())):
+    facts = (*_facts(report), *_release_facts(release), *(_likeness_facts(likeness) if likeness else ()))
+    for name, value in facts:
         out.print(Text.assemble((f"{name:<15}  ", "bold"), one_line(value)), soft_wrap=True)
     for line in _block_lines(report):
         out.print(Text(line), soft_wrap=True)
@@ -134,6 +138,21 @@ def _facts(report: LoraReport) -> list[tuple[str, str]]:
         ("modules", f"{len(report.modules)} of {report.base_modules} in {report.base}"),
         ("fits", ", ".join(report.fits) or "no known base"),
         *((f"metadata {key}", value[:200]) for key, value in sorted(report.metadata.items())),
+    ]
+
+
+def _release_facts(found: Recognised | None) -> list[tuple[str, str]]:
+    """Return what the file is by the catalogue, and what it is not made for."""
+    if found is None:
+        return [("release", "none that the catalogue knows by SHA-256 or name")]
+    release = found.release
+    recipe = f"CFG {release.true_cfg_scale:g}, scheduler {release.scheduler}"
+    others = [task for task in Task if task not in release.tasks]
+    return [
+        ("release", f"{found.title}, by {found.by}"),
+        ("made for", f"{release.purpose}, {recipe}" + (f" ({release.notes})" if release.notes else "")),
+        ("not for", f"{', '.join((*others, f'any base but {release.base_model}'))}, or another number of steps"),
+        ("source", f"{release.repository}; {release.source}"),
     ]
 
 

@@ -9,6 +9,7 @@ from itertools import chain
 
 from qiltest import __version__
 from qiltest.engine.environment import versions
+from qiltest.engine.notes import run_notes
 from qiltest.engine.options import Options
 from qiltest.engine.producer import ImageProducer
 from qiltest.engine.readers import OpenReader, Readers
@@ -93,6 +94,7 @@ def selected_tasks(suite: Suite, options: Options) -> dict[Sample, Task]:
         sizes=[str(size) for size in options.sizes],
         seeds=options.seeds,
         seed_count=options.seed_count,
+        base=options.model_base,
     )
     variants = dict.fromkeys(task.variant for task in tasks)
     return {task.sample: task for variant in variants for task in tasks if task.variant == variant}
@@ -141,17 +143,20 @@ def open_run(
             producer=producer,
             writer=writer,
             goldens=GoldenStore(root=options.golden_folder),
-            full=set(tasks) >= {task.sample for task in select(suite, kind=options.kind)},
+            full=set(tasks) >= {task.sample for task in select(suite, kind=options.kind, base=options.model_base)},
             problems=offer.problems,
             matrix_rate=None if generator.judges_text else generator.matrix_rate(),
         )
-        writer.append(_started(context, device, reader, command))
+        notes = tuple(run_notes(options.model_base, {task.variant.name: task.variant for task in tasks.values()}, good))
+        writer.append(_started(context, device, reader, command, notes))
         generator.prepare(_prompts(recipe for recipe in good if recipe.key() not in offer.images))
         on_error.pop_all()
     return context
 
 
-def _started(context: RunContext, device: str, reader: Reader, command: Sequence[str]) -> Started:
+def _started(
+    context: RunContext, device: str, reader: Reader, command: Sequence[str], notes: tuple[str, ...]
+) -> Started:
     tasks = context.tasks
     return Started(
         schema=SCHEMA,
@@ -168,6 +173,7 @@ def _started(context: RunContext, device: str, reader: Reader, command: Sequence
         variants=tuple(dict.fromkeys(task.variant for task in tasks.values())),
         planned=tuple(tasks),
         full=context.full,
+        notes=notes,
     )
 
 

@@ -8,10 +8,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from qiltest.generation.settings import Offload
-from qiltest.generation.sources import TINY
+from qiltest.generation.sources import TINY, base_of_model
 from qiltest.recipe import Size
 from qiltest.runs.store import Reuse
-from qiltest.suite.variants import ModelKind
+from qiltest.suite.variants import ModelBase, ModelKind
 
 
 class Update(StrEnum):
@@ -41,6 +41,8 @@ class Options:
     """The checked options of the command line."""
 
     model: str
+    #: the base model that the model is, as `--qil-base` insists; None: recognised.
+    base: str | None
     #: device of the generator; None lets it choose.
     device: str | None
     #: True if `-m` selects tests marked gpu.
@@ -83,6 +85,11 @@ class Options:
     def kind(self) -> ModelKind:
         """Which LoRAs and sizes the model uses."""
         return ModelKind.TINY if self.is_tiny else ModelKind.REAL
+
+    @property
+    def model_base(self) -> ModelBase:
+        """Which base model the model is."""
+        return base_of_model(self.model, insisted=self.base)
 
 
 def in_ci() -> bool:

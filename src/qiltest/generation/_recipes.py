@@ -23,6 +23,7 @@ from qiltest.generation.settings import Offload, Settings
 from qiltest.generation.sources import COMPONENTS, RANDOM_LORA, ModelSource, base_of, folder_sha256, resolve_lora
 from qiltest.lora import LoraReport, inspect_lora, qwen_image
 from qiltest.lora.findings import LEFT_OUT
+from qiltest.lora.releases import refuse_other_release
 from qiltest.recipe import SIZE_MULTIPLE, LoraRecipe, Recipe, Size
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import LoraSource, SchedulerKind, Variant
@@ -148,9 +149,10 @@ class RecipeBuilder:
         if variant.scheduler is SchedulerKind.LIGHTNING and scale > 1:
             what = "guidance is already distilled in; CFG > 1 over-saturates and doubles the cost"
             yield f"true CFG {scale} on the Lightning scheduler: {what}", "true_cfg_scale = 1"
-        if variant.base_model not in (None, self._source.name) and not self._source.is_tiny:
-            what = f"it needs the base model {variant.base_model}, the model is {self._source.name}"
-            yield what, f"--qil-model={variant.base_model}"
+        base = self._source.base
+        if base is not None and base.takes(variant) is False:
+            what = f"it needs the base model {variant.base_model}, the model is {base.id} ({base.evidence})"
+            yield what, f"--qil-model={variant.base_model}, or --qil-base={variant.base_model} if that is what it is"
 
     def _check_numbers(self, size: Size, seed: int) -> None:
         if min(size.width, size.height) < SIZE_MULTIPLE:
@@ -187,6 +189,8 @@ class RecipeBuilder:
                 where=lora.source,
                 remedy="the file is another release of the same name; replace it, or correct the hash in variants.toml",
             )
+        base = None if self._source.base is None else self._source.base.id
+        refuse_other_release(sha256=report.sha256, source=lora.source, like=variant, base=base)
         return LoraRecipe(
             source=lora.source,
             sha256=report.sha256,

@@ -23,7 +23,7 @@ def open_generator(model: str, settings: Settings = DEFAULTS, *, kind: ModelKind
     `kind` says that a folder stands in for the embedded model. Nothing is loaded until a prompt is encoded or an image
     generated. Raises DeviceError where there is no device or no weights.
     """
-    source = resolve_model(model, kind=kind, revision=settings.revision, download=settings.download)
+    source = resolve_model(model, kind=kind, revision=settings.revision, download=settings.download, base=settings.base)
     if (settings.device or ("cpu" if source.is_tiny else "cuda")).startswith("cpu"):
         let_waiting_threads_sleep()
     try:

@@ -37,6 +37,8 @@ class Settings:
     threads: int | None = None
     #: revision of a Hugging Face id; None: what the cache holds.
     revision: str | None = None
+    #: the base model that the model is; None: recognised (`sources.base_of_model`).
+    base: str | None = None
     #: ask the hub for what the cache lacks.
     download: bool = False
     #: tokens of a prompt that are used; None: 1024 for the embedded model, 512 for others (the pipeline's default).

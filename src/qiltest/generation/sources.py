@@ -6,14 +6,16 @@ import hashlib
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from qiltest.errors import DeviceError, RecipeError
+from qiltest.generation.model_base import base_of_folder
 from qiltest.hashing import file_sha256
 from qiltest.lora.bases import Base, base_from_folder, qwen_image
-from qiltest.suite.variants import ModelKind
+from qiltest.lora.catalogue import catalogue
+from qiltest.suite.variants import ModelBase, ModelKind
 
 #: names of the embedded model and of Qwen-Image at full size with random weights, as `--qil-model` takes them.
 TINY, RANDOM = "tiny", "random"
@@ -41,6 +43,8 @@ class ModelSource:
     folder: Path | None
     #: commit of a hub snapshot, "embedded", "local" or "random".
     revision: str
+    #: the base model that it is (`base_of_model`); None: unknown.
+    base: ModelBase | None = None
 
     @property
     def is_random(self) -> bool:
@@ -54,13 +58,54 @@ class ModelSource:
 
 
 def resolve_model(
-    name: str, *, kind: ModelKind | None = None, revision: str | None = None, download: bool = False
+    name: str,
+    *,
+    kind: ModelKind | None = None,
+    revision: str | None = None,
+    download: bool = False,
+    base: str | None = None,
 ) -> ModelSource:
     """Find a model: `tiny`, `random`, a folder in diffusers layout or a Hugging Face id.
 
-    `kind` says that a folder is to be treated as the embedded model (its sizes, its LoRAs). Raises DeviceError where
-    there are no weights, saying how to get them.
+    `kind` says that a folder is to be treated as the embedded model (its sizes, its LoRAs), `base` which base model it
+    is. Raises DeviceError where there are no weights, saying how to get them.
     """
+    source = _resolved(name, kind=kind, revision=revision, download=download)
+    return source if source.is_tiny else replace(source, base=base_of_model(name, insisted=base, folder=source.folder))
+
+
+def base_of_model(name: str, *, insisted: str | None = None, folder: Path | None = None) -> ModelBase:
+    """Return which base model a model is, whether or not its weights are here. `insisted` is `--qil-base`.
+
+    Nothing is read but a model's card, its configs and, where these tell nothing, one file of its weights.
+    """
+    if insisted is not None:
+        known = catalogue().base(insisted)
+        return ModelBase(model=name, id=known.id if known else insisted, evidence="--qil-base")
+    if name == TINY:
+        return ModelBase(model=name)
+    named = "Qwen/Qwen-Image" if name == RANDOM else name
+    known = None if Path(name).is_dir() else catalogue().base(named)
+    if known is not None:
+        return ModelBase(model=name, id=known.id, evidence="its id" if named == name else "its shape")
+    folder = folder or (Path(name) if Path(name).is_dir() else _cached(name))
+    return ModelBase(model=name) if folder is None else base_of_folder(folder, model=name)
+
+
+def is_hub_id(text: str) -> bool:
+    """Return whether a text has the form of a Hugging Face id, owner/name."""
+    return _HUB_ID.fullmatch(text) is not None
+
+
+def _cached(name: str) -> Path | None:
+    """Return the folder of a Hugging Face id in the cache, None where it is not there."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(name, "model_index.json") if _HUB_ID.fullmatch(name) else None
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def _resolved(name: str, *, kind: ModelKind | None, revision: str | None, download: bool) -> ModelSource:
     if name == RANDOM:
         return ModelSource(name=name, kind=ModelKind.REAL, folder=None, revision=RANDOM)
     if name == TINY:

@@ -12,7 +12,8 @@ from qiltest.hashing import file_sha256
 from qiltest.lora.bases import Base
 from qiltest.lora.inspection import inspect_lora
 from qiltest.lora.likeness import Likeness, compare
-from qiltest.lora.report import LoraReport
+from qiltest.lora.releases import release_findings
+from qiltest.lora.report import LoraReport, Severity
 from qiltest.suite.variants import CANDIDATE, LoraSource, Variant
 from qiltest.text.escape import one_line
 
@@ -68,9 +69,14 @@ def try_candidate(
         report = inspect_lora(path, base=base, variants=known)
     except RecipeError as error:
         return CandidateInspection(path=path, sha256=lora.sha256, refusals=(error.what,))
-    likeness = _likeness(report, like, base, model) if report.passes else None
-    refusals = (*report.errors, *wrong_variant(report, like, known), *(likeness.errors if likeness else ()))
-    notes = (*report.warnings, *(likeness.warnings if likeness else ()))
+    found = release_findings(report, str(path), base, like=like, model_base=model.base.id if model.base else None)
+    other = tuple(finding.text for finding in found if finding.severity is Severity.ERROR)
+    likeness = _likeness(report, like, base, model) if report.passes and not other else None
+    # the catalogue says more of a file than the variants' own hashes
+    other = other or tuple(wrong_variant(report, like, known))
+    refusals = (*report.errors, *other, *(likeness.errors if likeness else ()))
+    said = (finding.text for finding in found if finding.severity is Severity.WARNING)
+    notes = (*report.warnings, *said, *(likeness.warnings if likeness else ()))
     if likeness is not None and likeness.sha256 == report.sha256:
         notes = (*notes, f"this is the file that {like.name} already uses")
     return CandidateInspection(

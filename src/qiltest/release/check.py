@@ -25,7 +25,7 @@ from qiltest.runs.images import StoreWriteError
 from qiltest.runs.records import Run
 from qiltest.runs.status import Status, status_of
 from qiltest.suite.load import Suite
-from qiltest.suite.selection import Sample
+from qiltest.suite.selection import UNKNOWN, Sample, refuse_other_base
 from qiltest.suite.variants import CANDIDATE
 from qiltest.text.escape import one_line
 
@@ -46,20 +46,25 @@ class Progress(Protocol):
         """Count the current image."""
 
 
-def admit(suite: Suite, release: ReleaseRequest, model: str) -> Suite:
-    """Return the suite with the candidate as a variant. Raises DeviceError, RecipeError and CaseError."""
+def admit(suite: Suite, release: ReleaseRequest, model: str, *, base: str | None = None) -> Suite:
+    """Return the suite with the candidate as a variant. Raises DeviceError, RecipeError and CaseError.
+
+    `base` is the base model that the model is; None: recognised.
+    """
     refuse_name(suite.variants)
-    candidate = candidate_variant(release.lora, suite.variant(release.like), _source(model))
+    source, like = _source(model, base), suite.variant(release.like)
+    refuse_other_base(like, source.base or UNKNOWN, suite)
+    candidate = candidate_variant(release.lora, like, source)
     return replace(suite, variants=(*suite.variants, candidate))
 
 
-def try_release(suite: Suite, release: ReleaseRequest, model: str) -> CandidateInspection:
+def try_release(suite: Suite, release: ReleaseRequest, model: str, *, base: str | None = None) -> CandidateInspection:
     """Inspect the candidate of an admitted suite. Raises RecipeError if the LoRA to be replaced is missing."""
-    return try_candidate(suite.variant(CANDIDATE), suite.variant(release.like), _source(model), suite.variants)
+    return try_candidate(suite.variant(CANDIDATE), suite.variant(release.like), _source(model, base), suite.variants)
 
 
-def _source(model: str) -> ModelSource:
-    source = resolve_model(model)
+def _source(model: str, base: str | None) -> ModelSource:
+    source = resolve_model(model, base=base)
     if source.is_random:
         raise RecipeError(
             "random weights write no text to compare",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from qiltest.generation.records import Timing
@@ -15,16 +15,22 @@ from qiltest.suite.variants import Variant
 LENGTH_CLASSES = ((1, 4), (5, 9), (10, 19), (20, 39), (40, None))
 
 
-def base_variant(run: Run) -> str | None:
-    """Return the variant that speed-ups refer to: the one without a LoRA and with the most forwards."""
+def base_variant(run: Run, like: str | None = None) -> str | None:
+    """Return the variant that speed-ups refer to: the one without a LoRA and with the most forwards.
+
+    For a variant `like` it is one of the same base model, where both name one, and of its own group before others.
+    """
+    own = next((variant for variant in run.variants if variant.name == like), None)
+    wanted, group = (None, "") if own is None else (own.base_model, own.group)
     plain = [variant for variant in run.variants if not variant.loras]
-    return max(plain, key=lambda variant: variant.nfe).name if plain else None
+    plain = [variant for variant in plain if None in (wanted, variant.base_model) or variant.base_model == wanted]
+    return max(plain, key=lambda variant: (variant.group == group, variant.nfe)).name if plain else None
 
 
 def has_base(run: Run) -> bool:
     """Return whether the base variant has a timed image, so that a speed relative to it has a meaning."""
-    base = base_variant(run)
-    return any(result.sample.variant == base and result.timing is not None for result in run.results)
+    bases = {base_variant(run, variant.name) for variant in run.variants}
+    return any(result.sample.variant in bases and result.timing is not None for result in run.results)
 
 
 def speed_ups(run: Run) -> dict[str, float]:
@@ -51,14 +57,11 @@ def shared_cpu(run: Run) -> dict[str, float]:
 
 def _pairs(run: Run) -> Iterator[tuple[CaseResult, Timing, Timing]]:
     """Yield each result that the base variant has too, with both timings."""
-    base = base_variant(run)
-    seconds = {
-        (r.sample.case, r.sample.size, r.sample.seed): r
-        for r in run.results
-        if r.sample.variant == base and r.timing is not None
-    }
+    bases = {variant.name: base_variant(run, variant.name) for variant in run.variants}
+    timed = {result.sample: result for result in run.results if result.timing is not None}
     for result in run.results:
-        other = seconds.get((result.sample.case, result.sample.size, result.sample.seed))
+        base = bases.get(result.sample.variant)
+        other = None if base is None else timed.get(replace(result.sample, variant=base))
         if result.sample.variant == base or other is None or result.timing is None or other.timing is None:
             continue
         if result.effective == other.effective and _device(result) == _device(other):

@@ -69,6 +69,7 @@ def _setup(runs: Sequence[Run]) -> dict[str, Any]:
         "variants": _same({variant.name: variant for variant in run.variants} for run in runs),
         "full": any(run.full for run in runs),
         "rescored_from": _joined(run.rescored_from for run in runs),
+        "notes": tuple(sorted({note for run in runs for note in run.notes})),
     }
 
 

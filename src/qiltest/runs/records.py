@@ -62,6 +62,8 @@ class Setup:
     full: bool
     #: id of the run whose images were read again, "" for a run that generated.
     rescored_from: str = ""
+    #: what could not be checked or is unusual of the whole session; nothing is wrong.
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

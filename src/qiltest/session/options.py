@@ -12,7 +12,7 @@ from qiltest.arguments import AUTO
 from qiltest.comparison.records import MARGIN
 from qiltest.engine.options import Options, ReleaseRequest, Update, in_ci
 from qiltest.generation.settings import Offload
-from qiltest.generation.sources import RANDOM, TINY
+from qiltest.generation.sources import RANDOM, TINY, is_hub_id
 from qiltest.recipe import Size
 from qiltest.runs.store import Reuse
 from qiltest.session.guards import asks_for_gpu
@@ -32,6 +32,7 @@ def read_options(config: pytest.Config) -> Options:
     rounds: int | str = asked.qil_rounds or (AUTO if gpu else 1)
     return Options(
         model=model,
+        base=_base(asked.qil_base, model=model),
         device=_device(asked.qil_device, gpu=gpu, model=model),
         gpu=gpu,
         threads=asked.qil_threads,
@@ -57,6 +58,13 @@ def read_options(config: pytest.Config) -> Options:
         runs_folder=_folder(config, asked.qil_runs, "runs"),
         given=tuple(_given(asked)),
     )
+
+
+def _base(value: str | None, *, model: str) -> str | None:
+    if value is not None and (model == TINY or not is_hub_id(value)):
+        what = "the embedded model has no base model" if model == TINY else f"{value!r} is no Hugging Face id"
+        raise pytest.UsageError(f"--qil-base: {what}\n  -> give it with --qil-model, as in --qil-base=Qwen/Qwen-Image")
+    return value
 
 
 def _update(value: str | None) -> Update | None:

@@ -119,7 +119,7 @@ class SuiteSession:
         from qiltest.release.check import try_release
 
         try:
-            self.inspection = try_release(self._loaded(), release, self.options.model)
+            self.inspection = try_release(self._loaded(), release, self.options.model, base=self.options.base)
         except QiltestError as error:
             raise pytest.UsageError(f"qiltest: {error}") from None
         if self.inspection.refusals:
@@ -262,7 +262,7 @@ class SuiteSession:
             if release is not None:
                 from qiltest.release.check import admit
 
-                suite = admit(suite, release, self.options.model)
+                suite = admit(suite, release, self.options.model, base=self.options.base)
             self._suite = suite
         return self._suite
 

@@ -24,6 +24,7 @@ def summary_lines(session: SuiteSession, *, width: int, colour: bool) -> Iterato
         yield ""
         yield from printed(lambda console: console.print(terminal_table(run)), width=width, colour=colour)
         yield from (f"qiltest: {line}" for line in (*published_lines(run), *_reused(run)))
+        yield from (f"qiltest: note: {line}" for note in run.notes for line in note.splitlines())
     yield from (f"qiltest: {line}" for line in (context.readers.notices if context else ()))
     yield from (f"qiltest: wrote {path}" for path in ending.recorded)
     yield from (f"qiltest: {line}" for problem in ending.problems for line in problem.splitlines())

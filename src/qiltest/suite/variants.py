@@ -38,6 +38,25 @@ class LoraSource:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelBase:
+    """Which base model a session's model is."""
+
+    #: as in `--qil-model`.
+    model: str
+    #: Hugging Face id of the base; None: unknown, as for the embedded model and for a folder that nothing names.
+    id: str | None = None
+    #: what says so, such as "its model card".
+    evidence: str = ""
+
+    def takes(self, variant: Variant) -> bool | None:
+        """Return whether a variant belongs to this base; None where that cannot be known."""
+        wanted = variant.base_model
+        if wanted is None or wanted == self.model or (self.id is not None and wanted.lower() == self.id.lower()):
+            return True
+        return None if self.id is None else False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Variant(Guided):
     """Base model, LoRA (or none), steps, true CFG scale, scheduler."""
 
@@ -55,7 +74,7 @@ class Variant(Guided):
     merged: bool = False
     #: name of a set of variants, which `--qil-variant` takes for all of them; "" for none.
     group: str = ""
-    #: Hugging Face id of another base model (2512), None for the session's.
+    #: Hugging Face id (or folder) of the base model that it belongs to; None: any.
     base_model: str | None = None
     #: generated without being named by `--qil-variant`.
     default: bool = True
