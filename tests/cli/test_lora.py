@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -122,3 +123,37 @@ def test_the_verb_needs_no_torch(tmp_path, base):
     command = [sys.executable, "-c", script, "lora", str(write(tmp_path, lora())), "--base", str(base)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_file_that_no_catalogue_knows_says_so(capsys, tmp_path, base):
+    _, out, _ = run(capsys, write(tmp_path, lora()), "--base", base)
+    assert "release          none that the catalogue knows by SHA-256 or name\n" in out
+    _, out, _ = run(capsys, write(tmp_path, lora()), "--base", base, "--json")
+    assert json.loads(out)["release"] is None
+
+
+def test_a_release_of_that_name_is_shown_as_a_hint_and_changes_no_exit_code(capsys, tmp_path, base):
+    path = write(tmp_path, lora(), "Qwen-Image-Edit-Lightning-4steps-V1.0-bf16.safetensors")
+    code, out, _ = run(capsys, path, "--base", base)
+    assert code == 0
+    assert "Qwen-Image-Edit-Lightning-4steps-V1.0 (bf16), by its name, which is only a hint\n" in out
+    assert "note  it has the name of Qwen-Image-Edit-Lightning-4steps-V1.0 (bf16) and another SHA-256 (" in out
+
+
+def test_a_shipped_variant_of_another_number_of_steps_is_noted_by_the_name(capsys, tmp_path):
+    variants = Path(__file__).parents[2] / "cases"
+    old = write(tmp_path, lora(), "old.safetensors")
+    path = write(tmp_path, lora(), "mine-8steps.safetensors")
+    settings = tmp_path / "cases"
+    settings.mkdir()
+    text = (variants / "variants.toml").read_text(encoding="utf-8").replace(REAL_FOUR, str(old))
+    (settings / "variants.toml").write_text(text, encoding="utf-8")
+    folder = tmp_path / "small"
+    (folder / "transformer").mkdir(parents=True)
+    config = {"num_layers": 6, "attention_head_dim": 8, "num_attention_heads": 2, "joint_attention_dim": 12}
+    (folder / "transformer" / "config.json").write_text(json.dumps(config))
+    _, out, _ = run(capsys, path, "--base", folder, "--cases", settings, "--like", "4step")
+    assert "note  its name or metadata speak of 8 steps, variant 4step takes 4 (a hint: the name may be wrong)\n" in out
+
+
+REAL_FOUR = "lightx2v/Qwen-Image-Lightning::Qwen-Image-Lightning-4steps-V1.0.safetensors"

@@ -6,6 +6,8 @@ import pytest
 
 from qiltest.errors import RecipeError
 from qiltest.generation.schedule import LIGHTNING
+from qiltest.hashing import file_sha256
+from qiltest.lora.catalogue import ReleaseFile, Task, catalogue
 from qiltest.recipe import Recipe, Size
 from qiltest.suite.variants import LoraSource, ModelKind, SchedulerKind
 
@@ -72,10 +74,33 @@ def test_a_variant_that_cannot_be_drawn_as_it_says_is_refused(generator, change,
 
 
 def test_a_variant_of_another_base_model_is_refused(fresh):
-    real = fresh(kind=ModelKind.REAL, device="cpu")
+    real = fresh(kind=ModelKind.REAL, device="cpu", base="Qwen/Qwen-Image")
     with pytest.raises(RecipeError, match="needs the base model Qwen/Qwen-Image-2512") as caught:
         real.recipe(case(), SIZE, replace(BASE, base_model="Qwen/Qwen-Image-2512"), 1)
-    assert "--qil-model=Qwen/Qwen-Image-2512" in str(caught.value)
+    assert "the model is Qwen/Qwen-Image (--qil-base)" in str(caught.value)
+    assert "--qil-model=Qwen/Qwen-Image-2512, or --qil-base=Qwen/Qwen-Image-2512" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", list(ModelKind))
+def test_a_model_of_unknown_base_takes_every_variant(fresh, kind):
+    made = fresh(kind=kind, device="cpu")
+    assert made.recipe(case(), SIZE, replace(BASE, base_model="Qwen/Qwen-Image-2512"), 1).variant == "base"
+
+
+def test_a_released_lora_of_another_task_is_refused_in_a_variant_by_its_hash(fresh, folder, monkeypatch):
+    file = folder / "loras" / "8step.safetensors"
+    known = catalogue()
+    copy = ReleaseFile(file="Edit-8steps.safetensors", dtype="bf16", sha256=file_sha256(file), sha256_source="a test")
+    edit = next(release for release in known.releases if release.tasks == [Task.EDIT] and release.steps == 8)
+    planted = known.model_copy(update={"releases": [edit.model_copy(update={"files": [copy]})]})
+    monkeypatch.setattr("qiltest.lora.catalogue.catalogue", lambda: planted)
+    with pytest.raises(RecipeError) as caught:
+        fresh().recipe(case(), SIZE, replace(EIGHT, steps=8), 1)
+    message = str(caught.value)
+    assert message.startswith(
+        "embedded::8step: this is Qwen-Image-Edit-Lightning-8steps-V1.0 (bf16) by its SHA-256, a "
+    )
+    assert "LoRA for editing with Qwen/Qwen-Image-Edit in 8 steps; variant 8step generates from text alone" in message
 
 
 @pytest.mark.parametrize("seed", [-1, 1 << 63])

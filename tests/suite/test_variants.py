@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from qiltest.suite.load import load_variants
 from qiltest.suite.problems import CaseFileError
-from qiltest.suite.variants import LoraSource, ModelKind, SchedulerKind, Variant
+from qiltest.suite.variants import LoraSource, ModelBase, ModelKind, SchedulerKind, Variant
 
 SHIPPED = Path(__file__).parents[2] / "cases" / "variants.toml"
 MAGIC = "Ultra HD, 4K, cinematic composition."
@@ -221,6 +222,12 @@ def test_the_suffix_follows_the_prompts_language(tmp_path: Path) -> None:
     assert lightning.prompt("猫", "zh") == "猫"
 
 
+NEGATIVE_2512 = (
+    "低分辨率，低画质，肢体畸形，手指畸形，画面过饱和，蜡像感，人脸无细节，过度光滑，画面具有AI感。"
+    "构图混乱。文字模糊，扭曲。"
+)
+
+
 def test_the_shipped_variants_have_the_reports_recipes() -> None:
     variants = {variant.name: variant for variant in load_variants(SHIPPED)}
     assert {
@@ -235,15 +242,18 @@ def test_the_shipped_variants_have_the_reports_recipes() -> None:
         "8step-later": (8, 1.0, None, "lightning", 8),
         "4step-later": (4, 1.0, None, "lightning", 4),
         "2512-4steps-v1.0": (4, 1.0, None, "lightning", 4),
+        "2512-8steps-v1.0": (8, 1.0, None, "lightning", 8),
+        "2512-base": (50, 4.0, NEGATIVE_2512, "model", 100),
     }
-    assert [name for name, v in variants.items() if v.default] == ["base", "8step", "4step"]
+    default = [name for name, v in variants.items() if v.default]
+    assert default == ["base", "8step", "4step", "2512-4steps-v1.0", "2512-8steps-v1.0", "2512-base"]
     assert [name for name, v in variants.items() if v.merged] == ["8step", "4step"]
     assert [name for name, v in variants.items() if v.group] == ["base-later", "8step-later", "4step-later"]
 
 
 def test_the_reports_variants_append_the_suffix_as_the_script_of_its_day_does_the_later_ones_with_a_comma() -> None:
     for variant in load_variants(SHIPPED):
-        suffix = MAGIC if variant.default else f", {MAGIC}"
+        suffix = MAGIC if variant.name in {"base", "8step", "4step"} else f", {MAGIC}"
         assert dict(variant.prompt_suffix) == {"en": suffix, "zh": suffix}, variant.name
 
 
@@ -260,6 +270,9 @@ def test_the_shipped_variants_name_the_files_of_the_hub() -> None:
         "4step-later": f"{HUB}4steps-V1.0.safetensors",
         "2512-4steps-v1.0": "lightx2v/Qwen-Image-2512-Lightning"
         "::Qwen-Image-2512-Lightning-4steps-V1.0-fp32.safetensors",
+        "2512-8steps-v1.0": "lightx2v/Qwen-Image-2512-Lightning"
+        "::Qwen-Image-2512-Lightning-8steps-V1.0-fp32.safetensors",
+        "2512-base": None,
     }
     tiny = {v.name: v.lora(ModelKind.TINY) for v in load_variants(SHIPPED) if v.generates(ModelKind.TINY)}
     assert {name: lora and lora.source for name, lora in tiny.items()} == {
@@ -269,7 +282,30 @@ def test_the_shipped_variants_name_the_files_of_the_hub() -> None:
         "base-later": None,
         "8step-later": "embedded::8step",
         "4step-later": "embedded::4step",
+        "2512-base": None,
     }
-    assert {v.name: v.base_model for v in load_variants(SHIPPED) if v.base_model} == {
-        "2512-4steps-v1.0": "Qwen/Qwen-Image-2512"
-    }
+
+
+def test_every_shipped_variant_names_its_base_model() -> None:
+    for variant in load_variants(SHIPPED):
+        wanted = "Qwen/Qwen-Image-2512" if variant.name.startswith("2512-") else "Qwen/Qwen-Image"
+        assert variant.base_model == wanted, variant.name
+
+
+@pytest.mark.parametrize(
+    ("model", "identity", "takes"),
+    [
+        ("Qwen/Qwen-Image-2512", "Qwen/Qwen-Image-2512", True),
+        ("/models/any", "qwen/qwen-image-2512", True),
+        ("/models/any", "Qwen/Qwen-Image", False),
+        ("/models/any", None, None),
+        ("Qwen/Qwen-Image-2512", None, True),
+    ],
+)
+def test_a_model_takes_the_variants_of_its_base_and_where_it_is_unknown_nobody_knows(
+    model: str, identity: str | None, takes: bool | None
+) -> None:
+    variants = {variant.name: variant for variant in load_variants(SHIPPED)}
+    base = ModelBase(model=model, id=identity)
+    assert base.takes(variants["2512-base"]) is takes
+    assert base.takes(replace(variants["2512-base"], base_model=None)) is True

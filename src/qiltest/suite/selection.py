@@ -74,8 +74,9 @@ def select(
     By default these are all cases with their own sizes and seeds, and the default variants of the model's `base`.
     `cases` are `ID` or `ID@WxH`; `variants` are names or groups, or `all` alone; `sizes` are the report's, also for the
     embedded model; `seeds` replace the cases' own; `seed_count` is a number of seeds per case, starting with its own.
-    Duplicate names count once. Raises CaseError for an unknown name, a variant of another base or without a LoRA for this kind of
-    model, a negative seed, and where nothing is left: a run that generates nothing must not look like a good one.
+    Duplicate names count once. Raises CaseError for an unknown name, a variant of another base or without a LoRA for
+    this kind of model, a negative seed, and where nothing is left: a run that generates nothing must not look like a
+    good one.
     """
     if tuple(variants) == (ALL,):
         variants = [variant.name for variant in variants_of(suite, base) if variant.generates(kind)]
