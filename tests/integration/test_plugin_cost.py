@@ -60,6 +60,7 @@ def test_what_the_help_says_of_defaults_and_choices_is_so():
     from qiltest.session.options import REAL
 
     choices = {flag: choices for flag, choices, _ in _CHOICES}
+    assert choices.pop("--qil-merge") == ("yes", "no")
     assert choices == {"--qil-offload": tuple(Offload), "--qil-update": tuple(Update)}
     helps = {flag: text for flag, _, _, text in _VALUES}
     assert helps["--qil-margin"].endswith(f"Default: {MARGIN}")

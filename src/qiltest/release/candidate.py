@@ -115,6 +115,7 @@ def wrong_variant(report: LoraReport, like: Variant, variants: Iterable[Variant]
                 f"this is the file of variant {variant.name}, which takes {variant.steps} steps; "
                 f"{like.name} takes {like.steps}"
             )
+            return  # other variants of the same file would say the same
 
 
 def _likeness(report: LoraReport, like: Variant, base: Base, model: ModelSource) -> Likeness | None:
