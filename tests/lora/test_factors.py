@@ -86,7 +86,8 @@ def test_alpha_may_have_any_numeric_dtype(tmp_path, dtype, shape):
 
 def config_scales(tmp_path, config, **options):
     arrays = named(lora(**options), *NAMINGS["diffusers"], alpha=False)
-    text = json.dumps({f"transformer.{key}": value for key, value in config.items()})
+    entries = {"target_modules": ["to_q"]} | config
+    text = json.dumps({f"transformer.{key}": value for key, value in entries.items()})
     return {
         name: m.scale for name, m in factors(write(tmp_path, arrays, metadata={"lora_adapter_metadata": text})).items()
     }

@@ -60,7 +60,7 @@ def test_alpha_in_diffusers_metadata_counts(tmp_path):
         f"transformer.{key}".replace("lora_down", "lora_A").replace("lora_up", "lora_B"): value
         for key, value in lora(alpha=None).items()
     }
-    config = json.dumps({"transformer.r": 3, "transformer.lora_alpha": 12})
+    config = json.dumps({"transformer.r": 3, "transformer.lora_alpha": 12, "transformer.target_modules": ["to_q"]})
     report = inspect(tmp_path, arrays, metadata={"lora_adapter_metadata": config})
     assert report.scales == (4.0,)
     assert report.passes
@@ -86,7 +86,7 @@ BAD = {
     "empty": ({}, "empty", "no LoRA tensors"),
     "other names": (renamed(lora(), "attn.to_q", "attn.wq"), "unknown-keys", "12 keys with no match in small"),
     "a foreign tensor": (lora() | {"text_model.weight": np.zeros(3)}, "unknown-keys", "text_model.weight"),
-    "dora": (lora() | {"transformer_blocks.0.attn.to_q.dora_scale": np.zeros(3)}, "unknown-keys", "dora_scale"),
+    "dora": (lora() | {"transformer_blocks.0.attn.to_q.dora_scale": np.zeros(3)}, "kind", "a DoRA, such as"),
     "a block too many": (renamed(lora(), "blocks.5.", "blocks.6."), "unknown-keys", "transformer_blocks.6."),
     "no up": (without(lora(), "0.attn.to_q.lora_up"), "missing-keys", "transformer_blocks.0.attn.to_q: the up factor"),
     "alpha alone": (

@@ -66,6 +66,8 @@ def adapter_config(metadata: Mapping[str, str]) -> AdapterConfig | None:
     if not isinstance(found, dict):
         raise AdapterConfigError(f"`{METADATA_KEY}` is not a JSON object")
     entries = {name.removeprefix(_COMPONENT): value for name, value in found.items() if name.startswith(_COMPONENT)}
+    if not entries.get("target_modules"):  # peft then looks for the modules of a language model
+        raise AdapterConfigError(f"`{METADATA_KEY}` names no modules of the transformer (target_modules)")
     return AdapterConfig(
         r=_rank("r", entries.get("r", _DEFAULT)),
         lora_alpha=_alpha("lora_alpha", entries.get("lora_alpha", _DEFAULT)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qiltest.lora.blocks import split_name
-from qiltest.lora.keys import ignored_by_diffusers
+from qiltest.lora.keys import Prefix, ignored_by_diffusers
 from qiltest.lora.report import LoraFinding, LoraReport, Severity
 from qiltest.text.escape import one_line
 from qiltest.text.format import count
@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 _SHOWN = 5
 #: code of the finding that a LoRA covers a module in some blocks and not in others, or is zero there.
 LEFT_OUT = "left-out"
+#: diffusers removes `diffusion_model.` where it stands, and needs it on one key only.
+_ALIKE = {Prefix.NONE, Prefix.DIFFUSION_MODEL}
 
 
 def find(report: LoraReport, base: Base) -> tuple[LoraFinding, ...]:
-    """Return all findings, errors first."""
+    """Return all findings, errors first; of a file that is no LoRA of the base, why it is none."""
+    if report.kind is not None:
+        return (LoraFinding(severity=Severity.ERROR, code="kind", text=report.kind),)
     errors = (LoraFinding(severity=Severity.ERROR, code=code, text=text) for code, text in _errors(report, base))
-    warnings = (*_scale_warnings(report), *_module_warnings(report, base))
+    warnings = (*_tensor_warnings(report), *_scale_warnings(report), *_module_warnings(report, base))
     return (*errors, *(LoraFinding(severity=Severity.WARNING, code=code, text=text) for code, text in warnings))
 
 
@@ -39,6 +43,8 @@ def _errors(report: LoraReport, base: Base) -> Iterator[tuple[str, str]]:
         if names:
             yield code, f"{count(len(names), noun)} {what}: {_some(names)}"
     yield from _prefix_errors(report)
+    if report.config_fault is not None and report.modules:
+        yield "metadata", f"{report.config_fault}: diffusers does not load it; correct the metadata or remove it"
     if report.modules and not any(module.norm != 0 for module in report.modules):
         yield "no-effect", "no effect: the delta of every module is zero"
     if report.left_out and not report.wrong_shapes:  # a file of another base leaves out nothing
@@ -53,13 +59,13 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _prefix_errors(report: LoraReport) -> Iterator[tuple[str, str]]:
-    if len(report.prefixes) > 1:
+    prefixes = set(report.prefixes)
+    if len(prefixes) > 1 and prefixes != _ALIKE:
         shown = ", ".join(prefix.shown for prefix in report.prefixes)
         yield "prefix", f"keys have several prefixes ({shown}): a loader takes one of them and ignores the rest"
         return
-    for prefix in report.prefixes:
-        has_alpha = any(module.alpha is not None for module in report.modules)
-        why = ignored_by_diffusers(prefix, report.naming, has_alpha=has_alpha)
+    for prefix in sorted(prefixes)[-1:]:
+        why = ignored_by_diffusers(prefix, report.naming, has_alpha=report.has_alpha, has_default=report.has_default)
         if why is not None and report.modules:
             yield "prefix", f"diffusers would not apply it: {why}"
 
@@ -97,6 +103,17 @@ def _ranges(numbers: Sequence[int]) -> str:
         else:
             runs.append([number])
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+def _tensor_warnings(report: LoraReport) -> Iterator[tuple[str, str]]:
+    if report.text_encoder_keys:
+        names = report.text_encoder_keys
+        what = f"{count(len(names), 'tensor')} of a text encoder"
+        yield "text-encoder", f"{what}, which diffusers leaves out for Qwen-Image: {_some(names)}"
+    small = sorted(dtype for dtype in report.dtypes if dtype.startswith("F8"))
+    if small:
+        what = f"factors in 8-bit floats ({', '.join(small)})"
+        yield "dtype", f"{what}, coarser than trained: a release in bfloat16 generates different images"
 
 
 def _scale_warnings(report: LoraReport) -> Iterator[tuple[str, str]]:

@@ -58,6 +58,11 @@ def _report(file: SafetensorsFile, base: Base, contents: Contents, measured: Seq
         metadata=file.metadata,
         modules=modules,
         base_modules=len(base.modules),
+        kind=contents.kind,
+        text_encoder_keys=contents.encoder,
+        config_fault=contents.config_fault,
+        has_alpha=contents.has_alpha,
+        has_default=contents.has_default,
         unknown_keys=contents.unknown,
         missing_keys=contents.missing,
         wrong_shapes=tuple(_shape_fault(pair, base) for pair in contents.pairs if not _takes(base, pair)),
@@ -76,7 +81,7 @@ def _matches(contents: Contents, base: Base) -> tuple[int, int]:
 
 def _fits(contents: Contents, base: Base) -> tuple[str, ...]:
     """Return the base's names where it takes every tensor."""
-    whole = contents.pairs and not (contents.unknown or contents.missing)
+    whole = contents.pairs and not (contents.kind or contents.unknown or contents.missing)
     return (base.name, *base.also) if whole and all(_takes(base, pair) for pair in contents.pairs) else ()
 
 

@@ -8,6 +8,7 @@ A key is prefix + module + ending. Prefixes: none (Lightning), `transformer.` (d
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -65,6 +66,10 @@ _ENDINGS: tuple[tuple[str, Part, Naming | None], ...] = (
 )
 
 
+#: a prefix that no format has, and a module's name in either spelling.
+_ANY_PREFIX = re.compile(r"(.{1,80}?)(transformer_blocks[._]\d.*)")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Key:
     """A parsed tensor name. `module` is dotted, whatever the file's format."""
@@ -95,19 +100,41 @@ def _split_prefix(name: str, base: Base) -> tuple[Prefix, str]:
     return Prefix.NONE, name
 
 
-def ignored_by_diffusers(prefix: Prefix, naming: Naming, *, has_alpha: bool) -> str | None:
-    """Return why `QwenImagePipeline.load_lora_weights` of diffusers 0.42 ignores such a file, or None.
+def module_after_prefix(key: Key, base: Base) -> str | None:
+    """Return what stands before the name of a module of the base in a key that does not begin as any known format."""
+    found = _ANY_PREFIX.match(key.module)
+    if found is None or key.prefix is not Prefix.NONE:
+        return None
+    name = found[2]
+    return found[1] if name in base.modules or name in base.flat_names else None
+
+
+def ignored_by_diffusers(prefix: Prefix, naming: Naming, *, has_alpha: bool, has_default: bool = False) -> str | None:
+    """Return why `QwenImagePipeline.load_lora_weights` of diffusers 0.42 does not apply such a file, or None.
 
     Its `lora_state_dict` rewrites keys only where it sees an alpha, `diffusion_model.`, `lora_unet_` or `default.`;
     what is not rewritten counts only with `transformer.`, and what is rewritten gets that prefix, even a second
-    time. A test compares this table with the installed diffusers.
+    time, and must be named lora_down/lora_up or lora_A/lora_B throughout. A test compares this with the installed
+    diffusers.
     """
+    marked = has_alpha or has_default
     if prefix is Prefix.PEFT:
-        return "keys start with `base_model.model.`: strip that prefix"
-    if prefix is Prefix.NONE and not has_alpha:
-        return "keys have neither a prefix nor alphas, so diffusers does not assign them to the transformer"
-    if prefix is Prefix.TRANSFORMER and has_alpha:
-        return "keys start with `transformer.` and have alphas: diffusers adds the prefix a second time"
-    if prefix is Prefix.TRANSFORMER and naming is not Naming.A_B:
-        return "keys start with `transformer.` but are not named lora_A/lora_B, the only names diffusers accepts there"
+        return "keys start with `base_model.model.`: strip that prefix, and start them with `transformer.`"
+    if naming is Naming.OLD and (prefix is not Prefix.TRANSFORMER or marked):
+        return "keys are named lora.down/lora.up, which diffusers accepts only with `transformer.` and without alphas"
+    if prefix is Prefix.NONE and not marked:
+        return (
+            "keys have neither a prefix nor alphas, so diffusers does not assign them to the transformer: start them "
+            "with `diffusion_model.`"
+        )
+    if prefix is Prefix.TRANSFORMER and marked:
+        what = "alphas" if has_alpha else "the adapter name `default`"
+        return (
+            f"keys start with `transformer.` and have {what}: diffusers adds the prefix a second time; remove the "
+            "prefix"
+        )
+    if naming is Naming.MIXED:
+        return "keys are named in several ways: diffusers takes one of them; name all lora_A/lora_B"
+    if prefix is Prefix.TRANSFORMER and naming is Naming.DOWN_UP:
+        return "keys start with `transformer.` but are named lora_down/lora_up: name them lora_A/lora_B"
     return None

@@ -91,6 +91,15 @@ class LoraReport(WithFindings):
     modules: tuple[ModuleDelta, ...]
     #: linear modules that the base has.
     base_modules: int
+    #: why the file is refused as a whole, such as a LoKr or a LoRA of another model; None for a LoRA.
+    kind: str | None = None
+    #: tensors of a text encoder, which diffusers leaves out for Qwen-Image.
+    text_encoder_keys: tuple[str, ...] = ()
+    #: why the peft config in the metadata cannot be followed.
+    config_fault: str | None = None
+    has_alpha: bool = False
+    #: keys have peft's adapter name `default`.
+    has_default: bool = False
     unknown_keys: tuple[str, ...]
     #: keys without which a tensor of the file means nothing: the other factor of a pair.
     missing_keys: tuple[str, ...]
