@@ -51,17 +51,29 @@ def test_a_file_that_does_not_fit_is_exit_code_1_and_says_why(capsys, tmp_path, 
 
 
 @pytest.mark.parametrize("data", [b"", b"nonsense", b"\x80\x02}q\x00.xxxxxxxxxxx"], ids=["empty", "nonsense", "pickle"])
-def test_a_file_that_is_no_safetensors_is_exit_code_2(capsys, tmp_path, data):
+def test_a_file_that_is_no_safetensors_is_exit_code_1_as_of_qiltest_check(capsys, tmp_path, data):
     path = tmp_path / "file.safetensors"
     path.write_bytes(data)
-    code, _, err = run(capsys, path)
-    assert code == 2
-    assert str(path) in err.replace("\n", "")
+    code, out, _ = run(capsys, path)
+    assert code == 1
+    assert out.startswith("ERROR  ")
+    assert f"{path}: download the file again" in out
+    code, out, _ = run(capsys, path, "--json")
+    record = json.loads(out)
+    assert (code, record["passes"], record["findings"][0]["code"]) == (1, False, "broken")
 
 
 def test_a_file_that_is_not_there_is_exit_code_2(capsys, tmp_path):
     assert run(capsys, tmp_path / "none.safetensors")[0] == 2
     assert run(capsys, "embedded::nosuch")[0] == 2
+
+
+def test_a_pickle_by_its_name_is_exit_code_2(capsys, tmp_path):
+    path = tmp_path / "lora.bin"
+    path.write_bytes(b"\x80\x02.")
+    code, _, err = run(capsys, path)
+    assert code == 2
+    assert "pickles are never opened" in err
 
 
 def test_a_base_that_is_not_there_is_exit_code_2(capsys, tmp_path):

@@ -7,6 +7,7 @@ import struct
 
 import pytest
 import scipy.stats
+from safetensors.torch import load_file, save_file
 
 import qiltest.report.comparison.page
 from qiltest.generation.sources import EMBEDDED
@@ -24,7 +25,9 @@ def lora(suite):
     path = suite.path / "cases" / "variants.toml"
     path.write_text(path.read_text().replace("embedded::fast", "embedded::4step"))
     new = suite.path / "new.safetensors"
-    shutil.copy(RELEASED, new)
+    data = bytearray(RELEASED.read_bytes())
+    data[-1] ^= 1  # the same file needs no image
+    new.write_bytes(data)
     return new
 
 
@@ -48,7 +51,6 @@ def test_a_release_that_is_not_worse_ships(suite, lora):
     result.stdout.fnmatch_lines(
         [
             "qiltest: comparison */comparison.html",
-            f"note: {lora}: this is the file that fast already uses",
             "fast -> candidate*",
             "Holm-corrected over 1 variant and 2 cases*",
             "SHIP: no worse (within the margin of 1 edit per 100 characters)",
@@ -59,6 +61,15 @@ def test_a_release_that_is_not_worse_ships(suite, lora):
     assert run.exit_status == 0
     assert "SHIP" in (run.path / "comparison.html").read_text()
     assert suite.goldens() == []
+
+
+def test_the_file_that_the_variant_already_uses_ships_at_once(suite, lora):
+    shutil.copy(RELEASED, lora)
+    result = check(suite, SEEDS)
+    assert result.ret == pytest.ExitCode.OK
+    assert f"SHIP: {lora}: this is the file that fast already uses; nothing was generated" in result.stdout.str()
+    assert suite.generated() == []
+    assert not (suite.path / "runs").exists()
 
 
 def test_a_worse_release_does_not_ship_although_every_test_passes(suite, lora):
@@ -166,7 +177,11 @@ def test_a_file_that_is_zero_in_some_blocks_is_refused(suite, lora):
             start, end = (8 + size + offset for offset in value["data_offsets"])
             data[start:end] = bytes(end - start)
     lora.write_bytes(bytes(data))
-    refused(suite, "2 of 8 blocks without effect (0-1), unlike the others: *")
+    said = refused(suite, "2 of 8 blocks without effect (0-1), unlike the others: *")
+    assert "  -> --allow-partial-lora (pytest: --qil-allow-partial-lora) generates with it all the same" in said
+    result = check(suite, "--qil-allow-partial-lora")
+    result.stdout.fnmatch_lines([f"note: {lora}: 2 of 8 blocks without effect (0-1), unlike the others: *"])
+    assert len(suite.generated()) == 4
 
 
 def test_a_file_of_another_strength_than_its_rank_means_is_refused(suite, lora):
@@ -180,6 +195,29 @@ def test_a_file_of_another_strength_than_its_rank_means_is_refused(suite, lora):
     lora.write_bytes(bytes(data))
     said = refused(suite, "the delta is 8 times as strong as that of *4step.safetensors (alpha / rank 8 here, 1 there)")
     assert "new.safetensors --like fast` shows the whole inspection" in said
+
+
+@pytest.mark.parametrize("factor", [2.2, 0.4])
+def test_a_file_of_another_strength_is_noted_and_images_decide(suite, lora, factor):
+    tensors = load_file(RELEASED)
+    save_file({key: value * factor if "lora_up" in key else value for key, value in tensors.items()}, lora)
+    result = check(suite)
+    result.stdout.fnmatch_lines([f"note: {lora}: the delta is {factor:g} times as strong as that of *"])
+    assert len(suite.generated()) == 4
+
+
+def test_a_file_of_fewer_modules_is_noted_and_images_decide(suite, lora):
+    tensors = load_file(RELEASED)
+    save_file({key: value for key, value in tensors.items() if "mlp.net.0.proj" not in key}, lora)
+    result = check(suite)
+    result.stdout.fnmatch_lines([f"note: {lora}: 16 modules of *4step.safetensors not covered by the file"])
+    assert len(suite.generated()) == 4
+
+
+def test_a_file_with_its_sign_turned_is_refused(suite, lora):
+    tensors = load_file(RELEASED)
+    save_file({key: -value if "lora_up" in key else value for key, value in tensors.items()}, lora)
+    refused(suite, "with its sign turned (cosine -1.000): it undoes what that release does")
 
 
 def test_a_file_of_nan_is_refused(suite, lora):

@@ -124,8 +124,9 @@ ONE_MISTAKE = {
     ),
     "lightning scheduler without LoRA": (
         ('scheduler = "model"', 'scheduler = "lightning"'),
-        'base.scheduler: "lightning" without a LoRA: only Lightning LoRAs were distilled with shift 3; '
-        'allowed: scheduler = "model", or a LoRA in loras.real or loras.tiny',
+        'base.scheduler: "lightning" without a LoRA: only Lightning LoRAs, or models that have one merged, were made '
+        'for shift 3; allowed: scheduler = "model", a LoRA in loras.real or loras.tiny, or a note that names the '
+        "merged model",
     ),
     "a Lightning LoRA on the model's scheduler": (
         (
@@ -205,6 +206,22 @@ def test_a_tiny_lora_is_embedded_or_a_file(tmp_path: Path, source: str) -> None:
         write(tmp_path, FILE.replace(".loras.real]", ".loras.tiny]").replace(LORA, f'source = "{source}"'))
     )
     assert variants[1].lora(ModelKind.TINY).source == source
+
+
+def test_a_merged_few_step_model_has_the_lightning_scheduler_without_a_lora_where_a_note_names_it(
+    tmp_path: Path,
+) -> None:
+    merged = """
+[merged]
+title = "Merged 4 steps"
+steps = 4
+true_cfg_scale = 1.0
+scheduler = "lightning"
+note = "Qwen-Image with Lightning 4steps-V2.0 merged into it"
+"""
+    variant = load_variants(write(tmp_path, FILE + merged))[-1]
+    assert (variant.name, variant.scheduler, variant.loras) == ("merged", SchedulerKind.LIGHTNING, ())
+    assert [variant.generates(kind) for kind in ModelKind] == [True, True]
 
 
 def test_a_variant_with_a_lora_is_drawn_only_by_models_that_it_fits(tmp_path: Path) -> None:

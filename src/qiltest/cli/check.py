@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -22,7 +23,7 @@ from qiltest.cli.common import (
     runs_flag,
 )
 from qiltest.comparison.records import MARGIN, Comparisons, Release
-from qiltest.errors import GenerationError
+from qiltest.errors import GenerationError, StoreError
 from qiltest.generation.sources import TINY
 from qiltest.runs.records import Run
 from qiltest.text.format import count
@@ -43,8 +44,9 @@ def add_parser(add: AddParser) -> None:
     parser = add(
         description="Inspects a LoRA file, generates the same cases and seeds with it and with the variant that it is "
         "to replace, and compares the images in pairs. Stored images are reused, so a second file costs only its own "
-        "images, and an interrupted command resumes. Exit code 0: SHIP; 1: DO NOT SHIP (worse, or refused by the "
-        "inspection), CANNOT TELL, or an image that could not be compared; 2: wrong usage.",
+        "images, and an interrupted command resumes. Exit code 0: SHIP (no worse, or what the variant already uses); "
+        "1: DO NOT SHIP (worse, or refused by the inspection), CANNOT TELL, or an image that could not be compared; "
+        "2: wrong usage.",
         parents=[case_flag(), cases_flag(), reader_flag("rapidocr, or the case's own"), runs_flag(), json_flag()],
     )
     parser.add_argument("--lora", required=True, metavar="FILE", help="a .safetensors file, or repo::file in the cache")
@@ -67,6 +69,9 @@ def add_parser(add: AddParser) -> None:
         metavar="RATE",
         help=f"largest accepted rise of the error rate (default: {MARGIN})",
     )
+    parser.add_argument(
+        "--allow-partial-lora", action="store_true", help="accept a LoRA that leaves out blocks, or is zero in some"
+    )
     parser.add_argument("--fresh", action="store_true", help="generate every image again, even if it is stored")
     parser.add_argument(
         "--report", type=Path, metavar="PATH", help="HTML page (default: comparison.html in the run's folder)"
@@ -79,19 +84,37 @@ def run_check(args: argparse.Namespace) -> int:
     from qiltest.release.check import admit, try_release
     from qiltest.suite.load import load_suite
 
+    _check_page(args.report)
     options, release = _options(args)
     suite = load_suite(options.cases_folder, keep_doubtful=True)
     for name in args.case:
         suite.case(name)
     suite = admit(suite, release, args.model, base=args.base_model)
-    inspection = try_release(suite, release, args.model, base=args.base_model)
+    partial = args.allow_partial_lora
+    inspection = try_release(suite, release, args.model, base=args.base_model, allow_partial=partial)
     if not args.json:
         print_lines(_inspection_lines(inspection, args.like))
-    if inspection.refusals:
+    if inspection.refusals or inspection.same:
         if args.json:
-            print_json(_refused(inspection, args.like))
-        return 1
+            print_json(_decided(inspection, args.like))
+        return 0 if inspection.same else 1
     return _report(args, inspection, _checked(args, options, suite))
+
+
+def _check_page(path: Path | None) -> None:
+    """Raise StoreError where the page could not be written, before hours of generating."""
+    if path is None:
+        return
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if path.is_dir():
+        why = "it is a folder"
+    elif not folder.is_dir():
+        why = f"{folder} is not a folder"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        why = f"no permission to write into {folder}"
+    else:
+        return
+    raise StoreError(f"the page cannot be written: {why}", where=str(path), remedy="choose another file with --report")
 
 
 def _checked(args: argparse.Namespace, options: Options, suite: Suite) -> Ending:
@@ -102,7 +125,13 @@ def _checked(args: argparse.Namespace, options: Options, suite: Suite) -> Ending
     from qiltest.session.progress import ProgressBar, open_terminal
 
     progress = ProgressBar(terminal=open_terminal(), column=lambda: 0)
-    settings = Settings(device=options.device, base=options.base, threads=options.threads, on_step=progress.step)
+    settings = Settings(
+        device=options.device,
+        base=options.base,
+        threads=options.threads,
+        allow_partial_lora=options.allow_partial_lora,
+        on_step=progress.step,
+    )
     generator = open_generator(options.model, settings)
     with closing(generator):
         return check_release(
@@ -169,7 +198,7 @@ def _options(args: argparse.Namespace) -> tuple[Options, ReleaseRequest]:
         merge=None,
         compiled=False,
         offload=Offload.NONE,
-        allow_partial_lora=False,
+        allow_partial_lora=args.allow_partial_lora,
         expect=ALL,
         rounds=1,
         release=release,
@@ -189,6 +218,8 @@ def _command(args: argparse.Namespace) -> Iterator[str]:
             yield from (f"--{name.replace('_', '-')}", str(value))
     yield from (word for name in args.case for word in ("--case", name))
     yield from ("--margin", f"{args.margin:g}", "--cases", str(args.cases), "--runs", str(args.runs))
+    if args.allow_partial_lora:
+        yield "--allow-partial-lora"
     if args.fresh:
         yield "--fresh"
 
@@ -206,7 +237,7 @@ def _page(args: argparse.Namespace, found: Comparisons, run: Run, problems: tupl
 
 def _inspection_lines(inspection: CandidateInspection, like: str) -> Iterator[str]:
     from qiltest.lora.likeness import strength_words
-    from qiltest.release.candidate import refusal_lines
+    from qiltest.release.candidate import refusal_lines, same_line
 
     if inspection.report is not None:
         report = inspection.report
@@ -220,6 +251,8 @@ def _inspection_lines(inspection: CandidateInspection, like: str) -> Iterator[st
     yield from (f"note   {note}" for note in inspection.notes)
     if inspection.refusals:
         yield from refusal_lines(inspection, like)
+    elif inspection.same:
+        yield same_line(inspection, like)
 
 
 def _run_lines(run: Run, page: Path) -> Iterator[str]:
@@ -255,6 +288,7 @@ def _lora(inspection: CandidateInspection, like: str) -> dict[str, object]:
         "path": str(inspection.path),
         "sha256": inspection.sha256,
         "like": like,
+        "same": inspection.same,
         "refusals": inspection.refusals,
         "notes": inspection.notes,
         "inspection": None if inspection.report is None else inspection.report.as_dict(),
@@ -262,10 +296,11 @@ def _lora(inspection: CandidateInspection, like: str) -> dict[str, object]:
     }
 
 
-def _refused(inspection: CandidateInspection, like: str) -> dict[str, object]:
+def _decided(inspection: CandidateInspection, like: str) -> dict[str, object]:
+    """Return the record of a verdict for which nothing was generated."""
     return {
-        "verdict": Release.DO_NOT_SHIP,
-        "passes": False,
+        "verdict": Release.SHIP if inspection.same else Release.DO_NOT_SHIP,
+        "passes": inspection.same,
         "lora": _lora(inspection, like),
         "run": None,
         "page": None,

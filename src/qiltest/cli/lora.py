@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.text import Text
@@ -17,6 +17,7 @@ from qiltest.lora import Base, LoraFinding, LoraReport, Severity, inspect_lora
 from qiltest.lora.catalogue import Recognised, Task, recognise
 from qiltest.lora.likeness import Likeness, compare
 from qiltest.lora.releases import release_findings
+from qiltest.lora.safetensors_file import BrokenFileError
 from qiltest.release.candidate import pinned, wrong_variant
 from qiltest.suite.load import VARIANTS_FILE, load_variants, unknown
 from qiltest.suite.variants import ModelKind, Variant
@@ -32,7 +33,7 @@ def add_parser(add: AddParser) -> None:
     """Add the options of `qiltest lora`."""
     parser = add(
         description="Shows format, rank, strength and modules of a LoRA file. Exit code 0: it fits the base (and may "
-        "replace the release of --like); 1: it does not; 2: wrong usage, or no such file.",
+        "replace the release of --like); 1: it does not, or is broken; 2: wrong usage, or no such file.",
         parents=[cases_flag("folder of variants.toml (default: cases)"), json_flag()],
     )
     parser.add_argument("file", metavar="FILE", help="a .safetensors file, embedded::NAME, or repo::file in the cache")
@@ -48,7 +49,10 @@ def run_lora(args: argparse.Namespace) -> int:
     variants = _variants(args.cases)
     path = _find(args.file)
     base = open_base(args.base) if args.base else None
-    inspected = inspect_lora(path, base=base, known=known_bases(), variants=variants)
+    try:
+        inspected = inspect_lora(path, base=base, known=known_bases(), variants=variants)
+    except BrokenFileError as error:
+        return _broken(path, error, json=args.json)
     chosen = base or next(known for known in known_bases() if known.name == inspected.base)
     report = _as_like(inspected, args.file, chosen, args.like, variants)
     is_other = any(finding.code == "other-release" for finding in report.findings)
@@ -67,6 +71,17 @@ def run_lora(args: argparse.Namespace) -> int:
     return 0 if passes else 1
 
 
+def _broken(path: Path, error: BrokenFileError, *, json: bool) -> int:
+    """Print why a file is not a whole safetensors file, and return the exit code."""
+    finding = LoraFinding(severity=Severity.ERROR, code="broken", text=error.what)
+    if json:
+        print_json({"path": str(path), "passes": False, "findings": [asdict(finding)]})
+    else:
+        console().print(_finding(finding), soft_wrap=True)
+        console().print(Text(one_line(f"{path}: {error.remedy}"), "red"), soft_wrap=True)
+    return error.exit_code
+
+
 def _as_like(report: LoraReport, file: str, base: Base, like: str | None, variants: tuple[Variant, ...]) -> LoraReport:
     """Add to the report what the catalogue says, and an error where the file belongs to another variant than `like`."""
     wanted = next((variant for variant in variants if variant.name == like), None)
@@ -78,8 +93,6 @@ def _as_like(report: LoraReport, file: str, base: Base, like: str | None, varian
 
 
 def _find(text: str) -> Path:
-    if "::" not in text:
-        return Path(text)
     return resolve_lora(text, model=_TINY)
 
 

@@ -38,6 +38,12 @@ _INTEGERS = {
 }  # fmt: skip
 
 
+class BrokenFileError(RecipeError):
+    """The file is there, but is not a whole safetensors file: it does not pass, which is not wrong use."""
+
+    exit_code = 1
+
+
 @dataclass(frozen=True, kw_only=True)
 class TensorInfo:
     """One tensor as the header names it. `start` and `end` count bytes from the file's beginning."""
@@ -125,7 +131,7 @@ _E4M3 = _e4m3()
 
 
 def open_safetensors(path: Path) -> SafetensorsFile:
-    """Read and check a header. Raises RecipeError where the file is not a whole safetensors file."""
+    """Read and check a header. Raises BrokenFileError where the file is not whole, RecipeError where there is none."""
     remedy = "name an existing .safetensors file"
     with os_errors_as(RecipeError, "cannot be read", where=str(path), remedy=remedy), path.open("rb") as file:
         size = path.stat().st_size
@@ -140,7 +146,7 @@ def open_safetensors(path: Path) -> SafetensorsFile:
 
 
 def _fail(path: Path, what: str) -> NoReturn:
-    raise RecipeError(
+    raise BrokenFileError(
         what,
         where=str(path),
         remedy="download the file again, and compare its size and SHA-256 with its source's",

@@ -10,10 +10,12 @@ from qiltest.errors import CaseError, RecipeError
 from qiltest.generation.sources import ModelSource, base_of, resolve_lora
 from qiltest.hashing import file_sha256
 from qiltest.lora.bases import Base
+from qiltest.lora.findings import LEFT_OUT
 from qiltest.lora.inspection import inspect_lora
-from qiltest.lora.likeness import Likeness, compare
+from qiltest.lora.likeness import IDENTICAL, Likeness, compare
 from qiltest.lora.releases import release_findings
-from qiltest.lora.report import LoraReport, Severity
+from qiltest.lora.report import LoraFinding, LoraReport, Severity
+from qiltest.lora.safetensors_file import BrokenFileError
 from qiltest.suite.variants import CANDIDATE, LoraSource, Variant
 from qiltest.text.escape import one_line
 
@@ -32,6 +34,16 @@ class CandidateInspection:
     refusals: tuple[str, ...] = ()
     #: what is unusual, a sentence each.
     notes: tuple[str, ...] = ()
+    #: refused for blocks that it leaves out, which an option allows.
+    partial: bool = False
+
+    @property
+    def same(self) -> bool:
+        """True where the file adds exactly what the replaced one adds: there is nothing to generate."""
+        likeness = self.likeness
+        if self.refusals or likeness is None:
+            return False
+        return likeness.identical or likeness.sha256 == self.sha256
 
 
 def candidate_variant(file: str, like: Variant, model: ModelSource) -> Variant:
@@ -53,12 +65,18 @@ def candidate_variant(file: str, like: Variant, model: ModelSource) -> Variant:
 
 
 def try_candidate(
-    candidate: Variant, like: Variant, model: ModelSource, variants: Iterable[Variant]
+    candidate: Variant,
+    like: Variant,
+    model: ModelSource,
+    variants: Iterable[Variant],
+    *,
+    allow_partial: bool = False,
 ) -> CandidateInspection:
     """Inspect the candidate's file and compare it with that of `like`.
 
-    A file is refused if it is broken, does not fit the model, has no effect, belongs to another variant, or differs
-    too much from what it replaces (missing modules, twice or half as strong).
+    A file is refused if it is broken, does not fit the model, has no effect (unless `allow_partial`: in some blocks),
+    belongs to another variant, or is the replaced one with another alpha or the sign turned. Whatever else differs,
+    such as the modules covered or the strength, is a note: images decide.
     """
     lora = candidate.lora(model.kind)
     assert lora is not None
@@ -67,30 +85,63 @@ def try_candidate(
     known = tuple(pinned(variant, model) for variant in variants)
     try:
         report = inspect_lora(path, base=base, variants=known)
-    except RecipeError as error:
+    except BrokenFileError as error:
         return CandidateInspection(path=path, sha256=lora.sha256, refusals=(error.what,))
-    found = release_findings(report, str(path), base, like=like, model_base=model.base.id if model.base else None)
-    other = tuple(finding.text for finding in found if finding.severity is Severity.ERROR)
-    likeness = _likeness(report, like, base, model) if report.passes and not other else None
-    # the catalogue says more of a file than the variants' own hashes
-    other = other or tuple(wrong_variant(report, like, known))
-    refusals = (*report.errors, *other, *(likeness.errors if likeness else ()))
-    said = (finding.text for finding in found if finding.severity is Severity.WARNING)
-    notes = (*report.warnings, *said, *(likeness.warnings if likeness else ()))
-    if likeness is not None and likeness.sha256 == report.sha256:
-        notes = (*notes, f"this is the file that {like.name} already uses")
-    return CandidateInspection(
-        path=path, sha256=lora.sha256, report=report, likeness=likeness, refusals=refusals, notes=notes
+    allowed = {LEFT_OUT} if allow_partial else set()
+    faults = tuple(finding for finding in report.findings if finding.severity is Severity.ERROR)
+    refused = tuple(finding for finding in faults if finding.code not in allowed)
+    known_release = release_findings(
+        report, str(path), base, like=like, model_base=model.base.id if model.base else None
     )
+    other = tuple(finding.text for finding in known_release if finding.severity is Severity.ERROR)
+    likeness = None if refused or other else _likeness(report, like, base, model)
+    return CandidateInspection(
+        path=path,
+        sha256=lora.sha256,
+        report=report,
+        likeness=likeness,
+        refusals=(
+            *(finding.text for finding in refused),
+            # the catalogue says more of a file than the variants' own hashes
+            *(other or wrong_variant(report, like, known)),
+            *(likeness.errors if likeness else ()),
+        ),
+        notes=(
+            *(finding.text for finding in faults if finding.code in allowed),
+            *report.warnings,
+            *(finding.text for finding in known_release if finding.severity is Severity.WARNING),
+            *(note.text for note in (likeness.findings if likeness else ()) if _is_note(note)),
+        ),
+        partial=bool(refused) and all(finding.code == LEFT_OUT for finding in refused),
+    )
+
+
+def _is_note(finding: LoraFinding) -> bool:
+    """Return whether a finding of a comparison is a note; that nothing differs is a verdict."""
+    return finding.severity is Severity.WARNING and finding.code != IDENTICAL
 
 
 def refusal_lines(inspection: CandidateInspection, like: str) -> Iterator[str]:
     """Yield the verdict on a refused file, with its reasons."""
     yield f"DO NOT SHIP: {one_line(str(inspection.path))} cannot replace {like}; nothing was generated"
     yield from (f"  ERROR  {refusal}" for refusal in inspection.refusals)
+    if inspection.partial:
+        yield "  -> --allow-partial-lora (pytest: --qil-allow-partial-lora) generates with it all the same"
     # --like is an error where the replaced variant has no LoRA
     option = f" --like {like}" if inspection.likeness is not None else ""
     yield f"  -> `qiltest lora {one_line(str(inspection.path))}{option}` shows the whole inspection"
+
+
+def same_line(inspection: CandidateInspection, like: str) -> str:
+    """Return the verdict on a file that adds exactly what it is to replace."""
+    likeness = inspection.likeness
+    equal = likeness is not None and likeness.sha256 == inspection.sha256
+    what = (
+        f"this is the file that {like} already uses"
+        if equal
+        else f"its deltas are those of the file that {like} already uses, bit for bit"
+    )
+    return f"SHIP: {one_line(str(inspection.path))}: {what}; nothing was generated"
 
 
 def pinned(variant: Variant, model: ModelSource) -> Variant:

@@ -58,9 +58,12 @@ def admit(suite: Suite, release: ReleaseRequest, model: str, *, base: str | None
     return replace(suite, variants=(*suite.variants, candidate))
 
 
-def try_release(suite: Suite, release: ReleaseRequest, model: str, *, base: str | None = None) -> CandidateInspection:
+def try_release(
+    suite: Suite, release: ReleaseRequest, model: str, *, base: str | None = None, allow_partial: bool = False
+) -> CandidateInspection:
     """Inspect the candidate of an admitted suite. Raises RecipeError if the LoRA to be replaced is missing."""
-    return try_candidate(suite.variant(CANDIDATE), suite.variant(release.like), _source(model, base), suite.variants)
+    candidate, like = suite.variant(CANDIDATE), suite.variant(release.like)
+    return try_candidate(candidate, like, _source(model, base), suite.variants, allow_partial=allow_partial)
 
 
 def _source(model: str, base: str | None) -> ModelSource:

@@ -115,16 +115,25 @@ class SuiteSession:
         release = self.options.release
         if release is None:
             return
-        from qiltest.release.candidate import refusal_lines
+        from qiltest.release.candidate import refusal_lines, same_line
         from qiltest.release.check import try_release
 
         try:
-            self.inspection = try_release(self._loaded(), release, self.options.model, base=self.options.base)
+            options = self.options
+            self.inspection = try_release(
+                self._loaded(),
+                release,
+                options.model,
+                base=options.base,
+                allow_partial=options.allow_partial_lora,
+            )
         except QiltestError as error:
             raise pytest.UsageError(f"qiltest: {error}") from None
         if self.inspection.refusals:
             lines = "\n".join(refusal_lines(self.inspection, release.like))
             pytest.exit(f"qiltest: {lines}", returncode=pytest.ExitCode.TESTS_FAILED)
+        if self.inspection.same:
+            pytest.exit(f"qiltest: {same_line(self.inspection, release.like)}", returncode=pytest.ExitCode.OK)
 
     def headline(self) -> Iterator[str]:
         """Yield a line that says what will be generated."""

@@ -110,9 +110,10 @@ def _guidance(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
 def _lora(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
     loras = raw.get("loras")
     loras = loras if isinstance(loras, Mapping) else {}
-    if raw.get("scheduler") == SchedulerKind.LIGHTNING and not loras:
-        seen = '"lightning" without a LoRA: only Lightning LoRAs were distilled with shift 3'
-        yield ("scheduler",), seen, 'scheduler = "model", or a LoRA in loras.real or loras.tiny'
+    if raw.get("scheduler") == SchedulerKind.LIGHTNING and not loras and not raw.get("note"):
+        seen = '"lightning" without a LoRA: only Lightning LoRAs, or models that have one merged, were made for shift 3'
+        allowed = 'scheduler = "model", a LoRA in loras.real or loras.tiny, or a note that names the merged model'
+        yield ("scheduler",), seen, allowed
     yield from _unshifted(raw, loras)
     for kind, (pattern, allowed) in _SOURCES.items():
         table = loras.get(kind.value)
