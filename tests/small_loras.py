@@ -28,12 +28,12 @@ def lora(*, rank: int = 3, alpha: float | None = 1.5, seed: int = 0, base: Base 
 def encode(arrays: Arrays, *, dtype: str = "F32", metadata: dict[str, str] | None = None) -> bytes:
     """Return the bytes of a safetensors file."""
     header: dict[str, object] = {"__metadata__": metadata} if metadata is not None else {}
-    body = b""
+    body = bytearray()
     for name, array in arrays.items():
         raw = to_bytes(array, dtype)
         header[name] = {"dtype": dtype, "shape": list(array.shape), "data_offsets": [len(body), len(body) + len(raw)]}
         body += raw
-    return with_header(header, body)
+    return with_header(header, bytes(body))
 
 
 def with_header(header: object, body: bytes = b"") -> bytes:

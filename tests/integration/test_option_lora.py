@@ -132,6 +132,10 @@ def renamed(header):
     return {name.replace("transformer_blocks.0.", "transformer_blocks.77."): value for name, value in header.items()}
 
 
+def as_lokr(header):
+    return {name.replace(".lora_down.weight", ".lokr_w1"): value for name, value in header.items()}
+
+
 def without_a_block(header):
     return {name: value for name, value in header.items() if not name.startswith("transformer_blocks.1.")}
 
@@ -154,6 +158,7 @@ def of_a_wider_base(header):
     [
         (renamed, "keys with no match in tiny: *transformer_blocks.77.*"),
         (of_a_wider_base, "modules with another shape than in tiny: *"),
+        (as_lokr, "a LoKr (Kronecker products), such as *"),
         (without_a_block, "tensor '*' starts at byte * where * was expected"),
     ],
 )

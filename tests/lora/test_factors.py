@@ -1,6 +1,8 @@
 """The factors that are handed to the model: every scheme, bit for bit as stored."""
 
+import inspect
 import json
+import time
 
 import numpy as np
 import pytest
@@ -8,7 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from qiltest.errors import RecipeError
-from qiltest.lora import inspect_lora
+from qiltest.lora import inspect_lora, qwen_image
+from qiltest.lora.adapter_config import SETTINGS, adapter_config
 from qiltest.lora.factors import module_factors
 from small_loras import BASE, lora, write
 
@@ -131,6 +134,52 @@ def test_the_scale_is_that_of_peft_for_every_entry_of_the_config(tmp_path):
         wanted = {name: m.scaling["default"] for name, m in model.named_modules() if hasattr(m, "scaling")}
         assert found == wanted
         assert len(set(found.values())) > 1 or more
+
+
+def test_no_setting_of_the_installed_peft_is_called_unknown():
+    from peft import LoraConfig
+
+    assert set(inspect.signature(LoraConfig).parameters) <= SETTINGS
+
+
+BAD_CONFIGS = {
+    "no list": ({"rank_pattern": [1]}, "rank_pattern of `lora_adapter_metadata` is not a JSON object"),
+    "a rank that is text": ({"r": "4"}, "gives 'r' the rank '4'"),
+    "an alpha beyond all numbers": ({"lora_alpha": 10**400}, "gives 'lora_alpha' the alpha"),
+    "a group": ({"alpha_pattern": {"(a+)+": 1}}, "regular expressions that are too complex"),
+    "repetitions": ({"alpha_pattern": {"a*a*a*": 1}}, "regular expressions that are too complex"),
+    "too many patterns": ({"alpha_pattern": dict.fromkeys(map(str, range(5000)), 1)}, "has 5,000 entries, over 4,096"),
+    "too many expressions": ({"alpha_pattern": {f"a.*{n}": 1 for n in range(65)}}, "too complex"),
+    "another rank": (
+        {"rank_pattern": {"attn.to_q": 2}},
+        "says rank 2 for transformer_blocks.0.attn.to_q, whose factors",
+    ),
+}
+
+
+@pytest.mark.parametrize(("config", "said"), BAD_CONFIGS.values(), ids=BAD_CONFIGS)
+def test_a_config_that_cannot_be_followed_is_refused_and_says_why(tmp_path, config, said):
+    entries = {f"transformer.{key}": value for key, value in ({"r": 3, "target_modules": ["to_q"]} | config).items()}
+    arrays = named(lora(), *NAMINGS["diffusers"], alpha=False)
+    path = write(tmp_path, arrays, metadata={"lora_adapter_metadata": json.dumps(entries)})
+    (error,) = inspect_lora(path, base=BASE).errors
+    assert said in error
+    assert len(error) < 1000
+
+
+def test_the_worst_config_that_is_followed_takes_no_time(tmp_path):
+    patterns = {f".*{'[a-z.]*'}{number}x": 1 for number in range(64)}
+    patterns |= {f"{number}x": 1 for number in range(4000)}
+    config = adapter_config(
+        {
+            "lora_adapter_metadata": json.dumps(
+                {"transformer.alpha_pattern": patterns, "transformer.target_modules": ["to_q"]}
+            )
+        }
+    )
+    began = time.process_time()
+    assert {config.scale(module) for module in qwen_image().modules} == {1.0}
+    assert time.process_time() - began < 30
 
 
 def test_a_file_that_changed_after_its_inspection_is_refused(tmp_path):

@@ -1,6 +1,6 @@
 """Print how each way of writing a LoRA file fares in the installed diffusers and in `qiltest lora`, as a table.
 
-    python tools/lora_schemes/lora_schemes.py [SCHEME ...]
+    python tools/lora_schemes/lora_schemes.py [--long] [SCHEME ...]
 
 A scheme is named by a part of its name. The exit code is 1 where an answer differs without a decision that says why.
 """
@@ -8,6 +8,7 @@ A scheme is named by a part of its name. The exit code is 1 where an answer diff
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -72,33 +73,48 @@ def _other(path: Path, base: Base, report: LoraReport, loaded: Loaded) -> Iterat
             yield name
 
 
-def table(answers: list[Answers]) -> Iterator[str]:
-    """Yield the lines of a Markdown table."""
-    yield "| scheme | who | diffusers | qiltest | |"
+def table(answers: list[Answers], *, long: bool = False) -> Iterator[str]:
+    """Yield the lines of a Markdown table, the answers shortened unless `long`."""
+    yield "| file | who writes it | diffusers | qiltest | |"
     yield "|---|---|---|---|---|"
     for each in answers:
         same = "same" if each.agree else (f"differs: {each.scheme.decision}" if each.scheme.decision else "DIFFERS")
-        cells = (each.scheme.name, each.scheme.who, each.diffusers.shown(each.modules), _ours(each), same)
-        yield f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+        theirs = each.diffusers.shown(each.modules)
+        cells = (
+            each.scheme.name,
+            each.scheme.who,
+            theirs if long else theirs.partition(":")[0],
+            _ours(each, long=long),
+        )
+        yield f"| {' | '.join(cell.replace('|', '/') for cell in (*cells, same))} |"
 
 
-def _ours(answers: Answers) -> str:
-    notes = f"; note: {'; '.join(answers.report.warnings)}" if answers.report.warnings else ""
-    return (
-        f"accepts {len(answers.report.modules)} modules{notes}" if answers.report.passes else f"refuses: {answers.ours}"
-    )
+def _ours(answers: Answers, *, long: bool) -> str:
+    report = answers.report
+    said = report.warnings if report.passes else report.errors
+    shown = "; ".join(said if long else map(_begun, said))
+    if not report.passes:
+        return f"refuses: {shown}"
+    return f"accepts {len(report.modules)} modules" + (f"; notes: {shown}" if shown else "")
+
+
+def _begun(sentence: str) -> str:
+    """Return what a sentence names, without examples, reason and remedy."""
+    return re.split(r": |, | \(|; ", sentence.removeprefix("diffusers would not apply it: "))[0]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the table and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scheme", nargs="*", help="part of a scheme's name (default: all)")
-    wanted = parser.parse_args(arguments).scheme
+    parser.add_argument("--long", action="store_true", help="whole sentences")
+    args = parser.parse_args(arguments)
+    wanted = args.scheme
     chosen = [scheme for scheme in SCHEMES if not wanted or any(part in scheme.name for part in wanted)]
     judge = Judge(BASE)
     with tempfile.TemporaryDirectory() as folder:
         answers = [ask(scheme, judge, Path(folder)) for scheme in chosen]
-    for line in table(answers):
+    for line in table(answers, long=args.long):
         sys.stdout.write(f"{line}\n")
     return int(any(not (each.agree or each.scheme.decision) for each in answers))
 

@@ -62,7 +62,7 @@ class Judge:
                 )
                 return Loaded(deltas=_deltas(transformer))
         except Exception as error:  # noqa: BLE001  whatever diffusers, peft and torch raise is the answer
-            return Loaded(deltas={}, error=f"{type(error).__name__}: {str(error).splitlines()[0][:100]}")
+            return Loaded(deltas={}, error=f"{type(error).__name__}: {str(error).splitlines()[0][:200]}")
 
 
 def _deltas(transformer: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -96,21 +96,21 @@ KINDS: tuple[Scheme, ...] = (
             DIFFUSERS, lambda name, pair: {f"transformer.{name}.lora_magnitude_vector": torch.ones(len(pair[1]))}
         ),
         answer="DoRA",
-        decision="weight + scale * up @ down, which is how every variant is drawn, has no magnitudes",
+        decision="weight + scale * up @ down, the way that images are generated here, has no magnitudes",
     ),
     Scheme(
         name="DoRA, dora_scale",
         who="LyCORIS, kohya",
         make=beside(written(), lambda name, pair: {f"{name}.dora_scale": torch.ones(len(pair[1]), 1)}),
         answer="DoRA",
-        decision="diffusers drops the magnitudes with a warning, and draws another image than the file's trainer",
+        decision="diffusers drops the magnitudes with a warning, and generates other images than the file's trainer",
     ),
     Scheme(
         name="lora_B.bias",
         who="peft's lora_bias",
         make=beside(DIFFUSERS, lambda name, pair: {f"transformer.{name}.lora_B.bias": torch.ones(len(pair[1]))}),
         answer="lora_B.bias",
-        decision="weight + scale * up @ down, which is how every variant is drawn, has no biases",
+        decision="weight + scale * up @ down, the way that images are generated here, has no biases",
     ),
     Scheme(
         name="diff_b beside a LoRA",

@@ -187,8 +187,7 @@ METADATA: tuple[Scheme, ...] = (
         name="metadata: a setting that peft does not have",
         who="newer peft",
         make=DIFFUSERS,
-        answer=ACCEPTED,
-        decision="a setting that the installed peft does not know stops diffusers, not the merge",
+        answer="not_in_any_peft",
         config={"r": RANK, "lora_alpha": RANK, "not_in_any_peft": 1, "target_modules": ["to_q"]},
     ),
     Scheme(

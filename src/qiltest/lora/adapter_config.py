@@ -22,12 +22,24 @@ METADATA_KEY = "lora_adapter_metadata"
 _COMPONENT = "transformer."
 #: `r` and `lora_alpha` of a `LoraConfig` that does not name them.
 _DEFAULT = 8
+#: settings of a `LoraConfig` of peft 0.21: with any other, diffusers cannot make one of the metadata.
+SETTINGS = frozenset(
+    (  # noqa: SIM905  a list would be 40 lines
+        "alora_invocation_tokens alpha_pattern arrow_config auto_mapping base_model_name_or_path bias corda_config "
+        "ensure_weight_tying eva_config exclude_modules fan_in_fan_out inference_mode init_lora_weights kasa_config "
+        "layer_replication layers_pattern layers_to_transform loftq_config lora_alpha lora_bias lora_dropout "
+        "lora_ga_config megatron_config megatron_core modules_to_save monteclora_config peft_type peft_version "
+        "qalora_group_size r rank_pattern revision runtime_config target_modules target_parameters task_type "
+        "trainable_token_indices use_bdlora use_dora use_qalora use_rslora velora_config "
+    ).split()
+)
 _LITERAL = re.compile(r"\^?[\w.]+")
 #: patterns are regular expressions out of a file: none with groups, and few repetitions, so that matching is fast.
 _HARMLESS = re.compile(r"[^(){}|*+?]*(?:[*+?][^(){}|*+?]*){0,2}")
 _MOST_EXPRESSIONS = 64
 _MOST_PATTERNS = 4096
 _MOST_RANK = 1 << 20
+_MOST_ALPHA = 1e9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +78,9 @@ def adapter_config(metadata: Mapping[str, str]) -> AdapterConfig | None:
     if not isinstance(found, dict):
         raise AdapterConfigError(f"`{METADATA_KEY}` is not a JSON object")
     entries = {name.removeprefix(_COMPONENT): value for name, value in found.items() if name.startswith(_COMPONENT)}
+    strangers = sorted(set(entries) - SETTINGS)
+    if strangers:
+        raise AdapterConfigError(f"`{METADATA_KEY}` has settings that peft 0.21 does not: {', '.join(strangers[:5])}")
     if not entries.get("target_modules"):  # peft then looks for the modules of a language model
         raise AdapterConfigError(f"`{METADATA_KEY}` names no modules of the transformer (target_modules)")
     return AdapterConfig(
@@ -85,7 +100,7 @@ def _rank(name: str, value: Any) -> int:  # noqa: ANN401  JSON
 
 
 def _alpha(name: str, value: Any) -> float:  # noqa: ANN401  JSON
-    if type(value) not in (int, float) or not math.isfinite(value):
+    if type(value) not in (int, float) or not abs(value) < _MOST_ALPHA:
         raise AdapterConfigError(f"`{METADATA_KEY}` gives {name!r} the alpha {value!r}")
     return float(value)
 

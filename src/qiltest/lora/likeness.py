@@ -154,8 +154,8 @@ def _pairing(here: _Opened, there: _Opened, name: str) -> _Pairing:
         scales.append(measure(pair, side.file, factor=side.contents.factor(name)).delta.scale)
         factors.append((side.file.read(pair.up), side.file.read(pair.down)))
     (up, down), (other_up, other_down) = factors
-    mine = scales[0] ** 2 * _inner(up, down, up, down)
-    theirs = scales[1] ** 2 * _inner(other_up, other_down, other_up, other_down)
+    mine = scales[0] * scales[0] * _inner(up, down, up, down)
+    theirs = scales[1] * scales[1] * _inner(other_up, other_down, other_up, other_down)
     mixed = scales[0] * scales[1] * _inner(up, down, other_up, other_down)
     return _Pairing(
         name=name,
