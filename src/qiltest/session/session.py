@@ -226,6 +226,8 @@ class SuiteSession:
         content = {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}
         if self.context is not None or exit_status not in content or guards.only_lists(self.config):
             return
+        if self.inspection is not None and self.inspection.same:  # and that was said
+            return
         if self._selected:
             yield (
                 f"{count(len(self._selected), 'image')} selected, none begun\n"
