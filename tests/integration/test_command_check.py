@@ -54,6 +54,8 @@ def test_a_release_that_is_not_worse_ships_and_leaves_a_page(folder, capsys):
     run = RunStore(root=folder.path / "runs").load("latest")
     assert f"page   {run.path.resolve() / 'comparison.html'}" in out
     assert (run.path / "comparison.html").read_bytes().startswith(b"<!")
+    variants = [result.sample.variant for result in run.results]
+    assert variants == sorted(variants), "all images of a variant come together: a switch reads the model's weights"
     assert not (folder.path / ".benchmarks").exists()
 
 

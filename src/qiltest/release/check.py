@@ -91,7 +91,10 @@ def check_release(
     Raises CaseError for a selection that does not exist, ReaderError and StoreError where no run can be opened. Ctrl-C
     and a store that cannot be written end the run early; generated images are stored.
     """
-    tasks = selected_tasks(suite, options)
+    # by variant, because merging another LoRA reads the model's weights again
+    tasks = dict(
+        sorted(selected_tasks(suite, options).items(), key=lambda task: options.variants.index(task[0].variant))
+    )
     progress.begin(len(tasks))
     context = open_run(
         options=options, suite=suite, tasks=tasks, generator=generator, open_reader=open_reader, command=command
