@@ -28,7 +28,6 @@ from qiltest.suite.load import Suite, load_suite
 from qiltest.suite.variants import LoraSource, Variant
 
 if TYPE_CHECKING:
-    import torch
     from diffusers import QwenImagePipeline
     from transformers import Qwen2_5_VLForConditionalGeneration
 
@@ -129,8 +128,8 @@ def generator_of(scale: Scale, **options: Any) -> DiffusersGenerator:  # noqa: A
         return open_generator("random", Settings(**options))
     build = getattr(_load.random_pipeline, "full_size", _load.random_pipeline)
 
-    def small(_transformer: object, _vae: object, dtype: torch.dtype, device: torch.device) -> QwenImagePipeline:
-        return build(scale.transformer, scale.vae, dtype, device)
+    def small(_transformer: object, _vae: object, *rest: Any) -> QwenImagePipeline:  # noqa: ANN401
+        return build(scale.transformer, scale.vae, *rest)
 
     setattr(small, "full_size", build)  # noqa: B010
     setattr(_load, "random_pipeline", small)  # noqa: B010

@@ -38,6 +38,10 @@ class DeviceError(QiltestError):
     """No usable device, or no weights."""
 
 
+class ModelError(DeviceError):
+    """The model is not whole, cannot be loaded or does not fit: it generates no image, so that the session ends."""
+
+
 class ReaderError(QiltestError):
     """A reader is not installed, its weights are missing or have another hash, or an image cannot be read."""
 

@@ -89,8 +89,8 @@ _LISTS = (
 _CHOICES = (
     (
         "--qil-offload",
-        ("none", "model", "sequential"),
-        "CPU offload, if the GPU memory is too small. Default: none",
+        ("none", "model", "group", "sequential"),
+        "keep weights on the CPU, if the GPU memory is too small; counts as a separate recipe. Default: none",
     ),
     (
         "--qil-merge",
@@ -100,6 +100,7 @@ _CHOICES = (
     ("--qil-update", ("missing", "changed", "all"), "write missing, changed or all goldens. Refused if CI is set"),
 )
 _SWITCHES = (
+    ("--qil-fp8", "store the transformer's weights in float8, half the memory; counts as a separate recipe"),
     ("--qil-compile", "compile the transformer's repeated blocks; counts as a separate recipe"),
     ("--qil-report-latency", "report latencies, but fail no image by them (with -m gpu they gate)"),
     ("--qil-allow-partial-lora", "accept LoRAs that cover a module in only some blocks, or are zero in some"),
@@ -195,6 +196,7 @@ def qil_generator(pytestconfig: pytest.Config) -> Iterator[Generator]:
             merge=options.merge,
             compiled=options.compiled,
             offload=options.offload,
+            fp8=options.fp8,
             allow_partial_lora=options.allow_partial_lora,
             on_step=session.progress.step,
         )

@@ -23,6 +23,9 @@ _SIZE = re.compile(r"([1-9][0-9]{1,4})x([1-9][0-9]{1,4})")
 #: QwenImagePipeline floors width and height to this multiple: VAE stride 8 times patch size 2.
 SIZE_MULTIPLE = 16
 
+#: value of `Recipe.offload` that is left out of the canonical JSON, so that recipes from before it keep their key.
+_NO_OFFLOAD = "none"
+
 Scalar = str | float | int | bool | None
 
 
@@ -112,6 +115,8 @@ class Recipe(Guided):
     device: str
     attention_backend: str
     compiled: bool
+    #: where weights wait while they are not needed (`--qil-offload`): changes the latency, and no image.
+    offload: str = _NO_OFFLOAD
     #: (package, version), sorted: torch, diffusers, transformers, peft and qiltest's generation code.
     versions: tuple[tuple[str, str], ...]
 
@@ -140,7 +145,10 @@ class Recipe(Guided):
 
     def canonical(self) -> str:
         """Return the recipe as canonical JSON (sorted keys, no white space, no NaN)."""
-        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        known = asdict(self)
+        if self.offload == _NO_OFFLOAD:
+            del known["offload"]
+        return json.dumps(known, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
     def key(self) -> str:
         """Return the SHA-256 of the canonical JSON, in hexadecimal."""
@@ -186,6 +194,8 @@ def _facts(recipe: Recipe) -> Iterator[tuple[str, Scalar]]:
             yield from ((f"lora.{name}", setting) for name, setting in asdict(value).items())
         elif field.name == "sigmas":
             yield field.name, " ".join(map(str, value))
+        elif field.name == "offload" and value == _NO_OFFLOAD:
+            continue  # as in the canonical JSON
         else:
             yield field.name, str(value) if isinstance(value, Size) else value
 

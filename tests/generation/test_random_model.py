@@ -30,7 +30,7 @@ REAL_EIGHT = replace(EIGHT, loras=(("real", LoraSource(source="lightx2v/Qwen-Ima
 def random_generator(monkeypatch):
     build = _load.random_pipeline
     small_vae = {"base_dim": 16, "num_res_blocks": 1}
-    monkeypatch.setattr(_load, "random_pipeline", lambda _t, _v, dtype, device: build(SMALL, small_vae, dtype, device))
+    monkeypatch.setattr(_load, "random_pipeline", lambda _t, _v, *rest: build(SMALL, small_vae, *rest))
     from qiltest.generation import sources
 
     base = Base(

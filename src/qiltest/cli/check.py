@@ -198,6 +198,7 @@ def _options(args: argparse.Namespace) -> tuple[Options, ReleaseRequest]:
         merge=None,
         compiled=False,
         offload=Offload.NONE,
+        fp8=False,
         allow_partial_lora=args.allow_partial_lora,
         expect=ALL,
         rounds=1,

@@ -27,6 +27,7 @@ def cohort_of(recipe: Recipe, *, model: str, device: str) -> Cohort:
         attention_backend=recipe.attention_backend,
         compiled=recipe.compiled,
         torch=".".join(torch.split(".")[:2]),
+        offload=recipe.offload,
     )
 
 

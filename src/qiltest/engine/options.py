@@ -61,6 +61,8 @@ class Options:
     #: compile the transformer's repeated blocks.
     compiled: bool
     offload: Offload
+    #: store the transformer's weights in float8.
+    fp8: bool
     allow_partial_lora: bool
     #: images that must be judged: a number, or "all" that the other options select; None: what pytest selects.
     expect: int | str | None

@@ -18,7 +18,7 @@ from qiltest.engine.environment import DeviceState, cohort_of, device_state
 from qiltest.engine.options import Options
 from qiltest.engine.readers import Readers
 from qiltest.engine.workers import InlineExecutor, executor_for
-from qiltest.errors import GenerationError, OutOfMemoryError, QiltestError, RecipeError
+from qiltest.errors import GenerationError, ModelError, OutOfMemoryError, QiltestError, RecipeError
 from qiltest.gate.latency import Cohort
 from qiltest.generation.images import finish
 from qiltest.generation.records import Decoded, Denoised, Generation, Generator
@@ -86,9 +86,14 @@ class ImageProducer:
         self._stores, self._readings = executor_for(generator), executor_for(generator)
         self._ahead: dict[Sample, PendingImage | Exception] = {}
         self._timed: dict[Cohort, int] = {}
+        #: why the model generates no image at all; it is not read again for the next one.
+        self._unusable: ModelError | None = None
 
     def take(self, sample: Sample) -> PendingImage:
-        """Return a sample's image: reused, prefetched, or generated now. Raises the image's error."""
+        """Return a sample's image: reused, prefetched, or generated now.
+
+        Raises the image's error; ModelError, and from then on for every image, where the model cannot be used.
+        """
         recipe = self._recipe(sample)
         stored = self._reusable.pop(recipe.key(), None)
         if stored is not None and usable(stored):
@@ -140,6 +145,15 @@ class ImageProducer:
         return PendingImage(loops=(), generated=generated, reading=reading, health=health, read_in=known.run)
 
     def _generate(self, sample: Sample) -> PendingImage:
+        if self._unusable is not None:
+            raise self._unusable
+        try:
+            return self._generated(sample)
+        except ModelError as error:
+            self._unusable = error
+            raise
+
+    def _generated(self, sample: Sample) -> PendingImage:
         recipe = self._recipe(sample)
         before = self._device_state()
         loops, notes = self._loops(recipe)

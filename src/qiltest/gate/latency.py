@@ -48,13 +48,18 @@ class Cohort:
     compiled: bool
     #: major.minor
     torch: str
+    #: where weights wait while they are not needed; "none" is left out of the key, as cohorts before it had it.
+    offload: str = "none"
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
 
     @property
     def key(self) -> str:
         """Short hash of all fields."""
-        fields = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        known = asdict(self)
+        if self.offload == "none":
+            del known["offload"]
+        fields = json.dumps(known, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(fields.encode()).hexdigest()[:16]
 
 

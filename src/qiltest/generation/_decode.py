@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from qiltest.errors import GenerationError
 from qiltest.generation._device import synchronise
+from qiltest.generation._place import room_to_decode
 from qiltest.generation.records import LatentStats
 from qiltest.recipe import Recipe
 
@@ -52,7 +53,7 @@ def decode_latents(
     """
     synchronise(device)
     begin = time.perf_counter()
-    with torch.no_grad():
+    with torch.no_grad(), room_to_decode(pipeline, recipe.effective, device):
         decoded = _vae_decode(pipeline, latents.to(device), recipe)
         finite = bool(torch.isfinite(decoded).all())
         image = pipeline.image_processor.postprocess(decoded, output_type="pil")[0] if finite else None

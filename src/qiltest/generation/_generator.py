@@ -167,7 +167,7 @@ class DiffusersGenerator(Generator):
             "device": own.device,
         }
         return EmbeddingCache(
-            lambda: load_text_stage(self._source, self._dtype, self._device, self._settings.offload),
+            lambda: load_text_stage(self._source, self._dtype, self._device, self._settings),
             identity=identity,
             max_sequence_length=length,
             may_lose_prose=self._source.is_tiny,
@@ -188,7 +188,7 @@ class DiffusersGenerator(Generator):
 
     @cached_property
     def _pipeline(self) -> Any:  # noqa: ANN401  QwenImagePipeline, untyped
-        pipeline = load_image_stage(self._source, self._dtype, self._device, self._settings.offload)
+        pipeline = load_image_stage(self._source, self._dtype, self._device, self._settings)
         if self._settings.compiled:
             torch._dynamo.config.cache_size_limit = 64  # each size and each LoRA is compiled once
             pipeline.transformer.compile_repeated_blocks()

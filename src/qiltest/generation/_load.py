@@ -5,32 +5,47 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
+from accelerate import init_empty_weights
 from diffusers import (
     AutoencoderKLQwenImage,
     FlowMatchEulerDiscreteScheduler,
     QwenImagePipeline,
     QwenImageTransformer2DModel,
 )
-from diffusers.models.transformers.transformer_qwenimage import QwenEmbedRope
+from diffusers.hooks import apply_group_offloading
+from safetensors import SafetensorError
+from transformers import Qwen2_5_VLForConditionalGeneration
 from transformers.utils import logging as transformers_logging
 
-from qiltest.errors import DeviceError
+from qiltest.errors import GenerationError, ModelError, RecipeError
 from qiltest.generation._errors import translated
+from qiltest.generation._fill import HostMemory, Tensors, file_tensors, fill, onto
+from qiltest.generation._keys import UNUSED, empty_transformer, empty_vae
+from qiltest.generation._memory import ENCODING, check_memory, free_bytes, sizes_of
 from qiltest.generation._weights import BaseWeights, FolderWeights, RandomWeights
 from qiltest.generation.schedule import QWEN_IMAGE
-from qiltest.generation.settings import Offload
+from qiltest.generation.settings import Offload, Settings
 from qiltest.generation.sources import ModelSource
 from qiltest.generation.version import GENERATION_VERSION
+from qiltest.generation.whole import shown, weights_of
 from qiltest.recipe import Scalar
 
 #: seed of the random model's weights; part of its hash.
 RANDOM_SEED = 0
 #: standard deviation of the random model's matrices.
 RANDOM_STD = 0.02
+#: everything on the device, in the dtype of computing.
+PLAIN = Settings()
+#: what diffusers, transformers, accelerate and safetensors raise for a folder that they cannot load.
+_LIBRARIES_RAISE = (
+    OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError, SafetensorError,
+)  # fmt: skip
+_DAMAGED = "one of its files is damaged or of another release; download the model again"
 
 
 def versions() -> tuple[tuple[str, str], ...]:
@@ -54,47 +69,131 @@ def quiet_loading() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def load_text_stage(source: ModelSource, dtype: torch.dtype, device: torch.device, offload: Offload) -> Any:  # noqa: ANN401
-    """Return a pipeline with text encoder and tokenizer alone, on the device (or offloaded by diffusers' means)."""
-    pipeline = _from_pretrained(source, dtype, transformer=None, vae=None, scheduler=None)
-    pipeline.text_encoder.requires_grad_(False)
-    return _placed(pipeline, device, offload)
+def load_text_stage(source: ModelSource, dtype: torch.dtype, device: torch.device, settings: Settings) -> Any:  # noqa: ANN401
+    """Return a pipeline with text encoder and tokenizer alone, read straight onto the device if it has room.
 
-
-def load_image_stage(source: ModelSource, dtype: torch.dtype, device: torch.device, offload: Offload) -> Any:  # noqa: ANN401
-    """Return a pipeline with transformer, VAE and scheduler, on the device (or offloaded by diffusers' means)."""
-    if source.is_random:
-        pipeline = random_pipeline({}, {}, dtype, device)
-    else:
-        pipeline = _from_pretrained(source, dtype, text_encoder=None, tokenizer=None)
-    pipeline.set_progress_bar_config(disable=True)
-    for part in (pipeline.transformer, pipeline.vae):
-        part.requires_grad_(False)
-    return _placed(pipeline, device, offload)
-
-
-def _placed(pipeline: Any, device: torch.device, offload: Offload) -> Any:  # noqa: ANN401
-    if offload is Offload.MODEL:
-        pipeline.enable_model_cpu_offload(device=device)
-    elif offload is Offload.SEQUENTIAL:
-        pipeline.enable_sequential_cpu_offload(device=device)
-    else:
-        pipeline.to(device)
+    Raises ModelError where the whole model does not fit, this or the image stage, or cannot be loaded.
+    """
+    check_memory(source, dtype, device, settings)
+    assert source.folder is not None
+    with loading(source, "loading the text encoder"):
+        room = device.type == "cpu" or sizes_of(source, dtype).text_encoder + ENCODING <= free_bytes(device)
+        whole = settings.offload in (Offload.NONE, Offload.MODEL) or room
+        encoder = _text_encoder(source.folder / "text_encoder", dtype, device if whole else torch.device("cpu"))
+        encoder.requires_grad_(False)
+        pipeline = QwenImagePipeline.from_pretrained(
+            source.folder, text_encoder=encoder, transformer=None, vae=None, scheduler=None, local_files_only=True
+        )
+        if not whole and settings.offload is Offload.GROUP:
+            apply_group_offloading(encoder, device, offload_type="leaf_level", use_stream=True, low_cpu_mem_usage=True)
+        elif not whole:
+            pipeline.enable_sequential_cpu_offload(device=device)
     return pipeline
 
 
-def _from_pretrained(source: ModelSource, dtype: torch.dtype, **without: None) -> Any:  # noqa: ANN401
+def load_image_stage(source: ModelSource, dtype: torch.dtype, device: torch.device, settings: Settings) -> Any:  # noqa: ANN401
+    """Return a pipeline with transformer, VAE and scheduler, placed as the settings say.
+
+    Raises ModelError where it does not fit or cannot be loaded.
+    """
+    check_memory(source, dtype, device, settings)
+    with loading(source, "loading the model"):
+        if source.folder is None:
+            pipeline = random_pipeline({}, {}, dtype, device, settings)
+        else:
+            pipeline = _file_pipeline(source.folder, dtype, device, settings)
+        pipeline.set_progress_bar_config(disable=True)
+        for part in (pipeline.transformer, pipeline.vae):
+            part.eval().requires_grad_(False)
+        _offload(pipeline, device, settings)
+    return pipeline
+
+
+@contextmanager
+def loading(source: ModelSource, what: str) -> Iterator[None]:
+    """Raise whatever the libraries raise while they load as one ModelError, which ends the session."""
     try:
-        with translated("loading the model"), quiet_loading():
-            return QwenImagePipeline.from_pretrained(
-                source.folder, dtype=dtype, use_safetensors=True, local_files_only=True, **without
-            )
-    except (OSError, ValueError) as error:
-        raise DeviceError(
-            f"the model cannot be loaded: {str(error).splitlines()[0][:300]}",
-            where=str(source.folder),
-            remedy="one of its files is damaged or missing; download the model again",
-        ) from error
+        with translated(what), quiet_loading():
+            yield
+    except ModelError as error:
+        raise ModelError(error.what, where=error.where or source.name, remedy=error.remedy or _DAMAGED) from error
+    except (GenerationError, RecipeError) as error:
+        raise ModelError(error.what, where=error.where or source.name, remedy=error.remedy) from error
+    except _LIBRARIES_RAISE as error:
+        line = (str(error) or type(error).__name__).splitlines()[0][:300]
+        raise ModelError(f"the model cannot be loaded: {line}", where=source.name, remedy=_DAMAGED) from error
+
+
+def _text_encoder(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:  # noqa: ANN401
+    """Read the text encoder; transformers fills what it does not find with random values, which is refused."""
+    encoder, info = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+        folder,
+        dtype=dtype,
+        device_map=None if device.type == "cpu" else {"": device},
+        use_safetensors=True,
+        local_files_only=True,
+        output_loading_info=True,
+    )
+    missing = [name for name in info["missing_keys"] if not name.startswith(UNUSED)]
+    for names, did in (
+        (missing, "left random"),
+        (info["unexpected_keys"], "did not take"),
+        (info["mismatched_keys"], "found in another shape"),
+    ):
+        if names:
+            told = shown(sorted(map(str, names)))
+            raise ModelError(f"transformers {did} {len(names)} weights of the text encoder: {told}", where=str(folder))
+    return encoder.eval()
+
+
+def _file_pipeline(folder: Path, dtype: torch.dtype, device: torch.device, settings: Settings) -> Any:  # noqa: ANN401
+    transformer = _in_storage(empty_transformer(folder / "transformer"), dtype, settings)
+    _fill_transformer(transformer, file_tensors(weights_of(folder, "transformer")), dtype, device, settings)
+    vae = torch.nn.Module.to(empty_vae(folder / "vae"), dtype)
+    resident = settings.offload in (Offload.NONE, Offload.GROUP)
+    fill(
+        vae, file_tensors(weights_of(folder, "vae")), dtype=dtype, put=onto(device if resident else torch.device("cpu"))
+    )
+    scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(folder, subfolder="scheduler", local_files_only=True)
+    return QwenImagePipeline(scheduler=scheduler, vae=vae, text_encoder=None, tokenizer=None, transformer=transformer)
+
+
+def _in_storage(transformer: Any, dtype: torch.dtype, settings: Settings) -> Any:  # noqa: ANN401
+    """Give a transformer on the meta device the dtypes in which its weights will be stored."""
+    torch.nn.Module.to(transformer, dtype)
+    if settings.fp8:
+        transformer.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype)
+    return transformer
+
+
+def _fill_transformer(
+    transformer: Any,  # noqa: ANN401
+    tensors: Tensors,
+    dtype: torch.dtype,
+    device: torch.device,
+    settings: Settings,
+) -> None:
+    if settings.offload is Offload.NONE:
+        fill(transformer, tensors, dtype=dtype, put=onto(device))
+    elif settings.offload is Offload.GROUP and device.type == "cuda":
+        memory = HostMemory(transformer)
+        fill(transformer, tensors, dtype=dtype, put=memory.put)
+        memory.pin(transformer, device)
+    else:
+        fill(transformer, tensors, dtype=dtype, put=onto(torch.device("cpu")))
+
+
+def _offload(pipeline: Any, device: torch.device, settings: Settings) -> None:  # noqa: ANN401
+    if settings.offload is Offload.MODEL:
+        pipeline.enable_model_cpu_offload(device=device)
+    elif settings.offload is Offload.SEQUENTIAL:
+        pipeline.enable_sequential_cpu_offload(device=device)
+    elif settings.offload is Offload.GROUP:
+        gpu = device.type == "cuda"
+        # no record_stream: with it, memory of blocks that wait to compute would pile up on a slow card
+        pipeline.transformer.enable_group_offload(
+            device, offload_type="block_level", num_blocks_per_group=1, use_stream=gpu, low_cpu_mem_usage=gpu
+        )
 
 
 def prompt_template() -> str:
@@ -112,14 +211,18 @@ def scheduler_config(source: ModelSource) -> dict[str, Scalar]:
 
 
 def random_pipeline(
-    transformer_config: dict[str, Any], vae_config: dict[str, Any], dtype: torch.dtype, device: torch.device
+    transformer_config: dict[str, Any],
+    vae_config: dict[str, Any],
+    dtype: torch.dtype,
+    device: torch.device,
+    settings: Settings = PLAIN,
 ) -> Any:  # noqa: ANN401
     """Return a pipeline with random weights; empty configs give Qwen-Image at full size (41 GB in bfloat16).
 
-    The transformer is built without memory, then filled on the device: no copy of it is ever on the CPU.
+    The transformer is built without memory, then filled one weight at a time, with the same values in every way.
     """
     with translated("filling the random model"):
-        transformer = _random_transformer(transformer_config, dtype, device)
+        transformer = _random_transformer(transformer_config, dtype, device, settings)
         with torch.random.fork_rng():
             torch.manual_seed(RANDOM_SEED)
             vae = AutoencoderKLQwenImage(**vae_config).to(device=device, dtype=dtype).eval()
@@ -128,20 +231,14 @@ def random_pipeline(
 
 
 def _random_transformer(
-    config: dict[str, Any], dtype: torch.dtype, device: torch.device
+    config: dict[str, Any], dtype: torch.dtype, device: torch.device, settings: Settings = PLAIN
 ) -> QwenImageTransformer2DModel:
-    with torch.device("meta"):
-        transformer = QwenImageTransformer2DModel(**config)
-    transformer = transformer.to(dtype).to_empty(device=device).eval()
-    # the rotary tables are plain attributes, not buffers: made on meta they have no values
-    transformer.pos_embed = QwenEmbedRope(
-        theta=10000, axes_dim=list(transformer.config.axes_dims_rope), scale_rope=True
-    )
+    with init_empty_weights():
+        transformer = _in_storage(QwenImageTransformer2DModel(**config), dtype, settings)
     weights = _random_weights(transformer, dtype, device)
-    with torch.no_grad():
-        for name, parameter in transformer.named_parameters():
-            parameter.copy_(weights.make(name))
-    return transformer
+    made = ((name, weights.make(name)) for name, _ in own_parameters(transformer))
+    _fill_transformer(transformer, made, dtype, device, settings)
+    return transformer.eval()
 
 
 def base_weights(source: ModelSource, transformer: Any, dtype: torch.dtype, device: torch.device) -> BaseWeights:  # noqa: ANN401

@@ -8,10 +8,17 @@ the device, on the CPU (`--qil-offload=model`), in the CPU copies of a group (`g
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
+from qiltest.generation._memory import free_bytes
+from qiltest.recipe import Size
+
+#: bytes that the VAE takes for each pixel and each byte of its dtype while it decodes: 7.76 GiB at 1328x1328 in
+#: bfloat16 (benchmarks/results/gpu_h100.json), and a tenth more.
+_DECODING = 2600
 #: the names under which diffusers registers its hooks.
 _GROUP, _CASTING = "group_offloading", "layerwise_casting"
 
@@ -49,6 +56,35 @@ def compute_dtype(module: torch.nn.Module, stored: torch.dtype) -> torch.dtype:
     hook = _hook(module, _CASTING)
     dtype: torch.dtype = stored if hook is None else hook.compute_dtype
     return dtype
+
+
+@contextmanager
+def room_to_decode(pipeline: Any, size: Size, device: torch.device) -> Iterator[None]:  # noqa: ANN401
+    """Move as many transformer blocks to the CPU as decoding an image of this size needs room for, and back.
+
+    Decoding takes more memory than denoising; only this lets 41 GB of weights generate on a card of 48 GB.
+    """
+    wanted = _DECODING * pipeline.vae.dtype.itemsize * size.width * size.height
+    parked = _parked(pipeline.transformer, device, wanted) if device.type == "cuda" else []
+    try:
+        yield
+    finally:
+        for block in parked:
+            block.to(device)
+
+
+def _parked(transformer: torch.nn.Module, device: torch.device, wanted: int) -> list[torch.nn.Module]:
+    """Move blocks to the CPU, last ones first, until `wanted` bytes are free; those of an offloaded model stay."""
+    parked: list[torch.nn.Module] = []
+    missing = wanted - free_bytes(device)
+    for block in reversed(list(transformer.get_submodule("transformer_blocks").children())):
+        if missing <= 0 or hasattr(transformer, "_hf_hook") or _hook(transformer, _GROUP) is not None:
+            break
+        missing -= sum(weight.numel() * weight.element_size() for weight in block.parameters())
+        parked.append(block.to("cpu"))
+    if parked:
+        torch.cuda.empty_cache()
+    return parked
 
 
 def _module_of(transformer: torch.nn.Module, name: str) -> tuple[torch.nn.Module, str]:

@@ -45,16 +45,24 @@ class PromptMemory(ABC):
 
     def __init__(self) -> None:
         self._known: dict[str, Embedding] = {}
+        #: prompts that the model does not take, each with the error that `get` raises.
+        self._refused: dict[str, RecipeError] = {}
 
     def encode(self, prompts: Iterable[str]) -> None:
-        """Make the embeddings of `prompts` that are not known yet."""
+        """Make the embeddings of `prompts` that are not known yet; one that is refused stops no other."""
         for prompt in prompts:
-            if prompt not in self._known:
+            if prompt in self._known or prompt in self._refused:
+                continue
+            try:
                 self._known[prompt] = self._make(prompt)
+            except RecipeError as error:
+                self._refused[prompt] = error
 
     def get(self, prompt: str) -> Embedding:
-        """Return a prompt's embedding, making it if need be."""
+        """Return a prompt's embedding, making it if need be. Raises RecipeError for a prompt that was refused."""
         self.encode([prompt])
+        if prompt in self._refused:
+            raise self._refused[prompt]
         return self._known[prompt]
 
     def free(self) -> None:  # noqa: B027  nothing to free by default

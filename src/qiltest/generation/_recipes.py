@@ -46,6 +46,7 @@ class Environment:
     device: str
     attention_backend: str
     compiled: bool
+    offload: str
     versions: tuple[tuple[str, str], ...]
 
 
@@ -64,10 +65,11 @@ class RecipeBuilder:
             max_sequence_length=settings.max_sequence_length or _LONGEST[source.is_tiny],
             # the embedded model's goldens are valid on every machine, so its noise is the same on all
             generator_device="cpu" if source.is_tiny else device.type,
-            dtype=str(dtype).removeprefix("torch."),
+            dtype=_dtype_name(dtype, settings),
             device=device_name(device),
             attention_backend=str(_AttentionBackendRegistry.get_active_backend()[0].value),
             compiled=settings.compiled,
+            offload=str(settings.offload),
             versions=versions(),
         )
 
@@ -234,6 +236,12 @@ def check_scheduler(live: Any, wanted: SchedulerConfig) -> None:  # noqa: ANN401
     if other:
         shown = ", ".join(f"{name} {seen.get(name)!r} instead of {asked.get(name)!r}" for name in other)
         raise RecipeError(f"the scheduler's settings differ from the recipe: {shown}")
+
+
+def _dtype_name(dtype: torch.dtype, settings: Settings) -> str:
+    """Return the dtype of computing, and that of storage where it is another: such a model generates other images."""
+    name = str(dtype).removeprefix("torch.")
+    return f"{name} (weights in float8_e4m3fn)" if settings.fp8 else name
 
 
 def _model_sha256(source: ModelSource) -> str:

@@ -21,19 +21,22 @@ def open_generator(model: str, settings: Settings = DEFAULTS, *, kind: ModelKind
     """Return a generator for `model`: `tiny`, `random`, a folder in diffusers layout or a Hugging Face id.
 
     `kind` says that a folder stands in for the embedded model. Nothing is loaded until a prompt is encoded or an image
-    generated. Raises DeviceError where there is no device or no weights.
+    generated. Raises DeviceError where there is no device or no weights, ModelError where the weights are not whole.
     """
     source = resolve_model(model, kind=kind, revision=settings.revision, download=settings.download, base=settings.base)
     if (settings.device or ("cpu" if source.is_tiny else "cuda")).startswith("cpu"):
         let_waiting_threads_sleep()
     try:
         from qiltest.generation._generator import DiffusersGenerator
+        from qiltest.generation._keys import check_keys
     except ImportError as error:
         raise DeviceError(
             f"generating needs torch and diffusers: {error}",
             remedy="pip install --upgrade torch diffusers transformers peft",
         ) from error
     generator = DiffusersGenerator(source, settings)
+    if not source.is_tiny or source.revision != "embedded":
+        check_keys(source)
     if source.is_random and generator.on_cpu:
         raise DeviceError(
             "the random model is Qwen-Image at full size (41 GB), for a GPU",

@@ -16,13 +16,15 @@ class Offload(StrEnum):
     NONE = "none"
     #: one component on the device at a time (`enable_model_cpu_offload`): needs room for the transformer alone.
     MODEL = "model"
+    #: one transformer block at a time, the next one on its way meanwhile (`enable_group_offload`): needs a few GB.
+    GROUP = "group"
     #: one layer at a time (`enable_sequential_cpu_offload`): needs a few GB, and is slower by far.
     SEQUENTIAL = "sequential"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Options of a generator; None means the model's own default. Raises DeviceError for an unknown `offload`."""
+    """Options of a generator; None: the model's own default. Raises DeviceError for those that exclude each other."""
 
     #: "cuda", "cuda:1" or "cpu"; None: cpu for the embedded model, cuda for all others.
     device: str | None = None
@@ -33,6 +35,8 @@ class Settings:
     #: compile the transformer's repeated blocks; counts as a separate recipe.
     compiled: bool = False
     offload: Offload = Offload.NONE
+    #: store the transformer's weights in float8 (e4m3), half the size, and compute in `dtype`; other images.
+    fp8: bool = False
     #: torch threads on the CPU; None: torch's default.
     threads: int | None = None
     #: revision of a Hugging Face id; None: what the cache holds.
@@ -56,3 +60,10 @@ class Settings:
         if self.offload not in set(Offload):
             raise DeviceError(f"unknown offload {self.offload!r}", remedy=f"write one of {', '.join(Offload)}")
         object.__setattr__(self, "offload", Offload(self.offload))
+        if self.compiled and (self.fp8 or self.offload in (Offload.GROUP, Offload.SEQUENTIAL)):
+            way = "--qil-fp8" if self.fp8 else f"--qil-offload={self.offload}"
+            raise DeviceError(f"--qil-compile and {way} exclude each other", remedy="remove one of them")
+        if self.fp8 and self.offload is Offload.SEQUENTIAL:
+            raise DeviceError(
+                "--qil-fp8 and --qil-offload=sequential exclude each other", remedy="--qil-fp8 with --qil-offload=group"
+            )

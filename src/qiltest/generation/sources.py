@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from qiltest.errors import DeviceError, RecipeError
+from qiltest.errors import DeviceError, ModelError, RecipeError
 from qiltest.generation.model_base import base_of_folder
+from qiltest.generation.whole import CLASSES, MISSING, folder_faults
 from qiltest.hashing import file_sha256
 from qiltest.lora.bases import Base, base_from_folder, qwen_image
 from qiltest.lora.catalogue import catalogue
@@ -22,9 +23,9 @@ TINY, RANDOM = "tiny", "random"
 #: the embedded model, in diffusers layout.
 EMBEDDED = Path(__file__).parent / TINY
 PIPELINE = "QwenImagePipeline"
-#: the parts of a QwenImagePipeline that have files; the last two have no weights.
-WEIGHTED = ("transformer", "vae", "text_encoder")
-COMPONENTS = (*WEIGHTED, "tokenizer", "scheduler")
+#: the parts of a QwenImagePipeline that have files.
+COMPONENTS = tuple(CLASSES)
+_ANOTHER_FOLDER = "name the release's own folder, whole and in bfloat16, for example Qwen/Qwen-Image"
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _EMBEDDED_LORA = "embedded::"
@@ -117,6 +118,12 @@ def _resolved(name: str, *, kind: ModelKind | None, revision: str | None, downlo
         if revision is not None and revision != found:
             raise DeviceError(f"revision {revision} was requested, the folder has {found}", where=name)
         return ModelSource(name=name, kind=kind or ModelKind.REAL, folder=folder, revision=found)
+    if Path(name).is_file():
+        raise ModelError(
+            "this is one file, and neither a single .safetensors file nor a GGUF is supported as a model",
+            where=name,
+            remedy="name a folder in diffusers layout, which has all parts of the model, or Qwen/Qwen-Image",
+        )
     if _HUB_ID.fullmatch(name) is None:
         raise DeviceError(
             f"unknown model {name!r}: neither a folder nor a Hugging Face id",
@@ -240,20 +247,13 @@ def _checked(folder: Path, *, remedy: str) -> Path:
             where=str(folder),
             remedy="name a text-to-image model, for example Qwen/Qwen-Image",
         )
-    missing = [name for name in COMPONENTS if not (folder / name).is_dir()]
-    missing += [f"{name}/{file}" for name in WEIGHTED if name not in missing for file in _missing(folder / name)]
-    if missing:
-        raise DeviceError(f"missing: {', '.join(missing)}", where=str(folder), remedy=remedy)
+    faults = list(folder_faults(folder))
+    missing = [fault.removeprefix(MISSING) for fault in faults if fault.startswith(MISSING)]
+    others = [fault for fault in faults if not fault.startswith(MISSING)]
+    if faults:
+        told = ([f"{MISSING}{', '.join(missing)}"] if missing else []) + others
+        raise ModelError("; ".join(told), where=str(folder), remedy=remedy if missing else _ANOTHER_FOLDER)
     return folder
-
-
-def _missing(component: Path) -> list[str]:
-    """Return the missing weight files of a component: those of its index, or any safetensors at all."""
-    indices = sorted(component.glob("*.safetensors.index.json"))
-    if indices:
-        shards = set(_read_json(indices[0], "the index is damaged; download it again").get("weight_map", {}).values())
-        return sorted(shard for shard in shards if not (component / shard).is_file())
-    return [] if any(component.glob("*.safetensors")) else ["*.safetensors"]
 
 
 def _read_json(path: Path, remedy: str) -> dict[str, Any]:

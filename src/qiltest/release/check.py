@@ -17,7 +17,7 @@ from qiltest.engine.ending import Ending, finish_run
 from qiltest.engine.options import Options, ReleaseRequest
 from qiltest.engine.readers import OpenReader
 from qiltest.engine.sample import SampleRun
-from qiltest.errors import QiltestError, RecipeError
+from qiltest.errors import ModelError, QiltestError, RecipeError
 from qiltest.generation.records import Generator
 from qiltest.generation.sources import ModelSource, resolve_model
 from qiltest.release.candidate import CandidateInspection, candidate_variant, refuse_name, try_candidate
@@ -88,8 +88,9 @@ def check_release(
 ) -> Ending:
     """Generate, read and score the candidate of an admitted suite and what it replaces, and compare them.
 
-    Raises CaseError for a selection that does not exist, ReaderError and StoreError where no run can be opened. Ctrl-C
-    and a store that cannot be written end the run early; generated images are stored.
+    Raises CaseError for a selection that does not exist, ReaderError and StoreError where no run can be opened, and
+    ModelError where the model is not whole or does not fit. Ctrl-C and a store that cannot be written end the run
+    early; generated images are stored.
     """
     # by variant, because merging another LoRA reads the model's weights again
     tasks = dict(
@@ -108,6 +109,9 @@ def check_release(
         status = INTERRUPTED
     except StoreWriteError as error:
         status, problems = INTERRUPTED, [str(error)]
+    except ModelError:
+        context.stop()
+        raise
     finally:
         progress.hide()
     unjudged: dict[Sample, str] | None = {} if ran_through else None
@@ -121,7 +125,7 @@ def _take(context: RunContext, sample: Sample, progress: Progress) -> int:
     progress.show(sample.id)
     try:
         one.run()
-    except StoreWriteError:
+    except (StoreWriteError, ModelError):
         raise
     except QiltestError:
         pass  # recorded in the run and listed in the comparison

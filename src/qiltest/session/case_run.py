@@ -13,7 +13,7 @@ import pytest
 from qiltest.engine.options import Options, Update
 from qiltest.engine.producer import PendingImage
 from qiltest.engine.sample import SampleRun
-from qiltest.errors import QiltestError
+from qiltest.errors import ModelError, QiltestError
 from qiltest.gate.judge import above_absolute, not_golden
 from qiltest.gate.verdict import Verdict
 from qiltest.generation.records import Denoised
@@ -137,6 +137,9 @@ class CaseRun:
         except StoreWriteError as error:
             # no later image could be stored; the run can be resumed
             pytest.exit(f"qiltest: {error}", returncode=pytest.ExitCode.INTERRUPTED)
+        except ModelError as error:
+            # it would be read again for each image, in vain
+            raise pytest.exit.Exception(f"qiltest: {error}", pytest.ExitCode.USAGE_ERROR) from None
         except QiltestError:
             # the message includes the error
             raise pytest.fail.Exception(self._message(), pytrace=False) from None

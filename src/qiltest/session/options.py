@@ -48,6 +48,7 @@ def read_options(config: pytest.Config) -> Options:
         merge=None if asked.qil_merge is None else asked.qil_merge == "yes",
         compiled=bool(asked.qil_compile),
         offload=Offload(asked.qil_offload or Offload.NONE),
+        fp8=bool(asked.qil_fp8),
         allow_partial_lora=bool(asked.qil_allow_partial_lora),
         expect=asked.qil_expect,
         rounds=None if rounds == AUTO else int(rounds),

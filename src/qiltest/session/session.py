@@ -14,7 +14,7 @@ from qiltest.engine.ending import Ending, finish_run, too_few
 from qiltest.engine.options import Options
 from qiltest.engine.readers import OpenReader
 from qiltest.engine.sample import SampleRun
-from qiltest.errors import DeviceError, QiltestError
+from qiltest.errors import DeviceError, ModelError, QiltestError
 from qiltest.generation.records import Generator
 from qiltest.session import guards
 from qiltest.session.case_run import CaseRun, LoopClock
@@ -159,9 +159,12 @@ class SuiteSession:
         )
 
     def unusable(self, error: QiltestError) -> NoReturn:
-        """Fail the test, or with `-m gpu` and no device end the session, where the model or reader is not usable."""
+        """Fail the test where the model or reader is not usable; end the session where no test could generate.
+
+        That is a model that is not whole or does not fit, and with `-m gpu` no device or no weights.
+        """
         # `from None`: pytest would print the causes as further copies of the message
-        if self.options.gpu and isinstance(error, DeviceError):
+        if isinstance(error, ModelError) or (self.options.gpu and isinstance(error, DeviceError)):
             raise pytest.exit.Exception(f"qiltest: {error}", pytest.ExitCode.USAGE_ERROR) from None
         raise pytest.fail.Exception(f"qiltest: {error}", pytrace=False) from None
 

@@ -1,0 +1,109 @@
+"""Compare the tensors of a model's files with those of its classes, before 58 GB are read.
+
+diffusers and transformers leave a weight that no file has random, and only warn. So the headers' names and shapes are
+compared with a model that is built from the config without memory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import init_empty_weights
+from diffusers import AutoencoderKLQwenImage, QwenImageTransformer2DModel
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+from qiltest.errors import ModelError
+from qiltest.generation.sources import ModelSource
+from qiltest.generation.whole import WEIGHTED, shown, weights_of
+
+#: parts of the text encoder that encode no prompt: they may be absent, each as a whole.
+UNUSED = ("lm_head.", "model.visual.")
+_LANGUAGE = re.compile(r"model\.(?!language_model\.|visual\.)")
+#: sentences that a refusal shows.
+_MOST = 6
+
+
+def check_keys(source: ModelSource) -> None:
+    """Raise ModelError where a component would keep a random weight, or the files have one that it does not take."""
+    if source.folder is None:
+        return
+    faults = [fault for component in WEIGHTED for fault in key_faults(source.folder, component)]
+    if faults:
+        raise ModelError(
+            f"the model's weights are not those of its config: {'; '.join(faults[:_MOST])}",
+            where=str(source.folder),
+            remedy="compare the folder with its source, config.json too, and download what differs again",
+        )
+
+
+def key_faults(folder: Path, component: str) -> Iterator[str]:
+    """Yield what differs between the headers of a component's files and the model that its config describes."""
+    try:
+        wanted = _shapes(EMPTY[component](folder / component))
+    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
+        yield f"{component}: no model can be built from its config: {str(error).splitlines()[0][:200]}"
+        return
+    found = {name: info.shape for name, info in weights_of(folder, component).tensors.items()}
+    if component == "text_encoder":
+        found = {current_name(name): shape for name, shape in found.items()}
+        wanted = _without_unused(wanted, found)
+    both = found.keys() & wanted.keys()
+    other = [f"{name} {found[name]} for {wanted[name]}" for name in sorted(both) if found[name] != wanted[name]]
+    for names, what in (
+        (sorted(wanted.keys() - found.keys()), "missing"),
+        (sorted(found.keys() - wanted.keys()), "that the config has no place for"),
+        (other, "of another shape"),
+    ):
+        if names:
+            yield f"{component}: {len(names)} weights {what}: {shown(names)}"
+
+
+def current_name(name: str) -> str:
+    """Return a text encoder's key as today's transformers name it; 4.53 and earlier wrote shorter prefixes."""
+    if name.startswith("visual."):
+        return f"model.{name}"
+    return _LANGUAGE.sub("model.language_model.", name, count=1) if _LANGUAGE.match(name) else name
+
+
+def empty_transformer(folder: Path) -> Any:  # noqa: ANN401  diffusers' model, untyped
+    """Return the transformer of a component's folder on the meta device."""
+    return _empty_diffusers(QwenImageTransformer2DModel, folder)
+
+
+def empty_vae(folder: Path) -> Any:  # noqa: ANN401
+    """Return the VAE of a component's folder on the meta device."""
+    return _empty_diffusers(AutoencoderKLQwenImage, folder)
+
+
+def empty_text_encoder(folder: Path) -> Any:  # noqa: ANN401
+    """Return the text encoder of a component's folder on the meta device."""
+    with init_empty_weights():
+        return Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig.from_pretrained(folder, local_files_only=True))
+
+
+#: how each component with weights is built without memory.
+EMPTY: dict[str, Callable[[Path], torch.nn.Module]] = {
+    "transformer": empty_transformer,
+    "vae": empty_vae,
+    "text_encoder": empty_text_encoder,
+}
+
+
+def _empty_diffusers(kind: Any, folder: Path) -> Any:  # noqa: ANN401
+    config = kind.load_config(folder, local_files_only=True)
+    with init_empty_weights():
+        return kind.from_config(config)
+
+
+def _shapes(model: torch.nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def _without_unused(wanted: dict[str, tuple[int, ...]], found: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Leave out parts that encode no prompt and that the files have nothing of; a tied head is never stored."""
+    absent = [part for part in UNUSED if not any(name.startswith(part) for name in found)]
+    return {name: shape for name, shape in wanted.items() if not name.startswith(tuple(absent))} if absent else wanted

@@ -1,0 +1,229 @@
+"""Say what is wrong with a model folder before any weight is read: from its configs and its weights' headers.
+
+Needs no torch. Each fault is one sentence; the keys themselves are compared with the model's in `_keys.py`, with torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qiltest.errors import RecipeError
+from qiltest.lora.safetensors_file import TensorInfo, open_safetensors
+
+#: the classes of a QwenImagePipeline's components; a tokenizer is `Qwen2Tokenizer` or its `Fast` twin.
+CLASSES = {
+    "transformer": "QwenImageTransformer2DModel",
+    "vae": "AutoencoderKLQwenImage",
+    "text_encoder": "Qwen2_5_VLForConditionalGeneration",
+    "tokenizer": "Qwen2Tokenizer",
+    "scheduler": "FlowMatchEulerDiscreteScheduler",
+}
+#: the parts that have weights, and the name of each one's weight file.
+WEIGHTED = {"transformer": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
+#: safetensors' names of the dtypes that are computed with as they are.
+_PLAIN = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+_REDUCED = {"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "I8": "int8", "U8": "uint8"}
+_REDUCED_COPY = "a reduced copy generates other images than its release; --qil-fp8 reduces the release itself"
+#: how the fault of a missing file begins; what follows is its name.
+MISSING = "missing: "
+_LFS = b"version https://git-lfs"
+#: the tokens that the prompt's template is made of.
+_TEMPLATE_TOKENS = ("<|im_start|>", "<|im_end|>")
+#: share of the embedding's rows that may have no token; Qwen2.5-VL has 151,665 tokens and 152,064 rows.
+_SPARE_ROWS = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """The weight files of a component, and the tensors that their headers name."""
+
+    files: tuple[Path, ...]
+    tensors: dict[str, TensorInfo]
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers the tensors have together."""
+        return sum(_numbers(info) for info in self.tensors.values())
+
+
+def folder_faults(folder: Path) -> Iterator[str]:
+    """Yield what keeps a folder in diffusers layout from being loaded whole; `model_index.json` was read before."""
+    index = read_json(folder / "model_index.json")
+    for component, expected in CLASSES.items():
+        if not (folder / component).is_dir():
+            yield f"{MISSING}{component}"
+            continue
+        yield from _class_faults(component, index.get(component), expected)
+        if component in WEIGHTED:
+            yield from _weight_faults(folder, component)
+    yield from _scheduler_faults(folder / "scheduler")
+    yield from _tokenizer_faults(folder)
+
+
+def weights_of(folder: Path, component: str) -> Weights:
+    """Return a component's weight files and the tensors in their headers. Raises RecipeError for a damaged file."""
+    files = _files(folder / component, WEIGHTED[component])
+    tensors = {name: info for file in files for name, info in open_safetensors(file).tensors.items()}
+    return Weights(files=tuple(files), tensors=tensors)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return a JSON object; an empty one where the file is missing or damaged, which its own check says."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _class_faults(component: str, named: object, expected: str) -> Iterator[str]:
+    """Compare a component's class in model_index.json with the pipeline's."""
+    found = str(named[1]) if isinstance(named, list) and len(named) == 2 else str(named)
+    if found.removesuffix("Fast") != expected:
+        yield f"{component}: model_index.json names {found}, qiltest needs {expected}"
+
+
+def _weight_faults(folder: Path, component: str) -> Iterator[str]:
+    path = folder / component
+    config = read_json(path / "config.json")
+    if not config:
+        yield f"{component}: config.json is missing or no JSON object"
+        return
+    quantised = config.get("quantization_config")
+    if quantised is not None:
+        method = quantised.get("quant_method", "unknown") if isinstance(quantised, dict) else "unknown"
+        yield f"{component}: its weights are quantised ({method}): {_REDUCED_COPY}"
+        return
+    if component == "transformer" and config.get("guidance_embeds"):
+        yield f"{component}: guidance_embeds is true, a guidance-distilled model that QwenImagePipeline cannot call"
+    missing = list(_file_faults(path, WEIGHTED[component]))
+    yield from missing
+    if not missing:
+        yield from _header_faults(folder, component)
+
+
+def _file_faults(component: Path, stem: str) -> Iterator[str]:
+    """Yield what is missing of a component's weight files, or why those that are there are not loaded."""
+    name = component.name
+    index = component / f"{stem}.safetensors.index.json"
+    if index.is_file():
+        shards = read_json(index).get("weight_map")
+        if not isinstance(shards, dict) or not shards:
+            yield f"{name}: {index.name} has no weight_map"
+            return
+        missing = sorted({str(shard) for shard in shards.values() if not (component / str(shard)).is_file()})
+        yield from (f"{MISSING}{name}/{shard}" for shard in missing)
+        return
+    if not (component / f"{stem}.safetensors").is_file():
+        yield _other_files(component, stem)
+
+
+def _other_files(component: Path, stem: str) -> str:
+    """Say what a component has in place of the weight file that is looked for."""
+    name, wanted = component.name, f"{stem}.safetensors"
+    found = sorted(path.name for path in component.glob("*.safetensors"))
+    if not found:
+        return f"{MISSING}{name}/*.safetensors"
+    if any("-of-" in file and file.startswith(f"{stem}-") for file in found):
+        return f"{name}: its shards are there, but not {wanted}.index.json, which says what is in which"
+    variants = sorted({file.split(".")[1].split("-")[0] for file in found if file.startswith(f"{stem}.")})
+    if variants:
+        return f"{name}: it has only the files of the variant {' and '.join(variants)}; rename them to {wanted}"
+    return f"{name}: its weights are called {', '.join(found[:3])}; the file that is loaded is {wanted}"
+
+
+def _files(component: Path, stem: str) -> list[Path]:
+    shards = read_json(component / f"{stem}.safetensors.index.json").get("weight_map")
+    names = sorted(set(shards.values())) if isinstance(shards, dict) else [f"{stem}.safetensors"]
+    return [component / str(name) for name in names]
+
+
+def _header_faults(folder: Path, component: str) -> Iterator[str]:
+    """Yield damaged files, tensors that the index names and no file has, and dtypes that are no release's."""
+    for file in _files(folder / component, WEIGHTED[component]):
+        with file.open("rb") as opened:
+            if opened.read(len(_LFS)) == _LFS:
+                yield f"{component}/{file.name} is a pointer of git-lfs, not the file: run `git lfs pull` in the folder"
+                return
+    try:
+        weights = weights_of(folder, component)
+    except RecipeError as error:
+        yield f"{component}/{Path(error.where).name} is damaged: {error.what}"
+        return
+    index = read_json(folder / component / f"{WEIGHTED[component]}.safetensors.index.json").get("weight_map", {})
+    absent = sorted(set(index) - set(weights.tensors))
+    if absent:
+        yield f"{component}: {len(absent)} tensors of the index are in no file: {shown(absent)}"
+    reduced = sorted({info.dtype for info in weights.tensors.values()} - set(_PLAIN))
+    if reduced:
+        names = ", ".join(_REDUCED.get(dtype, dtype) for dtype in reduced)
+        yield f"{component}: its weights are stored as {names}: {_REDUCED_COPY}"
+
+
+def _scheduler_faults(component: Path) -> Iterator[str]:
+    if not component.is_dir():
+        return
+    config, wanted = read_json(component / "scheduler_config.json"), CLASSES["scheduler"]
+    if not config:
+        yield "scheduler: scheduler_config.json is missing or no JSON object"
+    elif config.get("_class_name", wanted) != wanted:
+        yield f"scheduler: its config is that of a {config['_class_name']}, qiltest generates with {wanted}"
+
+
+def _tokenizer_faults(folder: Path) -> Iterator[str]:
+    """Compare the tokenizer's vocabulary with the template's tokens and the text encoder's embedding."""
+    component = folder / "tokenizer"
+    if not component.is_dir():
+        return
+    tokens = _vocabulary(component)
+    if not tokens:
+        yield "tokenizer: it has neither tokenizer.json nor vocab.json with merges.txt"
+        return
+    absent = [token for token in _TEMPLATE_TOKENS if token not in tokens]
+    if absent:
+        yield f"tokenizer: its vocabulary lacks {' and '.join(absent)}, of which the prompt's template is made"
+    rows = _embedding_rows(folder)
+    top = max(tokens.values()) + 1
+    if rows and not (1 - _SPARE_ROWS) * rows <= top <= rows:
+        yield f"tokenizer: its {top:,} tokens do not match the {rows:,} rows of the text encoder's embedding"
+
+
+def _vocabulary(component: Path) -> dict[str, int]:
+    """Return the ids of all tokens; none where the files that hold them are not whole."""
+    whole = read_json(component / "tokenizer.json")
+    model = whole.get("model", {})
+    found = dict(model.get("vocab", {})) if isinstance(model, dict) and isinstance(model.get("vocab"), dict) else {}
+    if not found and (component / "merges.txt").is_file():
+        found = read_json(component / "vocab.json")
+    if not found:
+        return {}
+    added = {one["content"]: one["id"] for one in whole.get("added_tokens", ()) if {"content", "id"} <= one.keys()}
+    described = read_json(component / "tokenizer_config.json").get("added_tokens_decoder", {})
+    added |= {one["content"]: int(number) for number, one in described.items() if "content" in one}
+    added |= read_json(component / "added_tokens.json")
+    return {**found, **added}
+
+
+def _embedding_rows(folder: Path) -> int:
+    """Return the rows of the text encoder's embedding by its header; 0 where there is none."""
+    try:
+        tensors = weights_of(folder, "text_encoder").tensors
+    except (RecipeError, OSError):
+        return 0
+    return next((info.shape[0] for name, info in tensors.items() if name.endswith("embed_tokens.weight")), 0)
+
+
+def shown(names: list[str], most: int = 4) -> str:
+    """Return the first names of a list."""
+    return ", ".join(names[:most]) + (" …" if len(names) > most else "")
+
+
+def _numbers(info: TensorInfo) -> int:
+    size = 1
+    for side in info.shape:
+        size *= side
+    return size
