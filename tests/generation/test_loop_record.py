@@ -97,7 +97,7 @@ def test_running_out_of_memory_names_the_option_that_helps(generator, recipe, mo
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
     monkeypatch.setattr(type(generator._pipeline.transformer), "forward", full)
-    with pytest.raises(OutOfMemoryError, match="--qil-offload=model") as caught:
+    with pytest.raises(OutOfMemoryError, match="--qil-offload=group") as caught:
         generator.denoise(recipe(EIGHT))
     assert "denoising" in str(caught.value)
     assert "2.00 GiB" in str(caught.value)

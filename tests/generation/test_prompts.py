@@ -100,18 +100,31 @@ def test_a_damaged_embedding_is_put_aside_said_and_made_again(fresh, loads, tmp_
     assert len(loads) == 2
 
 
-def test_a_prompt_that_the_model_would_see_cut_is_refused(fresh):
-    generator = fresh(max_sequence_length=64, kind=ModelKind.REAL, device="cpu")
+def test_a_prompt_that_the_model_would_see_cut_is_refused(fresh, tmp_path):
+    generator = fresh(max_sequence_length=64, kind=ModelKind.REAL, device="cpu", embeddings=tmp_path)
+    suffixless = replace(BASE, prompt_suffix=())
     with pytest.raises(RecipeError, match="the model reads only 64"):
-        generator.prepare(["x" * 64])
-    generator.prepare(["x" * 20])
+        draw(generator, suffixless, "x" * 64)
+    draw(generator, suffixless, "x" * 20)
+
+
+def test_a_prompt_that_is_too_long_fails_its_own_image_and_no_other(fresh, loads, tmp_path):
+    generator = fresh(max_sequence_length=64, kind=ModelKind.REAL, device="cpu", embeddings=tmp_path)
+    suffixless = replace(BASE, prompt_suffix=())
+    generator.prepare(["a sign", "x" * 64, "a shop", " "])
+    assert generator._prompts.encoded == 3
+    draw(generator, suffixless, "a shop")
+    for _ in range(2):
+        with pytest.raises(RecipeError, match="the model reads only 64"):
+            draw(generator, suffixless, "x" * 64)
+    assert len(loads) == 1
 
 
 def test_the_embedded_model_may_lose_an_end_that_quotes_nothing(fresh):
     generator = fresh(max_sequence_length=64, kind=ModelKind.TINY)
     generator.prepare(["a sign “hi” " + "x" * 64])
     with pytest.raises(RecipeError, match="the model reads only 64"):
-        generator.prepare(["x" * 64 + " a sign “hi”"])
+        draw(generator, replace(BASE, prompt_suffix=()), "x" * 64 + " a sign “hi”")
 
 
 def test_a_text_encoder_that_gives_nan_is_an_error(fresh, monkeypatch):

@@ -24,7 +24,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from qiltest.errors import GenerationError, OutOfMemoryError, ReaderError, RecipeError
+from qiltest.errors import GenerationError, ModelError, OutOfMemoryError, ReaderError, RecipeError
 from qiltest.generation import Decoded, Denoised, Generation, Generator, LatentStats, Timing, finish
 from qiltest.reading import Line, ReaderInfo, Reading
 from qiltest.recipe import LoraRecipe, Recipe
@@ -93,6 +93,8 @@ class StandinGenerator(Generator):
         if fault == "oom" or (fault == "oom-once" and recipe.key() not in self.failed):
             self.failed.add(recipe.key())
             raise OutOfMemoryError("out of memory", remedy="--qil-offload")
+        if fault == "model":
+            raise ModelError("the model cannot be loaded: damaged", where="folder", remedy="download it again")
         if fault == "crash":
             raise RuntimeError("illegal memory access")
         if fault == "interrupt":

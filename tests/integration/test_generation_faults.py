@@ -78,6 +78,44 @@ def test_an_error_of_the_model_itself(suite):
     assert failed.error == "RuntimeError: illegal memory access"
 
 
+def test_a_model_that_cannot_be_used_ends_the_session_with_one_line_and_is_not_read_again(suite):
+    suite.record()
+    suite.plan(
+        **{f"{case}__{variant}": {"fault": "model"} for case in ("coffee", "poster") for variant in ("base", "fast")}
+    )
+    result = suite.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    text = result.stdout.str() + result.stderr.str()
+    assert text.count("qiltest: folder: the model cannot be loaded: damaged") == 1
+    assert "-> download it again" in text
+    assert "Traceback" not in text
+    assert suite.generated() == ["coffee base 42"]
+
+
+NOT_WHOLE = """
+import pytest
+import qiltest.generation
+from qiltest.errors import ModelError
+
+@pytest.fixture(autouse=True, scope="session")
+def not_whole():
+    def open_generator(*args, **kwargs):
+        raise ModelError("transformer: 2 weights missing", where="folder", remedy="download it again")
+    qiltest.generation.open_generator = open_generator
+"""
+
+
+@pytest.mark.parametrize("marks", [(), ("-m", "gpu")])
+def test_a_model_that_is_not_whole_ends_the_session_with_one_line(suite, marks):
+    suite.pytester.makeconftest(NOT_WHOLE)
+    result = suite.run_apart(*marks)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    text = result.stdout.str() + result.stderr.str()
+    assert text.count("qiltest: folder: transformer: 2 weights missing") == 1
+    assert "Traceback" not in text
+    assert not (suite.path / "runs").exists()
+
+
 def test_an_error_is_never_recorded_as_a_golden(suite):
     suite.plan(coffee__fast={"fault": "empty"})
     suite.run("--qil-update=all").assert_outcomes(passed=3, failed=1)

@@ -22,7 +22,7 @@ def test_it_reaches_the_generator(suite, opened, way):
 def test_another_word_is_refused_with_those_that_exist(suite):
     result = suite.run("--qil-offload=disk")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--qil-offload: invalid choice: 'disk' (choose from *none*model*sequential*)"])
+    result.stderr.fnmatch_lines(["*--qil-offload: invalid choice: 'disk' (choose from *none*model*group*sequential*)"])
     assert suite.generated() == []
 
 
@@ -31,3 +31,16 @@ def test_the_option_that_an_out_of_memory_error_names_exists(suite, opened):
     assert named
     for option in named:
         assert suite.run("--qil-update=all", option).ret == 0
+
+
+def test_float8_storage_is_off_by_default_and_reaches_the_generator(suite, opened):
+    suite.run("--qil-update=missing")
+    assert suite.run("--qil-update=missing", "--qil-fp8", "--qil-offload=group").ret == 0
+    assert [(session["fp8"], session["offload"]) for session in opened] == [(False, "none"), (True, "group")]
+
+
+def test_options_that_exclude_each_other_are_refused_with_the_one_to_remove(suite, opened):
+    result = suite.run("--qil-fp8", "--qil-compile")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*--qil-compile and --qil-fp8 exclude each other*", "*-> remove one of them*"])
+    assert suite.generated() == []

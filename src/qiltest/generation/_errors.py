@@ -12,7 +12,7 @@ from qiltest.errors import GenerationError, OutOfMemoryError
 
 _CPU_ALLOCATOR = ("can't allocate memory", "not enough memory")
 _REMEDY = (
-    "close other programs on the device, or choose --qil-offload=model (the transformer alone must fit); "
+    "close other programs on the device, or choose --qil-offload=group (a block of the transformer at a time); "
     "the text encoder is freed before generating unless it was kept"
 )
 
@@ -23,7 +23,7 @@ def translated(what: str) -> Iterator[None]:
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
-        message = str(error).split("\n", 1)[0]
+        message = str(error).split("\n", 1)[0] or type(error).__name__
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -51,8 +51,17 @@ def fill(model: torch.nn.Module, tensors: Tensors, *, dtype: torch.dtype, put: P
 
 
 def onto(device: torch.device) -> Put:
-    """Put weights onto a device. On the CPU a weight that needs no rounding stays mapped from its file."""
-    return lambda tensor: tensor.to(device)
+    """Put weights onto the device that computes.
+
+    On the CPU none stays mapped from its file, where it may begin at any address: by that the CPU's kernels add in
+    another order, and the same weights in another file would generate other images.
+    """
+    return lambda tensor: tensor.to(device) if tensor.data_ptr() % _ALIGNED == 0 else tensor.to(device, copy=True)
+
+
+def mapped(tensor: torch.Tensor) -> torch.Tensor:
+    """Leave a weight where it is: mapped from its file, if it needed no rounding."""
+    return tensor
 
 
 class HostMemory:

@@ -24,7 +24,7 @@ from transformers.utils import logging as transformers_logging
 
 from qiltest.errors import GenerationError, ModelError, RecipeError
 from qiltest.generation._errors import translated
-from qiltest.generation._fill import HostMemory, Tensors, file_tensors, fill, onto
+from qiltest.generation._fill import HostMemory, Tensors, file_tensors, fill, mapped, onto
 from qiltest.generation._keys import UNUSED, empty_transformer, empty_vae
 from qiltest.generation._memory import ENCODING, check_memory, free_bytes, sizes_of
 from qiltest.generation._weights import BaseWeights, FolderWeights, RandomWeights
@@ -150,10 +150,8 @@ def _file_pipeline(folder: Path, dtype: torch.dtype, device: torch.device, setti
     transformer = _in_storage(empty_transformer(folder / "transformer"), dtype, settings)
     _fill_transformer(transformer, file_tensors(weights_of(folder, "transformer")), dtype, device, settings)
     vae = torch.nn.Module.to(empty_vae(folder / "vae"), dtype)
-    resident = settings.offload in (Offload.NONE, Offload.GROUP)
-    fill(
-        vae, file_tensors(weights_of(folder, "vae")), dtype=dtype, put=onto(device if resident else torch.device("cpu"))
-    )
+    resident = device.type == "cpu" or settings.offload in (Offload.NONE, Offload.GROUP)
+    fill(vae, file_tensors(weights_of(folder, "vae")), dtype=dtype, put=onto(device) if resident else mapped)
     scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(folder, subfolder="scheduler", local_files_only=True)
     return QwenImagePipeline(scheduler=scheduler, vae=vae, text_encoder=None, tokenizer=None, transformer=transformer)
 
@@ -180,14 +178,14 @@ def _fill_transformer(
         fill(transformer, tensors, dtype=dtype, put=memory.put)
         memory.pin(transformer, device)
     else:
-        fill(transformer, tensors, dtype=dtype, put=onto(torch.device("cpu")))
+        fill(transformer, tensors, dtype=dtype, put=onto(device) if device.type == "cpu" else mapped)
 
 
 def _offload(pipeline: Any, device: torch.device, settings: Settings) -> None:  # noqa: ANN401
     if settings.offload is Offload.MODEL:
         pipeline.enable_model_cpu_offload(device=device)
-    elif settings.offload is Offload.SEQUENTIAL:
-        pipeline.enable_sequential_cpu_offload(device=device)
+    elif settings.offload is Offload.SEQUENTIAL and device.type == "cuda":
+        pipeline.enable_sequential_cpu_offload(device=device)  # accelerate cannot offload from the CPU to the CPU
     elif settings.offload is Offload.GROUP:
         gpu = device.type == "cuda"
         # no record_stream: with it, memory of blocks that wait to compute would pile up on a slow card
