@@ -234,7 +234,7 @@ def _random_transformer(
     with init_empty_weights():
         transformer = _in_storage(QwenImageTransformer2DModel(**config), dtype, settings)
     weights = _random_weights(transformer, dtype, device)
-    made = ((name, weights.make(name)) for name, _ in own_parameters(transformer))
+    made = ((name, weights.make(name)) for name, _ in list(own_parameters(transformer)))
     _fill_transformer(transformer, made, dtype, device, settings)
     return transformer.eval()
 

@@ -19,7 +19,7 @@ from qiltest.errors import RecipeError
 from qiltest.generation._device import device_name
 from qiltest.generation._load import RANDOM_SEED, RANDOM_STD, scheduler_config, versions
 from qiltest.generation.schedule import LIGHTNING, SchedulerConfig, as_tuple, check_sigmas
-from qiltest.generation.settings import Offload, Settings
+from qiltest.generation.settings import Settings
 from qiltest.generation.sources import COMPONENTS, RANDOM_LORA, ModelSource, base_of, folder_sha256, resolve_lora
 from qiltest.lora import LoraReport, inspect_lora, qwen_image
 from qiltest.lora.findings import LEFT_OUT
@@ -172,12 +172,12 @@ class RecipeBuilder:
                     remedy=f"choose another variant, or give [{variant.name}.loras] {self._source.kind.value} = ...",
                 )
             return None
-        if self._settings.offload is Offload.SEQUENTIAL:
+        apart = self._settings.keeps_weights_apart
+        if apart and not self._merges(variant):
             raise RecipeError(
-                "a LoRA cannot be checked under --qil-offload=sequential, which keeps weights away from their modules",
+                f"a LoRA beside the weights cannot be combined with {apart}, which keeps them elsewhere or in float8",
                 where=f"variant {variant.name}",
-                remedy="--qil-offload=model, where the transformer alone must fit; or generate the base alone: "
-                "--qil-variant=base",
+                remedy="--qil-merge=yes, which merges the LoRA into the weights wherever they are",
             )
         if self._source.is_random and "::" in lora.source:
             return _random_lora(lora.source, merged=self._merges(variant))

@@ -60,10 +60,18 @@ class Settings:
         if self.offload not in set(Offload):
             raise DeviceError(f"unknown offload {self.offload!r}", remedy=f"write one of {', '.join(Offload)}")
         object.__setattr__(self, "offload", Offload(self.offload))
-        if self.compiled and (self.fp8 or self.offload in (Offload.GROUP, Offload.SEQUENTIAL)):
-            way = "--qil-fp8" if self.fp8 else f"--qil-offload={self.offload}"
-            raise DeviceError(f"--qil-compile and {way} exclude each other", remedy="remove one of them")
+        if self.compiled and self.keeps_weights_apart:
+            raise DeviceError(
+                f"--qil-compile and {self.keeps_weights_apart} exclude each other", remedy="remove one of them"
+            )
         if self.fp8 and self.offload is Offload.SEQUENTIAL:
             raise DeviceError(
                 "--qil-fp8 and --qil-offload=sequential exclude each other", remedy="--qil-fp8 with --qil-offload=group"
             )
+
+    @property
+    def keeps_weights_apart(self) -> str:
+        """The option by which weights are not, in the dtype of computing, where their modules compute; "" if none."""
+        if self.fp8:
+            return "--qil-fp8"
+        return f"--qil-offload={self.offload}" if self.offload in (Offload.GROUP, Offload.SEQUENTIAL) else ""
