@@ -23,7 +23,7 @@ PAGES = sorted(
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 #: a path of the repository, as pages write one: in backticks, or as what a command runs.
 PATH = re.compile(r"(?<![\w./-])((?:benchmarks|tools|tests|src|cases|docs)/[\w./*<>-]*[\w*/>])")
-OPTION = re.compile(r"--[a-z][a-z-]+")
+OPTION = re.compile(r"--[a-z][a-z0-9-]+")
 
 
 def names(paths):
@@ -110,7 +110,7 @@ def known_to_pytest():
     import sys
 
     shown = subprocess.run([sys.executable, "-m", "pytest", "--help"], cwd=ROOT, check=True, capture_output=True)
-    return set(re.findall(r"--[a-z][a-z-]+", shown.stdout.decode()))
+    return set(re.findall(r"--[a-z][a-z0-9-]+", shown.stdout.decode()))
 
 
 def test_every_pytest_option_of_the_pages_exists(known_to_pytest):
@@ -123,7 +123,7 @@ def test_every_pytest_option_of_the_pages_exists(known_to_pytest):
 
 
 def test_the_commands_page_names_every_option_of_the_plugin_and_no_other(known_to_pytest):
-    named = set(re.findall(r"--qil-[a-z-]+", read("docs/reference/commands.md")))
+    named = set(re.findall(r"--qil-[a-z0-9-]+", read("docs/reference/commands.md")))
     assert named == {option for option in known_to_pytest if option.startswith("--qil-")}
 
 
