@@ -51,6 +51,29 @@ FIRST = [
 ]
 
 
+def test_free_memory_is_what_this_process_may_still_take(monkeypatch):
+    """A limit on the process counts, torch's own cache is free, and `cuda` needs no index."""
+    seen = {
+        "mem_get_info": (30 * GIB, 80 * GIB),
+        "memory_allocated": 5 * GIB,
+        "memory_reserved": 8 * GIB,
+        "get_per_process_memory_fraction": 1.0,
+    }
+
+    def answer(name):
+        def function(index):
+            assert index is None or isinstance(index, int)
+            return seen[name]
+
+        return function
+
+    for name in seen:
+        monkeypatch.setattr(torch.cuda, name, answer(name))
+    assert _memory.free_bytes(CUDA) == _memory.free_bytes(torch.device("cuda:1")) == 33 * GIB
+    seen["get_per_process_memory_fraction"] = 0.25
+    assert _memory.free_bytes(CUDA) == 15 * GIB
+
+
 @pytest.mark.parametrize(("device", "host", "way"), FIRST)
 def test_the_first_way_that_fits_is_exact_where_one_is(device, host, way):
     assert options_of(next(fitting(QWEN_IMAGE, gib(device, host)))) == way

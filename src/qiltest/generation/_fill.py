@@ -60,8 +60,8 @@ def onto(device: torch.device) -> Put:
 
 
 def mapped(tensor: torch.Tensor) -> torch.Tensor:
-    """Leave a weight where it is: mapped from its file, if it needed no rounding."""
-    return tensor
+    """Leave a weight mapped from its file, if it needed no rounding; bring one that a GPU made to the host."""
+    return tensor.cpu()
 
 
 class HostMemory:

@@ -105,10 +105,11 @@ def check_memory(source: ModelSource, dtype: torch.dtype, device: torch.device, 
 
 def free_bytes(device: torch.device) -> int:
     """Return the bytes of a GPU that this process may still allocate, torch's own cache included."""
-    free, total = torch.cuda.mem_get_info(device)
-    allocated = torch.cuda.memory_allocated(device)
-    unused = torch.cuda.memory_reserved(device) - allocated
-    share: float = getattr(torch.cuda, "get_per_process_memory_fraction", lambda _device: 1.0)(device)
+    index = device.index  # None is the current GPU; not each of these takes a device without an index
+    free, total = torch.cuda.mem_get_info(index)
+    allocated = torch.cuda.memory_allocated(index)
+    unused = torch.cuda.memory_reserved(index) - allocated
+    share = torch.cuda.get_per_process_memory_fraction(index)
     return min(free + unused, int(total * share) - allocated)
 
 
