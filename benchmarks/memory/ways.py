@@ -237,7 +237,8 @@ def _host_peak() -> Iterator[dict[str, int]]:
 def _memory_now() -> dict[str, int]:
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith(" kB")}
-    return {"own": sizes.get("RssAnon", 0) + sizes.get("RssShmem", 0), "all": sizes.get("VmRSS", 0)}
+    # files in /dev/shm, which are mapped too, are counted as RssShmem
+    return {"own": sizes.get("RssAnon", 0), "all": sizes.get("VmRSS", 0)}
 
 
 def _disagreements(found: dict[str, Found]) -> list[str]:
