@@ -42,7 +42,7 @@ def test_what_cannot_be_decoded_is_refused(data, tmp_path):
 def test_a_file_that_is_no_image_is_said_to_be_none():
     with pytest.raises(ReaderError) as caught:
         load_image(b"no image")
-    assert caught.value.what == "not an image, or an unknown format"
+    assert caught.value.what == "not an image, or of a format that is not read"
 
 
 def test_an_image_of_no_pixels_is_refused():

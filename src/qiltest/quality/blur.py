@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qiltest.quality.planes import Plane
+from qiltest.quality.planes import Plane, parts
 
 #: Standard deviation, in pixels, of the second blur.
 AGAIN = 1.5
@@ -42,10 +42,15 @@ def _along(lines: Plane) -> NDArray[np.float64]:
     peak = (here >= STEEP) & (here > size[:, :-2]) & (here >= size[:, 2:])
     peak[:, :margin] = peak[:, -margin:] = False
     rows, columns = np.nonzero(peak)
-    columns = columns + 1
+    return np.concatenate([_widths(steps, *part) for part in parts(rows, columns + 1)])
+
+
+def _widths(steps: Plane, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the width of each edge, given the steps from pixel to pixel and the places of the steepest."""
+    margin = _KERNEL.size // 2
     around = steps[rows[:, None], columns[:, None] + np.arange(-margin, margin + 1)]
     again = np.abs(around @ _KERNEL)
-    ratio = size[rows, columns] / np.maximum(again, 1e-6)
+    ratio = np.abs(steps[rows, columns]) / np.maximum(again, 1e-6)
     surplus = np.maximum(ratio.astype(np.float64) ** 2 - 1, (AGAIN / MOST) ** 2)
     return np.asarray(AGAIN / np.sqrt(surplus), dtype=np.float64)
 

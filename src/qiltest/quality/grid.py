@@ -53,8 +53,10 @@ def grid(plane: Plane) -> Grid:
     from scipy.ndimage import uniform_filter
 
     middle = _middle(plane)
+    if min(middle.shape) < 4 * max(OTHERS[PATCH]):
+        return Grid(latent=0.0, patch=0.0)
     calm = _calm(middle)
-    if min(middle.shape) < 4 * max(OTHERS[PATCH]) or not calm.mean() >= ENOUGH:
+    if not calm.mean() >= ENOUGH:
         return Grid(latent=0.0, patch=0.0)
     weights = calm.astype(np.float32)
     views = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qiltest.quality.planes import Plane
+from qiltest.quality.planes import Plane, parts
 
 #: Half length of an edge's profile in pixels; its ends, beyond `NEAR`, are the plateaus on both sides.
 REACH, NEAR = 8, 5
@@ -35,7 +35,11 @@ def _overshoot(lines: Plane) -> NDArray[np.float32]:
     here = size[:, REACH:-REACH]
     peak = (here >= RISE) & (here >= size[:, REACH - 1 : -REACH - 1]) & (here > size[:, REACH + 1 : -REACH + 1])
     rows, columns = np.nonzero(peak)
-    columns = columns + REACH + 1
+    return np.concatenate([_beyond(lines, slope, *part) for part in parts(rows, columns + REACH + 1)])
+
+
+def _beyond(lines: Plane, slope: Plane, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Return both overshoots of the edges at these places that lie between plateaus."""
     profiles = lines[rows[:, None], columns[:, None] + np.arange(-REACH, REACH + 1)]
     profiles = profiles * np.sign(slope[rows, columns - 1])[:, None]
     below, above = profiles[:, : REACH - NEAR], profiles[:, REACH + NEAR + 1 :]

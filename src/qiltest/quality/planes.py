@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,8 @@ Pixels = NDArray[np.uint8]
 Plane = NDArray[np.float32]
 Blocks = NDArray[np.float32]
 
+#: Most edges whose surroundings are gathered at once: noise of 80 million pixels would take gigabytes.
+MOST_EDGES = 1 << 20
 #: ITU-R BT.601 luma, the weights that JPEG and most image measures use.
 _RED, _GREEN, _BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
 #: Mean square of the smaller half (by magnitude) of normal values of variance 1: 1 - 4 q φ(q) with q = 0.6745.
@@ -59,6 +63,12 @@ def filling_power(band: Blocks) -> NDArray[np.float32]:
     squares = np.partition(band * band, half, axis=-1)[..., :half]
     power: NDArray[np.float32] = squares.mean(axis=-1) / np.float32(_LOWER_HALF)
     return power
+
+
+def parts(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield the places of edges, at most `MOST_EDGES` at a time, and none at least once."""
+    for first in range(0, max(1, len(rows)), MOST_EDGES):
+        yield rows[first : first + MOST_EDGES], columns[first : first + MOST_EDGES]
 
 
 def _even(plane: Plane) -> Plane:
