@@ -1,11 +1,12 @@
 """Parse option values, for pytest's options and the commands: each function is an argparse `type`.
 
-The module imports nothing of qiltest, because every pytest session loads it.
+The module imports nothing of qiltest before it has an error to tell, because every pytest session loads it.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 #: more seeds per case than this must be given as a list, so that a single seed is not taken for a count.
 MAX_SEED_COUNT = 64
@@ -36,7 +37,7 @@ def rate(text: str) -> float:
     except ValueError:
         value = float("nan")
     if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a rate\n  -> write edits per character, such as 0.01")
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not a rate\n  -> write edits per character, such as 0.01")
     return value
 
 
@@ -57,7 +58,9 @@ def seeds(text: str) -> int | tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")]
     numbers = [int(part) for part in parts if part.isdecimal()]
     if len(numbers) != sum(1 for part in parts if part) or not numbers:
-        raise argparse.ArgumentTypeError(f"{text} is neither a number nor a list of seeds\n  -> write 8, or 42,43,44")
+        raise argparse.ArgumentTypeError(
+            f"{shown(text)} is neither a number nor a list of seeds\n  -> write 8, or 42,43,44"
+        )
     if len(parts) > 1:
         return tuple(dict.fromkeys(numbers))
     if not 1 <= numbers[0] <= MAX_SEED_COUNT:
@@ -66,6 +69,27 @@ def seeds(text: str) -> int | tuple[int, ...]:
             f"  -> write `{text},` for the one seed {text}, or a number from 1 to {MAX_SEED_COUNT}"
         )
     return numbers[0]
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """Return a function that reads one of `choices`. It raises argparse.ArgumentTypeError.
+
+    For pytest's options: it prints what argparse says of `choices` as it is.
+    """
+
+    def read(text: str) -> str:
+        if text not in choices:
+            raise argparse.ArgumentTypeError(f"{shown(text)} is not a choice\n  -> write one of: {', '.join(choices)}")
+        return text
+
+    return read
+
+
+def shown(text: str) -> str:
+    """Return a value for a message, in which nothing acts on a terminal or a job's log."""
+    from qiltest.text.escape import printable_line
+
+    return printable_line(text)
 
 
 def names(text: str) -> list[str]:
@@ -84,4 +108,4 @@ def _whole(text: str, what: str, *, least: int, most: int | None = None, other: 
     else:
         return number
     allowed = f"{least} or more" if most is None else f"{least} to {most}"
-    raise argparse.ArgumentTypeError(f"{text} {wrong}\n  -> write {other}{allowed}")
+    raise argparse.ArgumentTypeError(f"{shown(text)} {wrong}\n  -> write {other}{allowed}")

@@ -1,9 +1,19 @@
-"""Errors that a user can fix. Each says what is wrong, where, and what to do about it."""
+"""Errors that a user can fix. Each says what is wrong, where, and what to do about it.
+
+A message may quote names of files, arguments and texts from models. What could act on a terminal or a job's log is
+made visible here, where every message is made, and the message is bounded.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import ClassVar
+
+from qiltest.text.escape import bounded, printable, printable_line
+
+#: most characters of a message's parts; a listing of all mistakes of all case files is the longest.
+_WHAT, _WHERE, _REMEDY = 20_000, 1_000, 2_000
 
 
 class QiltestError(Exception):
@@ -12,14 +22,21 @@ class QiltestError(Exception):
     #: of the command line, for wrong use; a verdict other than PASS is not an error and exits with 1.
     exit_code = 2
 
+    #: whether `what` may have several lines, as a list of mistakes has; elsewhere a line feed came from outside.
+    several_lines: ClassVar[bool] = False
+
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
-        self.what, self.where, self.remedy = what, where, remedy
-        head = f"{where}: {what}" if where else what
-        super().__init__(f"{head}\n  -> {remedy}" if remedy else head)
+        self.what = bounded(printable(what), _WHAT) if self.several_lines else printable_line(what, _WHAT)
+        self.where = printable_line(where, _WHERE)
+        self.remedy = printable_line(remedy, _REMEDY)
+        head = f"{self.where}: {self.what}" if where else self.what
+        super().__init__(f"{head}\n  -> {self.remedy}" if remedy else head)
 
 
 class CaseError(QiltestError):
     """Mistakes in case files or `variants.toml`; the message lists all of them."""
+
+    several_lines = True
 
 
 class RecipeError(QiltestError):

@@ -11,6 +11,7 @@ the command line uses an option of the suite.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator as Yields
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from qiltest.session.case_run import CaseRun
     from qiltest.session.session import SuiteSession
 
+#: the names under which pytest may load this module: of its entry point, and of `-p qiltest.plugin`.
+_NAMES = frozenset({"qiltest", "qiltest.plugin"})
 _KEY: pytest.StashKey[SuiteSession] = pytest.StashKey()
 
 
@@ -36,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for flag, metavar, text in _LISTS:
         group.addoption(flag, metavar=metavar, type=arguments.names, action="extend", help=text)
     for flag, choices, text in _CHOICES:
-        group.addoption(flag, choices=choices, help=text)
+        group.addoption(flag, type=arguments.one_of(*choices), metavar=f"{{{','.join(choices)}}}", help=text)
     for flag, text in _SWITCHES:
         group.addoption(flag, action="store_true", default=None, help=text)
 
@@ -109,6 +112,13 @@ _SWITCHES = (
 )
 
 
+def pytest_plugin_registered(plugin: object, plugin_name: str, manager: pytest.PytestPluginManager) -> None:
+    """Block the other name of this module, under which pytest would load it again and fail."""
+    if plugin is sys.modules[__name__]:
+        for other in _NAMES - {plugin_name}:
+            manager.set_blocked(other)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Add the markers; check the options of the suite, if one is given."""
     config.addinivalue_line("markers", "report_case: generates, reads and judges an image (qiltest)")
@@ -130,7 +140,12 @@ def session_of(config: pytest.Config) -> SuiteSession:
             from qiltest.session.session import SuiteSession
         except ImportError as error:
             raise pytest.UsageError(f"qiltest cannot be loaded: {error}\n  -> pip install --upgrade qiltest") from None
-        config.stash[_KEY] = SuiteSession(config, read_options(config))
+        try:
+            config.stash[_KEY] = SuiteSession(config, read_options(config))
+        except pytest.UsageError as error:  # its message quotes options, and pytest prints it as it is
+            from qiltest.text.escape import printable
+
+            raise pytest.UsageError(printable(str(error))) from None
     return config.stash[_KEY]
 
 
@@ -251,8 +266,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     session = _begun(config)
     if session is None or session.silent:
         return
+    from qiltest.session.echo import told
     from qiltest.session.summary import summary_lines
 
     writer = terminalreporter._tw
     for line in summary_lines(session, width=writer.fullwidth, colour=writer.hasmarkup):
-        terminalreporter.write_line(line)
+        terminalreporter.write_line(told(line))

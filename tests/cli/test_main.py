@@ -71,7 +71,14 @@ def test_what_needs_no_command_loads_none(argument):
     )
     done = subprocess.run([sys.executable, "-c", script, argument], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.splitlines()[-1].split())
-    assert loaded == {"qiltest", "qiltest.errors", "qiltest.cli", "qiltest.cli.main"}
+    assert loaded == {
+        "qiltest",
+        "qiltest.errors",
+        "qiltest.text",
+        "qiltest.text.escape",
+        "qiltest.cli",
+        "qiltest.cli.main",
+    }
 
 
 def test_it_starts_without_torch_and_without_readers():

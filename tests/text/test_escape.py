@@ -7,13 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from hostile_texts import HOSTILE, acting
 from qiltest.text.escape import (
     bounded,
     command_data,
     command_property,
     markdown,
     one_line,
+    printable,
+    printable_json,
+    printable_line,
     visible,
+    without_commands,
     without_surrogates,
 )
 
@@ -125,3 +130,36 @@ def test_a_workflow_command_cannot_be_ended_or_begun_by_text() -> None:
 @given(ANY_TEXT)
 def test_a_workflow_command_stays_one_line(text: str) -> None:
     assert len((command_data(text) + command_property(text)).splitlines()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("hostile", "shown"),
+    [
+        ("::error::x", "\\::error::x"),
+        ("a\n \t::error::x", "a\n  \\::error::x"),
+        ("\u3000::error::x", "\u3000\\::error::x"),
+        ("a ##[error]x ##VSO[y]", "a #\\#[error]x #\\#VSO[y]"),
+        ("a::b", "a::b"),
+        ("## Heading", "## Heading"),
+        ("###[x", "##\\#[x"),
+    ],
+)
+def test_a_jobs_log_finds_no_command_in_a_text(hostile: str, shown: str) -> None:
+    assert printable(hostile) == shown
+    assert without_commands(shown) == shown
+
+
+@given(st.lists(st.sampled_from([*"a\n\r:#[ \t\x1b\x85\u2028\u202e", "::", "##[", "##vso[", "\ud800"]), max_size=12))
+def test_nothing_in_a_printable_text_acts(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    assert acting(printable(text)) == acting(printable_line(text)) == []
+    assert "\n" not in printable_line(text)
+    assert printable(printable(text)) == printable(text)
+
+
+@given(ANY_TEXT)
+def test_printed_json_has_the_same_value_and_acts_on_nothing(text: str) -> None:
+    for value in (text, text + HOSTILE + text):
+        printed = printable_json(json.dumps([value, {value: 1}], ensure_ascii=False, indent=1))
+        assert json.loads(printed) == [value, {value: 1}]
+        assert acting(printed) == []

@@ -7,10 +7,9 @@ import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from rich.console import Console
-
 from qiltest.reading.registry import DEFAULT_READER, reader_names
-from qiltest.text.escape import one_line
+from qiltest.text.console import SafeConsole
+from qiltest.text.escape import printable_json, printable_line
 
 #: makes the parser of a command; takes what argparse.ArgumentParser takes.
 AddParser = Callable[..., argparse.ArgumentParser]
@@ -50,6 +49,13 @@ def reader_flag(default: str = DEFAULT_READER) -> argparse.ArgumentParser:
     return _parent("--reader", metavar="READER", help=f"{', '.join(reader_names())} (default: {default})")
 
 
+def file_path(text: str) -> Path:
+    """Read the path of a file to write. Raises argparse.ArgumentTypeError for `-`."""
+    if text == "-":
+        raise argparse.ArgumentTypeError("- is not a file\n  -> name one; ./- for a file of that name")
+    return Path(text)
+
+
 def _parent(flag: str, **keywords: object) -> argparse.ArgumentParser:
     parent = argparse.ArgumentParser(add_help=False)
     # in a group, so that the help of a command begins with its own options
@@ -57,9 +63,9 @@ def _parent(flag: str, **keywords: object) -> argparse.ArgumentParser:
     return parent
 
 
-def console(*, stderr: bool = False) -> Console:
-    """Return a console without markup, which does not fold output to a file at 80 columns."""
-    made = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+def console(*, stderr: bool = False) -> SafeConsole:
+    """Return a console on which no text can act, and which does not fold output to a file at 80 columns."""
+    made = SafeConsole(stderr=stderr)
     if not made.is_terminal:
         made.width = _FILE_WIDTH
     return made
@@ -69,10 +75,12 @@ def print_lines(lines: Iterable[str]) -> None:
     """Print lines without folding; control characters are made visible."""
     out = console()
     for line in lines:
-        out.print(one_line(line), soft_wrap=True)
+        out.print(printable_line(line), soft_wrap=True)
 
 
 def print_json(record: object, *, readable: bool = False) -> None:
-    """Print a record as JSON: on one line in ASCII, or `readable`, which is indented and not escaped."""
-    indent = 1 if readable else None
-    console().out(json.dumps(record, ensure_ascii=not readable, allow_nan=False, indent=indent), highlight=False)
+    """Print a record as JSON: on one line in ASCII, or `readable`, which is indented and escaped only where needed."""
+    out, indent = console(), 1 if readable else None
+    plain = not readable or not out.encoding.startswith("utf")
+    text = json.dumps(record, ensure_ascii=plain, allow_nan=False, indent=indent)
+    out.out(printable_json(text), highlight=False)

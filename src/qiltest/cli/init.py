@@ -10,6 +10,7 @@ from pathlib import Path
 from qiltest.cli.common import AddParser, console, json_flag, print_json
 from qiltest.errors import StoreError
 from qiltest.files import write_atomically
+from qiltest.text.escape import one_line
 
 #: The files of a new project, each with its template.
 FILES = {
@@ -49,8 +50,8 @@ def run_init(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"folder": str(args.folder), "files": list(FILES)}, readable=True)
     else:
-        quoted = shlex.quote(str(args.folder))
-        console().print(_NEXT.format(folder=args.folder, quoted=quoted, files=", ".join(FILES)), soft_wrap=True)
+        folder, quoted = one_line(str(args.folder)), one_line(shlex.quote(str(args.folder)))
+        console().print(_NEXT.format(folder=folder, quoted=quoted, files=", ".join(FILES)), soft_wrap=True)
     return 0
 
 

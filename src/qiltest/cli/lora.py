@@ -125,9 +125,9 @@ def _show(report: LoraReport, likeness: Likeness | None, release: Recognised | N
     out = console()
     facts = (*_facts(report), *_release_facts(release), *(_likeness_facts(likeness) if likeness else ()))
     for name, value in facts:
-        out.print(Text.assemble((f"{name:<15}  ", "bold"), one_line(value)), soft_wrap=True)
+        out.print(Text.assemble((f"{one_line(name):<15}  ", "bold"), one_line(value)), soft_wrap=True)
     for line in _block_lines(report):
-        out.print(Text(line), soft_wrap=True)
+        out.print(Text(one_line(line)), soft_wrap=True)
     for finding in (*report.findings, *(likeness.findings if likeness else ())):
         out.print(_finding(finding), soft_wrap=True)
 

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from qiltest.cli.common import AddParser, console, json_flag, print_json, reader_flag
 from qiltest.reading import DEFAULT_READER, Reading, open_reader
+from qiltest.text.escape import one_line
 from qiltest.text.format import count
 
 
@@ -45,12 +46,13 @@ def _record(image: Path, reading: Reading) -> dict[str, object]:
 
 
 def _table(image: Path, reading: Reading) -> Table:
-    table = Table(title=f"{image} ({reading.width}x{reading.height}), {reading.reader.engine}")
+    title = f"{image} ({reading.width}x{reading.height}), {reading.reader.engine}"
+    table = Table(title=Text(one_line(title)))
     table.add_column("text", overflow="fold")
     table.add_column("confidence", justify="right")
     table.add_column("box")
     for line in reading.lines:
         box = " ".join(f"{x:.0f},{y:.0f}" for x, y in line.box)
-        table.add_row(Text(line.text), f"{line.confidence:.3f}", box)
+        table.add_row(Text(one_line(line.text)), f"{line.confidence:.3f}", box)
     table.caption = f"{count(len(reading.lines), 'line')} in {reading.seconds:.2f} s"
     return table

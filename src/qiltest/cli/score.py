@@ -21,7 +21,7 @@ from qiltest.scoring import EmptyReadingError, Score, TextScore, score
 from qiltest.scoring.alphabet import AlphabetError, reader_for, require_readable
 from qiltest.suite.cases import ExpectedText, LineBreaks
 from qiltest.suite.load import load_suite
-from qiltest.text.escape import one_line
+from qiltest.text.escape import one_line, printable_line
 
 #: Stands for a character of the expected text that was not read.
 _NOT_READ = "▁"
@@ -166,17 +166,17 @@ def _show(image: Path, asked: _Asked, outcome: _Outcome) -> None:
     if outcome.score is not None:
         out.print(_table(image, outcome.score))
     for line in _lines(image, asked, outcome):
-        out.print(Text(line))
+        out.print(Text(printable_line(line)))
 
 
 def _table(image: Path, found: Score) -> Table:
-    table = Table(title=str(image))
+    table = Table(title=Text(one_line(str(image))))
     for column in ("expected", "read", "distance", "letters and digits", "notes"):
         table.add_column(column, overflow="fold")
     for text in found.texts:
         notes = "; ".join((*text.layout, *_named(text)))
         distances = (str(text.distance), str(text.distance_alnum))
-        table.add_row(Text(text.expected), _coloured(text), *distances, Text(notes))
+        table.add_row(Text(one_line(text.expected)), _coloured(text), *distances, Text(one_line(notes)))
     return table
 
 

@@ -11,7 +11,7 @@ from qiltest.report.markdown import render_head, render_published, spans
 from qiltest.report.view import RunView, view
 from qiltest.runs.records import Run
 from qiltest.runs.status import Status
-from qiltest.text.escape import command_data, command_property
+from qiltest.text.escape import command_data, command_property, printable_line
 from qiltest.text.escape import markdown as md
 from qiltest.text.format import count
 
@@ -42,7 +42,7 @@ def ci_lines(run: Run) -> Iterator[str]:
             with Path(path).open("a", encoding="utf-8") as file:
                 file.write(job_summary(run))
         except OSError as error:
-            yield f"qiltest: the job summary {path} could not be written: {error.strerror or error}"
+            yield printable_line(f"qiltest: the job summary {path} could not be written: {error.strerror or error}")
 
 
 def job_summary(run: Run, *, previous: Run | None = None) -> str:

@@ -11,6 +11,7 @@ import pytest
 from qiltest.arguments import AUTO
 from qiltest.comparison.records import MARGIN
 from qiltest.engine.options import Options, ReleaseRequest, Update, in_ci
+from qiltest.files import expanded
 from qiltest.generation.settings import Offload
 from qiltest.generation.sources import RANDOM, TINY, is_hub_id
 from qiltest.recipe import Size
@@ -101,7 +102,7 @@ def _release(config: pytest.Config, *, model: str) -> ReleaseRequest | None:
 
 def _lora(config: pytest.Config, value: str) -> str:
     """Return the path from the folder in which pytest was called; `embedded::` and `repo::file` unchanged."""
-    return value if "::" in value else str(config.invocation_params.dir / Path(value).expanduser())
+    return value if "::" in value else str(config.invocation_params.dir / expanded(value))
 
 
 def _reuse(asked: argparse.Namespace, *, release: ReleaseRequest | None) -> Reuse:

@@ -9,13 +9,14 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from qiltest.text.console import SafeConsole
 
 if TYPE_CHECKING:
     import pytest
@@ -44,7 +45,7 @@ class ProgressBar:
             # ids come from files and may contain brackets
             TextColumn("{task.fields[verdicts]}{task.description}", markup=False),
             auto_refresh=False,
-            console=Console(file=StringIO(), force_terminal=True),
+            console=SafeConsole(file=StringIO(), force_terminal=True),
         )
         self._task = self._bar.add_task("", total=None, verdicts="")
         self._verdicts: Counter[Status] = Counter()
@@ -96,15 +97,16 @@ class ProgressBar:
     def _line(self) -> str:
         assert self._terminal is not None
         # one column stays free, so that no terminal wraps; some report width 0
-        width = (os.get_terminal_size(self._terminal).columns or _DEFAULT_WIDTH) - 1
-        console = Console(force_terminal=True, width=width)
+        width = (_columns(self._terminal) or _DEFAULT_WIDTH) - 1
+        console = SafeConsole(file=StringIO(), force_terminal=True, width=width)
         with console.capture() as captured:
             console.print(self._bar.get_renderable(), no_wrap=True, crop=True, end="")
         return captured.get().split("\n")[0]
 
     def _write(self, text: str) -> None:
         assert self._terminal is not None
-        os.write(self._terminal, text.encode())
+        with suppress(OSError):  # the terminal was closed; the images are generated all the same
+            os.write(self._terminal, text.encode())
 
 
 def progress_bar(config: pytest.Config) -> ProgressBar:
@@ -121,6 +123,13 @@ def open_terminal() -> int | None:
         return os.dup(2) if os.isatty(2) and os.environ.get("TERM") != "dumb" else None
     except OSError:
         return None
+
+
+def _columns(terminal: int) -> int:
+    try:
+        return os.get_terminal_size(terminal).columns
+    except OSError:
+        return 0
 
 
 def _column(config: pytest.Config) -> int:

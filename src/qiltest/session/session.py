@@ -18,10 +18,12 @@ from qiltest.errors import DeviceError, ModelError, QiltestError
 from qiltest.generation.records import Generator
 from qiltest.session import guards
 from qiltest.session.case_run import CaseRun, LoopClock
+from qiltest.session.echo import quieten
 from qiltest.session.junit import add_properties, verdict_of
 from qiltest.session.progress import progress_bar
 from qiltest.suite.load import Suite, load_suite
 from qiltest.suite.selection import Sample, Task
+from qiltest.text.escape import one_line, printable_line
 from qiltest.text.format import count
 
 if TYPE_CHECKING:
@@ -140,7 +142,8 @@ class SuiteSession:
         if self._selected:
             options = self.options
             device = options.device or "the model's default device"
-            yield f"qiltest: {count(len(self._selected), 'image')}, model {options.model} on {device}"
+            line = f"qiltest: {count(len(self._selected), 'image')}, model {options.model} on {device}"
+            yield printable_line(line)
 
     # the tests
 
@@ -173,6 +176,7 @@ class SuiteSession:
         sample = sample_of_item(item)
         if sample is None:
             return
+        quieten(report)
         if report.when == "call" or report.outcome != "passed":
             # before pytest continues its line
             self.progress.hide(verdict_of(item, report))
@@ -307,8 +311,8 @@ def _sample(item: pytest.Item) -> Sample:
 
 def _skip_reason(report: pytest.TestReport) -> str:
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else getattr(report, "wasxfail", "")
-    return str(reason).removeprefix("Skipped: ") or "no reason given"
+    return one_line(str(reason).removeprefix("Skipped: ")) or "no reason given"
 
 
 def _first_line(error: BaseException | None) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return one_line((str(error).strip() or type(error).__name__).splitlines()[0])

@@ -14,6 +14,7 @@ from qiltest.suite.problems import CaseFileError, Mistake, check_shape, read_tom
 from qiltest.suite.variant_schema import parse_variants
 from qiltest.suite.variants import Variant
 from qiltest.text import look_alikes
+from qiltest.text.escape import one_line
 
 VARIANTS_FILE = "variants.toml"
 #: Folder beside the case files where `qiltest calibrate` keeps the readers' noise floors.
@@ -60,7 +61,8 @@ def load_suite(folder: Path, *, keep_doubtful: bool = False) -> Suite:
     `keep_doubtful`, a text that is not in its prompt is kept in `Case.doubts`, and only that case's tests fail.
     """
     if not (folder / VARIANTS_FILE).exists():
-        what = f"no {VARIANTS_FILE} in {folder}/" if folder.is_dir() else f"no such folder: {folder}/"
+        named = one_line(f"{folder}/")
+        what = f"no {VARIANTS_FILE} in {named}" if folder.is_dir() else f"no such folder: {named}"
         raise CaseError(what, remedy=_INIT)
     variants, names, mistakes = _read_variants(folder / VARIANTS_FILE)
     # a file with mistakes may lack variants, so languages are not checked then

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from qiltest.errors import CaseError
+from qiltest.text.escape import one_line
 from qiltest.text.format import count
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -146,5 +147,5 @@ def _listing(mistakes: Sequence[Mistake]) -> str:
         by_file.setdefault(mistake.path, []).append(mistake)
     lines = [f"{count(len(mistakes), 'mistake')} in {count(len(by_file), 'file')}"]
     for path, found in by_file.items():
-        lines += ["", str(path), *(f"  {mistake}" for mistake in found)]
+        lines += ["", one_line(str(path)), *(f"  {one_line(str(mistake))}" for mistake in found)]
     return "\n".join(lines)

@@ -1,1 +1,1 @@
-"""Text helpers without dependencies: normalisation, look-alikes, escaping, formatting of numbers."""
+"""Text helpers: normalisation, look-alikes, escaping, formatting of numbers, and a console that texts cannot act on."""

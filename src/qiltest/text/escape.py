@@ -1,12 +1,13 @@
 """Escape untrusted text: prompts, readings and ids come from models and files that nobody checked.
 
 `visible` comes first everywhere: it shows characters that would act (control, direction overrides) or break an encoder
-(lone surrogates). Then the medium: HTML by jinja2's autoescape, Markdown by `markdown`, workflow commands by
-`command_data` and `command_property`.
+(lone surrogates). Then the medium: terminals and job logs by `printable`, HTML by jinja2's autoescape, Markdown by
+`markdown`, workflow commands by `command_data` and `command_property`, JSON that is printed by `printable_json`.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 
@@ -23,6 +24,9 @@ _URL = re.compile(r":(?=//)|(?<=\bwww)\.", re.IGNORECASE)
 #: @mentions and addresses, #numbers and :shortcodes: that GitHub turns into links and images after rendering.
 _REFERENCE = re.compile(r"(?<!\w)@(?=\w)|@(?=[\w-]+\.\w)|#(?=\d)|:(?=[a-z0-9_+-]+:)")
 _ORDERED = re.compile(r"^(\d+)([.)])(?=\s|$)")
+#: what a job's log takes for a command: `::name` at the start of a line, after spaces too, and `##[name]` anywhere.
+_COMMAND = re.compile(r"^([^\S\n]*)(?=::)|(?<=#)(?=#\[|#vso\[)", re.MULTILINE | re.IGNORECASE)
+_OLD_COMMAND = re.compile(r"##(?=\[|vso\[)", re.IGNORECASE)
 _BLOCK_START = re.compile(r"^(\s*)([-+=]|\d+(?=[.)]))")
 
 
@@ -61,6 +65,34 @@ def bounded(text: str, limit: int = MAX_SHOWN) -> str:
 def one_line(text: str, limit: int = MAX_SHOWN) -> str:
     """Return `text` visible, bounded, with line feeds as a return mark."""
     return bounded(visible(text, newline=" ⏎ "), limit)
+
+
+def printable(text: str) -> str:
+    """Return `text` for a terminal or a job's log: visible, and with a backslash where a workflow command would begin.
+
+    Line feeds stay; a caller who means one line takes `printable_line`.
+    """
+    return without_commands(visible(text))
+
+
+def printable_line(text: str, limit: int = MAX_SHOWN) -> str:
+    """Return `text` as one bounded line for a terminal or a job's log."""
+    return without_commands(one_line(text, limit))
+
+
+def without_commands(text: str) -> str:
+    """Return `text` with a backslash in what GitHub and Azure take for a command when they read a job's log."""
+    return _COMMAND.sub(r"\g<0>\\", text)
+
+
+def printable_json(text: str) -> str:
+    """Return JSON of the same value in which every character that would act on a terminal or a job's log is escaped."""
+    escaped = text if text.isascii() else "".join(map(_json_character, text))
+    return _OLD_COMMAND.sub(r"#\\u0023", escaped)
+
+
+def _json_character(char: str) -> str:
+    return char if char == "\n" or _visible_character(char) == char else json.dumps(char)[1:-1]
 
 
 def without_surrogates(text: str) -> str:

@@ -10,7 +10,7 @@ from qiltest.report.diff import Mark, Span, marked
 from qiltest.runs.records import CaseResult
 from qiltest.scoring.records import ExtraKind, Score, TextScore
 from qiltest.suite.selection import Task
-from qiltest.text.escape import one_line
+from qiltest.text.escape import one_line, printable_line
 from qiltest.text.format import count
 
 _LEGEND = "[-missing-] {+wrong or extra+} (~look-alike, not counted~)"
@@ -22,7 +22,7 @@ def failure_message(result: CaseResult, task: Task, *, command: str) -> str:
     In this order: case, variant, expected text, text as read with the differing characters marked, distance and limit,
     what changed from the golden, where the image is, and the one command that accepts it ("" for none).
     """
-    return "\n".join(_lines(result, task, command))
+    return "\n".join(printable_line(line) for line in _lines(result, task, command))
 
 
 def _lines(result: CaseResult, task: Task, command: str) -> Iterator[str]:

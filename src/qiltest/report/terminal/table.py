@@ -13,6 +13,8 @@ from qiltest.runs.aggregate import shared_cpu, speed_ups
 from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.status import Status, status_of
 from qiltest.suite.selection import Sample
+from qiltest.text.console import SafeConsole
+from qiltest.text.escape import without_commands
 from qiltest.text.format import percent, seconds, times
 
 _STYLES = {Status.PASS: "green", Status.FAIL: "bold red", Status.ERROR: "bold red"}
@@ -21,12 +23,10 @@ _OTHER_STYLE = "yellow"
 
 def printed(show: Callable[[Console], None], *, width: int, colour: bool) -> Iterator[str]:
     """Yield the lines that `show` prints on a console of this width; markup in texts is text."""
-    console = Console(
-        width=width, force_terminal=colour, no_color=not colour, markup=False, highlight=False, emoji=False
-    )
+    console = SafeConsole(width=width, force_terminal=colour, no_color=not colour)
     with console.capture() as captured:
         show(console)
-    yield from captured.get().rstrip("\n").split("\n")
+    yield from without_commands(captured.get().rstrip("\n")).split("\n")
 
 
 def terminal_table(run: Run) -> Table:
