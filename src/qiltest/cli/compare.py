@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from qiltest.arguments import rate
-from qiltest.cli.common import AddParser, case_flag, console, json_flag, print_json, print_lines, runs_flag
+from qiltest.cli.common import AddParser, case_flag, console, file_path, json_flag, print_json, print_lines, runs_flag
 from qiltest.comparison.compare import compare_runs
 from qiltest.comparison.records import MARGIN
 from qiltest.errors import StoreError
@@ -33,7 +33,9 @@ def add_parser(add: AddParser) -> None:
     parser.add_argument(
         "--with", dest="with_variant", metavar="B", help="compare with this variant (default: the same)"
     )
-    parser.add_argument("--report", type=Path, metavar="PATH", help="write an HTML page with the images that differ")
+    parser.add_argument(
+        "--report", type=file_path, metavar="PATH", help="write an HTML page with the images that differ"
+    )
     parser.set_defaults(handler=run_compare)
 
 

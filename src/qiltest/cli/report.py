@@ -7,15 +7,29 @@ import os
 import sys
 import webbrowser
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from qiltest.cli.common import AddParser, json_flag, print_json, print_lines, runs_flag
-from qiltest.errors import StoreError
+from qiltest.cli.common import AddParser, console, json_flag, print_json, print_lines, runs_flag
+from qiltest.errors import QiltestError, StoreError
 from qiltest.report import write_html, write_json, write_markdown
 from qiltest.report.headline import verdict_of
-from qiltest.runs import RunStore
+from qiltest.report.html.page import render_html
+from qiltest.report.json_report import render_json
+from qiltest.report.markdown import render_markdown
+from qiltest.report.view import view
+from qiltest.runs import Run, RunStore
+from qiltest.text.escape import printable_json
 
 WRITERS: dict[str, Callable[..., None]] = {"html": write_html, "md": write_markdown, "json": write_json}
+
+#: for standard output; texts in a report are visible already, and the console takes commands of a job's log out.
+_PRINTED: dict[str, Callable[[Run, Run | None], str]] = {
+    "html": lambda run, previous: render_html(view(run, previous), Path.cwd()),
+    "md": lambda run, previous: render_markdown(view(run, previous), Path.cwd()),
+    "json": lambda run, previous: printable_json(render_json(view(run, previous), Path.cwd())),
+}
+_STANDARD_OUTPUT = "-"
 
 
 def add_parser(add: AddParser) -> None:
@@ -27,7 +41,9 @@ def add_parser(add: AddParser) -> None:
     )
     parser.add_argument("run", metavar="RUN", help="a run's folder, its id, the start of its id, or `latest`")
     parser.add_argument("--format", choices=sorted(WRITERS), default="html", help="default: html")
-    parser.add_argument("--output", type=Path, metavar="PATH", help="default: report.FORMAT in the run's folder")
+    parser.add_argument(
+        "--output", metavar="PATH", help="- for standard output (default: report.FORMAT in the run's folder)"
+    )
     parser.add_argument("--previous", metavar="RUN", help="compare with this run (default: the goldens)")
     parser.add_argument("--open", action="store_true", help="open it in the browser, if there is a display")
     parser.set_defaults(handler=run_report)
@@ -38,7 +54,9 @@ def run_report(args: argparse.Namespace) -> int:
     store = RunStore(root=args.runs)
     run = store.load(args.run)
     previous = None if args.previous is None else store.load(args.previous)
-    path: Path = args.output or run.path / f"report.{args.format}"
+    if args.output == _STANDARD_OUTPUT:
+        return _print(run, previous, args)
+    path = Path(args.output) if args.output else run.path / f"report.{args.format}"
     if path.is_dir():
         path = path / f"report.{args.format}"
     try:
@@ -57,6 +75,17 @@ def run_report(args: argparse.Namespace) -> int:
         print_lines((f"{status.value}: {headline}", f"report: {path.resolve()}"))
     if args.open and _has_display():
         webbrowser.open(path.resolve().as_uri())
+    return 0
+
+
+def _print(run: Run, previous: Run | None, args: argparse.Namespace) -> int:
+    if args.json or args.open:
+        raise QiltestError(
+            "--output - writes the report itself to standard output",
+            remedy="leave out --json and --open, or name a file with --output",
+        )
+    with suppress(BrokenPipeError):  # a reader that goes away, as `head` does
+        console().file.write(_PRINTED[args.format](run, previous))
     return 0
 
 
