@@ -24,7 +24,8 @@ from qiltest.reading.records import Line, ReaderInfo
 from qiltest.recipe import LoraRecipe, Recipe, Size
 from qiltest.report import write_html
 from qiltest.runs import RunStore
-from qiltest.runs.events import SCHEMA, Ended, Failed, Generated, Judged, Started
+from qiltest.runs.events import Ended, Failed, Generated, Judged, Started
+from qiltest.runs.lines import SCHEMA
 from qiltest.runs.records import CaseResult, Run, RunState, StoredImage
 from qiltest.runs.writer import RunWriter
 from qiltest.scoring import Score, score_case

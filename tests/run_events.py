@@ -9,7 +9,8 @@ from qiltest.generation.images import encode_png
 from qiltest.reading import Line, Reading
 from qiltest.recipe import LoraRecipe, Recipe, Size
 from qiltest.runs import RunState, RunWriter
-from qiltest.runs.events import SCHEMA, Ended, Failed, Generated, Judged, Started
+from qiltest.runs.events import Ended, Failed, Generated, Judged, Reported, Started
+from qiltest.runs.lines import SCHEMA
 from qiltest.scoring import Edit, EditKind, Score
 from qiltest.suite.cases import ExpectedText, Limits
 from qiltest.suite.selection import Sample
@@ -105,8 +106,11 @@ class Maker:
     def ended(self, state: RunState = RunState.FINISHED) -> Ended:
         return Ended(at=AT, state=state, exit_status=1, problems=("a golden is unused",))
 
+    def reported(self) -> Reported:
+        return Reported(at=AT)
+
     def write(self, writer: RunWriter, numbers: range, state: RunState | None = RunState.FINISHED) -> None:
-        """Write a run with these images, ended as `state` says or not at all."""
+        """Write a run with these images, ended as `state` says and reported, or not ended at all."""
         with writer:
             writer.append(self.started(writer.id))
             for number in numbers:
@@ -115,6 +119,7 @@ class Maker:
                 writer.append(self.judged(number))
             if state is not None:
                 writer.append(self.ended(state))
+                writer.append(self.reported())
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import builders as make
 from qiltest.cli.main import main
 from qiltest.reading import ReaderInfo
 from qiltest.runs import RunState, RunStore
-from qiltest.runs.events import SCHEMA, Ended, Failed, Generated, Judged, Started
+from qiltest.runs.events import Ended, Failed, Generated, Judged, Started
+from qiltest.runs.lines import SCHEMA
 from qiltest.suite.selection import Sample
 
 

@@ -9,7 +9,7 @@ import pytest
 from qiltest.errors import StoreError
 from qiltest.runs.events import decode, encode
 
-KINDS = ("started", "generated", "judged", "failed", "ended")
+KINDS = ("started", "generated", "judged", "failed", "ended", "reported")
 
 
 def of_kind(make, kind):
@@ -65,7 +65,7 @@ def test_what_is_no_event_is_refused_with_its_place(line):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_field_that_is_missing_or_of_another_type_is_named(make, kind):
     record = json.loads(encode(of_kind(make, kind)))
-    field = next(name for name in record if name != "event")
+    field = next(name for name in record if name not in {"event", "line", "before"})
     for broken in ({k: v for k, v in record.items() if k != field}, {**record, field: [{}]}):
         with pytest.raises(StoreError, match=f"here: invalid {kind} event: {field}"):
             decode(json.dumps(broken).encode(), where="here")

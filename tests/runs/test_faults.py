@@ -15,6 +15,9 @@ from qiltest.runs import Reuse, RunState, RunStore, RunWriter, StoreWriteError, 
 from qiltest.runs.store import usable
 
 IMAGES = 2
+#: the last steps: after the line that says that the reports are written, and after the end that stands before it.
+CLOSE = 3
+REPORT_AND_CLOSE = CLOSE + 2
 #: every call by which a run changes the disk.
 CALLS = ("write", "fsync", "replace", "mkdir", "ftruncate")
 
@@ -82,6 +85,7 @@ def go_on(root: Path, make) -> list[int]:
             writer.append(make.generated(sha256, number))
             writer.append(make.judged(number))
         writer.append(make.ended())
+        writer.append(make.reported())
     return generated
 
 
@@ -109,10 +113,11 @@ def test_a_run_killed_at_any_step_keeps_what_it_accepted_and_goes_on(tmp_path, m
                 make.recipe(n).key() for n in range(len(loaded.results))
             }
             if finished:
-                assert folder in folders[-3:]
+                assert folder in folders[-REPORT_AND_CLOSE:]
         generated = go_on(folder, make)
         drawn_again.append(len(generated))
-        if folder not in folders[-3:]:
+        # a run that ended without its reports is gone on with: nothing is generated again
+        if folder not in folders[-CLOSE:]:
             assert generated == list(range(kept, IMAGES))
         run = RunStore(root=folder).load("latest")
         assert run.state is RunState.FINISHED

@@ -77,7 +77,7 @@ def test_a_point_drawn_again_has_only_its_last_result(tmp_path, make):
 
 
 def test_a_last_line_that_was_cut_short_is_left_out_and_said(run):
-    edit(run, lambda data: data[:-10])
+    edit(run, lambda data: b"\n".join(data.splitlines()[:-1])[:-10])
     loaded = load_run(run)
     assert loaded.state is RunState.UNFINISHED
     assert len(loaded.results) == 2
@@ -86,7 +86,7 @@ def test_a_last_line_that_was_cut_short_is_left_out_and_said(run):
 
 @pytest.mark.parametrize("kept", range(0, 40, 7))
 def test_wherever_the_last_line_is_cut_nothing_before_it_is_lost(run, kept):
-    edit(run, lambda data: b"\n".join(data.splitlines()[:-1]) + b"\n" + data.splitlines()[-1][:kept])
+    edit(run, lambda data: b"\n".join(data.splitlines()[:-2]) + b"\n" + data.splitlines()[-2][:kept])
     loaded = load_run(run)
     assert len(loaded.results) == 2
     assert bool(loaded.problems) == bool(kept)
@@ -103,7 +103,7 @@ def test_a_line_in_the_middle_that_was_cut_short_is_an_error_that_names_it(run):
 @pytest.mark.parametrize("junk", [b"\x00" * 20 + b"\n", b"\n", b"hello\n"])
 def test_junk_at_the_end_with_a_newline_is_an_error(run, junk):
     edit(run, lambda data: data + junk)
-    with pytest.raises(StoreError, match=r"events\.jsonl:7"):
+    with pytest.raises(StoreError, match=r"events\.jsonl:8"):
         load_run(run)
 
 
@@ -112,7 +112,7 @@ def test_a_run_of_another_schema_is_refused_with_the_version_that_reads_it(run):
     lines[0] = json.dumps({**json.loads(lines[0]), "schema": 9, "qiltest_version": "9.9"}).encode()
     lines[1] = b'{"event":"a kind that this schema does not have"}'
     edit(run, lambda _: b"\n".join(lines) + b"\n")
-    with pytest.raises(StoreError, match=r"schema 9; this qiltest reads schema 2[^$]*9\.9"):
+    with pytest.raises(StoreError, match=r"schema 9; this qiltest reads schema 3[^$]*9\.9"):
         load_run(run)
 
 
@@ -158,7 +158,7 @@ def test_a_hash_that_would_be_a_path_is_refused(tmp_path, make):
     with RunStore(root=tmp_path).create() as writer:
         writer.append(make.started(writer.id))
         writer.append(make.generated("../../etc/passwd"))
-    with pytest.raises(StoreError, match="invalid SHA-256"):
+    with pytest.raises(StoreError, match="sha256: .* is no SHA-256"):
         load_run(writer.folder)
 
 

@@ -50,16 +50,19 @@ def test_a_line_is_one_line_whatever_is_in_it(make):
     line = encode(make.failed(error="a\nb\u2028c\u2029d 咖啡"))
     assert line.count(b"\n") == 1
     assert line.endswith(b"}\n")
-    assert line.startswith(b'{"event":"failed","at":"')
+    assert line.startswith(b'{"event":"failed","line":1,"before":"","at":"')
     assert b"\\u2028c\\u2029d" in line
     assert "咖啡".encode() in line
     assert decode(line, where="here").error == "a\nb\u2028c\u2029d 咖啡"
 
 
 def test_a_line_that_is_no_event_names_its_place(make):
-    for junk in (b"{", b"[]", b'{"event":"danced"}', b'{"at":1}'):
+    for junk in (b"[]", b'{"event":"danced"}', b'{"at":1}'):
         error = refused(decode, junk, where="file:7")
         assert (error.what, error.where, error.remedy) == ("not an event of a run", "file:7", DAMAGED)
+    for junk, why in ((b"{", "Invalid JSON: "), (b'{"event":"ended","at":"a","at":"b"}', "duplicate key 'at'")):
+        error = refused(decode, junk, where="file:7")
+        assert error.what.startswith(f"not an event of a run: {why}")
     line = encode(make.ended()).replace(b'"exit_status":1', b'"exit_status":"1"')
     error = refused(decode, line, where="file:8")
     assert error.what == "invalid ended event: exit_status: Input should be a valid integer"
@@ -79,7 +82,7 @@ def test_only_the_kinds_that_are_asked_for_are_read(run):
     assert problems == ()
     assert [type(event) for event in read_events(run, only=(Generated,))[0]] == [Generated, Generated]
     (run / EVENTS).write_bytes((run / EVENTS).read_bytes() + b"half")
-    assert len(read_events(run)[0]) == 6
+    assert len(read_events(run)[0]) == 7
     assert read_events(run)[1] == (
         f"{run / EVENTS}: the last line is incomplete and was left out: the process died while writing it",
     )
@@ -98,7 +101,7 @@ def test_what_is_no_run_says_so_with_its_place(tmp_path, run, make):
     assert refused(load_run, run).what == "the run never began"
     (run / EVENTS).write_bytes(encode(make.started("x", schema=99)))
     error = refused(load_run, run)
-    assert error.what == "the run has schema 99; this qiltest reads schema 2"
+    assert error.what == "the run has schema 99; this qiltest reads schema 3"
     assert (error.where, error.remedy) == (str(run), "read it with the qiltest that wrote it (0.1.0)")
 
 
@@ -182,7 +185,7 @@ def test_an_event_that_cannot_be_written_leaves_the_file_as_it_was(run, make, mo
     monkeypatch.setattr("qiltest.runs.writer.os.write", lambda file, line: len(line) - 3)
     with pytest.raises(StoreWriteError) as error:
         writer.append(make.ended())
-    length = len(encode(make.ended()))
+    length = len(encode(make.ended(), line=8, before="0" * 64))
     assert error.value.what == f"the event cannot be written: only {length - 3} of {length} bytes were written"
     assert error.value.where == str(run / EVENTS)
     assert (

@@ -42,9 +42,9 @@ def judged_as(make, verdict, distance):
 
 
 def test_all_that_was_judged_is_in_the_result(tmp_path, make):
-    event = make.judged(health=HEALTH, golden=GOLDEN, read_in="another run", notes=("read twice",))
+    event = make.judged(health=HEALTH, golden=GOLDEN, read_in="another-run", notes=("read twice",))
     (result,) = load_run(written(tmp_path / "run", make, event)).results
-    assert (result.health, result.golden, result.read_in) == (HEALTH, GOLDEN, "another run")
+    assert (result.health, result.golden, result.read_in) == (HEALTH, GOLDEN, "another-run")
     assert result.notes == ("generated twice", "read twice")
 
 
@@ -100,7 +100,7 @@ def test_a_merged_run_is_as_little_finished_as_the_least_of_them(tmp_path, make,
 
 def test_of_two_failures_the_farther_off_stands_and_one_with_a_score_before_one_without(tmp_path, make):
     near, far = (
-        load_run(written(tmp_path / f"at {distance}", make, judged_as(make, Verdict.FAIL, distance)))
+        load_run(written(tmp_path / f"at-{distance}", make, judged_as(make, Verdict.FAIL, distance)))
         for distance in (0, 9)
     )
     without = replace(near, results=(replace(near.results[0], score=None),))
@@ -119,8 +119,8 @@ def test_a_stored_reading_is_found_by_image_and_reader(tmp_path, make):
 
 
 def test_a_reading_that_was_taken_over_names_the_run_that_read(tmp_path, make):
-    found = readings_of(written(tmp_path / "run", make, make.judged(read_in="the first")))
-    assert [one.run for one in found.values()] == ["the first"]
+    found = readings_of(written(tmp_path / "run", make, make.judged(read_in="the-first")))
+    assert [one.run for one in found.values()] == ["the-first"]
 
 
 def test_what_was_not_read_or_not_generated_here_offers_no_reading(tmp_path, make):
@@ -128,7 +128,7 @@ def test_what_was_not_read_or_not_generated_here_offers_no_reading(tmp_path, mak
     assert readings_of(written(tmp_path / "unread", make, unread)) == {}
     assert readings_of(written(tmp_path / "elsewhere", make, make.judged(number=1))) == {}
     assert readings_of(written(tmp_path / "failed", make, make.failed())) == {}
-    assert readings_of(tmp_path / "no run") == {}
+    assert readings_of(written(tmp_path / "older", make, schema=2)) == {}
 
 
 def test_a_runs_name_is_utc_and_has_four_random_digits(tmp_path):

@@ -20,7 +20,8 @@ from qiltest.generation.records import Generator
 from qiltest.quality import gating
 from qiltest.reading.records import Reader
 from qiltest.recipe import Recipe
-from qiltest.runs.events import SCHEMA, Failed, Started, now
+from qiltest.runs.events import Failed, Started, now
+from qiltest.runs.lines import SCHEMA
 from qiltest.runs.records import CaseResult
 from qiltest.runs.store import RunStore
 from qiltest.runs.writer import RunWriter

@@ -15,7 +15,8 @@ from qiltest.quality import examine
 from qiltest.reading.images import load_image
 from qiltest.reading.records import Reader
 from qiltest.reading.registry import open_reader
-from qiltest.runs.events import SCHEMA, Ended, Failed, Generated, Judged, Started, now
+from qiltest.runs.events import Ended, Failed, Generated, Judged, Started, now
+from qiltest.runs.lines import SCHEMA
 from qiltest.runs.load import load_run
 from qiltest.runs.records import CaseResult, Origin, Run, RunState, Setup, shared
 from qiltest.runs.store import RunStore

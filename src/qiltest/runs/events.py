@@ -1,19 +1,24 @@
 """The lines of `events.jsonl`: one JSON object per event, `event` naming its kind.
 
 Events are only appended and each is complete, so that a killed run is a run with fewer lines. Reading is strict: a
-missing field or one of the wrong type is an error that names the line.
+missing field, one of the wrong type, or a name that could lead elsewhere as a path is an error that names the line. How
+the lines hang together: `qiltest.runs.lines`.
 """
 
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import SchemaValidator
 
 from qiltest import strict_json
-from qiltest.errors import StoreError
+from qiltest.errors import RecipeError, StoreError
 from qiltest.gate.golden import Golden
 from qiltest.gate.latency import Cohort, LatencyJudgement
 from qiltest.gate.verdict import Judgement
@@ -21,12 +26,12 @@ from qiltest.generation.records import LatentStats, Timing
 from qiltest.quality.records import Health
 from qiltest.reading.records import Reading
 from qiltest.recipe import Recipe
+from qiltest.runs.lines import DAMAGED, FIRST, fits
+from qiltest.runs.names import not_hashes, not_plain, wrong_sample, wrong_size
+from qiltest.runs.readings import SURROGATE
 from qiltest.runs.records import CaseResult, Origin, Outcome, RunState, Setup, StoredImage, shared
 from qiltest.scoring.records import Score
 from qiltest.suite.selection import Sample
-
-#: version of the lines; a run of another version is refused.
-SCHEMA = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +45,25 @@ class _Opening:
 class Started(Setup, _Opening):
     """First line of a run: what it will generate, with what."""
 
+    def faults(self) -> Iterator[str]:
+        """Yield what is wrong with its names."""
+        yield from not_plain(run=self.run, **({"rescored_from": self.rescored_from} if self.rescored_from else {}))
+        for number, case in enumerate(self.cases):
+            yield from not_plain(**{f"cases.{number}.id": case.id})
+        for number, variant in enumerate(self.variants):
+            yield from not_plain(**{f"variants.{number}.name": variant.name})
+        for sample in self.planned:
+            yield from wrong_sample(sample)
+
 
 @dataclass(frozen=True, kw_only=True)
 class _OfSample:
     at: str
     sample: Sample
+
+    def faults(self) -> Iterator[str]:
+        """Yield what is wrong with its names."""
+        yield from wrong_sample(self.sample)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +78,20 @@ class Generated(Origin, _OfSample):
     key: str
     sha256: str
     notes: tuple[str, ...] = ()
+
+    def faults(self) -> Iterator[str]:
+        """Yield what is wrong with its names, or does not fit its recipe: the recipe decides whether it is reused."""
+        recipe, sample, cohort = self.recipe, self.sample, self.cohort
+        yield from wrong_sample(sample)
+        yield from not_hashes(sha256=self.sha256)
+        yield from not_plain(**({"reused_from": self.reused_from} if self.reused_from else {}))
+        yield from wrong_size("recipe.effective", recipe.effective)
+        if self.key != recipe.key():
+            yield "key: it is not that of the recipe"
+        if (recipe.variant, recipe.seed) != (sample.variant, sample.seed):
+            yield f"recipe: it is of variant {recipe.variant[:60]!r} and seed {recipe.seed}, not of the sample"
+        if (cohort.variant, cohort.effective) != (recipe.variant, str(recipe.effective)):
+            yield "cohort: its variant and size are not those of the recipe"
 
     def result(self, path: Path) -> CaseResult:
         """Return the sample's result so far, with its image at `path`."""
@@ -78,6 +111,15 @@ class Judged(Outcome, _OfSample):
     golden: Golden | None = field()
     golden_recorded: bool = field()
     notes: tuple[str, ...] = ()
+    #: `qiltest.runs.readings.reading_digest`, "" without a reading; the run's writer sets it.
+    digest: str = ""
+
+    def faults(self) -> Iterator[str]:
+        """Yield what is wrong with its names."""
+        yield from wrong_sample(self.sample)
+        yield from not_plain(**({"read_in": self.read_in} if self.read_in else {}))
+        if self.golden is not None:
+            yield from not_plain(**{"golden.case": self.golden.case, "golden.variant": self.golden.variant})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,17 +134,37 @@ class Failed(_OfSample):
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """Last line of a run, unless it was killed."""
+    """The end of a run, unless it was killed; what is left are its reports."""
 
     at: str
     state: RunState
     exit_status: int
     problems: tuple[str, ...] = ()
 
+    def faults(self) -> Iterator[str]:
+        """Yield nothing: it has no names."""
+        yield from ()
 
-Event = Started | Generated | Judged | Failed | Ended
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_KINDS: dict[str, type[Event]] = {kind.__name__.lower(): kind for kind in (Started, Generated, Judged, Failed, Ended)}
+
+@dataclass(frozen=True, kw_only=True)
+class Reported:
+    """Last line of a run: its reports are written, and its line of the history. Only now is it finished."""
+
+    at: str
+
+    def faults(self) -> Iterator[str]:
+        """Yield nothing: it has no names."""
+        yield from ()
+
+
+Event = Started | Generated | Judged | Failed | Ended | Reported
+_KINDS: dict[str, type[Event]] = {
+    kind.__name__.lower(): kind for kind in (Started, Generated, Judged, Failed, Ended, Reported)
+}
+#: making one takes milliseconds.
+_VALIDATORS: dict[type[Event], SchemaValidator] = {}
+#: faults of which the first is told, and characters of one.
+_TOLD, _SHOWN = 100, 300
 
 
 def now() -> str:
@@ -110,20 +172,28 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def encode(event: Event) -> bytes:
-    """Return the event as one line with its newline. Raises StoreError for a number that is not finite."""
-    fields = {"event": type(event).__name__.lower(), **asdict(event)}
+def encode(event: Event, *, line: int = 1, before: str = FIRST) -> bytes:
+    """Return the event as one line with its newline; `line` and `before` are its place in the chain.
+
+    Raises StoreError for a number that is not finite, and for an event that is too large to be read again.
+    """
+    fields = {"event": type(event).__name__.lower(), "line": line, "before": before, **asdict(event)}
     try:
-        line = json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except ValueError as error:
         raise StoreError(
             f"a number of a {fields['event']} event is not finite ({error})",
             remedy="the image's timing or score is invalid; nothing was written",
         ) from error
-    # some tools take U+2028 and U+2029, which json does not escape, for line ends; a lone surrogate, which a custom
-    # reader may return, cannot be written as UTF-8
-    line = _SURROGATE.sub("\ufffd", line)
-    return line.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").encode() + b"\n"
+    # some tools take U+2028 and U+2029, which json does not escape, for line ends
+    text = SURROGATE.sub("\ufffd", text).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    data = text.encode() + b"\n"
+    if too_large := fits(data):
+        raise StoreError(
+            f"a {fields['event']} event is {too_large}",
+            remedy="select fewer images at once, or use a reader that returns less; nothing was written",
+        )
+    return data
 
 
 def prefix_of(kind: type[Event]) -> bytes:
@@ -134,14 +204,60 @@ def prefix_of(kind: type[Event]) -> bytes:
 def decode(line: bytes, *, where: str) -> Event:
     """Return the event in a line; `where` names it in errors. Raises StoreError."""
     try:
-        name = json.loads(line)["event"]
-        kind = _KINDS[name]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise StoreError("not an event of a run", where=where, remedy=_REMEDY) from error
-    try:
-        return strict_json.decode(kind, line, whole="line")
+        found = strict_json.parse(line)
     except strict_json.StrictJsonError as error:
-        raise StoreError(f"invalid {name} event: {error.faults[0]}", where=where, remedy=_REMEDY) from error
+        raise StoreError(f"not an event of a run: {error.faults[0][:_SHOWN]}", where=where, remedy=DAMAGED) from error
+    name = found.get("event") if isinstance(found, dict) else None
+    if not isinstance(name, str) or name not in _KINDS:
+        raise StoreError("not an event of a run", where=where, remedy=DAMAGED)
+    try:
+        event: Event = _validator(_KINDS[name]).validate_python(found)
+        fault = next(event.faults(), "")
+    except ValidationError as error:
+        fault = _first(error)
+    except RecipeError as error:
+        fault = error.what
+    if fault:
+        raise StoreError(f"invalid {name} event: {fault[:_SHOWN]}", where=where, remedy=DAMAGED)
+    return event
 
 
-_REMEDY = "the file was changed or damaged after it was written: restore it, or move the run's folder away"
+def _first(error: ValidationError) -> str:
+    """Return the first fault; of very many only their number, because listing them takes gigabytes."""
+    if error.error_count() > _TOLD:
+        return f"{error.error_count()} faults"
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'line'}: {first['msg']}"
+
+
+def _validator(kind: type[Event]) -> SchemaValidator:
+    """Return a strict validator of a parsed line.
+
+    pydantic's own JSON parser takes a kilobyte for each bracket, and lists every fault of a line; this one ends at a
+    list's first wrong item.
+    """
+    if kind not in _VALIDATORS:
+        schema: Any = TypeAdapter(kind).core_schema
+        _walk(schema, _for_parsed_json)
+        _VALIDATORS[kind] = SchemaValidator(schema)
+    return _VALIDATORS[kind]
+
+
+def _for_parsed_json(part: dict[str, Any]) -> None:
+    """Let lists, dictionaries and strings of JSON stand for tuples, dataclasses and enums, and nothing else."""
+    if part.get("type") in {"tuple", "list", "dict", "dataclass", "enum"}:
+        part["strict"] = False
+    elif part.get("type") in {"str", "int", "float", "bool"}:
+        part["strict"] = True
+    if part.get("type") in {"tuple", "list"}:
+        part["fail_fast"] = True
+
+
+def _walk(part: Any, visit: Callable[[dict[str, Any]], None]) -> None:  # noqa: ANN401 -- a pydantic-core schema
+    if isinstance(part, dict):
+        visit(part)
+        for inner in part.values():
+            _walk(inner, visit)
+    elif isinstance(part, list | tuple):
+        for inner in part:
+            _walk(inner, visit)

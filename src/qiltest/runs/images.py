@@ -10,6 +10,7 @@ from pathlib import Path
 
 from qiltest.errors import StoreError, os_errors_as
 from qiltest.files import sync_folder, write_atomically
+from qiltest.runs.plain_file import plain_sha256
 
 #: a bare hash: the only name that may become a part of a path.
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -28,6 +29,10 @@ class ImageState(StrEnum):
     ABSENT = "absent"
     #: its bytes do not match its name; it was moved to `<run>/quarantine/`.
     QUARANTINED = "quarantined"
+    #: its bytes do not match its name, and the run's folder cannot be written.
+    DAMAGED = "damaged"
+    #: it may not be read, or is no plain file.
+    UNREADABLE = "unreadable"
 
 
 def image_path(run: Path, sha256: str) -> Path:
@@ -47,29 +52,48 @@ def put_image(run: Path, data: bytes) -> str:
 
 
 def link_image(source: Path, run: Path, sha256: str) -> None:
-    """Add an image of another run to `run`, by a hard link where the file system can."""
+    """Add an image of another run to `run`, by a hard link where the file system can. Raises StoreWriteError."""
     target = image_path(run, sha256)
     if target.exists():
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.link(source, target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.link(source.resolve(), target)  # not a symbolic link, whose target may go
         sync_folder(target.parent)
     except OSError:
-        put_image(run, source.read_bytes())
+        with os_errors_as(StoreError, "the image cannot be read", where=str(source), remedy="make it readable"):
+            data = source.read_bytes()
+        put_image(run, data)
 
 
 def check_image(run: Path, sha256: str) -> ImageState:
-    """Check an image's bytes against its name; on a mismatch, move it to `<run>/quarantine/`."""
+    """Check an image's bytes against its name; on a mismatch, move it to `<run>/quarantine/` where that is possible."""
     path = image_path(run, sha256)
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return ImageState.QUARANTINED if (run / "quarantine" / path.name).exists() else ImageState.ABSENT
-    if hashlib.sha256(data).hexdigest() == sha256:
-        return ImageState.GOOD
     quarantine = run / "quarantine"
-    quarantine.mkdir(exist_ok=True)
-    path.replace(quarantine / path.name)
-    sync_folder(quarantine)
+    try:
+        found = plain_sha256(path)
+    except FileNotFoundError:
+        return ImageState.QUARANTINED if (quarantine / path.name).exists() else ImageState.ABSENT
+    except OSError:
+        return ImageState.UNREADABLE
+    if found == sha256:
+        return ImageState.GOOD
+    try:
+        quarantine.mkdir(exist_ok=True)
+        path.replace(quarantine / path.name)
+        sync_folder(quarantine)
+    except OSError:  # a read-only mount, another user's run
+        return ImageState.DAMAGED
     return ImageState.QUARANTINED
+
+
+def image_problem(path: Path, state: ImageState) -> str:
+    """Return what is wrong with an image."""
+    if state is ImageState.ABSENT:
+        return f"the stored image {path} is missing"
+    if state is ImageState.UNREADABLE:
+        return f"the stored image {path} cannot be read, or is no plain file"
+    what = f"the bytes of the stored image {path.name} do not match its name"
+    if state is ImageState.DAMAGED:
+        return f"{what}; it cannot be moved away from {path.parent}"
+    return f"{what}; it was moved to {path.parent.parent / 'quarantine' / path.name}"

@@ -1,52 +1,72 @@
-"""Read a run back and check every line and every image's bytes."""
+"""Read a run back and check every line, its place in the chain, every stored reading and every image's bytes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from qiltest.errors import OtherSchemaError, StoreError, os_errors_as
-from qiltest.runs.events import SCHEMA, Ended, Event, Failed, Generated, Judged, Started, decode, prefix_of
-from qiltest.runs.images import ImageState, check_image, image_path
+from qiltest.errors import StoreError
+from qiltest.runs.events import Ended, Event, Failed, Generated, Judged, Started, decode, prefix_of
+from qiltest.runs.images import ImageState, check_image, image_path, image_problem
+from qiltest.runs.lines import DAMAGED, EVENTS, cut_short, lines_of
+from qiltest.runs.readings import reading_digest
 from qiltest.runs.records import CaseResult, Outcome, Run, RunState, Setup, shared
-from qiltest.strict_json import other_schema
 from qiltest.suite.selection import Sample
 
-EVENTS = "events.jsonl"
+__all__ = ["EVENTS", "Bound", "load_run", "read_events"]
 
 
 def read_events(run: Path, *, only: tuple[type[Event], ...] = ()) -> tuple[tuple[Event, ...], tuple[str, ...]]:
     """Return a run's events, only of the kinds in `only` if given, and problems of their file.
 
     A last line without a newline was being written when the process died: it is left out and reported. Any other line
-    that cannot be read is a StoreError.
+    that cannot be read is a StoreError, and so is a broken chain.
     """
-    path = run / EVENTS
-    with os_errors_as(StoreError, "not a run", where=str(run), remedy=f"name a folder that has an {EVENTS}"):
-        data = path.read_bytes()
-    *lines, rest = data.split(b"\n")
-    if lines:
-        _check_schema(run, lines[0])
+    problems: list[str] = []
+    events = tuple(event for _, event in _events(run, problems, only))
+    return events, tuple(problems)
+
+
+def _events(run: Path, problems: list[str], only: tuple[type[Event], ...] = ()) -> Iterator[tuple[str, Event]]:
+    """Yield each event with its place, and add to `problems`. Raises StoreError."""
     prefixes = tuple(map(prefix_of, only))
-    events = tuple(
-        decode(line, where=f"{path}:{number}")
-        for number, line in enumerate(lines, start=1)
-        if not prefixes or line.startswith(prefixes)
-    )
-    if not rest:
-        return events, ()
-    return events, (f"{path}: the last line is incomplete and was left out: the process died while writing it",)
+    bound = Bound()
+    for line in lines_of(run):
+        where = f"{run / EVENTS}:{line.number}"
+        if not line.whole:
+            problems.append(cut_short(run))
+        elif not prefixes or line.data.startswith(prefixes):
+            event = decode(line.data, where=where)
+            fault = bound.fault(event)
+            if fault:
+                raise StoreError(fault, where=where, remedy=DAMAGED)
+            yield where, event
 
 
-def _check_schema(run: Path, line: bytes) -> None:
-    """Raise OtherSchemaError where a run's first line names another schema: its lines may have any form."""
-    opening = other_schema(line, SCHEMA)
-    if opening is not None:
-        raise OtherSchemaError(
-            f"the run has schema {opening['schema']!s:.20}; this qiltest reads schema {SCHEMA}",
-            where=str(run),
-            remedy=f"read it with the qiltest that wrote it ({opening.get('qiltest_version', 'unknown')!s:.20})",
-        )
+@dataclass(kw_only=True)
+class Bound:
+    """Checks that events fit those before them: one start, and readings that are of their sample's image."""
+
+    images: dict[Sample, str] = field(default_factory=dict)
+    begun: bool = False
+
+    def fault(self, event: Event) -> str:
+        """Return why an event does not fit those before it, or ""; call it for each in order."""
+        if isinstance(event, Started):
+            again, self.begun = self.begun, True
+            return "a second start in one run" if again else ""
+        if isinstance(event, Generated):
+            self.images[event.sample] = event.sha256
+        elif isinstance(event, Judged) and event.digest != self.digest(event):
+            return f"the reading of {event.sample.id} is not the one that was stored for its image: its digest differs"
+        return ""
+
+    def digest(self, event: Judged) -> str:
+        """Return the digest of what was read in the sample's image, "" where it was not read."""
+        if event.reading is None:
+            return ""
+        return reading_digest(event.reading, event.health, image=self.images.get(event.sample, ""))
 
 
 def load_run(run: Path) -> Run:
@@ -55,13 +75,17 @@ def load_run(run: Path) -> Run:
     An image whose bytes do not match its name is moved to `quarantine/`. Its result is an error that names it, and so
     is that of a missing image.
     """
-    events, problems = read_events(run)
-    started = events[0] if events else None
-    if not isinstance(started, Started):
+    problems: list[str] = []
+    started, merged = None, _Merged(run=run)
+    for _, event in _events(run, problems):
+        if started is not None:
+            merged.add(event)
+        elif isinstance(event, Started):
+            started = event
+        else:
+            break
+    if started is None:
         raise StoreError("the run never began", where=str(run), remedy="remove the folder; there is nothing in it")
-    merged = _Merged(run=run)
-    for event in events[1:]:
-        merged.add(event)
     ended = merged.ended
     return Run(
         **shared(started, Setup),
@@ -109,14 +133,6 @@ class _Merged:
         return replace(result, image=None, error=problem)
 
     def in_order(self, planned: tuple[Sample, ...]) -> tuple[CaseResult, ...]:
-        begun = [self.results[sample] for sample in planned if sample in self.results]
+        begun = [self.results[sample] for sample in dict.fromkeys(planned) if sample in self.results]
         known = set(planned)
         return (*begun, *(result for sample, result in self.results.items() if sample not in known))
-
-
-def image_problem(path: Path, state: ImageState) -> str:
-    """Return what is wrong with an image."""
-    if state is ImageState.ABSENT:
-        return f"the stored image {path} is missing"
-    quarantined = path.parent.parent / "quarantine" / path.name
-    return f"the bytes of the stored image {path.name} do not match its name; it was moved to {quarantined}"

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
+import fcntl
+import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from qiltest.errors import OtherSchemaError, StoreError, os_errors_as
 from qiltest.reading.records import Reading
-from qiltest.runs.events import Ended, Event, Generated, Judged, Started
-from qiltest.runs.images import SHA256, ImageState, check_image, image_path
-from qiltest.runs.load import EVENTS, image_problem, load_run, read_events
+from qiltest.runs.events import Ended, Event, Generated, Judged, Reported, Started
+from qiltest.runs.images import SHA256, ImageState, check_image, image_path, image_problem
+from qiltest.runs.lines import EVENTS
+from qiltest.runs.load import load_run, read_events
+from qiltest.runs.plain_file import plain, plain_sha256
 from qiltest.runs.records import Run, RunState
 from qiltest.runs.writer import LOCK, RunWriter
 from qiltest.suite.selection import Sample
 
 LATEST = "latest"
+_STAMP, _ID = "%Y%m%d-%H%M%S-%f", re.compile(r"(\d{8}-\d{6}-\d{6})-[0-9a-f]{4}")
+#: how far a clock is set back in daily life: summer time of a machine that keeps local time, and a zone corrected.
+_SET_BACK = timedelta(days=1)
+#: characters of a wrong name that a message shows.
+_SHOWN = 100
 
 
 class Reuse(StrEnum):
@@ -81,31 +87,47 @@ class RunStore:
             self.root.mkdir(parents=True, exist_ok=True)
             while True:
                 # ids sort by time; the random part separates processes that start at the same moment
-                folder = self.root / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(2)}"
+                folder = self.root / f"{self._moment():{_STAMP}}-{secrets.token_hex(2)}"
                 with suppress(FileExistsError):
                     folder.mkdir()
                     return RunWriter(folder)
 
+    def _moment(self) -> datetime:
+        """Return the time; where the clock was set back a little, the moment after the newest run's id."""
+        now = datetime.now(UTC)
+        ahead = [moment for folder in self.folders() if (moment := _moment_of(folder.name)) and now <= moment]
+        newest = max((moment for moment in ahead if moment <= now + _SET_BACK), default=None)
+        return now if newest is None else newest + timedelta(microseconds=1)
+
     def folders(self) -> tuple[Path, ...]:
-        """Return the folders of all runs, oldest first."""
-        return tuple(sorted(path.parent for path in self.root.glob(f"*/{EVENTS}")))
+        """Return the folders of all runs, oldest first.
+
+        Names that no session gives, and ids of a far future (the clock was wrong), come before all others, so that
+        they are neither the latest run nor resumed again and again.
+        """
+        latest = datetime.now(UTC) + _SET_BACK
+        found = (path.parent for path in self.root.glob(f"*/{EVENTS}"))
+        return tuple(sorted(found, key=lambda folder: (_known_by(folder.name, latest), folder.name)))
 
     def find(self, name: str) -> Path:
         """Return the folder of a run given by path, id, start of an id, or `latest`. Raises StoreError."""
         path = Path(name)
-        if (path / EVENTS).is_file():
-            return path
+        # a name that is too long for a path, or has a zero byte, is none
+        with suppress(OSError, ValueError):
+            if name and (path / EVENTS).is_file():
+                return path
         folders = self.folders()
         if name == LATEST and folders:
             return folders[-1]
-        found = [folder for folder in folders if folder.name.startswith(name)]
+        found = [folder for folder in folders if name and folder.name.startswith(name)]
         if len(found) == 1:
             return found[0]
         if not folders:
             raise StoreError(
                 "no runs here", where=str(self.root), remedy="run pytest first, or give the folder of runs as --runs"
             )
-        what = f"{len(found)} runs begin with {name!r}" if found else f"no run {name!r}"
+        shown = f"{name[:_SHOWN]!r}"
+        what = f"{len(found)} runs begin with {shown}" if found else f"no run {shown}"
         known = ", ".join(folder.name for folder in folders[-3:])
         raise StoreError(what, where=str(self.root), remedy=f"write `latest` or an id; the last ids: {known}")
 
@@ -117,14 +139,17 @@ class RunStore:
         """Return the path of an image in any run; None where it is missing or its bytes do not match."""
         if SHA256.fullmatch(sha256) is None:
             return None
-        found = sorted(self.root.glob(f"*/images/{sha256}.png"))
-        return next((path for path in found if hashlib.sha256(path.read_bytes()).hexdigest() == sha256), None)
+        for path in sorted(self.root.glob(f"*/images/{sha256}.png")):
+            with suppress(OSError):
+                if plain_sha256(path) == sha256:
+                    return path
+        return None
 
     def offer(self, reuse: Reuse) -> Offer:
         """Return images that can be reused.
 
-        With `Reuse.UNFINISHED` an image counts only if the newest run with its recipe did not finish. A run that
-        another process is writing, and one of another version, are skipped.
+        With `Reuse.UNFINISHED` an image counts only if the newest run with its recipe did not finish; one that ended
+        without its reports did not. A run that another process is writing, and one of another version, are skipped.
         """
         found: dict[str, Stored] = {}
         problems: list[str] = []
@@ -136,7 +161,8 @@ class RunStore:
             except StoreError as error:
                 problems.append(str(error))
                 continue
-            finished = any(isinstance(event, Ended) and event.state is RunState.FINISHED for event in events)
+            ended = any(isinstance(event, Ended) and event.state is RunState.FINISHED for event in events)
+            finished = ended and _reported(events)
             for event in events:
                 if not isinstance(event, Generated):
                     continue
@@ -147,11 +173,28 @@ class RunStore:
         return Offer(images=found, problems=tuple(problems))
 
 
+def _moment_of(name: str) -> datetime | None:
+    """Return the time in a run's id; None for a name that no session gives."""
+    match = _ID.fullmatch(name)
+    with suppress(ValueError):
+        return None if match is None else datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC)
+    return None
+
+
+def _known_by(name: str, latest: datetime) -> bool:
+    """Return whether a run's name is an id that a session can have given until `latest`."""
+    moment = _moment_of(name)
+    return moment is not None and moment <= latest
+
+
 def readings_of(run: Path) -> Mapping[tuple[str, str], StoredReading]:
-    """Return a run's readings by image SHA-256 and reader fingerprint; none where its events cannot be read."""
+    """Return a run's readings by image SHA-256 and reader fingerprint; none where another version wrote them.
+
+    Raises StoreError where the run was changed after it was written, which `RunStore.offer` has told before.
+    """
     try:
         events, _ = read_events(run, only=(Generated, Judged))
-    except StoreError:
+    except OtherSchemaError:
         return {}
     images: dict[Sample, str] = {}
     found: dict[tuple[str, str], StoredReading] = {}
@@ -165,33 +208,49 @@ def readings_of(run: Path) -> Mapping[tuple[str, str], StoredReading]:
 
 
 def _generated_here(folder: Path) -> tuple[Event, ...]:
-    """Return a run's start, images and end; nothing for a run that is being written or was rescored."""
-    if is_active(folder):
+    """Return a run's start, images and end; nothing for a run that is being written or was rescored.
+
+    Raises StoreError where it cannot be read, or where nobody can tell whether it is being written.
+    """
+    events, _ = read_events(folder, only=(Started, Generated, Ended, Reported))
+    if not events or not isinstance(events[0], Started) or events[0].rescored_from:
         return ()
-    events, _ = read_events(folder, only=(Started, Generated, Ended))
-    return events if events and isinstance(events[0], Started) and not events[0].rescored_from else ()
+    # a run with its reports is written no more, whoever's it is
+    return () if not _reported(events) and is_active(folder) else events
+
+
+def _reported(events: Sequence[Event]) -> bool:
+    return any(isinstance(event, Reported) for event in events)
 
 
 def is_active(run: Path) -> bool:
-    """Return whether a process is writing this run now."""
-    lock = FileLock(run / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    lock.release()
+    """Return whether a process is writing this run now. Raises StoreError where its lock cannot be read.
+
+    The lock is only read, as it may be another user's or on a mount that cannot be written.
+    """
+    path = run / LOCK
+    remedy = "make the file readable, or move the run's folder away"
+    with os_errors_as(StoreError, "the run's lock cannot be read", where=str(path), remedy=remedy):
+        try:
+            with plain(path) as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
     return False
 
 
 def usable(stored: Stored) -> bool:
     """Return whether a stored image can be reused: False if it is missing or was already in quarantine.
 
-    Raises StoreError where its bytes are now found not to match its name, so that this is reported once.
+    Raises StoreError where its bytes are now found not to match its name, so that this is reported once, and where it
+    cannot be read.
     """
     path = stored.path
     present = path.exists()
     state = check_image(stored.run, stored.generated.sha256)
-    if state is ImageState.QUARANTINED and present:
+    if (state is ImageState.QUARANTINED and present) or state in {ImageState.DAMAGED, ImageState.UNREADABLE}:
         raise StoreError(
             image_problem(path, state),
             where=str(stored.run),

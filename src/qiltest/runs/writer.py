@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock
 
 from qiltest.files import sync_folder
-from qiltest.runs.events import Event, encode
+from qiltest.runs.events import Event, Generated, Judged, decode, encode, prefix_of
 from qiltest.runs.images import CANNOT_WRITE, StoreWriteError, image_path, link_image, put_image
-from qiltest.runs.load import EVENTS
+from qiltest.runs.lines import EVENTS, FIRST, hash_of, lines_of
+from qiltest.runs.load import Bound
 
 LOCK = ".lock"
 
@@ -19,19 +21,26 @@ LOCK = ".lock"
 class RunWriter:
     """A run being written, locked against other processes until it is closed or the process ends.
 
-    Every event is one synced write of one line. A write that fails half-way (a full disk) is undone, so that only the
-    last line can be incomplete.
+    Every event is one synced write of one line, which continues the chain of `qiltest.runs.lines`. A write that fails
+    half-way (a full disk) is undone, so that only the last line can be incomplete.
     """
 
     def __init__(self, folder: Path) -> None:
+        """Open a run's folder, a new one or one that another process has left. Raises OSError, StoreError."""
         self.folder = folder
         #: the thread that stores images and the test write in turns.
         self._turn = threading.Lock()
         self._lock = FileLock(folder / LOCK)
         self._lock.acquire(timeout=30)
         self._file = os.open(folder / EVENTS, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        sync_folder(folder)
-        sync_folder(folder.parent)
+        self._bound = Bound()
+        try:
+            self._lines, self._last = self._resume()
+            sync_folder(folder)
+            sync_folder(folder.parent)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def id(self) -> str:
@@ -41,7 +50,24 @@ class RunWriter:
     def append(self, event: Event) -> None:
         """Write an event durably. Raises StoreWriteError; then the file is unchanged."""
         with self._turn:
-            self._write(encode(event))
+            if isinstance(event, Judged):
+                event = replace(event, digest=self._bound.digest(event))
+            line = encode(event, line=self._lines + 1, before=self._last)
+            self._write(line)
+            self._bound.fault(event)
+            self._lines, self._last = self._lines + 1, hash_of(line.removesuffix(b"\n"))
+
+    def _resume(self) -> tuple[int, str]:
+        """Return the number and hash of the last whole line, and take back one that a killed process cut short."""
+        known, last, size = 0, FIRST, 0
+        for line in lines_of(self.folder):
+            if not line.whole:
+                os.ftruncate(self._file, size)
+                break
+            if line.data.startswith(prefix_of(Generated)):
+                self._bound.fault(decode(line.data, where=f"{self.folder / EVENTS}:{line.number}"))
+            known, last, size = line.number, hash_of(line.data), size + len(line.data) + 1
+        return known, last
 
     def _write(self, line: bytes) -> None:
         before = os.fstat(self._file).st_size
