@@ -112,7 +112,7 @@ class Maker:
     def write(self, writer: RunWriter, numbers: range, state: RunState | None = RunState.FINISHED) -> None:
         """Write a run with these images, ended as `state` says and reported, or not ended at all."""
         with writer:
-            writer.append(self.started(writer.id))
+            writer.append(self.started(writer.id, len(numbers)))
             for number in numbers:
                 sha256 = writer.put(self.png(number))
                 writer.append(self.generated(sha256, number))

@@ -53,7 +53,7 @@ def events(
     sample: Sample, distance: int | None, reader: ReaderInfo, sha256: str
 ) -> tuple[Generated | Judged | Failed, ...]:
     at: dict[str, Any] = {"at": make.AT, "sample": sample}
-    recipe = make.recipe()
+    recipe = make.recipe(variant=sample.variant, seed=sample.seed)
     generated = Generated(
         **at,
         recipe=recipe,
@@ -61,7 +61,7 @@ def events(
         sha256=sha256,
         timing=make.timing(0.1, steps=1),
         latents=make.LATENTS,
-        cohort=make.cohort(),
+        cohort=make.cohort(variant=sample.variant),
     )
     if distance is None:
         return generated, Failed(**at, error="the reader returned no text")

@@ -158,7 +158,7 @@ def test_a_hash_that_would_be_a_path_is_refused(tmp_path, make):
     with RunStore(root=tmp_path).create() as writer:
         writer.append(make.started(writer.id))
         writer.append(make.generated("../../etc/passwd"))
-    with pytest.raises(StoreError, match="sha256: .* is no SHA-256"):
+    with pytest.raises(StoreError, match="/passwd' is no SHA-256"):
         load_run(writer.folder)
 
 

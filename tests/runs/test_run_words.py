@@ -186,7 +186,9 @@ def test_an_event_that_cannot_be_written_leaves_the_file_as_it_was(run, make, mo
     with pytest.raises(StoreWriteError) as error:
         writer.append(make.ended())
     length = len(encode(make.ended(), line=8, before="0" * 64))
-    assert error.value.what == f"the event cannot be written: only {length - 3} of {length} bytes were written"
+    assert error.value.what == (
+        f"the event cannot be written: No space left on device: only {length - 3} of {length} bytes were written"
+    )
     assert error.value.where == str(run / EVENTS)
     assert (
         error.value.remedy

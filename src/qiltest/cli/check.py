@@ -147,7 +147,6 @@ def _checked(args: argparse.Namespace, options: Options, suite: Suite) -> Ending
 
 
 def _report(args: argparse.Namespace, inspection: CandidateInspection, ending: Ending) -> int:
-    from qiltest.engine.ending import write_reports
     from qiltest.release.check import INTERRUPTED
     from qiltest.report.ci import ci_lines
     from qiltest.report.terminal.comparison import print_comparisons, run_problems
@@ -156,8 +155,7 @@ def _report(args: argparse.Namespace, inspection: CandidateInspection, ending: E
     if found is None or run is None:
         raise GenerationError("; ".join(ending.problems), remedy="fix this and repeat the command to resume")
     problems = tuple(dict.fromkeys((*run_problems(run), *ending.problems)))
-    # write the run's reports and CI's job summary; their lines are for the output of pytest
-    tuple(write_reports(run))
+    # write CI's job summary; its lines are for the output of pytest
     tuple(ci_lines(run))
     page = _page(args, found, run, problems)
     if args.json:

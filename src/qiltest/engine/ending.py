@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from qiltest.comparison.records import Comparisons
 from qiltest.engine.context import RunContext
@@ -12,8 +13,7 @@ from qiltest.engine.options import Update
 from qiltest.errors import GoldenError, QiltestError
 from qiltest.gate.golden import unused_goldens
 from qiltest.gate.latency import LatencyStore
-from qiltest.gate.verdict import judge_missing
-from qiltest.runs.events import Ended, Judged, now
+from qiltest.runs.events import Ended, Judged, Reported, now
 from qiltest.runs.load import load_run
 from qiltest.runs.records import Run, RunState
 from qiltest.runs.status import Status, status_of
@@ -22,6 +22,9 @@ from qiltest.suite.variants import CANDIDATE
 from qiltest.text.format import count
 
 HTML, MARKDOWN = "report.html", "report.md"
+_AGAIN = "free some space, or make the folder writable; then repeat the command, which generates no image again"
+#: writes one more page of a run, and returns its path.
+WritePage = Callable[[Comparisons, Run], Path]
 
 
 @dataclass(kw_only=True)
@@ -38,6 +41,9 @@ class Ending:
     recorded: list[str] = field(default_factory=list)
     #: the verdict on a candidate LoRA.
     comparisons: Comparisons | None = None
+    #: the reports that were written, and the table of the speeds of random weights: lines for the terminal.
+    reports: list[str] = field(default_factory=list)
+    speeds: list[str] = field(default_factory=list)
 
     @property
     def status(self) -> int:
@@ -54,12 +60,14 @@ def finish_run(
     unjudged: Mapping[Sample, str] | None,
     failed: Collection[Sample] | None = None,
     expected: int | None = None,
+    page: WritePage | None = None,
 ) -> Ending:
-    """Close a run and return its result.
+    """Close a run, write its reports and return its result.
 
     `unjudged` says why samples have no verdict; None for a run that was stopped and can be resumed. `failed` are the
     samples whose own test said that they do not pass; None where there are no tests. `expected` is the least number of
-    judged images.
+    judged images. `page` writes the comparison of a candidate LoRA. The run is finished once all are written: a report
+    that cannot be written is a problem.
     """
     context.stop()
     ending = Ending(exit_status=exit_status, problems=[*problems, *context.problems])
@@ -82,30 +90,59 @@ def finish_run(
         ended = Ended(at=now(), state=state, exit_status=ending.status, problems=tuple(ending.problems))
         context.writer.append(ended)
         ending.run = load_run(context.writer.folder)
+        _report(context, ending, ending.run, page)
     except QiltestError as error:
         ending.problems.append(f"the run cannot be closed: {error}")
+    # other sessions leave the run alone until here
     context.writer.close()
     return ending
 
 
-def write_reports(run: Run) -> Iterator[str]:
-    """Add a run to the history, write its reports, and yield a line about each."""
+def _report(context: RunContext, ending: Ending, run: Run, page: WritePage | None) -> None:
+    """Write the run's reports and its line of the history, then its last line. Raises StoreError."""
     # slow imports, only needed when there is a run to show
     from qiltest.report import write_html, write_markdown
     from qiltest.runs.history import record
 
-    try:
+    faults: list[str] = []
+    if context.matrix_rate is not None:
+        with _told(f"the speeds of {run.path} cannot be written", faults):
+            _write_speeds(ending, run, context.matrix_rate)  # before the reports, which show them
+    with _told(f"the run cannot be added to the history of {run.path.parent}", faults):
         record(run)
-    except OSError as error:
-        yield f"the run cannot be added to the history of {run.path.parent}: {error}"
     for write, name in ((write_html, HTML), (write_markdown, MARKDOWN)):
-        path = run.path / name
-        try:
-            write(run, path)
-        except (QiltestError, OSError) as error:
-            yield f"the report {path} cannot be written: {error}"
-        else:
-            yield f"report {path}"
+        with _told(f"the report {run.path / name} cannot be written", faults):
+            write(run, run.path / name)
+            ending.reports.append(f"report {run.path / name}")
+    if ending.comparisons is not None and page is not None:
+        with _told(f"the comparison page of {run.path} cannot be written", faults):
+            ending.reports.append(f"comparison {page(ending.comparisons, run)}")
+    if not faults:
+        context.writer.append(Reported(at=now()))
+        return
+    ending.problems += faults
+    ending.run = replace(run, problems=(*run.problems, *faults), exit_status=ending.status)
+
+
+@contextmanager
+def _told(what: str, faults: list[str]) -> Iterator[None]:
+    """Add a fault, with its reason and remedy, where the block cannot write."""
+    try:
+        yield
+    except OSError as error:
+        faults.append(f"{what}: {error.strerror or error}\n  -> {_AGAIN}")
+    except QiltestError as error:
+        faults.append(f"{what}: {error}")
+
+
+def _write_speeds(ending: Ending, run: Run, matrix_rate: float) -> None:
+    """Write the speeds of random weights as JSON, for the Markdown report, and keep their table."""
+    from qiltest.lora import qwen_image
+    from qiltest.report.speeds import speed_lines, speeds_of, write_speeds
+
+    speeds = speeds_of(run, qwen_image(), matrix_rate)
+    ending.speeds = list(speed_lines(speeds))
+    ending.reports.append(f"speeds {write_speeds(speeds, run.path)}")
 
 
 def _add_missing(context: RunContext, unjudged: Mapping[Sample, str]) -> Iterator[str]:
@@ -116,18 +153,7 @@ def _add_missing(context: RunContext, unjudged: Mapping[Sample, str]) -> Iterato
         golden = None
         with suppress(GoldenError):  # that it cannot be read is not the problem here
             golden = context.goldens.load(context.generator.model, sample)
-        context.writer.append(
-            Judged(
-                at=now(),
-                sample=sample,
-                reading=None,
-                score=None,
-                judgement=judge_missing(why, golden),
-                latency=None,
-                golden=golden,
-                golden_recorded=False,
-            )
-        )
+        context.writer.append(Judged.missing(sample, why, golden))
         context.done.add(sample)
     if missing:
         named = "".join(f"\n     {sample.id}: {why}" for sample, why in missing.items())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 
 from qiltest import __version__
-from qiltest.errors import CaseError, QiltestError
+from qiltest.errors import CaseError, GoldenError, QiltestError
 from qiltest.gate.golden import GoldenStore
 from qiltest.gate.judge import judge_image
 from qiltest.generation.sources import TINY
@@ -23,6 +24,8 @@ from qiltest.runs.store import RunStore
 from qiltest.runs.writer import RunWriter
 from qiltest.scoring.alphabet import reader_for, require_readable_case
 from qiltest.suite.cases import Case
+from qiltest.suite.selection import Sample
+from qiltest.text.format import count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +55,8 @@ class Rescored:
 
     @property
     def passes(self) -> bool:
-        """True if there were images, none is damaged and every image passes."""
-        whole = all(result.image is not None for result in self.before.results)
-        return bool(self.changes) and whole and all(result.passes for result in self.after.results)
+        """True if there were images, none is missing or damaged and every image passes."""
+        return bool(self.changes) and not self.after.problems and all(result.passes for result in self.after.results)
 
 
 def rescore(
@@ -69,7 +71,8 @@ def rescore(
     """Read, score and judge the images of `run` again and write a new run; `run` is not changed.
 
     `reader` and `cases` replace the run's own reader and cases; `opener` replaces `qiltest.reading.open_reader`.
-    Latencies are copied. Raises ReaderError, StoreError, and CaseError for a case of the run that `cases` lack.
+    Latencies are copied. A planned image that `run` does not have is MISSING. Raises ReaderError, StoreError, and
+    CaseError for a case of the run that `cases` lack.
     """
     open_once = cache(opener or open_reader)
     known = _cases(run, cases)
@@ -83,7 +86,9 @@ def rescore(
                 _again(
                     result, case, open_once(reader_for(reader or own, case.texts, case.forgiven)), run, writer, goldens
                 )
-        writer.append(Ended(at=now(), state=RunState.FINISHED, exit_status=0))
+        problems = tuple(_missing(run, writer, goldens))
+        good = not problems and all(result.passes for result in load_run(writer.folder).results)
+        writer.append(Ended(at=now(), state=RunState.FINISHED, exit_status=int(not good), problems=problems))
     after = load_run(writer.folder)
     changes = tuple(_change(old, new) for new in after.results if (old := run.result(new.id)) is not None)
     return Rescored(before=run, after=after, changes=changes)
@@ -91,7 +96,7 @@ def rescore(
 
 def _cases(run: Run, cases: Sequence[Case] | None) -> dict[str, Case]:
     known = {case.id: case for case in run.cases if cases is None} or {case.id: case for case in cases or ()}
-    missing = sorted({result.sample.case for result in run.results} - set(known))
+    missing = sorted({sample.case for sample in _samples(run)} - set(known))
     if missing:
         raise CaseError(
             f"no case file for {', '.join(missing)}, which the run has images of",
@@ -99,6 +104,27 @@ def _cases(run: Run, cases: Sequence[Case] | None) -> dict[str, Case]:
             remedy="leave out --cases to use the run's own copy of its cases",
         )
     return known
+
+
+def _samples(run: Run) -> dict[Sample, CaseResult | None]:
+    """Return what the run planned or has, each with its result."""
+    return dict.fromkeys(run.planned) | {result.sample: result for result in run.results}
+
+
+def _missing(run: Run, writer: RunWriter, goldens: GoldenStore) -> Iterator[str]:
+    """Give the verdict MISSING to every sample that has no image, and yield a problem that lists them."""
+    left = {sample: result for sample, result in _samples(run).items() if result is None or result.image is None}
+    for sample, result in left.items():
+        why = (result.error if result is not None else "") or f"run {run.id} has no image of it"
+        golden = None
+        with suppress(GoldenError):  # that it cannot be read is not the problem here
+            golden = goldens.load(run.model, sample)
+        writer.append(Judged.missing(sample, why.splitlines()[0], golden))
+    if left:
+        yield (
+            f"run {run.id} has no image of {len(left)} of {count(len(_samples(run)), 'planned image')}\n"
+            "  -> generate them: repeat the command that made the run, then rescore the run that it makes"
+        )
 
 
 def _started(run: Run, writer: RunWriter, reader: Reader, cases: tuple[Case, ...]) -> Started:

@@ -21,7 +21,7 @@ from qiltest import strict_json
 from qiltest.errors import RecipeError, StoreError
 from qiltest.gate.golden import Golden
 from qiltest.gate.latency import Cohort, LatencyJudgement
-from qiltest.gate.verdict import Judgement
+from qiltest.gate.verdict import Judgement, judge_missing
 from qiltest.generation.records import LatentStats, Timing
 from qiltest.quality.records import Health
 from qiltest.reading.records import Reading
@@ -113,6 +113,21 @@ class Judged(Outcome, _OfSample):
     notes: tuple[str, ...] = ()
     #: `qiltest.runs.readings.reading_digest`, "" without a reading; the run's writer sets it.
     digest: str = ""
+
+    @classmethod
+    def missing(cls, sample: Sample, why: str, golden: Golden | None) -> Judged:
+        """Return the verdict MISSING on a planned image; `golden` is what it would have been compared with."""
+        judgement = judge_missing(why, golden)
+        return cls(
+            at=now(),
+            sample=sample,
+            reading=None,
+            score=None,
+            judgement=judgement,
+            latency=None,
+            golden=golden,
+            golden_recorded=False,
+        )
 
     def faults(self) -> Iterator[str]:
         """Yield what is wrong with its names."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from dataclasses import replace
@@ -74,7 +75,8 @@ class RunWriter:
         try:
             written = os.write(self._file, line)
             if written != len(line):
-                raise OSError(28, f"only {written} of {len(line)} bytes were written")
+                short = f"{os.strerror(errno.ENOSPC)}: only {written} of {len(line)} bytes were written"
+                raise OSError(errno.ENOSPC, short)
             os.fsync(self._file)
         except OSError as error:
             os.ftruncate(self._file, before)

@@ -27,7 +27,11 @@ from qiltest.text.escape import one_line, printable_line
 from qiltest.text.format import count
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from qiltest.comparison.records import Comparisons
     from qiltest.release.candidate import CandidateInspection
+    from qiltest.runs.records import Run
 
 FIXTURE = "qil_case_run"
 #: per image of the real model, without loading it; the base takes about half a minute.
@@ -218,8 +222,16 @@ class SuiteSession:
                 unjudged=unjudged,
                 failed=self._failed,
                 expected=self._expected() if ran_through else None,
+                page=self._page,
             )
         return self.ending.status
+
+    def _page(self, found: Comparisons, run: Run) -> Path:
+        """Write the comparison page of a candidate LoRA and return its path."""
+        from qiltest.release.check import write_release_page
+
+        assert self.options.release is not None
+        return write_release_page(found, run, self.options.release)
 
     def _expected(self) -> int | None:
         """Return how many images must be judged; None where nobody said."""

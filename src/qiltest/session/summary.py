@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from qiltest.engine.ending import write_reports
-from qiltest.errors import QiltestError
 from qiltest.report.ci import ci_lines
 from qiltest.report.published import published_lines
 from qiltest.report.terminal.table import printed, terminal_table
@@ -30,10 +28,9 @@ def summary_lines(session: SuiteSession, *, width: int, colour: bool) -> Iterato
     yield from (f"qiltest: {line}" for problem in ending.problems for line in problem.splitlines())
     if run is None:
         return
-    speeds = tuple(_speeds(run, context.matrix_rate if context else None))  # before the reports, which show them
     yield f"qiltest: run {run.path}"
-    yield from (f"qiltest: {line}" for line in write_reports(run))
-    yield from speeds
+    yield from (f"qiltest: {line}" for line in ending.reports)
+    yield from ("", *ending.speeds) if ending.speeds else ()
     yield from ci_lines(run)
     yield from _release(session, run, width=width, colour=colour)
     if run.state is not RunState.FINISHED:
@@ -54,28 +51,9 @@ def _reused(run: Run) -> Iterator[str]:
 
 
 def _release(session: SuiteSession, run: Run, *, width: int, colour: bool) -> Iterator[str]:
-    found, release = session.ending.comparisons, session.options.release
-    if found is None or release is None:
+    found = session.ending.comparisons
+    if found is None:
         return
-    from qiltest.release.check import verdict_lines, write_release_page
+    from qiltest.release.check import verdict_lines
 
-    try:
-        yield f"qiltest: comparison {write_release_page(found, run, release)}"
-    except (QiltestError, OSError) as error:
-        yield f"qiltest: the comparison page cannot be written: {error}"
     yield from verdict_lines(found, run, session.inspection, width=width, colour=colour)
-
-
-def _speeds(run: Run, matrix_rate: float | None) -> Iterator[str]:
-    """Write the speeds of random weights as JSON, for the Markdown report, and yield their table."""
-    if matrix_rate is None:
-        return
-    from qiltest.lora import qwen_image
-    from qiltest.report.speeds import speed_lines, speeds_of, write_speeds
-
-    speeds = speeds_of(run, qwen_image(), matrix_rate)
-    yield from ("", *speed_lines(speeds))
-    try:
-        yield f"qiltest: speeds {write_speeds(speeds, run.path)}"
-    except OSError as error:
-        yield f"qiltest: the speeds cannot be written: {error}"
