@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator as Yields
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 #: the names under which pytest may load this module: of its entry point, and of `-p qiltest.plugin`.
 _NAMES = frozenset({"qiltest", "qiltest.plugin"})
 _KEY: pytest.StashKey[SuiteSession] = pytest.StashKey()
+_HELD: pytest.StashKey[frozenset[Path]] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -152,6 +154,22 @@ def session_of(config: pytest.Config) -> SuiteSession:
 def _begun(config: pytest.Config) -> SuiteSession | None:
     """Return the session's state, None if no test or option uses the suite."""
     return config.stash.get(_KEY, None)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Collect nothing in the suite's folders of runs and goldens: files in them may be from elsewhere."""
+    if _HELD not in config.stash:
+        config.stash[_HELD] = _held(config)
+    return True if collection_path in config.stash[_HELD] else None
+
+
+def _held(config: pytest.Config) -> frozenset[Path]:
+    """Return the suite's folders of runs and goldens; in a project without a suite only those that are named."""
+    here = config.invocation_params.dir
+    homes = [home for home in (config.rootpath, here) if (home / "cases" / "variants.toml").is_file()]
+    named = [name for name in (config.option.qil_runs, config.option.qil_golden) if name]
+    folders = [*(here / name for name in named), *(home / name for home in homes for name in ("runs", "golden"))]
+    return frozenset(path for folder in folders for path in (folder, folder.resolve()))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -29,6 +29,7 @@ COMMANDS = {
     "review": "accept or reject the goldens that a run would change",
     "check": "decide whether a LoRA file may replace a release",
     "compare": "compare two stored runs, or two variants, image by image",
+    "verify": "check that a stored run is complete, unchanged and passes",
     "report": "write the report of a stored run",
     "history": "show a case over the stored runs",
     "lora": "inspect a LoRA file and check that it fits a base model",

@@ -13,8 +13,6 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from qiltest.errors import GoldenError, StoreError, os_errors_as
 from qiltest.files import write_atomically
 from qiltest.gate.golden import Golden, GoldenStore, golden_from
@@ -22,8 +20,10 @@ from qiltest.gate.judge import not_golden
 from qiltest.gate.latency import Cohort, LatencyStore
 from qiltest.gate.verdict import Verdict
 from qiltest.generation.sources import TINY
+from qiltest.runs.plain_file import plain
 from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.store import RunStore
+from qiltest.strict_json import StrictJsonError, decode
 from qiltest.suite.variants import CANDIDATE
 
 DECISIONS = "review.json"
@@ -189,10 +189,11 @@ class Review:
     def _decided(self) -> dict[str, Decision]:
         path = self.run.path / DECISIONS
         try:
-            return _DECIDED.validate_json(path.read_bytes())
+            with plain(path) as file:
+                return decode(dict[str, Decision], file.read(_MOST_BYTES))
         except FileNotFoundError:
             return {}
-        except (OSError, ValidationError) as error:
+        except (OSError, StrictJsonError) as error:
             raise StoreError(
                 "the decisions of an earlier review cannot be read",
                 where=str(path),
@@ -208,7 +209,8 @@ class Review:
             write_atomically(path, (json.dumps(decided, indent=2) + "\n").encode())
 
 
-_DECIDED = TypeAdapter(dict[str, Decision])
+#: of the decisions on a run: 100 bytes each.
+_MOST_BYTES = 4 << 20
 
 
 def _unfit(result: CaseResult) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -12,7 +13,9 @@ from typing import ClassVar
 from filelock import FileLock
 from pydantic import ConfigDict
 
+from qiltest.errors import StoreError, os_errors_as
 from qiltest.runs.aggregate import ErrorRate
+from qiltest.runs.plain_file import plain
 from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.status import status_of
 from qiltest.strict_json import STORED, StrictJsonError, decode
@@ -21,6 +24,10 @@ HISTORY = "history.jsonl"
 SCHEMA = 2
 #: most runs that a chart shows.
 MAX_RUNS = 20
+#: seconds to wait for another process that adds its line.
+_PATIENCE = 30
+#: bytes, brackets and names of a line, those of a run of 10,000 images: a parser takes a kilobyte for each bracket.
+_MAX_LINE, _MAX_BRACKETS, _MAX_NAMES = 4 << 20, 10_002, 70_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +104,10 @@ def record(run: Run) -> Path:
     Safe with several processes. Of a run that is recorded twice the last line counts.
     """
     path = run.path.parent / HISTORY
+    if path.exists() and not path.is_file():
+        raise OSError(22, "it is not a plain file", str(path))
     line = json.dumps(asdict(past_of(run)), allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
-    with FileLock(path.with_name(f".{HISTORY}.lock")), path.open("ab+") as file:
+    with FileLock(path.with_name(f".{HISTORY}.lock"), timeout=_PATIENCE), path.open("ab+") as file:
         # keep this line apart from one that a killed process cut short
         if file.tell() and _last_byte(file.fileno()) != b"\n":
             line = b"\n" + line
@@ -115,15 +124,11 @@ def _last_byte(handle: int) -> bytes:
 def read(path: Path) -> tuple[tuple[HistoryEntry, ...], int]:
     """Return the runs of a history file, oldest first, and the number of lines that are damaged or of another version.
 
-    A missing file is an empty history.
+    A missing file is an empty history. Raises StoreError for one that cannot be read.
     """
-    try:
-        lines = path.read_bytes().splitlines()
-    except FileNotFoundError:
-        return (), 0
     found: dict[str, HistoryEntry] = {}
     bad = 0
-    for line in filter(None, lines):
+    for line in _lines(path):
         entry = _decoded(line)
         if entry is None:
             bad += 1
@@ -132,7 +137,23 @@ def read(path: Path) -> tuple[tuple[HistoryEntry, ...], int]:
     return tuple(sorted(found.values(), key=lambda entry: (entry.started, entry.run))), bad
 
 
+def _lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines that are not empty; a line that is too long comes in parts, none of which is an entry."""
+    remedy = "make it a readable file, or move it away: the next run begins a new one"
+    with os_errors_as(StoreError, "the history cannot be read", where=str(path), remedy=remedy):
+        try:
+            file = plain(path)
+        except FileNotFoundError:
+            return
+    with file:
+        while line := file.readline(_MAX_LINE):
+            if line.strip():
+                yield line.removesuffix(b"\n")
+
+
 def _decoded(line: bytes) -> HistoryEntry | None:
+    if line.count(b"{") + line.count(b"[") > _MAX_BRACKETS or line.count(b'":') > _MAX_NAMES:
+        return None
     try:
         entry = decode(HistoryEntry, line)
     except StrictJsonError:
@@ -143,7 +164,9 @@ def _decoded(line: bytes) -> HistoryEntry | None:
 def history(run: Run, limit: int = MAX_RUNS) -> tuple[HistoryEntry, ...]:
     """Return the recorded runs of the same model, reader and samples up to this one, oldest first, and this one."""
     now = past_of(run)
-    entries, _ = read(run.path.parent / HISTORY)
+    entries: tuple[HistoryEntry, ...] = ()
+    with suppress(StoreError):  # a report is written without the past; that it cannot be read is told by `record`
+        entries, _ = read(run.path.parent / HISTORY)
     return (*_comparable(entries, now), now)[-limit:]
 
 
