@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from qiltest.gate.golden import GoldenStore
-from qiltest.gate.judge import judge, noise_floor_of
+from qiltest.gate.judge import judge_measured
 from qiltest.gate.latency import Cohort, LatencyStore, judge_latency
-from qiltest.gate.verdict import Judgement, Verdict, with_quality
+from qiltest.gate.verdict import Judgement, Verdict
 from qiltest.generation.sources import RANDOM, TINY
 from qiltest.quality import VERSION
 from qiltest.reading.records import Reading
@@ -91,9 +91,8 @@ def _text(event: Judged, image: ImageFacts, started: Started, case: Case | None,
         if found != score:
             yield _other_score(score, found), "run the suite again, with this code and these cases"
         golden = goldens.load(started.model, event.sample)
-        floor = noise_floor_of(case, reading.reader, tiny=started.model == TINY)
-        text = judge(found, golden, case.limits, effective=image.effective, noise_floor=floor)
-        now = with_quality(text, health, gates=case.limits.health_gates)
+        tiny = started.model == TINY
+        now = judge_measured(case, found, health, golden, sample=event.sample, effective=image.effective, tiny=tiny)
         yield from _differences(stored, now, recorded=event.golden_recorded)
 
 

@@ -23,7 +23,7 @@ from qiltest.generation.sources import TINY
 from qiltest.runs.plain_file import plain
 from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.store import RunStore
-from qiltest.strict_json import StrictJsonError, decode
+from qiltest.strict_json import parse
 from qiltest.suite.variants import CANDIDATE
 
 DECISIONS = "review.json"
@@ -190,10 +190,11 @@ class Review:
         path = self.run.path / DECISIONS
         try:
             with plain(path) as file:
-                return decode(dict[str, Decision], file.read(_MOST_BYTES))
+                found = parse(file.read(_MOST_BYTES))
+            return {digest: Decision(word) for digest, word in dict(found).items()}
         except FileNotFoundError:
             return {}
-        except (OSError, StrictJsonError) as error:
+        except (OSError, TypeError, ValueError) as error:
             raise StoreError(
                 "the decisions of an earlier review cannot be read",
                 where=str(path),

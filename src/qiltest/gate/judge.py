@@ -49,11 +49,18 @@ def judge_image(
     text and StoreError for damaged calibration.
     """
     score, health = score or score_case(case, reading), image.outside(reading.lines)
-    floor = noise_floor_of(case, reading.reader, tiny=tiny)
+    judgement = judge_measured(case, score, health, golden, sample=sample, effective=effective, tiny=tiny)
+    return Assessment(score=score, health=health, golden=golden, judgement=judgement)
+
+
+def judge_measured(
+    case: Case, score: Score, health: Health, golden: Golden | None, *, sample: Sample, effective: Size, tiny: bool
+) -> Judgement:
+    """Return the verdict on an image of which score and quality are known; see `judge_image`. Raises StoreError."""
+    floor = noise_floor_of(case, score.reader, tiny=tiny)
     limits = case.limits_of(sample.size, sample.variant, tiny=tiny)
     text = judge(score, golden, limits, effective=effective, noise_floor=floor)
-    judgement = with_quality(text, health, gates=case.limits.health_gates)
-    return Assessment(score=score, health=health, golden=golden, judgement=judgement)
+    return with_quality(text, health, gates=case.limits.health_gates)
 
 
 def judge(
