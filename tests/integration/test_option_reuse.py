@@ -162,6 +162,54 @@ def test_a_run_in_the_store_that_cannot_be_read_is_named_and_fails_the_session_a
     assert suite.run("--qil-fresh").ret == 0
 
 
+def edited(suite, *changes):
+    """Edit a line of the latest run's events: the first that has the text."""
+    events = suite.latest().path / "events.jsonl"
+    lines = events.read_bytes().splitlines(keepends=True)
+    number = next(number for number, line in enumerate(lines) if all(before in line for before, _ in changes))
+    for before, after in changes:
+        lines[number] = lines[number].replace(before, after)
+    events.write_bytes(b"".join(lines))
+    return f"{events}:{number + 1}"
+
+
+def test_a_stored_reading_that_was_edited_is_named_and_nothing_of_its_run_is_reused(suite):
+    suite.record()
+    suite.plan(coffee__base={"typos": {"Qwen Coffee": "Qwen Cofee"}})
+    suite.run()
+    where = edited(suite, (b'"event":"judged"', b'"event":"judged"'), (b"Qwen Cofee", b"Qwen Coffee"))
+    suite.generated()
+    result = suite.run("--qil-reuse")
+    result.assert_outcomes(passed=3, failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert len(suite.generated()) == 4
+    result.stdout.fnmatch_lines(
+        [f"qiltest: {where}: the line was changed after it was written*", "*move the run's folder away"]
+    )
+
+
+def test_an_image_that_was_put_in_anothers_place_is_named_and_not_used(suite):
+    suite.record()
+    suite.plan(coffee__base={"typos": {"Qwen Coffee": "Qwen Cofee"}})
+    suite.run()
+    wrong, _, right, _ = (result.image.sha256.encode() for result in suite.latest().results)
+    where = edited(suite, (b'"sha256":"' + wrong, b'"sha256":"' + right))
+    result = suite.run("--qil-reuse")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines([f"qiltest: {where}: the line was changed after it was written*"])
+
+
+def test_a_key_that_was_moved_to_another_image_is_named_and_not_used(suite):
+    suite.record()
+    suite.run()
+    key = suite.latest().results[0].recipe.key().encode()
+    where = edited(suite, (b'"key":"' + key, b'"key":"' + b"0" * 64))
+    result = suite.run("--qil-reuse")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([f"qiltest: {where}: *"])
+
+
 def reader_that_reads_nothing_more(suite):
     path = suite.path / "conftest.py"
     path.write_text(path.read_text() + "\n\ndef never(self, image):\n    raise ReaderError('read again')\n")
@@ -197,14 +245,3 @@ def test_a_reader_of_other_weights_reads_a_reused_image_again(suite):
     reader_that_reads_nothing_more(suite)
     suite.plan(reader_weights="third")
     suite.run("--qil-reuse").assert_outcomes(failed=4)
-
-
-def test_a_stored_reading_that_cannot_be_understood_is_read_again(suite):
-    suite.record()
-    suite.run()
-    events = suite.latest().path / "events.jsonl"
-    events.write_text(events.read_text().replace('"confidence":', '"sureness":'))
-    suite.run("--qil-reuse").assert_outcomes(passed=4)
-    run = suite.latest()
-    assert all(r.reused_from and r.reading.lines for r in run.results)
-    assert [r.read_in for r in run.results] == [""] * 4

@@ -9,6 +9,7 @@ import pytest
 
 from qiltest.gate import Verdict
 from qiltest.runs import RunState, RunStore
+from qiltest.runs.history import HISTORY, read
 
 
 def start(suite, *args):
@@ -61,6 +62,49 @@ def test_a_signal_that_ends_the_process_at_once(suite, number):
     suite.plan()
     suite.run().assert_outcomes(passed=4)
     assert suite.generated() == ["coffee fast 42", "poster fast 42"]
+
+
+DIES = """
+
+def dies(*_):
+    if not (HERE / "lives").exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*_)
+
+
+import {module} as module  # noqa: E402
+
+real, module.{name} = module.{name}, dies
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("qiltest.runs.history", "record"), ("qiltest.report", "write_html"), ("qiltest.report", "write_markdown")],
+)
+def test_a_run_that_is_killed_before_its_report_is_written_is_gone_on_with_and_nothing_is_drawn_again(
+    suite, module, name
+):
+    suite.record()
+    conftest = suite.path / "conftest.py"
+    conftest.write_text(conftest.read_text() + DIES.format(module=module, name=name))
+    assert suite.run_apart().ret == -signal.SIGKILL
+    killed = suite.latest()
+    assert killed.state is RunState.FINISHED
+    assert len(suite.generated()) == 4
+    assert not (killed.path / "report.md").exists()
+    (suite.path / "lives").touch()
+    result = suite.run_apart()
+    assert result.ret == 0
+    assert suite.generated() == []
+    result.stdout.fnmatch_lines([f"qiltest: reused 4 images with latency from run {killed.id}*"])
+    run = suite.latest()
+    assert (run.path / "report.html").is_file()
+    assert (run.path / "report.md").is_file()
+    assert [entry.run for entry in read(suite.path / "runs" / HISTORY)[0]][-1] == run.id
+    # and finished: the same command generates everything anew
+    suite.run_apart()
+    assert len(suite.generated()) == 4
 
 
 def test_two_sessions_on_one_store(suite):
