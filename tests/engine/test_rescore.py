@@ -177,6 +177,31 @@ def test_the_command_says_what_changed_and_where_the_new_run_is(command, store, 
     assert str(store.folders()[-1]) in out
 
 
+def test_the_command_returns_1_where_images_of_the_run_are_missing(command, store, make, capsys):
+    """Three of six: what is there passes, and nobody has seen the rest."""
+    with store.create() as writer:
+        writer.append(make.started(writer.id, images=6))
+        for number in range(2):
+            writer.append(make.generated(writer.put(make.png(number)), number))
+            writer.append(make.judged(number))
+        writer.append(make.generated(writer.put(make.png(2)), 2))
+    assert command(writer.id) == 1
+    out = capsys.readouterr().out
+    assert f"run {writer.id} has no image of 3 of 6 planned images" in out
+    after = store.load("latest")
+    assert (after.exit_status, len(after.results)) == (1, 6)
+    assert [str(result.verdict) for result in after.results] == ["PASS", "PASS", "NEW", *["MISSING"] * 3]
+    assert after.results[5].judgement.reasons[0] == f"no verdict: run {writer.id} has no image of it"
+
+
+def test_a_rescored_run_ends_with_what_it_says(command, store, reader):
+    command("latest")
+    assert store.load("latest").exit_status == 0
+    reader.text = "Qwen Toffee"
+    command("latest")
+    assert store.load("latest").exit_status == 1
+
+
 def test_the_command_returns_1_where_an_image_does_not_hold(command, reader):
     reader.text = "Qwen Toffee"
     assert command("latest") == 1

@@ -1,5 +1,6 @@
 """`qiltest review`: what a run would change in the goldens, decided image by image."""
 
+import hashlib
 import io
 import json
 import os
@@ -262,3 +263,31 @@ def test_latencies_are_not_accepted_where_ci_is_set_even_as_json(suite, monkeypa
     assert main(["review", "--json", "--accept-latency"]) == 1  # the texts are left to decide
     assert [name.split("/")[2] for name in suite.goldens()] == ["latency", "latency"]
     assert capsys.readouterr().err.count("latency golden ") == 2
+
+
+@pytest.mark.parametrize("field", ["case", "variant"])
+def test_a_run_whose_events_name_a_path_writes_nothing_anywhere(changed, capsys, field):
+    """Each line and the whole chain are as a forger can make them."""
+    run = changed.latest().path
+    before, out = "", []
+    for line in (run / "events.jsonl").read_bytes().splitlines():
+        record = json.loads(line) | {"before": before}
+        for sample in (record.get("sample"), *record.get("planned", ())):
+            if sample:
+                sample[field] = "../../../../outside/x"
+        out.append(json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode())
+        before = hashlib.sha256(out[-1]).hexdigest()
+    (run / "events.jsonl").write_bytes(b"\n".join(out) + b"\n")
+    files = sorted(changed.path.parent.rglob("*"))
+    assert main(["review", "--accept-all"]) == 2
+    assert "is no plain name" in capsys.readouterr().err
+    assert sorted(changed.path.parent.rglob("*")) == files
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":"accepted","a":"rejected"}', '{"a":[]}', "[]", "1", '{"a":"x"}'])
+def test_decisions_that_cannot_be_read_are_one_line(changed, capsys, text):
+    (changed.latest().path / "review.json").write_text(text)
+    assert main(["review", "--json"]) == 2
+    err = capsys.readouterr().err
+    assert "the decisions of an earlier review cannot be read" in err
+    assert "remove the file; accepted goldens are kept" in err

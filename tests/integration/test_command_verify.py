@@ -328,8 +328,8 @@ def test_many_faults_are_counted_and_time_is_limited(suite, run):
     cases, goldens = load_cases(suite.path / "cases"), GoldenStore(root=suite.path / "golden")
     ticks = iter(range(0, 10_000, 4))
     found = verify_run(run, cases=cases, goldens=goldens, clock=lambda: next(ticks))
-    assert found.faults[-1].what == "not verified within 10 s: it holds more than a run of its size does"
+    assert found.faults[-1].what == "not verified within 8 s: it holds more than a run of its size does"
     assert not found.passes
     (run / "events.jsonl").write_bytes(b"{}\n" * 300)
     found = verify_run(run, cases=cases, goldens=goldens)
-    assert (len(found.faults), found.more) == (100, 501)
+    assert (len(found.faults), found.more) == (100, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from qiltest.errors import StoreError
 from qiltest.report.html.charts import charts
 from qiltest.runs import Run
 from qiltest.runs.history import HISTORY, history, past_of, read, record
@@ -63,6 +65,48 @@ def test_a_number_that_is_not_finite_is_left_out_and_counted(typical: Run) -> No
 
 def test_no_file_is_an_empty_history(tmp_path: Path) -> None:
     assert read(tmp_path / HISTORY) == ((), 0)
+
+
+@pytest.mark.parametrize("kind", ["folder", "fifo", "file above"])
+def test_a_history_that_is_no_plain_file_is_said_in_one_line_and_no_report_waits_for_it(
+    typical: Run, kind: str
+) -> None:
+    path = typical.path.parent / HISTORY
+    if kind == "folder":
+        path.mkdir(parents=True)
+    elif kind == "fifo":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.mkfifo(path)
+    else:
+        (typical.path / "file").write_text("")
+        path = typical.path / "file" / HISTORY
+    with pytest.raises(StoreError, match=r"the history cannot be read: (not a plain file|Not a directory)"):
+        read(path)
+    if kind != "file above":
+        with pytest.raises(OSError, match="it is not a plain file"):
+            record(typical)
+        assert [entry.run for entry in history(typical)] == [typical.id]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[" * 1_000_000,
+        b'{"samples":{' + b",".join(b'"a%d":{}' % number for number in range(20_000)) + b"}}",
+        b'{"samples":{' + b",".join(b'"a%d":1' % number for number in range(80_000)) + b"}}",
+        b'{"schema":' + b"9" * 5_000 + b"}",
+        b'{"schema":2,"schema":2}',
+        b"x" * (9 << 20),
+        b"\xff\xfe",
+    ],
+    ids=["nested", "brackets", "names", "digits", "twins", "long", "bytes"],
+)
+def test_a_line_made_to_hurt_costs_itself_alone(typical: Run, line: bytes) -> None:
+    path = record(typical)
+    path.write_bytes(line + b"\n" + path.read_bytes() + line)
+    entries, bad = read(path)
+    assert [entry.run for entry in entries] == [typical.id]
+    assert bad >= 2
 
 
 def test_many_writers_lose_no_line(typical: Run) -> None:

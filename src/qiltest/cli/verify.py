@@ -44,7 +44,7 @@ def run_verify(args: argparse.Namespace) -> int:
 def _lines(found: Verified, folder: Path) -> Iterator[str]:
     yield from map(str, found.faults)
     if found.more:
-        yield f"and {count(found.more, 'more fault')}"
+        yield f"and at least {count(found.more, 'more fault')}"
     of = "the whole suite" if found.full else "a selection of the suite"
     verdict = "does not pass" if found.faults else "passes: complete, unchanged, every verdict PASS again"
     yield f"run {folder}: {count(found.images, 'image')}, {of}; {verdict}"

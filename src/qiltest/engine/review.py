@@ -23,7 +23,7 @@ from qiltest.generation.sources import TINY
 from qiltest.runs.plain_file import plain
 from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.store import RunStore
-from qiltest.strict_json import parse
+from qiltest.strict_json import StrictJsonError, parse
 from qiltest.suite.variants import CANDIDATE
 
 DECISIONS = "review.json"
@@ -191,10 +191,12 @@ class Review:
         try:
             with plain(path) as file:
                 found = parse(file.read(_MOST_BYTES))
-            return {digest: Decision(word) for digest, word in dict(found).items()}
+            if not isinstance(found, dict):
+                raise StrictJsonError("not an object")
+            return {digest: Decision(word) for digest, word in found.items()}
         except FileNotFoundError:
             return {}
-        except (OSError, TypeError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise StoreError(
                 "the decisions of an earlier review cannot be read",
                 where=str(path),

@@ -57,12 +57,12 @@ def fits(line: bytes) -> str:
 def lines_of(run: Path, *, tolerate: Callable[[StoreError], None] | None = None) -> Iterator[Line]:
     """Yield a run's lines, one at a time. Raises StoreError where there is no such file, or for a broken chain.
 
-    `tolerate` takes the faults of the chain instead; the lines go on after each.
+    `tolerate` takes the faults of the chain instead; the lines go on after each but one that is too long.
     """
     path = run / EVENTS
     with open_plain(path, what="not a run", where=str(run), remedy=f"name a folder that has an {EVENTS}") as file:
         expected, before = 1, FIRST
-        for line in _split(file, path):
+        for line in _split(file, path, tolerate):
             if not line.whole:
                 yield line
                 return
@@ -82,7 +82,8 @@ def cut_short(run: Path) -> str:
     return f"{run / EVENTS}: the last line is incomplete and was left out: the process died while writing it"
 
 
-def _split(file: IO[bytes], path: Path) -> Iterator[Line]:
+def _split(file: IO[bytes], path: Path, tolerate: Callable[[StoreError], None] | None) -> Iterator[Line]:
+    """Yield the lines up to one that is too large."""
     number = 0
     while data := file.readline(MAX_LINE + 1):
         number += 1
@@ -90,7 +91,11 @@ def _split(file: IO[bytes], path: Path) -> Iterator[Line]:
         line = Line(number=number, data=data.removesuffix(b"\n"), whole=whole)
         too_large = fits(data if whole or len(data) > MAX_LINE else b"")
         if too_large:
-            raise StoreError(f"not an event of a run: {too_large}", where=f"{path}:{number}", remedy=DAMAGED)
+            fault = StoreError(f"not an event of a run: {too_large}", where=f"{path}:{number}", remedy=DAMAGED)
+            if tolerate is None:
+                raise fault
+            tolerate(fault)
+            return
         yield line
 
 
