@@ -12,7 +12,7 @@ ROWS = re.findall(r"^\| (?P<row>[^|]+) \| `(?P<file>test_\w+\.py)::(?P<test>test
 ASSERTS = re.compile(r"assert_|refused")
 #: what a test of a row says of the exit code, and of the message; helpers of the same file are looked into.
 EXIT = re.compile(r"\.ret\b|\.returncode\b|assert main\(")
-MESSAGE = re.compile(r"fnmatch_lines|\.outlines|\.str\(\)|\.stdout\b|\.stderr\b")
+MESSAGE = re.compile(r"fnmatch_lines|readouterr|\.outlines|\.str\(\)|\.stdout\b|\.stderr\b")
 
 
 def source_of(file: str, name: str) -> str:
