@@ -52,6 +52,7 @@ COMMANDS_RUN = {
     "json": ["report", "latest", "--format=json", "--output=page.json"],
     "compare": ["compare", "RUN", "--variant=8step", "--with=4step", "--json"],
     "review": ["review", "RUN", "--json"],
+    "verify": ["verify", "RUN", "--json"],
     "history": ["history", "hello-world@1328x1328", "--json"],
     "lora": ["lora", "LORA", "--json"],
     "calibrate": ["calibrate", "--images=1", "--json"],
@@ -143,6 +144,19 @@ def test_reviewing_a_run_lists_what_no_golden_has_yet(said):
     code, out, err = said["review"]
     assert (code, err) == (1, "")
     assert out.count("hello-world@1328x1328-4step-s42") >= 1
+
+
+def test_verifying_a_run_scores_its_readings_again(said):
+    code, out, err = said["verify"]
+    assert (code, err) == (0, "")
+    assert json.loads(out) | {"run": ""} == {
+        "run": "",
+        "passes": True,
+        "images": 3,
+        "full": True,
+        "faults": [],
+        "more_faults": 0,
+    }
 
 
 def test_no_command_is_left_out():
