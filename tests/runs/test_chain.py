@@ -13,8 +13,9 @@ import builders
 from qiltest.errors import StoreError
 from qiltest.recipe import Size
 from qiltest.runs import Reuse, RunStore, RunWriter, load_run
-from qiltest.runs.events import Judged, encode
+from qiltest.runs.events import Judged, decode, encode
 from qiltest.runs.lines import EVENTS, MAX_LINE, MAX_NAMES, lines_of
+from qiltest.runs.load import Bound
 from qiltest.runs.readings import reading_digest
 from qiltest.runs.store import readings_of
 
@@ -345,3 +346,45 @@ def test_the_writer_sets_the_digest_whatever_the_caller_says(run):
     assert all(len(digest) == 64 for digest in stored)
     assert len(set(stored)) == 2
     assert Judged.__dataclass_fields__["digest"].default == ""
+
+
+HOSTILE = (
+    "10" * 200, "9" * 4299, "-1", "1e400", '""', r'"\ud800"', r'"\u0000"', "null", "[]", "{}", "true", "0", "-0.0",
+    "1.5", '"' + "y" * 5000 + '"', "[null]", '{"a":1}', '"NaN"',
+)  # fmt: skip
+
+
+def places(value, path=()):
+    """Yield the way to each value of a record; of lists to the first two items."""
+    if path:
+        yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value[:2]) if isinstance(value, list) else ()
+    for name, inner in items:
+        yield from places(inner, (*path, name))
+
+
+def with_mark(value, path):
+    """The record with a mark at that place."""
+    if not path:
+        return "@@"
+    items = dict(value) if isinstance(value, dict) else dict(enumerate(value))
+    items[path[0]] = with_mark(items[path[0]], path[1:])
+    return items if isinstance(value, dict) else list(items.values())
+
+
+@pytest.mark.parametrize("kind", ["started", "generated", "judged", "failed", "ended", "reported"])
+def test_whatever_stands_in_a_field_an_event_is_read_or_refused_in_one_line(make, kind):
+    golden = builders.golden(effective="240x128")
+    fields = {"judged": {"health": builders.HEALTHY, "golden": golden}}.get(kind, {})
+    arguments = {"started": ("run", 1), "generated": ("a" * 64,)}.get(kind, ())
+    record = json.loads(encode(getattr(make, kind)(*arguments, **fields)))
+    refusals = []
+    for path in places(record):
+        for value in HOSTILE:
+            line = json.dumps(with_mark(record, path)).replace('"@@"', value).encode()
+            try:
+                Bound().fault(decode(line, where="here"))
+            except StoreError as error:
+                refusals.append(error.what)
+    assert len(refusals) > 30
+    assert all("\n" not in what and len(what) < 400 for what in refusals)

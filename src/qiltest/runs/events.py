@@ -8,6 +8,7 @@ the lines hang together: `qiltest.runs.lines`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -176,6 +177,8 @@ Event = Started | Generated | Judged | Failed | Ended | Reported
 _KINDS: dict[str, type[Event]] = {
     kind.__name__.lower(): kind for kind in (Started, Generated, Judged, Failed, Ended, Reported)
 }
+#: which no line has that was written here.
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 #: making one takes milliseconds.
 _VALIDATORS: dict[type[Event], SchemaValidator] = {}
 #: faults of which the first is told, and characters of one.
@@ -222,6 +225,8 @@ def decode(line: bytes, *, where: str) -> Event:
         found = strict_json.parse(line)
     except strict_json.StrictJsonError as error:
         raise StoreError(f"not an event of a run: {error.faults[0][:_SHOWN]}", where=where, remedy=DAMAGED) from error
+    if _ESCAPED_SURROGATE.search(line) and SURROGATE.search(json.dumps(found, ensure_ascii=False)):
+        raise StoreError("not an event of a run: a text is no Unicode", where=where, remedy=DAMAGED)
     name = found.get("event") if isinstance(found, dict) else None
     if not isinstance(name, str) or name not in _KINDS:
         raise StoreError("not an event of a run", where=where, remedy=DAMAGED)
@@ -264,6 +269,8 @@ def _for_parsed_json(part: dict[str, Any]) -> None:
         part["strict"] = False
     elif part.get("type") in {"str", "int", "float", "bool"}:
         part["strict"] = True
+    if part.get("type") == "float":
+        part["allow_inf_nan"] = False  # JSON has no infinity, but 1e400 is read as one
     if part.get("type") in {"tuple", "list"}:
         part["fail_fast"] = True
 

@@ -26,7 +26,7 @@ def reading_digest(reading: Reading, health: Health | None, *, image: str) -> st
         "reader": [*asdict(reader).values(), reader.fingerprint],
         "size": [reading.width, reading.height, float(reading.seconds)],
         "lines": [_line(line) for line in reading.lines],
-        "health": None if health is None else {name: _number(value) for name, value in asdict(health).items()},
+        "health": None if health is None else _health(health),
     }
     text = json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return hashlib.sha256(SURROGATE.sub("\ufffd", text).encode()).hexdigest()
@@ -37,5 +37,6 @@ def _line(line: Line) -> list[object]:
     return [line.text, box, float(line.confidence), [float(value) for value in line.characters]]
 
 
-def _number(value: float | None) -> float | None:
-    return None if value is None else float(value)
+def _health(health: Health) -> dict[str, object]:
+    measures = {name: value for name, value in asdict(health).items() if name != "version"}
+    return {"version": health.version, **{name: None if x is None else float(x) for name, x in measures.items()}}
