@@ -261,6 +261,29 @@ def test_a_text_that_was_not_read_is_a_fault(run, capsys):
     refused(capsys, "its text was not read, scored and judged")
 
 
+@pytest.mark.parametrize(
+    ("times", "long", "fault"),
+    [(1_001, 1, "too long to be scored: 1001 lines"), (1, 10_001, "too long to be scored: 1 line, 10001 characters")],
+)
+def test_a_reading_that_would_take_long_is_not_scored_but_said(run, capsys, times, long, fault):
+    def longer(event):
+        if not isinstance(event, Judged):
+            return [event]
+        line = replace(event.reading.lines[0], text="x" * long)
+        return [replace(event, reading=replace(event.reading, lines=(line,) * times))]
+
+    rewritten(run, longer)
+    refused(capsys, fault)
+
+
+def test_image_quality_of_another_version_of_the_measures_is_not_compared(run, capsys):
+    def older(event):
+        return [replace(event, health=replace(event.health, version=1)) if isinstance(event, Judged) else event]
+
+    rewritten(run, older)
+    refused(capsys, "its quality was measured by version 1 of the measures")
+
+
 def test_a_run_of_nothing_is_a_fault(run, capsys):
     def empty(event):
         if isinstance(event, Started):
