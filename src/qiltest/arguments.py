@@ -6,6 +6,7 @@ The module imports nothing of qiltest before it has an error to tell, because ev
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 
 #: more seeds per case than this must be given as a list, so that a single seed is not taken for a count.
@@ -90,6 +91,17 @@ def shown(text: str) -> str:
     from qiltest.text.escape import printable_line
 
     return printable_line(text)
+
+
+def image_hashes(text: str) -> tuple[str, ...]:
+    """Read the beginnings of SHA-256 in hexadecimal, of 12 digits or more. Raises argparse.ArgumentTypeError."""
+    found = tuple(part.strip().lower() for part in text.split(","))
+    wrong = [part for part in found if re.fullmatch("[0-9a-f]{12,64}", part) is None]
+    if wrong:
+        raise argparse.ArgumentTypeError(
+            f"{shown(wrong[0])} is not the SHA-256 of an image\n  -> copy the command that the failing test printed"
+        )
+    return found
 
 
 def names(text: str) -> list[str]:

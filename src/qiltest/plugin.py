@@ -70,6 +70,12 @@ _VALUES = (
         arguments.expectation,
         "fail where fewer images were judged: than N, or than the options select. With -m gpu: than pytest selects",
     ),
+    (
+        "--qil-accept",
+        "SHA256",
+        arguments.image_hashes,
+        "with --qil-update: fail where an image is not this one; the first 12 digits or more, several with commas",
+    ),
     ("--qil-cases", "FOLDER", str, "folder of case files and variants.toml. Default: cases"),
     ("--qil-golden", "FOLDER", str, "folder of goldens. Default: golden"),
     ("--qil-runs", "FOLDER", str, "folder of runs. Default: runs"),
@@ -102,7 +108,7 @@ _CHOICES = (
         ("yes", "no"),
         "merge every LoRA into the base weights, or none. Default: as variants.toml says",
     ),
-    ("--qil-update", ("missing", "changed", "all"), "write missing, changed or all goldens. Refused if CI is set"),
+    ("--qil-update", ("missing", "changed", "all"), "write missing, changed or all goldens. Refused in CI"),
 )
 _SWITCHES = (
     ("--qil-fp8", "store the transformer's weights in float8, half the memory; counts as a separate recipe"),

@@ -62,7 +62,7 @@ def golden(make, number, reader):
     return Golden(
         schema=2, case="coffee", size="1328x1328", variant="4step", seed=42 + number, model="tiny",
         effective="240x128", reader=reader.info.fingerprint, distance=0, distance_alnum=0, length=10, noise_floor=None,
-        texts=(text,), extra=(), recipe_key="a", recipe={}, image="b",
+        texts=(text,), extra=(), recipe_key="a" * 64, recipe={}, image="b" * 64,
     )  # fmt: skip
 
 

@@ -77,9 +77,29 @@ def test_a_model_that_is_no_folders_name_is_refused_with_a_rule(store):
             "this golden belongs to another image: variant '8step' instead of '4step', seed 7 instead of 42",
         ),
         ({"distance": 3}, "invalid golden: distance 3, but its texts and extras add up to 0"),
-        ({"length": 0}, "invalid golden: negative distance, or no expected text"),
-        ({"distance_alnum": -1}, "invalid golden: negative distance, or no expected text"),
-        ({"texts": []}, "invalid golden: negative distance, or no expected text"),
+        ({"length": 0}, "invalid golden: length 0 is below 1"),
+        ({"distance_alnum": -1}, "invalid golden: distance_alnum -1 is below 0"),
+        ({"texts": []}, "invalid golden: texts: no expected text"),
+        (
+            {"texts": [{"expected": "a", "read": "", "distance": n} for n in (3, -3)]},
+            "invalid golden: texts[1].distance -3 is below 0",
+        ),
+        ({"image": "../../etc/passwd"}, "invalid golden: image '../../etc/passwd' is not a SHA-256"),
+        ({"recipe_key": "A" * 64}, f"invalid golden: recipe_key '{'A' * 64}' is not a SHA-256"),
+        ({"noise_floor": -1.0}, "invalid golden: noise_floor -1.0 is below 0"),
+        ({"noise_floor": 10.5}, "invalid golden: noise_floor 10.5 is above the length 10"),
+        (
+            {"extra": [{"text": "x", "kind": "nonsense", "distance": 0}]},
+            "invalid golden: extra[0].kind 'nonsense' is not a kind of unexpected text",
+        ),
+        (
+            {"distance": 17, "extra": [{"text": "x y", "kind": "doubled", "distance": 17}]},
+            "invalid golden: extra[0].distance 17, but 'x y' (doubled) counts 2",
+        ),
+        (
+            {"distance": 1, "extra": [{"text": "x", "kind": "other", "distance": 1}]},
+            "invalid golden: extra[0].distance 1, but 'x' (other) counts 0",
+        ),
     ],
 )
 def test_a_golden_that_is_not_this_images_says_what_is_wrong(store, fields, what):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from dataclasses import asdict, fields, replace
 
 import pytest
@@ -32,7 +33,7 @@ def test_a_golden_comes_back_as_it_was(store):
 
 
 def test_what_nobody_asked_for_counts_into_the_distance(store):
-    extra = (GoldenExtra(text="Qwen", kind="duplicate", distance=4),)
+    extra = (GoldenExtra(text="Qwen", kind="doubled", distance=4),)
     golden = replace(make.golden(3, extra=extra), distance=7)
     store.save(golden)
     assert store.load(*WHERE) == golden
@@ -59,6 +60,7 @@ def test_the_file_is_made_for_reading_and_for_diffs(store):
         {"distance": -1},
         {"length": 0},
         {"texts": ()},
+        {"distance_alnum": -1},
         {"noise_floor": math.nan},
         {"noise_floor": math.inf},
         {"seed": "42"},
@@ -137,6 +139,59 @@ def test_a_folder_that_cannot_be_written_is_an_error_with_a_remedy(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(GoldenError, match="--qil-golden"):
         GoldenStore(root=tmp_path / "file").save(make.golden())
+
+
+def test_a_golden_that_lies_elsewhere_is_refused_and_says_where(store, tmp_path):
+    path = store.save(make.golden())
+    elsewhere = path.rename(tmp_path / "elsewhere.json")
+    path.symlink_to(elsewhere)
+    with pytest.raises(GoldenError, match=r"leads out of the folder of goldens, to .*elsewhere\.json") as refused:
+        store.load(*WHERE)
+    assert refused.value.where == str(path)
+    assert "--qil-golden" in refused.value.remedy
+
+
+def test_a_link_within_the_folder_and_a_folder_that_is_a_link_itself_are_taken(store, tmp_path):
+    path = store.save(make.golden())
+    path.rename(store.root / "kept.json")
+    path.symlink_to("../../kept.json")
+    (tmp_path / "link").symlink_to(store.root)
+    assert store.load(*WHERE) == GoldenStore(root=tmp_path / "link").load(*WHERE) == make.golden()
+
+
+@pytest.mark.parametrize("way", ["save", "remove"])
+def test_nothing_is_written_or_removed_outside_the_folder(store, tmp_path, way):
+    store.save(make.golden())
+    (store.root / "tiny").rename(tmp_path / "outside")
+    (store.root / "tiny").symlink_to(tmp_path / "outside")
+    before = {path: path.read_bytes() for path in (tmp_path / "outside").rglob("*.json")}
+    with pytest.raises(GoldenError, match="leads out of the folder of goldens"):
+        getattr(store, way)(make.golden())
+    assert {path: path.read_bytes() for path in (tmp_path / "outside").rglob("*.json")} == before
+
+
+def test_a_link_to_itself_is_an_error(store):
+    path = store.save(make.golden())
+    path.unlink()
+    path.symlink_to(path.name)
+    with pytest.raises(GoldenError, match="cannot be read"):
+        store.load(*WHERE)
+
+
+@pytest.mark.timeout(20)
+def test_a_golden_that_is_no_file_is_an_error_and_nobody_waits_for_it(store):
+    path = store.save(make.golden())
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(GoldenError, match="the golden cannot be read: Not a regular file"):
+        store.load(*WHERE)
+
+
+def test_a_golden_of_gigabytes_is_not_read(store):
+    with store.save(make.golden()).open("r+b") as file:
+        file.truncate(64 << 30)
+    with pytest.raises(GoldenError, match="the golden cannot be read: File too large"):
+        store.load(*WHERE)
 
 
 def test_files_are_the_goldens_of_images_alone(store):

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 import builders as make
 from qiltest.gate import Verdict, judge
-from qiltest.gate.judge import above_absolute
+from qiltest.gate.golden import GoldenText
+from qiltest.gate.judge import above_absolute, not_golden, unseen
 from qiltest.recipe import Size
 from qiltest.suite.cases import Limits
 
@@ -143,3 +144,35 @@ def test_what_is_above_the_absolute_limit_fails_whatever_the_golden_says(distanc
     for golden in (None, make.golden(50), make.golden(0, reader="another"), make.golden(0, effective="16x16")):
         failed = judge(make.score(distance), golden, limits, effective=make.SIZE).verdict is Verdict.FAIL
         assert failed == above_absolute(make.score(distance), limits) == (absolute is not None and distance > absolute)
+
+
+def two_texts(first, second, *, required=True, extra=0):
+    """A score of two texts of ten characters with so many edits, and of so many edits in unexpected text."""
+    texts = (
+        make.text_score(first, expected="Qwen Coffee"),
+        make.text_score(second, expected="Open today", read="zzzz", required=required),
+    )
+    length = 20 if required else 10
+    return replace(make.score(), texts=texts, distance=first + second + extra, length=length)
+
+
+def test_a_score_that_an_image_without_text_would_equal_is_no_golden():
+    doubled = two_texts(0, 0, extra=20)
+    assert not_golden(doubled, Limits(tolerance=0)) == (
+        "distance 20 and tolerance 0 allow all 20 characters, so its golden would pass an image without any of its "
+        "texts"
+    )
+    assert not_golden(two_texts(0, 0, extra=19), Limits(tolerance=1)) != ""
+    assert not_golden(two_texts(0, 0, extra=19), Limits(tolerance=0)) == ""
+    # an absolute limit below the length bounds what any golden allows
+    assert not_golden(two_texts(0, 0, extra=18), Limits(tolerance=5, absolute=19)) == ""
+
+
+def test_a_required_text_that_was_not_read_must_be_seen_by_a_person():
+    assert unseen(two_texts(0, 5), None) == ""
+    assert unseen(two_texts(0, 6), None) == "'Open today' was read with less than half of its characters right"
+    assert unseen(two_texts(6, 6), None).startswith("'Qwen Coffee' and 1 more were read with less than half")
+    assert unseen(two_texts(0, 6, required=False), None) == ""
+    before = make.golden(texts=(GoldenText(expected="Open today", read="zzzz", distance=6),))
+    assert unseen(two_texts(0, 6), before) == ""
+    assert unseen(two_texts(0, 6), replace(before, texts=(replace(before.texts[0], read="yyyy"),))) != ""

@@ -118,6 +118,8 @@ def test_what_is_no_latency_is_not_recorded(store, seconds):
         {"fastest": 5.0},
         {"slowest": 0.5},
         {"images": 0},
+        {"slowest": 1.1},
+        {"images": 2, "slowest": 3.0, "seconds": 1.5},
         {"schema": 2},
         {"cohort": asdict(replace(COHORT, torch="2.15"))},
         {"note": "x"},

@@ -79,6 +79,9 @@ def test_nor_is_it_accepted_by_hand(suite, monkeypatch, capsys):
     assert suite.goldens() == ["tiny/coffee@1328x1328/base-s42.json"]
 
 
-def test_one_text_that_was_read_is_enough(suite):
+def test_an_image_with_one_text_misread_may_be_accepted_by_hand(suite, monkeypatch):
     suite.plan(coffee__fast={"typos": {"Qwen Coffee": "zzzzzzzzz"}})
-    suite.run("--qil-update=missing").assert_outcomes(passed=4)
+    suite.run("--qil-case=coffee")
+    monkeypatch.chdir(suite.path)
+    assert main(["review", "--accept-all"]) == 0
+    suite.run("--qil-case=coffee").assert_outcomes(passed=2)

@@ -1,5 +1,7 @@
 """Mistakes in case files: the session ends before anything is generated, and names each with its file."""
 
+import os
+
 import pytest
 
 COFFEE = "coffee.toml"
@@ -33,6 +35,40 @@ def test_a_missing_text(suite):
     text = path.read_text()
     path.write_text(text[: text.index("[[texts]]")] + text[text.index("[[resolutions]]") :])
     refused(suite, "cases/coffee.toml", "texts")
+
+
+@pytest.mark.parametrize("limit", ["tolerance = 18", "absolute = 1000000000", f"tolerance = 1{'0' * 30}"])
+def test_a_limit_that_an_image_without_any_text_would_pass(suite, limit):
+    rewrite(suite, "[[resolutions]]", f"[limits]\n{limit}\n\n[[resolutions]]")
+    refused(suite, "cases/coffee.toml", f"limits.{limit.split()[0]}", "allows all 18 characters of the required texts")
+
+
+def test_a_text_that_nobody_sees(suite):
+    rewrite(suite, 'text = "Qwen Coffee"', 'text = "\\u3164\\u034F"\nin_prompt = false')
+    refused(suite, "cases/coffee.toml", "texts[0].text", "characters nobody sees")
+
+
+def test_texts_of_which_hardly_any_is_required(suite):
+    rewrite(suite, 'text = "Qwen Coffee"', 'text = "Qwen Coffee"\nrequired = false')
+    rewrite(suite, 'text = "2 dollars"', 'text = "2"')
+    refused(suite, "cases/coffee.toml", "texts: 1 of 11 characters are required, so an image of garbage could pass")
+
+
+def test_an_optional_mark_of_letters(suite):
+    rewrite(suite, 'text = "Qwen Coffee"', 'text = "Qwen Coffee"\noptional_marks = ["wenCoffee"]')
+    refused(suite, "cases/coffee.toml", "texts[0].optional_marks[0]", '"wenCoffee" has letters or digits')
+
+
+def test_a_case_file_of_megabytes(suite):
+    path = suite.path / "cases" / COFFEE
+    path.write_text(path.read_text() + "#" * (2 << 20))
+    refused(suite, "cases/coffee.toml", "cannot be read: File too large")
+
+
+@pytest.mark.timeout(60)
+def test_a_case_file_that_is_a_fifo(suite):
+    os.mkfifo(suite.path / "cases" / "queue.toml")
+    refused(suite, "cases/queue.toml", "cannot be read: Not a regular file")
 
 
 def test_an_empty_text(suite):

@@ -184,6 +184,46 @@ def test_ci_refuses_every_way_to_write(changed, monkeypatch, capsys, answers, ar
     assert golden(changed, COFFEE)["distance"] == 0
 
 
+@pytest.mark.parametrize("variable", ["GITHUB_ACTIONS", "JENKINS_URL", "TEAMCITY_VERSION", "BITBUCKET_BUILD_NUMBER"])
+def test_a_ci_of_another_name_refuses_too_unless_a_person_says_otherwise(changed, monkeypatch, capsys, variable):
+    monkeypatch.setenv("CI", "false")
+    monkeypatch.setenv(variable, "7")
+    assert main(["review", "--accept-all"]) == 2
+    assert f"reviewing is refused because {variable} is set" in capsys.readouterr().err
+    assert golden(changed, COFFEE)["distance"] == 0
+    assert main(["review", "--accept-all", "--in-ci"]) == 0
+    assert golden(changed, COFFEE)["distance"] == 1
+
+
+def test_reviews_at_the_same_time_keep_all_their_decisions(suite, monkeypatch, capsys):
+    for name in ("tea", "menu"):
+        suite.case(name, first="Hello World", second="Open today")
+    suite.run("--qil-seeds=8")
+    monkeypatch.chdir(suite.path)
+    ours, theirs = pty.openpty()
+    os.write(ours, b"r\n" * 64)
+    reviews = [
+        subprocess.Popen(
+            [*RUN, "--case", name], stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        for name in ("coffee", "poster", "tea", "menu")
+    ]
+    said = [review.communicate(timeout=300)[1] for review in reviews]
+    os.close(ours)
+    os.close(theirs)
+    assert said == [""] * 4
+    assert len(json.loads((suite.latest().path / "review.json").read_text())) == 64
+
+
+def test_latencies_of_garbage_are_not_accepted(suite, monkeypatch):
+    suite.plan(coffee__fast={"typos": {"Qwen Coffee": "zzzzzzzzz", "2 dollars": "####"}})
+    suite.run("-m", "gpu", "--qil-case=coffee", "--qil-model=Qwen/Qwen-Image")
+    monkeypatch.chdir(suite.path)
+    main(["review", "--accept-all", "--accept-latency"])
+    names = [name.rpartition("/")[2] for name in suite.goldens()]
+    assert [name.partition("@")[0] for name in names if "@" in name] == ["base"]
+
+
 def test_without_a_terminal_nobody_is_asked(changed, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", io.StringIO("a\na\n"))
     assert main(["review"]) == 2

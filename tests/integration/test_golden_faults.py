@@ -1,6 +1,7 @@
 """A golden that is not what it should be never passes for one."""
 
 import json
+import os
 
 import pytest
 
@@ -51,6 +52,66 @@ def test_a_distance_that_is_no_count_is_an_error(suite, golden, number):
 def test_a_distance_that_its_texts_do_not_add_up_to_is_an_error(suite, golden):
     changed(golden, distance=9)
     assert_one_fails(suite, f"ERROR *{NAME}*invalid golden: distance 9, but its texts and extras add up to 0*")
+
+
+GARBAGE = {"typos": {"Qwen Coffee": "XXXXXXXXXX", "2 dollars": "ZZZZZZZ"}}
+
+
+def edited(golden, edit):
+    record = json.loads(golden.read_text())
+    edit(record)
+    golden.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize("distance", [1, 5, 10**9])
+def test_a_distance_that_was_not_read_accepts_no_garbage(suite, golden, distance):
+    def edit(record):
+        record["distance"] = record["texts"][0]["distance"] = distance
+
+    edited(golden, edit)
+    suite.plan(coffee__fast=GARBAGE)
+    said = (
+        f"does not agree with what was read: texts*0*.distance is {distance}, but 'Qwen Coffee' for 'Qwen Coffee' is 0"
+    )
+    assert_one_fails(suite, f"ERROR *{NAME}*{said}*")
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"length": 10**6}, "length is 1000000, but the case's required texts have 18 characters"),
+        ({"distance_alnum": 999}, "distance_alnum is 999, but its texts and extras add up to 0"),
+        ({"noise_floor": 99.0}, "noise_floor 99 is above the length 18"),
+        ({"extra": [{"text": "x", "kind": "odd", "distance": 0}]}, "kind 'odd' is not a kind of unexpected text"),
+        ({"distance": 17, "extra": [{"text": "x", "kind": "doubled", "distance": 17}]}, "'x' (doubled) counts 1"),
+    ],
+)
+def test_a_number_that_was_edited_is_named(suite, golden, fields, said):
+    changed(golden, **fields)
+    assert_one_fails(suite, f"ERROR *{NAME}*{said}*")
+
+
+def test_a_duplicate_key_is_an_error(suite, golden):
+    golden.write_text(golden.read_text().replace(ENTRY, f'"distance": 0, {ENTRY}'))
+    assert_one_fails(suite, f"ERROR *{NAME}*duplicate key 'distance'*")
+
+
+def test_a_golden_that_is_a_link_to_elsewhere_is_an_error(suite, golden):
+    elsewhere = golden.rename(suite.path / "elsewhere.json")
+    golden.symlink_to(elsewhere)
+    assert_one_fails(suite, f"ERROR *{NAME}*leads out of the folder of goldens, to *elsewhere.json*")
+
+
+@pytest.mark.timeout(60)
+def test_a_golden_that_is_a_fifo_is_an_error_and_nothing_waits(suite, golden):
+    golden.unlink()
+    os.mkfifo(golden)
+    assert_one_fails(suite, f"ERROR *{NAME}*the golden cannot be read: Not a regular file*")
+
+
+def test_a_golden_of_gigabytes_is_an_error(suite, golden):
+    os.truncate(golden, 64 << 30)
+    assert_one_fails(suite, f"ERROR *{NAME}*the golden cannot be read: File too large*")
 
 
 def test_an_unknown_key_is_an_error(suite, golden):

@@ -46,7 +46,7 @@ def test_a_latency_past_both_floors_fails_its_test(suite):
         [
             "latency * 0.560 s, limit 0.550 s",
             "FAIL * 0.560 s is above the limit 0.550 s (golden 0.500 s, past both 8% and 0.05 s)",
-            "accept * --qil-update=changed",
+            "accept * --qil-update=changed --qil-accept=*",
         ]
     )
 
@@ -68,7 +68,9 @@ def test_a_baseline_of_another_machine_or_torch_is_not_compared(suite, change):
     result = suite.run(*GPU)
     result.assert_outcomes(failed=4)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["INCOMPARABLE * no latency golden for this cohort*", "accept *=missing"])
+    result.stdout.fnmatch_lines(
+        ["INCOMPARABLE * no latency golden for this cohort*", "accept *=missing --qil-accept=*"]
+    )
 
 
 def test_a_baseline_of_zero_is_an_error(suite):

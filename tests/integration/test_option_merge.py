@@ -18,4 +18,4 @@ def test_it_reaches_the_generator(suite, opened, value, wanted):
 def test_the_command_that_accepts_an_image_repeats_it(suite, opened):
     result = suite.run("--qil-merge=yes")
     result.assert_outcomes(failed=4)
-    result.stdout.fnmatch_lines(["accept *--qil-merge=yes*--qil-update=missing"])
+    result.stdout.fnmatch_lines(["accept *--qil-merge=yes*--qil-update=missing --qil-accept=*"])

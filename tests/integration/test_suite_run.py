@@ -89,7 +89,7 @@ def test_the_message_comes_in_the_order_of_the_questions(suite):
             "golden * distance was 0, is 1",
             "* read was 'Qwen Coffee', is 'Qwen Cofee'",
             "image * /*/runs/*/images/*.png",
-            "accept * pytest *coffee@1328x1328-fast-s42* --qil-reuse --qil-update=changed",
+            "accept * pytest *coffee@1328x1328-fast-s42* --qil-reuse --qil-update=changed --qil-accept=*",
         ]
     )
     assert "Traceback" not in result.stdout.str()

@@ -150,13 +150,13 @@ ONE_MISTAKE = {
         'texts[0].optional_marks[1]: "!" is not in "Hello World 😊"; allowed: marks that occur in the text',
     ),
     "nothing left to read": (
-        ('["😊"]', '["😊", "Hello", "World"]'),
-        'texts[0].text: "Hello World 😊" has only white space and optional marks; '
+        ('text = "夜市 open"', 'text = "😊"\noptional_marks = ["😊"]'),
+        'texts[1].text: "😊" has only white space, optional marks and characters nobody sees; '
         "allowed: at least one character that a reader can return",
     ),
     "a text of white space": (
         ('text = "夜市 open"', 'text = " \\u3000 "'),
-        'texts[1].text: " \u3000 " has only white space and optional marks; '
+        'texts[1].text: " \u3000 " has only white space, optional marks and characters nobody sees; '
         "allowed: at least one character that a reader can return",
     ),
     "a text that NFKC makes equal to another": (

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from qiltest.calibration.records import Floor
 from qiltest.errors import StoreError, os_errors_as
-from qiltest.files import read_file, write_atomically
-from qiltest.strict_json import StrictJsonError, decode, parse
+from qiltest.files import write_atomically
+from qiltest.strict_json import StrictJsonError, decode, parse_file
 from qiltest.suite.cases import Case
 from qiltest.suite.load import FLOORS_FOLDER
 
@@ -54,7 +54,7 @@ def read_floor(case: str, reader: str, folder: Path) -> Floor | None:
 
 def _load(file: Path) -> dict[str, Floor]:
     try:
-        readers = parse(read_file(file, most=_MOST))["readers"]
+        readers = parse_file(file, most=_MOST)["readers"]
         rows = {name: {"case": file.stem, "reader": name, **fields} for name, fields in readers.items()}
         # through JSON again, where a list may become a tuple but no other type another
         return decode(dict[str, Floor], json.dumps(rows))

@@ -29,7 +29,7 @@ def add_parser(add: AddParser) -> None:
     """Add the options of `qiltest review`."""
     parser = add(
         description="Shows each new or changed golden of a stored run: old and new image, what was read in each, and "
-        "the distance. An accepted golden is written at once. Refused where CI is set. Exit code 0: nothing is left to "
+        "the distance. An accepted golden is written at once. Refused in CI. Exit code 0: nothing is left to "
         "decide; 1: something was rejected, skipped or cannot be accepted; 2: wrong usage.",
         parents=[case_flag(), golden_flag(), runs_flag(), json_flag(_JSON)],
     )
@@ -37,6 +37,11 @@ def add_parser(add: AddParser) -> None:
     parser.add_argument("--accept-all", action="store_true", help="accept all that can be accepted, without asking")
     parser.add_argument(
         "--accept-latency", action="store_true", help="also write the latency goldens that are missing, from this run"
+    )
+    parser.add_argument(
+        "--in-ci",
+        action="store_true",
+        help="write goldens in CI too: for a job that a person starts, whose goldens a person looks at before a merge",
     )
     parser.add_argument("--again", action="store_true", help="ask again about rejected ones")
     parser.set_defaults(handler=run_review)
@@ -63,13 +68,13 @@ def run_review(args: argparse.Namespace) -> int:
 
 def _refuse(args: argparse.Namespace) -> None:
     """Raise GoldenError in CI, and where standard input is not a terminal."""
-    from qiltest.engine.options import in_ci
+    from qiltest.engine.options import ci_variable
 
     if args.json and not args.accept_all and not args.accept_latency:
         return
-    if in_ci():
+    if (variable := ci_variable()) and not args.in_ci:
         raise GoldenError(
-            "reviewing is refused because CI is set: a person must look at goldens before they change",
+            f"reviewing is refused because {variable} is set: a person must look at goldens before they change",
             remedy="run it on your machine and commit the files; --json lists the goldens to decide",
         )
     if not args.accept_all and not args.json and not sys.stdin.isatty():

@@ -51,6 +51,8 @@ class RunContext:
     seconds: dict[Cohort, list[float]] = field(default_factory=dict)
     #: cohorts whose latency did not pass.
     slower: set[Cohort] = field(default_factory=set)
+    #: goldens that the update may not write although the image passes, and why.
+    unrecorded: list[str] = field(default_factory=list)
     #: samples that have a verdict or an error.
     done: set[Sample] = field(default_factory=set)
 

@@ -70,7 +70,7 @@ def finish_run(
     that cannot be written is a problem.
     """
     context.stop()
-    ending = Ending(exit_status=exit_status, problems=[*problems, *context.problems])
+    ending = Ending(exit_status=exit_status, problems=[*problems, *context.problems, *context.unrecorded])
     try:
         if unjudged is not None:
             ending.problems += _add_missing(context, unjudged)
@@ -152,7 +152,7 @@ def _add_missing(context: RunContext, unjudged: Mapping[Sample, str]) -> Iterato
     for sample, why in missing.items():
         golden = None
         with suppress(GoldenError):  # that it cannot be read is not the problem here
-            golden = context.goldens.load(context.generator.model, sample)
+            golden = context.goldens.load(context.generator.model, sample, context.tasks[sample].case)
         context.writer.append(Judged.missing(sample, why, golden))
         context.done.add(sample)
     if missing:

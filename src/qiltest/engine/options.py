@@ -55,6 +55,8 @@ class Options:
     seed_count: int | None
     seeds: tuple[int, ...]
     update: Update | None
+    #: the first digits of the SHA-256 of images that `update` may record; empty: of any.
+    accept: tuple[str, ...] = ()
     reuse: Reuse
     #: merge LoRAs into the base's weights, or load them beside it; None: as the variant says.
     merge: bool | None
@@ -94,6 +96,47 @@ class Options:
         return base_of_model(self.model, insisted=self.base)
 
 
-def in_ci() -> bool:
-    """Return whether this is a CI machine (`CI` is set), where goldens never change."""
-    return os.environ.get("CI", "").lower() not in {"", "0", "false"}
+#: variables that CI services set, each to a value of its own. Not all of them set `CI`, and a job can unset that one.
+CI_VARIABLES = (
+    "CI",
+    "AC_APPCIRCLE",
+    "APPVEYOR",
+    "BAMBOO_BUILDKEY",
+    "bamboo_buildKey",
+    "BITBUCKET_BUILD_NUMBER",
+    "BITRISE_IO",
+    "BUDDY_WORKSPACE_ID",
+    "BUILDKITE",
+    "CF_BUILD_ID",
+    "CIRCLECI",
+    "CIRRUS_CI",
+    "CM_BUILD_ID",
+    "CODEBUILD_BUILD_ID",
+    "DRONE",
+    "GERRIT_PROJECT",
+    "GITEA_ACTIONS",
+    "GITHUB_ACTIONS",
+    "GITLAB_CI",
+    "GO_PIPELINE_LABEL",
+    "HARNESS_BUILD_ID",
+    "HUDSON_URL",
+    "JENKINS_URL",
+    "PROW_JOB_ID",
+    "SCREWDRIVER",
+    "SEMAPHORE",
+    "SYSTEM_TEAMFOUNDATIONCOLLECTIONURI",
+    "TASKCLUSTER_ROOT_URL",
+    "TEAMCITY_VERSION",
+    "TF_BUILD",
+    "TRAVIS",
+    "VELA",
+    "WOODPECKER_CI",
+)
+
+
+def ci_variable() -> str:
+    """Return the variable that says that this is a CI machine, where goldens never change; "" for none.
+
+    `CI=false` says nothing about the others: a service that sets its own variable is CI.
+    """
+    return next((name for name in CI_VARIABLES if os.environ.get(name, "").lower() not in {"", "0", "false"}), "")

@@ -149,7 +149,7 @@ def _again(result: CaseResult, case: Case, reader: Reader, run: Run, writer: Run
         require_readable_case(case, reader)
         examined = examine(load_image(image.path))
         reading = reader.read(image.path)
-        golden = goldens.load(run.model, result.sample)
+        golden = goldens.load(run.model, result.sample, case)
         found = judge_image(
             case,
             examined,

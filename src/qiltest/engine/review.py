@@ -9,21 +9,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from filelock import FileLock
+
 from qiltest.errors import GoldenError, StoreError, os_errors_as
-from qiltest.files import write_atomically
+from qiltest.files import read_file, write_atomically
 from qiltest.gate.golden import Golden, GoldenStore, golden_from
 from qiltest.gate.judge import not_golden
 from qiltest.gate.latency import Cohort, LatencyStore
 from qiltest.gate.verdict import Verdict
 from qiltest.generation.sources import TINY
-from qiltest.runs.plain_file import plain
 from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.store import RunStore
-from qiltest.strict_json import StrictJsonError, parse
+from qiltest.strict_json import MOST_BYTES, StrictJsonError, decode
 from qiltest.suite.variants import CANDIDATE
 
 DECISIONS = "review.json"
@@ -113,20 +115,22 @@ class Review:
         """
         if item.blocked:
             raise GoldenError(item.blocked, where=item.id, remedy="reject it, or change the case's limits")
-        self._unchanged(item)
-        path = self.goldens.save(item.candidate)
-        self._remember(item, Decision.ACCEPTED)
+        with self._locked():
+            self._unchanged(item)
+            path = self.goldens.save(item.candidate)
+            self._remember(item, Decision.ACCEPTED)
         return path
 
     def reject(self, item: Item) -> None:
         """Keep the golden, or restore it where the run has replaced it. Raises GoldenError, StoreError."""
-        if item.change is GoldenChange.RECORDED:
-            self._unchanged(item)
-            if item.before is None:
-                self.goldens.remove(item.candidate)
-            else:
-                self.goldens.save(item.before)
-        self._remember(item, Decision.REJECTED)
+        with self._locked():
+            if item.change is GoldenChange.RECORDED:
+                self._unchanged(item)
+                if item.before is None:
+                    self.goldens.remove(item.candidate)
+                else:
+                    self.goldens.save(item.before)
+            self._remember(item, Decision.REJECTED)
 
     def accept_latencies(self) -> list[Path]:
         """Write the golden of each gated cohort that has none, from the run's own denoise loops. Raises GoldenError."""
@@ -134,7 +138,14 @@ class Review:
         seconds: dict[Cohort, list[float]] = {}
         for result in self.run.results:
             latency, cohort = result.latency, result.cohort
-            if latency is not None and cohort is not None and latency.gates and latency.verdict is not Verdict.ERROR:
+            if (
+                latency is None
+                or cohort is None
+                or result.error
+                or (result.score is not None and self._blocked(result))
+            ):
+                continue  # how long an image of garbage took says nothing
+            if latency.gates and latency.verdict is not Verdict.ERROR:
                 seconds.setdefault(cohort, []).append(latency.seconds)
         return [latencies.save(each, seconds[each]) for each in seconds if latencies.load(each) is None]
 
@@ -166,13 +177,24 @@ class Review:
             change, before = GoldenChange.RECORDED, result.golden
         elif current is None and not broken:
             change = GoldenChange.NEW
+        return Item(
+            result=result,
+            change=change,
+            candidate=candidate,
+            before=before,
+            broken=broken,
+            blocked=self._blocked(result),
+        )
+
+    def _blocked(self, result: CaseResult) -> str:
+        """Return why an image that was judged may not become a golden, or ""."""
+        assert result.score is not None
         case, sample = self.run.case(result.sample.case), result.sample
-        why = not_golden(score, case.limits_of(sample.size, sample.variant, tiny=self.run.model == TINY))
-        return Item(result=result, change=change, candidate=candidate, before=before, broken=broken, blocked=why)
+        return not_golden(result.score, case.limits_of(sample.size, sample.variant, tiny=self.run.model == TINY))
 
     def _current(self, golden: Golden) -> tuple[Golden | None, str]:
         try:
-            return self.goldens.load(golden.model, golden.sample), ""
+            return self.goldens.load(golden.model, golden.sample, self.run.case(golden.case)), ""
         except GoldenError as error:
             return None, error.what
 
@@ -189,19 +211,27 @@ class Review:
     def _decided(self) -> dict[str, Decision]:
         path = self.run.path / DECISIONS
         try:
-            with plain(path) as file:
-                found = parse(file.read(_MOST_BYTES))
-            if not isinstance(found, dict):
-                raise StrictJsonError("not an object")
-            return {digest: Decision(word) for digest, word in found.items()}
+            return decode(dict[str, Decision], read_file(path, most=MOST_BYTES))
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
+        except (OSError, StrictJsonError) as error:
             raise StoreError(
                 "the decisions of an earlier review cannot be read",
                 where=str(path),
                 remedy="remove the file; accepted goldens are kept",
             ) from error
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Let one review at a time change goldens and decisions of this run, so that none overwrites another's."""
+        lock = FileLock(self.run.path / f".{DECISIONS}.lock")
+        remedy = "make the run's folder writable"
+        with os_errors_as(StoreError, "the run cannot be reviewed", where=str(self.run.path), remedy=remedy):
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _remember(self, item: Item, decision: Decision) -> None:
         """Store a decision by the golden's hash, so that another image of the sample is asked about again."""
@@ -210,10 +240,6 @@ class Review:
         remedy = "make the run's folder writable; an accepted golden is already written"
         with os_errors_as(StoreError, "the decision cannot be stored", where=str(path), remedy=remedy):
             write_atomically(path, (json.dumps(decided, indent=2) + "\n").encode())
-
-
-#: of the decisions on a run: 100 bytes each.
-_MOST_BYTES = 4 << 20
 
 
 def _unfit(result: CaseResult) -> str:

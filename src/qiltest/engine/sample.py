@@ -11,7 +11,7 @@ from qiltest.engine.options import Update
 from qiltest.engine.producer import PendingImage
 from qiltest.errors import CaseError, GoldenError, OrderError, QiltestError
 from qiltest.gate.golden import Golden, golden_from
-from qiltest.gate.judge import judge_image, not_golden
+from qiltest.gate.judge import judge_image, not_golden, unseen
 from qiltest.gate.latency import LatencyStore, judge_latency
 from qiltest.gate.verdict import Verdict
 from qiltest.reading.records import Reading
@@ -41,6 +41,8 @@ class SampleRun:
         self._context = context
         #: notes since the image was generated.
         self._notes: tuple[str, ...] = ()
+        #: why the update may not write the golden, or "".
+        self._unrecorded = ""
 
     def run(self) -> CaseResult:
         """Generate, read, score and judge."""
@@ -102,6 +104,7 @@ class SampleRun:
         if self.result.timing is None:
             raise RuntimeError("judge() before generate()")
         with self._recorded():
+            self._check_accepted()
             if self.result.score is None and self._context.generator.judges_text:
                 raise OrderError(
                     "judge() before score(): its text was not judged",
@@ -111,6 +114,11 @@ class SampleRun:
             if self.result.score is not None:
                 self._judge_text(self.result.score)
             self._judge_latency(self.result.timing.denoise_seconds)
+            if self._unrecorded and self.passes:  # a test that passes would not say it
+                remedy = "look at the image, then accept it with `qiltest review`"
+                self._context.unrecorded.append(
+                    f"{self.sample.id}: golden not recorded: {self._unrecorded}\n  -> {remedy}"
+                )
             outcome = shared(self.result, Outcome)
             self._context.writer.append(Judged(at=now(), sample=self.sample, **outcome, notes=self._notes))
         self._context.done.add(self.sample)
@@ -165,8 +173,11 @@ class SampleRun:
     def _note_restart(self, image: StoredImage) -> None:
         """Add a note if the OCR worker was restarted for the image."""
         if self._context.readers.restarted_over(image.path):
-            self._notes = ("OCR worker crashed on this image and was restarted",)
-            self.result = replace(self.result, notes=(*self.result.notes, *self._notes))
+            self._note("OCR worker crashed on this image and was restarted")
+
+    def _note(self, note: str) -> None:
+        self._notes = (*self._notes, note)
+        self.result = replace(self.result, notes=(*self.result.notes, note))
 
     def _judge_text(self, score: Score) -> None:
         reading, recipe, pending = self.result.reading, self.result.recipe, self.pending
@@ -194,14 +205,33 @@ class SampleRun:
             noise_floor=found.judgement.noise_floor,
             image="" if self.result.image is None else self.result.image.sha256,
         )
-        if self._accepts(candidate, broken=broken) and not not_golden(score, self.limits):
+        if self._accepts(candidate, broken=broken):
+            self._unrecorded = self._unfit(score)
+            if self._unrecorded:
+                self._note(f"golden not recorded: {self._unrecorded}")
+                return
             self._context.goldens.save(candidate)
             self.result = replace(self.result, golden_recorded=True)
+
+    def _unfit(self, score: Score) -> str:
+        """Return why the update may not record the image, or ""; `--qil-accept` says that a person has seen it."""
+        seen = bool(self._context.options.accept)
+        return not_golden(score, self.limits) or ("" if seen else unseen(score, self.result.golden))
+
+    def _check_accepted(self) -> None:
+        """Raise GoldenError where `--qil-accept` names another image: what was seen is accepted, and nothing else."""
+        accepted, image = self._context.options.accept, self.result.image
+        if accepted and image is not None and not image.sha256.startswith(accepted):
+            raise GoldenError(
+                f"this is image {image.sha256[:16]}, not {' or '.join(accepted)} (--qil-accept): nothing was recorded",
+                where=str(image.path),
+                remedy="the recipe was generated again since, with another result: look at this image first",
+            )
 
     def _golden(self) -> tuple[Golden | None, bool]:
         """Return the golden and whether its file is invalid; that is an error unless the update replaces it."""
         try:
-            return self._context.goldens.load(self._context.generator.model, self.sample), False
+            return self._context.goldens.load(self._context.generator.model, self.sample, self.task.case), False
         except GoldenError:
             if self._context.options.update in {Update.CHANGED, Update.ALL}:
                 return None, True
@@ -224,10 +254,12 @@ class SampleRun:
         options = context.options
         gates = options.gpu and options.latency_gates and options.release is None
         latency = judge_latency(seconds, LatencyStore(goldens=context.goldens).load(cohort), gates=gates)
-        if latency.verdict is not Verdict.ERROR:
+        score = self.result.score
+        fit = score is None or (not self.faulty and not self._unfit(score))
+        if latency.verdict is not Verdict.ERROR and fit:
             context.seconds.setdefault(cohort, []).append(seconds)
         if latency.verdict is Verdict.FAIL:
             context.slower.add(cohort)
         records = {Verdict.INCOMPARABLE: {Update.MISSING, Update.ALL}, Verdict.FAIL: {Update.CHANGED, Update.ALL}}
-        recorded = context.options.update in records.get(latency.verdict, set())
+        recorded = fit and context.options.update in records.get(latency.verdict, set())
         self.result = replace(self.result, latency=latency, latency_recorded=recorded)

@@ -1,12 +1,13 @@
 """Goldens: the accepted result of each (case, resolution, variant, seed, model), one small JSON file each.
 
 `golden/<model>/<case>@<size>/<variant>-s<seed>.json` is written whole or not at all, and read strictly: a truncated
-file, an unknown key, a number that is not finite or another image's name is an error.
+file, an unknown key, a number that does not follow from what was read or another image's name is an error.
 """
 
 from __future__ import annotations
 
 import json
+import os.path
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -16,10 +17,12 @@ from typing import ClassVar
 from pydantic import ConfigDict
 
 from qiltest.errors import GoldenError, os_errors_as
-from qiltest.files import sync_folder, write_atomically
+from qiltest.files import read_file, sync_folder, write_atomically
+from qiltest.gate.agreement import accepts_no_text, count_again, extra_alnum, extra_distance, may_be_extra
 from qiltest.recipe import Recipe, Scalar, Size, recipe_changes
 from qiltest.scoring.records import Score
-from qiltest.strict_json import STORED, StrictJsonError, decode, other_schema
+from qiltest.strict_json import MOST_BYTES, STORED, StrictJsonError, decode, other_schema
+from qiltest.suite.cases import Case
 from qiltest.suite.load import Suite
 from qiltest.suite.selection import Sample
 
@@ -27,6 +30,7 @@ SCHEMA = 2
 #: one part of a model's name that may be part of a path: no separator, no leading dot, so never `..`.
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _HUB_PARTS = 2
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _FILE = re.compile(r"(?P<variant>.+)-s(?P<seed>[0-9]+)\.json")
 
 
@@ -127,10 +131,13 @@ class GoldenStore:
         """Return the path of a sample's golden, whether the file exists or not."""
         return self.folder(model) / f"{sample.case}@{sample.size}" / f"{sample.variant}-s{sample.seed}.json"
 
-    def load(self, model: str, sample: Sample) -> Golden | None:
-        """Return the golden of a sample, None where there is none. Raises GoldenError for an invalid file."""
+    def load(self, model: str, sample: Sample, case: Case | None = None) -> Golden | None:
+        """Return the golden of a sample, None where there is none. Raises GoldenError for an invalid file.
+
+        Its numbers are counted again by the rules of `case`, unless the case asks for other texts by now.
+        """
         path = self.path(model, sample)
-        data = read_if_there(path)
+        data = self.read(path)
         if data is None:
             return None
         _check_schema(data, path)
@@ -140,21 +147,52 @@ class GoldenStore:
         wrong = [f"{name} {own!r} instead of {a!r}" for (name, own), a in zip(found, asked, strict=True) if own != a]
         if wrong:
             raise _broken(path, f"this golden belongs to another image: {', '.join(wrong)}")
+        if case is not None:
+            _check_agreement(golden, case, path)
         return golden
+
+    def read(self, path: Path) -> bytes | None:
+        """Return the bytes of a file of this folder, None where there is no such file.
+
+        Raises GoldenError for one that cannot be read, is no regular file, is too large, or lies elsewhere.
+        """
+        self._check_inside(path)
+        remedy = "make the folder of goldens (--qil-golden) and its files readable"
+        with os_errors_as(GoldenError, "the golden cannot be read", where=str(path), remedy=remedy):
+            try:
+                return read_file(path, most=MOST_BYTES)
+            except FileNotFoundError:
+                return None
+
+    def write(self, path: Path, data: bytes, *, what: str = "golden") -> None:
+        """Write a file of this folder in place of the old one. Raises GoldenError where it cannot be written."""
+        self._check_inside(path.parent)
+        remedy = "make its folder writable, or choose another with --qil-golden"
+        with os_errors_as(GoldenError, f"the {what} cannot be written", where=str(path), remedy=remedy):
+            write_atomically(path, data)
+
+    def _check_inside(self, path: Path) -> None:
+        """Raise GoldenError where a symbolic link leads out of the folder: what lies there is under nobody's review."""
+        real, root = Path(os.path.realpath(path)), Path(os.path.realpath(self.root))
+        if not real.is_relative_to(root):
+            raise GoldenError(
+                f"a symbolic link leads out of the folder of goldens, to {real}",
+                where=str(path),
+                remedy="put the file itself there, or choose another folder with --qil-golden",
+            )
 
     def save(self, golden: Golden) -> Path:
         """Write a golden in place of the old one. Raises GoldenError where it cannot be written."""
         path = self.path(golden.model, golden.sample)
         text = json.dumps(asdict(golden), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
         _parse(text.encode(), path)
-        remedy = "make its folder writable, or choose another with --qil-golden"
-        with os_errors_as(GoldenError, "the golden cannot be written", where=str(path), remedy=remedy):
-            write_atomically(path, text.encode())
+        self.write(path, text.encode())
         return path
 
     def remove(self, golden: Golden) -> None:
         """Remove a golden, if it still exists. Raises GoldenError where it cannot be removed."""
         path = self.path(golden.model, golden.sample)
+        self._check_inside(path.parent)
         remedy = "make its folder writable"
         with os_errors_as(GoldenError, "the golden cannot be removed", where=str(path), remedy=remedy):
             path.unlink(missing_ok=True)
@@ -213,16 +251,6 @@ def unused_goldens(store: GoldenStore, model: str, suite: Suite) -> Iterator[str
         yield f"unused golden {path}: {reason}\n  -> remove the file, or restore the case or variant it belongs to"
 
 
-def read_if_there(path: Path) -> bytes | None:
-    """Return a file's bytes, None where there is no such file. Raises GoldenError for one that cannot be read."""
-    remedy = "make the folder of goldens (--qil-golden) and its files readable"
-    with os_errors_as(GoldenError, "the golden cannot be read", where=str(path), remedy=remedy):
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            return None
-
-
 def _check_schema(data: bytes, path: Path) -> None:
     """Raise GoldenError for a golden of another version, whose fields have other names."""
     found = other_schema(data, SCHEMA)
@@ -239,13 +267,69 @@ def _parse(data: bytes, path: Path) -> Golden:
         golden = decode(Golden, data)
     except StrictJsonError as error:
         raise _broken(path, f"invalid golden: {'; '.join(error.faults[:3])}") from error
-    total = sum(text.distance for text in golden.texts) + sum(extra.distance for extra in golden.extra)
-    numbers = (golden.distance, golden.distance_alnum, *(text.distance for text in golden.texts))
-    if min(numbers) < 0 or golden.length <= 0 or not golden.texts:
-        raise _broken(path, "invalid golden: negative distance, or no expected text")
-    if total != golden.distance:
-        raise _broken(path, f"invalid golden: distance {golden.distance}, but its texts and extras add up to {total}")
+    fault = next(_faults(golden), "")
+    if fault:
+        raise _broken(path, f"invalid golden: {fault}")
     return golden
+
+
+def _faults(golden: Golden) -> Iterator[str]:
+    """Yield what is wrong with a golden's numbers whatever the case's rules are."""
+    if not golden.texts:
+        yield "texts: no expected text"
+    for name in ("distance", "distance_alnum", "length", "noise_floor"):
+        value, least = getattr(golden, name), int(name == "length")
+        if value is not None and not (value >= least):
+            yield f"{name} {value} is below {least}"
+    for name in ("recipe_key", "image"):
+        if _SHA256.fullmatch(getattr(golden, name)) is None:
+            yield f"{name} {getattr(golden, name)!r:.80} is not a SHA-256"
+    if golden.noise_floor is not None and not (golden.noise_floor <= golden.length):
+        yield f"noise_floor {golden.noise_floor:g} is above the length {golden.length}"
+    yield from (f"texts[{i}].distance {t.distance} is below 0" for i, t in enumerate(golden.texts) if t.distance < 0)
+    for index, extra in enumerate(golden.extra):
+        counted = extra_distance(extra.text, extra.kind)
+        if counted is None:
+            yield f"extra[{index}].kind {extra.kind!r} is not a kind of unexpected text"
+        elif extra.distance != counted:
+            yield f"extra[{index}].distance {extra.distance}, but {extra.text!r} ({extra.kind}) counts {counted}"
+    total = sum(text.distance for text in golden.texts) + sum(extra.distance for extra in golden.extra)
+    if total != golden.distance:
+        yield f"distance {golden.distance}, but its texts and extras add up to {total}"
+
+
+def _check_agreement(golden: Golden, case: Case, path: Path) -> None:
+    """Raise GoldenError where a golden's numbers do not follow from what was read, or would pass any image."""
+    if [text.expected for text in golden.texts] != [text.text for text in case.texts]:
+        return  # not comparable, which is said with the verdict
+    fault = next(_disagreements(golden, case), "")
+    if fault:
+        raise _broken(path, f"the golden does not agree with what was read: {fault}")
+    if accepts_no_text(golden.distance, golden.length, case.limits):
+        raise _broken(
+            path,
+            f"the golden would pass an image without any of its texts: distance {golden.distance} and tolerance "
+            f"{case.limits.tolerance} allow all {golden.length} characters",
+        )
+
+
+def _disagreements(golden: Golden, case: Case) -> Iterator[str]:
+    reads = [text.read for text in golden.texts]
+    counted = count_again(case, reads)
+    for index, (text, distance) in enumerate(zip(golden.texts, counted.distances, strict=True)):
+        if text.distance != distance:
+            yield (
+                f"texts[{index}].distance is {text.distance}, but {text.read!r} for {text.expected!r} is {distance} by "
+                f"the case's rules"
+            )
+    for index, extra in enumerate(golden.extra):
+        if not may_be_extra(case, reads, extra.text, extra.kind):
+            yield f"extra[{index}].kind is {extra.kind}, but {extra.text!r} repeats or extends none of the texts"
+    alnum = counted.distance_alnum + sum(extra_alnum(extra.text, extra.kind) for extra in golden.extra)
+    if golden.distance_alnum != alnum:
+        yield f"distance_alnum is {golden.distance_alnum}, but its texts and extras add up to {alnum}"
+    if golden.length != counted.length:
+        yield f"length is {golden.length}, but the case's required texts have {counted.length} characters"
 
 
 def _broken(path: Path, what: str) -> GoldenError:

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from qiltest.calibration.store import floors_of, read_floor
+from qiltest.gate.agreement import accepts_no_text
 from qiltest.gate.golden import Golden
 from qiltest.gate.verdict import Judgement, Verdict, with_quality
 from qiltest.quality import Examined, Health
 from qiltest.reading.records import ReaderInfo, Reading
 from qiltest.recipe import Size
-from qiltest.scoring import Score, score_case
+from qiltest.scoring import Score, TextScore, score_case
 from qiltest.suite.cases import Case, Limits
 from qiltest.suite.selection import Sample
 
@@ -125,13 +126,37 @@ def not_golden(score: Score, limits: Limits) -> str:
     """Return why a score may not become a golden, or "".
 
     A golden of an image whose texts were all misread could never fail. A text counts as read where at least half of its
-    characters are right: texts of the same alphabet that have nothing to do with each other differ by more.
+    characters are right: texts of the same alphabet that have nothing to do with each other differ by more. Nor could
+    one that has as many edits as an image without any text, as where texts are shown twice.
     """
     if above_absolute(score, limits):
         return f"distance {score.distance} is above the case's absolute limit {limits.absolute}"
-    if not any(text.read and 2 * text.distance <= text.length for text in score.texts):
+    if not any(_is_read(text) for text in score.texts):
         return "no expected text was read with half of its characters right, so its golden could never fail"
+    if accepts_no_text(score.distance, score.length, limits):
+        return (
+            f"distance {score.distance} and tolerance {limits.tolerance} allow all {score.length} characters, so its "
+            f"golden would pass an image without any of its texts"
+        )
     return ""
+
+
+def unseen(score: Score, golden: Golden | None) -> str:
+    """Return why only a person who has seen the image may make it a golden, or "".
+
+    `golden` is the one before, which may have the same text misread already.
+    """
+    before = set() if golden is None else {(text.expected, text.read) for text in golden.texts}
+    texts = [text for text in score.texts if text.required and not _is_read(text)]
+    new = [text.expected for text in texts if (text.expected, text.read) not in before]
+    if not new:
+        return ""
+    named = f"{new[0]!r} and {len(new) - 1} more were" if len(new) > 1 else f"{new[0]!r} was"
+    return f"{named} read with less than half of its characters right"
+
+
+def _is_read(text: TextScore) -> bool:
+    return bool(text.read) and 2 * text.distance <= text.length
 
 
 def _over(score: Score, relative: int | None, limits: Limits, golden: Golden | None) -> tuple[str, ...]:

@@ -20,9 +20,8 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
-from qiltest.errors import GoldenError, os_errors_as
-from qiltest.files import write_atomically
-from qiltest.gate.golden import GoldenStore, read_if_there
+from qiltest.errors import GoldenError
+from qiltest.gate.golden import GoldenStore
 from qiltest.gate.verdict import Verdict
 from qiltest.strict_json import STORED, StrictJsonError, decode
 
@@ -135,7 +134,7 @@ class LatencyStore:
     def load(self, cohort: Cohort) -> LatencyGolden | None:
         """Return a cohort's golden, None where there is none. Raises GoldenError for an invalid file."""
         path = self.path(cohort)
-        data = read_if_there(path)
+        data = self.goldens.read(path)
         if data is None:
             return None
         try:
@@ -144,7 +143,7 @@ class LatencyStore:
             raise _broken(path, error.faults[0]) from error
         if golden.schema != SCHEMA or golden.cohort != cohort:
             raise _broken(path, "its schema or cohort does not match its name")
-        if not (0 < golden.fastest <= golden.seconds <= golden.slowest) or golden.images < 1:
+        if not _is_median(golden):
             raise _broken(
                 path,
                 f"{golden.seconds} s, fastest {golden.fastest} s, slowest {golden.slowest} s, images: {golden.images}",
@@ -165,10 +164,17 @@ class LatencyStore:
             images=len(seconds),
         )
         text = json.dumps(asdict(golden), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
-        remedy = "make its folder writable, or choose another with --qil-golden"
-        with os_errors_as(GoldenError, "the latency golden cannot be written", where=str(path), remedy=remedy):
-            write_atomically(path, text.encode())
+        self.goldens.write(path, text.encode(), what="latency golden")
         return path
+
+
+def _is_median(golden: LatencyGolden) -> bool:
+    """Return whether the seconds may be the median of as many images, from the fastest to the slowest."""
+    if not (0 < golden.fastest <= golden.seconds <= golden.slowest) or golden.images < 1:
+        return False
+    if golden.images == 1:
+        return golden.fastest == golden.slowest
+    return golden.images != 2 or golden.seconds == median((golden.fastest, golden.slowest))
 
 
 def _broken(path: Path, what: str) -> GoldenError:

@@ -13,14 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-from pydantic import TypeAdapter, ValidationError
-
 from qiltest.errors import StoreError
-from qiltest.files import write_atomically
+from qiltest.files import read_file, write_atomically
 from qiltest.lora.bases import Base
 from qiltest.recipe import Recipe
 from qiltest.runs.aggregate import median_speed_up, speed_ups
 from qiltest.runs.records import CaseResult, Run
+from qiltest.strict_json import MOST_BYTES, StrictJsonError, decode
 
 NAME = "speeds.json"
 _HEAD = "| size | variant | NFE | images | seconds | base speed | seconds / forward | T operations / forward | share |"
@@ -104,17 +103,13 @@ def read_speeds(folder: Path) -> Speeds | None:
     if not path.is_file():
         return None
     try:
-        return _SPEEDS.validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        return decode(Speeds, read_file(path, most=MOST_BYTES))
+    except StrictJsonError as error:
         raise StoreError(
-            f"the run's speeds cannot be read ({'.'.join(map(str, first['loc'])) or 'file'}: {first['msg']})",
+            f"the run's speeds cannot be read ({error.faults[0]})",
             where=str(path),
             remedy="remove the damaged file; the report is then written without speeds",
         ) from error
-
-
-_SPEEDS = TypeAdapter(Speeds)
 
 
 def _row(

@@ -7,7 +7,7 @@ forbids it to the others. The sum of the cheapest chains is a lower bound, so a 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from qiltest.scoring.chains import Chain, Piece, cheapest_chain, relevant
 
@@ -17,14 +17,19 @@ MOST_STATES = 4000
 _Bans = tuple[frozenset[int], ...]
 
 
-def assign(texts: Sequence[str], pieces: Sequence[Piece]) -> tuple[Chain, ...]:
-    """Return one chain for each text (normalised, without optional marks), no piece in two of them."""
-    return _Search(texts, pieces).run()
+def assign(
+    texts: Sequence[str], pieces: Sequence[Piece], marks: Mapping[str, Collection[str]] | None = None
+) -> tuple[Chain, ...]:
+    """Return one chain for each text (normalised, without optional marks), no piece in two of them.
+
+    `marks` are the characters of a text's optional marks, by the text.
+    """
+    return _Search(texts, pieces, marks or {}).run()
 
 
 class _Search:
-    def __init__(self, texts: Sequence[str], pieces: Sequence[Piece]) -> None:
-        self._texts, self._pieces = texts, pieces
+    def __init__(self, texts: Sequence[str], pieces: Sequence[Piece], marks: Mapping[str, Collection[str]]) -> None:
+        self._texts, self._pieces, self._marks = texts, pieces, marks
         self._relevant = {text: relevant(text, pieces) for text in dict.fromkeys(texts)}
         self._known: dict[tuple[str, frozenset[int]], Chain] = {}
 
@@ -63,7 +68,7 @@ class _Search:
         key = (text, banned)
         if key not in self._known:
             allowed = [i for i in self._relevant[text] if i not in banned]
-            self._known[key] = cheapest_chain(text, self._pieces, allowed)
+            self._known[key] = cheapest_chain(text, self._pieces, allowed, self._marks.get(text, ()))
         return self._known[key]
 
     def _children(self, bans: _Bans, piece: int, claimants: Sequence[int]) -> list[_Bans]:

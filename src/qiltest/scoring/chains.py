@@ -6,7 +6,7 @@ cheapest earlier line that it may be joined to. One pass, exact for the given or
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,16 +61,17 @@ def relevant(text: str, pieces: Sequence[Piece]) -> list[int]:
     return sorted(i for _, i in kept)
 
 
-def cheapest_chain(text: str, pieces: Sequence[Piece], candidates: Sequence[int]) -> Chain:
+def cheapest_chain(text: str, pieces: Sequence[Piece], candidates: Sequence[int], free: Collection[str] = ()) -> Chain:
     """Return the cheapest chain for `text` among `candidates` (indices into `pieces`), or `nothing`.
 
+    Characters in `free`, those of its optional marks, cost nothing where they are too many.
     Ties go to fewer pieces, then to lower indices. A chain that keeps less than a third of the text counts as nothing,
     unless it is one piece that contains the whole text, as "OPEN 24H" contains OPEN.
     """
     best = nothing(text)
     if not candidates or not text:
         return best
-    target = _Target(text)
+    target = _Target(text, free)
     for order in orders([pieces[i].place for i in candidates]):
         chain = _in_order(target, pieces, [candidates[k] for k in order])
         if _rank(chain) < _rank(best):
@@ -85,10 +86,14 @@ def cheapest_chain(text: str, pieces: Sequence[Piece], candidates: Sequence[int]
 class _Target:
     """The text sought, with the cost of meeting any character at each of its places."""
 
-    def __init__(self, text: str) -> None:
-        self.length = len(text)
+    def __init__(self, text: str, free: Collection[str]) -> None:
+        self.length, self._free = len(text), free
         self._exact, self._folded = np.array(list(text)), np.array([char.casefold() for char in text])
         self._meets: dict[str, Costs] = {}
+
+    def insert(self, char: str) -> int:
+        """Cost of `char` where the text has none."""
+        return 0 if char in self._free else EDIT
 
     def meet(self, char: str) -> Costs:
         """Cost, for each place of the text, of `char` standing there."""
@@ -142,7 +147,7 @@ def _carry(row: Costs, text: str, target: _Target) -> tuple[Costs, NDArray[np.in
     start = places.copy()
     for char in text:
         meet = row[:-1] + target.meet(char)
-        insert = row + EDIT
+        insert = row + target.insert(char)
         better = meet < insert[1:]
         new_row, new_start = insert, start.copy()
         new_row[1:][better] = meet[better]

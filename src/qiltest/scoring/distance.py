@@ -90,12 +90,14 @@ class _Table:
         while i or j:
             _, di, dj, note = self._moves[i][j]
             i, j = i - di, j - dj
-            if note == "mark":
+            exact = bool(di and dj) and self._units[i].text == self._read[j : j + dj]
+            if note == "mark" or (exact and self._units[i].optional):
                 marks.update(range(j, j + dj))
+            if note == "mark":
                 layout.append(self._mark_note(i, j, dj))
             elif note:
                 layout.append(note)
-            elif di != dj or self._units[i].text != self._read[j]:
+            elif not exact:
                 edits.append(self._edit(i, j, di, dj))
         self.mark_places = frozenset(marks)
         return tuple(reversed(edits)), tuple(reversed(layout))
@@ -120,9 +122,19 @@ class _Table:
         if j:
             cost, note = self._insert(j - 1)
             best = min(best, (rows[i][j - 1][0] + cost, 0, 1, note), key=_cost)
-        if i and j >= _MARK_RUN and self._units[i - 1].optional and self._odd_run(j - _MARK_RUN, j):
-            best = min(best, (rows[i - 1][j - _MARK_RUN][0] + 2 * _PLAIN, 1, _MARK_RUN, "mark"), key=_cost)
+        if i and self._units[i - 1].optional:
+            best = min(best, *self._marks(rows, i, j), key=_cost)
         return best
+
+    def _marks(self, rows: list[list[_Move]], i: int, j: int) -> list[_Move]:
+        """Return the moves that read an optional mark as several characters: its own, or a run of symbols."""
+        found: list[_Move] = [(1 << 62, 0, 0, "")]
+        size = len(self._units[i - 1].text)
+        if size > 1 and self._read[:j].endswith(self._units[i - 1].text):
+            found.append((rows[i - 1][j - size][0], 1, size, ""))
+        if j >= _MARK_RUN and self._odd_run(j - _MARK_RUN, j):
+            found.append((rows[i - 1][j - _MARK_RUN][0] + 2 * _PLAIN, 1, _MARK_RUN, "mark"))
+        return found
 
     def _meet(self, i: int, j: int) -> tuple[int, str]:
         unit, char = self._units[i], self._read[j]

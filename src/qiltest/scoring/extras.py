@@ -48,24 +48,35 @@ def weight(text: str) -> float:
     return sum(IDEOGRAPH if _ideograph(char) else 1.0 for char in text if char.isalnum())
 
 
+def gating_kinds(text: str, wanted: str, read: str) -> frozenset[ExtraKind]:
+    """Return the gating kinds that a line could be, wherever it stands; empty for none.
+
+    `text` is the line, `wanted` an expected text that was read as `read`, all normalised.
+    """
+    if weight(text) < WEIGHT:
+        return frozenset()
+    if distance(wanted, text) <= WRONG * len(wanted):
+        return frozenset({ExtraKind.DOUBLED})
+    if weight(wanted) >= WEIGHT and len(wanted) < len(text) and _contains(text, wanted):
+        return frozenset({ExtraKind.LEAKED})
+    if _is_fragment(text, wanted) and _contains(read, text):
+        return frozenset({ExtraKind.DOUBLED, ExtraKind.LEAKED})
+    return frozenset()
+
+
 def _kind(piece: Piece, text: Taken) -> ExtraKind | None:
-    wanted = text.text
-    if distance(wanted, piece.text) <= WRONG * len(wanted):
-        return ExtraKind.DOUBLED
-    if weight(wanted) >= WEIGHT and len(wanted) < len(piece.text) and _contains(piece.text, wanted):
-        return ExtraKind.LEAKED
-    fragment = len(piece.text) < len(wanted) and weight(piece.text) >= FRAGMENT_WEIGHT
-    if fragment and _contains(wanted, piece.text):
-        return _kind_of_fragment(piece, text)
-    return None
-
-
-def _kind_of_fragment(piece: Piece, text: Taken) -> ExtraKind:
     """Call a fragment a repetition only if the text was read with it; else it is the missing part, counted already."""
-    if not _contains(text.read, piece.text):
+    kinds = gating_kinds(piece.text, text.text, text.read)
+    if len(kinds) > 1:
+        near = any(may_join(piece.place, other.place) for other in text.pieces)
+        return ExtraKind.DOUBLED if near else ExtraKind.LEAKED
+    if not kinds and _is_fragment(piece.text, text.text):
         return ExtraKind.OTHER
-    near = any(may_join(piece.place, other.place) for other in text.pieces)
-    return ExtraKind.DOUBLED if near else ExtraKind.LEAKED
+    return next(iter(kinds), None)
+
+
+def _is_fragment(text: str, wanted: str) -> bool:
+    return len(text) < len(wanted) and weight(text) >= FRAGMENT_WEIGHT and _contains(wanted, text)
 
 
 def _contains(whole: str, part: str) -> bool:

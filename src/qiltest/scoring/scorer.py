@@ -51,7 +51,7 @@ def score(
         )
     plain = [required_text(parts) for parts in wanted]
     pieces = _pieces(reading, plain)
-    groups = _groups(assign(plain, pieces), pieces)
+    groups = _groups(assign(plain, pieces, _marks(wanted)), pieces)
     scores = tuple(
         _text_score(text, parts, [pieces[i] for i in group], reading, line_breaks, forgiven)
         for text, parts, group in zip(texts, wanted, groups, strict=True)
@@ -84,6 +84,15 @@ def _wanted(texts: Sequence[ExpectedText], forgiven: Sequence[str]) -> list[tupl
             remedy="give texts with at least one character that is not optional",
         )
     return wanted
+
+
+def _marks(wanted: Sequence[tuple[Unit, ...]]) -> dict[str, set[str]]:
+    """Return the characters of optional marks, by the text without marks."""
+    found: dict[str, set[str]] = {}
+    for parts in wanted:
+        own = {char for part in parts if part.optional for char in part.text}
+        found.setdefault(required_text(parts), set()).update(own)
+    return found
 
 
 def _pieces(reading: Reading, plain: Sequence[str]) -> list[Piece]:
@@ -155,9 +164,9 @@ def _text_score(
 
 
 def _raw(piece: Piece, reading: Reading) -> str:
-    """Return the text as read; a part of a line exists in its normalised form only."""
+    """Return the text as read; a part of a line, and a line that holds several, exist in their normalised form only."""
     line = reading.lines[piece.line].text
-    return line if normalise(line) == piece.text else piece.text
+    return line if normalise(line) == piece.text and "\n" not in line else piece.text
 
 
 def _extras(

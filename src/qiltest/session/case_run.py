@@ -25,6 +25,9 @@ from qiltest.scoring import Score
 from qiltest.suite.cases import Case
 from qiltest.suite.selection import Sample, Task
 
+#: digits of an image's hash in the command that accepts it: what was shown is accepted, and no other image.
+HASH_SHOWN = 16
+
 
 class Benchmark(Protocol):
     """The used part of pytest-benchmark's fixture."""
@@ -174,7 +177,10 @@ class CaseRun:
         new = text in {Verdict.PASS, Verdict.NEW} and latency in {Verdict.PASS, Verdict.INCOMPARABLE}
         update = Update.MISSING if new else Update.CHANGED
         marks = ["-m", "gpu"] if self._options.gpu else []
-        return shlex.join(["pytest", *marks, self._node, *self._options.given, "--qil-reuse", f"--qil-update={update}"])
+        named = [f"--qil-accept={result.image.sha256[:HASH_SHOWN]}"] if result.image else []
+        return shlex.join(
+            ["pytest", *marks, self._node, *self._options.given, "--qil-reuse", f"--qil-update={update}", *named]
+        )
 
 
 def _extra_info(generated: Generated, pending: PendingImage | None) -> dict[str, object]:

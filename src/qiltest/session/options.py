@@ -10,7 +10,7 @@ import pytest
 
 from qiltest.arguments import AUTO
 from qiltest.comparison.records import MARGIN
-from qiltest.engine.options import Options, ReleaseRequest, Update, in_ci
+from qiltest.engine.options import Options, ReleaseRequest, Update, ci_variable
 from qiltest.files import expanded
 from qiltest.generation.settings import Offload
 from qiltest.generation.sources import RANDOM, TINY, is_hub_id
@@ -21,7 +21,7 @@ from qiltest.suite.variants import CANDIDATE
 
 REAL = "Qwen/Qwen-Image"
 #: options that do not select images.
-_NOT_REPEATED = frozenset({"qil_update", "qil_fresh", "qil_reuse"})
+_NOT_REPEATED = frozenset({"qil_update", "qil_accept", "qil_fresh", "qil_reuse"})
 
 
 def read_options(config: pytest.Config) -> Options:
@@ -45,6 +45,7 @@ def read_options(config: pytest.Config) -> Options:
         seed_count=asked.qil_seeds if isinstance(asked.qil_seeds, int) else None,
         seeds=asked.qil_seeds if isinstance(asked.qil_seeds, tuple) else (),
         update=_update(asked.qil_update),
+        accept=_accept(asked),
         reuse=_reuse(asked, release=release),
         merge=None if asked.qil_merge is None else asked.qil_merge == "yes",
         compiled=bool(asked.qil_compile),
@@ -70,12 +71,18 @@ def _base(value: str | None, *, model: str) -> str | None:
 
 
 def _update(value: str | None) -> Update | None:
-    if value is not None and in_ci():
+    if value is not None and (variable := ci_variable()):
         raise pytest.UsageError(
-            f"--qil-update={value} is refused because CI is set: a person must look at goldens before they change\n"
-            f"  -> run it on your machine and commit the files"
+            f"--qil-update={value} is refused because {variable} is set: a person must look at goldens before they "
+            f"change\n  -> run it on your machine and commit the files"
         )
     return None if value is None else Update(value)
+
+
+def _accept(asked: argparse.Namespace) -> tuple[str, ...]:
+    if asked.qil_accept and not asked.qil_update:
+        raise pytest.UsageError("--qil-accept says whose golden --qil-update may write\n  -> give both, or neither")
+    return asked.qil_accept or ()
 
 
 def _release(config: pytest.Config, *, model: str) -> ReleaseRequest | None:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from unicodedata import category
 
 from qiltest.recipe import SIZE_MULTIPLE, Size
 from qiltest.suite.case_schema import REPORT
 from qiltest.suite.problems import Location, Mistake, show, spell, suggest
+from qiltest.text.format import count
 from qiltest.text.normalise import normalise, required_text, units
+from qiltest.text.unseen import is_drawn, without_glyph
 
 #: The largest side, against typing errors: over twice the vendor's largest.
 LARGEST_SIDE = 4096
 #: The embedded model's largest side and area in pixels: it must stay quick on a CPU.
 TINY_SIDE, TINY_AREA = 800, 768 * 512
+
+#: the required texts have at least one of this many of the characters of all texts.
+LEAST_REQUIRED = 4
+#: emoji that Unicode makes of a letter or a digit: keycaps and the information sign.
+_EMOJI_LETTER = re.compile("[0-9]\ufe0f?\u20e3|\u2139")
 
 Raw = Mapping[str, Any]
 T = TypeVar("T")
@@ -47,6 +56,7 @@ def _faults(raw: Raw, stem: str, known: Known) -> Iterator[Fault]:
     yield from _known_typos(raw)
     yield from _resolutions(raw, known)
     yield from _limits(raw)
+    yield from _cannot_fail(raw)
     for index, name in _items(raw, "forgiven", str):
         if name not in known.look_alikes:
             seen = f"{show(name)} is not a look-alike class{suggest(name, known.look_alikes)}"
@@ -80,9 +90,6 @@ def _texts(raw: Raw) -> Iterator[Fault]:
         if bare in first:
             yield ("texts", index, "text"), f"{show(text)} duplicates texts[{first[bare]}]", "each text once"
         first.setdefault(bare, index)
-    required = [table.get("required") is not False for _, table in _items(raw, "texts", dict)]
-    if required and not any(required):
-        yield ("texts",), "no text is required, so the case could not fail", "at least one without required = false"
 
 
 def _doubts(raw: Raw) -> Iterator[Fault]:
@@ -103,9 +110,63 @@ def _marks(table: Raw, text: str, at: Location) -> Iterator[Fault]:
         if not normalise(mark) or normalise(mark) not in normalise(text):
             allowed = "marks that occur in the text"
             yield (*at, "optional_marks", index), f"{show(mark)} is not in {show(text)}", allowed
-    if not required_text(units(text, marks)):
-        seen = f"{show(text)} has only white space and optional marks"
+        elif _has_letters(mark):
+            allowed = "marks that no reader returns, such as an emoji; a text that may be missing has required = false"
+            yield (*at, "optional_marks", index), f"{show(mark)} has letters or digits", allowed
+    bare = required_text(units(text, marks))
+    if odd := without_glyph(bare):
+        yield (
+            (*at, "text"),
+            f"U+{ord(odd[0]):04X} of {show(text)} has no glyph in Unicode",
+            "characters that can be seen",
+        )
+    elif not bare:
+        seen = f"{show(text)} has only white space, optional marks and characters nobody sees"
         yield (*at, "text"), seen, "at least one character that a reader can return"
+    elif not any(map(is_drawn, bare)):
+        seen = f"{show(text)} has only combining marks"
+        yield (*at, "text"), seen, "at least one character that a reader can return"
+
+
+def _has_letters(mark: str) -> bool:
+    """Return whether a mark has letters or digits, which readers return; those that are an emoji do not count."""
+    return any(category(char) == "Nd" or category(char)[0] == "L" for char in _EMOJI_LETTER.sub("", mark))
+
+
+def _cannot_fail(raw: Raw) -> Iterator[Fault]:
+    """Refuse a case that an image without any of its texts would pass, or one with garbage of the same length.
+
+    Such an image has as many edits as the required texts have characters, so each limit must be below that. Where only
+    a small part of the texts is required, garbage has few edits and a character or two of it may be right by chance.
+    """
+    lengths = [(len(bare), table.get("required") is not False) for table, bare in _bare_texts(raw)]
+    if not lengths:
+        return
+    length, whole = sum(n for n, required in lengths if required), sum(n for n, _ in lengths)
+    if not any(required for _, required in lengths):
+        yield ("texts",), "no text is required, so the case could not fail", "at least one without required = false"
+    elif LEAST_REQUIRED * length < whole:
+        seen = f"{length} of {count(whole, 'character')} are required, so an image of garbage could pass"
+        yield (
+            ("texts",),
+            seen,
+            f"required texts with at least a quarter of the characters, {-(-whole // LEAST_REQUIRED)}",
+        )
+    limits = raw.get("limits")
+    for key in ("tolerance", "absolute"):
+        limit = limits.get(key) if isinstance(limits, Mapping) else None
+        if length and isinstance(limit, int) and not (limit < length):
+            seen = f"{show(limit)} allows all {count(length, 'character')} of the required texts to be wrong"
+            yield ("limits", key), seen, f"at most {length - 1}: an image without any text must fail"
+
+
+def _bare_texts(raw: Raw) -> Iterator[tuple[Raw, str]]:
+    """Yield the tables of texts that have one, with the characters that count."""
+    for _, table in _items(raw, "texts", dict):
+        text = table.get("text")
+        if isinstance(text, str) and text:
+            marks = [mark for _, mark in _items(table, "optional_marks", str)]
+            yield table, required_text(units(text, marks))
 
 
 def _known_typos(raw: Raw) -> Iterator[Fault]:

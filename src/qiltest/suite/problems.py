@@ -16,11 +16,14 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from qiltest.errors import CaseError
+from qiltest.files import read_file
 from qiltest.text.escape import one_line
 from qiltest.text.format import count
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SHOWN = 80
+#: most bytes of a TOML file; the largest case has some thousand.
+MOST_BYTES = 1 << 20
 
 Location = tuple[int | str, ...]
 
@@ -63,7 +66,7 @@ class CaseFileError(CaseError):
 def read_toml(path: Path) -> dict[str, Any] | Mistake:
     """Read a TOML file, or say why it cannot be read; a syntax error keeps the parser's line and column."""
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
+        return tomllib.loads(read_file(path, most=MOST_BYTES).decode("utf-8"))
     except UnicodeDecodeError as error:
         return Mistake(path=path, key="", seen=f"not UTF-8 at byte {error.start}", allowed="a text file in UTF-8")
     except (ValueError, RecursionError) as error:
@@ -95,6 +98,8 @@ def spell(location: Location) -> str:
 
 def show(value: object) -> str:
     """Write a value for a message: strings quoted, long ones cut."""
+    if isinstance(value, int) and value.bit_length() > _SHOWN:
+        return f"a number of {value.bit_length()} bits"  # Python refuses to write those of over 4,300 digits
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else repr(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 

@@ -6,9 +6,9 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from qiltest.text.unseen import is_unseen
+
 HYPHENS = frozenset("-\u2010\u2011\u2012\u2013\u2014\u2212")
-#: categories of invisible characters: format and control.
-_INVISIBLE = frozenset({"Cf", "Cc"})
 #: marks that fonts or readers do not tell apart (benchmarks/readers/marks.py: the default reader returns ' for each ’,
 #: - for most –, a middle dot for each •): middle dots and bullets; hyphens, the en dash and the minus, but not the em
 #: dash; single and double quotation marks, but not the low ones.
@@ -19,7 +19,6 @@ _ALIKE = {
     '"': "\u201c\u201d\u201f\u2033",
 }
 _ONE = str.maketrans({char: one for one, several in _ALIKE.items() for char in several})
-_SELECTORS = frozenset(chr(code) for code in range(0xFE00, 0xFE10))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,4 +74,4 @@ def is_decoration(char: str) -> bool:
 
 
 def _dropped(char: str) -> bool:
-    return char.isspace() or char in _SELECTORS or unicodedata.category(char) in _INVISIBLE
+    return char.isspace() or is_unseen(char)
