@@ -87,7 +87,7 @@ def draw(lines: Sequence[Line], size: Size, shade: int) -> bytes:
     pen = ImageDraw.Draw(image)
     font: ImageFont.ImageFont | ImageFont.FreeTypeFont = ImageFont.load_default(14)
     if Path(FONTS[0]).exists():
-        font = ImageFont.truetype(FONTS[0], 14)
+        font = ImageFont.truetype(FONTS[0], 14, layout_engine=ImageFont.Layout.BASIC)
     for line in lines:
         text = line.text.encode("utf-8", "replace").decode().replace("\0", "")
         pen.text(line.box[0], text, fill=(250, 240, 200), font=font)

@@ -49,7 +49,8 @@ def fonts_for(text: str, files: Sequence[tuple[str, int]] = FILES) -> tuple[tupl
 @functools.lru_cache(maxsize=512)
 def load(font: tuple[str, int], size: int) -> ImageFont.FreeTypeFont:
     """Open a font at a size in pixels."""
-    return ImageFont.truetype(font[0], size=size, index=font[1])
+    # Raqm, which Pillow takes where the machine has its libraries, sets letters otherwise and fails on some texts
+    return ImageFont.truetype(font[0], size=size, index=font[1], layout_engine=ImageFont.Layout.BASIC)
 
 
 @functools.lru_cache(maxsize=65536)
