@@ -22,7 +22,9 @@ def test_it_reaches_the_generator(suite, opened, way):
 def test_another_word_is_refused_with_those_that_exist(suite):
     result = suite.run("--qil-offload=disk")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--qil-offload: disk is not a choice", "*-> write one of: none, model, group, sequential"])
+    result.stderr.fnmatch_lines(
+        ["*--qil-offload: disk is not a choice", "*-> write one of: none, model, group, sequential"]
+    )
     assert suite.generated() == []
 
 
