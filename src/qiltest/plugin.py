@@ -284,6 +284,12 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.exitstatus = suite_session.finish(int(exitstatus), stopped=stopped)
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Give Ctrl+C back."""
+    if (session := _begun(config)) is not None:
+        session.interrupts.end()
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print the table of case x variant, problems, and the paths of run and report."""

@@ -1,8 +1,11 @@
 """A folder with a suite of its own, run by pytest in a process of its own."""
 
+import contextlib
 import json
 import shutil
+import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,60 +19,10 @@ import qiltest.generation
 import qiltest.session.summary
 from qiltest.generation.settings import Settings
 from qiltest.runs import Run, RunStore
+from standin_suite import write_case, write_suite
 
 #: pytester forgets what an inner session imports: what is loaded here is loaded once, not two hundred times.
 LOADED = (PIL.ImageDraw, PIL.PngImagePlugin, scipy.ndimage, scipy.stats, qiltest.session.summary)
-
-STANDIN = Path(__file__).with_name("standin_conftest.py")
-
-CASE = """
-id = "{id}"
-title = "{title}"
-language = "en"
-prompt = "{prompt}"
-
-[[texts]]
-text = "{first}"
-
-[[texts]]
-text = "{second}"
-
-[[resolutions]]
-size = "1328x1328"
-tiny = "256x128"
-"""
-
-VARIANTS = """
-[base]
-title = "Base, 4 steps, CFG 4"
-steps = 4
-true_cfg_scale = 4.0
-negative_prompt = " "
-scheduler = "model"
-
-[fast]
-title = "Fast, 2 steps"
-steps = 2
-true_cfg_scale = 1.0
-scheduler = "lightning"
-
-[fast.loras]
-real = { source = "owner/name::fast.safetensors" }
-tiny = { source = "embedded::fast" }
-
-[spare]
-title = "Spare, 1 step"
-steps = 1
-true_cfg_scale = 1.0
-scheduler = "model"
-default = false
-"""
-
-TEST = """
-def test_report_case(qil_case_run):
-    qil_case_run.check()
-"""
-
 
 #: goldens by what decides them, so that not every test has to draw them first.
 _RECORDED: dict[tuple[bytes, ...], dict[str, bytes]] = {}
@@ -115,9 +68,7 @@ class SuiteFolder:
 
     def case(self, name: str, *, first: str, second: str) -> None:
         """Write a case file."""
-        prompt = f"A sign reads {first} and another {second}"
-        text = CASE.format(id=name, title=f"The {name} sign", prompt=prompt, first=first, second=second)
-        (self.path / "cases" / f"{name}.toml").write_text(text)
+        write_case(self.path, name, first=first, second=second)
 
     def generated(self) -> list[str]:
         """What the stand-in model generated since the log was last cleared, as `case variant seed`."""
@@ -141,14 +92,8 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> SuiteFo
     # what the outer session, its CI and its pytest-xdist set is not the inner one's
     for name in ("CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
         monkeypatch.delenv(name, raising=False)
-    pytester.makeconftest(STANDIN.read_text())
-    pytester.makepyfile(test_suite=TEST)
-    pytester.mkdir("cases")
-    (pytester.path / "cases" / "variants.toml").write_text(VARIANTS)
-    folder = SuiteFolder(pytester)
-    folder.case("coffee", first="Qwen Coffee", second="2 dollars")
-    folder.case("poster", first="Imagination Unleashed", second="Enter a world")
-    return folder
+    write_suite(pytester.path)
+    return SuiteFolder(pytester)
 
 
 @pytest.fixture
@@ -166,3 +111,33 @@ def opened(suite: SuiteFolder, monkeypatch: pytest.MonkeyPatch) -> list[dict[str
 
     monkeypatch.setattr(qiltest.generation, "open_generator", open_generator)
     return sessions
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A file system of its own that is really full at some size; the suite's folder is on another one."""
+
+    path: Path
+
+    def room(self, size: str) -> None:
+        """Give it another size, such as 48k."""
+        subprocess.run(["mount", "-o", f"remount,size={size}", str(self.path)], check=True)
+
+    def fill(self) -> None:
+        """Leave no room at all."""
+        with (self.path / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    """A file system of 48 KiB."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=48k", "tmpfs", str(path)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
+    yield Disk(path)
+    subprocess.run(["umount", "--lazy", str(path)], check=True)

@@ -1,9 +1,11 @@
 """Sessions that are stopped from outside: a signal, a full disk, a second session, a time limit."""
 
+import json
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +48,26 @@ def test_ctrl_c_while_an_image_is_drawn(suite):
     suite.generated()
     suite.plan()
     suite.run().assert_outcomes(passed=4)
+    assert suite.generated() == ["coffee fast 42", "poster fast 42"]
+
+
+def test_ctrl_c_pressed_twice_closes_the_run_all_the_same(suite):
+    suite.record()
+    suite.plan(coffee__fast={"wait": 60})
+    child = start(suite)
+    wait_for(suite, "coffee fast")
+    child.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    out, _ = child.communicate(timeout=30)
+    assert child.returncode == pytest.ExitCode.INTERRUPTED
+    assert out.count("qiltest: run interrupted: repeat the command to resume") == 1
+    run = suite.latest()
+    assert run.state is RunState.INTERRUPTED
+    assert (run.path / "report.html").is_file()
+    suite.generated()
+    suite.plan()
+    assert suite.run().ret == 0
     assert suite.generated() == ["coffee fast 42", "poster fast 42"]
 
 
@@ -107,6 +129,16 @@ def test_a_run_that_is_killed_before_its_report_is_written_is_gone_on_with_and_n
     assert len(suite.generated()) == 4
 
 
+@pytest.mark.slow
+def test_a_few_kills_at_random_moments_lose_nothing(tmp_path):
+    script = Path(__file__).parents[2] / "benchmarks" / "faults" / "kills.py"
+    result = tmp_path / "kills.json"
+    command = [sys.executable, str(script), "--kills=5", "--budget=60", str(result)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(result.read_text())["kills"] == 5
+
+
 def test_two_sessions_on_one_store(suite):
     suite.record()
     suite.plan(poster__base={"wait": 1.0})
@@ -147,34 +179,20 @@ def test_a_test_past_its_time_limit_is_an_error_and_the_run_goes_on(suite):
     assert "Timeout" in run.result("coffee@1328x1328-base-s42").error
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 48 KiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=48k", "tmpfs", str(folder)], capture_output=True, text=True, check=False
-    )
-    if mount.returncode != 0:
-        pytest.skip(f"no tmpfs can be mounted here: {mount.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def test_a_full_disk_ends_the_session_with_one_line_and_the_same_command_goes_on(suite, small_disk):
+def test_a_full_disk_ends_the_session_with_one_line_and_the_same_command_goes_on(suite, disk):
     suite.record()
-    result = suite.run("--qil-runs", str(small_disk / "runs"), "--qil-seeds=8", "--qil-update=missing")
+    result = suite.run("--qil-runs", str(disk.path / "runs"), "--qil-seeds=8", "--qil-update=missing")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["*cannot be * No space left on device*", "*repeat the command to resume*"])
     generated = len(suite.generated())
-    run = RunStore(root=small_disk / "runs").load("latest")
+    run = RunStore(root=disk.path / "runs").load("latest")
     kept = [r for r in run.results if r.image is not None]
     assert kept
     assert all(r.error == "" for r in kept)
     assert len(kept) in {generated - 1, generated}
     # the disk is given more room
-    subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
-    assert suite.run("--qil-runs", str(small_disk / "runs"), "--qil-seeds=8", "--qil-update=missing").ret == 0
+    disk.room("4m")
+    assert suite.run("--qil-runs", str(disk.path / "runs"), "--qil-seeds=8", "--qil-update=missing").ret == 0
     assert len(suite.generated()) == 32 - len(kept)
 
 

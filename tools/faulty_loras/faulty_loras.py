@@ -20,9 +20,9 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-import faults
 from lora_files import Tensors, read, write
 
+import faults
 from qiltest.generation.sources import EMBEDDED
 
 ROOT = Path(__file__).parents[2]

@@ -164,9 +164,10 @@ def _add_missing(context: RunContext, unjudged: Mapping[Sample, str]) -> Iterato
 
 
 def _lost_verdicts(context: RunContext, failed: Collection[Sample] | None) -> Iterator[str]:
-    """Yield a problem that lists the images that do not pass in the run, though nothing said so until now.
+    """Yield problems that list the images that do not pass in the run, though nothing said so until now.
 
-    The stored run decides: a test can lose its failure in a thread, an `except`, an xfail or a skip.
+    The stored run decides: a test can lose its failure in a thread, an `except`, an xfail or a skip, and a file can be
+    removed or damaged after it was judged.
     """
     if failed is None:
         return
@@ -176,6 +177,15 @@ def _lost_verdicts(context: RunContext, failed: Collection[Sample] | None) -> It
         for result in results
         if result.sample in context.done and result.sample not in failed and not context.passes(result)
     ]
+    gone = [result for result in lost if result.image is None and result.error]
+    if gone:
+        named = "".join(f"\n     {result.id}: {result.error}" for result in gone)
+        yield (
+            f"{count(len(gone), 'image')} removed or changed after {'it was' if len(gone) == 1 else 'they were'} "
+            f"stored:{named}\n"
+            "  -> let nothing touch the folder of runs while a session runs; then repeat the command"
+        )
+    lost = [result for result in lost if result not in gone]
     if lost:
         named = "".join(f"\n     {result.id}: {status_of(result)}" for result in lost)
         yield (

@@ -14,6 +14,7 @@ from qiltest.runs.plain_file import plain_sha256
 
 #: a bare hash: the only name that may become a part of a path.
 SHA256 = re.compile(r"[0-9a-f]{64}")
+IMAGES = "images"
 CANNOT_WRITE = "free disk space, or choose another folder with --qil-runs; then repeat the command to resume"
 
 
@@ -39,7 +40,7 @@ def image_path(run: Path, sha256: str) -> Path:
     """Return the path of an image. Raises StoreError for an invalid SHA-256 (it could be a path)."""
     if SHA256.fullmatch(sha256) is None:
         raise StoreError(f"invalid SHA-256 {sha256!r}", where=str(run), remedy="the run's events.jsonl is damaged")
-    return run / "images" / f"{sha256}.png"
+    return run / IMAGES / f"{sha256}.png"
 
 
 def put_image(run: Path, data: bytes) -> str:

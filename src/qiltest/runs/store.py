@@ -13,9 +13,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from qiltest.errors import OtherSchemaError, StoreError, os_errors_as
+from qiltest.files import remove_leftovers
 from qiltest.reading.records import Reading
 from qiltest.runs.events import Ended, Event, Generated, Judged, Reported, Started
-from qiltest.runs.images import SHA256, ImageState, check_image, image_path, image_problem
+from qiltest.runs.images import IMAGES, SHA256, ImageState, check_image, image_path, image_problem
 from qiltest.runs.lines import EVENTS
 from qiltest.runs.load import load_run, read_events
 from qiltest.runs.plain_file import plain, plain_sha256
@@ -139,7 +140,7 @@ class RunStore:
         """Return the path of an image in any run; None where it is missing or its bytes do not match."""
         if SHA256.fullmatch(sha256) is None:
             return None
-        for path in sorted(self.root.glob(f"*/images/{sha256}.png")):
+        for path in sorted(self.root.glob(f"*/{IMAGES}/{sha256}.png")):
             with suppress(OSError):
                 if plain_sha256(path) == sha256:
                     return path
@@ -210,13 +211,20 @@ def readings_of(run: Path) -> Mapping[tuple[str, str], StoredReading]:
 def _generated_here(folder: Path) -> tuple[Event, ...]:
     """Return a run's start, images and end; nothing for a run that is being written or was rescored.
 
+    Temporary files that a killed process left in the run are removed.
     Raises StoreError where it cannot be read, or where nobody can tell whether it is being written.
     """
     events, _ = read_events(folder, only=(Started, Generated, Ended, Reported))
     if not events or not isinstance(events[0], Started) or events[0].rescored_from:
         return ()
     # a run with its reports is written no more, whoever's it is
-    return () if not _reported(events) and is_active(folder) else events
+    if _reported(events):
+        return events
+    if is_active(folder):
+        return ()
+    for place in (folder, folder / IMAGES):
+        remove_leftovers(place)
+    return events
 
 
 def _reported(events: Sequence[Event]) -> bool:

@@ -37,6 +37,7 @@ class RunWriter:
         self._bound = Bound()
         try:
             self._lines, self._last = self._resume()
+            self._size = os.fstat(self._file).st_size
             sync_folder(folder)
             sync_folder(folder.parent)
         except BaseException:
@@ -71,7 +72,7 @@ class RunWriter:
         return known, last
 
     def _write(self, line: bytes) -> None:
-        before = os.fstat(self._file).st_size
+        before = self._unchanged()
         try:
             written = os.write(self._file, line)
             if written != len(line):
@@ -85,6 +86,27 @@ class RunWriter:
                 where=str(self.folder / EVENTS),
                 remedy=CANNOT_WRITE,
             ) from error
+        self._size = before + len(line)
+
+    def _unchanged(self) -> int:
+        """Return the file's size. Raises StoreWriteError where it is not as this writer left it.
+
+        What is written to a file that was removed, or moved away, is lost with the images of hours.
+        """
+        path = self.folder / EVENTS
+        own = os.fstat(self._file)
+        try:
+            there = os.path.samestat(own, path.stat())
+        except OSError:
+            there = False
+        if there and own.st_size == self._size:
+            return own.st_size
+        what = "the run was changed by somebody else" if there else "the run was removed or moved away"
+        raise StoreWriteError(
+            f"{what} while this session writes it",
+            where=str(path),
+            remedy="let nothing touch the folder of runs while a session runs; then repeat the command",
+        )
 
     def put(self, png: bytes) -> str:
         """Store an image and return its SHA-256. Raises StoreWriteError."""

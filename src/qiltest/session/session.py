@@ -19,6 +19,7 @@ from qiltest.generation.records import Generator
 from qiltest.session import guards
 from qiltest.session.case_run import CaseRun, LoopClock
 from qiltest.session.echo import quieten
+from qiltest.session.interrupts import Interrupts
 from qiltest.session.junit import add_properties, verdict_of
 from qiltest.session.progress import progress_bar
 from qiltest.suite.load import Suite, load_suite
@@ -64,6 +65,7 @@ class SuiteSession:
         #: the result of the run, once it is closed.
         self.ending = Ending(exit_status=0)
         self._clock = LoopClock()
+        self.interrupts = Interrupts()
         #: why no run could be opened, for each test.
         self._refused: QiltestError | None = None
 
@@ -154,6 +156,7 @@ class SuiteSession:
     def case_run(self, request: pytest.FixtureRequest, generator: Generator, open_reader: OpenReader) -> CaseRun:
         """Return the fixture of a test; the first call opens the run."""
         guards.refuse_on_worker(self.config)
+        self.interrupts.begin()
         sample: Sample = request.param
         # before the run is opened, because the first test loads the model and encodes all prompts
         self.progress.show(sample.id)
