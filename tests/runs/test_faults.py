@@ -227,3 +227,37 @@ def test_a_full_disk_keeps_the_old_golden(small_disk):
         write_atomically(golden, b"new" * 100_000)
     assert golden.read_bytes() == b"old"
     assert [path.name for path in small_disk.iterdir()] == ["golden.json"]
+
+
+def test_what_a_killed_process_left_in_a_run_is_removed_once_nobody_writes_it(tmp_path, make):
+    store = RunStore(root=tmp_path / "runs")
+    with store.create() as writer:
+        writer.append(make.started(writer.id, 1))
+        writer.append(make.generated(writer.put(b"image"), 0))
+        left = [writer.folder / ".report.html.x.tmp", writer.folder / "images" / ".0123.png.x.tmp"]
+        for path in left:
+            path.write_bytes(b"half")
+        assert store.offer(Reuse.UNFINISHED).images == {}
+        assert all(path.exists() for path in left)
+    assert len(store.offer(Reuse.UNFINISHED).images) == 1
+    assert not any(path.exists() for path in left)
+
+
+@pytest.mark.parametrize("fault", ["removed", "moved", "longer"])
+def test_a_run_that_somebody_touches_takes_no_further_line(tmp_path, make, fault):
+    store = RunStore(root=tmp_path / "runs")
+    with store.create() as writer:
+        writer.append(make.started(writer.id, 1))
+        events = writer.folder / "events.jsonl"
+        before = events.read_bytes()
+        if fault == "removed":
+            events.unlink()
+        elif fault == "moved":
+            writer.folder.rename(tmp_path / "elsewhere")
+        else:
+            events.write_bytes(before + b"x")
+        what = "changed by somebody else" if fault == "longer" else "removed or moved away"
+        with pytest.raises(StoreWriteError, match=what):
+            writer.append(make.generated("a" * 64, 0))
+    if fault == "moved":
+        assert (tmp_path / "elsewhere" / "events.jsonl").read_bytes() == before
