@@ -319,7 +319,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path, metavar="OUT.json")
     parser.add_argument("--kills", type=int, default=100, metavar="N", help="(100)")
-    parser.add_argument("--budget", type=float, default=540, metavar="SECONDS", help="no kill after so long (540)")
+    parser.add_argument("--budget", type=float, default=540, metavar="SECONDS", help="then no round begins (540)")
     parser.add_argument("--seed", type=int, default=19, help="of the moments (19)")
     args = parser.parse_args()
     preload()
