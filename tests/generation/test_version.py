@@ -4,18 +4,17 @@ import shutil
 
 import pytest
 
+from code_meaning import CODE, current, meaning_sha256, noted
 from qiltest.generation.version import GENERATION_VERSION
-
-from .code_meaning import FOLDER, current, meaning_sha256, noted
 
 REMEDY = """the code that generates does something else than when its version was last decided on
   -> if an image may change: raise GENERATION_VERSION in src/qiltest/generation/version.py
      if it cannot (test_same_as_the_pipeline.py and the goldens agree): leave it
-     then run: python tests/generation/code_meaning.py"""
+     then run: python tests/code_meaning.py generation"""
 
 
 def test_the_version_was_decided_on_for_the_code_as_it_is():
-    assert current() == noted(), REMEDY
+    assert current("generation") == noted("generation"), REMEDY
 
 
 def test_the_version_is_part_of_every_recipe(generator, recipe):
@@ -24,7 +23,8 @@ def test_the_version_is_part_of_every_recipe(generator, recipe):
 
 @pytest.fixture
 def copy(tmp_path):
-    shutil.copytree(FOLDER, tmp_path / "code", ignore=lambda _, names: [n for n in names if not n.endswith(".py")])
+    code = CODE["generation"]
+    shutil.copytree(code, tmp_path / "code", ignore=lambda _, names: [n for n in names if not n.endswith(".py")])
     return tmp_path / "code"
 
 

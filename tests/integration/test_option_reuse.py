@@ -231,6 +231,21 @@ def test_a_reused_image_keeps_the_reading_of_the_same_reader_and_the_run_says_wh
     assert [r.read_in for r in suite.latest().results] == [first.id] * 4
 
 
+def test_a_reading_by_another_version_of_the_code_is_not_taken(suite):
+    """The reader is the same by its weights and settings, so that goldens go on."""
+    suite.record()
+    suite.run()
+    reader_that_reads_nothing_more(suite)
+    suite.plan(reader_code=1)
+    result = suite.run("--qil-reuse")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(failed=4)
+    result.stdout.no_fnmatch_line("*INCOMPARABLE*")
+    run = suite.latest()
+    assert all(r.reused_from for r in run.results)
+    assert [r.read_in for r in run.results] == [""] * 4
+
+
 def test_a_reader_of_other_weights_reads_a_reused_image_again(suite):
     suite.record()
     suite.run()

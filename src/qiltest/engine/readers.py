@@ -51,7 +51,7 @@ class Readers:
         return self._process.read(self._name(case), image)
 
     def stored(self, case: Case, stored: Stored) -> StoredReading | None:
-        """Return a stored image's reading by the case's reader (same version, settings and weights), or None."""
+        """Return a stored image's reading by the case's reader (same version, settings, weights and code), or None."""
         if stored.run not in self._known:
             self._known[stored.run] = readings_of(stored.run)
         known = self._known[stored.run]
@@ -61,7 +61,8 @@ class Readers:
             reader = self._open(self._name(case))
         except ReaderError:
             return None  # raised when the image is read
-        return known.get((stored.generated.sha256, reader.info.fingerprint))
+        found = known.get((stored.generated.sha256, reader.info.fingerprint))
+        return found if found is not None and found.reading.reader == reader.info else None
 
     def restarted_over(self, image: Path) -> bool:
         """Return whether the worker process crashed on an image and was restarted."""

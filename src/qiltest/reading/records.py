@@ -21,10 +21,13 @@ class ReaderInfo:
     #: (setting, value), sorted.
     settings: tuple[tuple[str, str], ...] = ()
     device: str = "cpu"
+    #: version of qiltest's own code that reads (`qiltest.reading.version`), 0 for a reader of one's own. A stored
+    #: reading is taken only by the same version; goldens are compared whatever it is.
+    code: int = 0
 
     @property
     def fingerprint(self) -> str:
-        """Short hash of all fields, as kept in goldens."""
+        """Short hash of all fields but `code`, as kept in goldens."""
         import hashlib
 
         fields = (self.name, self.engine, self.version, self.weights_sha256, *map(str, self.settings), self.device)

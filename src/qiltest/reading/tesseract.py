@@ -16,6 +16,7 @@ from qiltest.errors import ReaderError
 from qiltest.reading.images import load_image
 from qiltest.reading.records import Line, ReaderInfo, Reading
 from qiltest.reading.unicharset import characters_of
+from qiltest.reading.version import READING_VERSION
 from qiltest.reading.weights import combined_sha256, require_files
 
 INSTALL = "apt-get install tesseract-ocr tesseract-ocr-chi-sim tesseract-ocr-chi-tra"
@@ -45,6 +46,7 @@ class TesseractReader:
             version=_run([found, "--version"]).split()[1],
             weights_sha256=combined_sha256(files),
             settings=(("languages", self._languages), ("psm", PAGE_MODE)),
+            code=READING_VERSION,
         )
 
     def read(self, image: Path | bytes) -> Reading:

@@ -16,6 +16,7 @@ from typing import Any
 from qiltest.reading.easyocr import models
 from qiltest.reading.images import load_image
 from qiltest.reading.records import Line, Point, ReaderInfo, Reading
+from qiltest.reading.version import READING_VERSION
 from qiltest.reading.weights import combined_sha256, require_files
 
 
@@ -54,6 +55,7 @@ class EasyReader:
             weights_sha256=combined_sha256(files),
             settings=(("languages", "+".join(languages)),),
             device=device,
+            code=READING_VERSION,
         )
 
     def read(self, image: Path | bytes) -> Reading:

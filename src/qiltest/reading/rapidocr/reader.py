@@ -22,6 +22,7 @@ from qiltest.reading.rapidocr.digit_one import SEEN, with_ones
 from qiltest.reading.rapidocr.letter_case import in_question, sized
 from qiltest.reading.rapidocr.views import DOUBT, MISSED, NOISE, VIEWS, View, looked
 from qiltest.reading.records import Line, Point, ReaderInfo, Reading
+from qiltest.reading.version import READING_VERSION
 from qiltest.reading.weights import combined_sha256, require_files, require_hashes
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class RapidReader:
             version=metadata.version("rapidocr"),
             weights_sha256=combined_sha256(files),
             settings=_settings(looks),
+            code=READING_VERSION,
         )
 
     @property

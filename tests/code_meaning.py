@@ -1,6 +1,7 @@
 """The meaning of a folder's code as one hash: its syntax trees without docstrings, imports and annotations.
 
-python tests/generation/code_meaning.py     # after deciding on GENERATION_VERSION: note the new meaning
+python tests/code_meaning.py generation     # after deciding on GENERATION_VERSION: note the new meaning
+python tests/code_meaning.py reading        # after deciding on READING_VERSION
 """
 
 from __future__ import annotations
@@ -8,11 +9,13 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-FOLDER = Path(__file__).parents[2] / "src/qiltest/generation"
-NOTED = Path(__file__).with_suffix(".json")
+_TESTS = Path(__file__).parent
+#: the folders whose code has a version, in its `version.py`.
+CODE = {name: _TESTS.parent / "src/qiltest" / name for name in ("generation", "reading")}
 #: what a reader needs and the interpreter's result does not depend on.
 _LEFT_OUT = {"annotation", "returns", "type_comment", "type_params", "ctx", "kind"}
 _DEFINITIONS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -55,22 +58,27 @@ def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
 
 
 def version_in(folder: Path) -> int:
-    """Return GENERATION_VERSION as the source states it, so that no torch is imported."""
+    """Return the version as the source states it, so that nothing of the folder is imported."""
     for node in ast.parse((folder / "version.py").read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
             return int(str(node.value.value))
-    raise ValueError(f"{folder}/version.py states no GENERATION_VERSION")
+    raise ValueError(f"{folder}/version.py states no version")
 
 
-def noted() -> dict[str, object]:
+def noted(name: str) -> dict[str, object]:
     """Return the version and the meaning that somebody decided on last."""
-    return dict(json.loads(NOTED.read_text(encoding="utf-8")))
+    return dict(json.loads(_noted_in(name).read_text(encoding="utf-8")))
 
 
-def current() -> dict[str, object]:
+def current(name: str) -> dict[str, object]:
     """Return the version and the meaning of the code as it is."""
-    return {"version": version_in(FOLDER), "sha256": meaning_sha256(FOLDER)}
+    return {"version": version_in(CODE[name]), "sha256": meaning_sha256(CODE[name])}
+
+
+def _noted_in(name: str) -> Path:
+    return _TESTS / name / "code_meaning.json"
 
 
 if __name__ == "__main__":
-    NOTED.write_text(json.dumps(current(), indent=1) + "\n", encoding="utf-8")
+    for named in sys.argv[1:]:
+        _noted_in(named).write_text(json.dumps(current(named), indent=1) + "\n", encoding="utf-8")
