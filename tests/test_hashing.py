@@ -77,6 +77,32 @@ def test_bytes_that_change_under_equal_size_and_time_have_another_hash(hashed):
     assert hashing.file_sha256(path) != before
 
 
+def test_forgotten_hashes_are_made_again_and_remembered_anew(hashed):
+    path, sha256 = hashed
+    memory = path.parent / "cache" / "hashes.json"
+    hashing.file_sha256(path)
+    memory.write_text(memory.read_text().replace(sha256, "0" * 64))
+    hashing._sha256.cache_clear()
+    assert hashing.file_sha256(path) == "0" * 64
+    hashing.forget()
+    assert hashing.file_sha256(path) == sha256
+    assert list(json.loads(memory.read_text()).values()) == [sha256]
+
+
+def test_what_was_never_remembered_is_forgotten(hashed, monkeypatch, tmp_path):
+    hashing.forget()
+    monkeypatch.setenv("QILTEST_CACHE", str(tmp_path / "nowhere"))
+    hashing.forget()
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_memory_that_cannot_be_forgotten_is_an_error(hashed):
+    path, _ = hashed
+    (path.parent / "cache" / "hashes.json").mkdir()
+    with pytest.raises(StoreError, match="remembered hashes cannot be removed"):
+        hashing.forget()
+
+
 def test_a_user_without_a_home_folder_has_hashes_and_no_cache(hashed, monkeypatch):
     path, sha256 = hashed
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from qiltest.errors import StoreError
+from qiltest.errors import StoreError, os_errors_as
 from qiltest.files import read_file, write_atomically
 
 #: bytes from which on a file's hash is cached on disk.
@@ -50,6 +50,23 @@ def file_sha256(path: Path) -> str:
     """
     status = path.stat()
     return _sha256(path.resolve(), status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
+
+
+def forget() -> None:
+    """Forget every remembered hash, so that files are hashed again, whatever the file system says of them.
+
+    Raises StoreError where the memory cannot be removed: it would be believed.
+    """
+    _sha256.cache_clear()
+    try:
+        path = cache_folder() / "hashes.json"
+    except StoreError:
+        return  # without a place nothing is remembered
+    if not path.parent.is_dir():
+        return
+    remedy = "remove the file, or choose another folder by QILTEST_CACHE"
+    with os_errors_as(StoreError, "the remembered hashes cannot be removed", where=str(path), remedy=remedy):
+        path.unlink(missing_ok=True)
 
 
 @cache

@@ -115,6 +115,7 @@ _SWITCHES = (
     ("--qil-compile", "compile the transformer's repeated blocks; counts as a separate recipe"),
     ("--qil-report-latency", "report latencies, but fail no image by them (with -m gpu they gate)"),
     ("--qil-allow-partial-lora", "accept LoRAs that cover a module in only some blocks, or are zero in some"),
+    ("--qil-rehash", "hash the files of models, LoRAs and readers again; remembered hashes are forgotten"),
     ("--qil-fresh", "generate every image, also those of an interrupted run"),
     ("--qil-reuse", "reuse images of equal recipe from any run, with their latency and OCR results"),
 )

@@ -65,3 +65,9 @@ def test_a_session_asks_for_the_gpu_that_it_was_told_to_draw_on(asked, monkeypat
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert device_state(device)
     assert asked == [which]
+
+
+@pytest.mark.parametrize("device", ["cpu", "npu:0", "cuda:x", "cuda:-1"])
+def test_what_is_no_gpu_of_nvidia_has_no_state(asked, device):
+    assert device_state(device) == ()
+    assert asked == []

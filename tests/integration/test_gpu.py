@@ -102,8 +102,28 @@ def test_every_test_skipped_is_a_failure_without_it_too(suite):
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
-def test_the_cpu_cannot_be_asked_for_with_it(suite):
-    refused(suite.run("-m", "gpu", "--qil-device=cpu"), "-m gpu and --qil-device=cpu exclude each other")
+@pytest.mark.parametrize("device", ["cpu", "cpu:0", "cpu:1", "CPU", "Cpu:0", " cpu", "cpu "])
+def test_the_cpu_cannot_be_asked_for_with_it(suite, device):
+    """Without this a session for a GPU would generate on the CPU, and record that."""
+    options = ("-m", "gpu", f"--qil-device={device}", "--qil-update=missing")
+    refused(suite.run(*options), f"-m gpu and --qil-device={device} exclude each other")
+    assert suite.generated() == []
+
+
+@pytest.mark.parametrize("device", ["", " ", "meta", "meta:0", ":0"])
+@pytest.mark.parametrize("marks", [("-m", "gpu"), ()])
+def test_a_device_that_is_none_is_refused(suite, device, marks):
+    refused(suite.run(*marks, f"--qil-device={device}"), f"--qil-device: {device!r} is no device that generates")
+    assert suite.generated() == []
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "tpu"])
+def test_a_gpu_that_is_not_there_ends_the_session_with_one_line(suite, device):
+    suite.pytester.makeconftest("")
+    result = suite.run_apart("-m", "gpu", "--qil-model=tiny", f"--qil-device={device}")
+    refused(result, "qiltest: ", device, "  -> ")
+    result.assert_outcomes()
+    assert not (suite.path / "golden").exists()
 
 
 def test_random_weights_are_timed_and_their_text_is_not_judged(suite):

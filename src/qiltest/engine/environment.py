@@ -44,8 +44,9 @@ class DeviceState:
 
 
 def device_state(device: str | None) -> tuple[DeviceState, ...]:
-    """Return the state of a GPU named as for `--qil-device`; None is the first one."""
-    return gpu_state(int((device or "").partition(":")[2] or 0))
+    """Return the state of a GPU named as for `--qil-device`; None is the first one. Nothing for any other device."""
+    kind, _, number = (device or "cuda").partition(":")
+    return gpu_state(int(number or 0)) if kind == "cuda" and (number or "0").isdecimal() else ()
 
 
 def gpu_state(number: int = 0) -> tuple[DeviceState, ...]:

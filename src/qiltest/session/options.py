@@ -11,22 +11,28 @@ import pytest
 from qiltest.arguments import AUTO
 from qiltest.comparison.records import MARGIN
 from qiltest.engine.options import Options, ReleaseRequest, Update, ci_variable
+from qiltest.errors import StoreError
 from qiltest.files import expanded
 from qiltest.generation.settings import Offload
 from qiltest.generation.sources import RANDOM, TINY, is_hub_id
+from qiltest.hashing import forget
 from qiltest.recipe import Size
 from qiltest.runs.store import Reuse
 from qiltest.session.guards import asks_for_gpu
 from qiltest.suite.variants import CANDIDATE
 
 REAL = "Qwen/Qwen-Image"
+#: names of no device, and of torch's device that computes nothing.
+_NOWHERE = frozenset({"", "meta"})
 #: options that do not select images.
-_NOT_REPEATED = frozenset({"qil_update", "qil_accept", "qil_fresh", "qil_reuse"})
+_NOT_REPEATED = frozenset({"qil_rehash", "qil_update", "qil_accept", "qil_fresh", "qil_reuse"})
 
 
 def read_options(config: pytest.Config) -> Options:
     """Return the session's options. Raises pytest.UsageError."""
     asked: argparse.Namespace = config.option
+    if asked.qil_rehash:
+        _forget_hashes()
     gpu = asks_for_gpu(asked.markexpr)
     model = asked.qil_model or (REAL if gpu else TINY)
     release = _release(config, model=model)
@@ -121,9 +127,20 @@ def _reuse(asked: argparse.Namespace, *, release: ReleaseRequest | None) -> Reus
     return Reuse.ANY if asked.qil_reuse or release is not None else Reuse.UNFINISHED
 
 
+def _forget_hashes() -> None:
+    try:
+        forget()
+    except StoreError as error:
+        raise pytest.UsageError(f"--qil-rehash: {error}") from None
+
+
 def _device(value: str | None, *, gpu: bool, model: str) -> str | None:
-    if gpu and value == "cpu":
-        raise pytest.UsageError("-m gpu and --qil-device=cpu exclude each other\n  -> remove one of them")
+    """Return the device, as torch takes it. With `-m gpu` none that is no GPU: it would generate and be recorded."""
+    kind = "" if value is None else value.partition(":")[0].strip().lower()
+    if value is not None and kind in _NOWHERE:
+        raise pytest.UsageError(f"--qil-device: {value!r} is no device that generates\n  -> write cpu, cuda or cuda:0")
+    if gpu and kind == "cpu":
+        raise pytest.UsageError(f"-m gpu and --qil-device={value} exclude each other\n  -> remove one of them")
     if value is not None:
         return value
     if gpu:
