@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qiltest.errors import RecipeError
-from qiltest.recipe import LoraRecipe, Recipe, Size, recipe_changes
+from qiltest.recipe import LoraRecipe, Recipe, Size, other_parts, recipe_changes
 
 SLOW_FIRST_DRAW = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 REALS = st.floats(allow_nan=False, allow_infinity=False)
@@ -23,6 +23,7 @@ BY_FIELD: dict[str, st.SearchStrategy[Any]] = {
     "model": WORDS,
     "model_revision": WORDS,
     "model_sha256": WORDS,
+    "model_parts": st.dictionaries(WORDS, WORDS, min_size=1, max_size=3).map(lambda pairs: tuple(pairs.items())),
     "variant": WORDS,
     "lora": st.none() | LORAS,
     "scheduler": st.dictionaries(WORDS, SCALARS, max_size=3).map(lambda pairs: tuple(pairs.items())),
@@ -83,11 +84,33 @@ def test_the_strategies_cover_every_field() -> None:
 
 @SLOW_FIRST_DRAW
 @given(recipe=RECIPES, field=st.sampled_from(sorted(BY_FIELD)), data=st.data())
-def test_the_key_changes_if_and_only_if_a_field_changes(recipe: Recipe, field: str, data: st.DataObject) -> None:
+def test_the_key_changes_if_and_only_if_a_field_changes_that_decides_the_image(
+    recipe: Recipe, field: str, data: st.DataObject
+) -> None:
     other = replace(recipe, **{field: data.draw(BY_FIELD[field])})
     same = repr(getattr(other, field)) == repr(getattr(recipe, field))
+    if field in ("model", "model_revision"):  # told, and not compared: the parts have hashes
+        same = True
+    elif field == "lora" and recipe.lora is not None and other.lora is not None:
+        same = repr(replace(other.lora, source="")) == repr(replace(recipe.lora, source=""))
     assert (other.key() == recipe.key()) is same
     assert (other == recipe) is same
+
+
+@pytest.mark.parametrize("field", ["model", "model_revision"])
+def test_without_the_hashes_of_its_parts_a_model_is_its_name_and_revision(field: str) -> None:
+    assert "model_parts" not in RECIPE.canonical()
+    assert replace(RECIPE, **{field: "another"}).key() != RECIPE.key()
+
+
+def test_one_part_of_other_bytes_is_another_recipe_and_is_named() -> None:
+    one = replace(RECIPE, model_parts=(("vae", "a" * 64), ("transformer", "b" * 64)))
+    other = replace(one, model_parts=(("vae", "c" * 64), ("transformer", "b" * 64)))
+    assert one.key() != other.key()
+    assert other_parts(one.facts(), other.model_parts) == {"vae": ("a" * 64, "c" * 64)}
+    assert other_parts(one.facts(), one.model_parts) == other_parts(RECIPE.facts(), one.model_parts) == {}
+    assert other_parts(one.facts(), RECIPE.model_parts) == {}
+    assert list(recipe_changes(one.facts(), other.facts())) == [f"model.vae {'a' * 40}… -> {'c' * 40}…"]
 
 
 @SLOW_FIRST_DRAW
@@ -144,7 +167,7 @@ def test_a_stored_recipe_that_is_not_one_is_refused_by_field(change: dict[str, A
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize("field", sorted(BY_FIELD.keys() - {"offload"}))
+@pytest.mark.parametrize("field", sorted(BY_FIELD.keys() - {"offload", "model_parts"}))
 def test_a_stored_recipe_that_lacks_a_field_is_refused(field: str) -> None:
     record = json.loads(RECIPE.canonical())
     del record[field]
@@ -162,7 +185,7 @@ def test_a_stored_recipe_that_lacks_a_field_is_refused(field: str) -> None:
         (RECIPE.canonical().replace("0.875", "-Infinity"), "sigmas.1: Input should be a finite number"),
         (RECIPE.canonical().replace("0.875", "1e999"), "finite"),
         (RECIPE.canonical().replace('"seed":42', '"seed":42,"seed":43'), "duplicate key 'seed'"),
-        ("[" * 100_000, "recursion"),
+        ("[" * 100_000, "levels"),
     ],
     ids=["cut", "a list", "truncated", "NaN", "infinity", "overflow", "a key twice", "deep"],
 )

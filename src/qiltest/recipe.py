@@ -1,7 +1,7 @@
 """The recipe of an image: everything that decides it.
 
 Images are reused, and compared by pixels, only where their recipes are equal. `Recipe.key` changes if and only if a
-field changes.
+field changes that decides the image: a model known by its bytes is the same under any name and in any place.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ SIZE_MULTIPLE = 16
 
 #: value of `Recipe.offload` that is left out of the canonical JSON, so that recipes from before it keep their key.
 _NO_OFFLOAD = "none"
+
+#: how the facts of a model's parts begin, as in `model.transformer`.
+MODEL_PART = "model."
 
 Scalar = str | float | int | bool | None
 
@@ -89,14 +92,18 @@ class Guided:
 class Recipe(Guided):
     """Everything that decides an image. Sizes in pixels; `sigmas` without the final 0.
 
-    Equal if and only if the canonical JSON is, so that 0, 0.0 and False in a scheduler's config are three values.
-    `scheduler` and `versions` are kept sorted by name. Raises RecipeError for a number that is not finite.
+    Equal if and only if the identity is, so that 0, 0.0 and False in a scheduler's config are three values.
+    `scheduler`, `versions` and `model_parts` are kept sorted by name. Raises RecipeError for a number that is not
+    finite.
     """
 
     model: str
     model_revision: str
-    #: SHA-256 over the names and hashes of the model's weight files.
+    #: SHA-256 over the bytes of all files of the model that decide an image.
     model_sha256: str
+    #: (component, SHA-256 over its files), sorted; () where the files are not known, as of a server. Where they are,
+    #: `model`, `model_revision` and the LoRA's `source` are told and not compared.
+    model_parts: tuple[tuple[str, str], ...] = ()
     variant: str
     lora: LoraRecipe | None
     scheduler: tuple[tuple[str, Scalar], ...]
@@ -129,6 +136,7 @@ class Recipe(Guided):
         normal = {
             "scheduler": _by_name("scheduler", self.scheduler),
             "versions": _by_name("versions", self.versions),
+            "model_parts": _by_name("model_parts", self.model_parts),
             "sigmas": tuple(_finite(f"sigmas[{i}]", sigma) for i, sigma in enumerate(self.sigmas)),
             "true_cfg_scale": _finite("true_cfg_scale", self.true_cfg_scale),
         }
@@ -138,21 +146,36 @@ class Recipe(Guided):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Recipe):
             return NotImplemented
-        return self.canonical() == other.canonical()
+        return self.identity() == other.identity()
 
     def __hash__(self) -> int:
-        return hash(self.canonical())
+        return hash(self.identity())
 
     def canonical(self) -> str:
         """Return the recipe as canonical JSON (sorted keys, no white space, no NaN)."""
+        return _canonical(self._known())
+
+    def identity(self) -> str:
+        """Return what decides the image as canonical JSON: without names and places of files whose hashes are there."""
+        known = self._known()
+        if self.model_parts:
+            del known["model"], known["model_revision"]
+            if known["lora"] is not None:
+                del known["lora"]["source"]
+        return _canonical(known)
+
+    def key(self) -> str:
+        """Return the SHA-256 of the identity, in hexadecimal."""
+        return hashlib.sha256(self.identity().encode()).hexdigest()
+
+    def _known(self) -> dict[str, Any]:
+        """Return the fields without those that say nothing, so that recipes from before these keep their key."""
         known = asdict(self)
         if self.offload == _NO_OFFLOAD:
             del known["offload"]
-        return json.dumps(known, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-    def key(self) -> str:
-        """Return the SHA-256 of the canonical JSON, in hexadecimal."""
-        return hashlib.sha256(self.canonical().encode()).hexdigest()
+        if not self.model_parts:
+            del known["model_parts"]
+        return known
 
     def facts(self) -> dict[str, Scalar]:
         """Return the recipe as one flat mapping: packages by name (`torch`), other settings as `scheduler.shift`."""
@@ -183,11 +206,23 @@ def recipe_changes(before: Mapping[str, Scalar], now: Mapping[str, Scalar]) -> I
             yield f"{name} {was} -> {is_}" if was != is_ else f"{name} differs (both begin with {was})"
 
 
+def other_parts(before: Mapping[str, Scalar], now: tuple[tuple[str, str], ...]) -> dict[str, tuple[str, str]]:
+    """Return the parts of the model that have other bytes than in a recipe's facts, each with both hashes.
+
+    `now` is `Recipe.model_parts`. A part that one of both does not name, as a recipe of a server and one of an earlier
+    version, is not compared.
+    """
+    known = ((name, before.get(f"{MODEL_PART}{name}"), digest) for name, digest in now)
+    return {name: (str(was), is_) for name, was, is_ in known if was is not None and was != is_}
+
+
 def _facts(recipe: Recipe) -> Iterator[tuple[str, Scalar]]:
     for field in fields(recipe):
         value = getattr(recipe, field.name)
         if field.name == "versions":
             yield from value
+        elif field.name == "model_parts":
+            yield from ((f"{MODEL_PART}{name}", digest) for name, digest in value)
         elif field.name == "scheduler":
             yield from ((f"scheduler.{name}", setting) for name, setting in value)
         elif isinstance(value, LoraRecipe):
@@ -198,6 +233,10 @@ def _facts(recipe: Recipe) -> Iterator[tuple[str, Scalar]]:
             continue  # as in the canonical JSON
         else:
             yield field.name, str(value) if isinstance(value, Size) else value
+
+
+def _canonical(known: dict[str, Any]) -> str:
+    return json.dumps(known, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _shown(value: Scalar) -> str:

@@ -176,3 +176,48 @@ def test_a_required_text_that_was_not_read_must_be_seen_by_a_person():
     before = make.golden(texts=(GoldenText(expected="Open today", read="zzzz", distance=6),))
     assert unseen(two_texts(0, 6), before) == ""
     assert unseen(two_texts(0, 6), replace(before, texts=(replace(before.texts[0], read="yyyy"),))) != ""
+
+
+PARTS = (("text_encoder", "c" * 64), ("transformer", "a" * 64), ("vae", "b" * 64))
+
+
+def of_model(**changed):
+    """A golden of the model of these parts, with others."""
+    return make.golden(1, recipe={f"model.{name}": digest for name, digest in PARTS} | changed)
+
+
+def judged(golden, *, distance=1, parts=PARTS):
+    return judge(make.score(distance), golden, Limits(tolerance=0), effective=make.SIZE, parts=parts)
+
+
+def test_the_same_bytes_are_the_same_model():
+    assert judged(of_model()).verdict is Verdict.PASS
+
+
+def test_a_part_of_other_bytes_is_another_model_and_is_named():
+    judgement = judged(of_model(**{"model.vae": "d" * 64}))
+    assert judgement.verdict is Verdict.INCOMPARABLE
+    was, is_ = "d" * 12, "b" * 12
+    assert judgement.reasons == (
+        f"the golden is of another model: other bytes in vae {was} -> {is_}; text_encoder, transformer the same",
+    )
+
+
+def test_a_worse_text_of_another_model_fails_and_says_so():
+    judgement = judged(of_model(**{"model.vae": "d" * 64}), distance=2)
+    assert judgement.verdict is Verdict.FAIL
+    assert "the golden is of another model" in judgement.reasons[1]
+
+
+@pytest.mark.parametrize(
+    ("golden", "parts"), [(make.golden(1), PARTS), (of_model(), ()), (of_model(), (("tokenizer", "e" * 64),))]
+)
+def test_a_part_that_nobody_hashed_is_not_compared(golden, parts):
+    """Of a server the files are not known; goldens from before have no hashes."""
+    assert judged(golden, parts=parts).verdict is Verdict.PASS
+
+
+def test_the_golden_of_another_model_is_another_golden():
+    assert of_model().same_text(of_model())
+    assert of_model().same_text(make.golden(1))
+    assert not of_model().same_text(of_model(**{"model.transformer": "d" * 64}))

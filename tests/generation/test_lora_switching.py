@@ -1,6 +1,7 @@
 """LoRAs beside the weights: every key applied or an error; switched and taken off without a trace."""
 
 import hashlib
+import os
 from dataclasses import replace
 
 import pytest
@@ -201,6 +202,18 @@ def test_a_file_that_changes_during_the_session_is_noticed(fresh, tmp_path):
     generator = fresh()
     asked = generator.recipe(case(), SIZE, of_file(path), 1)
     write(path, good(seed=2, rank=2))
+    with pytest.raises(RecipeError, match="the file was changed during the session"):
+        generator.denoise(asked)
+
+
+def test_a_file_that_changes_under_equal_size_and_time_is_noticed_too(fresh, tmp_path):
+    path = write(tmp_path / "lora.safetensors", good(seed=1))
+    generator = fresh()
+    asked = generator.recipe(case(), SIZE, of_file(path), 1)
+    size, time = path.stat().st_size, path.stat().st_mtime_ns
+    write(path, good(seed=2))
+    os.utime(path, ns=(time, time))
+    assert path.stat().st_size == size
     with pytest.raises(RecipeError, match="the file was changed during the session"):
         generator.denoise(asked)
 

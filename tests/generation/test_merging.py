@@ -1,6 +1,7 @@
 """LoRAs merged into the weights, as the script of the report does: its formula, its images, and back again."""
 
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -220,6 +221,20 @@ def test_a_model_file_that_changes_during_the_session_is_refused_not_mixed_in(tm
     with weights.reading() as read:
         assert read("proj_out.weight").ndim == 2
     file.write_bytes(file.read_bytes() + b" ")
+    with weights.reading() as read, pytest.raises(DeviceError, match="changed during the session"):
+        read("proj_out.weight")
+
+
+def test_a_model_file_that_changes_under_equal_size_and_time_is_refused_too(tmp_path):
+    from .stand_in import build
+
+    weights = FolderWeights(build(tmp_path / "model"))
+    file = next((tmp_path / "model" / "transformer").glob("*.safetensors"))
+    with weights.reading() as read:
+        read("proj_out.weight")
+    data, time = file.read_bytes(), file.stat().st_mtime_ns
+    file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    os.utime(file, ns=(time, time))
     with weights.reading() as read, pytest.raises(DeviceError, match="changed during the session"):
         read("proj_out.weight")
 

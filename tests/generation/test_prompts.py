@@ -71,13 +71,17 @@ def test_a_nightly_on_known_prompts_never_loads_the_text_encoder(fresh, loads, t
     assert len(loads) == 2
 
 
-def test_embeddings_of_another_text_encoder_or_length_are_not_taken(fresh, loads, tmp_path, monkeypatch):
+def test_embeddings_of_another_text_encoder_tokenizer_or_length_are_not_taken(fresh, loads, tmp_path):
     draw(fresh(embeddings=tmp_path), EIGHT)
     draw(fresh(embeddings=tmp_path, max_sequence_length=700), EIGHT)
-    monkeypatch.setattr(_generator, "folder_sha256", lambda folder, parts: "another encoder")
-    draw(fresh(embeddings=tmp_path), EIGHT)
-    assert len(loads) == 3
-    assert len(list(tmp_path.glob("*.safetensors"))) == 3
+    for number, part in enumerate(("text_encoder", "tokenizer"), 3):
+        other = fresh(embeddings=tmp_path)
+        own = other._recipes.environment
+        parts = tuple((name, "0" * 64 if name == part else digest) for name, digest in own.model_parts)
+        other._recipes.environment = replace(own, model_parts=parts)
+        draw(other, EIGHT)
+        assert len(loads) == number
+        assert len(list(tmp_path.glob("*.safetensors"))) == number
 
 
 @pytest.mark.parametrize("damage", ["truncated", "a bit", "nan"])

@@ -52,6 +52,12 @@ def test_the_random_model_is_not_built_on_a_cpu():
         open_generator("random", Settings(device="cpu"))
 
 
+@pytest.mark.parametrize("device", ["cuda:-1", "cuda:x", "cuda:", "CPU", " cpu", "meta", "cpu:0:0", "cuda:01"])
+def test_a_spelling_of_a_device_that_torch_does_not_know_is_one_line(folder, device):
+    with pytest.raises(DeviceError, match="write cpu, cuda or cuda:0"):
+        open_generator(str(folder), Settings(device=device), kind=ModelKind.TINY)
+
+
 @pytest.mark.parametrize(
     ("option", "value"), [("device", "tpu9"), ("device", "mps"), ("dtype", "int8"), ("offload", "disk")]
 )

@@ -180,7 +180,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "an index of nothing": (
         lambda f: shards(f, "transformer").write_text("{}"),
-        f"transformer: {DIFFUSERS}.safetensors.index.json has no weight_map",
+        f"transformer/{DIFFUSERS}.safetensors.index.json has no weight_map",
     ),
     "a git-lfs pointer": (lfs_pointer, f"transformer/{DIFFUSERS}.safetensors is a pointer of git-lfs"),
     "text encoder without one layer": (

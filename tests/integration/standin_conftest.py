@@ -58,6 +58,7 @@ class StandinGenerator(Generator):
             model=self.model,
             model_revision="standin",
             model_sha256=hashlib.sha256(plan().get("weights", "").encode()).hexdigest(),
+            model_parts=tuple(plan().get("model_parts", {}).items()),
             variant=variant.name,
             lora=lora if variant.loras else None,
             scheduler=(("shift", 3.0), ("use_dynamic_shifting", True)),
@@ -176,7 +177,11 @@ class StandinReader:
     def __init__(self, name):
         weights = plan().get("reader_weights", "")
         self.info = ReaderInfo(
-            name=name, engine="standin", version="1", weights_sha256=hashlib.sha256(weights.encode()).hexdigest()
+            name=name,
+            engine="standin",
+            version="1",
+            weights_sha256=hashlib.sha256(weights.encode()).hexdigest(),
+            code=plan().get("reader_code", 0),
         )
         if "alphabet" in plan():
             self.alphabet = plan()["alphabet"]

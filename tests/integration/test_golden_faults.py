@@ -146,6 +146,30 @@ def test_another_version_of_the_reader_makes_all_goldens_incomparable(suite, gol
     result.stdout.fnmatch_lines(["INCOMPARABLE * the golden was read by*"])
 
 
+def test_a_golden_of_another_model_is_not_compared_and_the_part_is_named(suite):
+    """The same name, or the same folder, with other weights."""
+    parts = {"transformer": "a" * 64, "vae": "b" * 64}
+    suite.plan(model_parts=parts)
+    suite.run("--qil-update=missing").assert_outcomes(passed=4)
+    suite.plan(model_parts=parts | {"vae": "c" * 64})
+    result = suite.run()
+    result.assert_outcomes(failed=4)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        ["INCOMPARABLE * the golden is of another model: other bytes in vae bbbbbbbbbbbb -> c*"]
+    )
+    suite.run("--qil-update=missing").assert_outcomes(failed=4)
+    suite.run("--qil-update=changed").assert_outcomes(passed=4)
+    suite.run().assert_outcomes(passed=4)
+
+
+def test_goldens_from_before_parts_had_hashes_are_compared(suite):
+    suite.run("--qil-update=missing").assert_outcomes(passed=4)
+    suite.plan(model_parts={"transformer": "a" * 64})
+    suite.run("--qil-update=changed").assert_outcomes(passed=4)
+    assert "model.transformer" not in next((suite.path / "golden").rglob("*-s42.json")).read_text()
+
+
 def test_a_truncated_golden_is_replaced_on_demand(suite, golden):
     golden.write_bytes(b"{")
     suite.run("--qil-update=missing").assert_outcomes(passed=3, failed=1)

@@ -36,6 +36,8 @@ class ImageFacts:
 
     sha256: str
     effective: Size
+    #: `Recipe.model_parts`.
+    parts: tuple[tuple[str, str], ...]
     denoise_seconds: float
     cohort: Cohort
 
@@ -45,6 +47,7 @@ class ImageFacts:
         return cls(
             sha256=event.sha256,
             effective=event.recipe.effective,
+            parts=event.recipe.model_parts,
             denoise_seconds=event.timing.denoise_seconds,
             cohort=event.cohort,
         )
@@ -92,7 +95,9 @@ def _text(event: Judged, image: ImageFacts, started: Started, case: Case | None,
             yield _other_score(score, found), "run the suite again, with this code and these cases"
         golden = goldens.load(started.model, event.sample)
         tiny = started.model == TINY
-        now = judge_measured(case, found, health, golden, sample=event.sample, effective=image.effective, tiny=tiny)
+        now = judge_measured(
+            case, found, health, golden, sample=event.sample, effective=image.effective, parts=image.parts, tiny=tiny
+        )
         yield from _differences(stored, now, recorded=event.golden_recorded)
 
 

@@ -157,6 +157,7 @@ def _again(result: CaseResult, case: Case, reader: Reader, run: Run, writer: Run
             golden,
             sample=result.sample,
             effective=recipe.effective,
+            parts=recipe.model_parts,
             tiny=run.model == TINY,
         )
     except QiltestError as error:

@@ -193,6 +193,7 @@ class SampleRun:
             golden,
             sample=self.sample,
             effective=recipe.effective,
+            parts=recipe.model_parts,
             tiny=self._context.generator.is_tiny,
             score=score,
         )

@@ -19,7 +19,8 @@ from pydantic import ConfigDict
 from qiltest.errors import GoldenError, os_errors_as
 from qiltest.files import read_file, sync_folder, write_atomically
 from qiltest.gate.agreement import accepts_no_text, count_again, extra_alnum, extra_distance, may_be_extra
-from qiltest.recipe import Recipe, Scalar, Size, recipe_changes
+from qiltest.reading.records import ReaderInfo
+from qiltest.recipe import MODEL_PART, Recipe, Scalar, Size, other_parts, recipe_changes
 from qiltest.scoring.records import Score
 from qiltest.strict_json import MOST_BYTES, STORED, StrictJsonError, decode, other_schema
 from qiltest.suite.cases import Case
@@ -30,6 +31,8 @@ SCHEMA = 2
 #: one part of a model's name that may be part of a path: no separator, no leading dot, so never `..`.
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _HUB_PARTS = 2
+#: the fact that tells the version of the code that read (`ReaderInfo.code`); it is not compared.
+_READING = "qiltest-reading"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FILE = re.compile(r"(?P<variant>.+)-s(?P<seed>[0-9]+)\.json")
 
@@ -75,7 +78,8 @@ class Golden:
     noise_floor: float | None
     texts: tuple[GoldenText, ...]
     extra: tuple[GoldenExtra, ...]
-    #: `Recipe.key`, `Recipe.facts` and SHA-256 of the accepted image: to report what changed, never to judge.
+    #: `Recipe.key`, `facts_of` and SHA-256 of the accepted image: to report what changed. Of the facts only the hashes
+    #: of the model's parts are compared (`other_parts`).
     recipe_key: str
     recipe: dict[str, Scalar]
     image: str
@@ -88,15 +92,28 @@ class Golden:
         return Sample(case=self.case, size=Size.parse(self.size), variant=self.variant, seed=self.seed)
 
     def same_text(self, other: Golden) -> bool:
-        """Return whether both have the same result by the same reader; recipe and image may differ."""
+        """Return whether both have the same result by the same reader and model; recipe and image may differ."""
         keys = ("effective", "reader", "distance", "distance_alnum", "length", "noise_floor", "texts", "extra")
-        return all(getattr(self, key) == getattr(other, key) for key in keys)
+        return all(getattr(self, key) == getattr(other, key) for key in keys) and not self.other_parts(other.parts)
+
+    @property
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        """(component, SHA-256) of the model that generated the image; () where the golden does not say."""
+        named = ((name, value) for name, value in self.recipe.items() if name.startswith(MODEL_PART))
+        return tuple((name.removeprefix(MODEL_PART), str(value)) for name, value in named)
+
+    def other_parts(self, parts: tuple[tuple[str, str], ...]) -> dict[str, tuple[str, str]]:
+        """Return the parts of a model (`Recipe.model_parts`) that are others than the golden's, with both hashes."""
+        return other_parts(self.recipe, parts)
 
     def origin_changes(self, *, recipe_key: str, recipe: Mapping[str, Scalar], image: str) -> Iterator[str]:
         """Yield what changed since the golden was recorded: the recipe, or else the image's bytes."""
         if recipe_key != self.recipe_key:
             changes = "; ".join(recipe_changes(self.recipe, recipe))
             yield f"recipe changed: {changes or 'in a field that the golden does not store'}"
+        elif image == self.image and recipe.get(_READING) != self.recipe.get(_READING):
+            code = f"version {self.recipe.get(_READING, 'unknown')} -> {recipe.get(_READING, 'unknown')}"
+            yield f"same image, byte for byte: the code that reads changed ({code})"
         elif image == self.image:
             yield "same image, byte for byte: OCR, scoring or the case changed"
         else:
@@ -205,6 +222,11 @@ class GoldenStore:
         yield from sorted(path for path in folder.glob("*@*/*.json") if not path.name.startswith("."))
 
 
+def facts_of(recipe: Recipe, reader: ReaderInfo) -> dict[str, Scalar]:
+    """Return the facts that a golden keeps of its image: its recipe, and the version of the code that read it."""
+    return recipe.facts() | ({_READING: reader.code} if reader.code else {})
+
+
 def golden_from(
     sample: Sample, *, model: str, recipe: Recipe, score: Score, noise_floor: float | None, image: str
 ) -> Golden:
@@ -225,7 +247,7 @@ def golden_from(
         texts=tuple(GoldenText(expected=t.expected, read=t.read, distance=t.distance) for t in score.texts),
         extra=tuple(GoldenExtra(text=e.text, kind=str(e.kind), distance=e.distance) for e in score.extra),
         recipe_key=recipe.key(),
-        recipe=recipe.facts(),
+        recipe=facts_of(recipe, score.reader),
         image=image,
     )
 

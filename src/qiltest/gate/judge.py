@@ -20,6 +20,11 @@ from qiltest.scoring import Score, TextScore, score_case
 from qiltest.suite.cases import Case, Limits
 from qiltest.suite.selection import Sample
 
+#: `Recipe.model_parts`.
+Parts = tuple[tuple[str, str], ...]
+#: digits of a part's hash that a sentence shows.
+_DIGITS = 12
+
 
 @dataclass(frozen=True, kw_only=True)
 class Assessment:
@@ -40,40 +45,55 @@ def judge_image(
     *,
     sample: Sample,
     effective: Size,
+    parts: Parts,
     tiny: bool,
     score: Score | None = None,
 ) -> Assessment:
     """Score one image and compare it with its golden. Used by the tests and by `qiltest rescore`.
 
-    `sample` says which of the case's images it is, `effective` is the size generated, `tiny` is True for the embedded
-    model, and `score` is the reading's score if the caller has it already. Raises ReaderError for a reading without
-    text and StoreError for damaged calibration.
+    `sample` says which of the case's images it is, `effective` is the size generated, `parts` are the hashes of the
+    model's parts (`Recipe.model_parts`), `tiny` is True for the embedded model, and `score` is the reading's score if
+    the caller has it already. Raises ReaderError for a reading without text and StoreError for damaged calibration.
     """
     score, health = score or score_case(case, reading), image.outside(reading.lines)
-    judgement = judge_measured(case, score, health, golden, sample=sample, effective=effective, tiny=tiny)
+    judgement = judge_measured(case, score, health, golden, sample=sample, effective=effective, parts=parts, tiny=tiny)
     return Assessment(score=score, health=health, golden=golden, judgement=judgement)
 
 
 def judge_measured(
-    case: Case, score: Score, health: Health, golden: Golden | None, *, sample: Sample, effective: Size, tiny: bool
+    case: Case,
+    score: Score,
+    health: Health,
+    golden: Golden | None,
+    *,
+    sample: Sample,
+    effective: Size,
+    parts: Parts,
+    tiny: bool,
 ) -> Judgement:
     """Return the verdict on an image of which score and quality are known; see `judge_image`. Raises StoreError."""
     floor = noise_floor_of(case, score.reader, tiny=tiny)
     limits = case.limits_of(sample.size, sample.variant, tiny=tiny)
-    text = judge(score, golden, limits, effective=effective, noise_floor=floor)
+    text = judge(score, golden, limits, effective=effective, parts=parts, noise_floor=floor)
     return with_quality(text, health, gates=case.limits.health_gates)
 
 
 def judge(
-    score: Score, golden: Golden | None, limits: Limits, *, effective: Size, noise_floor: float | None = None
+    score: Score,
+    golden: Golden | None,
+    limits: Limits,
+    *,
+    effective: Size,
+    parts: Parts = (),
+    noise_floor: float | None = None,
 ) -> Judgement:
     """Return the verdict on a score; the first that applies.
 
     FAIL: the distance is above a limit. NEW: neither a golden nor an absolute limit. INCOMPARABLE: the golden has
-    another reader, size or expected texts. ERROR: the limit is below the noise floor (edits). Otherwise PASS.
+    another reader, model, size or expected texts. ERROR: the limit is below the noise floor (edits). Otherwise PASS.
     """
     distance = score.distance
-    differences = () if golden is None else tuple(_differences(score, golden, effective))
+    differences = () if golden is None else tuple(_differences(score, golden, effective, parts))
     comparable = golden is not None and not any(kind == "reader" for kind, _ in differences)
     relative = golden.distance + limits.tolerance if golden is not None and comparable else None
     limit = min((value for value in (relative, limits.absolute) if value is not None), default=None)
@@ -180,7 +200,7 @@ def _below_floor(limit: int | None, noise_floor: float | None) -> tuple[str, ...
     )
 
 
-def _differences(score: Score, golden: Golden, effective: Size) -> Iterator[tuple[str, str]]:
+def _differences(score: Score, golden: Golden, effective: Size, parts: Parts) -> Iterator[tuple[str, str]]:
     """Yield why a golden cannot be compared with a score, as (kind, sentence)."""
     if golden.reader != score.reader.fingerprint:
         yield (
@@ -188,6 +208,12 @@ def _differences(score: Score, golden: Golden, effective: Size) -> Iterator[tupl
             f"the golden was read by {golden.reader}, this image by {score.reader.fingerprint}: different readers are "
             f"not comparable",
         )
+    others = golden.other_parts(parts)
+    if others:
+        shown = ", ".join(f"{part} {was[:_DIGITS]} -> {now[:_DIGITS]}" for part, (was, now) in others.items())
+        same = [part for part, _ in parts if part not in others]
+        rest = f"; {', '.join(same)} the same" if same else ""
+        yield "model", f"the golden is of another model: other bytes in {shown}{rest}"
     if golden.effective != str(effective):
         yield "size", f"the golden's image is {golden.effective}, this one is {effective}"
     before = tuple(text.expected for text in golden.texts)
@@ -195,6 +221,6 @@ def _differences(score: Score, golden: Golden, effective: Size) -> Iterator[tupl
     if before != now:
         added = [text for text in now if text not in before]
         gone = [text for text in before if text not in now]
-        parts = [f"added {text!r}" for text in added] + [f"removed {text!r}" for text in gone]
-        changed = "; ".join(parts) or "order"
+        edits = [f"added {text!r}" for text in added] + [f"removed {text!r}" for text in gone]
+        changed = "; ".join(edits) or "order"
         yield "texts", f"the case's expected texts changed since the golden was recorded ({changed})"

@@ -17,19 +17,24 @@ _REMEDY = (
 )
 
 
+def first_line(error: BaseException, most: int = 200) -> str:
+    """Return the first line of an error's message; its name where it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:most]
+
+
 @contextmanager
 def translated(what: str) -> Iterator[None]:
     """Raise torch's errors of the block as GenerationErrors; `what` says what was being done."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
-        message = str(error).split("\n", 1)[0] or type(error).__name__
+        message = first_line(error)
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         raise OutOfMemoryError(f"out of memory while {what}: {message}", remedy=_REMEDY) from error
     except RuntimeError as error:
-        message = str(error).split("\n", 1)[0]
+        message = first_line(error)
         if any(sign in str(error) for sign in _CPU_ALLOCATOR):
             raise OutOfMemoryError(f"out of memory while {what}: {message}", remedy=_REMEDY) from error
         if "CUDA error" in str(error) or "CUDNN_STATUS" in str(error):

@@ -28,7 +28,7 @@ from qiltest.generation.random.lora import random_factors, random_lora
 from qiltest.generation.random.prompts import RandomPrompts
 from qiltest.generation.records import Decoded, Denoised, Generation, Generator
 from qiltest.generation.settings import Settings
-from qiltest.generation.sources import RANDOM_LORA, ModelSource, folder_sha256
+from qiltest.generation.sources import RANDOM_LORA, ModelSource
 from qiltest.hashing import cache_folder
 from qiltest.lora import LoraReport
 from qiltest.recipe import LoraRecipe, Recipe, Size
@@ -55,8 +55,8 @@ class DiffusersGenerator(Generator):
 
     @property
     def model(self) -> str:
-        """Name of the model, as in `--qil-model`."""
-        return self._source.name
+        """Name of the model: of what it is, not of where its folder lies."""
+        return self._source.model
 
     @property
     def is_tiny(self) -> bool:
@@ -158,11 +158,13 @@ class DiffusersGenerator(Generator):
         length = own.max_sequence_length
         if self._source.folder is None:
             return RandomPrompts(self._recipes.base.joint_attention_dim, length, self._dtype, self._device)
-        packages = dict(own.versions)
+        packages, parts = dict(own.versions), dict(own.model_parts)
+        code = ("torch", "transformers", "diffusers", "qiltest-generation")
         identity = {
-            "text_encoder": folder_sha256(self._source.folder, ("text_encoder", "tokenizer")),
+            "text_encoder": parts["text_encoder"],
+            "tokenizer": parts["tokenizer"],
             "template": prompt_template(),
-            "encoder_code": " ".join(packages[name] for name in ("torch", "transformers", "diffusers")),
+            "encoder_code": " ".join(packages[name] for name in code),
             "dtype": own.dtype,
             "device": own.device,
         }

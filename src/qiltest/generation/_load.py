@@ -18,12 +18,13 @@ from diffusers import (
     QwenImageTransformer2DModel,
 )
 from diffusers.hooks import apply_group_offloading
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import Qwen2_5_VLForConditionalGeneration
+from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer
 from transformers.utils import logging as transformers_logging
 
 from qiltest.errors import GenerationError, ModelError, RecipeError
-from qiltest.generation._errors import translated
+from qiltest.generation._errors import first_line, translated
 from qiltest.generation._fill import HostMemory, Tensors, file_tensors, fill, mapped, onto
 from qiltest.generation._keys import UNUSED, empty_transformer, empty_vae
 from qiltest.generation._memory import ENCODING, check_memory, free_bytes, sizes_of
@@ -43,7 +44,8 @@ RANDOM_STD = 0.02
 PLAIN = Settings()
 #: what diffusers, transformers, accelerate and safetensors raise for a folder that they cannot load.
 _LIBRARIES_RAISE = (
-    OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError, SafetensorError,
+    OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ImportError, ArithmeticError,
+    AssertionError, SafetensorError, StrictDataclassError,
 )  # fmt: skip
 _DAMAGED = "one of its files is damaged or of another release; download the model again"
 
@@ -81,8 +83,13 @@ def load_text_stage(source: ModelSource, dtype: torch.dtype, device: torch.devic
         whole = settings.offload in (Offload.NONE, Offload.MODEL) or room
         encoder = _text_encoder(source.folder / "text_encoder", dtype, device if whole else torch.device("cpu"))
         encoder.requires_grad_(False)
-        pipeline = QwenImagePipeline.from_pretrained(
-            source.folder, text_encoder=encoder, transformer=None, vae=None, scheduler=None, local_files_only=True
+        # not `from_pretrained`, which would look for code in the folder
+        pipeline = QwenImagePipeline(
+            scheduler=None,
+            vae=None,
+            text_encoder=encoder,
+            tokenizer=_tokenizer(source.folder / "tokenizer"),
+            transformer=None,
         )
         if not whole and settings.offload is Offload.GROUP:
             apply_group_offloading(encoder, device, offload_type="leaf_level", use_stream=True, low_cpu_mem_usage=True)
@@ -120,8 +127,9 @@ def loading(source: ModelSource, what: str) -> Iterator[None]:
     except (GenerationError, RecipeError) as error:
         raise ModelError(error.what, where=error.where or source.name, remedy=error.remedy) from error
     except _LIBRARIES_RAISE as error:
-        line = (str(error) or type(error).__name__).splitlines()[0][:300]
-        raise ModelError(f"the model cannot be loaded: {line}", where=source.name, remedy=_DAMAGED) from error
+        raise ModelError(
+            f"the model cannot be loaded: {first_line(error, 300)}", where=source.name, remedy=_DAMAGED
+        ) from error
 
 
 def _text_encoder(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:  # noqa: ANN401
@@ -144,6 +152,18 @@ def _text_encoder(folder: Path, dtype: torch.dtype, device: torch.device) -> Any
             told = shown(sorted(map(str, names)))
             raise ModelError(f"transformers {did} {len(names)} weights of the text encoder: {told}", where=str(folder))
     return encoder.eval()
+
+
+def _tokenizer(folder: Path) -> Any:  # noqa: ANN401
+    """Read the tokenizer. Its parser raises plain Exceptions for files that it does not take."""
+    try:
+        tokenizer = Qwen2Tokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer("a")  # which settings it cannot work with shows only then
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        raise ModelError(f"the tokenizer cannot be read: {first_line(error)}", where=str(folder)) from error
+    return tokenizer
 
 
 def _file_pipeline(folder: Path, dtype: torch.dtype, device: torch.device, settings: Settings) -> Any:  # noqa: ANN401

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from diffusers.models.attention_dispatch import _AttentionBackendRegistry
 from diffusers.pipelines.qwenimage.pipeline_qwenimage import calculate_shift, retrieve_timesteps
 
-from qiltest.errors import RecipeError
+from qiltest.errors import ModelError, RecipeError
 from qiltest.generation._device import device_name
+from qiltest.generation._errors import first_line
 from qiltest.generation._load import RANDOM_SEED, RANDOM_STD, scheduler_config, versions
+from qiltest.generation.identity import parts_sha256, whole_sha256
 from qiltest.generation.schedule import LIGHTNING, SchedulerConfig, as_tuple, check_sigmas
 from qiltest.generation.settings import Settings
-from qiltest.generation.sources import COMPONENTS, RANDOM_LORA, ModelSource, base_of, folder_sha256, resolve_lora
+from qiltest.generation.sources import COMPONENTS, RANDOM_LORA, ModelSource, base_of, resolve_lora
 from qiltest.lora import LoraReport, inspect_lora, qwen_image
 from qiltest.lora.findings import LEFT_OUT
 from qiltest.lora.releases import refuse_other_release
@@ -40,6 +43,7 @@ class Environment:
     model: str
     model_revision: str
     model_sha256: str
+    model_parts: tuple[tuple[str, str], ...]
     max_sequence_length: int
     generator_device: str
     dtype: str
@@ -57,11 +61,13 @@ class RecipeBuilder:
         self._source, self._settings = source, settings
         self.base = base_of(source)
         self._own_scheduler = scheduler_config(source)
-        self._inspected: dict[Path, tuple[tuple[int, int], LoraReport]] = {}
+        self._inspected: dict[Path, tuple[tuple[int, ...], LoraReport]] = {}
+        parts = () if source.folder is None else parts_sha256(source.folder, COMPONENTS)
         self.environment = Environment(
-            model=source.name,
+            model=source.model,
             model_revision=source.revision,
-            model_sha256=_model_sha256(source),
+            model_sha256=whole_sha256(parts) if parts else _random_sha256(),
+            model_parts=tuple(sorted(parts)),
             max_sequence_length=settings.max_sequence_length or _LONGEST[source.is_tiny],
             # the embedded model's goldens are valid on every machine, so its noise is the same on all
             generator_device="cpu" if source.is_tiny else device.type,
@@ -77,16 +83,18 @@ class RecipeBuilder:
         """Return an image's recipe. Raises RecipeError where the variant cannot be generated."""
         self._check_variant(variant)
         self._check_numbers(size, seed)
-        scheduler = self.scheduler(variant.scheduler)
-        config = as_tuple(scheduler.config, type(scheduler).__name__)
         effective = size.effective()
+        with self._own_settings(variant.scheduler):
+            scheduler = self.scheduler(variant.scheduler)
+            config = as_tuple(scheduler.config, type(scheduler).__name__)
+            sigmas = sigmas_of(scheduler, variant.steps, effective)
         guided = variant.true_cfg_scale > 1
         return Recipe(
             **vars(self.environment),
             variant=variant.name,
             lora=self._lora(variant),
             scheduler=config,
-            sigmas=sigmas_of(scheduler, variant.steps, effective),
+            sigmas=sigmas,
             steps=variant.steps,
             true_cfg_scale=variant.true_cfg_scale,
             negative_prompt=variant.negative_prompt if guided else None,
@@ -114,11 +122,33 @@ class RecipeBuilder:
         check_scheduler(made, as_tuple({**made.config, **config}, FlowMatchEulerDiscreteScheduler.__name__))
         return made
 
+    @contextmanager
+    def _own_settings(self, kind: SchedulerKind) -> Iterator[None]:
+        """Raise what diffusers raises for settings of the model's own scheduler that it cannot compute with."""
+        try:
+            yield
+        except (
+            TypeError,
+            ValueError,
+            LookupError,
+            ArithmeticError,
+            RuntimeError,
+            AttributeError,
+            AssertionError,
+        ) as error:
+            if kind is SchedulerKind.LIGHTNING:
+                raise
+            raise ModelError(
+                f"its scheduler cannot be used: {first_line(error)}",
+                where=self._source.name,
+                remedy="compare scheduler/scheduler_config.json with the release's",
+            ) from error
+
     def inspected(self, source: str) -> tuple[Path, LoraReport]:
         """Return a LoRA's file and its inspection, cached until the file changes. Raises RecipeError."""
         path = resolve_lora(source, model=self._source, download=self._settings.download)
         status = path.stat()
-        stamp = (status.st_size, status.st_mtime_ns)
+        stamp = (status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
         known = self._inspected.get(path)
         if known is None or known[0] != stamp:
             known = (stamp, inspect_lora(path, base=self.base))
@@ -244,9 +274,7 @@ def _dtype_name(dtype: torch.dtype, settings: Settings) -> str:
     return f"{name} (weights in float8_e4m3fn)" if settings.fp8 else name
 
 
-def _model_sha256(source: ModelSource) -> str:
-    if source.folder is not None:
-        return folder_sha256(source.folder, COMPONENTS)
+def _random_sha256() -> str:
     return hashlib.sha256(f"random {qwen_image()!r} seed {RANDOM_SEED} std {RANDOM_STD}".encode()).hexdigest()
 
 

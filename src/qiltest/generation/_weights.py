@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from qiltest.errors import DeviceError
 
 #: size, time of change and inode: a file that differs in one of them is another one.
-_Stamp = tuple[int, int, int]
+_Stamp = tuple[int, ...]
 
 
 class ReadWeight(Protocol):
@@ -97,7 +97,7 @@ def _open(path: Path) -> Any:  # noqa: ANN401  safe_open, untyped
 
 def _stamp(path: Path) -> _Stamp:
     status = path.stat()
-    return status.st_size, status.st_mtime_ns, status.st_ino
+    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns
 
 
 def _refuse_change(path: Path, before: _Stamp) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
 
+from qiltest.generation.border import read_object
 from qiltest.hashing import file_sha256
 from qiltest.lora.catalogue import catalogue
 from qiltest.suite.variants import ModelBase
@@ -32,12 +32,27 @@ def base_of_folder(folder: Path, *, model: str) -> ModelBase:
     return ModelBase(model=model)
 
 
+def cached_id(folder: Path) -> str:
+    """Return the id of a snapshot in the Hugging Face cache, "" for any other folder."""
+    for path in (folder.absolute(), folder.resolve()):  # a link to a snapshot is that snapshot
+        found = _CACHED.fullmatch(path.parent.parent.name) if path.parent.name == "snapshots" else None
+        if found:
+            return "/".join(found.groups())
+    return ""
+
+
+def released_id(folder: Path) -> str:
+    """Return the id of the release whose transformer's files these are, by their SHA-256; "" for none."""
+    for base in catalogue().bases:
+        if any(_has(folder / "transformer" / name, sha256) for name, sha256 in base.transformer.items()):
+            return base.id
+    return ""
+
+
 def _evidence(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield what names the folder's model, and the id that it names."""
     path = folder.absolute()
-    cached = _CACHED.fullmatch(path.parent.parent.name) if path.parent.name == "snapshots" else None
-    if cached:
-        yield "its folder in the Hugging Face cache", "/".join(cached.groups())
+    yield "its folder in the Hugging Face cache", cached_id(folder)
     card = _front_matter(folder / _CARD)
     for key in (*_NAMES, _ORIGIN):
         # made from two known models it is neither
@@ -67,6 +82,8 @@ def _identity(text: str) -> str:
 
 def _front_matter(path: Path) -> dict[str, list[str]]:
     """Return the strings and lists of strings of a card's front matter; what is nested deeper is left out."""
+    if not path.is_file():  # a FIFO would be waited for
+        return {}
     try:
         with path.open("rb") as file:
             lines = file.read(_CARD_BYTES).decode("utf-8", "replace").splitlines()
@@ -84,11 +101,7 @@ def _front_matter(path: Path) -> dict[str, list[str]]:
 
 
 def _name_or_path(path: Path) -> str:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return ""
-    value = config.get("_name_or_path") if isinstance(config, dict) else None
+    value = read_object(path).get("_name_or_path")
     return value if isinstance(value, str) else ""
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
 from qiltest.errors import DeviceError, ModelError, RecipeError
+from qiltest.files import expanded
+from qiltest.generation.border import MOST_BYTES, SUFFIXES, border_faults
+from qiltest.generation.identity import name_of_folder
 from qiltest.generation.model_base import base_of_folder
 from qiltest.generation.whole import CLASSES, MISSING, folder_faults
-from qiltest.hashing import file_sha256
 from qiltest.lora.bases import Base, base_from_folder, qwen_image
 from qiltest.lora.catalogue import catalogue
+from qiltest.strict_json import StrictJsonError, parse_file
 from qiltest.suite.variants import ModelBase, ModelKind
 
 #: names of the embedded model and of Qwen-Image at full size with random weights, as `--qil-model` takes them.
@@ -26,19 +28,22 @@ PIPELINE = "QwenImagePipeline"
 #: the parts of a QwenImagePipeline that have files.
 COMPONENTS = tuple(CLASSES)
 _ANOTHER_FOLDER = "name the release's own folder, whole and in bfloat16, for example Qwen/Qwen-Image"
+_ONLY_PLAIN = (
+    "nothing of the folder was opened; get it from its source again, with .safetensors, .json and .txt files of its own"
+)
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _EMBEDDED_LORA = "embedded::"
 RANDOM_LORA = "random::"
-#: suffixes of the files that decide an image: weights, configs and vocabularies.
-_SUFFIXES = (".safetensors", ".json", ".txt", ".model", ".jinja")
-_PATTERNS = [f"*{suffix}" for suffix in _SUFFIXES]
+#: faults of a folder that its refusal tells; a hostile one may have thousands.
+_MOST_FAULTS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSource:
     """A model as named, and where it is. `folder` is None for random weights."""
 
+    #: as the user typed it: for messages.
     name: str
     kind: ModelKind
     folder: Path | None
@@ -46,6 +51,13 @@ class ModelSource:
     revision: str
     #: the base model that it is (`base_of_model`); None: unknown.
     base: ModelBase | None = None
+
+    @cached_property
+    def model(self) -> str:
+        """The name under which its goldens, latencies and runs are kept, however its folder was typed."""
+        if self.folder is None or self.name == TINY or _folder(self.name) is None:
+            return self.name
+        return name_of_folder(self.folder)
 
     @property
     def is_random(self) -> bool:
@@ -86,11 +98,25 @@ def base_of_model(name: str, *, insisted: str | None = None, folder: Path | None
     if name == TINY:
         return ModelBase(model=name)
     named = "Qwen/Qwen-Image" if name == RANDOM else name
-    known = None if Path(name).is_dir() else catalogue().base(named)
+    here = _folder(name)
+    known = None if here else catalogue().base(named)
     if known is not None:
         return ModelBase(model=name, id=known.id, evidence="its id" if named == name else "its shape")
-    folder = folder or (Path(name) if Path(name).is_dir() else _cached(name))
+    folder = folder or here or _cached(name)
     return ModelBase(model=name) if folder is None else base_of_folder(folder, model=name)
+
+
+def _folder(name: str) -> Path | None:
+    """Return the folder that a model's name is, with `~` as the user's home; None where there is none."""
+    with suppress(OSError):  # a name that is too long for a path
+        return expanded(name) if expanded(name).is_dir() else None
+    return None
+
+
+def _is_file(name: str) -> bool:
+    with suppress(OSError):
+        return expanded(name).is_file()
+    return False
 
 
 def is_hub_id(text: str) -> bool:
@@ -112,13 +138,14 @@ def _resolved(name: str, *, kind: ModelKind | None, revision: str | None, downlo
     if name == TINY:
         folder = _checked(EMBEDDED, remedy="this installation lacks the embedded model; install qiltest again")
         return ModelSource(name=name, kind=ModelKind.TINY, folder=folder, revision="embedded")
-    if Path(name).is_dir():
-        folder = _checked(Path(name), remedy="name a folder with model_index.json and the components it lists")
+    here = _folder(name)
+    if here is not None:
+        folder = _checked(here, remedy="name a folder with model_index.json and the components it lists")
         found = _commit_of(folder)
         if revision is not None and revision != found:
             raise DeviceError(f"revision {revision} was requested, the folder has {found}", where=name)
         return ModelSource(name=name, kind=kind or ModelKind.REAL, folder=folder, revision=found)
-    if Path(name).is_file():
+    if _is_file(name):
         raise ModelError(
             "this is one file, and neither a single .safetensors file nor a GGUF is supported as a model",
             where=name,
@@ -131,22 +158,6 @@ def _resolved(name: str, *, kind: ModelKind | None, revision: str | None, downlo
         )
     folder = _snapshot(name, revision, download=download)
     return ModelSource(name=name, kind=kind or ModelKind.REAL, folder=folder, revision=_commit_of(folder))
-
-
-def folder_sha256(folder: Path, components: tuple[str, ...]) -> str:
-    """Return the SHA-256 over the names and hashes of the files of a model folder that decide an image.
-
-    Raises DeviceError where one cannot be read.
-    """
-    files = [path for name in components for path in (folder / name).rglob("*") if path.suffix in _SUFFIXES]
-    paths = sorted([folder / "model_index.json", *filter(Path.is_file, files)])
-    try:
-        with ThreadPoolExecutor(max_workers=8) as pool:  # hashlib releases the interpreter lock
-            hashes = list(pool.map(file_sha256, paths))
-    except OSError as error:
-        raise DeviceError(f"a file of the model cannot be read: {error}", where=str(folder)) from error
-    lines = (f"{path.relative_to(folder).as_posix()} {digest}\n" for path, digest in zip(paths, hashes, strict=True))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def resolve_lora(source: str, *, model: ModelSource, download: bool = False) -> Path:
@@ -191,7 +202,7 @@ def _lora_path(source: str, model: ModelSource, *, download: bool) -> Path:
     if "::" in source:
         repo, _, file = source.partition("::")
         return _hub_file(repo, file, download=download)
-    return Path(source).expanduser().absolute()
+    return expanded(source).absolute()
 
 
 def _hub_file(repo: str, file: str, *, download: bool) -> Path:
@@ -216,7 +227,7 @@ def _snapshot(name: str, revision: str | None, *, download: bool) -> Path:
             name,
             revision=revision,
             local_files_only=not download,
-            allow_patterns=[f"*{suffix}" for suffix in _SUFFIXES],
+            allow_patterns=[f"*{suffix}" for suffix in SUFFIXES],
         )
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         _absent(name, command, error, download=download)
@@ -247,6 +258,10 @@ def _checked(folder: Path, *, remedy: str) -> Path:
             where=str(folder),
             remedy="name a text-to-image model, for example Qwen/Qwen-Image",
         )
+    unsafe = list(border_faults(folder, COMPONENTS))
+    if unsafe:
+        more = f"; and {len(unsafe) - _MOST_FAULTS} more" if len(unsafe) > _MOST_FAULTS else ""
+        raise ModelError("; ".join(unsafe[:_MOST_FAULTS]) + more, where=str(folder), remedy=_ONLY_PLAIN)
     faults = list(folder_faults(folder))
     missing = [fault.removeprefix(MISSING) for fault in faults if fault.startswith(MISSING)]
     others = [fault for fault in faults if not fault.startswith(MISSING)]
@@ -258,9 +273,10 @@ def _checked(folder: Path, *, remedy: str) -> Path:
 
 def _read_json(path: Path, remedy: str) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DeviceError(f"cannot be read: {error}", where=str(path), remedy=remedy) from error
+        found = parse_file(path, most=MOST_BYTES)
+    except (OSError, StrictJsonError) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or error
+        raise DeviceError(f"cannot be read: {why}", where=str(path), remedy=remedy) from error
     if not isinstance(found, dict):
         raise DeviceError("not a JSON object", where=str(path), remedy=remedy)
     return found

@@ -5,13 +5,13 @@ Needs no torch. Each fault is one sentence; the keys themselves are compared wit
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qiltest.errors import RecipeError
+from qiltest.generation.border import indices_of, read_object, shards_of
 from qiltest.lora.safetensors_file import TensorInfo, open_safetensors
 
 #: the classes of a QwenImagePipeline's components; a tokenizer is `Qwen2Tokenizer` or its `Fast` twin.
@@ -33,6 +33,10 @@ MISSING = "missing: "
 _LFS = b"version https://git-lfs"
 #: the tokens that the prompt's template is made of.
 _TEMPLATE_TOKENS = ("<|im_start|>", "<|im_end|>")
+#: most layers and blocks of one kind that a config may ask for, and the keys that say how many; Qwen-Image has 60.
+_MOST_LAYERS, _LAYERS = 1_000, frozenset({"num_layers", "num_hidden_layers", "depth", "num_res_blocks"})
+#: largest whole number of a config, by component: widths, and in a text encoder also ids of tokens.
+_MOST = {"transformer": 1 << 16, "vae": 1 << 16, "text_encoder": 1 << 24, "scheduler": 1 << 24}
 #: share of the embedding's rows that may have no token; Qwen2.5-VL has 151,665 tokens and 152,064 rows.
 _SPARE_ROWS = 0.05
 
@@ -52,7 +56,7 @@ class Weights:
 
 def folder_faults(folder: Path) -> Iterator[str]:
     """Yield what keeps a folder in diffusers layout from being loaded whole; `model_index.json` was read before."""
-    index = read_json(folder / "model_index.json")
+    index = read_object(folder / "model_index.json")
     for component, expected in CLASSES.items():
         if not (folder / component).is_dir():
             yield f"{MISSING}{component}"
@@ -71,15 +75,6 @@ def weights_of(folder: Path, component: str) -> Weights:
     return Weights(files=tuple(files), tensors=tensors)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return a JSON object; an empty one where the file is missing or damaged, which its own check says."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _class_faults(component: str, named: object, expected: str) -> Iterator[str]:
     """Compare a component's class in model_index.json with the pipeline's."""
     found = str(named[1]) if isinstance(named, list) and len(named) == 2 else str(named)
@@ -89,10 +84,11 @@ def _class_faults(component: str, named: object, expected: str) -> Iterator[str]
 
 def _weight_faults(folder: Path, component: str) -> Iterator[str]:
     path = folder / component
-    config = read_json(path / "config.json")
+    config = read_object(path / "config.json")
     if not config:
         yield f"{component}: config.json is missing or no JSON object"
         return
+    yield from _number_faults(component, config)
     quantised = config.get("quantization_config")
     if quantised is not None:
         method = quantised.get("quant_method", "unknown") if isinstance(quantised, dict) else "unknown"
@@ -106,19 +102,25 @@ def _weight_faults(folder: Path, component: str) -> Iterator[str]:
         yield from _header_faults(folder, component)
 
 
+def _number_faults(component: str, config: object, key: str = "") -> Iterator[str]:
+    """Yield numbers of a config, at any depth, for which no memory and no time would be enough."""
+    if isinstance(config, dict | list):
+        for name, value in config.items() if isinstance(config, dict) else enumerate(config):
+            yield from _number_faults(component, value, key if isinstance(name, int) else name)
+    elif isinstance(config, int | float):
+        most = _MOST_LAYERS if key in _LAYERS else _MOST[component]
+        if not (abs(config) <= most) and not (isinstance(config, float) and component == "text_encoder"):
+            yield f"{component}: {key} is {config}, and no model has more than {most:,}"
+
+
 def _file_faults(component: Path, stem: str) -> Iterator[str]:
     """Yield what is missing of a component's weight files, or why those that are there are not loaded."""
     name = component.name
+    indexed = {shard for index in indices_of(component) for shard in shards_of(index)}
+    missing = sorted(shard for shard in indexed if not (component / shard).is_file())
+    yield from (f"{MISSING}{name}/{shard}" for shard in missing)
     index = component / f"{stem}.safetensors.index.json"
-    if index.is_file():
-        shards = read_json(index).get("weight_map")
-        if not isinstance(shards, dict) or not shards:
-            yield f"{name}: {index.name} has no weight_map"
-            return
-        missing = sorted({str(shard) for shard in shards.values() if not (component / str(shard)).is_file()})
-        yield from (f"{MISSING}{name}/{shard}" for shard in missing)
-        return
-    if not (component / f"{stem}.safetensors").is_file():
+    if not missing and not index.is_file() and not (component / f"{stem}.safetensors").is_file():
         yield _other_files(component, stem)
 
 
@@ -137,9 +139,8 @@ def _other_files(component: Path, stem: str) -> str:
 
 
 def _files(component: Path, stem: str) -> list[Path]:
-    shards = read_json(component / f"{stem}.safetensors.index.json").get("weight_map")
-    names = sorted(set(shards.values())) if isinstance(shards, dict) else [f"{stem}.safetensors"]
-    return [component / str(name) for name in names]
+    names = shards_of(component / f"{stem}.safetensors.index.json") or [f"{stem}.safetensors"]
+    return [component / name for name in names]
 
 
 def _header_faults(folder: Path, component: str) -> Iterator[str]:
@@ -154,7 +155,7 @@ def _header_faults(folder: Path, component: str) -> Iterator[str]:
     except RecipeError as error:
         yield f"{component}/{Path(error.where).name} is damaged: {error.what}"
         return
-    index = read_json(folder / component / f"{WEIGHTED[component]}.safetensors.index.json").get("weight_map", {})
+    index = read_object(folder / component / f"{WEIGHTED[component]}.safetensors.index.json").get("weight_map", {})
     absent = sorted(set(index) - set(weights.tensors))
     if absent:
         yield f"{component}: {len(absent)} tensors of the index are in no file: {shown(absent)}"
@@ -167,11 +168,17 @@ def _header_faults(folder: Path, component: str) -> Iterator[str]:
 def _scheduler_faults(component: Path) -> Iterator[str]:
     if not component.is_dir():
         return
-    config, wanted = read_json(component / "scheduler_config.json"), CLASSES["scheduler"]
+    config, wanted = read_object(component / "scheduler_config.json"), CLASSES["scheduler"]
     if not config:
         yield "scheduler: scheduler_config.json is missing or no JSON object"
     elif config.get("_class_name", wanted) != wanted:
         yield f"scheduler: its config is that of a {config['_class_name']}, qiltest generates with {wanted}"
+    yield from _number_faults("scheduler", config)
+    yield from (
+        f"scheduler: {key} is {type(value).__name__}, not a number, a word or true or false"
+        for key, value in config.items()
+        if isinstance(value, dict | list) and not key.startswith("_")
+    )
 
 
 def _tokenizer_faults(folder: Path) -> Iterator[str]:
@@ -194,18 +201,33 @@ def _tokenizer_faults(folder: Path) -> Iterator[str]:
 
 def _vocabulary(component: Path) -> dict[str, int]:
     """Return the ids of all tokens; none where the files that hold them are not whole."""
-    whole = read_json(component / "tokenizer.json")
-    model = whole.get("model", {})
-    found = dict(model.get("vocab", {})) if isinstance(model, dict) and isinstance(model.get("vocab"), dict) else {}
+    whole = read_object(component / "tokenizer.json")
+    model = whole.get("model")
+    found = _ids(model.get("vocab") if isinstance(model, dict) else None)
     if not found and (component / "merges.txt").is_file():
-        found = read_json(component / "vocab.json")
+        found = _ids(read_object(component / "vocab.json"))
     if not found:
         return {}
-    added = {one["content"]: one["id"] for one in whole.get("added_tokens", ()) if {"content", "id"} <= one.keys()}
-    described = read_json(component / "tokenizer_config.json").get("added_tokens_decoder", {})
-    added |= {one["content"]: int(number) for number, one in described.items() if "content" in one}
-    added |= read_json(component / "added_tokens.json")
-    return {**found, **added}
+    described = read_object(component / "tokenizer_config.json").get("added_tokens_decoder")
+    numbered = ((one.get("id"), one) for one in _objects(whole.get("added_tokens")))
+    keyed = described.items() if isinstance(described, dict) else ()
+    added = {one["content"]: number for number, one in numbered if isinstance(one.get("content"), str)}
+    added |= {
+        one["content"]: int(number)
+        for number, one in keyed
+        if isinstance(one, dict) and isinstance(one.get("content"), str) and number.isdecimal()
+    }
+    return {**found, **_ids(added), **_ids(read_object(component / "added_tokens.json"))}
+
+
+def _ids(found: object) -> dict[str, int]:
+    """Return the tokens of an object that have a number as their id."""
+    known = found.items() if isinstance(found, dict) else ()
+    return {token: number for token, number in known if type(number) is int and number >= 0}
+
+
+def _objects(found: object) -> list[dict[str, Any]]:
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def _embedding_rows(folder: Path) -> int:

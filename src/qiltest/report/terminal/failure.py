@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from qiltest.gate.golden import Golden
+from qiltest.gate.golden import Golden, facts_of
 from qiltest.gate.verdict import Judgement
 from qiltest.report.diff import Mark, Span, marked
 from qiltest.runs.records import CaseResult
@@ -105,7 +105,9 @@ def _changed(result: CaseResult, golden: Golden, score: Score) -> Iterator[str]:
     yield from (f"new extra text: {extra.text!r}" for extra in score.extra if extra.text not in kept)
     if result.recipe is not None and result.image is not None:
         recipe = result.recipe
-        yield from golden.origin_changes(recipe_key=recipe.key(), recipe=recipe.facts(), image=result.image.sha256)
+        yield from golden.origin_changes(
+            recipe_key=recipe.key(), recipe=facts_of(recipe, score.reader), image=result.image.sha256
+        )
 
 
 def _labelled(label: str, items: Iterable[str]) -> Iterator[str]:
