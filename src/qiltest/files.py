@@ -77,13 +77,9 @@ def read_file(path: Path, *, most: int) -> bytes:
     Raises OSError: FileNotFoundError and the like, and for a larger file, a folder, FIFO, socket or device, which is
     neither waited for nor read.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    handle = open_regular(path)
     try:
         status = os.fstat(handle)
-        if stat.S_ISDIR(status.st_mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "Not a regular file", str(path))
         with os.fdopen(handle, "rb", closefd=False) as file:
             data = file.read(most + 1) if status.st_size <= most else b""  # its size may grow, or be unknown
     finally:
@@ -91,6 +87,18 @@ def read_file(path: Path, *, most: int) -> bytes:
     if status.st_size > most or len(data) > most:
         raise OSError(errno.EFBIG, f"File too large (at most {most:,} bytes are read)", str(path))
     return data
+
+
+def open_regular(path: Path) -> int:
+    """Return a descriptor of a regular file, to read. Raises OSError for a folder, FIFO, socket or device too."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    status = os.fstat(handle)
+    if stat.S_ISREG(status.st_mode):
+        return handle
+    os.close(handle)
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise OSError(errno.EINVAL, "Not a regular file", str(path))
 
 
 def sync_folder(folder: Path) -> None:

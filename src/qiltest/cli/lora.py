@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -12,12 +13,11 @@ from rich.text import Text
 from qiltest.cli.common import AddParser, cases_flag, console, json_flag, print_json
 from qiltest.errors import RecipeError
 from qiltest.generation.sources import EMBEDDED, TINY, ModelSource, known_bases, open_base, resolve_lora
-from qiltest.hashing import file_sha256
 from qiltest.lora import Base, LoraFinding, LoraReport, Severity, inspect_lora
 from qiltest.lora.catalogue import Recognised, Task, recognise
 from qiltest.lora.likeness import Likeness, compare
 from qiltest.lora.releases import release_findings
-from qiltest.lora.safetensors_file import BrokenFileError
+from qiltest.lora.safetensors_file import BrokenFileError, lora_sha256
 from qiltest.release.candidate import pinned, wrong_variant
 from qiltest.suite.load import VARIANTS_FILE, load_variants, unknown
 from qiltest.suite.variants import ModelKind, Variant
@@ -27,6 +27,8 @@ _MARKS = {Severity.ERROR: ("ERROR", "bold red"), Severity.WARNING: ("note", "yel
 _TINY = ModelSource(name=TINY, kind=ModelKind.TINY, folder=EMBEDDED, revision="embedded")
 #: blocks per row.
 _BLOCKS = 6
+#: numbers of one kind, and entries of the metadata, that are shown; `--json` has all of them.
+_NUMBERS, _ENTRIES = 8, 40
 
 
 def add_parser(add: AddParser) -> None:
@@ -56,7 +58,7 @@ def run_lora(args: argparse.Namespace) -> int:
     chosen = base or next(known for known in known_bases() if known.name == inspected.base)
     report = _as_like(inspected, args.file, chosen, args.like, variants)
     is_other = any(finding.code == "other-release" for finding in report.findings)
-    likeness = _compare(report, chosen, args.like, variants) if args.like and not is_other else None
+    likeness = _compare(report, chosen, args.like, variants) if args.like and report.sha256 and not is_other else None
     release = recognise(sha256=report.sha256, source=args.file)
     passes = report.passes and not (likeness and likeness.errors)
     if args.json:
@@ -104,7 +106,7 @@ def _variants(folder: Path) -> tuple[Variant, ...]:
 
 def _compare(report: LoraReport, base: Base, like: str, variants: tuple[Variant, ...]) -> Likeness:
     reference = _reference(report, like, variants)
-    return compare(report.path, reference, base, reference_sha256=file_sha256(reference))
+    return compare(report.path, reference, base, reference_sha256=lora_sha256(reference))
 
 
 def _reference(report: LoraReport, like: str, variants: tuple[Variant, ...]) -> Path:
@@ -141,17 +143,24 @@ def _facts(report: LoraReport) -> list[tuple[str, str]]:
     prefixes = ", ".join(prefix.shown for prefix in report.prefixes) or "-"
     return [
         ("file", f"{report.path} ({report.bytes:,} bytes)"),
-        ("sha256", report.sha256),
+        ("sha256", report.sha256 or "not computed: the file is refused for its size"),
         ("variant", ", ".join(report.variants) or "unknown file: its hash matches no variant"),
         ("format", f"{report.naming}, prefix {prefixes}"),
         ("dtype", ", ".join(f"{dtype} x {count}" for dtype, count in report.dtypes.items())),
         ("rank", _numbers(report.ranks)),
-        ("alpha", ", ".join("none" if alpha is None else f"{alpha:g}" for alpha in report.alphas) or "-"),
+        ("alpha", _numbers(report.alphas)),
         ("effective scale", _numbers(report.scales)),
         ("modules", f"{len(report.modules)} of {report.base_modules} in {report.base}"),
         ("fits", ", ".join(report.fits) or "no known base"),
-        *((f"metadata {key}", value[:200]) for key, value in sorted(report.metadata.items())),
+        *_metadata(report.metadata),
     ]
+
+
+def _metadata(metadata: dict[str, str]) -> Iterator[tuple[str, str]]:
+    for key, value in sorted(metadata.items())[:_ENTRIES]:
+        yield f"metadata {key}", value[:200]
+    if len(metadata) > _ENTRIES:
+        yield "metadata", f"and {len(metadata) - _ENTRIES} more entries (--json has all)"
 
 
 def _release_facts(found: Recognised | None) -> list[tuple[str, str]]:
@@ -169,8 +178,9 @@ def _release_facts(found: Recognised | None) -> list[tuple[str, str]]:
     ]
 
 
-def _numbers(values: tuple[float, ...]) -> str:
-    return ", ".join(f"{value:g}" for value in values) or "-"
+def _numbers(values: Sequence[float | None]) -> str:
+    shown = ", ".join("none" if value is None else f"{value:g}" for value in values[:_NUMBERS]) or "-"
+    return f"{shown}, and {len(values) - _NUMBERS} more" if len(values) > _NUMBERS else shown
 
 
 def _likeness_facts(likeness: Likeness) -> list[tuple[str, str]]:
@@ -189,6 +199,7 @@ def _block_lines(report: LoraReport) -> list[str]:
     cells = [
         f"{'-' if block.block is None else block.block:>3} {_norm(block.norm)}{'*' if block.outliers else ' '}"
         for block in report.blocks
+        if any(math.isfinite(module.norm) for module in report.modules)
     ]
     rows = ["  ".join(cells[start : start + _BLOCKS]) for start in range(0, len(cells), _BLOCKS)]
     return ["norm of the delta per block (* outlier)", *rows] if rows else []

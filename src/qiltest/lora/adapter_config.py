@@ -6,14 +6,15 @@ scale `lora_alpha / r` multiplies the delta on top of the alphas that are tensor
 
 from __future__ import annotations
 
-import json
 import math
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from qiltest.lora.patterns import MOST_ENTRIES, Pattern, can_be_followed
+from qiltest.strict_json import StrictJsonError, parse
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
 #: key of a safetensors file's metadata: `LORA_ADAPTER_METADATA_KEY` of diffusers.
@@ -33,13 +34,11 @@ SETTINGS = frozenset(
         "trainable_token_indices use_bdlora use_dora use_qalora use_rslora velora_config "
     ).split()
 )
-_LITERAL = re.compile(r"\^?[\w.]+")
-#: patterns are regular expressions out of a file: none with groups, and few repetitions, so that matching is fast.
-_HARMLESS = re.compile(r"[^(){}|*+?]*(?:[*+?][^(){}|*+?]*){0,2}")
-_MOST_EXPRESSIONS = 64
-_MOST_PATTERNS = 4096
+#: most characters of a config; one with an entry for each of Qwen-Image's modules has 100,000.
+_LONGEST = 1_000_000
 _MOST_RANK = 1 << 20
 _MOST_ALPHA = 1e9
+_SHOWN = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,19 +47,19 @@ class AdapterConfig:
 
     r: int = _DEFAULT
     lora_alpha: float = _DEFAULT
-    rank_pattern: tuple[tuple[str, int], ...] = ()
-    alpha_pattern: tuple[tuple[str, float], ...] = ()
+    rank_pattern: Pattern[int] = field(default_factory=Pattern)
+    alpha_pattern: Pattern[float] = field(default_factory=Pattern)
     use_rslora: bool = False
     use_dora: bool = False
 
     def rank(self, module: str) -> int:
         """Return the rank that peft gives a module."""
-        return _first(self.rank_pattern, module, self.r)
+        return self.rank_pattern.first(module, self.r)
 
     def scale(self, module: str) -> float:
         """Return what peft multiplies a module's `up @ down` by."""
         rank = self.rank(module)
-        return _first(self.alpha_pattern, module, self.lora_alpha) / (math.sqrt(rank) if self.use_rslora else rank)
+        return self.alpha_pattern.first(module, self.lora_alpha) / (math.sqrt(rank) if self.use_rslora else rank)
 
 
 class AdapterConfigError(ValueError):
@@ -71,23 +70,30 @@ def adapter_config(metadata: Mapping[str, str]) -> AdapterConfig | None:
     """Return the config in a file's metadata, None where it has none. Raises AdapterConfigError."""
     if METADATA_KEY not in metadata:
         return None
+    if len(metadata[METADATA_KEY]) > _LONGEST:
+        length = len(metadata[METADATA_KEY])
+        raise AdapterConfigError(
+            f"`{METADATA_KEY}` has {length:,} characters, more than the {_LONGEST:,} that are read"
+        )
     try:
-        found = json.loads(metadata[METADATA_KEY])
-    except (ValueError, RecursionError) as error:
-        raise AdapterConfigError(f"`{METADATA_KEY}` is not JSON") from error
+        found = parse(metadata[METADATA_KEY])
+    except StrictJsonError as error:
+        raise AdapterConfigError(f"`{METADATA_KEY}` is not JSON ({str(error)[:100]})") from error
     if not isinstance(found, dict):
         raise AdapterConfigError(f"`{METADATA_KEY}` is not a JSON object")
     entries = {name.removeprefix(_COMPONENT): value for name, value in found.items() if name.startswith(_COMPONENT)}
     strangers = sorted(set(entries) - SETTINGS)
     if strangers:
-        raise AdapterConfigError(f"`{METADATA_KEY}` has settings that peft 0.21 does not: {', '.join(strangers[:5])}")
+        raise AdapterConfigError(
+            f"`{METADATA_KEY}` has settings that peft 0.21 does not: {_short(', '.join(strangers[:5]))}"
+        )
     if not entries.get("target_modules"):  # peft then looks for the modules of a language model
         raise AdapterConfigError(f"`{METADATA_KEY}` names no modules of the transformer (target_modules)")
     return AdapterConfig(
         r=_rank("r", entries.get("r", _DEFAULT)),
         lora_alpha=_alpha("lora_alpha", entries.get("lora_alpha", _DEFAULT)),
-        rank_pattern=tuple((key, _rank(key, value)) for key, value in _pattern(entries, "rank_pattern")),
-        alpha_pattern=tuple((key, _alpha(key, value)) for key, value in _pattern(entries, "alpha_pattern")),
+        rank_pattern=_pattern(entries, "rank_pattern", _rank),
+        alpha_pattern=_pattern(entries, "alpha_pattern", _alpha),
         use_rslora=bool(entries.get("use_rslora")),
         use_dora=bool(entries.get("use_dora")),
     )
@@ -95,43 +101,27 @@ def adapter_config(metadata: Mapping[str, str]) -> AdapterConfig | None:
 
 def _rank(name: str, value: Any) -> int:  # noqa: ANN401  JSON
     if type(value) is not int or not 0 < value < _MOST_RANK:
-        raise AdapterConfigError(f"`{METADATA_KEY}` gives {name!r} the rank {value!r}")
+        raise AdapterConfigError(f"`{METADATA_KEY}` gives {_short(name)} the rank {_short(value)}")
     return value
 
 
 def _alpha(name: str, value: Any) -> float:  # noqa: ANN401  JSON
     if type(value) not in (int, float) or not abs(value) < _MOST_ALPHA:
-        raise AdapterConfigError(f"`{METADATA_KEY}` gives {name!r} the alpha {value!r}")
+        raise AdapterConfigError(f"`{METADATA_KEY}` gives {_short(name)} the alpha {_short(value)}")
     return float(value)
 
 
-def _pattern(entries: dict[str, Any], name: str) -> list[tuple[str, Any]]:
+def _pattern(entries: dict[str, Any], name: str, value_of: Callable[[str, Any], T]) -> Pattern[T]:
     found = entries.get(name) or {}
     if not isinstance(found, dict):
         raise AdapterConfigError(f"{name} of `{METADATA_KEY}` is not a JSON object")
-    if len(found) > _MOST_PATTERNS:
-        raise AdapterConfigError(f"{name} of `{METADATA_KEY}` has {len(found):,} entries, over {_MOST_PATTERNS:,}")
-    expressions = [key for key in found if not _LITERAL.fullmatch(key)]
-    if len(expressions) > _MOST_EXPRESSIONS or not all(map(_is_harmless, expressions)):
+    if len(found) > MOST_ENTRIES:
+        raise AdapterConfigError(f"{name} of `{METADATA_KEY}` has {len(found):,} entries, over {MOST_ENTRIES:,}")
+    if not can_be_followed(list(found)):
         raise AdapterConfigError(f"{name} of `{METADATA_KEY}` has regular expressions that are too complex to follow")
-    return list(found.items())
+    return Pattern(entries=tuple((key, value_of(key, value)) for key, value in found.items()))
 
 
-def _is_harmless(expression: str) -> bool:
-    try:
-        re.compile(expression)
-    except (re.error, RecursionError, OverflowError):
-        return False
-    return len(expression) < 256 and _HARMLESS.fullmatch(expression) is not None
-
-
-def _first(pattern: tuple[tuple[str, T], ...], module: str, otherwise: T) -> T:
-    """Return the value of the first key that matches the end of a module's name, as peft's `get_pattern_key` does."""
-    return next((value for key, value in pattern if _matches(key, module)), otherwise)
-
-
-def _matches(key: str, module: str) -> bool:
-    if _LITERAL.fullmatch(key):
-        literal = key.removeprefix("^")
-        return module == literal or (literal == key and module.endswith(f".{key}"))
-    return re.match(rf"(.*\.)?({key})$", module) is not None
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

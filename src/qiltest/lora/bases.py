@@ -5,18 +5,24 @@ Names and shapes follow diffusers' `QwenImageTransformer2DModel.__init__`; a tes
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
 from qiltest.errors import RecipeError
+from qiltest.strict_json import StrictJsonError, parse_file
 
 #: the sinusoidal timestep embedding's width, fixed in `QwenTimestepProjEmbeddings`.
 _TIMESTEP_CHANNELS = 256
 #: modules of the last block whose output nothing uses: the image comes from the image stream alone.
 _UNUSED_IN_LAST_BLOCK = ("attn.add_q_proj", "attn.to_add_out", "txt_mlp.net.0.proj", "txt_mlp.net.2")
+#: LoRAs of up to this rank are made for bases of any size.
+_ORDINARY_RANK = 256
+#: most bytes of a transformer's config.json; Qwen-Image's has 400.
+_CONFIG_LIMIT = 1_000_000
+#: of numbers in a config; Qwen-Image has 60 layers, and no number above 3,584.
+_MOST_LAYERS, _MOST_WIDTH = 1_000, 65_536
 BLOCK = re.compile(r"transformer_blocks\.(\d+)\.(.+)")
 
 
@@ -60,7 +66,15 @@ class Base:
         """`transformer_blocks_0_attn_to_q` -> `transformer_blocks.0.attn.to_q`: kohya's names."""
         return {name.replace(".", "_"): name for name in self.modules}
 
-    @property
+    @cached_property
+    def most_rank(self) -> int:
+        """The largest rank that is inspected: what a module's weights can have, or an ordinary one.
+
+        A LoRA may have more than that of a small module: it has one rank for large ones and small ones.
+        """
+        return max(_ORDINARY_RANK, *(min(shape) for shape in self.modules.values()))
+
+    @cached_property
     def unused(self) -> frozenset[str]:
         """Modules that cannot change the image: a LoRA may leave them at zero."""
         return frozenset(f"transformer_blocks.{self.num_layers - 1}.{name}" for name in _UNUSED_IN_LAST_BLOCK)
@@ -86,8 +100,10 @@ def base_from_folder(folder: Path, *, name: str | None = None) -> Base:
     """Read `transformer/config.json` of a diffusers folder; missing numbers get their default. Raises RecipeError."""
     path = folder / "transformer" / "config.json"
     try:
-        config = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        config = parse_file(path, most=_CONFIG_LIMIT)
+        if not isinstance(config, dict):
+            raise StrictJsonError("not a JSON object")
+    except (OSError, StrictJsonError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or error  # str(OSError) repeats the path
         raise RecipeError(
             f"cannot read the transformer config: {why}",
@@ -97,6 +113,8 @@ def base_from_folder(folder: Path, *, name: str | None = None) -> Base:
     names = [field.name for field in fields(Base) if field.type == "int"]
     numbers = {key: config[key] for key in names if config.get(key) is not None}
     for key, value in numbers.items():
-        if type(value) is not int or not 0 < value < 1 << 20:
-            raise RecipeError(f"`{key}` is {value!r}, not a whole number above 0", where=str(path))
+        most = _MOST_LAYERS if key == "num_layers" else _MOST_WIDTH
+        if type(value) is not int or not 0 < value <= most:
+            what = f"`{key}` is {str(value)[:40]}, not a whole number from 1 to {most:,}"
+            raise RecipeError(what, where=str(path), remedy="name the folder of a Qwen-Image model")
     return Base(name=name or folder.name, **numbers)

@@ -72,9 +72,10 @@ def left_out(modules: Sequence[ModuleDelta], base: Base) -> tuple[str, ...]:
     Modules of the last block that cannot change the image may be missing.
     """
     covered = {module.name for module in modules}
+    there = covered | base.unused
     kinds = {split_name(name)[1] for name in covered if split_name(name)[0] is not None}
     expected = (f"transformer_blocks.{block}.{kind}" for block in range(base.num_layers) for kind in sorted(kinds))
-    return tuple(name for name in expected if name in base.modules and name not in covered | base.unused)
+    return tuple(name for name in expected if name in base.modules and name not in there)
 
 
 def silenced(modules: Sequence[ModuleDelta], base: Base) -> tuple[str, ...]:

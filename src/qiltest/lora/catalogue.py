@@ -184,16 +184,16 @@ def recognise(*, sha256: str, source: str) -> Recognised | None:
             return Recognised(release=release, file=file, by=Evidence.HASH)
     for release, file in pairs:
         if source == f"{release.repository}::{file.file}":
-            return _named(release, file, Evidence.HUB)
+            return _named(release, file, Evidence.HUB, sha256)
     name = _bare(source.rpartition("::")[2])
     # what many repositories call their file names none of them
     named = [(release, file) for release, file in pairs if _bare(file.file) == name != "pytorch_lora_weights"]
-    return _named(*named[0], Evidence.NAME) if named else None
+    return _named(*named[0], Evidence.NAME, sha256) if named else None
 
 
-def _named(release: Release, file: ReleaseFile, by: Evidence) -> Recognised:
+def _named(release: Release, file: ReleaseFile, by: Evidence, sha256: str) -> Recognised:
     """Return the release of a name; a name is a hint where the bytes are known to be others."""
-    if file.sha256 is None:
+    if file.sha256 is None or not sha256:
         return Recognised(release=release, file=file, by=by)
     return Recognised(release=release, file=file, by=Evidence.NAME, other_bytes=True)
 

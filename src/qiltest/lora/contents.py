@@ -46,6 +46,11 @@ class Contents:
         return 1.0 if self.config is None else self.config.scale(module)
 
 
+def takes(base: Base, pair: FactorPair) -> bool:
+    """Return whether a module of the base takes a pair of factors: its shape, and a rank that a module can have."""
+    return base.modules.get(pair.module) == pair.delta_shape and pair.down.shape[0] <= base.most_rank
+
+
 def contents_of(file: SafetensorsFile, base: Base) -> Contents:
     """Pair the tensors of a file."""
     encoder = tuple(raw for raw in file.tensors if of_text_encoder(raw))
@@ -82,8 +87,10 @@ def _config(file: SafetensorsFile, pairs: tuple[FactorPair, ...]) -> tuple[Adapt
         config = adapter_config(file.metadata)
     except AdapterConfigError as error:
         return None, str(error)
-    other = [pair for pair in pairs if config is not None and config.rank(pair.module) != pair.down.shape[0]]
-    if config is None or not other:
+    if config is None:
+        return None, None
+    other = [pair for pair in pairs if config.rank(pair.module) != pair.down.shape[0]]
+    if not other:
         return config, None
     first = other[0]
     return config, (

@@ -1,28 +1,25 @@
-"""Compute norms of `scale * up @ down` without the product, and check that every value is finite.
-
-||U D||_F^2 = trace(D^T U^T U D) = sum of (U^T U) * (D D^T), two rank x rank matrices (Golub and Van Loan, Matrix
-Computations, 2.3: the Frobenius norm is the root of the trace of A^T A).
-"""
+"""Pair the factors of each module, compute norms of `scale * up @ down`, and check that every value is finite."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qiltest.lora import norms
 from qiltest.lora.keys import Part
 from qiltest.lora.report import ModuleDelta
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from qiltest.lora.keys import Key
     from qiltest.lora.safetensors_file import SafetensorsFile, TensorInfo
 
-#: bytes of one factor (as float32) that is still read whole; a rank-1024 LoRA of Qwen-Image's widest layer has 50 MB.
+#: most bytes of one factor as float32; one of Qwen-Image's widest layer at full rank has 226 MB.
 FACTOR_LIMIT = 256 << 20
+#: a delta beyond the largest float32 makes weights that are not finite.
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +39,7 @@ class FactorPair:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A module's delta and the tensors of it that are not finite."""
+    """A module's delta, and the tensors of it that are not finite, or make the delta so."""
 
     delta: ModuleDelta
     non_finite: tuple[str, ...]
@@ -90,18 +87,29 @@ def _pair(module: str, tensors: dict[Part, TensorInfo]) -> tuple[FactorPair | No
 
 def measure(pair: FactorPair, file: SafetensorsFile, *, factor: float = 1.0) -> Measured:
     """Read a module's factors and return the norm of its scaled delta. `factor` multiplies the scale (metadata)."""
-    down, up = file.read(pair.down), file.read(pair.up)
+    delta = from_header(pair, file, factor=factor)
+    size, bad = _size(pair, file)
+    if pair.alpha is not None and not math.isfinite(delta.scale):
+        bad.append(pair.alpha.name)
+    norm = abs(delta.scale) * size
+    if not bad and not norm <= _LARGEST:
+        bad.append(f"{pair.module} (its delta, beyond the largest float32)")
+    return Measured(delta=replace(delta, norm=math.nan if bad else norm), non_finite=tuple(bad))
+
+
+def from_header(pair: FactorPair, file: SafetensorsFile, *, factor: float = 1.0) -> ModuleDelta:
+    """Return a module's delta without its norm (NaN): no factor is read."""
     alpha = file.number(pair.alpha) if pair.alpha is not None else None
     rank = pair.down.shape[0]
     scale = factor * (1.0 if alpha is None else alpha / rank)
-    bad = [info.name for info, values in ((pair.down, down), (pair.up, up)) if not np.isfinite(values).all()]
-    if alpha is not None and not math.isfinite(alpha):
-        bad.append(pair.alpha.name if pair.alpha else "")
-    norm = math.nan if bad else abs(scale) * _product_norm(up, down)
-    delta = ModuleDelta(name=pair.module, rank=rank, alpha=alpha, scale=scale, norm=norm)
-    return Measured(delta=delta, non_finite=tuple(bad))
+    return ModuleDelta(name=pair.module, rank=rank, alpha=alpha, scale=scale, norm=math.nan)
 
 
-def _product_norm(up: NDArray[np.float32], down: NDArray[np.float32]) -> float:
-    gram = (up.T @ up).astype(np.float64) * (down @ down.T).astype(np.float64)
-    return math.sqrt(max(0.0, float(gram.sum())))
+def _size(pair: FactorPair, file: SafetensorsFile) -> tuple[float, list[str]]:
+    """Return the norm of `up @ down`, and the names of factors that are not finite."""
+    if not norms.is_exact(pair.down, pair.up):
+        outer, bad = norms.sketch(file, pair.up, pair.down)
+        return norms.sketched_norm(outer), bad
+    down, up = norms.factor(file, pair.down), norms.factor(file, pair.up)
+    bad = [info.name for info, read in ((pair.down, down), (pair.up, up)) if read is None]
+    return (math.nan if down is None or up is None else norms.norm(up, down)), bad

@@ -118,9 +118,9 @@ def _tensor_warnings(report: LoraReport) -> Iterator[tuple[str, str]]:
 
 def _scale_warnings(report: LoraReport) -> Iterator[tuple[str, str]]:
     if len(report.ranks) > 1:
-        yield "ranks", f"ranks differ between modules: {', '.join(map(str, report.ranks))}"
+        yield "ranks", f"ranks differ between modules: {_some(list(map(str, report.ranks)))}"
     if len(report.scales) > 1:
-        yield "scales", f"alpha / rank differs between modules: {', '.join(f'{scale:g}' for scale in report.scales)}"
+        yield "scales", f"alpha / rank differs between modules: {_some([f'{scale:g}' for scale in report.scales])}"
     elif report.scales and report.scales[0] != 1:
         yield "scale", f"alpha / rank is {report.scales[0]:g}: a loader that ignores alpha generates different images"
     if None in report.alphas and len(report.alphas) > 1:
@@ -128,7 +128,8 @@ def _scale_warnings(report: LoraReport) -> Iterator[tuple[str, str]]:
 
 
 def _module_warnings(report: LoraReport, base: Base) -> Iterator[tuple[str, str]]:
-    zero = [name for name in report.zero_modules if name not in {*base.unused, *report.silenced}]
+    told = {*base.unused, *report.silenced}
+    zero = [name for name in report.zero_modules if name not in told]
     if zero and len(report.zero_modules) < len(report.modules):
         yield "zero-modules", f"{count(len(zero), 'module')} without effect: {_some(zero)}"
     far = [name for block in report.blocks for name in block.outliers]

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qiltest.hashing import file_sha256
 from qiltest.lora.bases import qwen_image
 from qiltest.lora.blocks import block_norms, left_out, silenced
-from qiltest.lora.contents import Contents, contents_of
-from qiltest.lora.deltas import FactorPair, Measured, measure
+from qiltest.lora.contents import Contents, contents_of, takes
+from qiltest.lora.deltas import FactorPair, Measured, from_header, measure
 from qiltest.lora.findings import find
 from qiltest.lora.keys import Key, Naming
 from qiltest.lora.report import LoraReport
-from qiltest.lora.safetensors_file import SafetensorsFile, open_safetensors
+from qiltest.lora.safetensors_file import SIZE_LIMIT, SafetensorsFile, lora_sha256, open_safetensors, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,28 +29,44 @@ def inspect_lora(
 ) -> LoraReport:
     """Inspect a LoRA file against `base`, or the best fit of the `known` bases, or Qwen-Image.
 
-    Values are read one module at a time: memory is that of the header and the largest pair of factors. Raises
-    RecipeError where the file is not a whole safetensors file.
+    The header decides what is read: nothing of a file that it refuses, or of a module with another shape than the
+    base's. Values are read one module at a time: memory is that of the header and one pair of factors. The file is
+    hashed meanwhile; one above `SIZE_LIMIT` is refused, and not hashed (its `sha256` is empty). Raises RecipeError
+    where the file is not a whole safetensors file, or changes while it is read.
     """
     file = open_safetensors(path)
     candidates = dict.fromkeys((*(() if base is None else (base,)), *known)) or {qwen_image(): None}
     contents = {candidate: contents_of(file, candidate) for candidate in candidates}
     chosen = base or max(contents, key=lambda candidate: _matches(contents[candidate], candidate))
     found = contents[chosen]
-    measured = [measure(pair, file, factor=found.factor(pair.module)) for pair in found.pairs]
-    report = _report(file, chosen, found, measured)
+    if file.size > SIZE_LIMIT and found.kind is None:
+        found = replace(found, kind=f"{too_large(file.size)}: extract a LoRA of lower rank, or save it in bfloat16")
+    with ThreadPoolExecutor(1) as pool:
+        sha256 = pool.submit(lora_sha256, path) if file.size <= SIZE_LIMIT else None
+        measured = [_measured(pair, file, chosen, found) for pair in found.pairs]
+    file.check_unchanged()
+    report = _report(file, chosen, found, measured, sha256.result() if sha256 else "")
     fits = tuple(name for candidate, each in contents.items() for name in _fits(each, candidate))
     report = replace(report, fits=fits, variants=_named(report.sha256, variants))
     return replace(report, findings=find(report, chosen))
 
 
-def _report(file: SafetensorsFile, base: Base, contents: Contents, measured: Sequence[Measured]) -> LoraReport:
+def _measured(pair: FactorPair, file: SafetensorsFile, base: Base, contents: Contents) -> Measured:
+    factor = contents.factor(pair.module)
+    if contents.kind is not None or not takes(base, pair):
+        return Measured(delta=from_header(pair, file, factor=factor), non_finite=())
+    return measure(pair, file, factor=factor)
+
+
+def _report(
+    file: SafetensorsFile, base: Base, contents: Contents, measured: Sequence[Measured], sha256: str
+) -> LoraReport:
     """Return the report without what other bases, variants and the findings add."""
     modules = tuple(item.delta for item in measured)
     return LoraReport(
         path=file.path,
         bytes=file.size,
-        sha256=file_sha256(file.path),
+        sha256=sha256,
         base=base.name,
         naming=_naming(contents.keys),
         prefixes=tuple(dict.fromkeys(key.prefix for key in contents.keys)),
@@ -65,7 +81,7 @@ def _report(file: SafetensorsFile, base: Base, contents: Contents, measured: Seq
         has_default=contents.has_default,
         unknown_keys=contents.unknown,
         missing_keys=contents.missing,
-        wrong_shapes=tuple(_shape_fault(pair, base) for pair in contents.pairs if not _takes(base, pair)),
+        wrong_shapes=tuple(_shape_fault(pair, base) for pair in contents.pairs if not takes(base, pair)),
         non_finite=tuple(name for item in measured for name in item.non_finite),
         zero_modules=tuple(module.name for module in modules if module.norm == 0),
         blocks=block_norms(modules),
@@ -76,20 +92,18 @@ def _report(file: SafetensorsFile, base: Base, contents: Contents, measured: Seq
 
 def _matches(contents: Contents, base: Base) -> tuple[int, int]:
     """Count the modules of a file that match a base in name and shape, then in name."""
-    return sum(_takes(base, pair) for pair in contents.pairs), len(contents.pairs)
+    return sum(takes(base, pair) for pair in contents.pairs), len(contents.pairs)
 
 
 def _fits(contents: Contents, base: Base) -> tuple[str, ...]:
     """Return the base's names where it takes every tensor."""
     whole = contents.pairs and not (contents.kind or contents.unknown or contents.missing)
-    return (base.name, *base.also) if whole and all(_takes(base, pair) for pair in contents.pairs) else ()
-
-
-def _takes(base: Base, pair: FactorPair) -> bool:
-    return base.modules.get(pair.module) == pair.delta_shape
+    return (base.name, *base.also) if whole and all(takes(base, pair) for pair in contents.pairs) else ()
 
 
 def _shape_fault(pair: FactorPair, base: Base) -> str:
+    if base.modules[pair.module] == pair.delta_shape:
+        return f"{pair.module}: rank {pair.down.shape[0]:,} in the file, at most {base.most_rank:,} in the base"
     return f"{pair.module}: {list(pair.delta_shape)} in the file, {list(base.modules[pair.module])} in the base"
 
 

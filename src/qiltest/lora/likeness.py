@@ -1,6 +1,7 @@
 """Compare two LoRA files: strength and direction of their deltas.
 
-Inner products of low-rank deltas need no dense matrices: <U1 D1, U2 D2> = sum of (U1^T U2) * (D1 D2^T).
+Inner products of low-rank deltas need no dense matrices: <U1 D1, U2 D2> = sum of (U1^T U2) * (D1 D2^T). Above the
+ranks up to which norms are exact, both deltas are multiplied by the same vectors instead (`norms.sketch`).
 """
 
 from __future__ import annotations
@@ -12,10 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qiltest.errors import RecipeError
-from qiltest.lora.contents import Contents, contents_of
-from qiltest.lora.deltas import FactorPair, measure
+from qiltest.lora import norms
+from qiltest.lora.contents import Contents, contents_of, takes
+from qiltest.lora.deltas import FactorPair, from_header
 from qiltest.lora.report import LoraFinding, Severity, WithFindings, finite
-from qiltest.lora.safetensors_file import BrokenFileError, SafetensorsFile, open_safetensors
+from qiltest.lora.safetensors_file import (
+    SIZE_LIMIT,
+    BrokenFileError,
+    SafetensorsFile,
+    TensorInfo,
+    open_safetensors,
+    too_large,
+)
 from qiltest.text.format import count
 
 if TYPE_CHECKING:
@@ -77,6 +86,10 @@ class _Opened:
     contents: Contents
     pairs: dict[str, FactorPair]
 
+    def scale(self, name: str) -> float:
+        """Return what a module's `up @ down` is multiplied by."""
+        return from_header(self.pairs[name], self.file, factor=self.contents.factor(name)).scale
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Pairing:
@@ -100,7 +113,7 @@ def compare(path: Path, reference: Path, base: Base, *, reference_sha256: str) -
         there = _open(reference, base)
     except BrokenFileError as error:  # nothing is wrong with the file that is asked about
         raise RecipeError(error.what, where=error.where, remedy=error.remedy) from error
-    common = [name for name in here.pairs if name in there.pairs and _same_shape(here, there, name)]
+    common = [name for name in here.pairs if all(_is_taken(side, name, base) for side in (here, there))]
     found = [_pairing(here, there, name) for name in common]
     strength, cosine, difference = _compared(sum((pairing.products for pairing in found), np.zeros(3)))
     whole = len(common) == len(here.pairs) == len(there.pairs) > 0
@@ -131,7 +144,7 @@ def strength_words(strength: float, of: str) -> str:
 def _compared(products: NDArray[np.float64]) -> tuple[float, float, float]:
     """Return strength, cosine and difference from <here, here>, <there, there> and <here, there>."""
     mine, theirs, mixed = map(float, products)
-    if not theirs > 0:
+    if not (theirs > 0 and np.isfinite(products).all()):
         return math.nan, math.nan, math.nan
     cosine = mixed / math.sqrt(mine * theirs) if mine > 0 else math.nan
     return math.sqrt(mine / theirs), cosine, math.sqrt(max(0.0, mine + theirs - 2 * mixed) / theirs)
@@ -139,30 +152,58 @@ def _compared(products: NDArray[np.float64]) -> tuple[float, float, float]:
 
 def _open(path: Path, base: Base) -> _Opened:
     file = open_safetensors(path)
+    if file.size > SIZE_LIMIT:
+        raise BrokenFileError(too_large(file.size), where=str(path), remedy="name a LoRA's file, not a model's")
     contents = contents_of(file, base)
     return _Opened(file=file, contents=contents, pairs={pair.module: pair for pair in contents.pairs})
 
 
-def _same_shape(here: _Opened, there: _Opened, name: str) -> bool:
-    return here.pairs[name].delta_shape == there.pairs[name].delta_shape
+def _is_taken(side: _Opened, name: str, base: Base) -> bool:
+    return name in side.pairs and takes(base, side.pairs[name])
 
 
 def _pairing(here: _Opened, there: _Opened, name: str) -> _Pairing:
-    scales, factors = [], []
-    for side in (here, there):
-        pair = side.pairs[name]
-        scales.append(measure(pair, side.file, factor=side.contents.factor(name)).delta.scale)
-        factors.append((side.file.read(pair.up), side.file.read(pair.down)))
-    (up, down), (other_up, other_down) = factors
-    mine = scales[0] * scales[0] * _inner(up, down, up, down)
-    theirs = scales[1] * scales[1] * _inner(other_up, other_down, other_up, other_down)
-    mixed = scales[0] * scales[1] * _inner(up, down, other_up, other_down)
-    return _Pairing(
-        name=name,
-        products=np.array([mine, theirs, mixed]),
-        scales=(scales[0], scales[1]),
-        identical=scales[0] == scales[1]
-        and any(np.array_equal(sign * up, other_up) and np.array_equal(sign * down, other_down) for sign in (1, -1)),
+    scales = here.scale(name), there.scale(name)
+    exact = all(norms.is_exact(side.pairs[name].down, side.pairs[name].up) for side in (here, there))
+    products, equal = (_exact if exact else _sketched)(here, there, name)
+    mine, theirs = scales
+    with np.errstate(invalid="ignore", over="ignore"):
+        products = products * np.array([mine * mine, theirs * theirs, mine * theirs])
+    return _Pairing(name=name, products=products, scales=scales, identical=equal and mine == theirs)
+
+
+def _exact(here: _Opened, there: _Opened, name: str) -> tuple[NDArray[np.float64], bool]:
+    """Return the products of two deltas without their scales, and whether their factors are the same."""
+    (up, down), (other_up, other_down) = (
+        (side.file.read(side.pairs[name].up), side.file.read(side.pairs[name].down)) for side in (here, there)
+    )
+    products = (
+        _inner(up, down, up, down),
+        _inner(other_up, other_down, other_up, other_down),
+        _inner(up, down, other_up, other_down),
+    )
+    equal = any(np.array_equal(sign * up, other_up) and np.array_equal(sign * down, other_down) for sign in (1, -1))
+    return np.array(products), equal
+
+
+def _sketched(here: _Opened, there: _Opened, name: str) -> tuple[NDArray[np.float64], bool]:
+    """Estimate what `_exact` computes, a few rows at a time."""
+    sides = [norms.sketch(side.file, side.pairs[name].up, side.pairs[name].down) for side in (here, there)]
+    if any(bad for _, bad in sides):
+        return np.full(3, math.nan), False
+    mine, theirs = (outer for outer, _ in sides)
+    with np.errstate(invalid="ignore", over="ignore"):
+        products = np.array([(mine * mine).sum(), (theirs * theirs).sum(), (mine * theirs).sum()]) / norms.VECTORS
+    return products, any(_equal(here, there, name, sign) for sign in (1, -1))
+
+
+def _equal(here: _Opened, there: _Opened, name: str, sign: int) -> bool:
+    mine, theirs = here.pairs[name], there.pairs[name]
+    factors: list[tuple[TensorInfo, TensorInfo]] = [(mine.down, theirs.down), (mine.up, theirs.up)]
+    return all(one.shape == other.shape for one, other in factors) and all(
+        np.array_equal(sign * a, b)
+        for one, other in factors
+        for a, b in zip(norms.rows(here.file, one), norms.rows(there.file, other), strict=True)
     )
 
 
@@ -207,6 +248,9 @@ def _notes(likeness: Likeness) -> Iterator[tuple[str, str]]:
         yield "coverage", f"{count(len(likeness.only_there), 'module')} of {likeness.path} not covered by the file"
     if likeness.modules == 0:
         yield "nothing-in-common", f"no module in common with {likeness.path}"
+        return
+    if not math.isfinite(likeness.strength):
+        yield "strength", f"no comparison with {likeness.path}: a delta is zero there, or not finite"
         return
     if not _near(likeness.strength):
         yield "strength", f"the delta is {strength_words(likeness.strength, likeness.path)}{_scales(likeness)}"

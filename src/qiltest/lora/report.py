@@ -77,6 +77,7 @@ class LoraReport(WithFindings):
 
     path: Path
     bytes: int
+    #: empty for a file above the size that is hashed, which is refused.
     sha256: str
     base: str
     #: bases whose modules and shapes take every tensor; names that share all modules are listed with theirs.

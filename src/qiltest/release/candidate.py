@@ -8,14 +8,13 @@ from pathlib import Path
 
 from qiltest.errors import CaseError, RecipeError
 from qiltest.generation.sources import ModelSource, base_of, resolve_lora
-from qiltest.hashing import file_sha256
 from qiltest.lora.bases import Base
 from qiltest.lora.findings import LEFT_OUT
 from qiltest.lora.inspection import inspect_lora
 from qiltest.lora.likeness import IDENTICAL, Likeness, compare
 from qiltest.lora.releases import release_findings
 from qiltest.lora.report import LoraFinding, LoraReport, Severity
-from qiltest.lora.safetensors_file import BrokenFileError
+from qiltest.lora.safetensors_file import BrokenFileError, lora_sha256
 from qiltest.suite.variants import CANDIDATE, LoraSource, Variant
 from qiltest.text.escape import one_line
 
@@ -52,7 +51,7 @@ def candidate_variant(file: str, like: Variant, model: ModelSource) -> Variant:
     The variant has the file's hash, so that a file that changes meanwhile is an error.
     """
     path = resolve_lora(file, model=model)
-    lora = LoraSource(source=str(path), sha256=file_sha256(path))
+    lora = LoraSource(source=str(path), sha256=lora_sha256(path))
     others = tuple((kind, source) for kind, source in like.loras if kind != model.kind.value)
     return replace(
         like,
@@ -153,7 +152,7 @@ def _pin(lora: LoraSource, model: ModelSource) -> LoraSource:
     if lora.sha256 is not None or not lora.source.startswith("embedded::") or not model.is_tiny:
         return lora
     try:
-        return replace(lora, sha256=file_sha256(resolve_lora(lora.source, model=model)))
+        return replace(lora, sha256=lora_sha256(resolve_lora(lora.source, model=model)))
     except RecipeError:
         return lora
 
@@ -174,7 +173,7 @@ def _likeness(report: LoraReport, like: Variant, base: Base, model: ModelSource)
     if lora is None or (model.is_random and "::" in lora.source):
         return None
     reference = resolve_lora(lora.source, model=model)
-    return compare(report.path, reference, base, reference_sha256=file_sha256(reference))
+    return compare(report.path, reference, base, reference_sha256=lora_sha256(reference))
 
 
 def refuse_name(variants: Iterable[Variant]) -> None:
