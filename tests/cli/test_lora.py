@@ -1,6 +1,7 @@
 """`qiltest lora`: exit codes and what is printed."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from qiltest.cli.main import build_parser
 from qiltest.errors import QiltestError
-from small_loras import lora, write
+from small_loras import lora, with_header, write
 
 
 @pytest.fixture
@@ -166,6 +167,53 @@ def test_a_shipped_variant_of_another_number_of_steps_is_noted_by_the_name(capsy
     (folder / "transformer" / "config.json").write_text(json.dumps(config))
     _, out, _ = run(capsys, path, "--base", folder, "--cases", settings, "--like", "4step")
     assert "note  its name or metadata speak of 8 steps, variant 4step takes 4 (a hint: the name may be wrong)\n" in out
+
+
+HOSTILE = {
+    "x\n\x1b[32mfits small\x1b[0m\nmetadata y": "1\n::error::a",
+    "\x9b2J\u202e": "\x1b]0;b\x07",
+    "##[error]c": "##[d]",
+}
+
+
+def test_keys_and_values_of_metadata_cannot_act_on_a_terminal_or_a_jobs_log(capsys, tmp_path, base):
+    arrays = lora() | {"\x1b[2J\n::error::e\x07": np.zeros(1)}
+    path = write(tmp_path, arrays, metadata=HOSTILE)
+    code, out, _ = run(capsys, path, "--base", base)
+    assert code == 1
+    assert all(char == "\n" or char.isprintable() for char in out)
+    lines = out.splitlines()
+    assert not any(line.lstrip().startswith("::") or "##[" in line for line in lines)
+    assert "fits small" not in lines
+    assert sum(line.startswith("metadata") for line in lines) == len(HOSTILE)
+    code, out, _ = run(capsys, path, "--base", base, "--json")
+    assert all(char == "\n" or char.isprintable() for char in out)
+    assert "##[" not in out
+    assert json.loads(out)["metadata"] == HOSTILE
+
+
+def test_what_is_shown_of_a_file_is_bounded_and_json_has_all(capsys, tmp_path, base):
+    arrays = {key: value * (1 + number) for number, (key, value) in enumerate(lora().items())}
+    path = write(tmp_path, arrays, metadata={f"k{number:03}": "v" * 10_000 for number in range(100)})
+    _, out, _ = run(capsys, path, "--base", base)
+    assert len(out) < 20_000
+    assert "metadata         and 60 more entries (--json has all)\n" in out
+    assert ", and 64 more\n" in out
+    _, out, _ = run(capsys, path, "--base", base, "--json")
+    assert len(json.loads(out)["metadata"]) == 100
+
+
+def test_a_file_larger_than_any_lora_is_refused_without_a_hash(capsys, tmp_path, base):
+    header = {
+        "transformer_blocks.0.attn.to_q.weight": {"dtype": "I8", "shape": [1 << 36], "data_offsets": [0, 1 << 36]}
+    }
+    path = tmp_path / "large.safetensors"
+    path.write_bytes(with_header(header))
+    os.truncate(path, path.stat().st_size + (1 << 36))
+    code, out, _ = run(capsys, path, "--base", base, "--like", path)
+    assert code == 1
+    assert "sha256           not computed: the file is refused for its size\n" in out
+    assert "ERROR  a checkpoint of whole weights" in out
 
 
 REAL_FOUR = "lightx2v/Qwen-Image-Lightning::Qwen-Image-Lightning-4steps-V1.0.safetensors"

@@ -209,9 +209,11 @@ def _equal(here: _Opened, there: _Opened, name: str, sign: int) -> bool:
 
 def _inner(up: Any, down: Any, other_up: Any, other_down: Any) -> float:  # noqa: ANN401  float32 matrices
     """Return the inner product in float64: nearly equal deltas differ by a difference of nearly equal sums."""
-    up, down, other_up, other_down = (factor.astype(np.float64) for factor in (up, down, other_up, other_down))
+    left, across = up.astype(np.float64), down.astype(np.float64).T
+    right = left if other_up is up else other_up.astype(np.float64)
+    other = across if other_down is down else other_down.astype(np.float64).T
     with np.errstate(invalid="ignore", over="ignore"):
-        return float(((up.T @ other_up) * (down @ other_down.T)).sum())
+        return float((norms.contract(left, right) * norms.contract(across, other)).sum())
 
 
 def _only(values: set[float]) -> float | None:
