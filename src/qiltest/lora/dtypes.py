@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,8 +46,19 @@ def to_number(raw: bytes, dtype: str) -> float:
 
 
 def _widened(codes: NDArray[np.uint8], table: NDArray[np.float32]) -> NDArray[np.float32]:
-    found: NDArray[np.float32] = table[codes]  # four times as fast as np.take
-    return found
+    """Look up two codes at a time, which takes half as long."""
+    even = len(codes) // 2 * 2
+    pairs: NDArray[np.complex64] = _pairs(table.tobytes())[codes[:even].view("<u2")]
+    wide = pairs.view(np.float32)
+    return wide if even == len(codes) else np.append(wide, table[codes[-1]])
+
+
+@cache
+def _pairs(table: bytes) -> NDArray[np.complex64]:
+    """Return the values of all pairs of codes, the first code in the lower byte, as one number of two parts."""
+    codes, values = np.arange(1 << 16), np.frombuffer(table, np.float32)
+    both = np.stack((values[codes & 255], values[codes >> 8]), axis=1)
+    return both.view(np.complex64).reshape(-1)
 
 
 def _e4m3() -> NDArray[np.float32]:
