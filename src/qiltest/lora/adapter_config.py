@@ -34,7 +34,7 @@ SETTINGS = frozenset(
         "trainable_token_indices use_bdlora use_dora use_qalora use_rslora velora_config "
     ).split()
 )
-#: most characters of a config; one with an entry for each of Qwen-Image's modules has 100,000.
+#: most characters of a config; one with a rank and an alpha for each of Qwen-Image's modules has 72,000.
 _LONGEST = 1_000_000
 _MOST_RANK = 1 << 20
 _MOST_ALPHA = 1e9
