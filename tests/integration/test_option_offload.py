@@ -41,8 +41,17 @@ def test_float8_storage_is_off_by_default_and_reaches_the_generator(suite, opene
     assert [(session["fp8"], session["offload"]) for session in opened] == [(False, "none"), (True, "group")]
 
 
-def test_options_that_exclude_each_other_are_refused_with_the_one_to_remove(suite, opened):
-    result = suite.run("--qil-fp8", "--qil-compile")
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*--qil-compile and --qil-fp8 exclude each other*", "*-> remove one of them*"])
+@pytest.mark.parametrize(
+    ("options", "what", "remedy"),
+    [
+        (["--qil-fp8", "--qil-compile"], "--qil-compile and --qil-fp8", "remove one of them"),
+        (["--qil-offload=group", "--qil-compile"], "--qil-compile and --qil-offload=group", "remove one of them"),
+        (["--qil-fp8", "--qil-offload=sequential"], "--qil-fp8 and --qil-offload=sequential", "--qil-fp8 with *=group"),
+    ],
+)
+def test_options_that_exclude_each_other_are_wrong_usage_before_any_test(suite, opened, options, what, remedy):
+    result = suite.run(*options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*{what} exclude each other*", f"*-> {remedy}*"])
+    assert opened == []
     assert suite.generated() == []

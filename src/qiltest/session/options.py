@@ -11,9 +11,9 @@ import pytest
 from qiltest.arguments import AUTO
 from qiltest.comparison.records import MARGIN
 from qiltest.engine.options import Options, ReleaseRequest, Update, ci_variable
-from qiltest.errors import StoreError
+from qiltest.errors import DeviceError, StoreError
 from qiltest.files import expanded
-from qiltest.generation.settings import Offload
+from qiltest.generation.settings import Offload, Settings
 from qiltest.generation.sources import RANDOM, TINY, is_hub_id
 from qiltest.hashing import forget
 from qiltest.recipe import Size
@@ -36,6 +36,7 @@ def read_options(config: pytest.Config) -> Options:
     gpu = asks_for_gpu(asked.markexpr)
     model = asked.qil_model or (REAL if gpu else TINY)
     release = _release(config, model=model)
+    _refuse_contradicting_ways(asked)
     rounds: int | str = asked.qil_rounds or (AUTO if gpu else 1)
     return Options(
         model=model,
@@ -67,6 +68,15 @@ def read_options(config: pytest.Config) -> Options:
         runs_folder=_folder(config, asked.qil_runs, "runs"),
         given=tuple(_given(asked)),
     )
+
+
+def _refuse_contradicting_ways(asked: argparse.Namespace) -> None:
+    """Refuse ways to generate that exclude each other now, and not once per test when the model is opened."""
+    offload = Offload(asked.qil_offload or Offload.NONE)
+    try:
+        Settings(compiled=bool(asked.qil_compile), offload=offload, fp8=bool(asked.qil_fp8))
+    except DeviceError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def _base(value: str | None, *, model: str) -> str | None:
