@@ -64,6 +64,15 @@ def test_a_file_that_is_no_safetensors_is_exit_code_1_as_of_qiltest_check(capsys
     assert (code, record["passes"], record["findings"][0]["code"]) == (1, False, "broken")
 
 
+def test_a_file_that_fits_no_base_says_so_and_not_that_the_compared_release_is_missing(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    arrays = {key.replace("transformer_blocks", "blocks"): value for key, value in lora().items()}
+    code, out, message = run(capsys, write(tmp_path, arrays), "--like", "4step")
+    assert (code, message) == (1, "")
+    assert "keys with no match in qwen-image" in out.replace("\n", " ")
+    assert out.endswith("\ndoes not fit qwen-image\n")
+
+
 def test_a_file_that_is_not_there_is_exit_code_2(capsys, tmp_path):
     assert run(capsys, tmp_path / "none.safetensors")[0] == 2
     assert run(capsys, "embedded::nosuch")[0] == 2

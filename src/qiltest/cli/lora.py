@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.text import Text
 
 from qiltest.cli.common import AddParser, cases_flag, console, json_flag, print_json
-from qiltest.errors import RecipeError
+from qiltest.errors import DeviceError, RecipeError
 from qiltest.generation.sources import EMBEDDED, TINY, ModelSource, known_bases, open_base, resolve_lora
 from qiltest.lora import Base, LoraFinding, LoraReport, Severity, inspect_lora
 from qiltest.lora.catalogue import Recognised, Task, recognise
@@ -104,8 +104,14 @@ def _variants(folder: Path) -> tuple[Variant, ...]:
     return tuple(pinned(variant, _TINY) for variant in load_variants(file)) if file.is_file() else ()
 
 
-def _compare(report: LoraReport, base: Base, like: str, variants: tuple[Variant, ...]) -> Likeness:
-    reference = _reference(report, like, variants)
+def _compare(report: LoraReport, base: Base, like: str, variants: tuple[Variant, ...]) -> Likeness | None:
+    try:
+        reference = _reference(report, like, variants)
+    except (DeviceError, RecipeError):
+        # what is wrong with the file itself comes first: of a base that it does not fit no LoRA need be here
+        if report.passes:
+            raise
+        return None
     return compare(report.path, reference, base, reference_sha256=lora_sha256(reference))
 
 
