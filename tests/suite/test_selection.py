@@ -73,6 +73,14 @@ def test_a_groups_name_selects_all_of_it_and_each_of_them_once(suite: Suite) -> 
     assert [task.variant.name for task in tasks] == ["base-later", "8step-later", "4step-later", "8step"]
 
 
+def test_a_group_where_one_variant_is_needed_is_refused_with_its_members(suite: Suite) -> None:
+    with pytest.raises(CaseError) as caught:
+        suite.variant("later")
+    assert str(caught.value) == (
+        '"later" is a group of variants, one is needed here\n  -> choose among: base-later, 8step-later, 4step-later'
+    )
+
+
 @pytest.mark.parametrize(
     ("asked", "what", "remedy"),
     [

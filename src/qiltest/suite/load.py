@@ -43,6 +43,11 @@ class Suite:
     def variant(self, name: str) -> Variant:
         """Return the variant of that name, whatever its letters' case. Raises CaseError that names what exists."""
         by_name = {variant.name: variant for variant in self.variants}
+        group = [variant.name for variant in self.variants if variant.group == name.lower() != ""]
+        if group:
+            raise CaseError(
+                f"{show(name)} is a group of variants, one is needed here", remedy=f"choose among: {', '.join(group)}"
+            )
         if name.lower() not in by_name:
             groups = dict.fromkeys(variant.group for variant in self.variants if variant.group)
             raise unknown("variant", name, (*by_name, *groups))
