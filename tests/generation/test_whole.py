@@ -146,6 +146,14 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: edit(f / TRANSFORMER, num_layers="two"),
         "transformer: no model can be built from its config",
     ),
+    "text encoder config that contradicts itself": (
+        lambda f: edit(
+            f / "text_encoder/config.json",
+            text_config=json.loads((f / "text_encoder/config.json").read_text())["text_config"]
+            | {"num_hidden_layers": 2},
+        ),
+        "text_encoder: no model can be built from its config: ",
+    ),
     "transformer quantised": (
         lambda f: edit(f / TRANSFORMER, quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True}),
         "transformer: its weights are quantised (bitsandbytes)",

@@ -18,7 +18,6 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from qiltest.errors import ModelError
-from qiltest.generation._errors import first_line
 from qiltest.generation.sources import ModelSource
 from qiltest.generation.whole import WEIGHTED, shown, weights_of
 
@@ -54,7 +53,7 @@ def key_faults(folder: Path, component: str) -> Iterator[str]:
     try:
         wanted = _shapes(EMPTY[component](folder / component))
     except _LIBRARIES_RAISE as error:
-        yield f"{component}: no model can be built from its config: {first_line(error)}"
+        yield f"{component}: no model can be built from its config: {' '.join(str(error).split())[:200]}"
         return
     found = {name: info.shape for name, info in weights_of(folder, component).tensors.items()}
     if component == "text_encoder":
