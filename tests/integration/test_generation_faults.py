@@ -33,7 +33,7 @@ def assert_error(suite, *lines, run=None):
 def test_a_wrong_recipe(suite):
     suite.record()
     suite.plan(coffee__fast={"fault": "recipe"})
-    failed = assert_error(suite, "ERROR * fast: the LoRA has no effect*use another file*")
+    failed = assert_error(suite, "ERROR * fast: the LoRA has no effect", "              -> use another file*")
     assert failed.image is None
     assert suite.generated() == ["coffee base 42", "poster base 42", "poster fast 42"]
 
@@ -41,7 +41,7 @@ def test_a_wrong_recipe(suite):
 def test_an_image_of_nan(suite):
     suite.record()
     suite.plan(coffee__fast={"fault": "nan"})
-    assert_error(suite, "ERROR * fast: the image holds NaN*use bfloat16*")
+    assert_error(suite, "ERROR * fast: the image holds NaN*", "              -> use bfloat16*")
 
 
 def test_a_blank_image(suite):
@@ -133,7 +133,7 @@ def test_memory_that_ran_out_once_is_retried_and_said(suite):
 def test_memory_that_runs_out_twice_is_an_error(suite):
     suite.record()
     suite.plan(coffee__fast={"fault": "oom"})
-    assert_error(suite, "ERROR * out of memory*--qil-offload*")
+    assert_error(suite, "ERROR * out of memory*", "              -> *--qil-offload*")
     assert suite.generated().count("coffee fast 42") == 2
 
 

@@ -77,7 +77,10 @@ def _span(span: Span) -> str:
 
 def _verdict(result: CaseResult) -> Iterator[str]:
     if result.error:
-        yield f"ERROR         {one_line(result.error)}"
+        what, arrow, remedy = result.error.partition("\n  -> ")
+        yield f"ERROR         {one_line(what)}"
+        if arrow:
+            yield f"              -> {one_line(remedy)}"
     if result.judgement is not None:
         yield f"distance      {_distance(result.judgement)}"
         yield from _labelled(result.judgement.verdict, result.judgement.reasons)
