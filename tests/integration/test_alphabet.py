@@ -21,7 +21,7 @@ def test_a_case_that_the_reader_cannot_read_is_an_error_before_its_image(suite):
     result.stdout.fnmatch_lines(
         [
             "ERROR * case korean: standin cannot return 안 녕 of '안녕 Hello': not in its alphabet",
-            "              -> use a reader of this script*, for this case alone by `reader` in *korean.toml; or name marks*",
+            "              -> use a reader of this script*, for this case alone by `reader` in *korean.toml; *",
         ]
     )
     assert [line for line in suite.generated() if line.startswith("korean")] == []

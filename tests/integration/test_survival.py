@@ -208,4 +208,6 @@ def test_goldens_that_cannot_be_written_are_an_error(suite):
     (suite.path / "golden").write_text("")
     result = suite.run("--qil-update=missing")
     result.assert_outcomes(failed=4)
-    result.stdout.fnmatch_lines(["ERROR *the golden cannot be read: Not a directory*", "              -> *--qil-golden*"])
+    result.stdout.fnmatch_lines(
+        ["ERROR *the golden cannot be read: Not a directory*", "              -> *--qil-golden*"]
+    )
