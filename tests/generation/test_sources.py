@@ -144,6 +144,12 @@ def test_a_lora_that_is_no_safetensors_is_never_opened(folder, tmp_path, name):
         resolve_lora(str(tmp_path / name), model=resolve_model(str(folder)))
 
 
+@pytest.mark.parametrize("source", ["a/b::c::d.safetensors", "a/b::/etc/x.safetensors", "a/b::../x.safetensors"])
+def test_a_file_outside_its_repository_is_no_file_of_the_hub(folder, source):
+    with pytest.raises((RecipeError, DeviceError), match=r"not a repository and a file|not found"):
+        resolve_lora(source, model=resolve_model(str(folder)))
+
+
 @pytest.mark.parametrize("source", ["embedded::../../secret", "embedded::12step", "nowhere.safetensors"])
 def test_a_lora_that_is_not_there_is_an_error(folder, source):
     with pytest.raises(RecipeError, match="no such"):

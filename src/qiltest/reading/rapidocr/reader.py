@@ -23,7 +23,7 @@ from qiltest.reading.rapidocr.letter_case import in_question, sized
 from qiltest.reading.rapidocr.views import DOUBT, MISSED, NOISE, VIEWS, View, looked
 from qiltest.reading.records import Line, Point, ReaderInfo, Reading
 from qiltest.reading.version import READING_VERSION
-from qiltest.reading.weights import combined_sha256, require_files, require_hashes
+from qiltest.reading.weights import combined_sha256, refuse_unknown_pins, require_files, require_hashes
 
 if TYPE_CHECKING:
     from qiltest.reading.rapidocr.ctc import Character, Recogniser, Recognition
@@ -59,6 +59,7 @@ class RapidReader:
         folder = _models_folder()
         files = [folder / DETECTOR, folder / RECOGNISER]
         require_files(files, reader="rapidocr", remedy="pip install --force-reinstall 'rapidocr==3.10.*'")
+        refuse_unknown_pins(pins or {}, (path.name for path in files), reader="rapidocr")
         require_hashes(files, {**PINNED, **(pins or {})}, reader="rapidocr")
         threads = threads or os.cpu_count() or 1
         self._detect = _detector(threads)
