@@ -33,7 +33,7 @@ def test_a_missing_golden_is_new(suite, golden):
 
 def test_a_truncated_golden_is_an_error_that_names_the_file(suite, golden):
     golden.write_bytes(golden.read_bytes()[:100])
-    assert_one_fails(suite, f"ERROR *{NAME}*invalid golden*record it again with --qil-update=changed*")
+    assert_one_fails(suite, f"ERROR *{NAME}*invalid golden*", "*record it again with --qil-update=changed")
 
 
 def test_an_empty_golden_is_an_error(suite, golden):

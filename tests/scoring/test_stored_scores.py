@@ -131,7 +131,17 @@ def test_a_value_of_another_type_is_refused_at_its_very_place(record, path, bad)
 def test_a_lost_field_is_named_with_its_record(record, path):
     damaged = copy.deepcopy(data(record))
     del inside(damaged, path[:-1])[path[-1]]
-    optional = path[-1] in {"required", "layout", "look_alike", "counted", "of", "settings", "device", "characters"}
+    optional = path[-1] in {
+        "required",
+        "layout",
+        "look_alike",
+        "counted",
+        "of",
+        "settings",
+        "device",
+        "characters",
+        "code",
+    }
     if optional:
         assert decode(type(record), json.dumps(damaged)) is not None
     else:

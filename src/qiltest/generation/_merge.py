@@ -88,7 +88,9 @@ class MergedLora:
 def file_factors(path: Path, base: Base, report: LoraReport) -> Iterator[Factors]:
     """Yield an inspected file's factors in float32, one module at a time; `report` must be of this file."""
     for one in module_factors(path, base, report):
-        yield Factors(module=one.name, down=torch.from_numpy(one.down), up=torch.from_numpy(one.up), scale=one.scale)
+        # copied, because numpy's memory begins at any address, by which the CPU's kernels add in another order
+        down, up = torch.from_numpy(one.down).clone(), torch.from_numpy(one.up).clone()
+        yield Factors(module=one.name, down=down, up=up, scale=one.scale)
 
 
 def merged(weight: torch.Tensor, factors: Factors) -> torch.Tensor:
