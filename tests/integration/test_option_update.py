@@ -186,7 +186,7 @@ def test_the_printed_command_accepts_no_other_image(suite, other):
     result = suite.run(*command)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
-        ["ERROR *this is image *, not * (--qil-accept): nothing was recorded", "*-> look at this*"]
+        ["ERROR *this is image *, not * (--qil-accept): nothing was recorded", "*-> *look at this image first"]
     )
     assert read(suite, FAST)["distance"] == 0
 
