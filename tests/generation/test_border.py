@@ -35,7 +35,7 @@ class Payload:
 @pytest.fixture
 def made(folder: Path, tmp_path: Path) -> Path:
     """A copy of the stand-in whose files may be replaced, not written to."""
-    return Path(shutil.copytree(folder, tmp_path / "made", copy_function=os.link))
+    return Path(shutil.copytree(folder, tmp_path / "made"))
 
 
 @pytest.fixture
