@@ -20,6 +20,9 @@ MEANWHILE = """
 
 import shutil  # noqa: E402
 
+#: sessions of their own, killed, interrupted or short of room
+pytestmark = pytest.mark.slow
+
 
 def acting(self, recipe, real=StandinGenerator.denoise):
     if recipe.variant == "fast" and (HERE / "acts").exists():

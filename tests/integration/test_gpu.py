@@ -38,6 +38,7 @@ def test_the_same_tests_run_on_the_embedded_model_without_it(suite):
     assert suite.latest().model == "tiny"
 
 
+@pytest.mark.slow
 def test_no_device_ends_the_session_with_one_line(suite):
     suite.pytester.makeconftest("")
     result = suite.run_apart("-m", "gpu", "--qil-model=tiny")
@@ -117,6 +118,7 @@ def test_a_device_that_is_none_is_refused(suite, device, marks):
     assert suite.generated() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ["cuda:99", "tpu"])
 def test_a_gpu_that_is_not_there_ends_the_session_with_one_line(suite, device):
     suite.pytester.makeconftest("")

@@ -13,6 +13,9 @@ from qiltest.gate import Verdict
 from qiltest.runs import RunState, RunStore
 from qiltest.runs.history import HISTORY, read
 
+#: sessions of their own, killed, interrupted or short of room
+pytestmark = pytest.mark.slow
+
 
 def start(suite, *args):
     return subprocess.Popen(
