@@ -74,15 +74,15 @@ def finish_run(
     try:
         if unjudged is not None:
             ending.problems += _add_missing(context, unjudged)
-        ending.problems += _lost_verdicts(context, failed)
-        ending.problems += _too_few(context, expected)
+        run = load_run(context.writer.folder)
+        ending.problems += _lost_verdicts(context, run, failed)
+        ending.problems += _too_few(run, expected)
         if context.complete and context.full:
             ending.problems += unused_goldens(context.goldens, context.generator.model, context.suite)
         ending.recorded = _record_latencies(context)
         if (release := context.options.release) is not None:
             from qiltest.comparison.compare import compare_runs  # needs scipy, which is slow to import
 
-            run = load_run(context.writer.folder)
             ending.comparisons = compare_runs(
                 run, run, variant=release.like, with_variant=CANDIDATE, margin=release.margin
             )
@@ -163,7 +163,7 @@ def _add_missing(context: RunContext, unjudged: Mapping[Sample, str]) -> Iterato
         )
 
 
-def _lost_verdicts(context: RunContext, failed: Collection[Sample] | None) -> Iterator[str]:
+def _lost_verdicts(context: RunContext, run: Run, failed: Collection[Sample] | None) -> Iterator[str]:
     """Yield problems that list the images that do not pass in the run, though nothing said so until now.
 
     The stored run decides: a test can lose its failure in a thread, an `except`, an xfail or a skip, and a file can be
@@ -171,10 +171,9 @@ def _lost_verdicts(context: RunContext, failed: Collection[Sample] | None) -> It
     """
     if failed is None:
         return
-    results = load_run(context.writer.folder).results
     lost = [
         result
-        for result in results
+        for result in run.results
         if result.sample in context.done and result.sample not in failed and not context.passes(result)
     ]
     gone = [result for result in lost if result.image is None and result.error]
@@ -194,10 +193,9 @@ def _lost_verdicts(context: RunContext, failed: Collection[Sample] | None) -> It
         )
 
 
-def _too_few(context: RunContext, expected: int | None) -> Iterator[str]:
+def _too_few(run: Run, expected: int | None) -> Iterator[str]:
     """Yield a problem where fewer images were judged than the session was asked for."""
-    results = load_run(context.writer.folder).results
-    judged = sum(status_of(result) not in {Status.MISSING, Status.WAITING} for result in results)
+    judged = sum(status_of(result) not in {Status.MISSING, Status.WAITING} for result in run.results)
     if expected is not None and judged < expected:
         yield too_few(judged, expected)
 
