@@ -297,7 +297,7 @@ def main() -> int:
         bad=[way for way in bad if not inspected[way.name]["refused"]],
         seeds=seeds,
         bad_seeds=seeds[: args.bad_seeds],
-        typos=tuple(typo_jobs(cases, seeds[: args.drawn_seeds], good[0])),
+        typos=tuple(typo_jobs(cases, seeds[: args.generated_seeds], good[0])),
     )
     if args.worker:
         _work(args, plan, studio, began)

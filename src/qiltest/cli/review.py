@@ -34,7 +34,9 @@ def add_parser(add: AddParser) -> None:
         parents=[case_flag(), golden_flag(), runs_flag(), json_flag(_JSON)],
     )
     parser.add_argument("run", nargs="?", default=LATEST, metavar="RUN", help="id, start of an id, folder, or latest")
-    parser.add_argument("--accept-all", action="store_true", help="accept all that can be accepted, without asking")
+    parser.add_argument(
+        "--accept-all", action="store_true", help="accept without asking all that nobody needs to look at"
+    )
     parser.add_argument(
         "--accept-latency", action="store_true", help="also write the latency goldens that are missing, from this run"
     )
@@ -87,7 +89,7 @@ def _refuse(args: argparse.Namespace) -> None:
 def _accept_all(review: Review, agenda: Agenda) -> dict[str, Decision]:
     decided = {}
     for item in agenda.items:
-        if not item.blocked:
+        if not item.blocked and not item.doubt:
             review.accept(item)
             decided[item.id] = Decision.ACCEPTED
     return decided
@@ -139,6 +141,8 @@ def _shown(review: Review, item: Item, place: str) -> Iterator[str]:
     yield f"  new        {_where(review, now)}"
     if item.blocked:
         yield f"  blocked    {item.blocked}"
+    elif item.doubt:
+        yield f"  look       {item.doubt}"
 
 
 def _texts(item: Item) -> Iterator[str]:
@@ -169,7 +173,11 @@ def _where(review: Review, golden: Golden) -> str:
 def _sum(agenda: Agenda, decided: dict[str, Decision]) -> Iterator[str]:
     counts = Counter(decided.values())
     left = [item for item in agenda.items if item.id not in decided]
-    yield from (f"{item.id}: cannot be accepted: {item.blocked}" for item in left if item.blocked)
+    for item in left:
+        if item.blocked:
+            yield f"{item.id}: cannot be accepted: {item.blocked}"
+        elif item.doubt:
+            yield f"{item.id}: not accepted with the others: {item.doubt}"
     yield ""
     yield ", ".join(f"{counts[decision]} {decision}" for decision in Decision) + f", {len(left)} left"
     if agenda.rejected:
@@ -200,5 +208,6 @@ def _item(review: Review, item: Item, decision: Decision | None) -> dict[str, ob
         "differences": list(differences(item)),
         "image": {"before": None if old is None else str(old), "after": None if new is None else str(new)},
         "blocked": item.blocked,
+        "doubt": item.doubt,
         "decision": decision,
     }

@@ -93,7 +93,7 @@ def _text(event: Judged, image: ImageFacts, started: Started, case: Case | None,
         found = score_case(case, reading)
         if found != score:
             yield _other_score(score, found), "run the suite again, with this code and these cases"
-        golden = goldens.load(started.model, event.sample)
+        golden = goldens.load(started.model, event.sample, case)
         tiny = started.model == TINY
         now = judge_measured(
             case, found, health, golden, sample=event.sample, effective=image.effective, parts=image.parts, tiny=tiny

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -86,7 +86,7 @@ def rescore(
                 _again(
                     result, case, open_once(reader_for(reader or own, case.texts, case.forgiven)), run, writer, goldens
                 )
-        problems = tuple(_missing(run, writer, goldens))
+        problems = tuple(_missing(run, known, writer, goldens))
         good = not problems and all(result.passes for result in load_run(writer.folder).results)
         writer.append(Ended(at=now(), state=RunState.FINISHED, exit_status=int(not good), problems=problems))
     after = load_run(writer.folder)
@@ -111,14 +111,14 @@ def _samples(run: Run) -> dict[Sample, CaseResult | None]:
     return dict.fromkeys(run.planned) | {result.sample: result for result in run.results}
 
 
-def _missing(run: Run, writer: RunWriter, goldens: GoldenStore) -> Iterator[str]:
+def _missing(run: Run, known: Mapping[str, Case], writer: RunWriter, goldens: GoldenStore) -> Iterator[str]:
     """Give the verdict MISSING to every sample that has no image, and yield a problem that lists them."""
     left = {sample: result for sample, result in _samples(run).items() if result is None or result.image is None}
     for sample, result in left.items():
         why = (result.error if result is not None else "") or f"run {run.id} has no image of it"
         golden = None
         with suppress(GoldenError):  # that it cannot be read is not the problem here
-            golden = goldens.load(run.model, sample)
+            golden = goldens.load(run.model, sample, known[sample.case])
         writer.append(Judged.missing(sample, why.splitlines()[0], golden))
     if left:
         yield (

@@ -19,13 +19,14 @@ from filelock import FileLock
 from qiltest.errors import GoldenError, StoreError, os_errors_as
 from qiltest.files import read_file, write_atomically
 from qiltest.gate.golden import Golden, GoldenStore, golden_from
-from qiltest.gate.judge import not_golden
+from qiltest.gate.judge import never_golden, not_golden, unread
 from qiltest.gate.latency import Cohort, LatencyStore
 from qiltest.gate.verdict import Verdict
 from qiltest.generation.sources import TINY
 from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.store import RunStore
 from qiltest.strict_json import MOST_BYTES, StrictJsonError, decode
+from qiltest.suite.cases import Limits
 from qiltest.suite.variants import CANDIDATE
 
 DECISIONS = "review.json"
@@ -64,6 +65,8 @@ class Item:
     broken: str = ""
     #: why it cannot be accepted, or "".
     blocked: str = ""
+    #: why it is accepted only by somebody who looks at it, not with all others, or "".
+    doubt: str = ""
 
     @property
     def id(self) -> str:
@@ -142,7 +145,7 @@ class Review:
                 latency is None
                 or cohort is None
                 or result.error
-                or (result.score is not None and self._blocked(result))
+                or (result.score is not None and not_golden(result.score, self._limits(result)))
             ):
                 continue  # how long an image of garbage took says nothing
             if latency.gates and latency.verdict is not Verdict.ERROR:
@@ -183,14 +186,13 @@ class Review:
             candidate=candidate,
             before=before,
             broken=broken,
-            blocked=self._blocked(result),
+            blocked=never_golden(score, self._limits(result)),
+            doubt=unread(score),
         )
 
-    def _blocked(self, result: CaseResult) -> str:
-        """Return why an image that was judged may not become a golden, or ""."""
-        assert result.score is not None
+    def _limits(self, result: CaseResult) -> Limits:
         case, sample = self.run.case(result.sample.case), result.sample
-        return not_golden(result.score, case.limits_of(sample.size, sample.variant, tiny=self.run.model == TINY))
+        return case.limits_of(sample.size, sample.variant, tiny=self.run.model == TINY)
 
     def _current(self, golden: Golden) -> tuple[Golden | None, str]:
         try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qiltest.scoring.distance import align
+from qiltest.scoring.distance import Alignment, align
 from qiltest.scoring.extras import gating_kinds
-from qiltest.scoring.records import ExtraKind
+from qiltest.scoring.records import Edit, ExtraKind
 from qiltest.suite.cases import Case, ExpectedText, Limits
 from qiltest.text.normalise import normalise, required_text, units
 
@@ -32,6 +32,12 @@ def count_again(case: Case, reads: Sequence[str]) -> Counted:
         distance_alnum=sum(alnum for _, alnum in found),
         length=length_of(case),
     )
+
+
+def edits_again(case: Case, text: ExpectedText, read: str) -> tuple[Edit, ...]:
+    """Return the edits that the scorer finds in what was read for one of a case's texts (`TextScore.read`)."""
+    found = _aligned(case, text, read)
+    return () if found is None else found.edits
 
 
 def length_of(case: Case) -> int:
@@ -72,11 +78,16 @@ def accepts_no_text(distance: int, length: int, limits: Limits) -> bool:
 
 
 def _count(case: Case, text: ExpectedText, read: str) -> tuple[int, int]:
+    found = _aligned(case, text, read)
+    return (0, 0) if found is None else (found.distance, found.distance_alnum)
+
+
+def _aligned(case: Case, text: ExpectedText, read: str) -> Alignment | None:
+    """Align a text with what was read for it; None where it may be missing and is."""
     if not read and not text.required:
-        return 0, 0
+        return None
     parts = units(text.text, text.optional_marks)
-    found = align(parts, _lines(read), line_breaks=case.line_breaks, forgiven=case.forgiven)
-    return found.distance, found.distance_alnum
+    return align(parts, _lines(read), line_breaks=case.line_breaks, forgiven=case.forgiven)
 
 
 def _lines(read: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Judge the text of an image: verdict, limit and reasons (docs/reference/gate.md).
 
-A regression is a distance above the golden's by more than the case's tolerance, or above the case's absolute limit.
+A regression is a distance above the golden's by more than the case's tolerance or above the case's absolute limit, or
+an error in a text where the golden has none.
 Every comparison is written `if not (value <= limit)`, so that what cannot be compared fails.
 """
 
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from qiltest.calibration.store import floors_of, read_floor
 from qiltest.gate.agreement import accepts_no_text
 from qiltest.gate.golden import Golden
+from qiltest.gate.per_text import above_text_limit
 from qiltest.gate.verdict import Judgement, Verdict, with_quality
 from qiltest.quality import Examined, Health
 from qiltest.reading.records import ReaderInfo, Reading
@@ -74,7 +76,7 @@ def judge_measured(
     """Return the verdict on an image of which score and quality are known; see `judge_image`. Raises StoreError."""
     floor = noise_floor_of(case, score.reader, tiny=tiny)
     limits = case.limits_of(sample.size, sample.variant, tiny=tiny)
-    text = judge(score, golden, limits, effective=effective, parts=parts, noise_floor=floor)
+    text = judge(score, golden, limits, case=case, effective=effective, parts=parts, noise_floor=floor)
     return with_quality(text, health, gates=case.limits.health_gates)
 
 
@@ -83,14 +85,16 @@ def judge(
     golden: Golden | None,
     limits: Limits,
     *,
+    case: Case,
     effective: Size,
     parts: Parts = (),
     noise_floor: float | None = None,
 ) -> Judgement:
-    """Return the verdict on a score; the first that applies.
+    """Return the verdict on a score of a case's image; the first that applies.
 
-    FAIL: the distance is above a limit. NEW: neither a golden nor an absolute limit. INCOMPARABLE: the golden has
-    another reader, model, size or expected texts. ERROR: the limit is below the noise floor (edits). Otherwise PASS.
+    FAIL: the distance is above a limit, or a text has errors where a comparable golden has none. NEW: neither a golden
+    nor an absolute limit. INCOMPARABLE: the golden has another reader, model, size or expected texts. ERROR: the limit
+    is below the noise floor (edits). Otherwise PASS.
     """
     distance = score.distance
     differences = () if golden is None else tuple(_differences(score, golden, effective, parts))
@@ -98,6 +102,8 @@ def judge(
     relative = golden.distance + limits.tolerance if golden is not None and comparable else None
     limit = min((value for value in (relative, limits.absolute) if value is not None), default=None)
     over = _over(score, relative, limits, golden)
+    if golden is not None and not differences:
+        over += above_text_limit(case, score, golden, limits)
     floor = _below_floor(limit, noise_floor)
     if over:
         verdict = Verdict.FAIL
@@ -143,22 +149,34 @@ def above_absolute(score: Score, limits: Limits) -> bool:
 
 
 def not_golden(score: Score, limits: Limits) -> str:
-    """Return why a score may not become a golden, or "".
+    """Return why a score may not become a golden unless a person reviews its image, or ""."""
+    return never_golden(score, limits) or unread(score)
 
-    A golden of an image whose texts were all misread could never fail. A text counts as read where at least half of its
-    characters are right: texts of the same alphabet that have nothing to do with each other differ by more. Nor could
-    one that has as many edits as an image without any text, as where texts are shown twice.
+
+def never_golden(score: Score, limits: Limits) -> str:
+    """Return why a score may not become a golden whoever has seen its image, or "".
+
+    One that has as many edits as an image without any text, as where texts are shown twice, could never fail.
     """
     if above_absolute(score, limits):
         return f"distance {score.distance} is above the case's absolute limit {limits.absolute}"
-    if not any(_is_read(text) for text in score.texts):
-        return "no expected text was read with half of its characters right, so its golden could never fail"
     if accepts_no_text(score.distance, score.length, limits):
         return (
             f"distance {score.distance} and tolerance {limits.tolerance} allow all {score.length} characters, so its "
             f"golden would pass an image without any of its texts"
         )
     return ""
+
+
+def unread(score: Score) -> str:
+    """Return why only `qiltest review` makes a score a golden, and no update or `--accept-all`, or "".
+
+    A text counts as read where at least half of its characters are right: texts of the same alphabet that have nothing
+    to do with each other differ by more.
+    """
+    if any(_is_read(text) for text in score.texts):
+        return ""
+    return "no expected text was read with half of its characters right, so only `qiltest review` accepts it, by itself"
 
 
 def unseen(score: Score, golden: Golden | None) -> str:

@@ -153,7 +153,7 @@ def _cannot_fail(raw: Raw) -> Iterator[Fault]:
             f"required texts with at least a quarter of the characters, {-(-whole // LEAST_REQUIRED)}",
         )
     limits = raw.get("limits")
-    for key in ("tolerance", "absolute"):
+    for key in ("tolerance", "text_tolerance", "absolute"):
         limit = limits.get(key) if isinstance(limits, Mapping) else None
         if length and isinstance(limit, int) and not (limit < length):
             seen = f"{show(limit)} allows all {count(length, 'character')} of the required texts to be wrong"
@@ -269,7 +269,7 @@ def _limits(raw: Raw) -> Iterator[Fault]:
             yield ("limits", "absolute"), f"{show(REPORT)} limits nothing: the report marks no image right", allowed
     if not isinstance(limits, Mapping) or not isinstance(limits.get("noise_floor"), Mapping):
         return
-    for key in ("tolerance", "absolute"):
+    for key in ("tolerance", "text_tolerance", "absolute"):
         limit = limits.get(key, 0 if key == "tolerance" else None)
         limit = 0 if limit == REPORT else limit
         for reader, floor in limits["noise_floor"].items():

@@ -76,6 +76,7 @@ class LimitsTable(FileModel):
     """`[limits]`."""
 
     tolerance: Annotated[int, Field(ge=0, description="a whole number of edits, 0 or more")] = 0
+    text_tolerance: Annotated[int | None, Field(ge=0, description="a whole number of edits, 0 or more")] = None
     absolute: Annotated[
         int | str | None,
         PlainValidator(absolute_limit),
@@ -123,6 +124,7 @@ def case_from(table: CaseTable, path: Path, doubts: Iterable[Mistake] = ()) -> C
         "resolutions": tuple(map(_resolution, table.resolutions)),
         "limits": Limits(
             tolerance=table.limits.tolerance,
+            text_tolerance=table.limits.text_tolerance,
             absolute=table.limits.absolute if isinstance(table.limits.absolute, int) else None,
             from_report=table.limits.absolute == REPORT,
             noise_floor=tuple(sorted(table.limits.noise_floor.items())),

@@ -83,6 +83,8 @@ class Limits:
 
     #: A distance above the golden's by more than this is a regression.
     tolerance: int
+    #: New errors of one text above this are a regression, however few the image has in all; None: as `tolerance`.
+    text_tolerance: int | None = None
     #: A distance above this fails whatever the golden says; None: no absolute limit.
     absolute: int | None = None
     #: True (`absolute = "report"`): 0 for a real model's images that the published report marks right, else none.
@@ -91,6 +93,11 @@ class Limits:
     noise_floor: tuple[tuple[str, float], ...] = ()
     #: False where noise or a grid is reported but does not fail the image (`health = "report"`), as grain asked for.
     health_gates: bool = True
+
+    @property
+    def each_text(self) -> int:
+        """How many new errors each text may have."""
+        return self.tolerance if self.text_tolerance is None else self.text_tolerance
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,170 @@
+"""New errors: edits at places of an expected text where its golden has none (docs/reference/gate.md).
+
+The sum of all edits does not see an error that moves: one text gets right what another gets wrong. So each edit of an
+image needs an edit of the golden at the same place of the same text. What the character is misread as does not matter:
+a malformed one is read in one way today and in another tomorrow.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from qiltest.gate.agreement import edits_again
+from qiltest.gate.golden import Golden
+from qiltest.scoring import Score, TextScore
+from qiltest.scoring.distance import distance
+from qiltest.scoring.extras import WRONG
+from qiltest.scoring.records import Edit, EditKind, Extra
+from qiltest.suite.cases import Case, Limits
+from qiltest.text.escape import one_line
+from qiltest.text.format import count
+from qiltest.text.normalise import normalise
+
+#: characters of a text, and groups of edits, that a sentence shows.
+_SHOWN, _GROUPS = 40, 4
+#: Places are counted in halves of a character: character `p` is `2 p + 1`, the gap before it `2 p`. An edit so near to
+#: another one is at the same place: what is inserted beside a character, and the character itself, but no neighbour.
+_NEAR = 1
+
+_Place = tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewErrors:
+    """The new errors of one expected text, or of one line that nobody asked for."""
+
+    #: the text's number and the text, or the extra.
+    where: str
+    #: edits that count; at least 1.
+    count: int
+    #: each in words.
+    what: str
+
+    def sentence(self, allowed: int) -> str:
+        """Return them as the reason of a verdict; `allowed` is how many may be."""
+        limit = f", {allowed} allowed" if allowed else ""
+        return f"{self.where}: {count(self.count, 'new error')}{limit}: {self.what}"
+
+
+def new_errors(case: Case, score: Score, golden: Golden) -> Iterator[NewErrors]:
+    """Yield the new errors of each text and extra that has some.
+
+    `golden` is comparable with `score`: the same reader, and the texts of `case` in the same order.
+    """
+    for number, (asked, now, before) in enumerate(zip(case.texts, score.texts, golden.texts, strict=True), start=1):
+        if now.distance:
+            accepted = edits_again(case, asked, before.read)
+            found = _new_edits(normalise(asked.text), now.edits, accepted)
+            if found:
+                where = f"text {number} {one_line(asked.text, _SHOWN)!r}"
+                yield NewErrors(where=where, count=len(found), what=_in_words(now, found))
+    counted = [(normalise(extra.text), extra.distance) for extra in golden.extra if extra.distance]
+    yield from _new_extras([extra for extra in score.extra if extra.distance], counted)
+
+
+def above_text_limit(case: Case, score: Score, golden: Golden, limits: Limits) -> tuple[str, ...]:
+    """Return a reason for each text or extra with more new errors than `limits` allow; see `new_errors`."""
+    allowed = limits.each_text
+    return tuple(new.sentence(allowed) for new in new_errors(case, score, golden) if not (new.count <= allowed))
+
+
+def _new_edits(asked: str, now: Iterable[Edit], before: Iterable[Edit]) -> list[Edit]:
+    """Return the edits that count and have none at the same place before, in the text's order.
+
+    Each edit before stands for one of now: first for the very same one, then for the one that ends first, which pairs
+    as many as can be.
+    """
+    same = Counter(edit for edit in before if edit.counted)
+    rest: list[Edit] = []
+    for edit in now:
+        if same[edit] > 0:
+            same[edit] -= 1
+        elif edit.counted:
+            rest.append(edit)
+    free = sorted((_place(edit, asked) for edit in same.elements()), key=_end)
+    found: list[Edit] = []
+    for edit in sorted(rest, key=lambda edit: _end(_place(edit, asked))):
+        place = _place(edit, asked)
+        taken = next((other for other in free if _meet(place, other)), None)
+        if taken is None:
+            found.append(edit)
+        else:
+            free.remove(taken)
+    return sorted(found, key=lambda edit: edit.position)
+
+
+def _place(edit: Edit, asked: str) -> _Place:
+    """Return the first and the last place where an edit may be.
+
+    Which one of several equal characters is missing, or was added, cannot be told: all of them are the place.
+    """
+    at = edit.position
+    if edit.kind is EditKind.SUBSTITUTE:
+        return 2 * at + 1, 2 * at + 1
+    char = edit.read if edit.kind is EditKind.INSERT else edit.expected
+    first = last = at
+    while first > 0 and asked[first - 1] == char:
+        first -= 1
+    while asked[last : last + 1] == char:
+        last += 1
+    return (2 * first, 2 * last) if edit.kind is EditKind.INSERT else (2 * first + 1, 2 * last - 1)
+
+
+def _end(place: _Place) -> int:
+    return place[1]
+
+
+def _meet(one: _Place, other: _Place) -> bool:
+    return one[0] - _NEAR <= other[1] and other[0] <= one[1] + _NEAR
+
+
+def _new_extras(now: Sequence[Extra], before: list[tuple[str, int]]) -> Iterator[NewErrors]:
+    """Yield the extras that the golden does not have; one that is read a little differently is the same.
+
+    `before` are (text as compared, edits) of the golden's extras.
+    """
+    free = list(before)
+    for extra in sorted(now, key=lambda extra: (normalise(extra.text), extra.distance) not in before):
+        text = normalise(extra.text)
+        near = min(free, key=lambda other: distance(text, other[0]), default=None)
+        known = 0
+        if near is not None and distance(text, near[0]) <= WRONG * len(near[0]):
+            free.remove(near)
+            known = near[1]
+        if extra.distance > known:
+            more = f"{count(known, 'character')} of it in the golden" if known else "not in the golden"
+            where = f"extra {one_line(extra.text, _SHOWN)!r}"
+            what = f"{extra.kind} of {one_line(extra.of, _SHOWN)!r}, {more}"
+            yield NewErrors(where=where, count=extra.distance - known, what=what)
+
+
+def _in_words(text: TextScore, edits: Sequence[Edit]) -> str:
+    """Return what each edit is and where; characters count from 1 in the expected text without white space."""
+    if not text.read:
+        return "not read"
+    groups = _neighbours(edits)
+    rest = sum(map(len, groups[_GROUPS:]))
+    return "; ".join((*map(_group_in_words, groups[:_GROUPS]), *((f"and {rest} more",) if rest else ())))
+
+
+def _neighbours(edits: Sequence[Edit]) -> list[list[Edit]]:
+    """Group edits of one kind on characters that follow each other."""
+    groups: list[list[Edit]] = []
+    for edit in edits:
+        last = groups[-1][-1] if groups else None
+        if last is not None and edit.kind is last.kind and edit.position == last.position + len(last.expected):
+            groups[-1].append(edit)
+        else:
+            groups.append([edit])
+    return groups
+
+
+def _group_in_words(group: Sequence[Edit]) -> str:
+    expected = one_line("".join(edit.expected for edit in group), _SHOWN)
+    read = one_line("".join(edit.read for edit in group), _SHOWN)
+    where = f"at character {group[0].position + 1}"
+    if not expected:
+        return f"extra {read!r} {where}"
+    return f"{expected!r} missing {where}" if not read else f"{expected!r} -> {read!r} {where}"
