@@ -65,7 +65,7 @@ from qiltest.lora import base_from_folder, inspect_lora
 from qiltest.lora import compare as hold_against
 from qiltest.reading import Reading, open_reader
 from qiltest.recipe import Size
-from qiltest.scoring import score_case
+from qiltest.scoring import Score, score_case
 from qiltest.strict_json import decode
 from qiltest.suite.cases import Case
 from qiltest.suite.load import load_suite, load_variants
@@ -105,6 +105,10 @@ class TypoJob:
 
     kind: str
     job: Job
+    #: the text asked for, with its typo.
+    wrong: str
+    #: the text that is scored.
+    right: str
 
 
 class Studio:
@@ -165,7 +169,8 @@ class Studio:
         return png, hashlib.sha256(png).hexdigest()
 
     def _reading(self, png: bytes, sha256: str) -> Reading:
-        path = self.store / "readings" / f"{sha256}-{self.reader.info.fingerprint}.json"
+        info = self.reader.info
+        path = self.store / "readings" / f"{sha256}-{info.fingerprint}-{info.code}.json"
         if not path.is_file():
             began = time.monotonic()
             record = asdict(self.reader.read(png))
@@ -185,18 +190,42 @@ def typo_jobs(cases: Sequence[Case], seeds: Sequence[int], way: Way) -> Iterator
                 wrong = plant(text, Typo(kind), rng)
                 if wrong is not None:
                     asked = replace(case, prompt=case.prompt.replace(text, wrong, 1))
-                    yield TypoJob(kind=str(kind), job=Job(way=way, case=case, asked=asked, seed=seed))
+                    job = Job(way=way, case=case, asked=asked, seed=seed)
+                    yield TypoJob(kind=str(kind), job=job, wrong=wrong, right=text)
 
 
 def by_drawing(studio: Studio, jobs: Sequence[TypoJob], good: Table) -> dict[str, Any]:
-    """Rate the golden gate on typos that were generated because they were asked for."""
-    found: dict[str, list[bool]] = {str(kind): [] for kind in KINDS[:-1]}
+    """Rate the golden gate on typos that were generated because they were asked for, and name those not found."""
+    found: dict[str, list[tuple[bool, bool, dict[str, str]]]] = {str(kind): [] for kind in KINDS[:-1]}
     for item in jobs:
-        before = good.get((item.job.case.id, item.job.seed))
+        case, seed = item.job.case, item.job.seed
+        before = good.get((case.id, seed))
         if before is not None and studio.has(item.job):
-            said = verdict(item.job.case, item.job.seed, before, studio.see(item.job))
-            found[item.kind].append(said in (Verdict.FAIL, Verdict.ERROR))
-    return {kind: rate(sum(hits), len(hits)) for kind, hits in found.items()}
+            after = studio.see(item.job)
+            each, total = (
+                verdict(case, seed, before, after, by_text=by_text) in (Verdict.FAIL, Verdict.ERROR)
+                for by_text in (True, False)
+            )
+            found[item.kind].append((each, total, _told(item, before, after)))
+    return {
+        kind: {
+            "by the sum": rate(sum(total for _, total, _ in hits), len(hits)),
+            "text by text": rate(sum(each for each, _, _ in hits), len(hits)),
+            "missed": [told for each, _, told in hits if not each],
+        }
+        for kind, hits in found.items()
+    }
+
+
+def _told(item: TypoJob, before: Seen, after: Seen) -> dict[str, str]:
+    """Return what was asked for, and what was read of it and in the golden."""
+    reads = ["" if s.score is None else _read(s.score, item.right) for s in (before, after)]
+    image = f"{item.job.case.id}-s{item.job.seed}"
+    return {"image": image, "sha256": after.sha256, "asked": item.wrong, "golden": reads[0], "read": reads[1]}
+
+
+def _read(score: Score, expected: str) -> str:
+    return next(" ".join(text.read.split("\n")) for text in score.texts if text.expected == expected)
 
 
 def candidates(folder: Path, variants: dict[str, Variant]) -> tuple[list[Way], dict[str, Any]]:

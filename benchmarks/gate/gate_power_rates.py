@@ -7,6 +7,7 @@ Clopper-Pearson's.
 from __future__ import annotations
 
 import random
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from qiltest.comparison.compare import compare
 from qiltest.comparison.pairing import Obstacle, Pair, Pairing
 from qiltest.gate.golden import SCHEMA, Golden, GoldenExtra, GoldenText
 from qiltest.gate.judge import judge
-from qiltest.gate.verdict import Verdict
+from qiltest.gate.verdict import Judgement, Verdict
 from qiltest.reading import Line, Reading
 from qiltest.recipe import Size
 from qiltest.scoring import Score, score_case
@@ -64,12 +65,25 @@ def golden_of(case: Case, seed: int, seen: Seen) -> Golden:
     )  # fmt: skip
 
 
-def verdict(case: Case, seed: int, before: Seen, after: Seen) -> Verdict:
-    """Return the golden gate's verdict on one image."""
+def judgement(case: Case, seed: int, before: Seen, after: Seen, *, by_text: bool = True) -> Judgement | None:
+    """Return the golden gate's judgement on one image; `by_text` is False for the sum of all edits alone."""
     if after.score is None:
-        return Verdict.ERROR
+        return None
     golden = golden_of(case, seed, before) if before.score is not None else None
-    return judge(after.score, golden, case.limits, effective=after.effective).verdict
+    limits = case.limits if by_text else replace(case.limits, text_tolerance=sys.maxsize)
+    return judge(after.score, golden, limits, case=case, effective=after.effective)
+
+
+def verdict(case: Case, seed: int, before: Seen, after: Seen, *, by_text: bool = True) -> Verdict:
+    """Return the golden gate's verdict on one image; see `judgement`."""
+    found = judgement(case, seed, before, after, by_text=by_text)
+    return Verdict.ERROR if found is None else found.verdict
+
+
+def caught(case: Case, seed: int, before: Table, after: Table, *, by_text: bool = True) -> bool:
+    """Return whether the golden gate stops one image."""
+    found = verdict(case, seed, before[case.id, seed], after[case.id, seed], by_text=by_text)
+    return found in (Verdict.FAIL, Verdict.ERROR)
 
 
 def release(cases: Sequence[Case], seeds: Sequence[int], before: Table, after: Table, *, other: int = 0) -> str:
@@ -110,31 +124,38 @@ def groups(seeds: Sequence[int], size: int) -> Iterator[Sequence[int]]:
 
 
 def rates(cases: Sequence[Case], seeds: Sequence[int], before: Table, after: Table) -> dict[str, Any]:
-    """Try both gates on one candidate, by number of seeds."""
-    single = [verdict(case, seed, before[case.id, seed], after[case.id, seed]) for case in cases for seed in seeds]
+    """Try both gates on one candidate, by number of seeds; the golden gate text by text, and by the sum alone."""
     record: dict[str, Any] = {
-        "images": len(single),
+        "images": len(cases) * len(seeds),
         "errors": edits(cases, seeds, after),
-        "image": rate(sum(v in (Verdict.FAIL, Verdict.ERROR) for v in single), len(single)),
-        "verdicts": dict(Counter(map(str, single))),
-        "golden": {},
+        "verdicts": dict(
+            Counter(str(verdict(c, s, before[c.id, s], after[c.id, s])) for c in cases for s in seeds),
+        ),
         "paired": {},
     }
+    for name, by_text in (("", True), (" by the sum", False)):
+        hits = {s: [caught(c, s, before, after, by_text=by_text) for c in cases] for s in seeds}
+        record[f"image{name}"] = rate(sum(map(sum, hits.values())), record["images"])
+        record[f"golden{name}"] = {
+            size: rate(sum(any(any(hits[s]) for s in group) for group in groups(seeds, size)), len(seeds) // size)
+            for size in GROUPS
+            if len(seeds) >= size
+        }
     for size in GROUPS:
         each = list(groups(seeds, size))
-        if not each:
-            continue
-        failed = [
-            any(
-                verdict(c, s, before[c.id, s], after[c.id, s]) in (Verdict.FAIL, Verdict.ERROR)
-                for c in cases
-                for s in g
-            )
-            for g in each
-        ]
-        record["golden"][size] = rate(sum(failed), len(each))
-        record["paired"][size] = _paired([release(cases, group, before, after) for group in each])
+        if each:
+            record["paired"][size] = _paired([release(cases, group, before, after) for group in each])
+    record["alarms"] = list(alarms(cases, seeds, before, after))
     return record
+
+
+def alarms(cases: Sequence[Case], seeds: Sequence[int], before: Table, after: Table) -> Iterator[dict[str, Any]]:
+    """Yield each image that only the rule text by text stops, with its reasons."""
+    for case in cases:
+        for seed in seeds:
+            if caught(case, seed, before, after) and not caught(case, seed, before, after, by_text=False):
+                found = judgement(case, seed, before[case.id, seed], after[case.id, seed])
+                yield {"image": f"{case.id}-s{seed}", "reasons": [] if found is None else found.reasons}
 
 
 def _paired(found: Sequence[str]) -> dict[str, Any]:
@@ -194,13 +215,16 @@ def in_readings(cases: Sequence[Case], seeds: Sequence[int], good: Table) -> dic
         wrong = {
             key: planted(case, good[key], kind, rng) for case in cases for seed in seeds if (key := (case.id, seed))
         }
-        hits = [
-            verdict(case, seed, good[case.id, seed], after) is Verdict.FAIL
+        tried = [
+            (case, seed, good[case.id, seed], after)
             for case in cases
             for seed in seeds
             if good[case.id, seed].score is not None and (after := wrong[case.id, seed]) is not None
         ]
-        record: dict[str, Any] = {"image": rate(sum(hits), len(hits)), "paired": {}}
+        record: dict[str, Any] = {"paired": {}}
+        for name, by_text in (("image", True), ("image by the sum", False)):
+            hits = [verdict(*each, by_text=by_text) is Verdict.FAIL for each in tried]
+            record[name] = rate(sum(hits), len(hits))
         for share in SHARES:
             mixed = {key: (wrong[key] or good[key]) if key[1] % share == 0 else good[key] for key in good}
             record["paired"][f"1 in {share}"] = {
@@ -215,14 +239,15 @@ def markdown(result: dict[str, Any]) -> str:
     lines = [
         f"{len(result['cases'])} cases ({', '.join(result['cases'])}); {result['seeds']['good']} seeds of the good "
         f"LoRAs, {result['seeds']['bad']} of each bad release. A cell: share caught (95 % interval), hits/trials. A "
-        "release that writes as well as the good one on these cases cannot be told by its text, and is not.",
+        "release that writes as well as the good one on these cases cannot be told by its text, and is not. The golden "
+        "gate judges text by text; beside it stands what the sum of all edits alone would catch.",
         "",
-        "| release | refused or named before drawing | edits in 100 characters | one image | "
-        + " | ".join(f"golden, {size} seeds" for size in GROUPS)
+        "| release | refused or named before drawing | edits in 100 characters | one image, by the sum | one image | "
+        + " | ".join(f"golden, {size} seeds, by the sum | golden, {size} seeds" for size in GROUPS)
         + " | "
         + " | ".join(f"paired, {size} seeds" for size in GROUPS)
         + " |",
-        "|" + "---|" * (4 + 2 * len(GROUPS)),
+        "|" + "---|" * (5 + 3 * len(GROUPS)),
     ]
     for name, record in (
         (AGAIN, result["good"][AGAIN]),
@@ -232,7 +257,7 @@ def markdown(result: dict[str, Any]) -> str:
         lines.append(_row(name, _named(result["bad"].get(name)), record))
     for name, record in result["bad"].items():
         if name not in result["releases"]:
-            lines.append(f"| {name} | {record['refused']} |" + " not generated |" + " |" * (1 + 2 * len(GROUPS)))
+            lines.append(f"| {name} | {record['refused']} |" + " not generated |" + " |" * (2 + 3 * len(GROUPS)))
     same = "; ".join(
         f"{name}: {result['good'][name]['same bytes']} of {result['good'][name]['images']}" for name in (AGAIN, AGAIN8)
     )
@@ -242,13 +267,23 @@ def markdown(result: dict[str, Any]) -> str:
         lines.append(
             f"- {name}: " + "; ".join(f"{s} seeds {_cell(c)} {c['verdicts']}" for s, c in sizes.items() if c["of"])
         )
-    lines += ["", "| planted typo | in the reading, one image | generated, one image | paired, typo in | " + " | ".join(
-        f"{size} seeds" for size in GROUPS) + " |", "|" + "---|" * (4 + len(GROUPS))]  # fmt: skip
+    lines += ["", "| planted typo | in the reading, by the sum | in the reading | generated, by the sum | generated |"]
+    lines.append("|" + "---|" * 5)
     for kind, record in result["typos in readings"].items():
-        generated = _cell(result["typos generated"].get(kind, {"of": 0}))
+        cells = [_cell(record[name]) for name in ("image by the sum", "image")]
+        generated = result["typos generated"].get(kind, {})
+        cells += [_cell(generated.get(name, {"of": 0})) for name in ("by the sum", "text by text")]
+        lines.append(f"| {kind} | {' | '.join(cells)} |")
+    lines += ["", "| planted typo | paired, typo in | " + " | ".join(f"{size} seeds" for size in GROUPS) + " |"]
+    lines.append("|" + "---|" * (2 + len(GROUPS)))
+    for kind, record in result["typos in readings"].items():
         for share, sizes in record["paired"].items():
-            cells = " | ".join(_cell(sizes[size]) for size in GROUPS)
-            lines.append(f"| {kind} | {_cell(record['image'])} | {generated} | {share} | {cells} |")
+            cells = [_cell(sizes.get(size, {"of": 0})) for size in GROUPS]
+            lines.append(f"| {kind} | {share} | {' | '.join(cells)} |")
+    lines += ["", "Generated typos that were not found:", ""]
+    for kind, record in result["typos generated"].items():
+        for miss in record["missed"]:
+            lines.append(f"- {kind}, {miss['image']}: asked for `{miss['asked']}`, read `{miss['read']}`")
     return "\n".join(lines) + "\n"
 
 
@@ -261,9 +296,10 @@ def _named(record: dict[str, Any] | None) -> str:
 def _row(name: str, named: str, record: dict[str, Any]) -> str:
     errors = record["errors"]
     share = f"{100 * errors['edits'] / errors['characters']:.1f}" if errors["characters"] else "-"
-    cells = [_cell(record["image"])]
-    for gate in ("golden", "paired"):
-        cells += [_cell(record[gate].get(size, {"of": 0})) for size in GROUPS]
+    cells = [_cell(record["image by the sum"]), _cell(record["image"])]
+    for size in GROUPS:
+        cells += [_cell(record[gate].get(size, {"of": 0})) for gate in ("golden by the sum", "golden")]
+    cells += [_cell(record["paired"].get(size, {"of": 0})) for size in GROUPS]
     return f"| {name} | {named} | {share} | " + " | ".join(cells) + " |"
 
 

@@ -64,10 +64,12 @@ def test_the_image_is_read_scored_and_judged_as_the_page_says():
     )
     floor = noise_floor_of(case, score.reader, tiny=False)
     assert floor == 0
-    judgement = judge(score, golden, case.limits, effective=size, noise_floor=floor)
+    judgement = judge(score, golden, case.limits, case=case, effective=size, noise_floor=floor)
     said(f"{judgement.verdict}: {judgement.reasons[0]}")
-    assert judge(score, None, case.limits, effective=size, noise_floor=floor).verdict is Verdict.NEW
-    assert judge(score, golden, Limits(tolerance=1), effective=size, noise_floor=floor).verdict is Verdict.PASS
+    assert judge(score, None, case.limits, case=case, effective=size, noise_floor=floor).verdict is Verdict.NEW
+    assert (
+        judge(score, golden, Limits(tolerance=1), case=case, effective=size, noise_floor=floor).verdict is Verdict.PASS
+    )
 
 
 @pytest.mark.skipif(not IMAGE.is_file(), reason=f"the real images are not part of the repository: no {IMAGE}")

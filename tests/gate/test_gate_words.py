@@ -160,7 +160,7 @@ def test_two_goldens_are_the_same_text_whatever_image_and_recipe_were():
 def judged(distance, golden, *, tolerance=0, absolute=None, noise_floor=None, size=None, **fields):
     score = make.score(distance, **fields)
     limits = Limits(tolerance=tolerance, absolute=absolute)
-    return judge(score, golden, limits, effective=size or make.SIZE, noise_floor=noise_floor)
+    return judge(score, golden, limits, case=make.case(), effective=size or make.SIZE, noise_floor=noise_floor)
 
 
 def test_a_judgement_holds_every_number_that_led_to_it():

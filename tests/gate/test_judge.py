@@ -21,7 +21,7 @@ ORDER = [Verdict.PASS, Verdict.ERROR, Verdict.INCOMPARABLE, Verdict.NEW, Verdict
 
 def verdict(distance, golden, *, tolerance=0, absolute=None, floor=None):
     limits = Limits(tolerance=tolerance, absolute=absolute)
-    return judge(make.score(distance), golden, limits, effective=make.SIZE, noise_floor=floor)
+    return judge(make.score(distance), golden, limits, case=make.case(), effective=make.SIZE, noise_floor=floor)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_golden_of_another_reader_gives_no_limit():
 
 
 def test_a_golden_of_another_size_is_incomparable():
-    judgement = judge(make.score(), make.golden(), Limits(tolerance=0), effective=Size(512, 512))
+    judgement = judge(make.score(), make.golden(), Limits(tolerance=0), case=make.case(), effective=Size(512, 512))
     assert judgement.verdict is Verdict.INCOMPARABLE
     assert "256x128" in judgement.reasons[0]
     assert "512x512" in judgement.reasons[0]
@@ -95,7 +95,7 @@ def test_a_golden_of_another_size_is_incomparable():
 
 def test_changed_expected_texts_are_incomparable_even_where_the_distance_holds():
     score = make.score(expected="Qwen Tea")
-    judgement = judge(score, make.golden(), Limits(tolerance=0), effective=make.SIZE)
+    judgement = judge(score, make.golden(), Limits(tolerance=0), case=make.case(), effective=make.SIZE)
     assert judgement.verdict is Verdict.INCOMPARABLE
     assert "'Qwen Tea'" in judgement.reasons[0]
     assert "'Qwen Coffee'" in judgement.reasons[0]
@@ -106,7 +106,7 @@ def test_expected_texts_in_another_order_are_incomparable():
     golden = make.golden(texts=(*texts, replace(texts[0], expected="b")))
     score = make.score()
     score = replace(score, texts=(replace(score.texts[0], expected="b"), score.texts[0]))
-    judgement = judge(score, golden, Limits(tolerance=0), effective=make.SIZE)
+    judgement = judge(score, golden, Limits(tolerance=0), case=make.case(), effective=make.SIZE)
     assert judgement.verdict is Verdict.INCOMPARABLE
     assert "order" in judgement.reasons[0]
 
@@ -142,7 +142,9 @@ def test_pass_means_within_every_limit_that_is_stated(distance, golden, toleranc
 def test_what_is_above_the_absolute_limit_fails_whatever_the_golden_says(distance, absolute):
     limits = Limits(tolerance=50, absolute=absolute)
     for golden in (None, make.golden(50), make.golden(0, reader="another"), make.golden(0, effective="16x16")):
-        failed = judge(make.score(distance), golden, limits, effective=make.SIZE).verdict is Verdict.FAIL
+        failed = (
+            judge(make.score(distance), golden, limits, case=make.case(), effective=make.SIZE).verdict is Verdict.FAIL
+        )
         assert failed == above_absolute(make.score(distance), limits) == (absolute is not None and distance > absolute)
 
 
@@ -187,7 +189,7 @@ def of_model(**changed):
 
 
 def judged(golden, *, distance=1, parts=PARTS):
-    return judge(make.score(distance), golden, Limits(tolerance=0), effective=make.SIZE, parts=parts)
+    return judge(make.score(distance), golden, Limits(tolerance=0), case=make.case(), effective=make.SIZE, parts=parts)
 
 
 def test_the_same_bytes_are_the_same_model():

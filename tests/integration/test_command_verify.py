@@ -237,6 +237,13 @@ def test_a_golden_or_a_case_that_changed_since_is_told(suite, run, capsys):
     refused(capsys, "coffee@1328x1328-base-s42: this checkout has no such case")
 
 
+def test_a_golden_whose_numbers_were_edited_is_not_believed(suite, run, capsys):
+    golden = next((suite.path / "golden").rglob("base-s42.json"))
+    golden.write_text(json.dumps(json.loads(golden.read_text()) | {"length": 999}))
+    out = refused(capsys, "the golden does not agree with what was read: length is 999, but the case's required texts")
+    assert str(golden.relative_to(suite.path)) in out
+
+
 def test_other_goldens_and_cases_may_be_named(suite, run, capsys):
     (suite.path / "golden").rename(suite.path / "accepted")
     (suite.path / "cases").rename(suite.path / "asked")

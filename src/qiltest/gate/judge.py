@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from qiltest.calibration.store import floors_of, read_floor
 from qiltest.gate.agreement import accepts_no_text
 from qiltest.gate.golden import Golden
-from qiltest.gate.per_text import above_text_limit
+from qiltest.gate.per_text import new_errors
 from qiltest.gate.verdict import Judgement, Verdict, with_quality
 from qiltest.quality import Examined, Health
 from qiltest.reading.records import ReaderInfo, Reading
@@ -101,9 +101,10 @@ def judge(
     comparable = golden is not None and not any(kind == "reader" for kind, _ in differences)
     relative = golden.distance + limits.tolerance if golden is not None and comparable else None
     limit = min((value for value in (relative, limits.absolute) if value is not None), default=None)
+    new = () if golden is None or differences else tuple(new_errors(case, score, golden))
+    each = limits.each_text
     over = _over(score, relative, limits, golden)
-    if golden is not None and not differences:
-        over += above_text_limit(case, score, golden, limits)
+    over += tuple(found.sentence(each) for found in new if not (found.count <= each))
     floor = _below_floor(limit, noise_floor)
     if over:
         verdict = Verdict.FAIL
@@ -117,8 +118,8 @@ def judge(
         verdict = Verdict.PASS
     missing: tuple[str, ...] = ()
     if golden is None:
-        new = verdict in {Verdict.FAIL, Verdict.NEW}
-        missing = ("no golden for this image yet" if new else f"no golden: absolute limit {limits.absolute}",)
+        fails = verdict in {Verdict.FAIL, Verdict.NEW}
+        missing = ("no golden for this image yet" if fails else f"no golden: absolute limit {limits.absolute}",)
     return Judgement(
         verdict=verdict,
         reasons=(*over, *missing, *(sentence for _, sentence in differences), *floor),
@@ -126,6 +127,7 @@ def judge(
         limit=limit,
         golden_distance=None if golden is None else golden.distance,
         noise_floor=noise_floor,
+        new_errors=sum(found.count for found in new),
     )
 
 

@@ -8,8 +8,9 @@ a malformed one is read in one way today and in another tomorrow.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from qiltest.gate.agreement import edits_again
 from qiltest.gate.golden import Golden
@@ -17,7 +18,7 @@ from qiltest.scoring import Score, TextScore
 from qiltest.scoring.distance import distance
 from qiltest.scoring.extras import WRONG
 from qiltest.scoring.records import Edit, EditKind, Extra
-from qiltest.suite.cases import Case, Limits
+from qiltest.suite.cases import Case
 from qiltest.text.escape import one_line
 from qiltest.text.format import count
 from qiltest.text.normalise import normalise
@@ -64,35 +65,44 @@ def new_errors(case: Case, score: Score, golden: Golden) -> Iterator[NewErrors]:
     yield from _new_extras([extra for extra in score.extra if extra.distance], counted)
 
 
-def above_text_limit(case: Case, score: Score, golden: Golden, limits: Limits) -> tuple[str, ...]:
-    """Return a reason for each text or extra with more new errors than `limits` allow; see `new_errors`."""
-    allowed = limits.each_text
-    return tuple(new.sentence(allowed) for new in new_errors(case, score, golden) if not (new.count <= allowed))
-
-
 def _new_edits(asked: str, now: Iterable[Edit], before: Iterable[Edit]) -> list[Edit]:
     """Return the edits that count and have none at the same place before, in the text's order.
 
-    Each edit before stands for one of now: first for the very same one, then for the one that ends first, which pairs
-    as many as can be.
+    Each edit before stands for one of now: the very same one, one of its kind and position, or one near by.
     """
-    same = Counter(edit for edit in before if edit.counted)
-    rest: list[Edit] = []
-    for edit in now:
-        if same[edit] > 0:
-            same[edit] -= 1
-        elif edit.counted:
-            rest.append(edit)
-    free = sorted((_place(edit, asked) for edit in same.elements()), key=_end)
+    rest, left = [edit for edit in now if edit.counted], [edit for edit in before if edit.counted]
+    for alike in (_itself, _kind_and_position):
+        rest, left = _unpaired(rest, left, alike), _unpaired(left, rest, alike)
+    places = [_place(edit, asked) for edit in left]
     found: list[Edit] = []
-    for edit in sorted(rest, key=lambda edit: _end(_place(edit, asked))):
+    for edit in sorted(rest, key=lambda edit: _place(edit, asked)[1]):
         place = _place(edit, asked)
-        taken = next((other for other in free if _meet(place, other)), None)
-        if taken is None:
-            found.append(edit)
+        near = [other for other in places if _meet(place, other)]
+        if near:  # in this order, the one that ends first leaves most to the others
+            places.remove(min(near, key=itemgetter(1)))
         else:
-            free.remove(taken)
+            found.append(edit)
     return sorted(found, key=lambda edit: edit.position)
+
+
+def _itself(edit: Edit) -> Hashable:
+    return edit
+
+
+def _kind_and_position(edit: Edit) -> Hashable:
+    return edit.kind, edit.position
+
+
+def _unpaired(edits: Iterable[Edit], others: Iterable[Edit], alike: Callable[[Edit], Hashable]) -> list[Edit]:
+    """Return the edits for which none of the others is left."""
+    left = Counter(map(alike, others))
+    rest = []
+    for edit in edits:
+        if left[alike(edit)]:
+            left[alike(edit)] -= 1
+        else:
+            rest.append(edit)
+    return rest
 
 
 def _place(edit: Edit, asked: str) -> _Place:
@@ -110,10 +120,6 @@ def _place(edit: Edit, asked: str) -> _Place:
     while asked[last : last + 1] == char:
         last += 1
     return (2 * first, 2 * last) if edit.kind is EditKind.INSERT else (2 * first + 1, 2 * last - 1)
-
-
-def _end(place: _Place) -> int:
-    return place[1]
 
 
 def _meet(one: _Place, other: _Place) -> bool:

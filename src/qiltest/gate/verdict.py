@@ -34,6 +34,8 @@ class Judgement:
     golden_distance: int | None
     #: the reader's own error on this case, measured on images of known text; None where not calibrated.
     noise_floor: float | None
+    #: edits at places where the golden has none (`qiltest.gate.per_text`); 0 where nothing is compared.
+    new_errors: int = 0
 
 
 def with_quality(judgement: Judgement, health: Health | None, *, gates: bool = True) -> Judgement:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from qiltest.gate.verdict import Verdict
@@ -15,6 +15,7 @@ from qiltest.text.normalise import normalise
 class ChangeKind(StrEnum):
     """How an image differs from its golden or an earlier run; worst first."""
 
+    #: more edits, or an error where the golden has none.
     WORSE = "worse"
     SLOWER = "slower"
     BROKEN = "not judged"
@@ -95,7 +96,9 @@ def _since_golden(result: CaseResult) -> Change:
     if golden is None or score is None or golden.reader != score.reader.fingerprint:
         return _change(result, None, ())
     texts = (*(text.read for text in golden.texts), *(extra.text for extra in golden.extra))
-    return _change(result, golden.distance, texts)
+    change = _change(result, golden.distance, texts)
+    moved = result.judgement is not None and result.judgement.new_errors > 0 and change.kind is not ChangeKind.BROKEN
+    return replace(change, kind=ChangeKind.WORSE) if moved else change
 
 
 def _change(result: CaseResult, before: int | None, texts: tuple[str, ...]) -> Change:

@@ -51,6 +51,7 @@ def _facts(result: CaseResult, *, failed: bool) -> Iterator[tuple[str, str]]:
     judgement = result.judgement
     if judgement is not None:
         yield "limit", _known(judgement.limit)
+        yield "new_errors", str(judgement.new_errors)
         yield "noise_floor", _known(judgement.noise_floor)
         yield "golden_distance", _known(judgement.golden_distance)
     if result.recipe is not None:
