@@ -166,7 +166,7 @@ class FakeRun:
         if golden is not None:
             old = replace(reading, lines=lines_of(golden, size))
             before = make_golden(score_case(record, old), sample, golden_image)
-        judgement = judge(score, before, record.limits, effective=size, noise_floor=noise_floor)
+        judgement = judge(score, before, record.limits, case=record, effective=size, noise_floor=noise_floor)
         result = replace(result, reading=reading, score=score, judgement=judgement, golden=before, latency=latency)
         self.results.append(result)
         return result

@@ -135,9 +135,9 @@ def test_each_error_of_the_golden_stands_for_one():
 
 
 def test_as_many_errors_are_paired_as_can_be():
-    """The inserted `y` could take the place of either; what is left must still find its own."""
-    assert sentences("abcd", "xbcd", "yabcd") == []
-    assert sentences("abcd", "axcd", "yaycd") == ["text 1 'abcd': 1 new error: extra 'y' at character 1"]
+    """The third `l` may stand beside the `e` or beside the `o`; only the `o` is near the end."""
+    assert sentences("Hello", "Hxlly", "Hellloz") == []
+    assert sentences("Hello", "Hxllo", "Hellloz") == ["text 1 'Hello': 1 new error: extra 'z' at character 6"]
 
 
 def test_more_groups_than_four_are_counted():
@@ -239,7 +239,7 @@ MOVED = ["Qwen Cofee", "per cup"], ["Qwen Coffee", "per cap"]
 def test_a_verdict_is_fail_where_the_sum_is_as_before_and_an_error_is_new():
     judgement = judged(*MOVED)
     assert judgement.verdict is Verdict.FAIL
-    assert (judgement.distance, judgement.limit, judgement.golden_distance) == (1, 1, 1)
+    assert (judgement.distance, judgement.limit, judgement.golden_distance, judgement.new_errors) == (1, 1, 1, 1)
     assert judgement.reasons == ("text 2 'per cup': 1 new error: 'u' -> 'a' at character 5",)
 
 
@@ -267,8 +267,8 @@ def test_fewer_errors_pass_only_where_none_is_new():
     ],
 )
 def test_each_text_may_have_as_many_new_errors_as_the_case_allows(tolerance, text_tolerance, verdict):
-    limits = Limits(tolerance=tolerance, text_tolerance=text_tolerance)
-    assert judged(*MOVED, limits).verdict is verdict
+    judgement = judged(*MOVED, Limits(tolerance=tolerance, text_tolerance=text_tolerance))
+    assert (judgement.verdict, judgement.new_errors) == (verdict, 1)
 
 
 def test_the_allowed_number_is_told_where_there_is_one():
@@ -279,7 +279,7 @@ def test_the_allowed_number_is_told_where_there_is_one():
 @pytest.mark.parametrize("fields", [{"effective": "512x512"}, {"reader": "another"}])
 def test_places_of_a_golden_that_is_not_comparable_say_nothing(fields):
     judgement = judged(*MOVED, **fields)
-    assert judgement.verdict is Verdict.INCOMPARABLE
+    assert (judgement.verdict, judgement.new_errors) == (Verdict.INCOMPARABLE, 0)
     assert not any("new error" in reason for reason in judgement.reasons)
 
 
@@ -294,7 +294,7 @@ def test_other_expected_texts_are_not_compared_place_by_place():
 def test_without_a_golden_no_error_is_new():
     case = make.case("coffee", "Qwen Coffee")
     judgement = judge(score_of(case, "Qwen Cofee"), None, Limits(tolerance=0), case=case, effective=make.SIZE)
-    assert judgement.verdict is Verdict.NEW
+    assert (judgement.verdict, judgement.new_errors) == (Verdict.NEW, 0)
 
 
 WORDS = st.text(alphabet="abx", min_size=1, max_size=8)

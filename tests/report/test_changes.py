@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from qiltest.gate.latency import LatencyJudgement
 from qiltest.gate.verdict import Verdict
 from qiltest.report.changes import ChangeKind, changes
@@ -84,6 +86,16 @@ def test_another_character_at_the_same_distance_is_told(fake: Fake, case: Make) 
     run = fake(case("wall", "wonderful"))
     run.add("wall", "base", "wunderful", golden=("wanderful",))
     assert set(kinds(run.build()).values()) == {ChangeKind.OTHER}
+
+
+@pytest.mark.parametrize(("golden", "before"), [("wanderful", 1), ("wandxrful", 2)])
+def test_an_error_where_the_golden_has_none_is_worse_whatever_the_sum(
+    fake: Fake, case: Make, golden: str, before: int
+) -> None:
+    run = fake(case("wall", "wonderful"))
+    run.add("wall", "base", "wonderfxl", golden=(golden,))
+    (change,) = changes(run.build()).items
+    assert (change.kind, change.before, change.now) == (ChangeKind.WORSE, before, 1)
 
 
 def test_slower_is_a_change_though_the_text_is_the_same(typical: Run, slow: LatencyJudgement) -> None:

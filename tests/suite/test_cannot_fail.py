@@ -140,7 +140,7 @@ def verdict(case, lines):
     perfect = score_case(case, make.reading(make.stack(*(text.text for text in case.texts))))
     golden = golden_from(sample, model="tiny", recipe=make.recipe(), score=perfect, noise_floor=None, image="b" * 64)
     score = score_case(case, make.reading(make.stack(*lines)))
-    return perfect.distance, judge(score, golden, case.limits, effective=make.SIZE).verdict
+    return perfect.distance, judge(score, golden, case.limits, case=case, effective=make.SIZE).verdict
 
 
 @settings(max_examples=300)
