@@ -65,7 +65,8 @@ def test_the_image_is_read_scored_and_judged_as_the_page_says():
     floor = noise_floor_of(case, score.reader, tiny=False)
     assert floor == 0
     judgement = judge(score, golden, case.limits, case=case, effective=size, noise_floor=floor)
-    said(f"{judgement.verdict}: {judgement.reasons[0]}")
+    said(f"{judgement.verdict}: {judgement.reasons[0]}", judgement.reasons[1])
+    assert len(judgement.reasons) == 2
     assert judge(score, None, case.limits, case=case, effective=size, noise_floor=floor).verdict is Verdict.NEW
     assert (
         judge(score, golden, Limits(tolerance=1), case=case, effective=size, noise_floor=floor).verdict is Verdict.PASS
