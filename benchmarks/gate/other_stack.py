@@ -16,7 +16,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -86,10 +86,14 @@ class Stack:
         return Seen(sample=sample, case=case, golden=golden, own=own, score=score)
 
 
-def samples(suite: Suite, store: GoldenStore, wanted: set[str]) -> Iterator[tuple[Sample, Case, Variant, Golden]]:
+def samples(
+    suite: Suite, store: GoldenStore, variants: Container[str], cases: Container[str]
+) -> Iterator[tuple[Sample, Case, Variant, Golden]]:
     """Yield what has a golden, few steps first."""
     for variant in sorted(suite.variants, key=lambda variant: variant.steps):
-        for case in suite.cases if variant.name in wanted or not wanted else ():
+        for case in suite.cases:
+            if variant.name not in variants or case.id not in cases:
+                continue
             for resolution in case.resolutions:
                 for seed in case.seeds:
                     sample = Sample(case=case.id, size=resolution.size, variant=variant.name, seed=seed)
@@ -129,7 +133,9 @@ def main() -> int:
     folder = args.store / f"torch-{torch.__version__}-{device.replace(':', '-')}-{args.threads or 'own'}"
     stack = Stack(generator=open_generator(TINY, settings), reader=open_reader(args.reader), store=folder)
     seen = []
-    for sample, case, variant, golden in samples(suite, GoldenStore(root=args.golden), set(args.variant or ())):
+    variants = args.variant or [variant.name for variant in suite.variants]
+    cases = args.case or [case.id for case in suite.cases]
+    for sample, case, variant, golden in samples(suite, GoldenStore(root=args.golden), variants, cases):
         seen.append(stack.see(sample, case, variant, golden))
         print(f"{sample.id}: {golden.distance} -> {seen[-1].own.distance}", file=sys.stderr, flush=True)
         if args.record:
@@ -149,6 +155,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", help="cpu (default), cuda, cuda:1")
     parser.add_argument("--threads", type=int, help="torch threads on the CPU")
     parser.add_argument("--variant", action="append", help="a variant; several times for several (all)")
+    parser.add_argument("--case", action="append", help="a case; several times for several (all)")
     parser.add_argument("--golden", type=Path, default=ROOT / "golden", help="goldens to judge against")
     parser.add_argument("--record", type=Path, help="also write the goldens of this stack into this folder")
     parser.add_argument("--cases", type=Path, default=ROOT / "cases")
