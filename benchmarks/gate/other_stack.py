@@ -1,6 +1,6 @@
 """False alarms of goldens on another stack: another torch, another device, another number of threads.
 
-    python benchmarks/gate/other_stack.py [--device cuda] [--threads N] [--variant 4step] [--golden FOLDER]
+    python benchmarks/gate/other_stack.py [--device cuda] [--dtype float32] [--threads N] [--golden FOLDER]
     python benchmarks/gate/other_stack.py --record FOLDER        # this stack's goldens, to judge another one against
 
 Generates every image of the embedded model that has a golden, reads and scores it, and judges it twice: by the sum of
@@ -128,9 +128,10 @@ def main() -> int:
 
     args = _arguments()
     suite = load_suite(args.cases)
-    settings = Settings(device=args.device, threads=args.threads)
+    settings = Settings(device=args.device, dtype=args.dtype, threads=args.threads)
     device = args.device or "cpu"
-    folder = args.store / f"torch-{torch.__version__}-{device.replace(':', '-')}-{args.threads or 'own'}"
+    # a recipe does not know the number of threads
+    folder = args.store / f"torch-{torch.__version__}-{device.replace(':', '-')}-{args.threads or 'own'}-threads"
     stack = Stack(generator=open_generator(TINY, settings), reader=open_reader(args.reader), store=folder)
     seen = []
     variants = args.variant or [variant.name for variant in suite.variants]
@@ -143,6 +144,7 @@ def main() -> int:
     about = {
         "torch": torch.__version__,
         "device": device,
+        "dtype": args.dtype,
         "threads": args.threads,
         "reader": stack.reader.info.fingerprint,
     }
@@ -153,6 +155,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", help="cpu (default), cuda, cuda:1")
+    parser.add_argument("--dtype", help="float32 or bfloat16 (the device's own)")
     parser.add_argument("--threads", type=int, help="torch threads on the CPU")
     parser.add_argument("--variant", action="append", help="a variant; several times for several (all)")
     parser.add_argument("--case", action="append", help="a case; several times for several (all)")
