@@ -94,7 +94,8 @@ def _verdict(result: CaseResult) -> Iterator[str]:
 def _distance(judgement: Judgement) -> str:
     limit = "none" if judgement.limit is None else judgement.limit
     floor = "not measured" if judgement.noise_floor is None else f"{judgement.noise_floor:g}"
-    new = f", {count(judgement.new_errors, 'new error')}" if judgement.new_errors else ""
+    # against a golden without errors all are new
+    new = f", {count(judgement.new_errors, 'new error')}" if judgement.new_errors and judgement.golden_distance else ""
     return f"{judgement.distance}, limit {limit}{new} (the reader's own error on this case: {floor})"
 
 
