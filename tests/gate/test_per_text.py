@@ -12,7 +12,7 @@ from qiltest.gate.golden import GoldenExtra, GoldenText
 from qiltest.gate.per_text import NewErrors, new_errors
 from qiltest.scoring import score_case
 from qiltest.scoring.distance import align
-from qiltest.scoring.records import Extra, ExtraKind
+from qiltest.scoring.records import Edit, EditKind, Extra, ExtraKind
 from qiltest.suite.cases import ExpectedText, Limits
 from qiltest.text.normalise import normalise, units
 
@@ -125,6 +125,25 @@ def test_an_error_where_the_golden_has_one_is_not_new(asked, before, now):
 )
 def test_a_neighbour_is_another_place(asked, before, now, said):
     assert sentences(asked, before, now) == [f"text 1 {asked!r}: 1 new error: {said}"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "before", "kind", "position", "found"),
+    [
+        ("Hello", "He1lo", EditKind.DELETE, 3, 0),  # a run is its place from the first to the last of it
+        ("aaab", "xaab", EditKind.DELETE, 2, 0),  # also at the text's beginning
+        ("baab", "xaab", EditKind.DELETE, 2, 1),  # and no further
+        ("aaab", "xaab", EditKind.INSERT, 3, 0),
+        ("baab", "xaab", EditKind.INSERT, 3, 0),  # an `a` more may stand beside the `b`
+        ("bcaab", "xcaab", EditKind.INSERT, 4, 1),
+    ],
+)
+def test_of_equal_characters_any_may_be_the_one(asked, before, kind, position, found):
+    case = make.case("coffee", asked)
+    expected, read = ("", "a") if kind is EditKind.INSERT else (asked[position], "")
+    edit = Edit(kind=kind, position=position, expected=expected, read=read)
+    score = replace(make.score(), texts=(make.text_score(1, expected=asked, edits=(edit,)),))
+    assert sum(new.count for new in new_errors(case, score, golden_of(score_of(case, before)))) == found
 
 
 def test_each_error_of_the_golden_stands_for_one():
