@@ -1,4 +1,4 @@
-"""Image quality: noise, grid artefacts, blur, clipping, saturation, and fine detail outside text.
+"""Image quality: noise, grid artefacts, blur, clipping, saturation, fine detail and scene outside text.
 
 `examine` measures pixels; `symptoms` compares the measures with limits. Nothing here needs torch or a reader.
 """

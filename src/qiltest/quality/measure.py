@@ -12,6 +12,7 @@ from qiltest.quality.halo import halo
 from qiltest.quality.noise import SpeckMap, noise, speck_map, specks_outside
 from qiltest.quality.planes import Pixels, luma
 from qiltest.quality.records import VERSION, Health
+from qiltest.quality.scene import SmallCopy, scene_of
 from qiltest.quality.tone import tone
 from qiltest.reading.records import Line
 
@@ -23,11 +24,17 @@ class Examined:
     health: Health
     detail: DetailMap
     specks: SpeckMap
+    copy: SmallCopy
 
     def outside(self, lines: Sequence[Line]) -> Health:
         """Return all measures, given the lines of a reading of the same image."""
         free = free_of_text(self.specks.power.shape, lines)
-        return replace(self.health, detail=detail_outside(self.detail, lines), specks=specks_outside(self.specks, free))
+        return replace(
+            self.health,
+            detail=detail_outside(self.detail, lines),
+            specks=specks_outside(self.specks, free),
+            scene=scene_of(self.copy, lines),
+        )
 
 
 def examine(pixels: Pixels) -> Examined:
@@ -44,4 +51,4 @@ def examine(pixels: Pixels) -> Examined:
         halo=halo(plane),
         **asdict(tone(pixels)),
     )
-    return Examined(health=health, detail=detail_map(plane), specks=speck_map(plane))
+    return Examined(health=health, detail=detail_map(plane), specks=speck_map(plane), copy=SmallCopy.of(pixels))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from qiltest.quality.scene.records import Scene
+
 #: Version of the measures; values of two versions are not compared. 2: fine detail by cells, at two scales.
 VERSION = 2
 
@@ -48,6 +50,8 @@ class Health:
     #: structure of periods of 4 to 8 pixels in the flattest parts outside text, specks and all, grey levels of luma
     #: (root mean square); None where it was not or cannot be measured.
     specks: float | None = None
+    #: what the image is like outside its text; None where it was not measured (older runs).
+    scene: Scene | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
