@@ -14,6 +14,8 @@ from qiltest.gate import Cohort, Golden, Judgement, Verdict
 from qiltest.gate.golden import SCHEMA, GoldenText
 from qiltest.generation.records import LatentStats, Timing
 from qiltest.quality import Health
+from qiltest.quality.scene import Scene
+from qiltest.quality.scene.records import Cell
 from qiltest.reading import Line, ReaderInfo, Reading
 from qiltest.recipe import Recipe, Size
 from qiltest.runs import Run, RunState
@@ -28,6 +30,19 @@ READER = ReaderInfo(name="rapidocr", engine="standin", version="1", weights_sha2
 #: the reader of readings that a test writes by hand
 FAKE = ReaderInfo(name="fake", engine="fake", version="1", weights_sha256="0" * 64)
 LATENTS = LatentStats(mean=0.1, std=1.0, minimum=-3.0, maximum=3.0)
+
+
+def scene(*cells: Cell | None, text: float = 0.1, structure: float = 8.0, **fields: Any) -> Scene:
+    """A scene of these cells, the last one repeated to fill the grid, with as much structure at every scale."""
+    known = cells or (Cell(lightness=50, a=10, b=-20, texture=4),)
+    grid = [*known, *[known[-1]] * (64 - len(known))]
+    codes = ["-" * 8 if cell is None else cell.code() for cell in grid]
+    rows = tuple(" ".join(codes[k : k + 8]) for k in range(0, 64, 8))
+    found: dict[str, Any] = {"version": 1, "text": text, "structure": (structure,) * 5, "cells": rows}
+    return Scene(**{**found, **fields})
+
+
+SCENE = scene()
 HEALTHY = Health(
     version=1,
     spread=60.0,
@@ -40,6 +55,7 @@ HEALTHY = Health(
     saturation=0.15,
     halo=0.03,
     detail=2.0,
+    scene=SCENE,
 )
 
 
@@ -209,8 +225,15 @@ def golden(distance: int = 0, **fields: Any) -> Golden:
         "recipe_key": "a" * 64,
         "recipe": {"torch": "2.11", "steps": 4},
         "image": "b" * 64,
+        "scene": SCENE,
+        "small_copy": "c" * 64,
     }
     return Golden(**{**known, **fields})
+
+
+def kept(golden: Golden) -> Golden:
+    """The golden of a score with what is kept of its image, so that it can be saved."""
+    return replace(golden, scene=SCENE, small_copy="c" * 64)
 
 
 #: what a finished run and its first event say alike

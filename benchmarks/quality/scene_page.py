@@ -26,14 +26,19 @@ def _page(result: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
     if rows:
         yield from _table("Real images: the scene is lost", "found", [r for r in rows if r["kind"] == "attack"])
         yield from _table("Real images: the scene is good", "called lost", [r for r in rows if r["kind"] == "control"])
-        own = [row for row in rows if row["kind"] == "page"]
-        pages, images = sum(row["page"] for row in own), sum(row["of"] for row in own)
-        yield f"Named a page with nothing but text: {pages} of the {images} real images."
-        yield ""
+        yield from _pages("real images", rows)
     drawn = result.get("embedded", [])
     if drawn:
         yield from _table("The embedded model: lost", "found", [r for r in drawn if r["kind"] == "attack"])
         yield from _table("The embedded model: good", "called lost", [r for r in drawn if r["kind"] == "control"])
+        yield from _pages("images of the embedded model", drawn)
+
+
+def _pages(what: str, rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    own = [row for row in rows if row["kind"] == "page"]
+    pages, images = sum(row["page"] for row in own), sum(row["of"] for row in own)
+    yield f"Named a page with nothing but text: {pages} of the {images} {what}."
+    yield ""
 
 
 def _table(title: str, verb: str, rows: Sequence[dict[str, Any]]) -> Iterator[str]:

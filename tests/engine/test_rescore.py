@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+import builders
 from qiltest.cli.main import main
 from qiltest.engine import rescore as module
 from qiltest.engine.rescore import rescore
@@ -60,9 +61,10 @@ def again(run, store, goldens, reader, **options):
 def golden(make, number, reader):
     text = GoldenText(expected="Qwen Coffee", read="Qwen Coffee", distance=0)
     return Golden(
-        schema=2, case="coffee", size="1328x1328", variant="4step", seed=42 + number, model="tiny",
+        schema=3, case="coffee", size="1328x1328", variant="4step", seed=42 + number, model="tiny",
         effective="240x128", reader=reader.info.fingerprint, distance=0, distance_alnum=0, length=10, noise_floor=None,
         texts=(text,), extra=(), recipe_key="a" * 64, recipe={}, image="b" * 64,
+        scene=builders.scene(None), small_copy="c" * 64,
     )  # fmt: skip
 
 

@@ -51,7 +51,8 @@ def recorded(draw):
     except EmptyReadingError:  # an empty reading is another test's matter
         score = score_case(case, make.reading(make.stack(*TEXTS)))
     sample = Sample(case=case.id, size=make.SIZE, variant="4step", seed=42)
-    return case, golden_from(sample, model="tiny", recipe=make.recipe(), score=score, noise_floor=None, image="b" * 64)
+    golden = golden_from(sample, model="tiny", recipe=make.recipe(), score=score, noise_floor=None, image="b" * 64)
+    return case, make.kept(golden)
 
 
 def load(store, golden, case):
@@ -158,7 +159,8 @@ def test_a_line_that_holds_several_is_recorded_as_the_one_line_that_was_scored(s
     case = make.case("coffee", "well-known 2 dollars")
     score = score_case(case, make.reading(make.stack("well\nknown 2 dollars")))
     sample = Sample(case="coffee", size=make.SIZE, variant="4step", seed=42)
-    golden = golden_from(sample, model="tiny", recipe=make.recipe(), score=score, noise_floor=None, image="b" * 64)
+    scored = golden_from(sample, model="tiny", recipe=make.recipe(), score=score, noise_floor=None, image="b" * 64)
+    golden = make.kept(scored)
     assert golden.distance == 1
     store.save(golden)
     assert load(store, golden, case) == golden

@@ -38,7 +38,7 @@ def test_a_golden_is_a_small_file_that_people_can_read(store):
     path = store.save(golden)
     assert path == store.root / "tiny" / "coffee@1328x1328" / "4step-s42.json"
     text = path.read_text(encoding="utf-8")
-    assert text.startswith('{\n  "schema": 2,\n  "case": "coffee",\n')
+    assert text.startswith('{\n  "schema": 3,\n  "case": "coffee",\n')
     assert text.endswith("}\n")
     assert "wéi" in text
     assert store.load("tiny", RECORD) == golden

@@ -89,7 +89,7 @@ def test_every_field_is_needed_and_no_other_is_taken(store):
 def test_a_golden_of_another_version_is_told_by_its_schema_whatever_its_fields_are(store):
     path = store.save(make.golden())
     path.write_text('{"schema": 1, "case": "coffee", "picture": "a field of that version"}')
-    with pytest.raises(GoldenError, match="the golden has schema 1; this qiltest reads schema 2") as refused:
+    with pytest.raises(GoldenError, match="the golden has schema 1; this qiltest reads schema 3") as refused:
         store.load(*WHERE)
     assert "--qil-update=changed" in refused.value.remedy
 
@@ -207,7 +207,7 @@ def test_files_are_the_goldens_of_images_alone(store):
 
 def test_the_same_text_means_everything_but_recipe_and_image():
     golden = make.golden()
-    assert golden.same_text(replace(golden, recipe_key="c", recipe={}, image="d"))
+    assert golden.same_text(replace(golden, recipe_key="c", recipe={}, image="d", scene=None, small_copy="e"))
     changes = {
         "effective": "1x1",
         "reader": "x",
@@ -219,7 +219,8 @@ def test_the_same_text_means_everything_but_recipe_and_image():
         "extra": (1,),
     }
     assert {f.name for f in fields(golden)} == {
-        *changes, "recipe", "recipe_key", "image", "schema", "case", "size", "variant", "seed", "model",
+        *changes, "recipe", "recipe_key", "image", "schema", "case", "size", "variant", "seed", "model", "scene",
+        "small_copy",
     }  # fmt: skip
     for name, value in changes.items():
         assert not golden.same_text(replace(golden, **{name: value}))

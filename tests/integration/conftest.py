@@ -54,7 +54,7 @@ class SuiteFolder:
         if key not in _RECORDED:
             assert self.run("--qil-update=missing").ret == 0
             root = self.path / "golden"
-            _RECORDED[key] = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*.json")}
+            _RECORDED[key] = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*.*")}
             shutil.rmtree(self.path / "runs")
             (self.path / "generated.log").unlink()
         for name, data in _RECORDED[key].items():

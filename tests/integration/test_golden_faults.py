@@ -121,7 +121,7 @@ def test_an_unknown_key_is_an_error(suite, golden):
 
 def test_a_golden_of_another_schema_is_an_error(suite, golden):
     changed(golden, schema=99)
-    assert_one_fails(suite, f"ERROR *{NAME}*golden has schema 99; this qiltest reads schema 2*")
+    assert_one_fails(suite, f"ERROR *{NAME}*golden has schema 99; this qiltest reads schema 3*")
 
 
 def test_a_golden_of_another_image_under_this_name_is_an_error(suite, golden):

@@ -1,5 +1,6 @@
 """Image quality of images of any size and content: a finite measure or none, without a warning, in bounded memory."""
 
+import json
 import math
 import resource
 import subprocess
@@ -14,7 +15,9 @@ from qiltest.quality import Fault, examine, symptoms
 from qiltest.quality.blur import blur
 from qiltest.quality.halo import halo
 from qiltest.quality.planes import luma
+from qiltest.quality.scene import Scene
 from qiltest.reading.records import Line
+from qiltest.strict_json import decode
 
 LINE = Line(text="a", box=((0, 0), (5, 0), (5, 5), (0, 5)), confidence=0.9)
 RNG = np.random.default_rng(0)
@@ -42,7 +45,11 @@ def check(pixels):
         warnings.simplefilter("error")
         found = examine(pixels)
         health = found.outside([LINE])
-        assert all(value is None or math.isfinite(value) for value in asdict(health).values()), health
+        measures = asdict(health)
+        scene = measures.pop("scene")
+        values = (*measures.values(), *scene["structure"], scene["text"])
+        assert all(value is None or math.isfinite(value) for value in values), health
+        assert decode(Scene, json.dumps(scene)) == health.scene
         return symptoms(health), found.health
 
 

@@ -11,6 +11,7 @@ from qiltest.gate.latency import Cohort, LatencyStore, judge_latency
 from qiltest.gate.verdict import Judgement, Verdict
 from qiltest.generation.sources import RANDOM, TINY
 from qiltest.quality import VERSION
+from qiltest.quality.scene import VERSION as SCENE_VERSION
 from qiltest.reading.records import Reading
 from qiltest.recipe import Size
 from qiltest.runs.events import Failed, Generated, Judged, Started
@@ -87,6 +88,9 @@ def _text(event: Judged, image: ImageFacts, started: Started, case: Case | None,
         yield "its text was not read, scored and judged", _CHECK
     elif health.version != VERSION:
         yield f"its quality was measured by version {health.version} of the measures, this is {VERSION}", _AGAIN
+    elif health.scene is None or health.scene.version != SCENE_VERSION:
+        measured = "not measured" if health.scene is None else f"measured by version {health.scene.version}"
+        yield f"its scene was {measured}; version {SCENE_VERSION} of the measures is compared", _AGAIN
     elif too_long := _too_long(reading):
         yield too_long, "look at the image; no image shows that much"
     else:

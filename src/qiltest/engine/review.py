@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -21,8 +21,12 @@ from qiltest.files import read_file, write_atomically
 from qiltest.gate.golden import Golden, GoldenStore, golden_from
 from qiltest.gate.judge import never_golden, not_golden, unread
 from qiltest.gate.latency import Cohort, LatencyStore
+from qiltest.gate.scene import change_of
+from qiltest.gate.small_copy import make_copy
 from qiltest.gate.verdict import Verdict
 from qiltest.generation.sources import TINY
+from qiltest.quality.scene import Scene, SmallCopy, scene_of
+from qiltest.reading.images import load_image
 from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.store import RunStore
 from qiltest.strict_json import MOST_BYTES, StrictJsonError, decode
@@ -114,13 +118,16 @@ class Review:
     def accept(self, item: Item) -> Path:
         """Write the golden and return its path.
 
-        Raises GoldenError where it is blocked, cannot be written, or has changed since it was shown.
+        Raises GoldenError where it is blocked, cannot be written, or has changed since it was shown, and ReaderError
+        where its image cannot be decoded.
         """
         if item.blocked:
             raise GoldenError(item.blocked, where=item.id, remedy="reject it, or change the case's limits")
         with self._locked():
             self._unchanged(item)
-            path = self.goldens.save(item.candidate)
+            image = item.result.image
+            assert image is not None
+            path = self.goldens.save(item.candidate, make_copy(image.path))
             self._remember(item, Decision.ACCEPTED)
         return path
 
@@ -132,7 +139,7 @@ class Review:
                 if item.before is None:
                     self.goldens.remove(item.candidate)
                 else:
-                    self.goldens.save(item.before)
+                    self.goldens.save(item.before, self._copy_before(item.before))
             self._remember(item, Decision.REJECTED)
 
     def accept_latencies(self) -> list[Path]:
@@ -170,11 +177,14 @@ class Review:
             score=score,
             noise_floor=judgement.noise_floor,
             image=image.sha256,
+            scene=_scene(result),
         )
         current, broken = self._current(candidate)
+        if current is not None and current.image == candidate.image:
+            candidate = replace(candidate, small_copy=current.small_copy)
         change, before = GoldenChange.CHANGED, current
-        if current is not None and current.same_text(candidate):
-            replaced = result.golden is None or not result.golden.same_text(candidate)
+        if current is not None and current.same_result(candidate):
+            replaced = result.golden is None or not result.golden.same_result(candidate)
             if not (result.golden_recorded and replaced and current == candidate):
                 return None
             change, before = GoldenChange.RECORDED, result.golden
@@ -189,6 +199,14 @@ class Review:
             blocked=never_golden(score, self._limits(result)),
             doubt=unread(score),
         )
+
+    def _copy_before(self, golden: Golden) -> bytes | None:
+        """Return the small copy of the golden before, made again from its image; None where that is no longer stored.
+
+        Then the golden's file names the copy that it had, and the next session says that it is missing.
+        """
+        path = self.store.find_image(golden.image)
+        return None if path is None else make_copy(path)
 
     def _limits(self, result: CaseResult) -> Limits:
         case, sample = self.run.case(result.sample.case), result.sample
@@ -258,9 +276,18 @@ def _unfit(result: CaseResult) -> str:
     return ""
 
 
+def _scene(result: CaseResult) -> Scene | None:
+    """Return the scene of a result's image; of an older run it is measured now. Raises ReaderError."""
+    stored = None if result.health is None else result.health.scene
+    if stored is not None or result.image is None or result.reading is None:
+        return stored
+    return scene_of(SmallCopy.of(load_image(result.image.path)), result.reading.lines)
+
+
 def _digest(golden: Golden) -> str:
-    """Return the hash of a golden, by which its decision is stored."""
-    return hashlib.sha256(json.dumps(asdict(golden), sort_keys=True).encode()).hexdigest()
+    """Return the hash of a golden, by which its decision is stored; its small copy follows from its image."""
+    fields = asdict(replace(golden, small_copy=""))
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def differences(item: Item) -> Iterator[str]:
@@ -274,4 +301,6 @@ def differences(item: Item) -> Iterator[str]:
         yield f"reader changed: {before.reader} -> {now.reader}"
     if before.effective != now.effective:
         yield f"generated size changed: {before.effective} -> {now.effective}"
+    if change := change_of(now.scene, before):
+        yield change
     yield from before.origin_changes(recipe_key=now.recipe_key, recipe=now.recipe, image=now.image)

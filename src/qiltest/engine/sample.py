@@ -13,6 +13,8 @@ from qiltest.errors import CaseError, GoldenError, OrderError, QiltestError
 from qiltest.gate.golden import Golden, golden_from
 from qiltest.gate.judge import judge_image, not_golden, unseen
 from qiltest.gate.latency import LatencyStore, judge_latency
+from qiltest.gate.scene import change_of
+from qiltest.gate.small_copy import make_copy
 from qiltest.gate.verdict import Verdict
 from qiltest.reading.records import Reading
 from qiltest.runs.events import Failed, Generated, Judged, now
@@ -180,9 +182,10 @@ class SampleRun:
         self.result = replace(self.result, notes=(*self.result.notes, note))
 
     def _judge_text(self, score: Score) -> None:
-        reading, recipe, pending = self.result.reading, self.result.recipe, self.pending
+        reading, recipe, pending, image = self.result.reading, self.result.recipe, self.pending, self.result.image
         assert reading is not None
         assert recipe is not None
+        assert image is not None
         assert pending is not None
         assert pending.health is not None
         golden, broken = self._golden()
@@ -204,20 +207,28 @@ class SampleRun:
             recipe=recipe,
             score=score,
             noise_floor=found.judgement.noise_floor,
-            image="" if self.result.image is None else self.result.image.sha256,
+            image=image.sha256,
+            scene=found.health.scene,
         )
         if self._accepts(candidate, broken=broken):
             self._unrecorded = self._unfit(score)
             if self._unrecorded:
                 self._note(f"golden not recorded: {self._unrecorded}")
                 return
-            self._context.goldens.save(candidate)
+            self._context.goldens.save(candidate, make_copy(image.path))
             self.result = replace(self.result, golden_recorded=True)
+        elif golden is not None and (fault := self._context.goldens.copy_fault(golden)):
+            self._note(fault)
 
     def _unfit(self, score: Score) -> str:
         """Return why the update may not record the image, or ""; `--qil-accept` says that a person has seen it."""
-        seen = bool(self._context.options.accept)
-        return not_golden(score, self.limits) or ("" if seen else unseen(score, self.result.golden))
+        return not_golden(score, self.limits) or ("" if self._context.options.accept else self._unseen(score))
+
+    def _unseen(self, score: Score) -> str:
+        """Return why only a person who has seen the image may make it a golden, or ""."""
+        health, gates = self.result.health, self.task.case.limits.health_gates
+        scene = change_of(health.scene, self.result.golden) if health is not None and gates else ""
+        return unseen(score, self.result.golden) or scene
 
     def _check_accepted(self) -> None:
         """Raise GoldenError where `--qil-accept` names another image: what was seen is accepted, and nothing else."""
@@ -246,7 +257,7 @@ class SampleRun:
             return True
         if update is Update.MISSING:
             return golden is None
-        return broken or (golden is not None and not golden.same_text(candidate))
+        return broken or (golden is not None and not golden.same_result(candidate))
 
     def _judge_latency(self, seconds: float) -> None:
         """Judge the latency, and note whether the run's update will record it."""

@@ -1,7 +1,8 @@
 """Goldens: the accepted result of each (case, resolution, variant, seed, model), one small JSON file each.
 
 `golden/<model>/<case>@<size>/<variant>-s<seed>.json` is written whole or not at all, and read strictly: a truncated
-file, an unknown key, a number that does not follow from what was read or another image's name is an error.
+file, an unknown key, a number that does not follow from what was read or another image's name is an error. A small copy
+of the image lies beside it as `.webp` (`qiltest.gate.small_copy`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import os.path
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,6 +20,9 @@ from pydantic import ConfigDict
 from qiltest.errors import GoldenError, os_errors_as
 from qiltest.files import read_file, sync_folder, write_atomically
 from qiltest.gate.agreement import accepts_no_text, count_again, extra_alnum, extra_distance, may_be_extra
+from qiltest.gate.small_copy import MOST_COPY, digest_of, open_copy
+from qiltest.quality.scene import Scene, scene_change
+from qiltest.reading.images import Pixels
 from qiltest.reading.records import ReaderInfo
 from qiltest.recipe import MODEL_PART, Recipe, Scalar, Size, other_parts, recipe_changes
 from qiltest.scoring.records import Score
@@ -27,7 +31,8 @@ from qiltest.suite.cases import Case
 from qiltest.suite.load import Suite
 from qiltest.suite.selection import Sample
 
-SCHEMA = 2
+#: 3: the scene outside the text, and a small copy of the image.
+SCHEMA = 3
 #: one part of a model's name that may be part of a path: no separator, no leading dot, so never `..`.
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _HUB_PARTS = 2
@@ -35,6 +40,8 @@ _HUB_PARTS = 2
 _READING = "qiltest-reading"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FILE = re.compile(r"(?P<variant>.+)-s(?P<seed>[0-9]+)\.json")
+#: ending of the small copies.
+COPY_SUFFIX = ".webp"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +90,10 @@ class Golden:
     recipe_key: str
     recipe: dict[str, Scalar]
     image: str
+    #: what the accepted image is like outside its text; None in runs of before schema 3, never in a golden's file.
+    scene: Scene | None = None
+    #: SHA-256 of the small copy beside the golden's file; "" before it is made, never in the file.
+    small_copy: str = ""
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
 
@@ -95,6 +106,15 @@ class Golden:
         """Return whether both have the same result by the same reader and model; recipe and image may differ."""
         keys = ("effective", "reader", "distance", "distance_alnum", "length", "noise_floor", "texts", "extra")
         return all(getattr(self, key) == getattr(other, key) for key in keys) and not self.other_parts(other.parts)
+
+    def same_result(self, other: Golden) -> bool:
+        """Return whether the other has the same text (`same_text`), on a scene that is this one's still."""
+        return self.same_text(other) and self._same_scene(other)
+
+    def _same_scene(self, other: Golden) -> bool:
+        if self.scene is None or other.scene is None or self.scene.version != other.scene.version:
+            return self.scene == other.scene
+        return scene_change(self.scene, other.scene) is None
 
     @property
     def parts(self) -> tuple[tuple[str, str], ...]:
@@ -168,16 +188,17 @@ class GoldenStore:
             _check_agreement(golden, case, path)
         return golden
 
-    def read(self, path: Path) -> bytes | None:
+    def read(self, path: Path, *, most: int = MOST_BYTES) -> bytes | None:
         """Return the bytes of a file of this folder, None where there is no such file.
 
-        Raises GoldenError for one that cannot be read, is no regular file, is too large, or lies elsewhere.
+        Raises GoldenError for one that cannot be read, is no regular file, has more than `most` bytes, or lies
+        elsewhere.
         """
         self._check_inside(path)
         remedy = "make the folder of goldens (--qil-golden) and its files readable"
         with os_errors_as(GoldenError, "the golden cannot be read", where=str(path), remedy=remedy):
             try:
-                return read_file(path, most=MOST_BYTES)
+                return read_file(path, most=most)
             except FileNotFoundError:
                 return None
 
@@ -198,21 +219,49 @@ class GoldenStore:
                 remedy="put the file itself there, or choose another folder with --qil-golden",
             )
 
-    def save(self, golden: Golden) -> Path:
-        """Write a golden in place of the old one. Raises GoldenError where it cannot be written."""
+    def save(self, golden: Golden, copy: bytes | None = None) -> Path:
+        """Write a golden in place of the old one, and the small copy of its image, if given, before it.
+
+        Raises GoldenError where one cannot be written.
+        """
         path = self.path(golden.model, golden.sample)
+        if copy is not None:
+            golden = replace(golden, small_copy=digest_of(copy))
         text = json.dumps(asdict(golden), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
         _parse(text.encode(), path)
+        if copy is not None:
+            self.write(self.copy_path(golden), copy, what="small copy of the golden's image")
         self.write(path, text.encode())
         return path
 
+    def copy_path(self, golden: Golden) -> Path:
+        """Return the path of the small copy of a golden's image, whether the file exists or not."""
+        return self.path(golden.model, golden.sample).with_suffix(COPY_SUFFIX)
+
+    def small_copy(self, golden: Golden) -> Pixels:
+        """Return the small copy of a golden's image as RGB pixels.
+
+        Raises GoldenError where it is missing, is not the one that was recorded with the golden, or cannot be decoded.
+        """
+        path = self.copy_path(golden)
+        return open_copy(self.read(path, most=MOST_COPY), golden.small_copy, path)
+
+    def copy_fault(self, golden: Golden) -> str:
+        """Return why the small copy of a golden's image cannot be shown, or "". The verdict does not need it."""
+        try:
+            self.small_copy(golden)
+        except GoldenError as error:
+            return f"{error.what} -> {error.remedy}"
+        return ""
+
     def remove(self, golden: Golden) -> None:
-        """Remove a golden, if it still exists. Raises GoldenError where it cannot be removed."""
+        """Remove a golden and its small copy, if they still exist. Raises GoldenError where one cannot be removed."""
         path = self.path(golden.model, golden.sample)
         self._check_inside(path.parent)
         remedy = "make its folder writable"
         with os_errors_as(GoldenError, "the golden cannot be removed", where=str(path), remedy=remedy):
             path.unlink(missing_ok=True)
+            self.copy_path(golden).unlink(missing_ok=True)
             if path.parent.is_dir():
                 sync_folder(path.parent)
 
@@ -221,6 +270,11 @@ class GoldenStore:
         folder = self.folder(model)
         yield from sorted(path for path in folder.glob("*@*/*.json") if not path.name.startswith("."))
 
+    def lone_copies(self, model: str) -> Iterator[Path]:
+        """Yield the small copies of a model's goldens beside which no golden lies, sorted."""
+        copies = sorted(self.folder(model).glob(f"*@*/*{COPY_SUFFIX}"))
+        yield from (path for path in copies if not path.with_suffix(".json").exists())
+
 
 def facts_of(recipe: Recipe, reader: ReaderInfo) -> dict[str, Scalar]:
     """Return the facts that a golden keeps of its image: its recipe, and the version of the code that read it."""
@@ -228,9 +282,16 @@ def facts_of(recipe: Recipe, reader: ReaderInfo) -> dict[str, Scalar]:
 
 
 def golden_from(
-    sample: Sample, *, model: str, recipe: Recipe, score: Score, noise_floor: float | None, image: str
+    sample: Sample,
+    *,
+    model: str,
+    recipe: Recipe,
+    score: Score,
+    noise_floor: float | None,
+    image: str,
+    scene: Scene | None = None,
 ) -> Golden:
-    """Return the golden that a scored image would be; `image` is the image's SHA-256."""
+    """Return the golden that a scored image would be, without its small copy; `image` is the image's SHA-256."""
     return Golden(
         schema=SCHEMA,
         case=sample.case,
@@ -249,6 +310,7 @@ def golden_from(
         recipe_key=recipe.key(),
         recipe=facts_of(recipe, score.reader),
         image=image,
+        scene=scene,
     )
 
 
@@ -271,6 +333,8 @@ def unused_goldens(store: GoldenStore, model: str, suite: Suite) -> Iterator[str
         else:
             continue
         yield f"unused golden {path}: {reason}\n  -> remove the file, or restore the case or variant it belongs to"
+    for path in store.lone_copies(model):
+        yield f"unused small copy {path}: no golden lies beside it\n  -> remove the file, or restore the golden"
 
 
 def _check_schema(data: bytes, path: Path) -> None:
@@ -303,9 +367,11 @@ def _faults(golden: Golden) -> Iterator[str]:
         value, least = getattr(golden, name), int(name == "length")
         if value is not None and not (value >= least):
             yield f"{name} {value} is below {least}"
-    for name in ("recipe_key", "image"):
+    for name in ("recipe_key", "image", "small_copy"):
         if _SHA256.fullmatch(getattr(golden, name)) is None:
             yield f"{name} {getattr(golden, name)!r:.80} is not a SHA-256"
+    if golden.scene is None:
+        yield "scene: missing"
     if golden.noise_floor is not None and not (golden.noise_floor <= golden.length):
         yield f"noise_floor {golden.noise_floor:g} is above the length {golden.length}"
     yield from (f"texts[{i}].distance {t.distance} is below 0" for i, t in enumerate(golden.texts) if t.distance < 0)

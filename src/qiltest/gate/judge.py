@@ -14,6 +14,7 @@ from qiltest.calibration.store import floors_of, read_floor
 from qiltest.gate.agreement import accepts_no_text
 from qiltest.gate.golden import Golden
 from qiltest.gate.per_text import new_errors
+from qiltest.gate.scene import with_scene
 from qiltest.gate.verdict import Judgement, Verdict, with_quality
 from qiltest.quality import Examined, Health
 from qiltest.reading.records import ReaderInfo, Reading
@@ -77,7 +78,9 @@ def judge_measured(
     floor = noise_floor_of(case, score.reader, tiny=tiny)
     limits = case.limits_of(sample.size, sample.variant, tiny=tiny)
     text = judge(score, golden, limits, case=case, effective=effective, parts=parts, noise_floor=floor)
-    return with_quality(text, health, gates=case.limits.health_gates)
+    comparable = golden is not None and not any(_differences(score, golden, effective, parts))
+    both = with_scene(text, health.scene, golden, comparable=comparable, gates=case.limits.health_gates)
+    return with_quality(both, health, gates=case.limits.health_gates)
 
 
 def judge(

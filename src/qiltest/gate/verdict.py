@@ -42,7 +42,7 @@ def with_quality(judgement: Judgement, health: Health | None, *, gates: bool = T
     """Return the verdict on an image's text and quality together.
 
     Noise or a grid is FAIL whatever the text is, a blank image is ERROR. `gates` is False where the case has
-    `health = "report"`, because its images may have grain or a lattice.
+    `quality = "report"`, because its images may have grain or a lattice.
     """
     found = gating(health) if gates and health is not None else ()
     if not found:

@@ -54,11 +54,11 @@ _DECODERS_OWN = (
 )
 
 
-def load_image(image: Path | bytes) -> Pixels:
+def load_image(image: Path | bytes, *, most_pixels: int = MAX_PIXELS) -> Pixels:
     """Decode an image into RGB, shape (height, width, 3), 8 bit; transparency is laid on white.
 
     Raises ReaderError where it is missing, not a regular file, not of a known format, damaged, has no pixels, more than
-    `MAX_PIXELS`, or more than `MAX_BYTES` bytes.
+    `most_pixels`, or more than `MAX_BYTES` bytes.
     """
     where = str(image) if isinstance(image, Path) else "image"
     data = _bytes_of(image, where)
@@ -66,7 +66,7 @@ def load_image(image: Path | bytes) -> Pixels:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damage that Pillow gets over, and of sizes that are checked here
             with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-                _check_size(opened.size, where)
+                _check_size(opened.size, where, most_pixels)
                 _check_scans(opened, data, where)
                 return _rgb(ImageOps.exif_transpose(opened))
     except Image.DecompressionBombError as error:
@@ -95,17 +95,17 @@ def _check_scans(image: Image.Image, data: bytes, where: str) -> None:
         raise ReaderError(f"the JPEG has {scans:,} scans, at most {MAX_SCANS} are read", where=where, remedy=_REMEDY)
 
 
-def _check_size(size: tuple[int, int], where: str) -> None:
+def _check_size(size: tuple[int, int], where: str, most: int) -> None:
     width, height = size
     if width * height == 0:
         raise ReaderError(
             f"the image has no pixels ({width}x{height})", where=where, remedy="give an image of at least 1x1"
         )
-    if width * height > MAX_PIXELS:
+    if width * height > most:
         raise ReaderError(
             f"the image is too large: {width}x{height} is {width * height:,} pixels",
             where=where,
-            remedy=f"give one of at most {MAX_PIXELS:,} pixels",
+            remedy=f"give one of at most {most:,} pixels",
         )
     if max(size) > MAX_RATIO * min(size):
         raise ReaderError(

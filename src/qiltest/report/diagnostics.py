@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qiltest.quality import Health, symptoms
+from qiltest.quality.scene import Scene
 from qiltest.text.format import number, percent
 
 
@@ -27,8 +28,17 @@ def figures(health: Health | None) -> Iterator[tuple[str, str]]:
     yield "chroma", percent(health.saturation)
     if health.halo is not None:
         yield "halos", percent(max(0.0, health.halo))
+    if health.scene is not None:
+        yield "text covers", percent(health.scene.text)
+        yield "structure outside text", _structure(health.scene)
     detail = "not measured" if health.detail is None else f"{_two(health.detail)} % of the contrast"
     yield "fine detail outside text", detail
+
+
+def _structure(scene: Scene) -> str:
+    """Return the structure of a scene from fine to coarse scales."""
+    values = ("–" if value is None else number(round(value, 1)) for value in scene.structure)
+    return f"{', '.join(values)} grey levels, fine to coarse"
 
 
 def _two(value: float) -> str:

@@ -103,8 +103,19 @@ class SymptomModel(_Model):
     """A fault that an image shows."""
 
     fault: Fault
-    gates: bool = Field(description='true for a fault that fails an image, unless its case says `health = "report"`')
+    gates: bool = Field(description='true for a fault that fails an image, unless its case says `quality = "report"`')
     message: Text
+
+
+class SceneModel(_Model):
+    """What the image is like outside its text; docs/reference/quality.md explains the measures."""
+
+    version: int = Field(description="of the measures; scenes of two versions are not compared")
+    text: float = Field(description="share of the image that text covers")
+    structure: tuple[float | None, ...] = Field(description="grey levels, fine to coarse; null: too little is left")
+    cells: tuple[Text, ...] = Field(
+        description="8 rows of 8 cells: CIE Lab and texture, a byte each in hexadecimal; hyphens where text covers it"
+    )
 
 
 class HealthModel(_Model):
@@ -122,6 +133,7 @@ class HealthModel(_Model):
     halo: float | None = Field(description="overshoot beside edges, share of their rise; null without such edges")
     detail: float | None = Field(description="fine detail outside text, per cent of the contrast; null: not measured")
     specks: float | None = Field(description="in the flattest parts outside text, grey levels; null: not measured")
+    scene: SceneModel | None = Field(description="outside the text; null: not measured")
     symptoms: tuple[SymptomModel, ...] = Field(description="measures beyond their limit, gating faults first")
 
 

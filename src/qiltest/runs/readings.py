@@ -38,5 +38,10 @@ def _line(line: Line) -> list[object]:
 
 
 def _health(health: Health) -> dict[str, object]:
-    measures = {name: value for name, value in asdict(health).items() if name != "version"}
-    return {"version": health.version, **{name: None if x is None else float(x) for name, x in measures.items()}}
+    measures = {name: value for name, value in asdict(health).items() if name not in {"version", "scene"}}
+    found: dict[str, object] = {
+        "version": health.version,
+        **{name: None if x is None else float(x) for name, x in measures.items()},
+    }
+    # a run of before scenes were measured has the digest that it was written with
+    return found if health.scene is None else {**found, "scene": asdict(health.scene)}

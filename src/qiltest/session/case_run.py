@@ -168,7 +168,7 @@ class CaseRun:
         if result.error or result.verdict is Verdict.ERROR:
             return ""
         if self._sample.faulty:
-            remedy = f'if the prompt asks for grain, set health = "report" under [limits] in {self.case.path}'
+            remedy = f'if the prompt asks for grain, set quality = "report" under [limits] in {self.case.path}'
             return f"not possible: the image has noise, a grid artefact or is blank; {remedy}"
         if result.score is not None and (why := not_golden(result.score, self._sample.limits)):
             return f"not possible: {why}; look at the image and at what the reader made of it"

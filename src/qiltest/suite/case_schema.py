@@ -75,6 +75,8 @@ def absolute_limit(value: object) -> int | str:
 class LimitsTable(FileModel):
     """`[limits]`."""
 
+    gone: ClassVar = {"health": '`quality = "gate"` or `quality = "report"`'}
+
     tolerance: Annotated[int, Field(ge=0, description="a whole number of edits, 0 or more")] = 0
     text_tolerance: Annotated[int | None, Field(ge=0, description="a whole number of edits, 0 or more")] = None
     absolute: Annotated[
@@ -86,7 +88,7 @@ class LimitsTable(FileModel):
         dict[str, Annotated[float, Field(ge=0)]],
         Field(description="edits by reader, 0 or more, such as { rapidocr = 0.5 }"),
     ] = Field(default_factory=dict)
-    health: Annotated[Literal["gate", "report"], Field(description='"gate" or "report"')] = "gate"
+    quality: Annotated[Literal["gate", "report"], Field(description='"gate" or "report"')] = "gate"
 
 
 class TypoTable(FileModel):
@@ -128,7 +130,7 @@ def case_from(table: CaseTable, path: Path, doubts: Iterable[Mistake] = ()) -> C
             absolute=table.limits.absolute if isinstance(table.limits.absolute, int) else None,
             from_report=table.limits.absolute == REPORT,
             noise_floor=tuple(sorted(table.limits.noise_floor.items())),
-            health_gates=table.limits.health == "gate",
+            health_gates=table.limits.quality == "gate",
         ),
         "forgiven": tuple(table.forgiven),
         "seeds": tuple(table.seeds),

@@ -91,7 +91,7 @@ class Limits:
     from_report: bool = False
     #: (reader, edits that it adds on images of known text), sorted; no limit may be below it. Empty: not measured.
     noise_floor: tuple[tuple[str, float], ...] = ()
-    #: False where noise or a grid is reported but does not fail the image (`health = "report"`), as grain asked for.
+    #: False where noise or a grid is reported but does not fail the image (`quality = "report"`), as grain asked for.
     health_gates: bool = True
 
     @property
