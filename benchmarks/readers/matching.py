@@ -2,8 +2,9 @@
 
     python benchmarks/readers/matching.py [--runs 5]
 
-Three images of lines that nobody drew: signs that all differ; the signs of the Hong Kong case thrice, read with a
-wrong character each; paragraphs wrapped into lines among signs, whose lines must be joined. All have noise besides.
+Four images of lines that nobody drew: signs that all differ; the signs of the Hong Kong case thrice, read with a
+wrong character each; paragraphs wrapped into lines among signs, whose lines must be joined; sentences in two blocks a
+third of the image apart, some with words missing. All have noise besides.
 Writes benchmarks/results/matching.json: best and worst of the runs, on one core.
 """
 
@@ -29,6 +30,7 @@ SIGNS = (
     "龍鳳冰室 金華燒臘 HAPPYHAIR 鴻運茶餐廳 EASYBAR 永發魚蛋粉 添記粥麵 SUNSHINEMOTEL 美都餐室 富記糖水 太平館 "
     "雅芳髮型屋 STARKTV 銀河娛樂城 百樂門舞廳 BUBBLECAFE 萬豪麻雀館 CITYLIGHTSBAR 瑞祥香燭莊 文記文具"
 )
+LETTERS = "eeeettaaooiinnsshhrrddlluucmfwygpb"
 PARAGRAPH = "探索视觉生成基础模型的极限，开创理解与生成一体化的未来。支持中英渲染、自动布局；支持文字编辑、物体增减"
 StoredImage = tuple[list[str], list[Line]]
 
@@ -38,7 +40,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=5)
     args = parser.parse_args()
-    images: dict[str, Callable[[], StoredImage]] = {"signs": signs, "alike": alike, "wrapped": wrapped}
+    images: dict[str, Callable[[], StoredImage]] = {"signs": signs, "alike": alike, "wrapped": wrapped, "split": split}
     result = {name: timed(*make(), runs=args.runs) for name, make in images.items()}
     file = ROOT / "benchmarks" / "results" / "matching.json"
     write_atomically(file, (json.dumps(result, allow_nan=False, indent=1) + "\n").encode())
@@ -97,6 +99,22 @@ def wrapped() -> StoredImage:
     others = [f"SIGN{i:02d}招牌" for i in range(TEXTS - len(texts))]
     noise = [f"{rng.choice(PARAGRAPH)}{i}" for i in range(LINES - len(lines) - len(others))]
     return [*texts, *others], [*lines, *scattered([*others, *noise])]
+
+
+def split() -> StoredImage:
+    """Make sentences in two blocks a third of the image apart, some with a word missing, and other sentences."""
+    rng = random.Random(3)
+    texts, lines = [], []
+    for i in range(TEXTS):
+        words = ["".join(rng.choices(LETTERS, k=rng.randint(3, 9))) for _ in range(8)]
+        texts.append(" ".join(words))
+        left, top = (i % 6) * 105, (i // 6) * 190
+        if i % 3 == 0:
+            del words[rng.randrange(8)]
+        lines.append(line(" ".join(words[:4]), left, top, 330, 30))
+        lines.append(line(" ".join(words[4:]), left + 1000, top + 60, 330, 30))
+    noise = [" ".join("".join(rng.choices(LETTERS, k=5)) for _ in range(4)) for _ in range(LINES - len(lines))]
+    return texts, [*lines, *scattered(noise)]
 
 
 def scattered(texts: Sequence[str]) -> list[Line]:

@@ -39,7 +39,7 @@ def test_a_phrase_of_a_text_on_another_place_is_leaked():
 def test_a_part_that_the_text_itself_lacks_is_not_counted_twice():
     found = score(
         texts("支持中英渲染自动布局"),
-        reading([line("支持中英渲染", 100, 100, 400, 50), line("自动布局", 1500, 1500, 300, 50)]),
+        reading([line("自动布局", 1500, 100, 300, 50), line("支持中英渲染", 100, 1500, 400, 50)]),
     )
     assert (found.distance, [item.kind for item in found.extra]) == (4, [ExtraKind.OTHER])
 

@@ -8,10 +8,12 @@ import pytest
 from builders import column, line
 from qiltest.scoring import assign as assigning
 from qiltest.scoring.assign import assign
-from qiltest.scoring.chains import Piece, relevant
+from qiltest.scoring.chains import relevant
+from qiltest.scoring.evidence import Piece
 from qiltest.scoring.distance import align
-from qiltest.scoring.extras import Taken, extra_of, weight
-from qiltest.scoring.geometry import Place, encloses, gap, may_join, place_of
+from qiltest.scoring.characters import weight
+from qiltest.scoring.extras import Taken, extra_of
+from qiltest.scoring.geometry import Place, encloses, place_of
 from qiltest.scoring.records import EditKind, ExtraKind
 from qiltest.scoring.split import pieces_of
 from qiltest.suite.cases import LineBreaks

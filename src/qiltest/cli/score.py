@@ -50,6 +50,9 @@ def add_parser(add: AddParser) -> None:
         "--forgive", action="append", default=[], metavar="CLASS", help="look-alikes that do not count, such as O/0"
     )
     parser.add_argument(
+        "--alone", action="store_true", help="other text beside a text in its line counts (default: the case's `alone`)"
+    )
+    parser.add_argument(
         "--limit", type=natural_int, metavar="N", help="most edits that pass (default: the case's, or 0)"
     )
     parser.set_defaults(handler=run_score)
@@ -76,6 +79,7 @@ class _Asked:
     texts: tuple[ExpectedText, ...]
     line_breaks: LineBreaks
     forgiven: tuple[str, ...]
+    alone: bool
     limit: int
     reader: str | None
 
@@ -99,6 +103,7 @@ def _asked(args: argparse.Namespace) -> _Asked:
             texts=tuple(ExpectedText(text=text, optional_marks=marks) for text in args.expect),
             line_breaks=breaks or LineBreaks.STRICT,
             forgiven=forgiven,
+            alone=args.alone,
             limit=args.limit or 0,
             reader=None,
         )
@@ -111,6 +116,7 @@ def _asked(args: argparse.Namespace) -> _Asked:
         texts=case.texts,
         line_breaks=breaks or case.line_breaks,
         forgiven=(*case.forgiven, *forgiven),
+        alone=case.alone or args.alone,
         limit=allowed if args.limit is None else args.limit,
         reader=case.reader,
     )
@@ -121,7 +127,7 @@ def _outcome(image: Path, asked: _Asked, reader: Reader, name: str) -> _Outcome:
     try:
         require_readable(reader, asked.texts, where=where, forgiven=asked.forgiven, asked=name)
         reading = reader.read(image)
-        found = score(asked.texts, reading, line_breaks=asked.line_breaks, forgiven=asked.forgiven)
+        found = score(asked.texts, reading, line_breaks=asked.line_breaks, forgiven=asked.forgiven, alone=asked.alone)
     except (AlphabetError, EmptyReadingError) as error:
         return _Outcome(score=None, verdict=Verdict.ERROR, error=str(error))
     return _Outcome(
@@ -152,13 +158,13 @@ def _record(image: Path, asked: _Asked, reader: Reader, outcome: _Outcome) -> di
 
 
 def _text_record(text: TextScore) -> dict[str, Any]:
-    keys = ("expected", "read", "distance", "distance_alnum", "edits", "layout")
+    keys = ("expected", "read", "distance", "distance_alnum", "edits", "layout", "beside")
     return {key: value for key, value in asdict(text).items() if key in keys}
 
 
 def _unread(text: ExpectedText) -> dict[str, Any]:
-    nothing: dict[str, Any] = {"read": "", "distance": None, "distance_alnum": None, "edits": [], "layout": []}
-    return {"expected": text.text, **nothing}
+    nothing: dict[str, Any] = {"distance": None, "distance_alnum": None, "edits": [], "layout": [], "beside": []}
+    return {"expected": text.text, "read": "", **nothing}
 
 
 def _show(image: Path, asked: _Asked, outcome: _Outcome) -> None:
@@ -174,7 +180,7 @@ def _table(image: Path, found: Score) -> Table:
     for column in ("expected", "read", "distance", "letters and digits", "notes"):
         table.add_column(column, overflow="fold")
     for text in found.texts:
-        notes = "; ".join((*text.layout, *_named(text)))
+        notes = "; ".join((*(f"beside it: {other!r}" for other in text.beside), *text.layout, *_named(text)))
         distances = (str(text.distance), str(text.distance_alnum))
         table.add_row(Text(one_line(text.expected)), _coloured(text), *distances, Text(one_line(notes)))
     return table

@@ -227,7 +227,7 @@ def _case_changes(case: str, before: Run, after: Run) -> tuple[str, ...]:
     old, new = ({known.id: known for known in run.cases}.get(case) for run in (before, after))
     if old is None or new is None:
         return ()
-    keys = ("prompt", "texts", "line_breaks", "forgiven")
+    keys = ("prompt", "texts", "line_breaks", "forgiven", "alone")
     changed = [key for key in keys if getattr(old, key) != getattr(new, key)]
     return (f"the case's {', '.join(changed)} changed between the runs",) if changed else ()
 

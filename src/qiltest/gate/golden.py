@@ -51,6 +51,8 @@ class GoldenText:
     expected: str
     read: str
     distance: int
+    #: other text in its line (`TextScore.beside`); not counted.
+    beside: tuple[str, ...] = ()
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
 
@@ -305,7 +307,9 @@ def golden_from(
         distance_alnum=score.distance_alnum,
         length=score.length,
         noise_floor=noise_floor,
-        texts=tuple(GoldenText(expected=t.expected, read=t.read, distance=t.distance) for t in score.texts),
+        texts=tuple(
+            GoldenText(expected=t.expected, read=t.read, distance=t.distance, beside=t.beside) for t in score.texts
+        ),
         extra=tuple(GoldenExtra(text=e.text, kind=str(e.kind), distance=e.distance) for e in score.extra),
         recipe_key=recipe.key(),
         recipe=facts_of(recipe, score.reader),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from qiltest.gate.golden import Golden
 from qiltest.gate.verdict import Verdict
 from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.status import Status, status_of, text_is_judged
+from qiltest.scoring.records import Score
 from qiltest.text.normalise import normalise
 
 
@@ -95,8 +97,7 @@ def _since_golden(result: CaseResult) -> Change:
     golden, score = result.golden, result.score
     if golden is None or score is None or golden.reader != score.reader.fingerprint:
         return _change(result, None, ())
-    texts = (*(text.read for text in golden.texts), *(extra.text for extra in golden.extra))
-    change = _change(result, golden.distance, texts)
+    change = _change(result, golden.distance, tuple(_said(golden)))
     moved = result.judgement is not None and result.judgement.new_errors > 0 and change.kind is not ChangeKind.BROKEN
     return replace(change, kind=ChangeKind.WORSE) if moved else change
 
@@ -125,8 +126,14 @@ def _distance(result: CaseResult | None) -> int | None:
 
 
 def _texts(result: CaseResult | None) -> tuple[str, ...]:
-    score = None if result is None else result.score
-    return () if score is None else (*(text.read for text in score.texts), *(extra.text for extra in score.extra))
+    return () if result is None or result.score is None else tuple(_said(result.score))
+
+
+def _said(what: Score | Golden) -> Iterator[str]:
+    """Yield all that was read, in a fixed order."""
+    for text in what.texts:
+        yield from (text.read, *text.beside)
+    yield from (extra.text for extra in what.extra)
 
 
 def _too_slow(result: CaseResult) -> bool:

@@ -76,6 +76,7 @@ def _texts(result: CaseResult) -> tuple[TextView, ...]:
             score=score,
             sentences=_sentences(score),
             golden_read=_golden_read(score, old),
+            new_beside=_new_beside(score, old),
             box=bounds(lines[index].box for index in score.lines if 0 <= index < len(lines)),
         )
         for number, (score, old) in enumerate(zip_longest(result.score.texts, before[: len(result.score.texts)]))
@@ -94,3 +95,10 @@ def _golden_read(score: TextScore, old: GoldenText | None) -> str | None:
     if old is None or old.expected != score.expected or normalise(old.read) == normalise(score.read):
         return None
     return old.read
+
+
+def _new_beside(score: TextScore, old: GoldenText | None) -> tuple[str, ...]:
+    """Return what stands beside a text and did not where the golden of the same text was read."""
+    if old is None or old.expected != score.expected:
+        return ()
+    return tuple(text for text in score.beside if text not in old.beside)

@@ -40,6 +40,8 @@ class TextView:
     sentences: tuple[str, ...]
     #: what the golden read here, where that was something else; None where it is the same or there is none.
     golden_read: str | None
+    #: what stands beside the text now and did not in the golden; () where there is no golden.
+    new_beside: tuple[str, ...] = ()
     #: the lines' extent in the reading's pixels; None where nothing was matched.
     box: Box | None
 

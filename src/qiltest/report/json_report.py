@@ -72,6 +72,7 @@ class TextModel(_Model):
     length: int = Field(ge=0)
     edits: tuple[EditModel, ...]
     layout: tuple[Text, ...]
+    beside: tuple[Text, ...] = Field(description="other text in its line, before and after it; not counted")
 
 
 class ExtraModel(_Model):

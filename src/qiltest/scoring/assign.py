@@ -9,7 +9,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Mapping, Sequence
 
-from qiltest.scoring.chains import Chain, Piece, cheapest_chain, relevant
+from qiltest.scoring.chains import Chain, cheapest_chain, relevant
+from qiltest.scoring.evidence import Costs, Piece, joints
 
 #: states after which the search settles for a good answer; never reached so far.
 MOST_STATES = 4000
@@ -18,18 +19,33 @@ _Bans = tuple[frozenset[int], ...]
 
 
 def assign(
-    texts: Sequence[str], pieces: Sequence[Piece], marks: Mapping[str, Collection[str]] | None = None
+    texts: Sequence[str],
+    pieces: Sequence[Piece],
+    marks: Mapping[str, Collection[str]] | None = None,
+    costs: Costs | None = None,
+    *,
+    alone: bool = False,
 ) -> tuple[Chain, ...]:
     """Return one chain for each text (normalised, without optional marks), no piece in two of them.
 
-    `marks` are the characters of a text's optional marks, by the text.
+    `marks` are the characters of a text's optional marks, by the text; `costs` those of joining pieces, if the caller
+    has them already. `alone`: no other text may stand beside a text in its line.
     """
-    return _Search(texts, pieces, marks or {}).run()
+    costs = joints(pieces) if costs is None else costs
+    return _Search(texts, pieces, marks or {}, costs, () if alone else texts).run()
 
 
 class _Search:
-    def __init__(self, texts: Sequence[str], pieces: Sequence[Piece], marks: Mapping[str, Collection[str]]) -> None:
-        self._texts, self._pieces, self._marks = texts, pieces, marks
+    def __init__(
+        self,
+        texts: Sequence[str],
+        pieces: Sequence[Piece],
+        marks: Mapping[str, Collection[str]],
+        costs: Costs,
+        expected: Sequence[str],
+    ) -> None:
+        self._texts, self._pieces, self._marks, self._costs = texts, pieces, marks, costs
+        self._expected = expected
         self._relevant = {text: relevant(text, pieces) for text in dict.fromkeys(texts)}
         self._known: dict[tuple[str, frozenset[int]], Chain] = {}
 
@@ -68,7 +84,9 @@ class _Search:
         key = (text, banned)
         if key not in self._known:
             allowed = [i for i in self._relevant[text] if i not in banned]
-            self._known[key] = cheapest_chain(text, self._pieces, allowed, self._marks.get(text, ()))
+            self._known[key] = cheapest_chain(
+                text, self._pieces, allowed, self._costs, self._marks.get(text, ()), self._expected
+            )
         return self._known[key]
 
     def _children(self, bans: _Bans, piece: int, claimants: Sequence[int]) -> list[_Bans]:

@@ -1,43 +1,35 @@
 """Find the lines that, joined in a reading order, come nearest to one expected text.
 
 Dynamic programming: for every line the row of Levenshtein costs against all prefixes of the text continues from the
-cheapest earlier line that it may be joined to. One pass, exact for the given order, without enumerating subsets.
+cheapest earlier line, to which it is joined at the cost of that join (`evidence`). One pass, exact for the given order,
+without enumerating subsets; a second one, strict, for chains with a doubtful join.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz import fuzz
 
-from qiltest.scoring.geometry import Place, gap, may_join, orders
+from qiltest.scoring.beside import WRONG, own_part
+from qiltest.scoring.evidence import EDIT, Costs, Piece
+from qiltest.scoring.geometry import orders
 
-#: One edit, in the units that chains are compared in; gaps between joined lines cost up to a tenth of it.
-EDIT = 1000
 #: the wrong case of a letter costs half an edit in matching, or "CPP" would be no better match for "cpp" than nothing.
 CASE = 500
+#: a wrong character costs this in a chain with a doubtful join.
+STRICT = 2 * EDIT
+#: what a join costs more in each further order of reading, so that rows are preferred.
+ORDER = 100
+#: other text beside a text costs this part of the text at most.
+BESIDE = 3
 #: Share of a line that must be found in the text (or of the text in the line) for it to be considered, in percent.
 RELEVANT = 50.0
 #: Most lines that a text is looked for in; the most similar are kept.
 MOST_LINES = 28
-#: lines below this confidence are not joined to others: noise would complete missing text.
-SURE = 0.3
-
-Costs = NDArray[np.int64]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Piece:
-    """A line, or a part of a line that contains several texts."""
-
-    text: str
-    place: Place
-    confidence: float
-    #: index into the reading's lines.
-    line: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
@@ -61,21 +53,35 @@ def relevant(text: str, pieces: Sequence[Piece]) -> list[int]:
     return sorted(i for _, i in kept)
 
 
-def cheapest_chain(text: str, pieces: Sequence[Piece], candidates: Sequence[int], free: Collection[str] = ()) -> Chain:
+def cheapest_chain(
+    text: str,
+    pieces: Sequence[Piece],
+    candidates: Sequence[int],
+    costs: Costs,
+    free: Collection[str] = (),
+    expected: Sequence[str] = (),
+) -> Chain:
     """Return the cheapest chain for `text` among `candidates` (indices into `pieces`), or `nothing`.
 
-    Characters in `free`, those of its optional marks, cost nothing where they are too many.
-    Ties go to fewer pieces, then to lower indices. A chain that keeps less than a third of the text counts as nothing,
-    unless it is one piece that contains the whole text, as "OPEN 24H" contains OPEN.
+    `costs` are those of joining pieces (`evidence.joints`). Characters in `free`, those of its optional marks, cost
+    nothing where they are too many. Orders of reading are tried until one gives the text without an edit. Ties go to
+    fewer pieces, then to lower indices. A chain that keeps less than a third of the text counts as nothing, unless it
+    is one piece that contains the whole text, as "OPEN 24H" contains OPEN. Where `expected`, all texts of the image,
+    are given, other text beside the text costs a third of it at most (`beside`).
     """
     best = nothing(text)
     if not candidates or not text:
         return best
-    target = _Target(text, free)
-    for order in orders([pieces[i].place for i in candidates]):
-        chain = _in_order(target, pieces, [candidates[k] for k in order])
-        if _rank(chain) < _rank(best):
-            best = chain
+    exact = next((i for i in candidates if pieces[i].text == text), None)
+    if exact is not None:
+        return Chain(cost=0, pieces=(exact,))
+    for number, order in enumerate(orders([pieces[i].place for i in candidates], blocks(candidates, costs))):
+        lines = [candidates[k] for k in order]
+        best = min(best, _in_order(text, pieces, lines, costs[np.ix_(lines, lines)] + number * ORDER, free), key=_rank)
+        if best.cost < EDIT:
+            break
+    if best.cost > len(text) * EDIT // BESIDE:
+        best = min([best, *_beside(text, pieces, candidates, expected)], key=_rank)
     if 3 * (len(text) * EDIT - best.cost) >= len(text) * EDIT:
         return best
     holding = (i for i in candidates if text in pieces[i].text)
@@ -83,11 +89,57 @@ def cheapest_chain(text: str, pieces: Sequence[Piece], candidates: Sequence[int]
     return min([nothing(text), *longer], key=_rank)
 
 
+def _beside(text: str, pieces: Sequence[Piece], candidates: Sequence[int], expected: Sequence[str]) -> Iterator[Chain]:
+    """Yield the lines that hold the text beside other text. A line with a typo less than a third of it is preferred."""
+    if not expected:
+        return
+    for i in candidates:
+        if len(pieces[i].text) > len(text) and fuzz.partial_ratio(text, pieces[i].text) >= 100 * (1 - WRONG):
+            own = own_part(text, [pieces[i].raw], expected)
+            if own.beside:
+                yield Chain(cost=own.wrong * EDIT + len(text) * EDIT // BESIDE, pieces=(i,))
+
+
+def blocks(candidates: Sequence[int], costs: Costs) -> list[list[int]]:
+    """Return groups of candidates (their places in the list) that joins without doubt connect."""
+    waiting, found = list(range(len(candidates))), []
+    near = costs[np.ix_(candidates, candidates)] < EDIT
+    while waiting:
+        block = [waiting.pop(0)]
+        for k in block:
+            joined = [i for i in waiting if near[k, i]]
+            block.extend(joined)
+            waiting = [i for i in waiting if i not in joined]
+        found.append(sorted(block))
+    return found
+
+
+def _rank(chain: Chain) -> tuple[int, int, tuple[int, ...]]:
+    return chain.cost, len(chain.pieces), chain.pieces
+
+
+def _in_order(text: str, pieces: Sequence[Piece], order: Sequence[int], costs: Costs, free: Collection[str]) -> Chain:
+    """Return the cheapest chain in one order of reading; `costs` are those of joining lines, in that order."""
+    lines = [pieces[i].text for i in order]
+    sure = np.where(costs < EDIT, costs, _NEVER)
+    cost, chosen = _pass(_Target(text, free, wrong=EDIT), lines, sure)
+    found = [Chain(cost=cost, pieces=tuple(order[k] for k in chosen))]
+    doubtful = costs[np.triu_indices(len(order), 1)]
+    if np.any((doubtful >= EDIT) & (doubtful < cost)):
+        cost, chosen = _pass(_Target(text, free, wrong=STRICT), lines, costs)
+        found.append(Chain(cost=cost, pieces=tuple(order[k] for k in chosen)))
+    return min(found, key=_rank)
+
+
+#: more than any chain costs.
+_NEVER = 1 << 40
+
+
 class _Target:
     """The text sought, with the cost of meeting any character at each of its places."""
 
-    def __init__(self, text: str, free: Collection[str]) -> None:
-        self.length, self._free = len(text), free
+    def __init__(self, text: str, free: Collection[str], *, wrong: int) -> None:
+        self.length, self._free, self._wrong = len(text), free, wrong
         self._exact, self._folded = np.array(list(text)), np.array([char.casefold() for char in text])
         self._meets: dict[str, Costs] = {}
 
@@ -98,47 +150,34 @@ class _Target:
     def meet(self, char: str) -> Costs:
         """Cost, for each place of the text, of `char` standing there."""
         if char not in self._meets:
-            other = np.where(self._folded == char.casefold(), CASE, EDIT)
+            other = np.where(self._folded == char.casefold(), CASE, self._wrong)
             self._meets[char] = np.where(self._exact == char, 0, other).astype(np.int64)
         return self._meets[char]
 
 
-def _rank(chain: Chain) -> tuple[int, int, tuple[int, ...]]:
-    return chain.cost, len(chain.pieces), chain.pieces
-
-
-def _in_order(target: _Target, pieces: Sequence[Piece], order: Sequence[int]) -> Chain:
+def _pass(target: _Target, lines: Sequence[str], costs: Costs) -> tuple[int, tuple[int, ...]]:
+    """Return the cost of the cheapest chain of lines in their order, and which lines it takes."""
     first = np.arange(target.length + 1, dtype=np.int64) * EDIT
     rows: list[Costs] = []
     froms: list[NDArray[np.int64]] = []
     starts: list[NDArray[np.int64]] = []
-    for k, index in enumerate(order):
+    for k, line in enumerate(lines):
         row, came = first.copy(), np.full(len(first), -1, dtype=np.int64)
-        for j in range(k):
-            extra = _joint(pieces[order[j]], pieces[index])
-            if extra is None:
-                continue
-            through = rows[j] + extra
+        for j in np.flatnonzero(costs[:k, k] < _NEVER):
+            through = rows[j] + costs[j, k]
             better = through < row
             row[better], came[better] = through[better], j
-        row, start = _carry(row, pieces[index].text, target)
+        row, start = _carry(row, line, target)
         rows.append(row)
         froms.append(came)
         starts.append(start)
-    last = min(range(len(order)), key=lambda k: (int(rows[k][-1]), k))
+    last = min(range(len(lines)), key=lambda k: (int(rows[k][-1]), k))
     chosen, k, at = [], last, target.length
     while k >= 0:
-        chosen.append(order[k])
+        chosen.append(k)
         at = int(starts[k][at])
         k = int(froms[k][at])
-    return Chain(cost=int(rows[last][-1]), pieces=tuple(reversed(chosen)))
-
-
-def _joint(first: Piece, second: Piece) -> int | None:
-    """Cost of joining two pieces; None where they cannot belong to one text."""
-    if min(first.confidence, second.confidence) < SURE or not may_join(first.place, second.place):
-        return None
-    return int(gap(first.place, second.place) * EDIT / 50) + 1
+    return int(rows[last][-1]), tuple(reversed(chosen))
 
 
 def _carry(row: Costs, text: str, target: _Target) -> tuple[Costs, NDArray[np.int64]]:

@@ -55,6 +55,8 @@ def align(
     optional mark that is missing or read as one odd glyph, unexpected decoration. Look-alike edits of a `forgiven`
     class are in `edits` with `counted=False`. Ties are broken the same way every time.
     """
+    if not any(unit.optional for unit in expected) and required_text(expected) == "".join(lines):
+        return Alignment(distance=0, distance_alnum=0, edits=(), layout=())
     table = _Table(tuple(expected), tuple(lines), line_breaks is LineBreaks.LAYOUT, frozenset(forgiven))
     edits, layout = table.trace()
     counted = sum(edit.counted for edit in edits)

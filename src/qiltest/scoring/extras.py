@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rapidfuzz import fuzz
 
-from qiltest.scoring.chains import Piece
+from qiltest.scoring.characters import weight
 from qiltest.scoring.distance import distance
-from qiltest.scoring.geometry import may_join
+from qiltest.scoring.evidence import Piece, stand_together
 from qiltest.scoring.records import Extra, ExtraKind
 
 #: lines below this confidence do not count against the image.
 SURE = 0.5
-#: Letters and digits that a line needs to be called a repetition of a whole text; an ideograph weighs `IDEOGRAPH`.
-WEIGHT, IDEOGRAPH = 4.0, 2.5
-#: the same for a fragment of a text: one common word may be there for other reasons.
-FRAGMENT_WEIGHT = 8.0
+#: Weight that a line needs to be called a repetition of a whole text.
+WEIGHT = 4.0
+#: The same for a fragment of a text: what two words say (11.8 bits each), as one word may be there for other reasons.
+FRAGMENT_WEIGHT = 10.0
 #: Share of the characters that may differ between a repetition and what it repeats.
 WRONG = 0.2
 
@@ -43,11 +42,6 @@ def extra_of(piece: Piece, raw: str, taken: Sequence[Taken]) -> Extra:
     return Extra(text=raw, kind=ExtraKind.OTHER, line=piece.line, distance=0)
 
 
-def weight(text: str) -> float:
-    """Return the weight of a text: letters and digits count 1, ideographs `IDEOGRAPH`."""
-    return sum(IDEOGRAPH if _ideograph(char) else 1.0 for char in text if char.isalnum())
-
-
 def gating_kinds(text: str, wanted: str, read: str) -> frozenset[ExtraKind]:
     """Return the gating kinds that a line could be, wherever it stands; empty for none.
 
@@ -68,7 +62,7 @@ def _kind(piece: Piece, text: Taken) -> ExtraKind | None:
     """Call a fragment a repetition only if the text was read with it; else it is the missing part, counted already."""
     kinds = gating_kinds(piece.text, text.text, text.read)
     if len(kinds) > 1:
-        near = any(may_join(piece.place, other.place) for other in text.pieces)
+        near = any(stand_together(piece.place, other.place) for other in text.pieces)
         return ExtraKind.DOUBLED if near else ExtraKind.LEAKED
     if not kinds and _is_fragment(piece.text, text.text):
         return ExtraKind.OTHER
@@ -81,7 +75,3 @@ def _is_fragment(text: str, wanted: str) -> bool:
 
 def _contains(whole: str, part: str) -> bool:
     return len(part) <= len(whole) and fuzz.partial_ratio(part, whole) >= 100 * (1 - WRONG / 2)
-
-
-def _ideograph(char: str) -> bool:
-    return unicodedata.name(char, "").startswith(("CJK", "HIRAGANA", "KATAKANA", "HANGUL"))

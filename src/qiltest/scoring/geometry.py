@@ -1,4 +1,4 @@
-"""Geometry of lines: size, gap, and the orders in which lines of one text may be read."""
+"""Geometry of lines: where they stand, and the orders in which lines of one text may be read."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from qiltest.reading import quad
 from qiltest.reading.records import Line, Point
 
-#: Two lines of one text differ in size at most this much, and are at most this many line heights apart. On the real
-#: images nothing changes for 3 to 8 and for 1.2 to 5; at 2.5 a text there is lost (benchmarks/readers/thresholds.py).
-SIZE_RATIO, GAP = 4.0, 2.5
-#: Share of the smaller line's height that must overlap for two lines to stand in one row.
-ROW_OVERLAP = 0.5
+#: Share of the smaller line's height that must overlap for two lines to stand in one row, of its width for two lines of
+#: a row to stand above one another.
+OVERLAP = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,19 +55,6 @@ def place_of(line: Line, characters: int) -> Place:
     )
 
 
-def gap(first: Place, second: Place) -> float:
-    """Distance between two lines' bounding boxes in units of the larger writing; 0 where they touch."""
-    dx = max(0.0, first.left - second.right, second.left - first.right)
-    dy = max(0.0, first.top - second.bottom, second.top - first.bottom)
-    return math.hypot(dx, dy) / max(first.size, second.size)
-
-
-def may_join(first: Place, second: Place) -> bool:
-    """Return whether two lines may belong to one text: of similar size and near each other."""
-    small, large = sorted((first.size, second.size))
-    return large <= SIZE_RATIO * small and gap(first, second) <= GAP
-
-
 def encloses(block: Sequence[Place], other: Place) -> bool:
     """Return whether `other` is inside the bounding box of `block`, in a similar size."""
     x, y = other.centre
@@ -79,14 +64,25 @@ def encloses(block: Sequence[Place], other: Place) -> bool:
     return inside and sizes[0] / 1.6 <= other.size <= sizes[-1] * 1.6
 
 
-def orders(places: Sequence[Place]) -> Iterator[tuple[int, ...]]:
-    """Yield the orders in which lines may be read (indices): all in rows, upright ones in columns from either side."""
+def orders(places: Sequence[Place], blocks: Sequence[Sequence[int]] = ()) -> Iterator[tuple[int, ...]]:
+    """Yield the orders in which lines may be read (indices), none twice.
+
+    All in rows; upright ones in columns from either side; block by block, each in rows. `blocks` are the indices of
+    lines that stand together.
+    """
     seen: set[tuple[int, ...]] = set()
-    upright = [i for i, place in enumerate(places) if place.upright]
-    for order in (_rows(places), _columns(places, upright, -1.0), _columns(places, upright, 1.0)):
+    for order in _ways(places, blocks):
         if order and order not in seen:
             seen.add(order)
             yield order
+
+
+def _ways(places: Sequence[Place], blocks: Sequence[Sequence[int]]) -> Iterator[tuple[int, ...]]:
+    upright = [i for i, place in enumerate(places) if place.upright]
+    yield _rows(places)
+    yield _columns(places, upright, -1.0)
+    yield _columns(places, upright, 1.0)
+    yield _blocks(places, blocks)
 
 
 def _rows(places: Sequence[Place]) -> tuple[int, ...]:
@@ -98,10 +94,20 @@ def _rows(places: Sequence[Place]) -> tuple[int, ...]:
     found: list[int] = []
     while waiting:
         first = waiting[0]
-        row = [i for i in waiting if _same_row(turned[first][1], heights[first], turned[i][1], heights[i])]
-        found.extend(sorted(row, key=lambda i: (turned[i][0], i)))
+        row = [i for i in waiting if _overlap(turned[first][1], heights[first], turned[i][1], heights[i])]
+        found.extend(_along(row, turned, [place.right - place.left for place in places]))
         waiting = [i for i in waiting if i not in row]
     return tuple(found)
+
+
+def _along(row: Sequence[int], centres: Sequence[Point], widths: Sequence[float]) -> Iterator[int]:
+    """Yield a row's lines from left to right; those above one another, beside one large word, from top to bottom."""
+    waiting = sorted(row, key=lambda i: (centres[i][0] - widths[i] / 2, i))
+    while waiting:
+        first = waiting[0]
+        stack = [i for i in waiting if _overlap(centres[first][0], widths[first], centres[i][0], widths[i])]
+        yield from sorted(stack, key=lambda i: (centres[i][1], i))
+        waiting = [i for i in waiting if i not in stack]
 
 
 def _columns(places: Sequence[Place], upright: Sequence[int], sign: float) -> tuple[int, ...]:
@@ -118,6 +124,29 @@ def _columns(places: Sequence[Place], upright: Sequence[int], sign: float) -> tu
     return tuple(found)
 
 
+def _blocks(places: Sequence[Place], blocks: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """Block by block, the blocks in rows as if each were a line."""
+    if len(blocks) < 2:
+        return ()
+    boxes = [_box([places[i] for i in block]) for block in blocks]
+    inside = [[block[k] for k in _rows([places[i] for i in block])] for block in blocks]
+    return tuple(i for number in _rows(boxes) for i in inside[number])
+
+
+def _box(places: Sequence[Place]) -> Place:
+    """Bounding box of a block, as high as a line would be."""
+    top, bottom = min(place.top for place in places), max(place.bottom for place in places)
+    return Place(
+        left=min(place.left for place in places),
+        top=top,
+        right=max(place.right for place in places),
+        bottom=bottom,
+        size=bottom - top,
+        angle=0.0,
+        column=False,
+    )
+
+
 def _tilt(places: Sequence[Place]) -> float:
     """Tilt of the widest line: short lines' boxes are too coarse to tell."""
     widest = max(places, key=lambda place: (place.right - place.left) * (not place.column))
@@ -129,6 +158,7 @@ def _turned(point: Point, angle: float) -> Point:
     return x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
 
 
-def _same_row(y1: float, h1: float, y2: float, h2: float) -> bool:
-    overlap = min(y1 + h1 / 2, y2 + h2 / 2) - max(y1 - h1 / 2, y2 - h2 / 2)
-    return overlap >= ROW_OVERLAP * min(h1, h2)
+def _overlap(middle1: float, length1: float, middle2: float, length2: float) -> bool:
+    """Return whether two stretches overlap by `OVERLAP` of the shorter one."""
+    common = min(middle1 + length1 / 2, middle2 + length2 / 2) - max(middle1 - length1 / 2, middle2 - length2 / 2)
+    return common >= OVERLAP * min(length1, length2)

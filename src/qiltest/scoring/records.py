@@ -35,7 +35,7 @@ class TextScore:
     """One expected text compared with what was read for it."""
 
     expected: str
-    #: the reader's text as read (lines joined by "\n"); "" where nothing was matched.
+    #: the text's own part of what was read (lines joined by "\n"); "" where nothing was matched.
     read: str
     #: counted edits between the normalised texts (strict: case and punctuation kept).
     distance: int
@@ -49,6 +49,8 @@ class TextScore:
     required: bool = True
     #: layout that was reported but not counted, such as a hyphen at a line break.
     layout: tuple[str, ...] = ()
+    #: other text in the same line, before and after, which is no part of `read`: reported, not counted.
+    beside: tuple[str, ...] = ()
 
 
 class ExtraKind(StrEnum):

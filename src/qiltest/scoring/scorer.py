@@ -7,18 +7,16 @@ from collections.abc import Sequence
 from qiltest.errors import CaseError, ReaderError
 from qiltest.reading.records import Reading
 from qiltest.scoring.assign import assign
-from qiltest.scoring.chains import Chain, Piece
+from qiltest.scoring.beside import Own, own_part
 from qiltest.scoring.distance import align
-from qiltest.scoring.extras import Taken, extra_of, weight
-from qiltest.scoring.geometry import encloses, orders
+from qiltest.scoring.evidence import Piece, joints
+from qiltest.scoring.extras import Taken, extra_of
+from qiltest.scoring.groups import groups_of
 from qiltest.scoring.records import Extra, Score, TextScore
 from qiltest.scoring.split import pieces_of
 from qiltest.suite.cases import Case, ExpectedText, LineBreaks
 from qiltest.text import look_alikes
 from qiltest.text.normalise import Unit, normalise, required_text, units
-
-#: an unmatched line inside a block belongs to the block's text from this weight and confidence on.
-ABSORBED_WEIGHT, ABSORBED_CONFIDENCE = 2.0, 0.6
 
 
 class EmptyReadingError(ReaderError):
@@ -27,7 +25,7 @@ class EmptyReadingError(ReaderError):
 
 def score_case(case: Case, reading: Reading) -> Score:
     """Score a reading against a case's texts by the case's policies. Raises as `score` does."""
-    return score(case.texts, reading, line_breaks=case.line_breaks, forgiven=case.forgiven)
+    return score(case.texts, reading, line_breaks=case.line_breaks, forgiven=case.forgiven, alone=case.alone)
 
 
 def score(
@@ -36,8 +34,11 @@ def score(
     *,
     line_breaks: LineBreaks = LineBreaks.LAYOUT,
     forgiven: tuple[str, ...] = (),
+    alone: bool = False,
 ) -> Score:
     """Match expected texts to the lines of a reading and count the edits; `Score.texts` is in the order asked.
+
+    `alone`: other text beside a text in its line counts as part of it.
 
     Raises EmptyReadingError where the reading has no lines (blank images are refused earlier), CaseError where a text
     is empty or a name in `forgiven` is not a look-alike class.
@@ -51,12 +52,17 @@ def score(
         )
     plain = [required_text(parts) for parts in wanted]
     pieces = _pieces(reading, plain)
-    groups = _groups(assign(plain, pieces, _marks(wanted)), pieces)
+    costs = joints(pieces)
+    groups = groups_of(assign(plain, pieces, _marks(wanted), costs, alone=alone), pieces, costs)
+    own = [
+        _own_part(text, [pieces[i] for i in group], () if alone else plain)
+        for text, group in zip(plain, groups, strict=True)
+    ]
     scores = tuple(
-        _text_score(text, parts, [pieces[i] for i in group], reading, line_breaks, forgiven)
-        for text, parts, group in zip(texts, wanted, groups, strict=True)
+        _text_score(text, parts, [pieces[i].line for i in group], part, line_breaks, forgiven)
+        for text, parts, group, part in zip(texts, wanted, groups, own, strict=True)
     )
-    extra = _extras(plain, pieces, groups, reading)
+    extra = _extras(plain, pieces, groups, own)
     return Score(
         reader=reading.reader,
         texts=scores,
@@ -104,80 +110,45 @@ def _pieces(reading: Reading, plain: Sequence[str]) -> list[Piece]:
     return found
 
 
-def _groups(chains: Sequence[Chain], pieces: Sequence[Piece]) -> list[tuple[int, ...]]:
-    """Return each text's pieces, with the unmatched lines inside its block, such as a phrase generated twice."""
-    free = set(range(len(pieces))) - {i for chain in chains for i in chain.pieces}
-    groups = []
-    for chain in chains:
-        inside = _inside(chain.pieces, pieces, sorted(free))
-        free -= set(inside)
-        groups.append(_merged(chain.pieces, inside, pieces))
-    return groups
-
-
-def _inside(group: tuple[int, ...], pieces: Sequence[Piece], free: Sequence[int]) -> list[int]:
-    if len(group) < 2:
-        return []
-    block = [pieces[i].place for i in group]
-    return [
-        i
-        for i in free
-        if pieces[i].confidence >= ABSORBED_CONFIDENCE
-        and weight(pieces[i].text) >= ABSORBED_WEIGHT
-        and encloses(block, pieces[i].place)
-    ]
-
-
-def _merged(group: tuple[int, ...], inside: Sequence[int], pieces: Sequence[Piece]) -> tuple[int, ...]:
-    """Insert the lines found inside a block among its lines, keeping their reading order."""
-    if not inside:
-        return group
-    together = sorted({*group, *inside})
-    for order in orders([pieces[i].place for i in together]):
-        merged = tuple(together[k] for k in order)
-        if tuple(i for i in merged if i in group) == group:
-            return merged
-    return group
+def _own_part(text: str, group: Sequence[Piece], expected: Sequence[str]) -> Own:
+    """Return the text's own part of its lines; all of them where no other text may stand beside it."""
+    lines = [piece.raw for piece in group]
+    return own_part(text, lines, expected) if expected else Own(lines=tuple(lines), wrong=0)
 
 
 def _text_score(
     text: ExpectedText,
     parts: tuple[Unit, ...],
-    group: Sequence[Piece],
-    reading: Reading,
+    lines: Sequence[int],
+    own: Own,
     line_breaks: LineBreaks,
     forgiven: tuple[str, ...],
 ) -> TextScore:
-    found = align(parts, [piece.text for piece in group], line_breaks=line_breaks, forgiven=forgiven)
-    excused = not group and not text.required
+    found = align(parts, [*map(normalise, own.lines)], line_breaks=line_breaks, forgiven=forgiven)
+    excused = not lines and not text.required
     return TextScore(
         expected=text.text,
-        read="\n".join(_raw(piece, reading) for piece in group),
+        read="\n".join(own.lines),
         distance=0 if excused else found.distance,
         distance_alnum=0 if excused else found.distance_alnum,
         length=len(required_text(parts)),
         edits=() if excused else found.edits,
-        lines=tuple(dict.fromkeys(piece.line for piece in group)),
+        lines=tuple(dict.fromkeys(lines)),
         required=text.required,
         layout=found.layout,
+        beside=own.beside,
     )
 
 
-def _raw(piece: Piece, reading: Reading) -> str:
-    """Return the text as read; a part of a line, and a line that holds several, exist in their normalised form only."""
-    line = reading.lines[piece.line].text
-    return line if normalise(line) == piece.text and "\n" not in line else piece.text
-
-
 def _extras(
-    plain: Sequence[str], pieces: Sequence[Piece], groups: Sequence[Sequence[int]], reading: Reading
+    plain: Sequence[str], pieces: Sequence[Piece], groups: Sequence[Sequence[int]], own: Sequence[Own]
 ) -> tuple[Extra, ...]:
     used = {i for group in groups for i in group}
     taken = [
-        Taken(text=text, read="".join(pieces[i].text for i in group), pieces=tuple(pieces[i] for i in group))
-        for text, group in zip(plain, groups, strict=True)
+        Taken(text=text, read="".join(map(normalise, part.lines)), pieces=tuple(pieces[i] for i in group))
+        for text, group, part in zip(plain, groups, own, strict=True)
     ]
-    return tuple(extra_of(piece, _raw(piece, reading), taken) for i, piece in enumerate(pieces) if i not in used)
+    return tuple(extra_of(piece, piece.raw, taken) for i, piece in enumerate(pieces) if i not in used)
 
 
 def _alnum(extra: Extra) -> int:

@@ -8,9 +8,10 @@ from rapidfuzz import fuzz
 
 from qiltest.reading.quad import is_column, stretch
 from qiltest.reading.records import Line
-from qiltest.scoring.chains import Piece
 from qiltest.scoring.distance import distance
+from qiltest.scoring.evidence import Piece
 from qiltest.scoring.geometry import place_of
+from qiltest.text.normalise import normalise
 
 #: share of a text's characters that may be wrong in a part of a line.
 WRONG = 1 / 3
@@ -23,7 +24,26 @@ def pieces_of(line: Line, text: str, index: int, expected: Sequence[str]) -> Ite
     cuts = _cuts(text, expected)
     for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
         part = _part(line, start / max(1, len(text)), end / max(1, len(text))) if cuts else line
-        yield Piece(text=text[start:end], place=place_of(part, end - start), confidence=line.confidence, line=index)
+        yield Piece(
+            text=text[start:end],
+            place=place_of(part, end - start),
+            confidence=line.confidence,
+            line=index,
+            raw=_raw(line.text, text, start, end),
+        )
+
+
+def _raw(line: str, text: str, start: int, end: int) -> str:
+    """Return a part of a line as read; in its normalised form where the line cannot be cut there."""
+    line = line.replace("\n", " ")
+    if (start, end) == (0, len(text)):
+        return line
+    first, last = (next((at for at in range(len(line) + 1) if _cut_at(line, at, text, k)), None) for k in (start, end))
+    return text[start:end] if first is None or last is None else line[first:last].strip()
+
+
+def _cut_at(line: str, at: int, text: str, place: int) -> bool:
+    return normalise(line[:at]) == text[:place] and normalise(line[at:]) == text[place:]
 
 
 def _cuts(text: str, expected: Sequence[str]) -> list[int]:

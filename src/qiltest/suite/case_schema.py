@@ -111,6 +111,7 @@ class CaseTable(FileModel):
     limits: Annotated[LimitsTable, Field(description="a table")] = LimitsTable()
     line_breaks: LineBreaksName = LineBreaks.LAYOUT
     forgiven: Annotated[list[str], Field(description="a list of look-alike classes")] = Field(default_factory=list)
+    alone: Flag = False
     seeds: Annotated[
         list[Annotated[int, Field(ge=0, lt=_SEED_LIMIT)]],
         Field(min_length=1, description=f"whole numbers from 0 to {_SEED_LIMIT - 1}, at least one"),

@@ -116,6 +116,8 @@ class Case:
     line_breaks: LineBreaks = LineBreaks.LAYOUT
     #: kinds of look-alike edits that do not count, for example ("I/l",); empty: all edits count.
     forgiven: tuple[str, ...] = ()
+    #: True: other text beside a text, in its line, counts as part of it.
+    alone: bool = False
     seeds: tuple[int, ...] = (42,)
     #: None: the reader of the command line; a name: this case needs it.
     reader: str | None = None

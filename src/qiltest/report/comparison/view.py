@@ -208,10 +208,11 @@ def _result(run: Run, pair: Pair, variant: str) -> CaseResult:
 
 
 def _against(before: Iterable[TextView], after: Iterable[TextView]) -> Iterator[TextView]:
-    """Yield the texts after, each with the reading before where that differs."""
+    """Yield the texts after, each with the reading before where that differs, and what is new beside it."""
     for old, new in zip(before, after, strict=True):
         same = normalise(old.score.read) == normalise(new.score.read)
-        yield replace(new, golden_read=None if same else old.score.read)
+        beside = tuple(text for text in new.score.beside if text not in old.score.beside)
+        yield replace(new, golden_read=None if same else old.score.read, new_beside=beside)
 
 
 def _side(run: Run, name: str) -> Side:

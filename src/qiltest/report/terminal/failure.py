@@ -47,6 +47,8 @@ def _texts(score: Score) -> Iterator[str]:
     for text in wrong:
         yield f"expected      {one_line(text.expected)}"
         yield f"read          {marked_line(text)}   distance {text.distance}"
+        if text.beside:
+            yield f"beside it     {one_line(' … '.join(text.beside))}   not counted"
     for extra in score.extra:
         if extra.kind is not ExtraKind.OTHER:
             of = f"{extra.kind} of {one_line(extra.of)!r}, distance {extra.distance}"
@@ -106,6 +108,8 @@ def _changed(result: CaseResult, golden: Golden, score: Score) -> Iterator[str]:
         old = before.get(text.expected)
         if old is not None and old.read != text.read:
             yield f"read was {old.read!r}, is {text.read!r}"
+        if old is not None:
+            yield from (f"new text beside {text.expected!r}: {new!r}" for new in text.beside if new not in old.beside)
     kept = {extra.text for extra in golden.extra}
     yield from (f"new extra text: {extra.text!r}" for extra in score.extra if extra.text not in kept)
     if result.recipe is not None and result.image is not None:
