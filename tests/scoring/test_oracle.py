@@ -9,57 +9,63 @@ from itertools import combinations, pairwise
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from builders import stack
+from builders import line
 from qiltest.scoring.assign import assign
-from qiltest.scoring.chains import CASE, EDIT, Piece, cheapest_chain, nothing, relevant
-from qiltest.scoring.geometry import gap, may_join, place_of
+from qiltest.scoring.chains import STRICT, cheapest_chain, nothing, relevant
+from qiltest.scoring.evidence import EDIT, Piece, joints
+from qiltest.scoring.geometry import place_of
+from qiltest.scoring.passes import CASE
 
 TEXT = st.text(alphabet="abcABC1", min_size=1, max_size=6)
 #: Three characters or more, so that a line is no part of a column.
 LINE = st.text(alphabet="abcABC1", min_size=3, max_size=7)
+#: A line, and how many heights it stands below the one before.
+PLACED = st.tuples(LINE, st.sampled_from([0.2, 2, 4, 9]))
 
 
-def pieces_of(lines: Sequence[str]) -> list[Piece]:
-    return [
-        Piece(text=item.text, place=place_of(item, len(item.text)), confidence=0.9, line=i)
-        for i, item in enumerate(stack(*lines))
-    ]
+def pieces_of(lines: Sequence[str | tuple[str, float]]) -> list[Piece]:
+    """Lines one under another; they have one order of reading, top to bottom."""
+    found, top = [], 100.0
+    for i, item in enumerate(lines):
+        text, gap = (item, 0.4) if isinstance(item, str) else item
+        top += 40 * (1 + gap)
+        where = place_of(line(text, 100, top, 24 * len(text), 40), len(text))
+        found.append(Piece(text=text, place=where, confidence=0.9, line=i, raw=text))
+    return found
 
 
-def slow_cost(text: str, read: str) -> int:
-    """Levenshtein by its definition, with the wrong case at half an edit."""
+def slow_cost(text: str, read: str, wrong: int) -> int:
+    """Levenshtein by its definition, with the wrong case at half an edit and a wrong character at `wrong`."""
 
     @functools.cache
     def cost(i: int, j: int) -> int:
         if i == 0 or j == 0:
             return (i + j) * EDIT
         a, b = text[i - 1], read[j - 1]
-        meet = 0 if a == b else CASE if a.casefold() == b.casefold() else EDIT
+        meet = 0 if a == b else CASE if a.casefold() == b.casefold() else wrong
         return min(cost(i - 1, j - 1) + meet, cost(i - 1, j) + EDIT, cost(i, j - 1) + EDIT)
 
     return cost(len(text), len(read))
 
 
-def chain_cost(text: str, chosen: Sequence[Piece]) -> int | None:
-    joined = "".join(piece.text for piece in chosen)
-    total = slow_cost(text, joined)
-    for first, second in pairwise(chosen):
-        if not may_join(first.place, second.place):
-            return None
-        total += int(gap(first.place, second.place) * EDIT / 50) + 1
+def chain_cost(text: str, chosen: Sequence[int], pieces: Sequence[Piece]) -> int | None:
+    costs = joints(pieces)
+    joined = "".join(pieces[i].text for i in chosen)
+    steps = [int(costs[pair]) for pair in pairwise(chosen)]
+    total = slow_cost(text, joined, STRICT if any(step >= EDIT for step in steps) else EDIT) + sum(steps)
     whole = len(chosen) == 1 and text in joined
     return total if whole or 3 * (len(text) * EDIT - total) >= len(text) * EDIT else None
 
 
 def brute_force(texts: Sequence[str], pieces: Sequence[Piece]) -> int:
-    """Least total cost over all disjoint choices; lines of a stack have one reading order, top to bottom."""
+    """Least total cost over all disjoint choices."""
 
     def options(text: str) -> list[tuple[frozenset[int], int]]:
         found = [(frozenset[int](), nothing(text).cost)]
         candidates = relevant(text, pieces)
         for size in range(1, len(candidates) + 1):
             for subset in combinations(candidates, size):
-                cost = chain_cost(text, [pieces[i] for i in subset])
+                cost = chain_cost(text, subset, pieces)
                 if cost is not None:
                     found.append((frozenset(subset), cost))
         return found
@@ -76,9 +82,10 @@ def brute_force(texts: Sequence[str], pieces: Sequence[Piece]) -> int:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(TEXT, min_size=1, max_size=6), st.lists(LINE, min_size=1, max_size=6))
+@given(st.lists(TEXT, min_size=1, max_size=6), st.lists(PLACED, min_size=1, max_size=6))
 @example(["abca"], ["a", "abcabbb"])
 @example(["abca", "bc"], ["c", "abcabbb", "ba"])
+@example(["abcabc", "abc1"], [("abc", 0.2), ("abc", 4), ("1cb", 9)])
 def test_the_assignment_costs_what_brute_force_finds(texts, lines):
     pieces = pieces_of(lines)
     chains = assign(texts, pieces)
@@ -88,15 +95,16 @@ def test_the_assignment_costs_what_brute_force_finds(texts, lines):
 
 
 @settings(max_examples=300, deadline=None)
-@given(TEXT, st.lists(LINE, min_size=1, max_size=6))
+@given(TEXT, st.lists(PLACED, min_size=1, max_size=6))
+@example("abcabcabc", [("abc", 4), ("abc", 9), ("abc", 4)])
 def test_a_chain_costs_what_it_is_said_to(text, lines):
     pieces = pieces_of(lines)
-    chain = cheapest_chain(text, pieces, range(len(pieces)))
-    expected = chain_cost(text, [pieces[i] for i in chain.pieces]) if chain.pieces else nothing(text).cost
+    chain = cheapest_chain(text, pieces, range(len(pieces)), joints(pieces))
+    expected = chain_cost(text, chain.pieces, pieces) if chain.pieces else nothing(text).cost
     assert chain.cost == expected
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(TEXT, min_size=1, max_size=6), st.lists(LINE, min_size=1, max_size=6))
+@given(st.lists(TEXT, min_size=1, max_size=6), st.lists(PLACED, min_size=1, max_size=6))
 def test_the_assignment_is_the_same_every_time(texts, lines):
     assert assign(texts, pieces_of(lines)) == assign(texts, pieces_of(lines))

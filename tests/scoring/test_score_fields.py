@@ -72,7 +72,7 @@ def test_what_was_read_is_shown_as_read():
 
 def test_a_part_of_a_line_is_shown_without_the_rest_of_the_line():
     found = score(texts("NORTH GATE", "SOUTH GATE"), reading([line("NORTH GATE SOUTH GATE", 100, 100, 800, 40)]))
-    assert [text.read for text in found.texts] == ["NORTHGATE", "SOUTHGATE"]
+    assert [text.read for text in found.texts] == ["NORTH GATE", "SOUTH GATE"]
     assert found.distance == 0
 
 

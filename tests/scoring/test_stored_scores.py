@@ -25,10 +25,11 @@ TEXT = TextScore(
     lines=(4, 2),
     required=False,
     layout=("hyphen '-' missing at a line break",),
+    beside=("Tom:", "again"),
 )
 SCORE = Score(
     reader=FAKE,
-    texts=(replace(TEXT, distance=0, edits=(), lines=(0,), layout=()), TEXT),
+    texts=(replace(TEXT, distance=0, edits=(), lines=(0,), layout=(), beside=()), TEXT),
     extra=(
         Extra(text="Hello", kind=ExtraKind.DOUBLED, line=5, distance=5, of="HelloWorld"),
         Extra(text="nothing", kind=ExtraKind.OTHER, line=6, distance=0),
@@ -81,6 +82,7 @@ def test_a_score_is_written_field_by_field():
         "lines": [4, 2],
         "required": False,
         "layout": ["hyphen '-' missing at a line break"],
+        "beside": ["Tom:", "again"],
     }
     assert written["extra"] == [
         {"text": "Hello", "kind": "doubled", "line": 5, "distance": 5, "of": "HelloWorld"},
@@ -134,6 +136,7 @@ def test_a_lost_field_is_named_with_its_record(record, path):
     optional = path[-1] in {
         "required",
         "layout",
+        "beside",
         "look_alike",
         "counted",
         "of",

@@ -3,17 +3,20 @@
 A line may hold an expected text whole and say more: a speaker before a sentence, the key before a value, the rest of a
 menu. What is more stands beside the text if all of this is so; where in doubt, it counts as part of the text.
 
-- What is left is the text: the character next to what is cut off is the text's first or last one, at most `WRONG` of
-  the text is wrong, and every character cut off was an edit.
+- What is left is the text: the character next to what is cut off is the text's first or last one, or a strong mark sets
+  it off; at most `WRONG` of the text is wrong, and every character cut off was an edit.
 - It is set off: by a quotation mark, bracket, colon, bar, dash or the end of a sentence; or by white space, a comma or
   a change of script, if the text and the words beside it weigh `WEIGHT` each and the nearest word `NEAREST`. Any other
   mark (`≈`, a hyphen, a middle dot) ties the two together, unless the mark is a dash or bullet beside white space.
-- It continues no number: next to the text stands no digit, beside a text with digits stand none at all, and a text that
-  ends in a digit is set off by the strong marks alone.
-- It is not the text again: it shares no run of weight `SHARED` with an expected text, and no word is like a part of one.
-- It is more than marks, which belong to the text as a pair of quotation marks around it does. But a bullet before it,
-  and a quotation mark that opens before it and is not closed after it, belong to what is around it; and so does one of
-  a pair of which the other is with the words beside the text.
+- It continues no number: next to the text stands no digit, beside a text with digits stand none at all, and a text with
+  a digit there is set off by the strong marks alone.
+- It is not the text again: it shares no run of weight `SHARED` with an expected text, has no word like a part of one, and
+  its nearest word is not the end of the text that it stands at.
+- It is more than marks, which belong to the text as a pair of quotation marks around it does. But one that opens before
+  it and is not closed after it belongs to what is around it, and one of a pair to the words that have the other.
+
+What marks an item of a list, a bullet or a number before the text, stands beside it too, unless it is in an expected
+text as well or, but for a bullet, a digit follows.
 """
 
 from __future__ import annotations
@@ -27,10 +30,10 @@ from rapidfuzz import fuzz
 
 from qiltest.scoring.characters import script, weight
 from qiltest.scoring.distance import distance
-from qiltest.text.normalise import HYPHENS, is_decoration, normalise
+from qiltest.text.normalise import HYPHENS, is_decoration, letters_and_digits, normalise
 
 #: Share of the text that may be wrong.
-WRONG = 0.2
+WRONG = 0.25
 #: Weight that the text and the words beside it need, and the nearest word, where strong marks do not set them off.
 WEIGHT, NEAREST = 4.0, 2.0
 #: weight of a run of characters that two texts do not share by chance.
@@ -44,8 +47,10 @@ _WEAK = frozenset(",，、")
 #: between letters without white space these are part of a word or number: "flux.cpp", "12,5", "it's".
 _INNER = frozenset(".,") | _APOSTROPHES
 _BULLETS = frozenset("•·‣∙・")
+#: other marks of items: some with white space, a number with a full stop or bracket.
+_ITEM = re.compile(r"[*#→–-]\s+|\s*[(（]?[0-9]{1,2}[.．)）、]\s*")
 #: these set off, weakly, where white space stands beside them: "name - title".
-_SPACED = HYPHENS | _BULLETS | {"/"}
+_SPACED = (HYPHENS - _STRONG) | _BULLETS | {"/"}
 #: longer lines are not cut: no image has them.
 _LONGEST = 1000
 _WORD = re.compile(r"[^\W_]+")
@@ -85,13 +90,46 @@ def own_part(text: str, lines: Sequence[str], expected: Sequence[str]) -> Own:
     return best
 
 
+def starts_of(text: str, line: str, expected: Sequence[str]) -> tuple[int, ...]:
+    """Return where in a line (as read) the text may begin after words that stand beside it, in its normalised form."""
+    sides = {at: _Side(line[:at][::-1], line[at]) for at in _starts(text, line) if at}
+    found = (at for at, side in sides.items() if side.words and side.may_stand_beside(text, expected, turned=True))
+    return tuple(len(normalise(line[:at])) for at in found)
+
+
+def ends_of(text: str, line: str, expected: Sequence[str]) -> tuple[int, ...]:
+    """Return where in a line (as read) the text may end before words that stand beside it, in its normalised form."""
+    sides = {at: _Side(line[at:], line[at - 1]) for at in _ends(text, line) if at < len(line)}
+    found = (at for at, side in sides.items() if side.words and side.may_stand_beside(text, expected))
+    return tuple(len(normalise(line[:at])) for at in found)
+
+
+def _starts(text: str, line: str) -> list[int]:
+    return [
+        at for at in range(len(line)) if not at or _meets(line[at], text[0], 0) or _marked(line[:at][::-1], line[at])
+    ]
+
+
+def _ends(text: str, line: str) -> list[int]:
+    ends = range(len(line), 0, -1)
+    return [
+        at for at in ends if at == len(line) or _meets(line[at - 1], text[-1], -1) or _marked(line[at:], line[at - 1])
+    ]
+
+
+def _marked(outer: str, edge: str) -> bool:
+    """Return whether a strong mark or bullet stands next to the text's edge, which is no mark or space itself."""
+    return edge.isalnum() and (_is_strong(outer.lstrip()[:1]) or outer.strip() in _BULLETS)
+
+
 def _cuts(text: str, lines: Sequence[str], expected: Sequence[str]) -> Iterator[Own]:
     """Yield the ways to cut other text off the first and the last line."""
     first, last = lines[0], lines[-1]
-    starts = [at for at in range(len(first)) if not at or _meets(first[at], text[0], 0)]
-    ends = [at for at in range(len(last), 0, -1) if at == len(last) or _meets(last[at - 1], text[-1], -1)]
-    befores = {at: _Side(first[:at][::-1], first[at]) for at in starts}
-    afters = {at: _Side(last[at:], last[at - 1]) for at in ends}
+    befores = {
+        at: _Side("" if _is_item(first[:at], first[at], expected) else first[:at][::-1], first[at])
+        for at in _starts(text, first)
+    }
+    afters = {at: _Side(last[at:], last[at - 1]) for at in _ends(text, last)}
     for start, before in befores.items():
         if not before.may_stand_beside(text, expected, turned=True):
             continue
@@ -132,7 +170,8 @@ class _Side:
         if not self.words:
             return True
         words = self.words[::-1] if turned else self.words
-        return self._sets_off(text) and not self._counts_on(text) and not _repeats(words, expected)
+        again = _doubles(words, text, before=turned) or _repeats(words, expected)
+        return self._sets_off(text) and not self._counts_on(text) and not again
 
     def _sets_off(self, text: str) -> bool:
         strength = self._strength()
@@ -168,13 +207,15 @@ def _marks_belong(before: _Side, after: _Side) -> bool:
         return not after.marks or _pair(before.marks, after.marks)
     if after.words:
         return not before.marks or (len(before.marks) == 1 and _pair(before.marks, after.marks))
-    return not after.marks and (not before.marks or _opens(before, after))
-
-
-def _opens(before: _Side, after: _Side) -> bool:
-    """Return whether the only mark is a bullet, or a quotation mark that nothing closes."""
     closed = {before.edge, after.edge} & (_QUOTES | _APOSTROPHES)
-    return before.marks in _BULLETS or (before.marks in _QUOTES and not closed)
+    return not after.marks and (not before.marks or (before.marks in _QUOTES and not closed))
+
+
+def _is_item(before: str, edge: str, expected: Sequence[str]) -> bool:
+    """Return whether what stands before a text marks an item of a list."""
+    bullet = before.strip() in _BULLETS
+    number = _ITEM.fullmatch(before) is not None and not _is_digit(edge)
+    return (bullet or number) and not any(normalise(before) in other for other in expected)
 
 
 def _pair(before: str, after: str) -> bool:
@@ -190,11 +231,20 @@ def _is_weak(mark: str) -> bool:
 
 
 def _is_strong(mark: str) -> bool:
+    if not mark:
+        return False
     return mark in _QUOTES | _APOSTROPHES | _STRONG or unicodedata.category(mark) in {"Ps", "Pe", "Pi", "Pf"}
 
 
 def _is_digit(char: str) -> bool:
     return unicodedata.category(char).startswith("N")
+
+
+def _doubles(words: str, text: str, *, before: bool) -> bool:
+    """Return whether the word next to a text is how the text begins, before it, or ends, after it."""
+    nearest = letters_and_digits(_WORD.findall(words)[-1 if before else 0])
+    said = letters_and_digits(text)
+    return said.startswith(nearest) if before else said.endswith(nearest)
 
 
 def _repeats(words: str, expected: Sequence[str]) -> bool:

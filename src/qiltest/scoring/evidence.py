@@ -4,7 +4,8 @@ A join claims that one line goes on where another ends. For it speaks the part o
 has nothing to do with the text meets a given character with the chance 1 / A, where A is the alphabet of the
 character's kind (`characters.bits`), so that m met characters are worth m log2 A bits. Against it speak
 
-- its candidates: any of the N lines that stand as near might have met the text by chance, which takes log2 N bits off;
+- its candidates: any of the N lines that stand as near, in the same row if the two are in one, might have met the text
+  by chance, which takes log2 N bits off;
 - its strain, (1 + gap) x ratio of sizes: the odds that two lines are of one text fall with the third power of the
   strain, which takes `FALL` log2 (strain / `USUAL`) bits off;
 - a doubtful reading: `FALL` log2 (`SURE` / confidence) bits below `SURE`.
@@ -26,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qiltest.scoring.characters import mean_bits
-from qiltest.scoring.geometry import Place
+from qiltest.scoring.geometry import OVERLAP, Place
 
 #: One edit, in the units that chains are compared in.
 EDIT = 1000
@@ -64,8 +65,10 @@ def joints(pieces: Sequence[Piece]) -> Costs:
     """Return what it costs to join each two pieces: the edits, times `EDIT`, that their join must save. At least 1."""
     if not pieces:
         return np.zeros((0, 0), dtype=np.int64)
-    strain = _strains([piece.place for piece in pieces])
-    against = np.log2(_candidates(strain)) + FALL * np.maximum(np.log2(strain / USUAL), 0.0) + _doubts(pieces)
+    places = [piece.place for piece in pieces]
+    strain, row = _strains(places), _rows(places)
+    candidates = np.where(row, _candidates(np.where(row, strain, APART)), _candidates(strain))
+    against = np.log2(candidates) + FALL * np.maximum(np.log2(strain / USUAL), 0.0) + _doubts(pieces)
     worth = np.array([mean_bits(piece.text) for piece in pieces])
     edits = against / np.minimum(worth[:, None], worth[None, :])
     costs: Costs = np.floor(edits * EDIT).astype(np.int64) + 1
@@ -89,6 +92,14 @@ def _strains(places: Sequence[Place]) -> Values:
     strain: Values = (1.0 + np.hypot(across, down) / larger) * larger / smaller
     np.fill_diagonal(strain, APART)
     return strain
+
+
+def _rows(places: Sequence[Place]) -> NDArray[np.bool_]:
+    """Return which two stand in one row: they overlap in height by `OVERLAP` of the lower one."""
+    top, bottom = np.array([place.top for place in places]), np.array([place.bottom for place in places])
+    common = np.minimum(bottom[:, None], bottom[None, :]) - np.maximum(top[:, None], top[None, :])
+    row: NDArray[np.bool_] = common >= OVERLAP * np.minimum((bottom - top)[:, None], (bottom - top)[None, :])
+    return row
 
 
 def _candidates(strain: Values) -> Values:

@@ -67,8 +67,8 @@ def encloses(block: Sequence[Place], other: Place) -> bool:
 def orders(places: Sequence[Place], blocks: Sequence[Sequence[int]] = ()) -> Iterator[tuple[int, ...]]:
     """Yield the orders in which lines may be read (indices), none twice.
 
-    All in rows; upright ones in columns from either side; block by block, each in rows. `blocks` are the indices of
-    lines that stand together.
+    All in rows; upright ones in columns from either side; block by block, each in rows, where `blocks` are the indices
+    of lines that stand together; and cut where the gap is widest, across or down, and each part so again (XY-cut).
     """
     seen: set[tuple[int, ...]] = set()
     for order in _ways(places, blocks):
@@ -83,6 +83,7 @@ def _ways(places: Sequence[Place], blocks: Sequence[Sequence[int]]) -> Iterator[
     yield _columns(places, upright, -1.0)
     yield _columns(places, upright, 1.0)
     yield _blocks(places, blocks)
+    yield tuple(_cut(places, range(len(places))))
 
 
 def _rows(places: Sequence[Place]) -> tuple[int, ...]:
@@ -131,6 +132,29 @@ def _blocks(places: Sequence[Place], blocks: Sequence[Sequence[int]]) -> tuple[i
     boxes = [_box([places[i] for i in block]) for block in blocks]
     inside = [[block[k] for k in _rows([places[i] for i in block])] for block in blocks]
     return tuple(i for number in _rows(boxes) for i in inside[number])
+
+
+def _cut(places: Sequence[Place], lines: Sequence[int]) -> Iterator[int]:
+    """Yield lines part by part, cut at the widest gap that no line bridges, one in height before one as wide."""
+    across, left = _widest_gap([(places[i].left, places[i].right) for i in lines])
+    down, above = _widest_gap([(places[i].top, places[i].bottom) for i in lines])
+    if max(across, down) <= 0:
+        yield from (lines[k] for k in _rows([places[i] for i in lines]))
+        return
+    first = above if down >= across else left
+    yield from _cut(places, [lines[k] for k in sorted(first)])
+    yield from _cut(places, [i for k, i in enumerate(lines) if k not in first])
+
+
+def _widest_gap(spans: Sequence[tuple[float, float]]) -> tuple[float, frozenset[int]]:
+    """Return the widest gap between stretches, and the indices of those before it; not above 0 where there is none."""
+    order = sorted(range(len(spans)), key=lambda k: spans[k])
+    widest, before, end = 0.0, frozenset[int](), spans[order[0]][1]
+    for number, k in enumerate(order):
+        if spans[k][0] - end > widest:
+            widest, before = spans[k][0] - end, frozenset(order[:number])
+        end = max(end, spans[k][1])
+    return widest, before
 
 
 def _box(places: Sequence[Place]) -> Place:

@@ -1,0 +1,132 @@
+"""One pass over lines in an order of reading: the chain of them that comes nearest to a text.
+
+For every line the row of Levenshtein costs against all prefixes of the text goes on from the cheapest earlier line, to
+which it is joined at the cost of that join. Exact for the given order, without enumerating subsets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qiltest.scoring.evidence import EDIT, Costs
+
+#: the wrong case of a letter costs half an edit in matching, or "CPP" would be no better match for "cpp" than nothing.
+CASE = 500
+#: more than any chain costs: the cost of a join that is not made.
+NEVER = 1 << 40
+
+#: for each prefix of the text, the index in the text where the line's own part begins; below 0: -1 - index of a line
+#: that begins the chain.
+_Starts = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """A line, normalised, with the places where a text may begin in it after other text, and end before other text."""
+
+    text: str
+    starts: tuple[int, ...] = ()
+    ends: tuple[int, ...] = ()
+
+
+class Target:
+    """The text sought, with the cost of meeting any character at each of its places."""
+
+    def __init__(self, text: str, free: Collection[str], *, wrong: int) -> None:
+        """`free` characters cost nothing where the text has none; `wrong` is the cost of a wrong character."""
+        self.length, self._free, self._wrong = len(text), free, wrong
+        self._exact, self._folded = np.array(list(text)), np.array([char.casefold() for char in text])
+        self._meets: dict[str, Costs] = {}
+
+    def insert(self, char: str) -> int:
+        """Cost of `char` where the text has none."""
+        return 0 if char in self._free else EDIT
+
+    def meet(self, char: str) -> Costs:
+        """Cost, for each place of the text, of `char` standing there."""
+        if char not in self._meets:
+            other = np.where(self._folded == char.casefold(), CASE, self._wrong)
+            self._meets[char] = np.where(self._exact == char, 0, other).astype(np.int64)
+        return self._meets[char]
+
+
+def cheapest_in_order(
+    target: Target, lines: Sequence[Written], costs: Costs, *, begin: int = 0
+) -> tuple[int, tuple[int, ...]]:
+    """Return the cost of the cheapest chain of lines in their order, and which lines it takes.
+
+    `costs` are those of joining two lines; `begin` is what every chain costs beforehand.
+    """
+    first = np.arange(target.length + 1, dtype=np.int64) * EDIT + begin
+    rows: list[Costs] = []
+    froms: list[NDArray[np.int64]] = []
+    starts: list[_Starts] = []
+    finals: list[tuple[int, int]] = []
+    for k, line in enumerate(lines):
+        row, came = first.copy(), np.full(len(first), -1, dtype=np.int64)
+        for j in np.flatnonzero(costs[:k, k] < NEVER):
+            through = rows[j] + costs[j, k]
+            better = through < row
+            row[better], came[better] = through[better], j
+        row, start, ended = _read(line, row, first, target)
+        rows.append(row)
+        froms.append(came)
+        starts.append(start)
+        finals.append(min([(int(row[-1]), int(start[-1])), *ended]))
+    last = min(range(len(lines)), key=lambda k: (finals[k][0], k))
+    return finals[last][0], _traced(last, finals[last][1], starts, froms)
+
+
+def _traced(last: int, at: int, starts: Sequence[_Starts], froms: Sequence[NDArray[np.int64]]) -> tuple[int, ...]:
+    """Follow a chain back from its last line, whose part begins at `at` in the text."""
+    chosen, k = [last], last
+    while at >= 0 and froms[k][at] >= 0:
+        k = int(froms[k][at])
+        at = int(starts[k][at])
+        chosen.append(k)
+    return tuple(reversed(chosen))
+
+
+def _read(line: Written, row: Costs, first: Costs, target: Target) -> tuple[Costs, _Starts, list[tuple[int, int]]]:
+    """Append a line: its row, where its part begins, and (cost, beginning) of the whole text for each of its ends."""
+    places = np.arange(len(row), dtype=np.int64)
+    row, start, ended = _carry(row, places, line.text, target, line.ends)
+    for at in line.starts:
+        ends = [end - at for end in line.ends if end > at]
+        fresh, begun, more = _carry(first + 1, -1 - places, line.text[at:], target, ends)
+        better = fresh < row
+        row[better], start[better] = fresh[better], begun[better]
+        ended.extend(more)
+    return row, start, ended
+
+
+def _carry(
+    row: Costs, start: _Starts, text: str, target: Target, ends: Collection[int]
+) -> tuple[Costs, _Starts, list[tuple[int, int]]]:
+    """Append `text` to what costs `row` for each prefix of the target."""
+    places = np.arange(len(row), dtype=np.int64)
+    ended: list[tuple[int, int]] = []
+    for count, char in enumerate(text, start=1):
+        meet = row[:-1] + target.meet(char)
+        insert = row + target.insert(char)
+        better = meet < insert[1:]
+        new_row, new_start = insert, start.copy()
+        new_row[1:][better] = meet[better]
+        new_start[1:][better] = start[:-1][better]
+        row, start = _delete_forward(new_row, new_start, places)
+        if count in ends:
+            ended.append((int(row[-1]) + 1, int(start[-1])))
+    return row, start, ended
+
+
+def _delete_forward(row: Costs, start: _Starts, places: NDArray[np.int64]) -> tuple[Costs, _Starts]:
+    """Let every prefix also be reached by deleting from a shorter one: a running minimum of cost less length."""
+    relative = row - places * EDIT
+    lowest = np.minimum.accumulate(relative)
+    fresh = np.concatenate(([True], relative[1:] < lowest[:-1]))
+    source = np.maximum.accumulate(np.where(fresh, places, 0))
+    return lowest + places * EDIT, start[source]
