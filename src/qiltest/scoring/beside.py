@@ -4,7 +4,7 @@ A line may hold an expected text whole and say more: a speaker before a sentence
 menu. What is more stands beside the text if all of this is so; where in doubt, it counts as part of the text.
 
 - What is left is the text: the character next to what is cut off is the text's first or last one, or a strong mark sets
-  it off; at most `WRONG` of the text is wrong, and every character cut off was an edit.
+  it off; at most `WRONG` of the text is wrong, and no character of it is cut off.
 - It is set off: by a quotation mark, bracket, colon, bar, dash or the end of a sentence; or by white space, a comma or
   a change of script, if the text and the words beside it weigh `WEIGHT` each and the nearest word `NEAREST`. Any other
   mark (`≈`, a hyphen, a middle dot) ties the two together, unless the mark is a dash or bullet beside white space.
@@ -27,6 +27,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rapidfuzz import fuzz
+from rapidfuzz.distance import Indel
 
 from qiltest.scoring.characters import script, weight
 from qiltest.scoring.distance import distance
@@ -83,11 +84,17 @@ def own_part(text: str, lines: Sequence[str], expected: Sequence[str]) -> Own:
     best = Own(lines=tuple(lines), wrong=wrong)
     if not wrong or not lines or sum(map(len, lines)) > _LONGEST:
         return best
+    apart = _apart(text, lines)
     for found in _cuts(text, lines, expected):
-        beside = len(_joined(found.beside))
-        if wrong - found.wrong == beside and found.wrong <= WRONG * len(text) and found.wrong < best.wrong:
+        nothing_lost = apart - _apart(text, found.lines) == len(_joined(found.beside))
+        if nothing_lost and found.wrong <= WRONG * len(text) and found.wrong < best.wrong:
             best = found
     return best
+
+
+def _apart(text: str, lines: Sequence[str]) -> int:
+    """Return how many characters the text and lines do not have in common."""
+    return int(Indel.distance(text, _joined(lines)))
 
 
 def starts_of(text: str, line: str, expected: Sequence[str]) -> tuple[int, ...]:
