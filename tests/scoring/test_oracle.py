@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from builders import line
 from qiltest.scoring.assign import assign
-from qiltest.scoring.chains import STRICT, cheapest_chain, nothing, relevant
+from qiltest.scoring.chains import KEPT, KEPT_OF_SEVERAL, cheapest_chain, nothing, relevant
 from qiltest.scoring.evidence import EDIT, Piece, joints
 from qiltest.scoring.geometry import place_of
-from qiltest.scoring.passes import CASE
+from qiltest.scoring.passes import CASE, wrong_cost
 
 TEXT = st.text(alphabet="abcABC1", min_size=1, max_size=6)
 #: Three characters or more, so that a line is no part of a column.
@@ -34,27 +34,29 @@ def pieces_of(lines: Sequence[str | tuple[str, float]]) -> list[Piece]:
     return found
 
 
-def slow_cost(text: str, read: str, wrong: int) -> int:
-    """Levenshtein by its definition, with the wrong case at half an edit and a wrong character at `wrong`."""
+def slow_cost(text: str, read: str, *, strict: bool) -> int:
+    """Levenshtein by its definition, with the wrong case at half an edit and, strictly, a wrong character at more."""
 
     @functools.cache
     def cost(i: int, j: int) -> int:
         if i == 0 or j == 0:
             return (i + j) * EDIT
         a, b = text[i - 1], read[j - 1]
-        meet = 0 if a == b else CASE if a.casefold() == b.casefold() else wrong
+        other = wrong_cost(a) if strict else EDIT
+        meet = 0 if a == b else CASE if a.casefold() == b.casefold() else other
         return min(cost(i - 1, j - 1) + meet, cost(i - 1, j) + EDIT, cost(i, j - 1) + EDIT)
 
     return cost(len(text), len(read))
 
 
 def chain_cost(text: str, chosen: Sequence[int], pieces: Sequence[Piece]) -> int | None:
+    """Cost of a chain; None for one that keeps too little of the text."""
     costs = joints(pieces)
     joined = "".join(pieces[i].text for i in chosen)
-    steps = [int(costs[pair]) for pair in pairwise(chosen)]
-    total = slow_cost(text, joined, STRICT if any(step >= EDIT for step in steps) else EDIT) + sum(steps)
-    whole = len(chosen) == 1 and text in joined
-    return total if whole or 3 * (len(text) * EDIT - total) >= len(text) * EDIT else None
+    total = slow_cost(text, joined, strict=len(chosen) > 1) + sum(int(costs[pair]) for pair in pairwise(chosen))
+    kept = len(text) * EDIT - total
+    enough = (KEPT if len(chosen) == 1 else KEPT_OF_SEVERAL) * kept >= len(text) * EDIT
+    return total if enough or (len(chosen) == 1 and text in joined) else None
 
 
 def brute_force(texts: Sequence[str], pieces: Sequence[Piece]) -> int:

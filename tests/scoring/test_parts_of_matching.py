@@ -14,7 +14,7 @@ from qiltest.scoring.distance import align
 from qiltest.scoring.extras import Taken, extra_of
 from qiltest.scoring.geometry import Place, encloses, place_of
 from qiltest.scoring.records import EditKind, ExtraKind
-from qiltest.scoring.split import pieces_of
+from qiltest.scoring.split import cuts_of, pieces_of
 from qiltest.suite.cases import LineBreaks
 from qiltest.text.normalise import normalise, units
 
@@ -75,8 +75,8 @@ FAR = place(left=5000, right=5100)
         ("ABC", "ABC", ExtraKind.OTHER),  # too little to accuse of
         ("wxyzABCD", "ABCD", ExtraKind.LEAKED),
         ("wxyzABC", "ABC", ExtraKind.OTHER),
-        ("ABCDEFGHIJ", "ABCDEFGHIJKLMNOPQRST", ExtraKind.LEAKED),
-        ("ABCDEFGHI", "ABCDEFGHIJKLMNOPQRST", ExtraKind.OTHER),  # one common word
+        ("ABCDEFGHI", "ABCDEFGHIJKLMNOPQRST", ExtraKind.LEAKED),
+        ("ABCDEFGH", "ABCDEFGHIJKLMNOPQRST", ExtraKind.OTHER),  # one common word
         ("ABCDEFGHIx", "ABCDEFGHIJKLMNOPQRST", ExtraKind.LEAKED),
         ("ABCDEFGxxx", "ABCDEFGHIJKLMNOPQRST", ExtraKind.OTHER),
     ],
@@ -86,8 +86,8 @@ def test_what_nobody_asked_for_is_named_by_how_much_of_a_text_it_holds(text, wan
 
 
 def test_a_fragment_beside_its_text_is_a_repetition_and_elsewhere_a_leak():
-    assert kind_of("ABCDEFGHIJ", "ABCDEFGHIJKLMNOPQRST", at=place(top=30, bottom=50)) is ExtraKind.DOUBLED
-    assert kind_of("ABCDEFGHIJ", "ABCDEFGHIJKLMNOPQRST", at=FAR) is ExtraKind.LEAKED
+    assert kind_of("ABCDEFGHI", "ABCDEFGHIJKLMNOPQRST", at=place(top=30, bottom=50)) is ExtraKind.DOUBLED
+    assert kind_of("ABCDEFGHI", "ABCDEFGHIJKLMNOPQRST", at=FAR) is ExtraKind.LEAKED
 
 
 def test_a_fragment_that_its_text_lacks_is_no_repetition():
@@ -110,7 +110,7 @@ def parts(read, wanted, at=None):
             found.text,
             tuple(round(v, 6) for v in (found.place.left, found.place.top, found.place.right, found.place.bottom)),
         )
-        for found in pieces_of(made, read, 3, wanted)
+        for found in pieces_of(made, read, 3, cuts_of(read, wanted))
     ]
 
 
@@ -131,7 +131,7 @@ def test_a_column_with_two_signs_is_cut_across():
 
 def test_a_tilted_line_is_cut_along_its_edges():
     tilted = replace(line("", 0, 0, 1, 1), box=((0, 0), (400, 100), (390, 140), (-10, 40)))
-    first, second = pieces_of(tilted, "ABCDUVWX", 3, ["ABCD", "UVWX"])
+    first, second = pieces_of(tilted, "ABCDUVWX", 3, [4])
     assert (first.place.right, second.place.left) == (200, 190)
     assert (first.place.bottom, second.place.top) == (90, 50)
     assert (first.line, first.confidence) == (3, 0.99)
@@ -269,8 +269,8 @@ def test_a_line_is_cut_across_only_where_it_is_a_column():
     flat = replace(
         line("", 0, 0, 1, 1), box=((100, 50), (140, 50), (140, 109), (100, 109))
     )  # less than 1.5 times as high
-    first, second = pieces_of(flat, "ABCDUVWX", 3, ["ABCD", "UVWX"])
+    first, second = pieces_of(flat, "ABCDUVWX", 3, [4])
     assert (box_of(first.place), box_of(second.place)) == ((100, 50, 120, 109), (120, 50, 140, 109))
     tall = replace(flat, box=((100, 50), (140, 50), (140, 112), (100, 112)))
-    first, second = pieces_of(tall, "ABCDUVWX", 3, ["ABCD", "UVWX"])
+    first, second = pieces_of(tall, "ABCDUVWX", 3, [4])
     assert (box_of(first.place), box_of(second.place)) == ((100, 50, 140, 81), (100, 81, 140, 112))

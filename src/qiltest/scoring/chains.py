@@ -12,14 +12,15 @@ from qiltest.scoring.beside import ends_of, starts_of
 from qiltest.scoring.characters import weight
 from qiltest.scoring.evidence import EDIT, Costs, Piece
 from qiltest.scoring.geometry import orders
-from qiltest.scoring.passes import NEVER, Target, Written, cheapest_in_order
+from qiltest.scoring.passes import Target, Written, alone, cheapest_in_order
 
-#: a wrong character costs this in a chain with a doubtful join.
-STRICT = 2 * EDIT
 #: what a join costs more in each further order of reading, so that rows are preferred.
 ORDER = 100
 #: Other text beside a text costs this part of the text: a sign with a typo less than that is preferred.
 BESIDE = 3
+#: A line alone keeps this part of the text, one of three characters; of several lines, where a wrong character costs up
+#: to two edits, one of six.
+KEPT, KEPT_OF_SEVERAL = 3, 6
 #: Weight from which on a text that is found whole in a line is no chance, however long the line is.
 WHOLE = 4.0
 #: Share of a line that must be found in the text (or of the text in the line) for it to be considered, in percent.
@@ -61,10 +62,10 @@ def cheapest_chain(
 
     `costs` are those of joining pieces (`evidence.joints`). Characters in `free`, those of its optional marks, cost
     nothing where they are too many. Where `expected`, all texts of the image, are given, other text before the first
-    line's part and after the last one's costs a third of the text at most (`beside`). Orders of reading are tried until
-    one gives the text without an edit. Ties go to fewer pieces, then to lower indices. A chain that keeps less than a
-    third of the text counts as nothing, unless it is one piece that contains the whole text, as "OPEN 24H" contains
-    OPEN.
+    line's part and after the last one's costs a third of the text at most (`beside`). Several lines are matched
+    strictly (`passes.wrong_cost`). Orders of reading are tried until one gives the text without an edit. Ties go to
+    fewer pieces, then to lower indices. A chain that keeps too little of the text counts as nothing, unless it is one
+    piece that contains the whole text, as "OPEN 24H" contains OPEN.
     """
     exact = next((i for i in candidates if pieces[i].text == text), None)
     if exact is not None:
@@ -79,10 +80,8 @@ def cheapest_chain(
         lines = {i: _cut(text, pieces[i], expected) for i in candidates}
         if any(line.starts or line.ends for line in lines.values()):
             best = min([best, *_chains(text, lines, pieces, costs, free, begin=extra)], key=_rank)
-    if 3 * (len(text) * EDIT - best.cost) >= len(text) * EDIT:
-        return best
     holding = (i for i in candidates if text in pieces[i].text)
-    return min([nothing(text), *(_longer(text, pieces[i].text, i) for i in holding)], key=_rank)
+    return min([best, *(_longer(text, pieces[i].text, i) for i in holding)], key=_rank)
 
 
 def blocks(candidates: Sequence[int], costs: Costs) -> list[list[int]]:
@@ -112,21 +111,25 @@ def _chains(
     *,
     begin: int = 0,
 ) -> Iterator[Chain]:
-    """Yield the cheapest chain in each order of reading, until one has no edit. `lines` are those of the candidates."""
-    candidates = list(lines)
+    """Yield chains that keep enough of the text: each line alone, and the cheapest of several in each order of reading.
+
+    `lines` are those of the candidates. Orders are tried until one has no edit.
+    """
+    candidates, whole = list(lines), len(text) * EDIT
+    one = Target(text, free, strict=False)
+    singles = [Chain(cost=alone(one, line, begin=begin), pieces=(i,)) for i, line in lines.items()]
+    yield from (chain for chain in singles if KEPT * (whole - chain.cost) >= whole)
+    least = min(chain.cost for chain in singles)
+    several = Target(text, free, strict=True)
     for number, order in enumerate(orders([pieces[i].place for i in candidates], blocks(candidates, costs))):
-        way = [candidates[k] for k in order]
-        written, joins = [lines[i] for i in way], costs[np.ix_(way, way)] + number * ORDER
-        sure = np.where(joins < EDIT, joins, NEVER)
-        cost, taken = cheapest_in_order(Target(text, free, wrong=EDIT), written, sure, begin=begin)
-        yield Chain(cost=cost, pieces=tuple(way[k] for k in taken))
-        doubtful = joins[np.triu_indices(len(way), 1)]
-        if np.any((doubtful >= EDIT) & (doubtful < cost - begin)):
-            least, taken = cheapest_in_order(Target(text, free, wrong=STRICT), written, joins, begin=begin)
-            yield Chain(cost=least, pieces=tuple(way[k] for k in taken))
-            cost = min(cost, least)
-        if cost - begin < EDIT:
+        if least - begin < EDIT:
             return
+        way = [candidates[k] for k in order]
+        joins = costs[np.ix_(way, way)] + number * ORDER
+        cost, taken = cheapest_in_order(several, [lines[i] for i in way], joins, begin=begin)
+        if len(taken) > 1 and KEPT_OF_SEVERAL * (whole - cost) >= whole:
+            yield Chain(cost=cost, pieces=tuple(way[k] for k in taken))
+            least = min(least, cost)
 
 
 def _cut(text: str, piece: Piece, expected: Sequence[str]) -> Written:

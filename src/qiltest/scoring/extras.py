@@ -16,8 +16,8 @@ from qiltest.scoring.records import Extra, ExtraKind
 SURE = 0.5
 #: Weight that a line needs to be called a repetition of a whole text.
 WEIGHT = 4.0
-#: The same for a fragment of a text: what two words say (11.8 bits each), as one word may be there for other reasons.
-FRAGMENT_WEIGHT = 10.0
+#: the same for a fragment of a text: one common word, of eight letters at most, may be there for other reasons.
+FRAGMENT_WEIGHT = 9.0
 #: Share of the characters that may differ between a repetition and what it repeats.
 WRONG = 0.2
 

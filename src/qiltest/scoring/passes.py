@@ -12,10 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qiltest.scoring.characters import bits
 from qiltest.scoring.evidence import EDIT, Costs
 
 #: the wrong case of a letter costs half an edit in matching, or "CPP" would be no better match for "cpp" than nothing.
 CASE = 500
+#: Bits against a line that a wrong character in it is: one in eight is drawn or read wrong.
+WRONG = 3.0
 #: more than any chain costs: the cost of a join that is not made.
 NEVER = 1 << 40
 
@@ -33,12 +36,22 @@ class Written:
     ends: tuple[int, ...] = ()
 
 
+def wrong_cost(char: str) -> int:
+    """Return what another character in the place of `char` costs in a chain of several lines, in edits x `EDIT`.
+
+    Meeting the character would be worth its bits, and `WRONG` bits speak against a line that has another. Two edits at
+    most, because to leave one out and to have one too many costs no more.
+    """
+    return min(2 * EDIT, EDIT + int(EDIT * WRONG / bits(char)))
+
+
 class Target:
     """The text sought, with the cost of meeting any character at each of its places."""
 
-    def __init__(self, text: str, free: Collection[str], *, wrong: int) -> None:
-        """`free` characters cost nothing where the text has none; `wrong` is the cost of a wrong character."""
-        self.length, self._free, self._wrong = len(text), free, wrong
+    def __init__(self, text: str, free: Collection[str] = (), *, strict: bool) -> None:
+        """`free` characters cost nothing where the text has none; `strict`: a wrong one is evidence against a line."""
+        self.length, self._free = len(text), free
+        self._wrong = np.array([wrong_cost(char) if strict else EDIT for char in text], dtype=np.int64)
         self._exact, self._folded = np.array(list(text)), np.array([char.casefold() for char in text])
         self._meets: dict[str, Costs] = {}
 
@@ -52,6 +65,13 @@ class Target:
             other = np.where(self._folded == char.casefold(), CASE, self._wrong)
             self._meets[char] = np.where(self._exact == char, 0, other).astype(np.int64)
         return self._meets[char]
+
+
+def alone(target: Target, line: Written, *, begin: int = 0) -> int:
+    """Return the cost of one line for the text; `begin` is what every chain costs beforehand."""
+    row = np.arange(target.length + 1, dtype=np.int64) * EDIT + begin
+    row, _, ended = _read(line, row, row, target)
+    return min([int(row[-1]), *(cost for cost, _ in ended)])
 
 
 def cheapest_in_order(

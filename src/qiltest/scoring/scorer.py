@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from qiltest.errors import CaseError, ReaderError
 from qiltest.reading.records import Reading
 from qiltest.scoring.assign import assign
 from qiltest.scoring.beside import Own, own_part
+from qiltest.scoring.chains import Chain
 from qiltest.scoring.distance import align
-from qiltest.scoring.evidence import Piece, joints
+from qiltest.scoring.evidence import Costs, Piece, joints
 from qiltest.scoring.extras import Taken, extra_of
 from qiltest.scoring.groups import groups_of
 from qiltest.scoring.records import Extra, Score, TextScore
-from qiltest.scoring.split import pieces_of
+from qiltest.scoring.split import cuts_of, pieces_of
 from qiltest.suite.cases import Case, ExpectedText, LineBreaks
 from qiltest.text import look_alikes
 from qiltest.text.normalise import Unit, normalise, required_text, units
@@ -51,9 +52,8 @@ def score(
             remedy="look at the image: if it shows text, try another reader (--qil-reader)",
         )
     plain = [required_text(parts) for parts in wanted]
-    pieces = _pieces(reading, plain)
-    costs = joints(pieces)
-    groups = groups_of(assign(plain, pieces, _marks(wanted), costs, alone=alone), pieces, costs)
+    pieces, costs, chains = _matched(reading, plain, _marks(wanted), alone=alone)
+    groups = groups_of(chains, pieces, costs)
     own = [
         _own_part(text, [pieces[i] for i in group], () if alone else plain)
         for text, group in zip(plain, groups, strict=True)
@@ -101,13 +101,34 @@ def _marks(wanted: Sequence[tuple[Unit, ...]]) -> dict[str, set[str]]:
     return found
 
 
-def _pieces(reading: Reading, plain: Sequence[str]) -> list[Piece]:
-    found: list[Piece] = []
-    for index, line in enumerate(reading.lines):
-        text = normalise(line.text)
-        if text:
-            found.extend(pieces_of(line, text, index, plain))
-    return found
+def _matched(
+    reading: Reading, plain: Sequence[str], marks: Mapping[str, Collection[str]], *, alone: bool
+) -> tuple[list[Piece], Costs, tuple[Chain, ...]]:
+    """Cut the lines, match them, and undo the cuts beside parts that no text took: those belong to what is beside them.
+
+    Returns the pieces, what it costs to join them, and each text's chain.
+    """
+    lines = {index: text for index, line in enumerate(reading.lines) if (text := normalise(line.text))}
+    cuts = {index: cuts_of(text, plain) for index, text in lines.items()}
+    while True:
+        pieces = [piece for i, text in lines.items() for piece in pieces_of(reading.lines[i], text, i, cuts[i])]
+        costs = joints(pieces)
+        chains = assign(plain, pieces, marks, costs, alone=alone)
+        kept = _kept_cuts(cuts, {i for chain in chains for i in chain.pieces})
+        if kept == cuts:
+            return pieces, costs, chains
+        cuts = kept
+
+
+def _kept_cuts(cuts: Mapping[int, Sequence[int]], taken: Collection[int]) -> dict[int, list[int]]:
+    """Return the cuts of each line of which both sides were taken."""
+    kept: dict[int, list[int]] = {}
+    at = 0
+    for index, places in cuts.items():
+        part = range(at, at + len(places) + 1)
+        kept[index] = [cut for k, cut in zip(part, places, strict=False) if k in taken and k + 1 in taken]
+        at = part.stop
+    return kept
 
 
 def _own_part(text: str, group: Sequence[Piece], expected: Sequence[str]) -> Own:

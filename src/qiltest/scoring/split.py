@@ -19,9 +19,8 @@ WRONG = 1 / 3
 SHORTEST = 2
 
 
-def pieces_of(line: Line, text: str, index: int, expected: Sequence[str]) -> Iterator[Piece]:
-    """Cut a line (normalised `text`) into one piece per expected text that it contains; mostly it is one piece."""
-    cuts = _cuts(text, expected)
+def pieces_of(line: Line, text: str, index: int, cuts: Sequence[int]) -> Iterator[Piece]:
+    """Cut a line (normalised `text`) at some of its places into pieces; mostly there are none."""
     for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
         part = _part(line, start / max(1, len(text)), end / max(1, len(text))) if cuts else line
         yield Piece(
@@ -46,7 +45,8 @@ def _cut_at(line: str, at: int, text: str, place: int) -> bool:
     return normalise(line[:at]) == text[:place] and normalise(line[at:]) == text[place:]
 
 
-def _cuts(text: str, expected: Sequence[str]) -> list[int]:
+def cuts_of(text: str, expected: Sequence[str]) -> list[int]:
+    """Return where a line (normalised) is cut into one piece per expected text that it contains."""
     inside = [wanted for wanted in dict.fromkeys(expected) if len(wanted) >= SHORTEST and _within(wanted, text)]
     if len(inside) < 2:
         return []
