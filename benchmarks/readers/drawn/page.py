@@ -1,0 +1,321 @@
+"""A page: a background on which texts are written, with what a person needs to read them.
+
+Legibility is a rule here, not what a reader says: ink keeps a contrast ratio (WCAG 2.2, 1.4.3) to the lightest and the
+darkest of what is behind it, or what is behind it is calmed until it does.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
+
+from drawn.faces import Face
+
+Colour = tuple[int, int, int]
+#: left, top, right, bottom in pixels.
+Box = tuple[int, int, int, int]
+#: Contrast ratio of ink to its background: of small writing, and of writing from `LARGE` pixels on.
+SMALL_RATIO, LARGE_RATIO, LARGE = 4.5, 3.2, 30
+
+
+class Effect(StrEnum):
+    """How letters are made."""
+
+    PLAIN = "plain"
+    SOFT = "soft"
+    OUTLINE = "outline"
+    SHADOW = "shadow"
+    DOUBLED = "doubled"
+    NEON = "neon"
+    CHALK = "chalk"
+    EMBOSSED = "embossed"
+    SOLID = "solid"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writing:
+    """Rows of one text as they are to be written."""
+
+    rows: tuple[str, ...]
+    face: Face
+    size: int
+    left: float
+    top: float
+    align: str = "left"
+    leading: float = 1.32
+    #: added between letters, in units of the size.
+    tracking: float = 0.0
+    #: degrees, against the clock.
+    turn: float = 0.0
+    column: bool = False
+    effect: Effect = Effect.PLAIN
+    ink: Colour | None = None
+
+
+class Page:
+    """An image that is being written on."""
+
+    def __init__(self, background: Image.Image, rng: random.Random) -> None:
+        self.image = background.convert("RGB")
+        self.rng = rng
+        #: ink of the text written last.
+        self.ink: Colour = (0, 0, 0)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.image.size
+
+    def write(self, writing: Writing) -> list[Box]:
+        """Write a text; returns the box of the ink of each row. The ink is that asked for, where it is legible."""
+        masks = row_masks(writing, self.size)
+        boxes = [box for mask in masks if (box := mask.getbbox()) is not None]
+        whole = masks[0]
+        for mask in masks[1:]:
+            whole = ImageChops.lighter(whole, mask)
+        if writing.effect is Effect.NEON:
+            self.calm(_around(boxes, writing.size), dark=True, share=0.72)
+        if writing.effect is Effect.EMBOSSED:
+            self._plate(_around(boxes, writing.size * 0.5))
+        self.ink = ink = self._ink(writing, _around(boxes, 4))
+        self.image = _EFFECTS[writing.effect](self.image, whole, ink, writing, self.rng)
+        return boxes
+
+    def calm(self, box: Box, *, dark: bool, share: float) -> None:
+        """Move what is inside a box towards black or white by a share, with soft borders."""
+        mask = Image.new("L", self.size, 0)
+        ImageDraw.Draw(mask).rounded_rectangle(box, radius=8, fill=round(255 * share))
+        mask = mask.filter(ImageFilter.GaussianBlur(3))
+        self.image.paste((8, 8, 14) if dark else (250, 249, 244), mask=mask)
+
+    def panel(self, box: Box, colour: Colour, *, border: Colour | None = None, radius: int = 10) -> None:
+        """Lay a plain panel, such as a sign or a bubble."""
+        ImageDraw.Draw(self.image).rounded_rectangle(box, radius=radius, fill=colour, outline=border, width=3)
+
+    def _plate(self, box: Box) -> None:
+        """Lay a plate of one material, in the mean colour of what it covers, for letters that stand out of it."""
+        mean = tuple(int(c) for c in np.asarray(self.image.crop(box)).reshape(-1, 3).mean(axis=0))
+        level = sum(mean) / 3
+        aim = min(165.0, max(90.0, level))
+        colour = tuple(max(20, min(225, round(c * aim / max(1.0, level)))) for c in mean)
+        self.panel(box, (colour[0], colour[1], colour[2]), radius=14)
+
+    def _ink(self, writing: Writing, box: Box) -> Colour:
+        wanted = SMALL_RATIO if writing.size < LARGE else LARGE_RATIO
+        if writing.effect is Effect.EMBOSSED:
+            return self._at(box)
+        for attempt in range(4):
+            behind = self._luminances(box)
+            choices = [writing.ink] if writing.ink else self._colours(behind, wanted)
+            for ink in choices:
+                if min(contrast(luminance(ink), each) for each in behind) >= wanted:
+                    return ink
+            dark = behind[1] < 0.35 if writing.ink is None else luminance(writing.ink) > 0.35
+            self.calm(box, dark=dark, share=0.45 + 0.15 * attempt)
+        return (255, 255, 255) if self._luminances(box)[1] < 0.3 else (10, 10, 12)
+
+    def _at(self, box: Box) -> Colour:
+        red, green, blue = self.image.getpixel(((box[0] + box[2]) // 2, max(0, box[1])))  # type: ignore[misc]
+        return red, green, blue
+
+    def _luminances(self, box: Box) -> tuple[float, float]:
+        """Darkest and lightest of what is behind a box, without the outermost twentieths."""
+        pixels = np.asarray(self.image.crop(_inside(box, self.size)), dtype=np.float64).reshape(-1, 3)
+        low, high = np.percentile(_linear(pixels) @ _WEIGHTS, (5, 95))
+        return float(low), float(high)
+
+    def _colours(self, behind: tuple[float, float], wanted: float) -> list[Colour]:
+        """Inks in random order: white, black, and coloured ones that are light or dark enough."""
+        hue = self.rng.random()
+        light = [_hsv(hue, share, 1.0) for share in (0.75, 0.5, 0.25)]
+        dark = [_hsv(hue, 0.9, value) for value in (0.55, 0.4, 0.25)]
+        plain: list[Colour] = [(255, 255, 255), (12, 12, 16)]
+        self.rng.shuffle(plain)
+        coloured = [*light, *dark]
+        del behind, wanted
+        return [*coloured, *plain] if self.rng.random() < 0.55 else [*plain, *coloured]
+
+
+def row_masks(writing: Writing, size: tuple[int, int]) -> list[Image.Image]:
+    """Draw each row into a mask of the page's size. A column is one mask."""
+    font = writing.face.at(writing.size)
+    rows = list(writing.rows)
+    masks = []
+    if writing.column:
+        mask = Image.new("L", size, 0)
+        pen = ImageDraw.Draw(mask)
+        for k, char in enumerate("".join(rows)):
+            wide = font.getlength(char)
+            pen.text((writing.left + (writing.size - wide) / 2, writing.top + k * writing.size * 1.14), char, 255, font)
+        masks.append(mask)
+    else:
+        widths = [row_width(row, writing) for row in rows]
+        for k, (row, width) in enumerate(zip(rows, widths, strict=True)):
+            mask = Image.new("L", size, 0)
+            share = {"left": 0.0, "centre": 0.5, "right": 1.0}[writing.align]
+            x = writing.left + (max(widths) - width) * share
+            _row(mask, row, x, writing.top + k * writing.size * writing.leading, writing)
+            masks.append(mask)
+    if writing.turn:
+        middle = (writing.left + max((m.getbbox() or (0, 0, 0, 0))[2] for m in masks)) / 2, writing.top
+        masks = [m.rotate(writing.turn, resample=Image.Resampling.BICUBIC, center=middle) for m in masks]
+    return masks
+
+
+def row_width(row: str, writing: Writing) -> float:
+    """Width of a row in pixels, with its tracking."""
+    return float(writing.face.at(writing.size).getlength(row)) + writing.tracking * writing.size * max(0, len(row) - 1)
+
+
+def _row(mask: Image.Image, row: str, x: float, y: float, writing: Writing) -> None:
+    pen, font = ImageDraw.Draw(mask), writing.face.at(writing.size)
+    if not writing.tracking:
+        pen.text((x, y), row, fill=255, font=font)
+        return
+    for char in row:
+        pen.text((x, y), char, fill=255, font=font)
+        x += font.getlength(char) + writing.tracking * writing.size
+
+
+def _plain(image: Image.Image, mask: Image.Image, ink: Colour, _w: Writing, _r: random.Random) -> Image.Image:
+    image.paste(ink, mask=mask)
+    return image
+
+
+def _soft(image: Image.Image, mask: Image.Image, ink: Colour, writing: Writing, _r: random.Random) -> Image.Image:
+    image.paste(ink, mask=mask.filter(ImageFilter.GaussianBlur(min(1.1, writing.size / 40))))
+    return image
+
+
+def _outline(image: Image.Image, mask: Image.Image, ink: Colour, writing: Writing, _r: random.Random) -> Image.Image:
+    wide = max(1, round(writing.size / 24))
+    image.paste(_opposite(ink), mask=_grown(mask, wide))
+    image.paste(ink, mask=mask)
+    return image
+
+
+def _shadow(image: Image.Image, mask: Image.Image, ink: Colour, writing: Writing, rng: random.Random) -> Image.Image:
+    step = max(2, round(writing.size * rng.uniform(0.04, 0.09)))
+    cast = ImageChops.offset(mask, step, step).filter(ImageFilter.GaussianBlur(step * rng.choice([0.0, 0.5])))
+    image.paste(_opposite(ink), mask=cast.point([round(level * 0.75) for level in range(256)]))
+    image.paste(ink, mask=mask)
+    return image
+
+
+def _doubled(image: Image.Image, mask: Image.Image, ink: Colour, writing: Writing, rng: random.Random) -> Image.Image:
+    """Print the letters a second time beside themselves, in another colour, as a misprint or a glitch does."""
+    step = max(2, round(writing.size * rng.uniform(0.05, 0.1)))
+    ghost = _mixed(ink, _opposite(ink), 0.55)
+    image.paste(ghost, mask=ImageChops.offset(mask, rng.choice([-step, step]), rng.choice([0, step // 2])))
+    image.paste(ink, mask=mask)
+    return image
+
+
+def _neon(image: Image.Image, mask: Image.Image, ink: Colour, writing: Writing, rng: random.Random) -> Image.Image:
+    hue = rng.random()
+    glow = _hsv(hue, 0.85, 1.0)
+    for wide, share in ((writing.size / 4, 0.9), (writing.size / 9, 0.9)):
+        halo = mask.filter(ImageFilter.GaussianBlur(wide)).point([min(255, round(level * 1.6 * share)) for level in range(256)])
+        image.paste(_mixed(glow, (0, 0, 0), 0.25), mask=halo.point([round(level * 0.6) for level in range(256)]))
+    core = mask.filter(ImageFilter.GaussianBlur(max(0.6, writing.size / 60)))
+    image.paste(_mixed(glow, (255, 255, 255), rng.uniform(0.35, 0.8)), mask=core)
+    del ink
+    return image
+
+
+def _chalk(image: Image.Image, mask: Image.Image, ink: Colour, writing: Writing, rng: random.Random) -> Image.Image:
+    grain = np.random.default_rng(rng.randrange(1 << 30)).random((image.height, image.width))
+    coarse = Image.fromarray(((grain > 0.22) * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.6))
+    image.paste(ink, mask=ImageChops.multiply(mask, coarse).filter(ImageFilter.GaussianBlur(0.5)))
+    del writing
+    return image
+
+
+def _embossed(image: Image.Image, mask: Image.Image, ink: Colour, writing: Writing, rng: random.Random) -> Image.Image:
+    """Letters of the plate's own colour, lit from the upper left."""
+    step = max(2, round(writing.size / 22))
+    light, dark = ImageChops.offset(mask, -step, -step), ImageChops.offset(mask, step, step)
+    soft = ImageFilter.GaussianBlur(step / 3)
+    image.paste(_mixed(ink, (255, 255, 255), 0.75), mask=light.filter(soft))
+    image.paste(_mixed(ink, (0, 0, 0), 0.72), mask=dark.filter(soft))
+    image.paste(_mixed(ink, (255, 255, 255), rng.uniform(0.05, 0.2)), mask=mask)
+    return image
+
+
+def _solid(image: Image.Image, mask: Image.Image, ink: Colour, writing: Writing, rng: random.Random) -> Image.Image:
+    """Letters with depth: their sides are drawn behind them, step by step."""
+    depth = max(3, round(writing.size * rng.uniform(0.06, 0.12)))
+    side, across = _mixed(ink, (0, 0, 0), 0.6), rng.choice([-1, 1])
+    for step in range(depth, 0, -1):
+        image.paste(side, mask=ImageChops.offset(mask, across * step, step))
+    image.paste((10, 10, 12) if luminance(ink) > 0.2 else (250, 250, 250), mask=_grown(mask, max(1, writing.size // 40)))
+    image.paste(ink, mask=mask)
+    return image
+
+
+_EFFECTS = {
+    Effect.PLAIN: _plain,
+    Effect.SOFT: _soft,
+    Effect.OUTLINE: _outline,
+    Effect.SHADOW: _shadow,
+    Effect.DOUBLED: _doubled,
+    Effect.NEON: _neon,
+    Effect.CHALK: _chalk,
+    Effect.EMBOSSED: _embossed,
+    Effect.SOLID: _solid,
+}
+#: of linear red, green and blue (ITU-R BT.709).
+_WEIGHTS = np.array([0.2126, 0.7152, 0.0722])
+
+
+def luminance(colour: Colour) -> float:
+    """Relative luminance of a colour, 0 to 1 (WCAG 2.2)."""
+    return float(_linear(np.asarray(colour, dtype=np.float64)) @ _WEIGHTS)
+
+
+def contrast(first: float, second: float) -> float:
+    """Contrast ratio of two luminances, 1 to 21 (WCAG 2.2)."""
+    return (max(first, second) + 0.05) / (min(first, second) + 0.05)
+
+
+def _linear(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    share = values / 255
+    return np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+
+
+def _hsv(hue: float, saturation: float, value: float) -> Colour:
+    import colorsys
+
+    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
+    return round(red * 255), round(green * 255), round(blue * 255)
+
+
+def _mixed(first: Colour, second: Colour, share: float) -> Colour:
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
+    return red, green, blue
+
+
+def _opposite(ink: Colour) -> Colour:
+    return (16, 14, 20) if luminance(ink) > 0.25 else (240, 238, 230)
+
+
+def _grown(mask: Image.Image, pixels: int) -> Image.Image:
+    return mask.filter(ImageFilter.MaxFilter(2 * pixels + 1))
+
+
+def _around(boxes: Sequence[Box], margin: float) -> Box:
+    step = round(margin)
+    left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
+    right, bottom = max(box[2] for box in boxes), max(box[3] for box in boxes)
+    return left - step, top - step, right + step, bottom + step
+
+
+def _inside(box: Box, size: tuple[int, int]) -> Box:
+    left, top = max(0, min(box[0], size[0] - 1)), max(0, min(box[1], size[1] - 1))
+    return left, top, max(left + 1, min(box[2], size[0])), max(top + 1, min(box[3], size[1]))
