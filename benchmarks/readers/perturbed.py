@@ -1,38 +1,48 @@
 """How far the measures of the default reader move when an image changes and its text does not.
 
-    python benchmarks/readers/perturbed.py [--images ../shared/real-images]
+    python benchmarks/readers/perturbed.py [--images ../shared/real-images] [--jobs 2] [--cache build/perturbed]
 
-Reads every real image whose true reading is sure as it is and after mild changes (JPEG, size, margins, shift,
-brightness, contrast), with all rules of the reader and with each of them switched off, and counts texts measured
-exactly, typo images found and correct images called wrong. A rule that only fits the images as they are would
-lose its worth here. Each change is written to benchmarks/results/perturbed.json when it is done; after a run that was
-cut off the same command goes on with the next.
+Reads every real image whose true reading is sure as it is and after eleven mild changes (JPEG, size, margins, shift,
+brightness, contrast), with all rules of the reader and with each of them switched off (--variant takes some of these),
+and counts texts measured exactly, typo images found and correct images called wrong, for all images, the first and the
+added ones (`readers.ADDED`). A rule that only fits the images as they are would lose its worth here. Readings are kept
+in the cache with the hash of the code that reads; after a run that was cut off the same command goes on. Results go to
+benchmarks/results/perturbed.json, under --label.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import hashlib
 import io
 import json
+import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from drawn.readings import code_of_readers
 from PIL import Image, ImageEnhance
 
 from qiltest.files import write_atomically
+from qiltest.reading import Reading
 from qiltest.reading.images import Pixels
 from qiltest.reading.rapidocr import reader as rapid
 from qiltest.reading.rapidocr.crops import Quad
 from qiltest.reading.rapidocr.ctc import Recognition
 from qiltest.reading.rapidocr.reader import RapidReader
 from qiltest.reading.rapidocr.views import View
+from qiltest.scoring import Score
+from qiltest.strict_json import decode
 from qiltest.suite.cases import ExpectedText
-from readers import Share, _flagged, _scored, _why, images_of
+from readers import ADDED, Share, _flagged, _scored, _why, images_of
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = ROOT / "benchmarks" / "results" / "perturbed.json"
@@ -107,58 +117,119 @@ class Remembering(RapidReader):
 
 
 def main() -> int:
-    """Run what is missing of the experiment; write benchmarks/results/perturbed.json and a table."""
+    """Run what is missing of the experiment; write the results and a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=Path, default=ROOT.parent / "shared" / "real-images")
+    parser.add_argument("--variant", action="append", choices=VARIANTS, help="default: all")
+    parser.add_argument("--change", action="append", choices=tuple(CHANGES), help="default: all; nothing is written")
+    parser.add_argument("--label", default="after", help="name of this state in the results, such as before")
+    parser.add_argument("--output", default=str(OUTPUT), help="'-' for none")
+    parser.add_argument("--cache", type=Path, default=ROOT / "build" / "perturbed")
+    parser.add_argument("--jobs", type=int, default=1)
     args = parser.parse_args()
-    images = images_of(args.images, sure=True)
-    reader = Remembering(threads=1)
-    kept = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
-    same = kept.get("fingerprint") == reader.info.fingerprint and kept.get("images") == len(images)
-    changes = kept["changes"] if same else {}
-    for name, change in CHANGES.items():
-        if name in changes:
-            continue
-        changes[name] = measure(reader, args.images, images, change)
-        record = {"fingerprint": reader.info.fingerprint, "images": len(images), "changes": changes}
-        write_atomically(OUTPUT, (json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode())
-        print(name, changes[name]["all rules"], flush=True)
-    print(table(changes))
+    images, variants = images_of(args.images, sure=True), args.variant or VARIANTS
+    os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE")
+    changes: dict[str, Any] = {}
+    with ProcessPoolExecutor(args.jobs) as pool:
+        for name in args.change or CHANGES:
+            files = [args.images / image["file"] for image in images]
+            done = [pool.submit(readings_of, file, name, tuple(variants), args.cache) for file in files]
+            changes[name] = measure(images, [each.result() for each in done], variants)
+            print(name, {key: changes[name][variants[0]][key] for key in ("all", "added")}, flush=True)
+    if args.output != "-" and not args.change:
+        _write(
+            Path(args.output),
+            args.label,
+            {"images": len(images), "changes": changes, "together": together(changes, variants)},
+        )
+    print(table(changes, variants))
     return 0
 
 
-def measure(reader: Remembering, folder: Path, images: list[dict[str, Any]], change: Change) -> dict[str, Any]:
-    """Read all images after a change, by every variant of the rules."""
-    counts = {variant: dict.fromkeys(("exact", "typos", "alarms"), 0) for variant in VARIANTS}
-    wrong: list[str] = []
-    for image in images:
+def _write(output: Path, label: str, result: Mapping[str, Any]) -> None:
+    record = json.loads(output.read_text(encoding="utf-8")) if output.is_file() else {}
+    record[label] = {"fingerprint": _reader().info.fingerprint, "code_of_readers": code_of_readers(), **result}
+    write_atomically(output, (json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode())
+
+
+@functools.cache
+def _reader() -> Remembering:
+    return Remembering(threads=1)
+
+
+def readings_of(file: Path, change: str, variants: Sequence[str], cache: Path) -> dict[str, Reading]:
+    """Read one image after a change by every variant of the rules, or take what was kept."""
+    name = hashlib.sha256(file.read_bytes() + change.encode()).hexdigest()[:20]
+    kept_in = cache / f"{_reader().info.fingerprint}-code-{code_of_readers()}"
+    missing = [variant for variant in variants if not (kept_in / f"{name}-{variant}.json").is_file()]
+    if missing:
+        kept_in.mkdir(parents=True, exist_ok=True)
         data = io.BytesIO()
-        change(Image.open(folder / image["file"]).convert("RGB")).save(data, "PNG", compress_level=1)
+        CHANGES[change](Image.open(file).convert("RGB")).save(data, "PNG", compress_level=1)
+        reader = _reader()
         reader.found, reader.looks = None, {}
-        wanted = [ExpectedText(text=text) for text in image["expected_text"]]
-        for variant in VARIANTS:
-            found = _scored(wanted, _read(reader, data.getvalue(), variant), ())
-            true = image["char_edit_distance"]
-            right = [found is not None and found.texts[i].distance == each for i, each in enumerate(true)]
-            counts[variant]["exact"] += sum(right)
-            counts[variant]["typos" if any(true) else "alarms"] += _flagged(found)
-            if variant == VARIANTS[0] and found is not None:
-                shown = zip(found.texts, image["shown_text"], right, strict=True)
-                wrong.extend(f"{image['file']}: {_why(s, text.read)}" for text, s, ok in shown if not ok)
-    typos = sum(any(image["char_edit_distance"]) for image in images)
-    of = {
-        "exact": sum(len(image["expected_text"]) for image in images),
-        "typos": typos,
-        "alarms": len(images) - typos,
-    }
-    rates: dict[str, Any] = {
-        variant: {key: f"{hits} of {of[key]}" for key, hits in found.items()} for variant, found in counts.items()
-    }
-    rates["interval of exact"] = Share(hits=counts[VARIANTS[0]]["exact"], of=of["exact"]).record()
-    return {**rates, "wrong": wrong}
+        for variant in missing:
+            reading = _read(reader, data.getvalue(), variant)
+            write_atomically(kept_in / f"{name}-{variant}.json", json.dumps(asdict(reading), allow_nan=False).encode())
+    return {variant: decode(Reading, (kept_in / f"{name}-{variant}.json").read_bytes()) for variant in variants}
 
 
-def _read(reader: Remembering, data: bytes, variant: str) -> Any:  # noqa: ANN401 -- a reading
+def measure(
+    images: Sequence[dict[str, Any]], readings: Sequence[Mapping[str, Reading]], variants: Sequence[str]
+) -> dict[str, Any]:
+    """Count over all images, the first ones and the added ones, and list what was measured wrongly by all rules."""
+    result: dict[str, Any] = {}
+    for variant in variants:
+        wanted = [[ExpectedText(text=text) for text in image["expected_text"]] for image in images]
+        scores = [_scored(texts, read[variant], ()) for texts, read in zip(wanted, readings, strict=True)]
+        rows = list(zip(images, scores, strict=True))
+        result[variant] = {
+            "all": _counts(rows),
+            "first": _counts([row for row in rows if row[0]["file"] not in ADDED]),
+            "added": _counts([row for row in rows if row[0]["file"] in ADDED]),
+        }
+        if variant == VARIANTS[0]:
+            result["wrong"] = [wrong for row in rows for wrong in _wrong(*row)]
+    return result
+
+
+def _right(image: dict[str, Any], found: Score | None) -> list[bool]:
+    return [found is not None and found.texts[i].distance == true for i, true in enumerate(image["char_edit_distance"])]
+
+
+def _counts(rows: Sequence[tuple[dict[str, Any], Score | None]]) -> dict[str, dict[str, int]]:
+    right = [ok for row in rows for ok in _right(*row)]
+    typos = [_flagged(found) for image, found in rows if any(image["char_edit_distance"])]
+    alarms = [_flagged(found) for image, found in rows if not any(image["char_edit_distance"])]
+    counted = {"exact": right, "typos": typos, "alarms": alarms}
+    return {key: {"hits": sum(hits), "of": len(hits)} for key, hits in counted.items()}
+
+
+def _wrong(image: dict[str, Any], found: Score | None) -> list[str]:
+    if found is None:
+        return [f"{image['file']}: nothing read"]
+    shown = zip(found.texts, image["shown_text"], _right(image, found), strict=True)
+    return [f"{image['file']}: {_why(true, text.read)}" for text, true, ok in shown if not ok]
+
+
+def together(changes: Mapping[str, Any], variants: Sequence[str]) -> dict[str, Any]:
+    """Add up the changes, without the images as they are."""
+    changed = [found for name, found in changes.items() if name != "as it is"]
+
+    def share(variant: str, part: str, key: str) -> dict[str, Any]:
+        counts = [found[variant][part][key] for found in changed]
+        return Share(hits=sum(c["hits"] for c in counts), of=sum(c["of"] for c in counts)).record()
+
+    return {
+        variant: {
+            part: {key: share(variant, part, key) for key in ("exact", "typos", "alarms")}
+            for part in ("all", "first", "added")
+        }
+        for variant in variants
+    }
+
+
+def _read(reader: Remembering, data: bytes, variant: str) -> Reading:
     views = reader._views
     with ExitStack() as stack:
         rule = variant.removeprefix("without ")
@@ -169,12 +240,20 @@ def _read(reader: Remembering, data: bytes, variant: str) -> Any:  # noqa: ANN40
         return reader.read(data)
 
 
-def table(changes: Mapping[str, Any]) -> str:
+def table(changes: Mapping[str, Any], variants: Sequence[str]) -> str:
     """Markdown: changes by variants, each as texts exact / typo images found / correct images called wrong."""
-    rows = [f"| change | {' | '.join(VARIANTS)} |", "|---" * (len(VARIANTS) + 1) + "|"]
+    rows = [f"| change | {' | '.join(variants)} |", "|---" * (len(variants) + 1) + "|"]
     for name, found in changes.items():
-        cells = (" / ".join(str(found[variant][key]).split(" ")[0] for key in found[variant]) for variant in VARIANTS)
+        cells = (" / ".join(str(count["hits"]) for count in found[variant]["all"].values()) for variant in variants)
         rows.append(f"| {name} | {' | '.join(cells)} |")
+    for part in ("all", "first", "added"):
+        shares = together(changes, variants)
+        for variant in variants:
+            told = ", ".join(
+                f"{key} {share['hits']} of {share['of']}" + (f" ({100 * share['share']:.1f} %)" if share["of"] else "")
+                for key, share in shares[variant][part].items()
+            )
+            rows.append(f"\nchanged, {part}, {variant}: {told}")
     return "\n".join(rows)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import ImageFont
 
 HERE = Path(__file__).parent
@@ -79,7 +80,9 @@ def load_faces(half: str, root: Path = Path("/usr/share/fonts")) -> tuple[Face, 
     )
     missing = sorted({face.package for face in faces if not face.path.is_file()})
     if missing:
-        raise FacesMissingError(f"fonts missing under {root}\n  -> apt-get install {' '.join(missing)}, or give --fonts")
+        raise FacesMissingError(
+            f"fonts missing under {root}\n  -> apt-get install {' '.join(missing)}, or give --fonts"
+        )
     return faces
 
 
@@ -101,23 +104,22 @@ def _open(path: Path, index: int, size: int) -> ImageFont.FreeTypeFont:
 
 
 @functools.lru_cache(maxsize=65536)
-def _glyph(path: Path, index: int, char: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None:
+def _glyph(path: Path, index: int, char: str) -> NDArray[np.float32] | None:
     """Draw one character into a square of fixed baseline; None where the font lacks it or draws nothing."""
     font = _open(path, index, 48)
     mask = font.getmask(char, anchor="ls")
     if bytes(mask) == bytes(font.getmask(_LACKING, anchor="ls")) or not any(mask):
         return None
-    left, top, _, _ = font.getbbox(char, anchor="ls")
+    top = font.getbbox(char, anchor="ls")[1]
     square = np.zeros((96, 96), dtype=np.float32)
     drawn = np.asarray(mask, dtype=np.float32).reshape(mask.size[1], mask.size[0]) / 255
     y, x = max(0, round(top) + 64), 16
     height, width = min(96 - y, drawn.shape[0]), min(96 - x, drawn.shape[1])
     square[y : y + height, x : x + width] = drawn[:height, :width]
-    del left
     return square
 
 
-def _difference(a: np.ndarray[tuple[int, ...], np.dtype[np.float32]], b: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> float:
+def _difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     """Share of the common ink that differs, at the best of a few shifts."""
     shifts = [np.roll(b, step, axis=1) for step in (-3, -2, -1, 0, 1, 2, 3)]
     return min(float(np.abs(a - each).sum() / (a.sum() + each.sum())) for each in shifts)

@@ -7,9 +7,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from PIL import Image
+
 from drawn.backgrounds import background
+from drawn.colours import Colour
+from drawn.effects import Effect
 from drawn.faces import Face, choose
-from drawn.page import Box, Colour, Effect, Page, Writing, row_width
+from drawn.page import Box, Page, Writing, row_width
 from drawn.texts import TYPOS, pools, wrong
 from qiltest.calibration.drawing import wrapped
 from qiltest.text.normalise import normalise
@@ -70,8 +74,6 @@ class Job:
 
     def plain(self, width: int, height: int, colour: Colour) -> None:
         """Lay one colour, such as a board."""
-        from PIL import Image
-
         self.page, self.source = Page(Image.new("RGB", (width, height), colour), self.rng), "board"
 
     def take(self, pool: str | Sequence[str], styles: Collection[str] = ANY, errors: Sequence[str] = TYPOS) -> Part:
@@ -82,7 +84,9 @@ class Job:
             raise NoPlaceError(f"no text left in {pool}")
         return self.use(self.rng.choice(free), styles, errors)
 
-    def use(self, text: str, styles: Collection[str] = ANY, errors: Sequence[str] = TYPOS, face: Face | None = None) -> Part:
+    def use(
+        self, text: str, styles: Collection[str] = ANY, errors: Sequence[str] = TYPOS, face: Face | None = None
+    ) -> Part:
         """Take a given text. Plants the error where it is this text's turn."""
         face = face or choose(self.faces, [text], styles, self.rng)
         if face is None or not face.draws(text):
@@ -96,8 +100,10 @@ class Job:
             part = replace(part, shown=made[0], error=made[1])
         return part
 
-    def fit(self, part: Part, width: float, height: float, sizes: tuple[int, int], *, rows: int = 99) -> tuple[tuple[str, ...], int]:
-        """Return rows and the largest size, from `sizes` (largest, least), at which they fill at most width x height."""
+    def fit(
+        self, part: Part, width: float, height: float, sizes: tuple[int, int], *, rows: int = 99
+    ) -> tuple[tuple[str, ...], int]:
+        """Return rows and the largest of `sizes` (largest, least) at which they fill at most width x height."""
         largest, least = sizes
         size = largest
         while size >= least:
@@ -108,20 +114,15 @@ class Job:
             size = min(size - 1, round(size * 0.94))
         raise NoPlaceError(f"no room for {part.shown!r}")
 
-    def put(self, part: Part, writing: Writing, *, overlap: bool = False) -> Placed:
+    def put(self, part: Part, writing: Writing) -> Placed:
         """Write a text and keep where. Raises NoPlaceError where it leaves the page or covers another text."""
         boxes = self.page.write(writing)
-        self._check(boxes, writing, overlap=overlap)
+        self._check(boxes, writing)
         placed = Placed(part=part, rows=writing.rows, boxes=tuple(boxes), size=writing.size, effect=writing.effect)
         self.placed.append(placed)
         return placed
 
-    def put_beside(self, text: str, writing: Writing) -> None:
-        """Write text that is not asked for."""
-        self._check(self.page.write(writing), writing, overlap=True)
-        self.beside.append(text)
-
-    def _check(self, boxes: Sequence[Box], writing: Writing, *, overlap: bool) -> None:
+    def _check(self, boxes: Sequence[Box], writing: Writing) -> None:
         width, height = self.page.size
         rows = [row for row in writing.rows if row.strip()]
         if not writing.column and len(boxes) != len(rows):
@@ -130,10 +131,10 @@ class Job:
             if left < BORDER or top < BORDER or right > width - BORDER or bottom > height - BORDER:
                 raise NoPlaceError(f"{writing.rows} leaves the page")
         others = [box for placed in self.placed for box in placed.boxes]
-        if not overlap and any(_meet(box, other) for box in boxes for other in others):
+        if any(_meet(box, other) for box in boxes for other in others):
             raise NoPlaceError(f"{writing.rows} covers another text")
 
-    def block(  # noqa: PLR0913 -- a text's place has many measures
+    def block(
         self,
         part: Part,
         box: tuple[float, float, float, float],
@@ -167,5 +168,8 @@ def _related(text: str, other: str) -> bool:
 
 def _meet(box: Box, other: Box) -> bool:
     return (
-        box[0] - APART < other[2] and box[2] + APART > other[0] and box[1] - APART < other[3] and box[3] + APART > other[1]
+        box[0] - APART < other[2]
+        and box[2] + APART > other[0]
+        and box[1] - APART < other[3]
+        and box[3] + APART > other[1]
     )

@@ -2,8 +2,8 @@
 
     python benchmarks/readers/drawn/make.py FOLDER [--half train] [--fonts /usr/share/fonts] [--jobs 2]
 
-Writes the images (JPEG, quality 95) and `manifest.json`: for each image its kind, half, size, background, the texts with
-what was expected and what was drawn, the boxes of their rows, and text drawn beside them. The same seed, fonts and
+Writes the images (JPEG, quality 95) and `manifest.json`: for each image its kind, half, size, background, the texts
+with what was expected and what was drawn, the boxes of their rows, and text drawn beside them. The same seed, fonts and
 version of Pillow give the same images.
 """
 
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from rapidfuzz.distance import Levenshtein
 
@@ -111,12 +112,14 @@ def _turned(job: Job) -> tuple[Image.Image, list[tuple[Box, ...]]]:
     ]
     target = [(0.0, 0.0), (float(width), 0.0), (float(width), float(height)), (0.0, float(height))]
     from_target = _homography(target, corners)
-    image = job.page.image.transform((width, height), Image.Transform.PERSPECTIVE, tuple(from_target.ravel()[:8]), Image.Resampling.BICUBIC)
-    to_target = np.linalg.inv(from_target)
+    image = job.page.image.transform(
+        (width, height), Image.Transform.PERSPECTIVE, tuple(from_target.ravel()[:8]), Image.Resampling.BICUBIC
+    )
+    to_target = np.asarray(np.linalg.inv(from_target), dtype=np.float64)
     return image, [tuple(_moved(box, to_target) for box in placed.boxes) for placed in job.placed]
 
 
-def _homography(source: Sequence[tuple[float, float]], target: Sequence[tuple[float, float]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _homography(source: Sequence[tuple[float, float]], target: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
     rows, values = [], []
     for (x, y), (u, v) in zip(source, target, strict=True):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
@@ -124,7 +127,7 @@ def _homography(source: Sequence[tuple[float, float]], target: Sequence[tuple[fl
     return np.append(np.linalg.solve(np.array(rows, dtype=np.float64), np.array(values)), 1.0).reshape(3, 3)
 
 
-def _moved(box: Box, matrix: np.ndarray[Any, np.dtype[np.float64]]) -> Box:
+def _moved(box: Box, matrix: NDArray[np.float64]) -> Box:
     corners = np.array([[box[0], box[1], 1], [box[2], box[1], 1], [box[2], box[3], 1], [box[0], box[3], 1]]) @ matrix.T
     points = corners[:, :2] / corners[:, 2:]
     (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
@@ -196,7 +199,9 @@ def main() -> int:
         records = make(args.folder, wanted, fonts=args.fonts, images=args.images, jobs=args.jobs)
     except FacesMissingError as error:
         sys.exit(str(error))
-    print(f"{len(records)} images, {sum(any(r['char_edit_distance']) for r in records)} with an error, in {args.folder}")
+    print(
+        f"{len(records)} images, {sum(any(r['char_edit_distance']) for r in records)} with an error, in {args.folder}"
+    )
     return 0
 
 

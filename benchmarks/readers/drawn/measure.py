@@ -4,10 +4,10 @@
     python benchmarks/readers/drawn/measure.py build/drawn --half train [--jobs 2] [--cache build/drawn/readings]
 
 Says by kind of image: texts whose distance is measured exactly, images with a planted error that are found (distance
-above 0), correct images called wrong, each with a 95 % Wilson interval, and every text measured wrongly. Line breaks are
-strict. Readings are kept in the cache: an interrupted run goes on, and only scoring is repeated where nothing else
-changed. Results go to benchmarks/results/drawn.json under --label and the half. Rules are tuned on `train` alone; `test`
-is for reports.
+above 0), correct images called wrong, each with a 95 % Wilson interval, and every text measured wrongly. Line breaks
+are strict. Readings are kept in the cache: an interrupted run goes on, and only scoring is repeated where nothing else
+changed. Results go to benchmarks/results/drawn.json under --label and the half. Rules are tuned on `train` alone;
+`test` is for reports.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ def main() -> int:
     parser.add_argument("--reader", default=READER)
     parser.add_argument("--cache", type=Path, help="where readings are kept; default: FOLDER/readings")
     parser.add_argument("--label", default="after", help="name of this state in the results, such as before")
-    parser.add_argument("--output", type=Path, help="default: benchmarks/results/drawn.json; '-' for none", default=None)
+    parser.add_argument(
+        "--output", type=Path, help="default: benchmarks/results/drawn.json; '-' for none", default=None
+    )
     parser.add_argument("--kind", action="append", help="only these kinds; nothing is written")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--wrong", action="store_true", help="list every text measured wrongly")
@@ -56,7 +58,9 @@ def main() -> int:
     kept = read_all(args.reader, files, args.cache or args.folder / "readings", jobs=args.jobs)
     result = {"seed": listing["seed"], **measure(images, kept)}
     if not args.kind and str(args.output) != "-":
-        _write(args.output or ROOT / "benchmarks" / "results" / "drawn.json", args.label, args.half, args.reader, result)
+        _write(
+            args.output or ROOT / "benchmarks" / "results" / "drawn.json", args.label, args.half, args.reader, result
+        )
     if args.wrong:
         for wrong in result["wrong"]:
             print(json.dumps(wrong, ensure_ascii=False))
@@ -125,8 +129,14 @@ def _wrong(row: Row) -> list[dict[str, Any]]:
     wrong: list[dict[str, Any]] = []
     for i, (text, true, ok) in enumerate(zip(found.texts, image["texts"], exact(row), strict=True)):
         if not ok:
-            measured = {"true_distance": image["char_edit_distance"][i], "distance": text.distance, "font": true["font"]}
-            wrong.append({**where, "shown": true["shown"], "read": text.read, **measured, "why": _why(true["shown"], text.read)})
+            measured = {
+                "true_distance": image["char_edit_distance"][i],
+                "distance": text.distance,
+                "font": true["font"],
+            }
+            wrong.append(
+                {**where, "shown": true["shown"], "read": text.read, **measured, "why": _why(true["shown"], text.read)}
+            )
     extra = [item.text for item in found.extra if item.distance]
     if extra and not any(image["char_edit_distance"]):
         wrong.append({**where, "extra": extra, "why": "other text taken for a repetition"})
@@ -146,7 +156,9 @@ def table(result: Mapping[str, Any]) -> str:
     """Markdown: kinds by rates."""
     rows = ["| kind | texts exact | errors found | correct images called wrong |", "|---|---|---|---|"]
     for kind, found in [*result["kinds"].items(), ("all", result["all"])]:
-        rows.append(f"| {kind} | {' | '.join(_cell(found[key]) for key in ('exact', 'errors_found', 'false_alarms'))} |")
+        rows.append(
+            f"| {kind} | {' | '.join(_cell(found[key]) for key in ('exact', 'errors_found', 'false_alarms'))} |"
+        )
     return "\n".join(rows)
 
 

@@ -9,33 +9,18 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
+from drawn.colours import Colour, contrast, hsv, luminance, luminances
+from drawn.effects import EFFECTS, Effect
 from drawn.faces import Face
 
-Colour = tuple[int, int, int]
 #: left, top, right, bottom in pixels.
 Box = tuple[int, int, int, int]
 #: Contrast ratio of ink to its background: of small writing, and of writing from `LARGE` pixels on.
 SMALL_RATIO, LARGE_RATIO, LARGE = 4.5, 3.2, 30
-
-
-class Effect(StrEnum):
-    """How letters are made."""
-
-    PLAIN = "plain"
-    SOFT = "soft"
-    OUTLINE = "outline"
-    SHADOW = "shadow"
-    DOUBLED = "doubled"
-    NEON = "neon"
-    CHALK = "chalk"
-    EMBOSSED = "embossed"
-    SOLID = "solid"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +69,7 @@ class Page:
         if writing.effect is Effect.EMBOSSED:
             self._plate(_around(boxes, writing.size * 0.5))
         self.ink = ink = self._ink(writing, _around(boxes, 4))
-        self.image = _EFFECTS[writing.effect](self.image, whole, ink, writing, self.rng)
+        self.image = EFFECTS[writing.effect](self.image, whole, ink, writing.size, self.rng)
         return boxes
 
     def calm(self, box: Box, *, dark: bool, share: float) -> None:
@@ -112,7 +97,7 @@ class Page:
             return self._at(box)
         for attempt in range(4):
             behind = self._luminances(box)
-            choices = [writing.ink] if writing.ink else self._colours(behind, wanted)
+            choices = [writing.ink] if writing.ink else self._colours()
             for ink in choices:
                 if min(contrast(luminance(ink), each) for each in behind) >= wanted:
                     return ink
@@ -127,18 +112,17 @@ class Page:
     def _luminances(self, box: Box) -> tuple[float, float]:
         """Darkest and lightest of what is behind a box, without the outermost twentieths."""
         pixels = np.asarray(self.image.crop(_inside(box, self.size)), dtype=np.float64).reshape(-1, 3)
-        low, high = np.percentile(_linear(pixels) @ _WEIGHTS, (5, 95))
+        low, high = np.percentile(luminances(pixels), (5, 95))
         return float(low), float(high)
 
-    def _colours(self, behind: tuple[float, float], wanted: float) -> list[Colour]:
+    def _colours(self) -> list[Colour]:
         """Inks in random order: white, black, and coloured ones that are light or dark enough."""
         hue = self.rng.random()
-        light = [_hsv(hue, share, 1.0) for share in (0.75, 0.5, 0.25)]
-        dark = [_hsv(hue, 0.9, value) for value in (0.55, 0.4, 0.25)]
+        light = [hsv(hue, share, 1.0) for share in (0.75, 0.5, 0.25)]
+        dark = [hsv(hue, 0.9, value) for value in (0.55, 0.4, 0.25)]
         plain: list[Colour] = [(255, 255, 255), (12, 12, 16)]
         self.rng.shuffle(plain)
         coloured = [*light, *dark]
-        del behind, wanted
         return [*coloured, *plain] if self.rng.random() < 0.55 else [*plain, *coloured]
 
 
@@ -181,132 +165,6 @@ def _row(mask: Image.Image, row: str, x: float, y: float, writing: Writing) -> N
     for char in row:
         pen.text((x, y), char, fill=255, font=font)
         x += font.getlength(char) + writing.tracking * writing.size
-
-
-def _plain(image: Image.Image, mask: Image.Image, ink: Colour, _w: Writing, _r: random.Random) -> Image.Image:
-    image.paste(ink, mask=mask)
-    return image
-
-
-def _soft(image: Image.Image, mask: Image.Image, ink: Colour, writing: Writing, _r: random.Random) -> Image.Image:
-    image.paste(ink, mask=mask.filter(ImageFilter.GaussianBlur(min(1.1, writing.size / 40))))
-    return image
-
-
-def _outline(image: Image.Image, mask: Image.Image, ink: Colour, writing: Writing, _r: random.Random) -> Image.Image:
-    wide = max(1, round(writing.size / 24))
-    image.paste(_opposite(ink), mask=_grown(mask, wide))
-    image.paste(ink, mask=mask)
-    return image
-
-
-def _shadow(image: Image.Image, mask: Image.Image, ink: Colour, writing: Writing, rng: random.Random) -> Image.Image:
-    step = max(2, round(writing.size * rng.uniform(0.04, 0.09)))
-    cast = ImageChops.offset(mask, step, step).filter(ImageFilter.GaussianBlur(step * rng.choice([0.0, 0.5])))
-    image.paste(_opposite(ink), mask=cast.point([round(level * 0.75) for level in range(256)]))
-    image.paste(ink, mask=mask)
-    return image
-
-
-def _doubled(image: Image.Image, mask: Image.Image, ink: Colour, writing: Writing, rng: random.Random) -> Image.Image:
-    """Print the letters a second time beside themselves, in another colour, as a misprint or a glitch does."""
-    step = max(2, round(writing.size * rng.uniform(0.05, 0.1)))
-    ghost = _mixed(ink, _opposite(ink), 0.55)
-    image.paste(ghost, mask=ImageChops.offset(mask, rng.choice([-step, step]), rng.choice([0, step // 2])))
-    image.paste(ink, mask=mask)
-    return image
-
-
-def _neon(image: Image.Image, mask: Image.Image, ink: Colour, writing: Writing, rng: random.Random) -> Image.Image:
-    hue = rng.random()
-    glow = _hsv(hue, 0.85, 1.0)
-    for wide, share in ((writing.size / 4, 0.9), (writing.size / 9, 0.9)):
-        halo = mask.filter(ImageFilter.GaussianBlur(wide)).point([min(255, round(level * 1.6 * share)) for level in range(256)])
-        image.paste(_mixed(glow, (0, 0, 0), 0.25), mask=halo.point([round(level * 0.6) for level in range(256)]))
-    core = mask.filter(ImageFilter.GaussianBlur(max(0.6, writing.size / 60)))
-    image.paste(_mixed(glow, (255, 255, 255), rng.uniform(0.35, 0.8)), mask=core)
-    del ink
-    return image
-
-
-def _chalk(image: Image.Image, mask: Image.Image, ink: Colour, writing: Writing, rng: random.Random) -> Image.Image:
-    grain = np.random.default_rng(rng.randrange(1 << 30)).random((image.height, image.width))
-    coarse = Image.fromarray(((grain > 0.22) * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.6))
-    image.paste(ink, mask=ImageChops.multiply(mask, coarse).filter(ImageFilter.GaussianBlur(0.5)))
-    del writing
-    return image
-
-
-def _embossed(image: Image.Image, mask: Image.Image, ink: Colour, writing: Writing, rng: random.Random) -> Image.Image:
-    """Letters of the plate's own colour, lit from the upper left."""
-    step = max(2, round(writing.size / 22))
-    light, dark = ImageChops.offset(mask, -step, -step), ImageChops.offset(mask, step, step)
-    soft = ImageFilter.GaussianBlur(step / 3)
-    image.paste(_mixed(ink, (255, 255, 255), 0.75), mask=light.filter(soft))
-    image.paste(_mixed(ink, (0, 0, 0), 0.72), mask=dark.filter(soft))
-    image.paste(_mixed(ink, (255, 255, 255), rng.uniform(0.05, 0.2)), mask=mask)
-    return image
-
-
-def _solid(image: Image.Image, mask: Image.Image, ink: Colour, writing: Writing, rng: random.Random) -> Image.Image:
-    """Letters with depth: their sides are drawn behind them, step by step."""
-    depth = max(3, round(writing.size * rng.uniform(0.06, 0.12)))
-    side, across = _mixed(ink, (0, 0, 0), 0.6), rng.choice([-1, 1])
-    for step in range(depth, 0, -1):
-        image.paste(side, mask=ImageChops.offset(mask, across * step, step))
-    image.paste((10, 10, 12) if luminance(ink) > 0.2 else (250, 250, 250), mask=_grown(mask, max(1, writing.size // 40)))
-    image.paste(ink, mask=mask)
-    return image
-
-
-_EFFECTS = {
-    Effect.PLAIN: _plain,
-    Effect.SOFT: _soft,
-    Effect.OUTLINE: _outline,
-    Effect.SHADOW: _shadow,
-    Effect.DOUBLED: _doubled,
-    Effect.NEON: _neon,
-    Effect.CHALK: _chalk,
-    Effect.EMBOSSED: _embossed,
-    Effect.SOLID: _solid,
-}
-#: of linear red, green and blue (ITU-R BT.709).
-_WEIGHTS = np.array([0.2126, 0.7152, 0.0722])
-
-
-def luminance(colour: Colour) -> float:
-    """Relative luminance of a colour, 0 to 1 (WCAG 2.2)."""
-    return float(_linear(np.asarray(colour, dtype=np.float64)) @ _WEIGHTS)
-
-
-def contrast(first: float, second: float) -> float:
-    """Contrast ratio of two luminances, 1 to 21 (WCAG 2.2)."""
-    return (max(first, second) + 0.05) / (min(first, second) + 0.05)
-
-
-def _linear(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    share = values / 255
-    return np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
-
-
-def _hsv(hue: float, saturation: float, value: float) -> Colour:
-    import colorsys
-
-    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
-    return round(red * 255), round(green * 255), round(blue * 255)
-
-
-def _mixed(first: Colour, second: Colour, share: float) -> Colour:
-    red, green, blue = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
-    return red, green, blue
-
-
-def _opposite(ink: Colour) -> Colour:
-    return (16, 14, 20) if luminance(ink) > 0.25 else (240, 238, 230)
-
-
-def _grown(mask: Image.Image, pixels: int) -> Image.Image:
-    return mask.filter(ImageFilter.MaxFilter(2 * pixels + 1))
 
 
 def _around(boxes: Sequence[Box], margin: float) -> Box:

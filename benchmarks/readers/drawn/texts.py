@@ -116,7 +116,9 @@ def _other_mark(text: str, rng: random.Random) -> str | None:
     ends = [end for end in (0, -1) if not text[end].isalnum()]
     if ends and rng.random() < 0.6:
         return text[1:].strip() if rng.choice(ends) == 0 else text[:-1].strip()
-    before, after = rng.choice([('"', '"'), ("≈", ""), ("-", ""), ("", "!"), ("", "."), ("“", "”"), ("", "|"), ("", ":")])
+    before, after = rng.choice(
+        [('"', '"'), ("≈", ""), ("-", ""), ("", "!"), ("", "."), ("“", "”"), ("", "|"), ("", ":")]
+    )
     return before + text + after
 
 
