@@ -12,6 +12,10 @@ from PIL import Image, ImageChops, ImageFilter
 from drawn.colours import Colour, hsv, luminance, mixed, opposite
 
 
+#: Least luminance of glowing letters, whose surroundings are dark: blue alone has 0.07.
+LIT = 0.35
+
+
 class Effect(StrEnum):
     """How letters are made."""
 
@@ -21,6 +25,7 @@ class Effect(StrEnum):
     SHADOW = "shadow"
     DOUBLED = "doubled"
     NEON = "neon"
+    TUBES = "tubes"
     CHALK = "chalk"
     EMBOSSED = "embossed"
     SOLID = "solid"
@@ -44,7 +49,7 @@ def _outline(image: Image.Image, mask: Image.Image, ink: Colour, size: int, _r: 
 
 
 def _shadow(image: Image.Image, mask: Image.Image, ink: Colour, size: int, rng: random.Random) -> Image.Image:
-    step = max(2, round(size * rng.uniform(0.04, 0.09)))
+    step = max(2, round(size * rng.uniform(0.05, 0.13)))
     cast = ImageChops.offset(mask, step, step).filter(ImageFilter.GaussianBlur(step * rng.choice([0.0, 0.5])))
     image.paste(opposite(ink), mask=cast.point([round(level * 0.75) for level in range(256)]))
     image.paste(ink, mask=mask)
@@ -53,23 +58,31 @@ def _shadow(image: Image.Image, mask: Image.Image, ink: Colour, size: int, rng: 
 
 def _doubled(image: Image.Image, mask: Image.Image, ink: Colour, size: int, rng: random.Random) -> Image.Image:
     """Print the letters a second time beside themselves, in another colour, as a misprint or a glitch does."""
-    step = max(2, round(size * rng.uniform(0.05, 0.1)))
-    ghost = mixed(ink, opposite(ink), 0.55)
+    step = max(2, round(size * rng.uniform(0.06, 0.12)))
+    ghost = mixed(ink, opposite(ink), rng.uniform(0.4, 0.6))
     image.paste(ghost, mask=ImageChops.offset(mask, rng.choice([-step, step]), rng.choice([0, step // 2])))
     image.paste(ink, mask=mask)
     return image
 
 
+def _tubes(image: Image.Image, mask: Image.Image, ink: Colour, size: int, rng: random.Random) -> Image.Image:
+    """Bend glowing tubes along the outlines of the letters."""
+    inner = mask.filter(ImageFilter.MinFilter(2 * max(1, round(size / 40)) + 1))
+    return _neon(image, ImageChops.subtract(mask, inner), ink, size, rng)
+
+
 def _neon(image: Image.Image, mask: Image.Image, ink: Colour, size: int, rng: random.Random) -> Image.Image:
-    hue = rng.random()
-    glow = hsv(hue, 0.85, 1.0)
+    glow = hsv(rng.random(), 0.85, 1.0)
+    whiteness = rng.uniform(0.35, 0.8)
+    while luminance(light := mixed(glow, (255, 255, 255), whiteness)) < LIT:
+        whiteness += 0.05
     for wide, share in ((size / 4, 0.9), (size / 9, 0.9)):
         halo = mask.filter(ImageFilter.GaussianBlur(wide)).point(
             [min(255, round(level * 1.6 * share)) for level in range(256)]
         )
         image.paste(mixed(glow, (0, 0, 0), 0.25), mask=halo.point([round(level * 0.6) for level in range(256)]))
     core = mask.filter(ImageFilter.GaussianBlur(max(0.6, size / 60)))
-    image.paste(mixed(glow, (255, 255, 255), rng.uniform(0.35, 0.8)), mask=core)
+    image.paste(light, mask=core)
     return image
 
 
@@ -85,8 +98,9 @@ def _embossed(image: Image.Image, mask: Image.Image, ink: Colour, size: int, rng
     step = max(2, round(size / 22))
     light, dark = ImageChops.offset(mask, -step, -step), ImageChops.offset(mask, step, step)
     soft = ImageFilter.GaussianBlur(step / 3)
-    image.paste(mixed(ink, (255, 255, 255), 0.75), mask=light.filter(soft))
-    image.paste(mixed(ink, (0, 0, 0), 0.72), mask=dark.filter(soft))
+    depth = rng.uniform(0.45, 0.75)
+    image.paste(mixed(ink, (255, 255, 255), depth), mask=light.filter(soft))
+    image.paste(mixed(ink, (0, 0, 0), depth), mask=dark.filter(soft))
     image.paste(mixed(ink, (255, 255, 255), rng.uniform(0.05, 0.2)), mask=mask)
     return image
 
@@ -110,6 +124,7 @@ EFFECTS: Mapping[Effect, Callable[[Image.Image, Image.Image, Colour, int, random
     Effect.SHADOW: _shadow,
     Effect.DOUBLED: _doubled,
     Effect.NEON: _neon,
+    Effect.TUBES: _tubes,
     Effect.CHALK: _chalk,
     Effect.EMBOSSED: _embossed,
     Effect.SOLID: _solid,

@@ -36,6 +36,8 @@ class Face:
     index: int = 0
     #: capitals alone: its small letters look like capitals.
     caps: bool = False
+    #: False for faces of ideographs whose Latin letters are makeshift: l as 1, of one width.
+    latin: bool = True
     #: False where its digits may be taken for letters.
     digits: bool = True
 
@@ -53,6 +55,8 @@ class Face:
         if self.caps and text != text.upper():
             return False
         if not self.digits and any(char.isdigit() for char in text):
+            return False
+        if not self.latin and any(char.isascii() and char.isalpha() for char in text):
             return False
         return all(_glyph(self.path, self.index, char) is not None for char in text if not char.isspace())
 
@@ -74,6 +78,7 @@ def load_faces(half: str, root: Path = Path("/usr/share/fonts")) -> tuple[Face, 
             index=each.get("index", 0),
             caps=each.get("caps", False),
             digits=each.get("digits", True),
+            latin=each.get("latin", True),
         )
         for each in listed
         if each["half"] == half

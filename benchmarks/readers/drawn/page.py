@@ -39,6 +39,8 @@ class Writing:
     #: degrees, against the clock.
     turn: float = 0.0
     column: bool = False
+    #: each letter is laid on its own, turned and sized a little, over the one before it.
+    loose: bool = False
     effect: Effect = Effect.PLAIN
     ink: Colour | None = None
 
@@ -61,16 +63,16 @@ class Page:
         """Write a text; returns the box of the ink of each row. The ink is that asked for, where it is legible."""
         masks = row_masks(writing, self.size)
         boxes = [box for mask in masks if (box := mask.getbbox()) is not None]
-        whole = masks[0]
-        for mask in masks[1:]:
-            whole = ImageChops.lighter(whole, mask)
-        if writing.effect is Effect.NEON:
-            self.calm(_around(boxes, writing.size), dark=True, share=0.72)
+        if writing.effect in (Effect.NEON, Effect.TUBES):
+            self.calm(_around(boxes, writing.size), dark=True, share=0.86)
         if writing.effect is Effect.EMBOSSED:
             self._plate(_around(boxes, writing.size * 0.5))
         self.ink = ink = self._ink(writing, _around(boxes, 4))
-        self.image = EFFECTS[writing.effect](self.image, whole, ink, writing.size, self.rng)
-        return boxes
+        lot = self.rng.random()
+        for mask in masks if writing.loose else [_union(masks)]:
+            # letters of one word have one light and one depth
+            self.image = EFFECTS[writing.effect](self.image, mask, ink, writing.size, random.Random(lot))
+        return [_around(boxes, 0)] if writing.loose else boxes
 
     def calm(self, box: Box, *, dark: bool, share: float) -> None:
         """Move what is inside a box towards black or white by a share, with soft borders."""
@@ -131,7 +133,9 @@ def row_masks(writing: Writing, size: tuple[int, int]) -> list[Image.Image]:
     font = writing.face.at(writing.size)
     rows = list(writing.rows)
     masks = []
-    if writing.column:
+    if writing.loose:
+        masks = _letters("".join(rows), writing, size)
+    elif writing.column:
         mask = Image.new("L", size, 0)
         pen = ImageDraw.Draw(mask)
         for k, char in enumerate("".join(rows)):
@@ -155,6 +159,27 @@ def row_masks(writing: Writing, size: tuple[int, int]) -> list[Image.Image]:
 def row_width(row: str, writing: Writing) -> float:
     """Width of a row in pixels, with its tracking."""
     return float(writing.face.at(writing.size).getlength(row)) + writing.tracking * writing.size * max(0, len(row) - 1)
+
+
+def _union(masks: Sequence[Image.Image]) -> Image.Image:
+    whole = masks[0]
+    for mask in masks[1:]:
+        whole = ImageChops.lighter(whole, mask)
+    return whole
+
+
+def _letters(row: str, writing: Writing, size: tuple[int, int]) -> list[Image.Image]:
+    """Draw each letter of a row into a mask of its own, turned and sized a little."""
+    rng, masks, x = random.Random(f"{row} {writing.size}"), [], writing.left
+    for char in row:
+        own = round(writing.size * rng.uniform(0.92, 1.08))
+        font = writing.face.at(own)
+        mask = Image.new("L", size, 0)
+        ImageDraw.Draw(mask).text((x, writing.top + writing.size - own), char, fill=255, font=font)
+        middle = (x + font.getlength(char) / 2, writing.top + writing.size / 2)
+        masks.append(mask.rotate(rng.uniform(-6, 6), resample=Image.Resampling.BICUBIC, center=middle))
+        x += font.getlength(char) + writing.tracking * writing.size
+    return masks
 
 
 def _row(mask: Image.Image, row: str, x: float, y: float, writing: Writing) -> None:

@@ -127,7 +127,7 @@ def end_marks(job: Job) -> None:
     for k in range(rows):
         part = job.take("mark", PRINT, (MARK, MARK, *TYPOS))
         top = height * (0.04 + 0.93 * k / rows)
-        job.block(part, (30, top, width - 30, top + height * 0.93 / rows - 16), (job.rng.randint(30, 66), 26), rows=1)
+        job.block(part, (30, top, width - 30, top + height * 0.93 / rows - 16), (job.rng.randint(20, 60), 18), rows=1)
 
 
 def first_letter(job: Job) -> None:
@@ -135,9 +135,9 @@ def first_letter(job: Job) -> None:
     width, height = start(job)
     rows = job.rng.randint(3, 5)
     for k in range(rows):
-        part = job.take("first", ("sans", "serif", "display", "hand"), (CASE, CASE, *TYPOS))
+        part = job.take("first", ("sans", "serif", "display", "hand", "brush"), (CASE, CASE, *TYPOS))
         top = height * (0.04 + 0.93 * k / rows)
-        job.block(part, (30, top, width - 30, top + height * 0.93 / rows - 14), (job.rng.randint(26, 70), 24), rows=1)
+        job.block(part, (30, top, width - 30, top + height * 0.93 / rows - 14), (job.rng.randint(20, 60), 18), rows=1)
 
 
 def small(job: Job) -> None:
@@ -148,7 +148,7 @@ def small(job: Job) -> None:
         pool = job.rng.choice(["hans", "sign", "name", "item", "first"])
         part = job.take(pool, PRINT)
         top = height * (0.06 + 0.46 * k)
-        job.block(part, (14, top, width - 14, top + height * 0.38), (job.rng.randint(22, 46), 17), rows=2)
+        job.block(part, (14, top, width - 14, top + height * 0.38), (job.rng.randint(15, 34), 13), rows=2)
 
 
 def caption(job: Job) -> None:
@@ -157,7 +157,7 @@ def caption(job: Job) -> None:
     job.plain(width, height, job.rng.choice([(250, 250, 250), (236, 240, 246), (30, 34, 44)]))
     zh = job.rng.random() < 0.35
     across, down = job.rng.randint(3, 4), 2
-    size = job.rng.randint(13, 16) if zh else job.rng.randint(12, 15)
+    size = job.rng.randint(13, 15) if zh else job.rng.randint(12, 13)
     for k in range(across * down):
         part = job.take("small_zh" if zh else "small", ("sans",))
         left, top = width * (k % across) / across, height * (k // across) / down

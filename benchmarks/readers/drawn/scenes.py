@@ -34,8 +34,8 @@ def perspective(job: Job) -> None:
     for k in range(3):
         pool = job.rng.choice(["sign", "hans", "hant", "row"])
         part = job.take(pool, PRINT)
-        top = height * (0.16 + 0.24 * k)
-        job.block(part, (width * 0.16, top, width * 0.84, top + height * 0.19), (job.rng.randint(34, 64), 24), rows=1)
+        top = height * (0.2 + 0.21 * k)
+        job.block(part, (width * 0.2, top, width * 0.8, top + height * 0.17), (job.rng.randint(34, 64), 24), rows=1)
 
 
 def columns(job: Job) -> None:
@@ -61,7 +61,7 @@ def paragraph(job: Job) -> None:
     zh = job.rng.random() < 0.4
     job.block(job.take("hans" if zh else "title", PRINT), (40, 20, width - 40, height * 0.2), (60, 30), rows=1)
     part = job.take("paragraph_zh" if zh else "paragraph", ("sans", "serif", "hand"))
-    job.block(part, (40, height * 0.26, width - 40, height - 20), (job.rng.randint(24, 44), 17), align="left")
+    job.block(part, (40, height * 0.26, width - 40, height - 20), (job.rng.randint(17, 38), 15), align="left")
 
 
 def whiteboard(job: Job) -> None:

@@ -71,13 +71,14 @@ def banner(job: Job) -> None:
         else [word for text in pools(job.half)["sign"] for word in text.split() if len(word) >= 5]
     )
     part = job.take(pool, ("display", "sans"))
-    tracking = job.rng.choice([0.0, -0.04, -0.07])
+    tracking = job.rng.uniform(-0.12, -0.02)
     size = largest(part, part.shown, width * 0.88, height * 0.5)
     size = round(size * (1 - tracking))
     effect = job.rng.choice([Effect.SOLID, Effect.SOLID, Effect.OUTLINE])
     writing = Writing(
         rows=(part.shown,), face=part.face, size=size, left=width * 0.06, top=height * job.rng.uniform(0.05, 0.2),
         tracking=tracking, effect=effect, turn=job.rng.choice([0.0, 0.0, -4.0, 4.0]),
+        loose=True,
     )  # fmt: skip
     job.put(part, writing)
     job.block(job.take("hans" if zh else "row", PRINT), (30, height * 0.76, width - 30, height - 16), (44, 20), rows=1)
@@ -102,7 +103,11 @@ def neon(job: Job) -> None:
         part = job.take(pool, ("sans", "brush", "hand", "display"))
         top = height * (0.06 + 0.31 * k)
         job.block(
-            part, (50, top, width - 50, top + height * 0.26), (job.rng.randint(44, 84), 32), rows=2, effect=Effect.NEON
+            part,
+            (50, top, width - 50, top + height * 0.26),
+            (job.rng.randint(44, 84), 32),
+            rows=2,
+            effect=job.rng.choice([Effect.NEON, Effect.TUBES]),
         )
 
 
