@@ -11,7 +11,6 @@ from PIL import Image, ImageChops, ImageFilter
 
 from drawn.colours import Colour, hsv, luminance, mixed, opposite
 
-
 #: Least luminance of glowing letters, whose surroundings are dark: blue alone has 0.07.
 LIT = 0.35
 

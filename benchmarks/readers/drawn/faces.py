@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from PIL import ImageFont
 
 HERE = Path(__file__).parent
+#: Where Debian's packages put their fonts.
+FONTS = Path("/usr/share/fonts")
 #: in no font: drawing it shows a font's glyph for missing characters.
 _LACKING = "\U0010fffe"
 #: Share of the ink of two glyphs that must differ for a person to tell them apart at reading size.
@@ -66,10 +68,21 @@ class Face:
         return a is not None and b is not None and _difference(a, b) >= APART
 
 
-def load_faces(half: str, root: Path = Path("/usr/share/fonts")) -> tuple[Face, ...]:
-    """Return the faces of a half whose files lie under `root`. Raises FacesMissingError where any is not there."""
+@functools.cache
+def load_faces(half: str, root: Path = FONTS) -> tuple[Face, ...]:
+    """Return the faces of a half, whose files lie under `root`. Raises FacesMissingError where any is not there."""
+    faces = listed_faces(half, root)
+    missing = sorted({face.package for face in faces if not face.path.is_file()})
+    if missing:
+        remedy = f"apt-get install {' '.join(missing)}, or give --fonts"
+        raise FacesMissingError(f"fonts missing under {root}\n  -> {remedy}")
+    return faces
+
+
+def listed_faces(half: str, root: Path = FONTS) -> tuple[Face, ...]:
+    """Return the faces of a half, whether their files are there or not."""
     listed = tomllib.loads((HERE / "faces.toml").read_text(encoding="utf-8"))["faces"]
-    faces = tuple(
+    return tuple(
         Face(
             path=root / each["file"],
             package=each["package"],
@@ -83,12 +96,6 @@ def load_faces(half: str, root: Path = Path("/usr/share/fonts")) -> tuple[Face, 
         for each in listed
         if each["half"] == half
     )
-    missing = sorted({face.package for face in faces if not face.path.is_file()})
-    if missing:
-        raise FacesMissingError(
-            f"fonts missing under {root}\n  -> apt-get install {' '.join(missing)}, or give --fonts"
-        )
-    return faces
 
 
 def choose(faces: Sequence[Face], texts: Collection[str], styles: Collection[str], rng: random.Random) -> Face | None:

@@ -27,7 +27,7 @@ from rapidfuzz.distance import Levenshtein
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from drawn.faces import FacesMissingError, load_faces
+from drawn.faces import FONTS, Face, FacesMissingError, load_faces
 from drawn.job import Job, NoPlaceError, Placed
 from drawn.kinds import KINDS
 from drawn.page import Box
@@ -74,9 +74,8 @@ def asked_for(halves: Sequence[str], per_kind: int = PER_KIND, seed: int = SEED)
             yield from (Asked(half=half, kind=kind, index=index, seed=seed) for kind in KINDS)
 
 
-def draw(asked: Asked, *, fonts: Path, images: Path) -> Drawn:
-    """Draw one image. Raises FacesMissingError where fonts are missing."""
-    faces = load_faces(asked.half, fonts)
+def draw(asked: Asked, *, faces: Sequence[Face], images: Path) -> Drawn:
+    """Draw one image with some faces, over parts of the images of a folder. Raises NoPlaceError where none fits."""
     kind = KINDS[asked.kind]
     for lot in range(LOTS):
         rng = random.Random(f"{asked.seed} {asked.half} {asked.kind} {asked.index} {lot}")
@@ -169,7 +168,7 @@ def _text(placed: Placed, boxes: Sequence[Box]) -> dict[str, Any]:
 
 
 def _write(asked: Asked, folder: Path, fonts: Path, images: Path) -> dict[str, Any]:
-    drawn = draw(asked, fonts=fonts, images=images)
+    drawn = draw(asked, faces=load_faces(asked.half, fonts), images=images)
     write_atomically(folder / asked.file, drawn.data)
     return drawn.record
 
@@ -190,7 +189,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--half", choices=HALVES, action="append", help="default: both")
-    parser.add_argument("--fonts", type=Path, default=Path("/usr/share/fonts"), help="where the packages' fonts are")
+    parser.add_argument("--fonts", type=Path, default=FONTS, help="where the packages' fonts are")
     parser.add_argument("--images", type=Path, default=ROOT.parent / "shared" / "real-images")
     parser.add_argument("--per-kind", type=int, default=PER_KIND)
     parser.add_argument("--seed", type=int, default=SEED)
