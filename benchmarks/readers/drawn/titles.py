@@ -96,19 +96,18 @@ def shadowed(job: Job) -> None:
 
 
 def neon(job: Job) -> None:
-    """Lay out glowing letters on a dark wall."""
+    """Lay out glowing letters on a dark wall. Tubes along outlines are for large Latin letters: ideographs drown."""
     width, height = start(job)
     for k in range(3):
         pool = job.rng.choice(["sign", "hans", "hant"])
         part = job.take(pool, ("sans", "brush", "hand", "display"))
         top = height * (0.06 + 0.31 * k)
-        job.block(
-            part,
-            (50, top, width - 50, top + height * 0.26),
-            (job.rng.randint(44, 84), 32),
-            rows=2,
-            effect=job.rng.choice([Effect.NEON, Effect.TUBES]),
-        )
+        box = (50, top, width - 50, top + height * 0.26)
+        tubes = part.shown.isascii() and job.rng.random() < 0.5
+        if tubes:
+            job.block(part, box, (job.rng.randint(60, 90), 50), rows=2, effect=Effect.TUBES)
+        else:
+            job.block(part, box, (job.rng.randint(44, 84), 32), rows=2, effect=Effect.NEON)
 
 
 def embossed(job: Job) -> None:
@@ -118,10 +117,11 @@ def embossed(job: Job) -> None:
         pool = job.rng.choice(["sign", "hans", "title"])
         part = job.take(pool, ("display", "sans"))
         top = height * (0.08 + 0.46 * k)
+        least = 50 if part.shown.isascii() else 72
         job.block(
             part,
             (60, top, width - 60, top + height * 0.36),
-            (job.rng.randint(70, 110), 50),
+            (job.rng.randint(74, 110), least),
             effect=Effect.EMBOSSED,
             rows=2,
         )
