@@ -21,6 +21,8 @@ FONTS = Path("/usr/share/fonts")
 _LACKING = "\U0010fffe"
 #: Share of the ink of two glyphs that must differ for a person to tell them apart at reading size.
 APART = 0.15
+#: the same of a wave and a hyphen, which have little ink.
+WAVE_APART = 0.45
 
 
 class FacesMissingError(Exception):
@@ -60,12 +62,14 @@ class Face:
             return False
         if not self.latin and any(char.isascii() and char.isalpha() for char in text):
             return False
+        if "~" in text and not self.tells_apart("~", "-", WAVE_APART):
+            return False
         return all(_glyph(self.path, self.index, char) is not None for char in text if not char.isspace())
 
-    def tells_apart(self, first: str, second: str) -> bool:
+    def tells_apart(self, first: str, second: str, least: float = APART) -> bool:
         """Return whether two characters look different enough here."""
         a, b = _glyph(self.path, self.index, first), _glyph(self.path, self.index, second)
-        return a is not None and b is not None and _difference(a, b) >= APART
+        return a is not None and b is not None and _difference(a, b) >= least
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from drawn.effects import Effect
 from drawn.job import Job, NoPlaceError
 from drawn.page import Writing, row_width
 from drawn.place import FLAT, PRINT, TITLES, largest, start, width_of, write_blocks
-from drawn.texts import pools
+from drawn.texts import TYPOS, pools
 
 
 def poster(job: Job) -> None:
@@ -70,7 +70,8 @@ def banner(job: Job) -> None:
         if zh
         else [word for text in pools(job.half)["sign"] for word in text.split() if len(word) >= 5]
     )
-    part = job.take(pool, ("display", "sans"))
+    # sizes of loose letters vary, by which similar ones are told apart
+    part = job.take(pool, ("display", "sans"), [error for error in TYPOS if error != "similar"])
     tracking = job.rng.uniform(-0.12, -0.02)
     size = largest(part, part.shown, width * 0.88, height * 0.5)
     size = round(size * (1 - tracking))
