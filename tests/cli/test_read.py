@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,54 @@ def test_an_unknown_case_is_an_error(run):
 def test_optional_marks_belong_to_expected_texts(run):
     with pytest.raises(QiltestError, match="--expect"):
         run("score", "a.png", "--case", "capybara", "--cases", str(CASES), "--optional", "x")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        ("--expect=-15~-10°C", "--expect=World"),
+        ("--expect=World", "--expect=-15~-10°C"),
+        ("--expect", "-15~-10°C", "World"),
+        ("--expect", "World", "-15~-10°C"),
+        ("--expect", "-15~-10°C", "--expect", "World"),
+    ],
+)
+def test_a_text_may_begin_with_a_hyphen_and_several_are_all_expected(run, written):
+    code, out = run("score", "a.png", *written, "--json", texts=("-15~-10°C", "World"))
+    texts = [word.rpartition("=")[2] for word in written if word != "--expect"]
+    assert [text["expected"] for text in json.loads(out)["texts"]] == texts
+    assert code == 0
+
+
+def test_the_image_may_follow_a_text_that_is_bound_to_its_option(run):
+    assert run("score", "--expect=Hello World", "a.png")[0] == 0
+
+
+@pytest.mark.parametrize("texts", [("Hello",), ("Hello-",)])
+@pytest.mark.parametrize("mark", [("--optional", "-"), ("--optional=-",), ("--optional", "-x", "--optional", "-")])
+def test_an_optional_mark_may_be_a_hyphen(run, texts, mark):
+    assert run("score", "a.png", "--expect", "Hello-", *mark, texts=texts)[0] == 0
+
+
+def test_look_alikes_that_begin_with_a_hyphen_are_told_which_there_are(run):
+    with pytest.raises(QiltestError, match=r"unknown look-alike class: '-/_'\n  -> choose from: .*dashes"):
+        run("score", "a.png", "--expect", "Hello", "--forgive", "-/_")
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (("--expect", "--5°C--"), "--expect=VALUE"),
+        (("--expect", "A", "--5°C--"), "unrecognized arguments: --5°C--\n.* is written --expect=TEXT"),
+        (("--expect", "A", "-json"), "unrecognized arguments: -json\n.* lists the options"),
+        (("--expect", "A", "--limt", "2"), "unrecognized arguments: --limt 2\n.* lists the options"),
+        (("--case", "-x"), "argument --case: expected one argument\n.*--case=VALUE"),
+    ],
+)
+def test_a_word_with_hyphens_that_is_no_text_gets_an_error_that_tells_how_to_write_one(run, capsys, argv, told):
+    with pytest.raises(SystemExit, match="2"):
+        run("score", "a.png", *argv)
+    assert re.search(told, capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("argv", [("score", "a.png"), ("read",), ("score", "a.png", "--expect", "x", "--limit", "-1")])

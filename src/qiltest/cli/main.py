@@ -15,11 +15,11 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
-from typing import NoReturn, cast
+from typing import cast
 
 from qiltest import __version__
+from qiltest.cli.parser import Parser
 from qiltest.errors import QiltestError
-from qiltest.text.escape import printable
 
 #: the commands, each with its line in `qiltest --help`.
 COMMANDS = {
@@ -40,16 +40,9 @@ _FAILED, _INTERRUPTED = 2, 130
 _CHECK = "check that it exists, that it may be read and written, and that there is space"
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose messages quote arguments without obeying them."""
-
-    def error(self, message: str) -> NoReturn:
-        super().error(printable(message))
-
-
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     """Return the parser; only the options of `command` are loaded."""
-    parser = _Parser(
+    parser = Parser(
         prog="qiltest",
         description="Reads the text in generated images and says whether a text-to-image release got worse.",
         epilog="pytest runs the suite itself: `pytest` with the embedded model, `pytest -m gpu` with the real one. "

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from qiltest.arguments import natural_int
 from qiltest.cli.common import AddParser, cases_flag, console, json_flag, print_json, reader_flag
+from qiltest.cli.parser import TEXT
 from qiltest.errors import QiltestError
 from qiltest.gate.verdict import Verdict
 from qiltest.reading import DEFAULT_READER, Reader, Suspicion, open_reader, suspicious
@@ -37,18 +38,17 @@ def add_parser(add: AddParser) -> None:
     parser.add_argument("image", type=Path, metavar="IMAGE")
     asked = parser.add_mutually_exclusive_group(required=True)
     asked.add_argument("--case", metavar="ID[@WxH]", help="take texts and scoring rules from this case")
-    asked.add_argument("--expect", nargs="+", metavar="TEXT", help="the expected texts")
-    parser.add_argument(
-        "--optional", action="append", default=[], metavar="MARK", help="characters that may be missing, with --expect"
-    )
+    expect = "the expected texts; may be repeated, and a text may begin with a hyphen: --expect=-15~-10°C"
+    asked.add_argument("--expect", nargs="+", action="extend", type=TEXT, metavar="TEXT", help=expect)
+    optional = "characters that may be missing, with --expect; may be repeated"
+    parser.add_argument("--optional", action="append", default=[], type=TEXT, metavar="MARK", help=optional)
     parser.add_argument(
         "--line-breaks",
         choices=[str(choice) for choice in LineBreaks],
         help="hyphens at line breaks are layout, or count (default: the case's; strict for --expect)",
     )
-    parser.add_argument(
-        "--forgive", action="append", default=[], metavar="CLASS", help="look-alikes that do not count, such as O/0"
-    )
+    forgive = "look-alikes that do not count, such as O/0; may be repeated"
+    parser.add_argument("--forgive", action="append", default=[], type=TEXT, metavar="CLASS", help=forgive)
     parser.add_argument(
         "--alone", action="store_true", help="other text beside a text in its line counts (default: the case's `alone`)"
     )
