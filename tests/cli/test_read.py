@@ -196,3 +196,19 @@ def test_texts_with_characters_that_the_reader_cannot_return_are_an_error_and_no
     assert (code, record["verdict"], record["distance"]) == (1, "ERROR", None)
     assert record["error"].startswith("--expect: fake cannot return 世 界 of 'Hello 世界': not in its alphabet")
     assert run("score", "a.png", "--expect", "Hello 世", "--optional", "世")[0] == 0
+
+
+def test_published_benchmarks_stand_beside_the_score_and_decide_nothing(run):
+    code, out = run("score", "a.png", "--expect", "World Hello", "Hello", "--limit=20", "--json")
+    assert json.loads(out)["benchmarks"] == {
+        "language": "en",
+        "longtext": {"text_accuracy": 2 / 3},
+        "oneig": {
+            "edit_distance": 10.0,  # "World " before it, and the last word, which has one letter in its place
+            "completion_rate": 0.0,
+            "word_accuracy": 2 / 3,
+            "text_score": pytest.approx(1 - 10 / 3 / 100),
+        },
+    }
+    assert code == 0
+    assert json.loads(run("score", "a.png", "--expect", "?!", "--limit=9", "--json")[1])["benchmarks"] is None

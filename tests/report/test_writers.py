@@ -244,3 +244,70 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(typical: Run, tmp_pa
         write_markdown(typical, path)
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir() if entry.is_file()] == ["report.md"]
+
+
+def test_the_reports_set_a_run_beside_published_benchmarks(fake: Fake, case: Make) -> None:
+    run = fake(case("wall", "one two three four"), case("gate", "通义千问"), case("door", "안녕"))
+    run.add("wall", "base", "one two three four")
+    run.add("wall", "base", "one two tree four", seed=43)
+    run.add("wall", "base", error="the device was lost", image=False, seed=44)
+    run.add("wall", "8step", "one")
+    run.add("gate", "base", "通义干问")
+    run.add("door", "base", "안녕")
+    built = run.build()
+    write_json(built, path := built.path / "report.json")
+    report = json.loads(path.read_bytes())
+    english = {"edit_distance": 0.5, "completion_rate": 0.5, "word_accuracy": 0.875}
+    assert report["benchmarks"] == [
+        {
+            "variant": "base",
+            "language": "en",
+            "images": 2,
+            "not_read": 1,
+            "longtext": {"text_accuracy": 0.875},
+            "oneig": english | {"text_score": pytest.approx(1 - 0.5 * 0.5 * 0.125 / 100)},
+        },
+        {
+            "variant": "base",
+            "language": "zh",
+            "images": 1,
+            "not_read": 1,
+            "longtext": {"text_accuracy": 0.75},
+            "oneig": {
+                "edit_distance": 1.0,
+                "completion_rate": 0.0,
+                "word_accuracy": 0.75,
+                "text_score": pytest.approx(1 - 0.25 / 50),
+            },
+        },
+        {
+            "variant": "8step",
+            "language": "en",
+            "images": 1,
+            "not_read": 0,
+            "longtext": {"text_accuracy": 0.25},
+            "oneig": {
+                "edit_distance": 15.0,
+                "completion_rate": 0.0,
+                "word_accuracy": 0.25,
+                "text_score": pytest.approx(1 - 15 * 0.75 / 100),
+            },
+        },
+    ]
+    images = {image["id"]: image["benchmarks"] for image in report["images"]}
+    assert images["wall@256x256-base-s43"]["longtext"] == {"text_accuracy": 0.75}
+    assert images["wall@256x256-base-s44"] is None
+    assert images["door@256x256-base-s42"] is None
+    rows = markdown(built).rows
+    assert ["base", "en", "2", "1", "0.875", "1.000", "0.5", "0.500", "0.875"] in rows
+    assert ["8step", "en", "1", "0", "0.250", "0.887", "15.0", "0.000", "0.250"] in rows
+
+
+def test_the_numbers_of_published_benchmarks_decide_nothing(fake: Fake, case: Make) -> None:
+    run = fake(case("wall", "one two"))
+    run.add("wall", "base", "two", "one", golden=("two", "one"))
+    built = run.build()
+    write_json(built, path := built.path / "report.json")
+    report = json.loads(path.read_bytes())
+    assert report["benchmarks"][0]["oneig"]["completion_rate"] == 0
+    assert (report["status"], built.exit_status) == ("PASS", 0)

@@ -16,10 +16,11 @@ from qiltest.cli.common import AddParser, cases_flag, console, json_flag, print_
 from qiltest.cli.parser import TEXT
 from qiltest.errors import QiltestError
 from qiltest.gate.verdict import Verdict
-from qiltest.reading import DEFAULT_READER, Reader, Suspicion, open_reader, suspicious
+from qiltest.reading import DEFAULT_READER, Reader, Reading, Suspicion, open_reader, suspicious
 from qiltest.report.diff import Mark, marked
 from qiltest.scoring import EmptyReadingError, Score, TextScore, score
 from qiltest.scoring.alphabet import AlphabetError, reader_for, require_readable
+from qiltest.scoring.benchmarks import BenchmarkScore, benchmark_scores, count_image
 from qiltest.suite.cases import ExpectedText, LineBreaks
 from qiltest.suite.load import load_suite
 from qiltest.text.escape import one_line, printable_line
@@ -91,6 +92,7 @@ class _Outcome:
     score: Score | None
     verdict: Verdict
     error: str = ""
+    benchmarks: BenchmarkScore | None = None
     suspicions: tuple[Suspicion, ...] = ()
 
 
@@ -133,8 +135,22 @@ def _outcome(image: Path, asked: _Asked, reader: Reader, name: str) -> _Outcome:
     return _Outcome(
         score=found,
         verdict=Verdict.PASS if found.distance <= asked.limit else Verdict.FAIL,
+        benchmarks=_benchmarks(asked, reading),
         suspicions=suspicious(reading, {line for text in found.texts for line in text.lines}),
     )
+
+
+def _benchmarks(asked: _Asked, reading: Reading) -> BenchmarkScore | None:
+    """Return the scores of published benchmarks, which never gate; None where they count nothing of what is asked."""
+    expected = [text.text for text in asked.texts if text.required]
+    counts = count_image(expected, [line.text for line in reading.lines])
+    return next(iter(benchmark_scores(filter(None, (counts,)))), None)
+
+
+def _benchmark_record(scored: BenchmarkScore | None) -> dict[str, Any] | None:
+    if scored is None:
+        return None
+    return {"language": scored.language, "longtext": asdict(scored.longtext), "oneig": asdict(scored.oneig)}
 
 
 def _record(image: Path, asked: _Asked, reader: Reader, outcome: _Outcome) -> dict[str, Any]:
@@ -152,6 +168,7 @@ def _record(image: Path, asked: _Asked, reader: Reader, outcome: _Outcome) -> di
         "distance": found.distance if found else None,
         "distance_alnum": found.distance_alnum if found else None,
         "limit": asked.limit,
+        "benchmarks": _benchmark_record(outcome.benchmarks),
         "verdict": str(outcome.verdict),
     }
     return record | ({"error": outcome.error} if outcome.error else {})

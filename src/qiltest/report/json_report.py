@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from qiltest.gate.verdict import Verdict
 from qiltest.quality import Fault, symptoms
+from qiltest.report.benchmarks import image_counts
 from qiltest.report.changes import ChangeKind
 from qiltest.report.html.page import href
 from qiltest.report.image_view import ImageView
@@ -22,6 +23,7 @@ from qiltest.report.published import Finding, ReportMark
 from qiltest.report.view import RunView, view
 from qiltest.runs.records import Run
 from qiltest.runs.status import Status
+from qiltest.scoring.benchmarks import Language, benchmark_scores
 from qiltest.scoring.records import EditKind, ExtraKind
 from qiltest.text.escape import without_surrogates
 
@@ -138,6 +140,37 @@ class HealthModel(_Model):
     symptoms: tuple[SymptomModel, ...] = Field(description="measures beyond their limit, gating faults first")
 
 
+class LongTextModel(_Model):
+    """LongText-Bench's score; docs/reference/benchmarks.md says what is comparable."""
+
+    text_accuracy: float = Field(description="share of the expected words or Chinese characters that were read")
+
+
+class OneIGModel(_Model):
+    """OneIG-Bench's text score and its parts."""
+
+    edit_distance: float = Field(description="mean over the images, in characters, of all text read")
+    completion_rate: float = Field(description="share of images without an edit")
+    word_accuracy: float = Field(description="share of the expected words or Chinese characters that were read")
+    text_score: float = Field(description="the three as one number, 0 to 1")
+
+
+class BenchmarksModel(_Model):
+    """Scores by the formulas of published benchmarks; they never gate."""
+
+    language: Language = Field(description="zh where a Chinese character is expected: characters count, not words")
+    longtext: LongTextModel
+    oneig: OneIGModel
+
+
+class VariantBenchmarksModel(BenchmarksModel):
+    """Scores of all images of a variant in one language."""
+
+    variant: Text
+    images: int
+    not_read: int = Field(description="images of the variant without a reading, which are in no score")
+
+
 class ImageModel(_Model):
     """One image of the grid case x resolution x variant x seed."""
 
@@ -161,6 +194,9 @@ class ImageModel(_Model):
     extra: tuple[ExtraModel, ...]
     latency: LatencyModel | None
     health: HealthModel | None = Field(description="null where the image was not measured")
+    benchmarks: BenchmarksModel | None = Field(
+        description="null where the image was not read, or nothing expected is counted by the benchmarks"
+    )
     image: Text | None = Field(description="address of the PNG, relative to the report's folder")
     image_sha256: Text | None
     recipe: Text | None = Field(description="the recipe's key")
@@ -194,6 +230,7 @@ class ReportModel(_Model):
     not_compared: Text = Field(description="why nothing was compared; empty where the run was compared")
     problems: tuple[Text, ...]
     images: tuple[ImageModel, ...] = Field(description="worst first")
+    benchmarks: tuple[VariantBenchmarksModel, ...] = Field(description="beside published benchmarks; never gating")
     published: PublishedModel | None = Field(
         default=None, description="only where the run has a case with a `report_table`"
     )
@@ -244,7 +281,8 @@ def _report(page: RunView, folder: Path) -> ReportModel:
         compared_with=page.changes.against,
         not_compared=page.changes.refused,
         problems=page.notes,
-        images=tuple(_image(cell, folder) for cell in page.worst_first),
+        images=tuple(_image(run, cell, folder) for cell in page.worst_first),
+        benchmarks=tuple(_filled(VariantBenchmarksModel, item, item.score) for item in page.benchmarks),
         published=published
         and {
             "findings": [_clean(asdict(finding)) for finding in published.findings],
@@ -253,7 +291,7 @@ def _report(page: RunView, folder: Path) -> ReportModel:
     )
 
 
-def _image(cell: ImageView, folder: Path) -> ImageModel:
+def _image(run: Run, cell: ImageView, folder: Path) -> ImageModel:
     result, score, image = cell.result, cell.score, cell.result.image
     return _filled(
         ImageModel,
@@ -271,6 +309,7 @@ def _image(cell: ImageView, folder: Path) -> ImageModel:
         extra=() if score is None else score.extra,
         latency=_latency(cell),
         health=result.health and {**asdict(result.health), "symptoms": symptoms(result.health)},
+        benchmarks=next(iter(benchmark_scores(filter(None, (image_counts(run, result),)))), None),
         image=image and href(image.path, folder),
         image_sha256=image and image.sha256,
         recipe=result.recipe and result.recipe.key(),

@@ -10,6 +10,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from qiltest.report import templating
+from qiltest.report.benchmarks import CAVEAT
 from qiltest.report.diff import Mark, Span
 from qiltest.report.html.page import href
 from qiltest.report.speeds import read_speeds, speed_lines
@@ -36,6 +37,7 @@ def render_markdown(page: RunView, folder: Path) -> str:
             page=page,
             most=None,
             folder=folder,
+            caveat=CAVEAT,
             speeds_by_variant=_by_variant(page.run),
             speeds=() if speeds is None else tuple(speed_lines(speeds)),
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from qiltest.generation.sources import TINY
+from qiltest.report.benchmarks import VariantBenchmarks, variant_benchmarks
 from qiltest.report.changes import Changes, changes
 from qiltest.report.headline import counts_of, verdict_of
 from qiltest.report.image_builder import cell_of
@@ -89,6 +90,11 @@ class RunView:
     def by_image(self) -> dict[str, ImageView]:
         """All images, by their id."""
         return {cell.result.id: cell for cell in self.cells}
+
+    @cached_property
+    def benchmarks(self) -> tuple[VariantBenchmarks, ...]:
+        """Scores by the formulas of published benchmarks; computed on demand."""
+        return variant_benchmarks(self.run)
 
     @property
     def own_cases(self) -> tuple[CaseView, ...]:

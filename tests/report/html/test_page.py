@@ -348,3 +348,16 @@ def test_characters_that_the_reader_doubts_are_shown_with_their_place_and_not_co
     assert "1 character read with low confidence, not counted" in words
     assert f"{first.text[2]} 0.55 at" in words
     assert "read with low confidence" not in page(typical).words
+
+
+def test_a_run_stands_beside_published_benchmarks_with_what_may_be_compared(
+    typical: Run, fake: Fake, case: Make, page: Callable[..., Page]
+) -> None:
+    words = page(typical).words
+    assert "Beside published benchmarks By the formulas of LongText-Bench and OneIG-Bench, but on this suite" in words
+    assert "They do not gate." in words
+    # coffee-shop and whiteboard: 28 of 28 and 11 of 11 characters, the first with one too many
+    assert "base zh 2 0 1.000 1.000 0.5 0.500 1.000" in words
+    unread = fake(case("wall", "text"))
+    unread.add("wall", "base", error="the device was lost", image=False)
+    assert "Beside published benchmarks" not in page(unread.build()).words

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from qiltest.report.benchmarks import CAVEAT
 from qiltest.report.html.charts import charts
 from qiltest.report.html.preview import Crop, Preview, budget, close_ups, crop, open_image, preview
 from qiltest.report.image_view import ImageView
@@ -49,6 +50,7 @@ def render_html(page: RunView, folder: Path) -> str:
             page=page,
             embedded=embed(page.cells, folder),
             charts=charts(page.run),
+            caveat=CAVEAT,
             style=Markup(style),  # noqa: S704 - the package's own
             script=Markup(script),  # noqa: S704 - the package's own
             policy=policy(style, script),
