@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 #: the names under which pytest may load this module: of its entry point, and of `-p qiltest.plugin`.
 _NAMES = frozenset({"qiltest", "qiltest.plugin"})
 _KEY: pytest.StashKey[SuiteSession] = pytest.StashKey()
+#: an option that cannot be used, or that excludes another one.
+_WRONG: pytest.StashKey[pytest.UsageError] = pytest.StashKey()
 _HELD: pytest.StashKey[frozenset[Path]] = pytest.StashKey()
 
 
@@ -138,7 +140,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
         given = asks_for_gpu(config.option.markexpr)
     if given:
-        session_of(config)
+        try:
+            session_of(config)
+        except pytest.UsageError:
+            parallel = config.getoption("dist", "no") != "no" or hasattr(config, "workerinput")
+            if parallel or _WRONG not in config.stash:
+                raise  # now, and not once pytest-xdist has started its workers
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Refuse wrong options: now that the session has begun, its JUnit XML and the job's page tell it too."""
+    if (error := session.config.stash.get(_WRONG, None)) is not None:
+        raise error
 
 
 def session_of(config: pytest.Config) -> SuiteSession:
@@ -154,7 +168,8 @@ def session_of(config: pytest.Config) -> SuiteSession:
         except pytest.UsageError as error:  # its message quotes options, and pytest prints it as it is
             from qiltest.text.escape import printable
 
-            raise pytest.UsageError(printable(str(error))) from None
+            config.stash[_WRONG] = pytest.UsageError(printable(str(error)))
+            raise config.stash[_WRONG] from None
     return config.stash[_KEY]
 
 
@@ -283,18 +298,34 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if (suite_session := _begun(session.config)) is not None:
         stopped = bool(session.shouldstop or session.shouldfail)
         session.exitstatus = suite_session.finish(int(exitstatus), stopped=stopped)
+    elif (error := session.config.stash.get(_WRONG, None)) is not None:
+        from qiltest.session.refusals import add_junit_errors
+
+        add_junit_errors(session.config, [str(error)])
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Give Ctrl+C back."""
+    """Give Ctrl+C back; tell the job's page what pytest's summary, which not every exit has, has not told it."""
     if (session := _begun(config)) is not None:
         session.interrupts.end()
+        if session.untold:
+            from qiltest.session.summary import job_lines
+
+            reporter = config.pluginmanager.get_plugin("terminalreporter")
+            for line in job_lines(session):
+                if reporter is not None:
+                    reporter.write_line(line)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print the table of case x variant, problems, and the paths of run and report."""
     session = _begun(config)
+    if session is None and (error := config.stash.get(_WRONG, None)) is not None:
+        from qiltest.report.ci import refusal_lines
+
+        for line in refusal_lines(str(error)):
+            terminalreporter.write_line(line)
     if session is None or session.silent:
         return
     from qiltest.session.echo import told

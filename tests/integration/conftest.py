@@ -86,6 +86,14 @@ class SuiteFolder:
         """The newest run."""
         return RunStore(root=self.path / "runs").load("latest")
 
+    def refusal(self) -> str:
+        """What the newest run, which began no image, says of why; its reports say it too."""
+        run = self.latest()
+        assert run.refused
+        assert {path.name for path in run.path.iterdir()} == {".lock", "events.jsonl", "report.html", "report.md"}
+        assert "Nothing was generated" in (run.path / "report.html").read_text(encoding="utf-8")
+        return "\n".join(run.problems)
+
 
 @pytest.fixture
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> SuiteFolder:

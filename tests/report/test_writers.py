@@ -137,12 +137,29 @@ def test_at_most_ten_annotations_and_the_last_counts_the_rest(fake: Fake, case: 
         commands = workflow_commands(many)
         assert len(commands) == expected
     assert commands[-1] == "::error title=qiltest::and 1991 more images; see the report"
+    commands = workflow_commands(replace(many, problems=("one", "two")))
+    assert commands[:2] == ("::error title=qiltest::one", "::error title=qiltest::two")
+    assert commands[-1] == "::error title=qiltest::and 1993 more images; see the report"
+    commands = workflow_commands(replace(many, problems=("one",) * 12))
+    assert commands[-1] == "::error title=qiltest::and 2003 more problems; see the report"
 
 
 def test_an_annotation_names_the_image_and_the_character(typical: Run) -> None:
     commands = workflow_commands(typical)
-    assert len(commands) == 4
+    assert len(commands) == 5
     assert any("title=qiltest FAIL%3A coffee-shop@256x256-base-s42::" in c and "extra “4”" in c for c in commands)
+
+
+def test_what_is_wrong_with_the_session_and_an_image_without_a_golden_are_annotated(fake: Fake, case: Make) -> None:
+    run = fake(case("wall", "text"))
+    run.add("wall", "base", "text")
+    recorded = run.add("wall", "8step", "text")
+    run.results[-1] = replace(recorded, golden_recorded=True)
+    commands = workflow_commands(run.build(problems=("1 golden is not used\n  -> remove it",)))
+    assert commands == (
+        "::error title=qiltest::1 golden is not used%0A  -> remove it",
+        "::error title=qiltest NEW%3A wall@256x256-base-s42::no golden for this image yet",
+    )
 
 
 def test_a_passing_image_has_no_annotation(fake: Fake, case: Make) -> None:
@@ -156,7 +173,7 @@ def test_hostile_text_ends_no_annotation_and_begins_none(hostile: Run) -> None:
     assert commands
     for command in commands:
         assert len(command.splitlines()) == 1
-        assert re.match(r"::error file=[^,:]*,title=[^,:]*::", command)
+        assert re.match(r"::error (file=[^,:]*,)?title=[^,:]*::", command)
         assert not set("\0\x1b\u202e\ud800") & set(command)
 
 

@@ -6,10 +6,15 @@ import argparse
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from qiltest.errors import StoreError
 from qiltest.reading.registry import DEFAULT_READER, reader_names
 from qiltest.text.console import SafeConsole
 from qiltest.text.escape import printable_json, printable_line
+
+if TYPE_CHECKING:
+    from qiltest.runs.records import Run
 
 #: makes the parser of a command; takes what argparse.ArgumentParser takes.
 AddParser = Callable[..., argparse.ArgumentParser]
@@ -47,6 +52,15 @@ def case_flag() -> argparse.ArgumentParser:
 def reader_flag(default: str = DEFAULT_READER) -> argparse.ArgumentParser:
     """Return a parent with `--reader`, None by default; `default` describes the reader used then."""
     return _parent("--reader", metavar="READER", help=f"{', '.join(reader_names())} (default: {default})")
+
+
+def with_images(run: Run) -> Run:
+    """Return the run. Raises StoreError where its session was refused, so that it has no image."""
+    if run.refused:
+        why = next(iter(run.problems), "its messages say why").partition("\n")[0]
+        what = f"this run generated nothing: {why}"
+        raise StoreError(what, where=str(run.path), remedy="name an earlier run: `qiltest runs` lists them")
+    return run
 
 
 def file_path(text: str) -> Path:

@@ -17,6 +17,7 @@ from qiltest.cli.common import (
     print_lines,
     reader_flag,
     runs_flag,
+    with_images,
 )
 from qiltest.engine.rescore import ImageChange, Rescored, rescore
 from qiltest.gate.golden import GoldenStore
@@ -47,7 +48,7 @@ def run_rescore(args: argparse.Namespace) -> int:
     """Rescore a run and print what changed. Returns 0 or 1; raises StoreError, ReaderError, CaseError, GoldenError."""
     store = RunStore(root=args.runs)
     result = rescore(
-        store.load(args.run),
+        with_images(store.load(args.run)),
         store=store,
         goldens=GoldenStore(root=args.golden),
         reader=args.reader,

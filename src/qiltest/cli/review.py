@@ -7,7 +7,17 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 
-from qiltest.cli.common import AddParser, case_flag, console, golden_flag, json_flag, print_json, print_lines, runs_flag
+from qiltest.cli.common import (
+    AddParser,
+    case_flag,
+    console,
+    golden_flag,
+    json_flag,
+    print_json,
+    print_lines,
+    runs_flag,
+    with_images,
+)
 from qiltest.engine.review import Agenda, Decision, GoldenChange, Item, Review, differences
 from qiltest.errors import GoldenError
 from qiltest.gate.golden import Golden, GoldenStore
@@ -51,7 +61,7 @@ def add_parser(add: AddParser) -> None:
 
 def run_review(args: argparse.Namespace) -> int:
     """Review a run. Returns 0 where nothing is left to decide, else 1; raises StoreError and GoldenError."""
-    run = only_cases(RunStore(root=args.runs).load(args.run), args.case)
+    run = only_cases(with_images(RunStore(root=args.runs).load(args.run)), args.case)
     _refuse(args)
     review = Review(run=run, goldens=GoldenStore(root=args.golden))
     agenda = review.agenda(again=args.again)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from qiltest.report.headline import NOTHING
 from qiltest.report.image_view import ImageView
 from qiltest.report.markdown import render_head, render_published, spans
 from qiltest.report.view import RunView, view
@@ -21,7 +22,8 @@ MAX_SUMMARY_BYTES = (1 << 20) - (16 << 10)
 MAX_ANNOTATIONS = 10
 #: rows of what changed; the table of images that do not pass follows and has them all.
 MAX_CHANGES = 20
-_ANNOTATED = {Status.FAIL, Status.ERROR, Status.MISSING, Status.INCOMPARABLE}
+#: characters of an annotation's message.
+_SHOWN = 500
 _TABLE = """
 ## Worst first
 
@@ -34,13 +36,29 @@ def ci_lines(run: Run) -> Iterator[str]:
 
     Texts from images and models are escaped, so that none can act as a command.
     """
-    if os.environ.get("GITHUB_ACTIONS") == "true":
+    if _on_github():
         yield from workflow_commands(run)
+    yield from _add_to_summary(lambda: job_summary(run))
+
+
+def refusal_lines(why: str) -> Iterator[str]:
+    """Do the same for a session that was refused and has no run."""
+    if _on_github():
+        yield _problem_command(why)
+    yield from _add_to_summary(lambda: f"# {Status.ERROR.value}: {NOTHING}\n\n> {md(why)}\n")
+
+
+def _on_github() -> bool:
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def _add_to_summary(text: Callable[[], str]) -> Iterator[str]:
+    """Append to the job summary, if there is one, and yield why that is not possible."""
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if path:
         try:
             with Path(path).open("a", encoding="utf-8") as file:
-                file.write(job_summary(run))
+                file.write(text())
         except OSError as error:
             yield printable_line(f"qiltest: the job summary {path} could not be written: {error.strerror or error}")
 
@@ -65,13 +83,24 @@ def job_summary(run: Run, *, previous: Run | None = None) -> str:
 
 
 def workflow_commands(run: Run, *, previous: Run | None = None) -> tuple[str, ...]:
-    """Return at most ten workflow commands, worst first; the last says how many more there are."""
+    """Return at most ten workflow commands: the run's problems, then images, worst first; the last counts the rest."""
     page = view(run, previous)
-    commands = [_command(cell, page) for cell in page.worst_first if cell.status in _ANNOTATED]
+    commands = [_problem_command(problem) for problem in run.problems]
+    commands += [_command(cell, page) for cell in page.worst_first if _annotated(cell)]
     if len(commands) > MAX_ANNOTATIONS:
         rest = len(commands) - MAX_ANNOTATIONS + 1
-        commands[MAX_ANNOTATIONS - 1 :] = [f"::error title=qiltest::and {count(rest, 'more image')}; see the report"]
+        what = "more image" if len(run.problems) < MAX_ANNOTATIONS else "more problem"
+        commands[MAX_ANNOTATIONS - 1 :] = [f"::error title=qiltest::and {count(rest, what)}; see the report"]
     return tuple(commands)
+
+
+def _annotated(cell: ImageView) -> bool:
+    """Return whether an image does not pass; one that became a golden in this run was looked at."""
+    return cell.status not in {Status.PASS, Status.WAITING} and not cell.result.golden_recorded
+
+
+def _problem_command(problem: str) -> str:
+    return f"::error title=qiltest::{command_data(problem[:_SHOWN])}"
 
 
 def _failing(page: RunView) -> list[ImageView]:
@@ -106,7 +135,7 @@ def _command(cell: ImageView, page: RunView) -> str:
     properties = [f"file={command_property(_relative(path))}"] if path else []
     properties.append(f"title={command_property(f'qiltest {cell.status.value}: {cell.result.id}')}")
     message = ". ".join(dict.fromkeys(filter(None, (*cell.reasons[:1], cell.why))))
-    return f"::error {','.join(properties)}::{command_data(message[:500])}"
+    return f"::error {','.join(properties)}::{command_data(message[:_SHOWN])}"
 
 
 def _relative(path: str) -> str:

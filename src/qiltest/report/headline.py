@@ -7,7 +7,13 @@ from collections.abc import Mapping
 
 from qiltest.runs.records import Run, RunState
 from qiltest.runs.status import Status, status_of, text_is_judged, worst
+from qiltest.text.escape import one_line
 from qiltest.text.format import count
+
+#: of a session that was refused.
+NOTHING = "Nothing was generated"
+#: characters of a reason in the headline; the whole stands below it.
+_SHOWN = 300
 
 
 def counts_of(run: Run) -> tuple[tuple[Status, int], ...]:
@@ -26,6 +32,9 @@ def verdict_of(run: Run) -> tuple[Status, str, tuple[str, ...]]:
         notes.insert(0, f"The run is {run.state.value}: {len(run.results)} of {count(total, 'image')} begun.")
     if not all(map(text_is_judged, run.results)):
         notes.append("Text was not judged, because this model's weights are random: the verdict is on latency alone.")
+    if run.refused:
+        why = next(iter(run.problems), "see the session's messages").partition("\n")[0]
+        return Status.ERROR, f"{NOTHING}: {one_line(why, _SHOWN)}", tuple(notes)
     status = worst(counts)
     recorded = sum(result.golden_recorded for result in run.results)
     headline = _headline(status, counts, total, recorded)

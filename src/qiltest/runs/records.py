@@ -170,6 +170,11 @@ class Run(Setup):
     #: what is wrong with the run or the session, such as a quarantined image or an unused golden.
     problems: tuple[str, ...] = ()
 
+    @property
+    def refused(self) -> bool:
+        """True where the session ended before it began any image: its problems say why."""
+        return not self.results and self.exit_status not in {0, None}
+
     def case(self, case_id: str) -> Case:
         """Return the run's copy of a case. Raises KeyError."""
         return {case.id: case for case in self.cases}[case_id]

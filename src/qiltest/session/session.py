@@ -13,6 +13,7 @@ from qiltest.engine.context import RunContext, open_run, selected_tasks
 from qiltest.engine.ending import Ending, finish_run, too_few
 from qiltest.engine.options import Options
 from qiltest.engine.readers import OpenReader
+from qiltest.engine.refusal import leave_run
 from qiltest.engine.sample import SampleRun
 from qiltest.errors import DeviceError, ModelError, QiltestError
 from qiltest.generation.records import Generator
@@ -22,6 +23,7 @@ from qiltest.session.echo import quieten
 from qiltest.session.interrupts import Interrupts
 from qiltest.session.junit import add_properties, verdict_of
 from qiltest.session.progress import progress_bar
+from qiltest.session.refusals import Refusals, add_junit_errors
 from qiltest.suite.load import Suite, load_suite
 from qiltest.suite.selection import Sample, Task
 from qiltest.text.escape import one_line, printable_line
@@ -68,6 +70,11 @@ class SuiteSession:
         self.interrupts = Interrupts()
         #: why no run could be opened, for each test.
         self._refused: QiltestError | None = None
+        #: whether the session has a result that its job's page does not have yet.
+        self.untold = False
+        #: why the session ended early.
+        self.refusals = Refusals()
+        config.pluginmanager.register(self.refusals)
 
     # collection
 
@@ -77,6 +84,7 @@ class SuiteSession:
             self._tasks = self._tasks or selected_tasks(self._loaded(), self.options)
         except QiltestError as error:
             self._broken = True
+            self.refusals.add(error, reported=True)
             raise pytest.Collector.CollectError(f"qiltest: {error}") from None
         metafunc.parametrize(
             FIXTURE, [pytest.param(sample, id=sample.id, marks=self._marks()) for sample in self._tasks], indirect=True
@@ -102,21 +110,26 @@ class SuiteSession:
     def selected(self, items: Sequence[pytest.Item]) -> None:
         """Store the selected tests. Raises pytest.UsageError where they could not test anything."""
         mine = [item for item in items if sample_of_item(item) is not None]
+        with self.refusals.of_usage():
+            self._check_selection(mine)
+        self._selected = {_sample(item): self._tasks[_sample(item)] for item in mine}
+        self.progress.begin(len(mine))
+
+    def _check_selection(self, mine: Sequence[pytest.Item]) -> None:
         if self.options.gpu and (self._collected or (self.options.cases_folder / "variants.toml").is_file()):
             guards.refuse_no_selection(mine, collected=self._collected)
         if self.options.release is not None and not self._broken:
             guards.refuse_no_release(mine)
         if mine:
             guards.refuse_without_benchmark(self.config)
-        self._selected = {_sample(item): self._tasks[_sample(item)] for item in mine}
-        self.progress.begin(len(mine))
 
     def remaining(self, items: Sequence[pytest.Item]) -> None:
         """Drop tests that other plugins, such as `--lf`, have deselected after `selected`."""
         left = {sample_of_item(item) for item in items}
         self._selected = {sample: task for sample, task in self._selected.items() if sample in left}
         if self._selected and not self.config.option.collectonly:
-            self._try_release()
+            with self.refusals.of_usage():
+                self._try_release()
 
     def _try_release(self) -> None:
         """Inspect the candidate LoRA, and end the session before anything is generated where it is refused."""
@@ -176,6 +189,7 @@ class SuiteSession:
         # `from None`: pytest would print the causes as further copies of the message
         if isinstance(error, ModelError) or (self.options.gpu and isinstance(error, DeviceError)):
             raise pytest.exit.Exception(f"qiltest: {error}", pytest.ExitCode.USAGE_ERROR) from None
+        self.refusals.add(error, reported=True)
         raise pytest.fail.Exception(f"qiltest: {error}", pytrace=False) from None
 
     def reported(self, item: pytest.Item, report: pytest.TestReport, error: BaseException | None) -> None:
@@ -207,27 +221,47 @@ class SuiteSession:
 
         `stopped`: tests did not run because of `-x` or the like.
         """
-        problems = list(self._nothing_begun(exit_status))
         if set(self._outcomes.values()) == {"skipped"}:
-            problems.append(
+            problems = [
                 f"nothing was tested: all {len(self._outcomes)} report cases were skipped\n"
                 f"  -> run with -rs to see why, and remove the skip"
-            )
+            ]
+        else:
+            problems = list(self._nothing_begun(exit_status))
         if self.context is None:
-            self.ending = Ending(exit_status=exit_status, problems=problems)
+            self.ending = self._refused_ending(exit_status, problems)
         else:
             ran_through = not stopped and exit_status in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
             unjudged = self._unjudged if ran_through else None
             self.ending = finish_run(
                 self.context,
                 exit_status=exit_status,
-                problems=problems,
+                problems=[*self.refusals.told, *problems],
                 unjudged=unjudged,
                 failed=self._failed,
                 expected=self._expected() if ran_through else None,
                 page=self._page,
             )
+        self.untold = not self.silent
+        add_junit_errors(self.config, self.refusals.silent_in_junit(self.ending.problems))
         return self.ending.status
+
+    def _refused_ending(self, exit_status: int, problems: Sequence[str]) -> Ending:
+        """Return the result of a session that began no run; one that was meant to leaves a run that says why not."""
+        reasons = [*self.refusals.told, *problems]
+        if not reasons and self._selected and exit_status != pytest.ExitCode.OK and not self.refusals.interrupted:
+            why = next(iter(self._unjudged.values()), "pytest stopped before the first test: see its messages")
+            reasons = [f"{count(len(self._selected), 'image')} selected, none begun: {why}"]
+        if not reasons or guards.only_lists(self.config) or hasattr(self.config, "workerinput"):
+            return Ending(exit_status=exit_status, problems=list(problems))
+        return leave_run(
+            self.options,
+            self._selected,
+            command=("pytest", *self.config.invocation_params.args),
+            exit_status=exit_status,
+            reasons=reasons,
+            problems=problems,
+        )
 
     def _page(self, found: Comparisons, run: Run) -> Path:
         """Write the comparison page of a candidate LoRA and return its path."""
@@ -261,8 +295,8 @@ class SuiteSession:
 
     @property
     def silent(self) -> bool:
-        """True where a session has no run and no problem."""
-        return self.ending.run is None and not self.ending.problems
+        """True where a session has no run, no problem and no refusal."""
+        return self.ending.run is None and not self.ending.problems and not self.refusals.told
 
     # inside
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from qiltest.report.ci import ci_lines
+from qiltest.report.ci import ci_lines, refusal_lines
 from qiltest.report.published import published_lines
 from qiltest.report.terminal.table import printed, terminal_table
 from qiltest.runs.records import Run, RunState
@@ -18,24 +18,37 @@ def summary_lines(session: SuiteSession, *, width: int, colour: bool) -> Iterato
     """Yield the lines."""
     ending, context = session.ending, session.context
     run = ending.run
-    if run is not None:
+    if run is not None and context is not None:
         yield ""
         yield from printed(lambda console: console.print(terminal_table(run)), width=width, colour=colour)
         yield from (f"qiltest: {line}" for line in (*published_lines(run), *_reused(run)))
         yield from (f"qiltest: note: {line}" for note in run.notes for line in note.splitlines())
     yield from (f"qiltest: {line}" for line in (context.readers.notices if context else ()))
     yield from (f"qiltest: wrote {path}" for path in ending.recorded)
-    yield from (f"qiltest: {line}" for problem in ending.problems for line in problem.splitlines())
+    told = session.refusals.told  # by pytest itself
+    problems = [problem for problem in ending.problems if problem not in told]
+    yield from (f"qiltest: {line}" for problem in problems for line in problem.splitlines())
     if run is None:
+        yield from job_lines(session)
         return
     yield f"qiltest: run {run.path}"
     yield from (f"qiltest: {line}" for line in ending.reports)
     yield from ("", *ending.speeds) if ending.speeds else ()
-    yield from ci_lines(run)
+    yield from job_lines(session)
     yield from _release(session, run, width=width, colour=colour)
     if run.state is not RunState.FINISHED:
         without = " without --qil-fresh" if session.options.reuse is Reuse.NEVER else ""
         yield f"qiltest: run interrupted: repeat the command{without} to resume"
+
+
+def job_lines(session: SuiteSession) -> Iterator[str]:
+    """Write the job's page, and yield the lines of its log, where the session runs in a job."""
+    session.untold = False
+    ending = session.ending
+    if ending.run is not None:
+        yield from ci_lines(ending.run)
+    else:
+        yield from refusal_lines("\n".join([*session.refusals.told, *ending.problems]))
 
 
 def _reused(run: Run) -> Iterator[str]:
