@@ -265,6 +265,16 @@ def typical(fake: Callable[..., FakeRun]) -> Run:
 
 
 @pytest.fixture
+def accepted_error(fake: Callable[..., FakeRun]) -> Run:
+    """An image with three errors in one text that its golden has too, and one in another that is new."""
+    run = fake(make_case("street", "臘月二十四日家家", "HAPPY HAIR", "OPEN ALL DAY"))
+    good = "OPEN ALL DAY"
+    was = ("胆月二十四曰冢家", "HAPPY HAIR", good)
+    run.add("street", "base", was[0], "HAPPY HAIRR", good, golden=was)
+    return run.build()
+
+
+@pytest.fixture
 def slow() -> LatencyJudgement:
     """A latency that fails and gates."""
     return LatencyJudgement(

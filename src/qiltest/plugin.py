@@ -322,9 +322,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Print the table of case x variant, problems, and the paths of run and report."""
     session = _begun(config)
     if session is None and (error := config.stash.get(_WRONG, None)) is not None:
-        from qiltest.report.ci import refusal_lines
+        from qiltest.session.refusals import job_lines
 
-        for line in refusal_lines(str(error)):
+        for line in job_lines(str(error)):
             terminalreporter.write_line(line)
     if session is None or session.silent:
         return

@@ -71,6 +71,24 @@ def test_each_is_shown_with_old_and_new_and_accepted_or_rejected(changed, answer
     assert golden(changed, POSTER)["distance"] == 0
 
 
+def test_texts_that_changed_are_shown_and_the_rest_on_demand(suite, monkeypatch, answers, capsys):
+    suite.plan(coffee__fast={"typos": {"2 dollars": "2 dolars"}})
+    suite.run("--qil-update=missing")
+    suite.plan(coffee__fast={"typos": {"2 dollars": "2 dolars", "Qwen Coffee": "Qwen Cofee"}})
+    suite.run()
+    monkeypatch.chdir(suite.path)
+    answers("v", "a")
+    capsys.readouterr()
+    assert main(["review"]) == 0
+    first, second = capsys.readouterr().out.split("view all texts (v)")[:2]
+    assert "  expected   Qwen Coffee\n    before   Qwen Coffee   distance 0" in first
+    assert "  unchanged  1 text, 1 of them with accepted errors" in first
+    assert "2 dollars" not in first
+    assert "    now      2 do[-l-]lars   distance 1" in second
+    assert second.index("Qwen Coffee") < second.index("2 dollars")
+    assert "unchanged" not in second
+
+
 def test_what_was_rejected_is_not_asked_again_unless_wanted_and_still_does_not_hold(changed, answers, capsys):
     answers("r", "s")
     main(["review"])
@@ -243,7 +261,7 @@ def test_quitting_or_the_end_of_input_leaves_the_rest(changed, answers, capsys):
     answers("what?", "q")
     assert main(["review"]) == 1
     out = capsys.readouterr().out
-    assert out.count("accept (a), reject (r), skip (s), quit (q)?") == 2
+    assert out.count("accept (a), reject (r), skip (s), view all texts (v), quit (q)?") == 2
     assert "0 accepted, 0 rejected, 0 skipped, 2 left" in out
     answers()
     assert main(["review"]) == 1

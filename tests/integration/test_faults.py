@@ -76,7 +76,8 @@ def test_a_full_disk_at_each_write_is_said_and_the_same_command_goes_on(suite, d
     generated = suite.generated()
     run = RunStore(root=disk.path / "runs").load("latest")
     kept = [r for r in run.results if r.image is not None]
-    assert run.problems == ()
+    assert all(lost in problem for problem in run.problems)  # what ended the session, where it could be written
+    assert len(run.problems) <= 1
     assert len(generated) - len(kept) in {0, 1}
     disk.room("4m")
     assert suite.run(*where).ret == 0

@@ -41,6 +41,33 @@ def test_every_image_has_its_numbers_as_properties(suite):
     assert found["poster@1328x1328-base-s42"]["qiltest.verdict"] == "PASS"
 
 
+def test_a_failure_has_one_line_as_message_and_the_whole_as_text(suite):
+    suite.plan(poster__fast={"typos": {"Enter a world": "Enter world"}})
+    suite.record()
+    suite.plan(
+        coffee__fast={"typos": {"Qwen Coffee": "Qwen Cofee"}},
+        poster__fast={"typos": {"Enter a world": "Enter world", "Imagination Unleashed": "Imagination Unleashedd"}},
+        poster__base={"fault": "oom"},
+    )
+    suite.run("--junitxml=junit.xml")
+    found = {
+        case.get("name").partition("[")[2].rstrip("]"): failure
+        for case in ET.parse(suite.path / "junit.xml").getroot().iter("testcase")
+        for failure in case.iter("failure")
+    }
+    assert {name: failure.get("message") for name, failure in found.items()} == {
+        "coffee@1328x1328-fast-s42": "FAIL: 'Qwen Cofee' for 'Qwen Coffee' (distance 1, limit 0)",
+        "poster@1328x1328-fast-s42": (
+            "FAIL: 'Imagination Unleashedd' for 'Imagination Unleashed' (distance 2, limit 1)"
+        ),
+        "poster@1328x1328-base-s42": found["poster@1328x1328-base-s42"].get("message"),
+    }
+    assert found["poster@1328x1328-base-s42"].get("message").startswith("ERROR: out of memory")
+    text = found["poster@1328x1328-fast-s42"].text
+    assert text.startswith("case          poster@1328x1328")
+    assert text.index("{+d+}d   distance 1, new since the golden") < text.index("as in the golden: accepted")
+
+
 def test_an_image_that_was_not_drawn_or_whose_test_crashed_is_an_error(suite):
     suite.plan(coffee__fast={"fault": "oom"}, poster__fast={"fault": "crash"})
     suite.run("--junitxml=junit.xml")

@@ -162,6 +162,21 @@ def test_what_is_wrong_with_the_session_and_an_image_without_a_golden_are_annota
     )
 
 
+def test_what_got_worse_stands_first_in_summary_annotation_markdown_and_json(accepted_error: Run) -> None:
+    (annotation,) = workflow_commands(accepted_error)
+    assert "“HAPPY HAIRR” for “HAPPY HAIR”: extra “R” after “HAI”; 1 error as in the golden" in annotation
+    assert "胆" not in annotation
+    (row,) = (row for row in Elements(job_summary(accepted_error)).rows if row[0] == "FAIL")
+    assert row[4] == "HAPPY HAI▁R"
+    assert row[5] == "HAPPY HAIRRand 1 error as in the golden"
+    (measured,) = (row[2] for row in markdown(accepted_error).rows if row[1:2] == ["measured"])
+    assert measured.index("HAPPY HAIRR") < measured.index("(new since the golden)") < measured.index("胆")
+    assert measured.endswith("(as in the golden: accepted)")
+    write_json(accepted_error, path := accepted_error.path / "report.json")
+    texts = json.loads(path.read_bytes())["images"][0]["texts"]
+    assert [text["since"] for text in texts] == ["as in the golden: accepted", "new since the golden", None]
+
+
 def test_a_passing_image_has_no_annotation(fake: Fake, case: Make) -> None:
     run = fake(case("wall", "text"))
     run.add("wall", "base", "text", golden=("text",))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from qiltest.cli.common import (
     AddParser,
@@ -20,13 +21,14 @@ from qiltest.cli.common import (
 )
 from qiltest.engine.review import Agenda, Decision, GoldenChange, Item, Review, differences
 from qiltest.errors import GoldenError
-from qiltest.gate.golden import Golden, GoldenStore
+from qiltest.gate.golden import Golden, GoldenStore, GoldenText
 from qiltest.runs.filter import only_cases
 from qiltest.runs.store import LATEST, RunStore
-from qiltest.scoring.records import ExtraKind
+from qiltest.scoring.records import ExtraKind, TextScore
+from qiltest.text.format import count
 
 _KEYS = {"a": Decision.ACCEPTED, "r": Decision.REJECTED, "s": Decision.SKIPPED}
-_QUIT = "q"
+_QUIT, _VIEW = "q", "v"
 _MEANS = {
     GoldenChange.NEW: "there is no golden yet",
     GoldenChange.CHANGED: "the golden would be replaced",
@@ -109,8 +111,9 @@ def _ask(review: Review, agenda: Agenda) -> dict[str, Decision]:
     """Show each item and ask; a decision is stored before the next item is shown."""
     decided: dict[str, Decision] = {}
     for number, item in enumerate(agenda.items, start=1):
-        print_lines(_shown(review, item, f"[{number}/{len(agenda.items)}]"))
-        decision = _answer(item)
+        place = f"[{number}/{len(agenda.items)}]"
+        print_lines(_shown(review, item, place))
+        decision = _answer(item, partial(_show_all, review, item, place))
         if decision is None:
             break
         if decision is Decision.ACCEPTED:
@@ -122,27 +125,33 @@ def _ask(review: Review, agenda: Agenda) -> dict[str, Decision]:
     return decided
 
 
-def _answer(item: Item) -> Decision | None:
-    """Return the decision that was typed; None for quit, or at the end of input."""
+def _show_all(review: Review, item: Item, place: str) -> None:
+    print_lines(_shown(review, item, place, whole=True))
+
+
+def _answer(item: Item, show: Callable[[], None]) -> Decision | None:
+    """Return the decision that was typed; None for quit, or at the end of input. `show` shows all texts."""
     keys = "accept (a), " if not item.blocked else ""
     while True:
-        console().print(f"{keys}reject (r), skip (s), quit (q)? ", end="")
+        console().print(f"{keys}reject (r), skip (s), view all texts (v), quit (q)? ", end="")
         line = sys.stdin.readline()
         key = line.strip().lower()[:1]
         if not line or key == _QUIT:
             return None
+        if key == _VIEW:
+            show()
         if key in _KEYS and not (item.blocked and key == "a"):
             return _KEYS[key]
 
 
-def _shown(review: Review, item: Item, place: str) -> Iterator[str]:
+def _shown(review: Review, item: Item, place: str, *, whole: bool = False) -> Iterator[str]:
     result, before, now = item.result, item.before, item.candidate
     verdict = result.judgement.verdict if result.judgement else "-"
     yield ""
     yield f"{place} {item.id}   {item.change}: {_MEANS[item.change]}; verdict {verdict}"
     before_distance = "" if before is None else f"{before.distance} -> "
     yield f"  distance   {before_distance}{now.distance} of {now.length} characters"
-    yield from _texts(item)
+    yield from _texts(item, whole=whole)
     if result.judgement is not None:
         yield from (f"  why        {reason}" for reason in result.judgement.reasons)
     yield from (f"  changed    {difference}" for difference in differences(item))
@@ -155,24 +164,33 @@ def _shown(review: Review, item: Item, place: str) -> Iterator[str]:
         yield f"  look       {item.doubt}"
 
 
-def _texts(item: Item) -> Iterator[str]:
-    """Yield what was read before and now, with the differing characters marked."""
+def _texts(item: Item, *, whole: bool) -> Iterator[str]:
+    """Yield what was read before and now, with the differing characters marked; `whole`: also of unchanged texts."""
     from qiltest.report.terminal.failure import marked_line
 
     score, before = item.result.score, item.before
     assert score is not None
     was = {} if before is None else {text.expected: text for text in before.texts}
-    for text in score.texts:
+    changed = [text for text in score.texts if not _same(text, was.get(text.expected))]
+    same = [text for text in score.texts if text not in changed]
+    for text in (*changed, *(same if whole else ())):
         old = was.get(text.expected)
         yield f"  expected   {text.expected}"
-        if old is not None and (old.read, old.distance) != (text.read, text.distance):
+        if old is not None and text in changed:
             yield f"    before   {old.read or '(nothing)'}   distance {old.distance}"
         yield f"    now      {marked_line(text)}   distance {text.distance}"
+    if same and not whole:
+        wrong = sum(1 for text in same if text.distance)
+        yield f"  unchanged  {count(len(same), 'text')}" + (f", {wrong} of them with accepted errors" if wrong else "")
     asked = {text.expected for text in score.texts}
     yield from (f"  no longer expected: {expected}" for expected in was if expected not in asked)
     for extra in score.extra:
         if extra.kind is not ExtraKind.OTHER:
             yield f"  extra      {extra.text}   {extra.kind} of {extra.of}, distance {extra.distance}"
+
+
+def _same(text: TextScore, old: GoldenText | None) -> bool:
+    return old is not None and (old.read, old.distance) == (text.read, text.distance)
 
 
 def _where(review: Review, golden: Golden) -> str:

@@ -121,12 +121,13 @@ def _row(cell: ImageView) -> str:
     judgement = cell.result.judgement
     limit = "–" if judgement is None or judgement.limit is None else str(judgement.limit)
     edits = "–" if cell.score is None else str(cell.score.distance)
-    text = next(iter(cell.wrong), None)
-    expected, read = (
-        ("", md(cell.why)) if text is None else (spans(text.sides.expected), spans(text.sides.read) or "*nothing*")
-    )
-    more = len(cell.wrong) - 1
-    read += f"<br>and {count(more, 'more text')}" if more > 0 else ""
+    new = [text for text in cell.wrong if not text.since.accepted]
+    expected, read = ("", md(cell.why))
+    if new:
+        expected, read = spans(new[0].sides.expected), spans(new[0].sides.read) or "*nothing*"
+        read += f"<br>and {count(len(new) - 1, 'more text')}" if len(new) > 1 else ""
+        accepted = len(cell.wrong) - len(new)
+        read += f"<br>{count(accepted, 'error')} as in the golden" if accepted else ""
     return f"| {cell.status.value} | {md(cell.result.id)} | {edits} | {limit} | {expected} | {read} |"
 
 
@@ -134,7 +135,7 @@ def _command(cell: ImageView, page: RunView) -> str:
     path = next((case.case.path for case in page.cases if case.case.id == cell.result.sample.case), "")
     properties = [f"file={command_property(_relative(path))}"] if path else []
     properties.append(f"title={command_property(f'qiltest {cell.status.value}: {cell.result.id}')}")
-    message = ". ".join(dict.fromkeys(filter(None, (*cell.reasons[:1], cell.why))))
+    message = ". ".join(dict.fromkeys(filter(None, (cell.why, *cell.reasons[:1]))))
     return f"::error {','.join(properties)}::{command_data(message[:_SHOWN])}"
 
 

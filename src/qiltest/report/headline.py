@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from qiltest.report.since import Failure, failure_of
 from qiltest.runs.records import Run, RunState
 from qiltest.runs.status import Status, status_of, text_is_judged, worst
 from qiltest.text.escape import one_line
@@ -37,7 +38,8 @@ def verdict_of(run: Run) -> tuple[Status, str, tuple[str, ...]]:
         return Status.ERROR, f"{NOTHING}: {one_line(why, _SHOWN)}", tuple(notes)
     status = worst(counts)
     recorded = sum(result.golden_recorded for result in run.results)
-    headline = _headline(status, counts, total, recorded)
+    failures = Counter(failure_of(result) for result in run.results if status_of(result) is Status.FAIL)
+    headline = _headline(status, counts, failures, total, recorded)
     failed = run.exit_status not in {0, None} or bool(run.problems)
     if status is Status.NEW and not recorded and not run.problems and failed:
         # images without a golden fail the session by themselves
@@ -49,19 +51,21 @@ def verdict_of(run: Run) -> tuple[Status, str, tuple[str, ...]]:
 
 #: after a number of images, where a run has more than one of these.
 _KINDS = {
-    Status.FAIL: "failed",
-    Status.ERROR: "could not be judged",
+    Status.ERROR: "not judged",
     Status.MISSING: "missing",
     Status.INCOMPARABLE: "not comparable",
     Status.NEW: "new",
 }
 
 
-def _kinds(bad: Mapping[Status, int]) -> str:
-    return ", ".join(f"{bad[status]} {name}" for status, name in _KINDS.items() if status in bad)
+def _kinds(bad: Mapping[Status, int], failures: Mapping[Failure, int]) -> str:
+    failed = [f"{failures[kind]} {kind}" for kind in Failure if failures[kind]]
+    return ", ".join((*failed, *(f"{bad[status]} {name}" for status, name in _KINDS.items() if status in bad)))
 
 
-def _headline(status: Status, counts: Mapping[Status, int], total: int, recorded: int) -> str:
+def _headline(
+    status: Status, counts: Mapping[Status, int], failures: Mapping[Failure, int], total: int, recorded: int
+) -> str:
     amount = counts.get(status, 0)
     images = f"{amount} of {count(total, 'image')}"
     has, them = ("has", "it") if amount == 1 else ("have", "them")
@@ -69,7 +73,7 @@ def _headline(status: Status, counts: Mapping[Status, int], total: int, recorded
     if recorded:
         new = f"{images} new"
     headline = {
-        Status.FAIL: f"{images} failed",
+        Status.FAIL: _failed(images, amount, failures),
         Status.ERROR: f"{images} could not be judged",
         Status.MISSING: f"{images} missing",
         Status.INCOMPARABLE: f"{images} cannot be compared",
@@ -80,6 +84,12 @@ def _headline(status: Status, counts: Mapping[Status, int], total: int, recorded
     bad: dict[Status, int] = {
         other: number for other, number in counts.items() if other not in {Status.PASS, Status.WAITING}
     }
-    if len(bad) > 1:
-        headline = f"{sum(bad.values())} of {count(total, 'image')} do not pass: {_kinds(bad)}"
+    if len(bad) > 1 or len(failures) > 1:
+        headline = f"{sum(bad.values())} of {count(total, 'image')} do not pass: {_kinds(bad, failures)}"
     return headline + (f"; {count(recorded, 'golden was', 'goldens were')} recorded" if recorded else "")
+
+
+def _failed(images: str, amount: int, failures: Mapping[Failure, int]) -> str:
+    is_, its = ("is", "its golden") if amount == 1 else ("are", "their goldens")
+    kind = next(iter(failures), Failure.FAILED)
+    return f"{images} failed" if kind is Failure.FAILED else f"{images} {is_} {kind} than {its}"

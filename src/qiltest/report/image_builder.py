@@ -8,9 +8,11 @@ from pathlib import Path
 from qiltest.gate.golden import GoldenText
 from qiltest.gate.verdict import Verdict
 from qiltest.report.changes import Change
+from qiltest.report.commands import commands_for
 from qiltest.report.edits import edit_sentences
 from qiltest.report.geometry import bounds
 from qiltest.report.image_view import ImageView, TextView
+from qiltest.report.since import text_since
 from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.status import status_of
 from qiltest.runs.store import RunStore
@@ -43,6 +45,7 @@ def cell_of(
         speed_up=speed_up,
         before=_before(run, result, previous),
         before_name="golden" if previous is None else f"run {previous.id}",
+        commands=commands_for(run, result),
     )
 
 
@@ -78,6 +81,7 @@ def _texts(result: CaseResult) -> tuple[TextView, ...]:
             golden_read=_golden_read(score, old),
             new_beside=_new_beside(score, old),
             box=bounds(lines[index].box for index in score.lines if 0 <= index < len(lines)),
+            since=text_since(score, result.golden, result.score.reader.fingerprint, number),
         )
         for number, (score, old) in enumerate(zip_longest(result.score.texts, before[: len(result.score.texts)]))
     )

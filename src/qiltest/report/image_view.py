@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from qiltest.reading import Suspicion, suspicious
 from qiltest.reading.quad import Quad
 from qiltest.report.changes import Change
+from qiltest.report.commands import Commands
 from qiltest.report.diff import Marked, marked
 from qiltest.report.geometry import Box, bounds, polygon, wrong_quads
+from qiltest.report.since import Since, gating_extras
 from qiltest.runs.records import CaseResult
 from qiltest.runs.status import Status
-from qiltest.scoring.records import ExtraKind, Score, TextScore
+from qiltest.scoring.records import Extra, ExtraKind, Score, TextScore
 from qiltest.suite.variants import Variant
+from qiltest.text.escape import one_line
 from qiltest.text.format import count
+
+#: characters of a text that is named whole beside its first difference.
+SHORT = 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +50,8 @@ class TextView:
     new_beside: tuple[str, ...] = ()
     #: the lines' extent in the reading's pixels; None where nothing was matched.
     box: Box | None
+    #: how its errors stand to the golden's.
+    since: Since = Since.UNKNOWN
 
     @cached_property
     def sides(self) -> Marked:
@@ -59,6 +67,15 @@ class TextView:
     def missing(self) -> bool:
         """True where no line was matched to it."""
         return not self.score.read
+
+    @property
+    def headline(self) -> str:
+        """Its first difference in one line, with the whole text where that is short."""
+        first = next(iter(self.sentences), "")
+        read, expected = one_line(self.score.read), one_line(self.score.expected)
+        if self.missing or max(len(read), len(expected)) > SHORT:
+            return first
+        return f"“{read}” for “{expected}”: {first}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +96,8 @@ class ImageView:
     #: the earlier image to flip to (the golden's or the earlier run's, where it is stored and differs), and its name.
     before: Path | None
     before_name: str
+    #: what to type, of an image that does not pass.
+    commands: Commands = field(default_factory=Commands)
 
     @cached_property
     def outlines(self) -> tuple[Outline, ...]:
@@ -104,8 +123,13 @@ class ImageView:
 
     @property
     def wrong(self) -> tuple[TextView, ...]:
-        """Texts with counted edits, worst first."""
-        return tuple(sorted((t for t in self.texts if not t.right), key=lambda t: -t.score.distance))
+        """Texts with counted edits: those that are new since the golden, then the most edits."""
+        return tuple(sorted((t for t in self.texts if not t.right), key=lambda t: (t.since.rank, -t.score.distance)))
+
+    @cached_property
+    def extras(self) -> tuple[tuple[Extra, Since], ...]:
+        """Extra text that counts, new one first."""
+        return gating_extras(self.result)
 
     @property
     def correct(self) -> tuple[TextView, ...]:
@@ -114,13 +138,16 @@ class ImageView:
 
     @property
     def why(self) -> str:
-        """What is wrong, in one line; "" where nothing is wrong."""
-        wrong = self.wrong
-        if not wrong:
-            return next(iter(self.reasons), "")
-        first = next(iter(wrong[0].sentences), "")
-        rest = len(wrong) - 1
-        return first + (f"; and {count(rest, 'more text')}" if rest else "")
+        """What is wrong, in one line, what is new since the golden first; "" where nothing is wrong."""
+        wrong, extras = self.wrong, self.extras
+        found = [(text.since, text.headline) for text in wrong]
+        found += [(since, f"extra text “{one_line(extra.text, 60)}” ({extra.kind})") for extra, since in extras]
+        new = [words for since, words in found if not since.accepted]
+        accepted = [words for since, words in found if since.accepted]
+        if not new:
+            return next(iter((*self.reasons, *accepted)), "")
+        rest = f"; and {count(len(new) - 1, 'more text')}" if len(new) > 1 else ""
+        return new[0] + rest + (f"; {count(len(accepted), 'error')} as in the golden" if accepted else "")
 
     @property
     def excess(self) -> int:

@@ -20,6 +20,7 @@ from qiltest.report.changes import ChangeKind
 from qiltest.report.html.page import href
 from qiltest.report.image_view import ImageView
 from qiltest.report.published import Finding, ReportMark
+from qiltest.report.since import Since
 from qiltest.report.view import RunView, view
 from qiltest.runs.records import Run
 from qiltest.runs.status import Status
@@ -68,6 +69,7 @@ class TextModel(_Model):
     expected: Text
     read: Text
     golden_read: Text | None = Field(description="what the golden read here; null where it is the same")
+    since: Since | None = Field(description="how its errors stand to the golden's; null where that is not known")
     required: bool
     distance: int = Field(ge=0)
     distance_alnum: int = Field(ge=0)
@@ -305,7 +307,7 @@ def _image(run: Run, cell: ImageView, folder: Path) -> ImageModel:
         verdict=result.verdict,
         change=cell.change and cell.change.kind,
         reasons=cell.reasons,
-        texts=tuple(_filled(TextModel, text.score, text) for text in cell.texts),
+        texts=tuple(_filled(TextModel, text.score, text, since=text.since or None) for text in cell.texts),
         extra=() if score is None else score.extra,
         latency=_latency(cell),
         health=result.health and {**asdict(result.health), "symptoms": symptoms(result.health)},

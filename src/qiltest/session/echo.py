@@ -37,6 +37,20 @@ def quieten(report: pytest.TestReport) -> None:
         report.wasxfail = printable_line(str(report.wasxfail))
 
 
+def shorten(report: pytest.TestReport, error: BaseException | None, reason: str) -> None:
+    """Give a failure without a traceback a one-line reason, "" for its first line.
+
+    pytest's short summary repeats the whole message in CI, and JUnit's message its beginning.
+    """
+    found = report.longrepr
+    plain = isinstance(error, pytest.fail.Exception) and not error.pytrace
+    if plain and isinstance(found, ExceptionRepr) and found.reprcrash is not None:
+        path, line, _ = report.location
+        crash = found.reprcrash
+        crash.path, crash.lineno = path, (line or 0) + 1
+        crash.message = reason or printable_line(str(error).partition("\n")[0])
+
+
 def _quieten_error(found: ExceptionRepr) -> None:
     chain = found.chain if isinstance(found, ExceptionChainRepr) else [(found.reprtraceback, found.reprcrash, None)]
     for traceback, crash, _ in chain:

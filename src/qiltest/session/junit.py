@@ -22,6 +22,16 @@ def verdict_of(item: pytest.Item, report: pytest.TestReport) -> Status | None:
     return None if case_run is None else _status(case_run.result, failed=report.failed)
 
 
+def reason_of(item: pytest.Item) -> str:
+    """Return in one line why a test's image does not pass; "" without a verdict."""
+    case_run = _case_run(item)
+    if case_run is None or (case_run.result.verdict is None and not case_run.result.error):
+        return ""
+    from qiltest.report.terminal.failure import failure_reason  # a slow import that only failures need
+
+    return failure_reason(case_run.result)
+
+
 def add_properties(item: pytest.Item, report: pytest.TestReport) -> None:
     """Add the image's properties to a test's report and the later ones, because JUnit XML uses the last."""
     case_run = _case_run(item)

@@ -61,6 +61,13 @@ class Refusals:
         yield from (problem for problem in problems if problem not in self._reported)
 
 
+def job_lines(why: str) -> Iterator[str]:
+    """Write the job's page of a session that has no run, and yield the lines of its log, where it runs in a job."""
+    from qiltest.report.ci import refusal_lines  # slow to import
+
+    yield from refusal_lines(why)
+
+
 def add_junit_errors(config: pytest.Config, texts: Iterable[str]) -> None:
     """Add an error to the JUnit XML for each text; without `--junitxml` nothing."""
     xml = config.stash.get(xml_key, None)

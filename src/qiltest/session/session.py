@@ -19,9 +19,9 @@ from qiltest.errors import DeviceError, ModelError, QiltestError
 from qiltest.generation.records import Generator
 from qiltest.session import guards
 from qiltest.session.case_run import CaseRun, LoopClock
-from qiltest.session.echo import quieten
+from qiltest.session.echo import quieten, shorten
 from qiltest.session.interrupts import Interrupts
-from qiltest.session.junit import add_properties, verdict_of
+from qiltest.session.junit import add_properties, reason_of, verdict_of
 from qiltest.session.progress import progress_bar
 from qiltest.session.refusals import Refusals, add_junit_errors
 from qiltest.suite.load import Suite, load_suite
@@ -198,6 +198,7 @@ class SuiteSession:
         if sample is None:
             return
         quieten(report)
+        shorten(report, error, reason_of(item) if report.when == "call" else "")
         if report.when == "call" or report.outcome != "passed":
             # before pytest continues its line
             self.progress.hide(verdict_of(item, report))

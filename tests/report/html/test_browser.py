@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -58,6 +59,32 @@ def test_what_the_policy_forbids_does_not_happen(typical: Run, open_report: Call
     page.tab.wait_for_timeout(200)
     assert page.tab.evaluate("window.broken") is None
     assert sum("Content Security Policy" in problem for problem in page.problems) >= 2
+
+
+def test_a_command_is_copied_as_it_is_and_the_button_says_so(
+    fake: Fake, case: Make, open_report: Callable[..., Any]
+) -> None:
+    run = fake(case("wall", "text"))
+    run.add("wall", "base", "texd", golden=("text",))
+    page = open_report(run.build(command=("pytest", "-k", "a <b> & 'c'")))
+    page.tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.tab.locator(".command .copy").first.click()
+    page.tab.locator(".command .copy", has_text="Copied").wait_for()
+    copied = page.tab.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith("""pytest -k 'a <b> & '"'"'c'"'"'' --qil-case=wall@256x256 """)
+    page.tab.locator(".command .copy", has_text="Copied").wait_for(state="detached")
+    assert page.problems == []
+
+
+def test_without_leave_to_write_the_clipboard_the_command_is_selected_or_copied_the_old_way(
+    typical: Run, open_report: Callable[..., Any]
+) -> None:
+    page = open_report(typical)
+    page.tab.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no leave')); }")
+    page.tab.locator(".command .copy").first.click()
+    page.tab.locator(".command .copy", has_text=re.compile("Copied|Selected")).wait_for()
+    selected = page.tab.evaluate("getSelection().toString()")
+    assert selected == page.tab.locator(".command code").first.text_content()
 
 
 def test_filters_by_verdict_case_variant_language_and_word(typical: Run, open_report: Callable[..., Any]) -> None:

@@ -76,7 +76,7 @@ def page() -> Callable[..., Page]:
 def test_the_verdict_stands_first_and_the_worst_case_before_the_others(typical: Run, page: Callable[..., Page]) -> None:
     words = page(typical).words
     assert (
-        words.index("5 of 8 images do not pass: 3 failed, 1 could not be judged, 1 new")
+        words.index("5 of 8 images do not pass: 3 worse, 1 not judged, 1 new")
         < words.index("What changed")
         < words.index("Overview")
     )
@@ -297,15 +297,15 @@ def test_a_run_of_random_weights_says_that_no_text_was_judged(
     silent = replace(typical.results[1], reading=None, score=None, judgement=None, golden=None, latency=slow)
     words = page(replace(typical, results=(silent,), planned=(silent.sample,))).words
     assert "Text was not judged" in words
-    assert "1 of 1 image failed" in words
+    assert "1 of 1 image is slower than its golden" in words
 
 
 def test_the_headline_counts_every_image_that_does_not_pass(fake: Fake, case: Make, page: Callable[..., Page]) -> None:
     run = fake(case("wall", "text"))
     run.add("wall", "base", "test", golden=("text",))
-    assert "FAIL 1 of 1 image failed" in page(run.build()).words
+    assert "FAIL 1 of 1 image is worse than its golden" in page(run.build()).words
     run.add("wall", "4step", "text")
-    assert "FAIL 2 of 2 images do not pass: 1 failed, 1 new" in page(run.build()).words
+    assert "FAIL 2 of 2 images do not pass: 1 worse, 1 new" in page(run.build()).words
 
 
 def test_goldens_that_the_run_recorded_are_said(typical: Run, page: Callable[..., Page]) -> None:
@@ -361,3 +361,26 @@ def test_a_run_stands_beside_published_benchmarks_with_what_may_be_compared(
     unread = fake(case("wall", "text"))
     unread.add("wall", "base", error="the device was lost", image=False)
     assert "Beside published benchmarks" not in page(unread.build()).words
+
+
+def test_what_is_new_since_the_golden_comes_before_what_it_accepted(
+    accepted_error: Run, page: Callable[..., Page]
+) -> None:
+    words = page(accepted_error).words
+    new, accepted = words.index("new since the golden"), words.index("as in the golden: accepted")
+    assert words.index("HAPPY HAIRR") < new < accepted
+    assert "“HAPPY HAIRR” for “HAPPY HAIR”: extra “R” after “HAI”; 1 error as in the golden" in words
+
+
+def test_a_card_that_does_not_pass_has_the_commands_that_repeat_and_accept_it(
+    fake: Fake, case: Make, page: Callable[..., Page]
+) -> None:
+    run = fake(case("wall", "text"))
+    run.add("wall", "base", "texd", golden=("text",))
+    run.add("wall", "8step", "text", golden=("text",))
+    found = page(run.build(command=("pytest", "tests", "--qil-seeds=42,43", "-q")))
+    again = "pytest tests -q --qil-case=wall@256x256 --qil-variant=base --qil-seeds=42, --qil-fresh"
+    assert found.words.count(again) == 1
+    assert "qiltest review 20261123-020000-abcdef --case=wall@256x256" in found.words
+    copies = [button for button in found.all("button") if button.get("class") == "js copy"]
+    assert [button["aria-label"] for button in copies] == ["Copy the command: reproduce", "Copy the command: accept"]

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from qiltest.gate.golden import Golden, facts_of
-from qiltest.gate.verdict import Judgement
+from qiltest.gate.verdict import Judgement, Verdict
 from qiltest.report.diff import Mark, Span, marked
+from qiltest.report.since import Since, gating_extras, wrong_texts
 from qiltest.runs.records import CaseResult
-from qiltest.scoring.records import ExtraKind, Score, TextScore
+from qiltest.scoring.records import Score, TextScore
 from qiltest.suite.selection import Task
 from qiltest.text.escape import one_line, printable_line
 from qiltest.text.format import count
 
+#: most characters of the one-line reason, and of a text that it quotes.
+_MOST, _QUOTED = 300, 60
 _LEGEND = "[-missing-] {+wrong or extra+} (~look-alike, not counted~)"
 
 
@@ -29,7 +32,7 @@ def _lines(result: CaseResult, task: Task, command: str) -> Iterator[str]:
     yield f"case          {result.sample.case}@{result.sample.size}: {one_line(task.case.title)}"
     yield f"variant       {task.variant.name}: {one_line(task.variant.title)}, seed {task.seed}"
     if result.score is not None:
-        yield from _texts(result.score)
+        yield from _texts(result, result.score)
     yield from _verdict(result)
     if result.golden is not None and result.score is not None:
         yield from _labelled("golden", _changed(result, result.golden, result.score))
@@ -40,24 +43,61 @@ def _lines(result: CaseResult, task: Task, command: str) -> Iterator[str]:
         yield f"accept        {command}"
 
 
-def _texts(score: Score) -> Iterator[str]:
-    wrong = [text for text in score.texts if text.distance]
+def failure_reason(result: CaseResult) -> str:
+    """Return why an image does not pass, in one line: what is new since the golden first.
+
+    For pytest's short summary and the message of a JUnit failure, beside which the image's name stands.
+    """
+    verdict, what = _short(result)
+    return printable_line(f"{verdict}: {one_line(what)}", _MOST)
+
+
+def _short(result: CaseResult) -> tuple[str, str]:
+    judgement, latency = result.judgement, result.latency
+    if result.error:
+        return "ERROR", result.error.partition("\n")[0]
+    if judgement is not None and judgement.verdict is not Verdict.PASS:
+        limit = "" if judgement.limit is None else f", limit {judgement.limit}"
+        numbers = "" if judgement.distance is None else f" (distance {judgement.distance}{limit})"
+        new = list(_new_errors(result)) if judgement.verdict is Verdict.FAIL else []
+        more = f" and {count(len(new) - 1, 'more error')}" if len(new) > 1 else ""
+        return judgement.verdict, f"{new[0]}{more}{numbers}" if new else next(iter(judgement.reasons), "")
+    if latency is not None and latency.gates and latency.verdict is not Verdict.PASS:
+        return latency.verdict, "latency: " + next(iter(latency.reasons), "")
+    return "ERROR", "not judged"
+
+
+def _new_errors(result: CaseResult) -> Iterator[str]:
+    for text, since in wrong_texts(result):
+        if not since.accepted:
+            read = repr(one_line(text.read, _QUOTED)) if text.read else "nothing"
+            yield f"{read} for {one_line(text.expected, _QUOTED)!r}"
+    for extra, since in gating_extras(result):
+        if not since.accepted:
+            yield f"{extra.kind} text {one_line(extra.text, _QUOTED)!r}"
+
+
+def _texts(result: CaseResult, score: Score) -> Iterator[str]:
+    wrong = wrong_texts(result)
     absent = sum(1 for text in score.texts if not text.read and not text.distance)
     right = len(score.texts) - len(wrong) - absent
-    for text in wrong:
+    for text, since in wrong:
         yield f"expected      {one_line(text.expected)}"
-        yield f"read          {marked_line(text)}   distance {text.distance}"
+        yield f"read          {marked_line(text)}   distance {text.distance}{_said(since)}"
         if text.beside:
             yield f"beside it     {one_line(' … '.join(text.beside))}   not counted"
-    for extra in score.extra:
-        if extra.kind is not ExtraKind.OTHER:
-            of = f"{extra.kind} of {one_line(extra.of)!r}, distance {extra.distance}"
-            yield f"extra         {one_line(extra.text)}   {of}"
-    if any(text.read for text in wrong):
+    for extra, since in gating_extras(result):
+        of = f"{extra.kind} of {one_line(extra.of)!r}, distance {extra.distance}{_said(since)}"
+        yield f"extra         {one_line(extra.text)}   {of}"
+    if any(text.read for text, _ in wrong):
         yield f"{'':<14}{_LEGEND}"
     if right:
         optional = f", {count(absent, 'optional text')} missing" if absent else ""
         yield f"{'':<14}{right} of {count(len(score.texts) - absent, 'expected text')} right{optional}"
+
+
+def _said(since: Since) -> str:
+    return f", {since}" if since else ""
 
 
 def marked_line(text: TextScore) -> str:

@@ -67,6 +67,24 @@
   document.addEventListener("pointerover", (event) => light(event, true));
   document.addEventListener("pointerout", (event) => light(event, false));
 
+  /* copy a command; without the clipboard's leave it is selected, for the keys of the system */
+  async function copy(button) {
+    const code = button.parentElement.querySelector("code");
+    let done = "Copied";
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+    } catch {
+      getSelection().selectAllChildren(code);
+      if (!document.execCommand("copy")) done = "Selected";
+    }
+    button.textContent = done;
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  }
+  document.addEventListener("click", (event) => {
+    const button = event.target instanceof Element && event.target.closest("button.copy");
+    if (button) copy(button);
+  });
+
   /* compare two images */
   const controls = flip.querySelector("form");
   const stage = flip.querySelector(".stage");
