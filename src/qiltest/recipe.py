@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, ClassVar
 
 from pydantic import ConfigDict
@@ -170,7 +170,9 @@ class Recipe(Guided):
 
     def _known(self) -> dict[str, Any]:
         """Return the fields without those that say nothing, so that recipes from before these keep their key."""
-        known = asdict(self)
+        # only records become dictionaries: asdict copies every number of every tuple, which takes as long as all else
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        known = {name: asdict(value) if is_dataclass(value) else value for name, value in values}
         if self.offload == _NO_OFFLOAD:
             del known["offload"]
         if not self.model_parts:
