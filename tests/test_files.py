@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from qiltest.files import read_file
+from qiltest.files import read_file, stamp
 
 
 def test_a_file_of_exactly_the_most_is_read_and_one_byte_more_is_not(tmp_path):
@@ -60,3 +60,19 @@ def test_no_handle_is_left_open(tmp_path):
         with pytest.raises(IsADirectoryError):
             read_file(tmp_path, most=10)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_name_that_no_file_can_have_is_an_os_error(tmp_path):
+    with pytest.raises(OSError, match="Not a file's name"):
+        read_file(Path(f"{tmp_path}/a\0b"), most=10)
+
+
+def test_a_stamp_differs_after_every_change_even_under_equal_size_and_time(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")
+    before = path.stat()
+    assert stamp(path.stat()) == stamp(before) == (3, before.st_mtime_ns, before.st_ino, before.st_ctime_ns)
+    path.write_bytes(b"abd")
+    os.utime(path, ns=(before.st_mtime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert stamp(path.stat()) != stamp(before)

@@ -8,6 +8,7 @@ import pytest
 
 from qiltest import hashing
 from qiltest.errors import StoreError
+from qiltest.files import stamp
 
 
 def test_a_large_files_hash_is_remembered_on_disk_and_made_again_when_it_changes(tmp_path, monkeypatch):
@@ -59,8 +60,7 @@ def test_a_memory_that_is_a_fifo_is_not_waited_for(hashed):
 
 def test_a_remembered_hash_that_is_none_is_not_believed(hashed):
     path, sha256 = hashed
-    state = path.stat()
-    key = "|".join(map(str, (path, 3, state.st_mtime_ns, state.st_ino, state.st_ctime_ns)))
+    key = "|".join(map(str, (path, *stamp(path.stat()))))
     (path.parent / "cache" / "hashes.json").write_text(json.dumps({key: "0" * 64}))
     assert hashing.file_sha256(path) == "0" * 64  # the key is that of the file
     hashing._sha256.cache_clear()

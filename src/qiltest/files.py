@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import io
 import os
 import stat
 import tempfile
@@ -77,28 +78,40 @@ def read_file(path: Path, *, most: int) -> bytes:
     Raises OSError: FileNotFoundError and the like, and for a larger file, a folder, FIFO, socket or device, which is
     neither waited for nor read.
     """
-    handle = open_regular(path)
-    try:
-        status = os.fstat(handle)
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            data = file.read(most + 1) if status.st_size <= most else b""  # its size may grow, or be unknown
-    finally:
-        os.close(handle)
-    if status.st_size > most or len(data) > most:
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(most + 1) if size <= most else b""  # its size may grow, or be unknown
+    if size > most or len(data) > most:
         raise OSError(errno.EFBIG, f"File too large (at most {most:,} bytes are read)", str(path))
     return data
 
 
-def open_regular(path: Path) -> int:
-    """Return a descriptor of a regular file, to read. Raises OSError for a folder, FIFO, socket or device too."""
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    status = os.fstat(handle)
-    if stat.S_ISREG(status.st_mode):
-        return handle
+def open_regular(path: Path) -> io.BufferedReader:
+    """Open a regular file to read, and wait for nothing.
+
+    Raises OSError for a folder, FIFO, socket or device, and for a name that no file can have.
+    """
+    try:
+        # without O_NONBLOCK a FIFO that nobody writes to would be waited for
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except ValueError as error:
+        raise OSError(errno.EINVAL, "Not a file's name", str(path)) from error
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(handle, "rb")
     os.close(handle)
-    if stat.S_ISDIR(status.st_mode):
+    if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     raise OSError(errno.EINVAL, "Not a regular file", str(path))
+
+
+def stamp(status: os.stat_result) -> tuple[int, int, int, int]:
+    """Return what differs where the file of a path is another one, or was changed: size, times, inode.
+
+    Size and time of change can be set, and are equal in images that are built reproducibly; the inode or the time of
+    the last change of either then differs. The device is left out: its number may change with every mount.
+    """
+    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns
 
 
 def sync_folder(folder: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from qiltest.errors import StoreError, os_errors_as
-from qiltest.files import read_file, write_atomically
+from qiltest.files import read_file, stamp, write_atomically
 
 #: bytes from which on a file's hash is cached on disk.
 REMEMBERED_FROM = 64 << 20
@@ -43,13 +43,11 @@ def cache_folder() -> Path:
 
 
 def file_sha256(path: Path) -> str:
-    """Return a file's SHA-256 in lower-case hexadecimal, from the cache if the file is the same and unchanged.
+    """Return a file's SHA-256 in lower-case hexadecimal, from the cache if the file is the same and unchanged (`stamp`).
 
-    Bytes can be replaced under equal size and modification time, as in images that are built reproducibly; the inode or
-    the time of its last change then differs, which no program sets. Raises OSError.
+    Raises OSError.
     """
-    status = path.stat()
-    return _sha256(path.resolve(), status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
+    return _sha256(path.resolve(), stamp(path.stat()))
 
 
 def forget() -> None:
@@ -70,10 +68,10 @@ def forget() -> None:
 
 
 @cache
-def _sha256(path: Path, size: int, *state: int) -> str:
-    if size < REMEMBERED_FROM:
+def _sha256(path: Path, state: tuple[int, ...]) -> str:
+    if state[0] < REMEMBERED_FROM:
         return _read_sha256(path)
-    key = "|".join(map(str, (path, size, *state)))
+    key = "|".join(map(str, (path, *state)))
     known = _remembered().get(key)
     return known if known is not None else _remember(key, _read_sha256(path))
 

@@ -177,8 +177,8 @@ def test_an_image_of_other_bytes_missing_or_no_file_is_found(run, capsys):
     folder.mkdir()
     out = refused(capsys, f"{changed.name}: the image's bytes have another SHA-256")
     assert f"{gone.name}: the image cannot be read: No such file or directory" in out
-    assert f"{fifo.name}: the image cannot be read: not a plain file" in out
-    assert f"{folder.name}: the image cannot be read: not a plain file" in out
+    assert f"{fifo.name}: the image cannot be read: Not a regular file" in out
+    assert f"{folder.name}: the image cannot be read: Is a directory" in out
 
 
 def test_an_image_that_fails_is_a_fault_and_so_is_the_sessions_exit_code(suite, run, capsys):

@@ -34,7 +34,7 @@ def forbid(monkeypatch):
                 raise PermissionError(errno.EACCES, "Permission denied", str(path))
             return real(path, *args, **kwargs)
 
-        monkeypatch.setattr("qiltest.runs.plain_file.os.open", opened)
+        monkeypatch.setattr("qiltest.files.os.open", opened)
 
     return closed
 
@@ -87,7 +87,8 @@ def test_a_lock_that_is_no_file_is_said_and_not_waited_for(store, make, kind):
     path = store.folders()[0] / LOCK
     path.unlink()
     os.mkfifo(path) if kind == "fifo" else path.mkdir()
-    with pytest.raises(StoreError, match=re.escape(f"{path}: the run's lock cannot be read: not a plain file")):
+    what = "Not a regular file" if kind == "fifo" else "Is a directory"
+    with pytest.raises(StoreError, match=re.escape(f"{path}: the run's lock cannot be read: {what}")):
         is_active(path.parent)
 
 

@@ -146,7 +146,7 @@ class _Verifier:
             except StoreError as error:
                 self._damaged(error)
                 continue
-            self._event(event, where)
+            self._event(event, where, line.data)
 
     def finish(self) -> None:
         """Check the end of the run, that every image was judged, and the images' bytes."""
@@ -188,8 +188,8 @@ class _Verifier:
         if self.clock() - self._begun > self.allowed:
             raise _OutOfTimeError
 
-    def _event(self, event: Event, where: str) -> None:
-        fault = self.bound.fault(event)
+    def _event(self, event: Event, where: str, stored: bytes) -> None:
+        fault = self.bound.fault(event, stored=stored)
         if fault:
             self.add(fault, where=where, remedy=DAMAGED)
         elif self.started is None and not isinstance(event, Started):

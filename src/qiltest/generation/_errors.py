@@ -7,9 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 
 from qiltest.errors import GenerationError, OutOfMemoryError
 
+#: what diffusers, transformers, accelerate, safetensors and torch raise for a folder that they cannot load, and for a
+#: config that they cannot build a model from.
+LIBRARIES_RAISE = (
+    OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ImportError, ArithmeticError,
+    AssertionError, SafetensorError, StrictDataclassError,
+)  # fmt: skip
 _CPU_ALLOCATOR = ("can't allocate memory", "not enough memory")
 _REMEDY = (
     "close other programs on the device, or choose --qil-offload=group (a block of the transformer at a time); "

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from accelerate import init_empty_weights
 from diffusers import AutoencoderKLQwenImage, QwenImageTransformer2DModel
-from huggingface_hub.errors import StrictDataclassError
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from qiltest.errors import ModelError
+from qiltest.generation._errors import LIBRARIES_RAISE
 from qiltest.generation.border import read_object
 from qiltest.generation.sources import ModelSource
 from qiltest.generation.whole import WEIGHTED, shown, weights_of
@@ -27,11 +27,6 @@ UNUSED = ("lm_head.", "model.visual.")
 _LANGUAGE = re.compile(r"model\.(?!language_model\.|visual\.)")
 #: settings that Qwen/Qwen-Image's config still has and no class takes any more; diffusers warns of each.
 _LEFT_OVER = ("pooled_projection_dim",)
-#: what diffusers, transformers and torch raise for values of a config that they cannot build a model from.
-_LIBRARIES_RAISE = (
-    TypeError, ValueError, LookupError, AttributeError, RuntimeError, ArithmeticError, AssertionError,
-    StrictDataclassError,
-)  # fmt: skip
 #: sentences that a refusal shows.
 _MOST = 6
 
@@ -53,7 +48,7 @@ def key_faults(folder: Path, component: str) -> Iterator[str]:
     """Yield what differs between the headers of a component's files and the model that its config describes."""
     try:
         wanted = _shapes(EMPTY[component](folder / component))
-    except _LIBRARIES_RAISE as error:
+    except LIBRARIES_RAISE as error:
         yield f"{component}: no model can be built from its config: {' '.join(str(error).split())[:200]}"
         return
     yield from _unequal_lengths(component, folder / component)

@@ -18,13 +18,11 @@ from diffusers import (
     QwenImageTransformer2DModel,
 )
 from diffusers.hooks import apply_group_offloading
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer
 from transformers.utils import logging as transformers_logging
 
 from qiltest.errors import GenerationError, ModelError, RecipeError
-from qiltest.generation._errors import first_line, translated
+from qiltest.generation._errors import LIBRARIES_RAISE, first_line, translated
 from qiltest.generation._fill import HostMemory, Tensors, file_tensors, fill, mapped, onto
 from qiltest.generation._keys import UNUSED, empty_transformer, empty_vae
 from qiltest.generation._memory import ENCODING, check_memory, free_bytes, sizes_of
@@ -42,11 +40,6 @@ RANDOM_SEED = 0
 RANDOM_STD = 0.02
 #: everything on the device, in the dtype of computing.
 PLAIN = Settings()
-#: what diffusers, transformers, accelerate and safetensors raise for a folder that they cannot load.
-_LIBRARIES_RAISE = (
-    OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ImportError, ArithmeticError,
-    AssertionError, SafetensorError, StrictDataclassError,
-)  # fmt: skip
 _DAMAGED = "one of its files is damaged or of another release; download the model again"
 
 
@@ -126,7 +119,7 @@ def loading(source: ModelSource, what: str) -> Iterator[None]:
         raise ModelError(error.what, where=error.where or source.name, remedy=error.remedy or _DAMAGED) from error
     except (GenerationError, RecipeError) as error:
         raise ModelError(error.what, where=error.where or source.name, remedy=error.remedy) from error
-    except _LIBRARIES_RAISE as error:
+    except LIBRARIES_RAISE as error:
         raise ModelError(
             f"the model cannot be loaded: {first_line(error, 300)}", where=source.name, remedy=_DAMAGED
         ) from error

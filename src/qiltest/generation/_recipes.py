@@ -17,6 +17,7 @@ from diffusers.models.attention_dispatch import _AttentionBackendRegistry
 from diffusers.pipelines.qwenimage.pipeline_qwenimage import calculate_shift, retrieve_timesteps
 
 from qiltest.errors import ModelError, RecipeError
+from qiltest.files import stamp
 from qiltest.generation._device import device_name
 from qiltest.generation._errors import first_line
 from qiltest.generation._load import RANDOM_SEED, RANDOM_STD, scheduler_config, versions
@@ -147,11 +148,10 @@ class RecipeBuilder:
     def inspected(self, source: str) -> tuple[Path, LoraReport]:
         """Return a LoRA's file and its inspection, cached until the file changes. Raises RecipeError."""
         path = resolve_lora(source, model=self._source, download=self._settings.download)
-        status = path.stat()
-        stamp = (status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
+        now = stamp(path.stat())
         known = self._inspected.get(path)
-        if known is None or known[0] != stamp:
-            known = (stamp, inspect_lora(path, base=self.base))
+        if known is None or known[0] != now:
+            known = (now, inspect_lora(path, base=self.base))
             self._inspected[path] = known
         report = known[1]
         partial = self._settings.allow_partial_lora

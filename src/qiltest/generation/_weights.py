@@ -15,10 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from qiltest.errors import DeviceError
-
-#: size, time of change and inode: a file that differs in one of them is another one.
-_Stamp = tuple[int, ...]
-
+from qiltest.files import stamp
 
 class ReadWeight(Protocol):
     """Reads one weight by its name in the transformer, such as `transformer_blocks.0.attn.to_q.weight`."""
@@ -34,7 +31,7 @@ class FolderWeights:
     def __init__(self, folder: Path) -> None:
         """Read the names alone. Raises DeviceError where a file cannot be read."""
         self._folder = folder / "transformer"
-        self._files = {path: _stamp(path) for path in sorted(self._folder.glob("*.safetensors"))}
+        self._files = {path: stamp(path.stat()) for path in sorted(self._folder.glob("*.safetensors"))}
         self._places: dict[str, Path] = {}
         for path in self._files:
             with _open(path) as file:
@@ -95,13 +92,8 @@ def _open(path: Path) -> Any:  # noqa: ANN401  safe_open, untyped
         ) from error
 
 
-def _stamp(path: Path) -> _Stamp:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns
-
-
-def _refuse_change(path: Path, before: _Stamp) -> None:
-    if _stamp(path) != before:
+def _refuse_change(path: Path, before: tuple[int, ...]) -> None:
+    if stamp(path.stat()) != before:
         raise DeviceError(
             "the model's file was changed during the session",
             where=str(path),

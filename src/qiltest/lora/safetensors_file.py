@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qiltest.errors import RecipeError, os_errors_as
-from qiltest.files import open_regular
+from qiltest.files import open_regular, stamp
 from qiltest.hashing import file_sha256
 from qiltest.lora.dtypes import ITEM_BYTES, to_float32, to_number
 from qiltest.lora.header import HEADER_LIMIT, BrokenFileError, TensorInfo, read_header
@@ -42,7 +42,7 @@ class SafetensorsFile:
     size: int
     tensors: dict[str, TensorInfo]
     metadata: dict[str, str]
-    #: size, times, inode and device when the header was read.
+    #: `stamp` of when the header was read.
     state: tuple[int, ...]
 
     def chunks(self, info: TensorInfo, *, limit: int = CHUNK) -> Iterator[NDArray[np.float32]]:
@@ -121,11 +121,10 @@ def _regular(path: Path) -> Iterator[BinaryIO]:
     """Open a regular file without waiting. Raises RecipeError for whatever else the path is, and for failing reads."""
     with (
         os_errors_as(RecipeError, "cannot be read", where=str(path), remedy=_REMEDY),
-        os.fdopen(open_regular(path), "rb") as file,
+        open_regular(path) as file,
     ):
         yield file
 
 
 def _state(file: BinaryIO) -> tuple[int, ...]:
-    found = os.fstat(file.fileno())
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev
+    return stamp(os.fstat(file.fileno()))

@@ -14,8 +14,8 @@ from filelock import FileLock
 from pydantic import ConfigDict
 
 from qiltest.errors import StoreError, os_errors_as
+from qiltest.files import open_regular
 from qiltest.runs.aggregate import ErrorRate
-from qiltest.runs.plain_file import plain
 from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.status import status_of
 from qiltest.strict_json import STORED, StrictJsonError, decode
@@ -142,7 +142,7 @@ def _lines(path: Path) -> Iterator[bytes]:
     remedy = "make it a readable file, or move it away: the next run begins a new one"
     with os_errors_as(StoreError, "the history cannot be read", where=str(path), remedy=remedy):
         try:
-            file = plain(path)
+            file = open_regular(path)
         except FileNotFoundError:
             return
     with file:

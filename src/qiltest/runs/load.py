@@ -38,7 +38,7 @@ def _events(run: Path, problems: list[str], only: tuple[type[Event], ...] = ()) 
             problems.append(cut_short(run))
         elif not prefixes or line.data.startswith(prefixes):
             event = decode(line.data, where=where)
-            fault = bound.fault(event)
+            fault = bound.fault(event, stored=line.data)
             if fault:
                 raise StoreError(fault, where=where, remedy=DAMAGED)
             yield where, event
@@ -51,22 +51,30 @@ class Bound:
     images: dict[Sample, str] = field(default_factory=dict)
     begun: bool = False
 
-    def fault(self, event: Event) -> str:
-        """Return why an event does not fit those before it, or ""; call it for each in order."""
+    def fault(self, event: Event, *, stored: bytes = b"") -> str:
+        """Return why an event does not fit those before it, or ""; call it for each in order.
+
+        `stored` is the line that the event was read from.
+        """
         if isinstance(event, Started):
             again, self.begun = self.begun, True
             return "a second start in one run" if again else ""
         if isinstance(event, Generated):
             self.images[event.sample] = event.sha256
-        elif isinstance(event, Judged) and event.digest != self.digest(event):
+        elif isinstance(event, Judged) and event.digest not in self._digests(event, stored):
             return f"the reading of {event.sample.id} is not the one that was stored for its image: its digest differs"
         return ""
 
-    def digest(self, event: Judged) -> str:
+    def digest(self, event: Judged, *, stored: bytes = b"") -> str:
         """Return the digest of what was read in the sample's image, "" where it was not read."""
         if event.reading is None:
             return ""
-        return reading_digest(event.reading, event.health, image=self.images.get(event.sample, ""))
+        return reading_digest(event.reading, event.health, image=self.images.get(event.sample, ""), stored=stored)
+
+    def _digests(self, event: Judged, stored: bytes) -> Iterator[str]:
+        """Yield the digest by the stored line, and where that is another one, by what was read from it."""
+        yield self.digest(event, stored=stored)
+        yield self.digest(event)
 
 
 def load_run(run: Path) -> Run:

@@ -13,13 +13,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from qiltest.errors import OtherSchemaError, StoreError, os_errors_as
-from qiltest.files import remove_leftovers
+from qiltest.files import open_regular, remove_leftovers
 from qiltest.reading.records import Reading
 from qiltest.runs.events import Ended, Event, Generated, Judged, Reported, Started
 from qiltest.runs.images import IMAGES, SHA256, ImageState, check_image, image_path, image_problem
 from qiltest.runs.lines import EVENTS
 from qiltest.runs.load import load_run, read_events
-from qiltest.runs.plain_file import plain, plain_sha256
+from qiltest.runs.plain_file import plain_sha256
 from qiltest.runs.records import Run, RunState
 from qiltest.runs.writer import LOCK, RunWriter
 from qiltest.suite.selection import Sample
@@ -240,7 +240,7 @@ def is_active(run: Path) -> bool:
     remedy = "make the file readable, or move the run's folder away"
     with os_errors_as(StoreError, "the run's lock cannot be read", where=str(path), remedy=remedy):
         try:
-            with plain(path) as file:
+            with open_regular(path) as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False
