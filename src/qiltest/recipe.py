@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, ClassVar
@@ -137,7 +138,7 @@ class Recipe(Guided):
             "scheduler": _by_name("scheduler", self.scheduler),
             "versions": _by_name("versions", self.versions),
             "model_parts": _by_name("model_parts", self.model_parts),
-            "sigmas": tuple(_finite(f"sigmas[{i}]", sigma) for i, sigma in enumerate(self.sigmas)),
+            "sigmas": _finite_all("sigmas", self.sigmas),
             "true_cfg_scale": _finite("true_cfg_scale", self.true_cfg_scale),
         }
         for field, normalised in normal.items():
@@ -246,6 +247,13 @@ def _shown(value: Scalar) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
+def _finite_all(name: str, values: tuple[float, ...]) -> tuple[float, ...]:
+    found = tuple(map(float, values))
+    if not all(map(math.isfinite, found)):
+        return tuple(_finite(f"{name}[{i}]", value) for i, value in enumerate(values))
+    return found
+
+
 def _finite(name: str, value: float) -> float:
     """Return `value` as a float, so that 4 and 4.0 are one recipe. Raises RecipeError if it is not finite."""
     if not math.isfinite(value):
@@ -254,8 +262,7 @@ def _finite(name: str, value: float) -> float:
 
 
 def _by_name(field: str, pairs: tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Any], ...]:
-    names = [name for name, _ in pairs]
-    twins = sorted({name for name in names if names.count(name) > 1})
+    twins = sorted(name for name, number in Counter(name for name, _ in pairs).items() if number > 1)
     if twins:
         raise RecipeError(f"duplicate names in {field}: {', '.join(twins)}", where="recipe", remedy="give each once")
     return tuple((name, value) for name, value in sorted(pairs, key=lambda pair: pair[0]))

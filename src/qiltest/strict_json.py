@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
@@ -45,7 +44,7 @@ def parse(text: str | bytes) -> Any:  # noqa: ANN401 -- JSON values of any shape
     Raises StrictJsonError: not JSON, a duplicate key, a number that is not finite or has more than `MOST_DIGITS` digits
     in a row, more than `MOST_NESTED` levels.
     """
-    may_be_infinite = _LARGE_EXPONENT.search(_check_bounds(text)) is not None
+    may_be_infinite = _check_bounds(text)
     try:
         plain = text.decode() if isinstance(text, bytes) else text
         to_float = _finite if may_be_infinite else float  # a function of Python takes longer than all else
@@ -95,21 +94,22 @@ _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
-#: an exponent that can make an infinity of a number; without one, `MOST_DIGITS` digits cannot.
-_LARGE_EXPONENT = re.compile(rb"[eE]\+?[0-9]{3}")
+#: exponents that can make an infinity of a number, with zeros for digits; without one, `MOST_DIGITS` digits cannot.
+_LARGE_EXPONENTS = (b"e000", b"E000", b"e+000", b"E+000")
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(code for code in range(256) if code not in b"[]{}")
 
 
-def _check_bounds(text: str | bytes) -> bytes:
-    """Return a text without its strings, before it is parsed.
+def _check_bounds(text: str | bytes) -> bool:
+    """Return whether a text, before it is parsed, may have a number that becomes infinite.
 
     Raises StrictJsonError for one that is nested too deep or has too long a number.
     """
     data = text.encode(errors="surrogatepass") if isinstance(text, str) else text
     # without escapes every second part between quotes is a string, also a last one that is never closed
     bare = b"".join(data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
-    if b"0" * (MOST_DIGITS + 1) in bare.translate(_DIGITS):
+    zeros = bare.translate(_DIGITS)
+    if b"0" * (MOST_DIGITS + 1) in zeros:
         raise StrictJsonError(f"Invalid JSON: a number has more than {MOST_DIGITS} digits")
     brackets = bare.translate(_BRACKETS, _NO_BRACKETS)
     for _ in range(MOST_NESTED):  # each round takes the innermost level away
@@ -118,7 +118,7 @@ def _check_bounds(text: str | bytes) -> bytes:
         brackets = brackets.replace(b"[]", b"")
     if b"[]" in brackets or b"[" * (MOST_NESTED + 1) in brackets:
         raise StrictJsonError(f"Invalid JSON: more than {MOST_NESTED} levels inside one another")
-    return bare
+    return any(exponent in zeros for exponent in _LARGE_EXPONENTS)
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

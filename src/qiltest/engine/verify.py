@@ -16,11 +16,11 @@ from qiltest.engine.rejudge import LOOK, REPEAT, ImageFacts, why_not
 from qiltest.errors import OtherSchemaError, QiltestError, StoreError
 from qiltest.gate.golden import GoldenStore
 from qiltest.runs.events import Ended, Event, Failed, Generated, Judged, Reported, Started, decode
-from qiltest.runs.images import image_path
+from qiltest.runs.images import Hashes, image_path
 from qiltest.runs.lines import DAMAGED, EVENTS, lines_of
 from qiltest.runs.load import Bound
-from qiltest.runs.plain_file import plain_sha256
 from qiltest.runs.records import RunState
+from qiltest.runs.room import collector_paused
 from qiltest.suite.cases import Case
 from qiltest.suite.selection import Sample
 from qiltest.suite.variants import CANDIDATE
@@ -76,8 +76,9 @@ def verify_run(
     """
     verifier = _Verifier(run=run, cases={case.id: case for case in cases}, goldens=goldens, clock=clock)
     try:
-        verifier.read()
-        verifier.finish()
+        with collector_paused():
+            verifier.read()
+            verifier.finish()
     except _OutOfTimeError:
         verifier.add(
             f"not verified within {verifier.allowed:.0f} s: it holds more than a run of its size does",
@@ -118,6 +119,7 @@ class _Verifier:
     more: int = 0
     #: bytes read so far.
     size: int = 0
+    hash_of: Hashes = field(default_factory=Hashes)
 
     def __post_init__(self) -> None:
         self._begun = self.clock()
@@ -242,7 +244,7 @@ class _Verifier:
         path = image_path(self.run, sha256)
         try:
             self._spend(path.stat().st_size)
-            found = plain_sha256(path)
+            found = self.hash_of(path)
         except OSError as error:
             self.add(f"the image cannot be read: {error.strerror or error}", where=str(path), remedy=_RESTORE)
             return

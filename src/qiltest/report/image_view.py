@@ -15,7 +15,7 @@ from qiltest.report.diff import Marked, marked
 from qiltest.report.geometry import Box, bounds, polygon, wrong_quads
 from qiltest.report.since import Since, gating_extras
 from qiltest.runs.records import CaseResult
-from qiltest.runs.status import Status
+from qiltest.runs.status import Status, severity
 from qiltest.scoring.records import Extra, ExtraKind, Score, TextScore
 from qiltest.suite.variants import Variant
 from qiltest.text.escape import one_line
@@ -149,19 +149,10 @@ class ImageView:
         rest = f"; and {count(len(new) - 1, 'more text')}" if len(new) > 1 else ""
         return new[0] + rest + (f"; {count(len(accepted), 'error')} as in the golden" if accepted else "")
 
-    @property
-    def excess(self) -> int:
-        """Edits above the limit, for sorting."""
-        judgement = self.result.judgement
-        if judgement is None or judgement.distance is None:
-            return 0
-        return judgement.distance - (judgement.limit or 0)
-
-    @property
+    @cached_property
     def badness(self) -> tuple[int, int, int]:
         """Sort key, worst first."""
-        distance = 0 if self.score is None else self.score.distance
-        return self.status.rank, -self.excess, -distance
+        return severity(self.result)
 
 
 def _lines(result: CaseResult, texts: Iterable[TextView]) -> Iterator[Outline]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
 from qiltest.errors import StoreError, os_errors_as
-from qiltest.files import sync_folder, write_atomically
+from qiltest.files import stamp, sync_folder, write_atomically
 from qiltest.runs.plain_file import plain_sha256
 
 #: a bare hash: the only name that may become a part of a path.
@@ -67,12 +68,29 @@ def link_image(source: Path, run: Path, sha256: str) -> None:
         put_image(run, data)
 
 
-def check_image(run: Path, sha256: str) -> ImageState:
+class Hashes:
+    """Reads each file once, whatever names it has: an event may name an image that a thousand others name."""
+
+    def __init__(self) -> None:
+        """Know no file."""
+        self._known: dict[tuple[int, ...], str] = {}
+
+    def __call__(self, path: Path) -> str:
+        """Return a file's SHA-256. Raises OSError."""
+        status = path.stat()
+        # another name, as in `quarantine/`, changes the time of change of the inode alone
+        key = (status.st_dev, *stamp(status)[:3])
+        if key not in self._known:
+            self._known[key] = plain_sha256(path)
+        return self._known[key]
+
+
+def check_image(run: Path, sha256: str, hash_of: Callable[[Path], str] = plain_sha256) -> ImageState:
     """Check an image's bytes against its name; on a mismatch, move it to `<run>/quarantine/` where that is possible."""
     path = image_path(run, sha256)
     quarantine = run / "quarantine"
     try:
-        found = plain_sha256(path)
+        found = hash_of(path)
     except FileNotFoundError:
         return ImageState.QUARANTINED if (quarantine / path.name).exists() else ImageState.ABSENT
     except OSError:

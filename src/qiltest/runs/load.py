@@ -8,10 +8,11 @@ from pathlib import Path
 
 from qiltest.errors import StoreError
 from qiltest.runs.events import Ended, Event, Failed, Generated, Judged, Started, decode, prefix_of
-from qiltest.runs.images import ImageState, check_image, image_path, image_problem
-from qiltest.runs.lines import DAMAGED, EVENTS, cut_short, lines_of
+from qiltest.runs.images import Hashes, ImageState, check_image, image_path, image_problem
+from qiltest.runs.lines import DAMAGED, EVENTS, Line, cut_short, lines_of
 from qiltest.runs.readings import reading_digest
 from qiltest.runs.records import CaseResult, Outcome, Run, RunState, Setup, shared
+from qiltest.runs.room import Room, collector_paused
 from qiltest.suite.selection import Sample
 
 __all__ = ["EVENTS", "Bound", "load_run", "read_events"]
@@ -24,12 +25,13 @@ def read_events(run: Path, *, only: tuple[type[Event], ...] = ()) -> tuple[tuple
     that cannot be read is a StoreError, and so is a broken chain.
     """
     problems: list[str] = []
-    events = tuple(event for _, event in _events(run, problems, only))
+    with collector_paused():
+        events = tuple(event for _, event in _events(run, problems, only))
     return events, tuple(problems)
 
 
-def _events(run: Path, problems: list[str], only: tuple[type[Event], ...] = ()) -> Iterator[tuple[str, Event]]:
-    """Yield each event with its place, and add to `problems`. Raises StoreError."""
+def _events(run: Path, problems: list[str], only: tuple[type[Event], ...] = ()) -> Iterator[tuple[Line, Event]]:
+    """Yield each event with its line, and add to `problems`. Raises StoreError."""
     prefixes = tuple(map(prefix_of, only))
     bound = Bound()
     for line in lines_of(run):
@@ -41,7 +43,7 @@ def _events(run: Path, problems: list[str], only: tuple[type[Event], ...] = ()) 
             fault = bound.fault(event, stored=line.data)
             if fault:
                 raise StoreError(fault, where=where, remedy=DAMAGED)
-            yield where, event
+            yield line, event
 
 
 @dataclass(kw_only=True)
@@ -77,21 +79,24 @@ class Bound:
         yield self.digest(event)
 
 
-def load_run(run: Path) -> Run:
+def load_run(run: Path, *, room: Room | None = None) -> Run:
     """Read a run back. Raises StoreError where its events cannot be read.
 
     An image whose bytes do not match its name is moved to `quarantine/`. Its result is an error that names it, and so
-    is that of a missing image.
+    is that of a missing image. In `room`, which is for one run, the results that are least bad are kept in brief where
+    it is used up, and lines that hold more than those of a run do are a StoreError too.
     """
     problems: list[str] = []
-    started, merged = None, _Merged(run=run)
-    for _, event in _events(run, problems):
-        if started is not None:
-            merged.add(event)
-        elif isinstance(event, Started):
-            started = event
-        else:
-            break
+    started, merged = None, _Merged(run=run, room=room)
+    with collector_paused():
+        for line, event in _events(run, problems):
+            if started is not None:
+                merged.add(event, line, planned=len(started.planned))
+            elif isinstance(event, Started):
+                started = event
+                merged.begin(line)
+            else:
+                break
     if started is None:
         raise StoreError("the run never began", where=str(run), remedy="remove the folder; there is nothing in it")
     ended = merged.ended
@@ -113,11 +118,25 @@ class _Merged:
     """The results of a run: a later event of a sample adds to what is known or replaces it."""
 
     run: Path
+    room: Room | None
     results: dict[Sample, CaseResult] = field(default_factory=dict)
     ended: Ended | None = None
     problems: list[str] = field(default_factory=list)
+    hashes: Hashes = field(default_factory=Hashes)
+    states: dict[str, ImageState] = field(default_factory=dict)
 
-    def add(self, event: Event) -> None:
+    def begin(self, line: Line) -> None:
+        if self.room is not None:
+            self.room.begin(line.data)
+
+    def add(self, event: Event, line: Line, *, planned: int) -> None:
+        if self.room is not None:
+            self.room.count(line.data, planned=planned, where=f"{self.run / EVENTS}:{line.number}")
+        self._add(event)
+        if self.room is not None and isinstance(event, Generated | Judged | Failed):
+            self.room.hold(event.sample, line.data, self.results)
+
+    def _add(self, event: Event) -> None:
         if isinstance(event, Ended):
             self.ended = event
         elif isinstance(event, Generated):
@@ -131,7 +150,9 @@ class _Merged:
             self.results[event.sample] = replace(before, **found, notes=(*before.notes, *event.notes))
 
     def _generated(self, event: Generated) -> CaseResult:
-        state = check_image(self.run, event.sha256)
+        if event.sha256 not in self.states:
+            self.states[event.sha256] = check_image(self.run, event.sha256, self.hashes)
+        state = self.states[event.sha256]
         path = image_path(self.run, event.sha256)
         result = event.result(path)
         if state is ImageState.GOOD:

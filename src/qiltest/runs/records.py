@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,9 @@ class CaseResult(Outcome, Origin):
     error: str = ""
     #: what else to report, such as a retry after a lost device.
     notes: tuple[str, ...] = ()
+    #: True where the run holds more than was kept in memory: recipe, timing, reading, golden and the texts of the score
+    #: were left out (`qiltest.runs.room`); the verdict and its numbers are there.
+    brief: bool = False
 
     @property
     def id(self) -> str:
@@ -177,12 +181,24 @@ class Run(Setup):
 
     def case(self, case_id: str) -> Case:
         """Return the run's copy of a case. Raises KeyError."""
-        return {case.id: case for case in self.cases}[case_id]
+        return self._cases_by_id[case_id]
 
     def variant(self, name: str) -> Variant:
         """Return the run's copy of a variant. Raises KeyError."""
-        return {variant.name: variant for variant in self.variants}[name]
+        return self._variants_by_name[name]
 
     def result(self, sample_id: str) -> CaseResult | None:
         """Return the result of a sample, None where the run did not begin it."""
-        return next((result for result in self.results if result.id == sample_id), None)
+        return self._results_by_id.get(sample_id)
+
+    @cached_property
+    def _cases_by_id(self) -> dict[str, Case]:
+        return {case.id: case for case in self.cases}
+
+    @cached_property
+    def _variants_by_name(self) -> dict[str, Variant]:
+        return {variant.name: variant for variant in self.variants}
+
+    @cached_property
+    def _results_by_id(self) -> dict[str, CaseResult]:
+        return {result.id: result for result in reversed(self.results)}

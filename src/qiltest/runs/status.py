@@ -50,6 +50,15 @@ def status_of(result: CaseResult) -> Status:
     return worst((_text(result), _latency(result)))
 
 
+def severity(result: CaseResult) -> tuple[int, int, int]:
+    """Return a sort key, worst first: the status, then edits above the limit, then edits."""
+    judgement, score = result.judgement, result.score
+    excess = 0
+    if judgement is not None and judgement.distance is not None:
+        excess = judgement.distance - (judgement.limit or 0)
+    return status_of(result).rank, -excess, 0 if score is None else -score.distance
+
+
 def text_is_judged(result: CaseResult) -> bool:
     """Return whether the text is or will be judged; with random weights it is not."""
     return bool(result.error) or result.judgement is not None or result.latency is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,7 @@ from qiltest.runs.lines import EVENTS
 from qiltest.runs.load import load_run, read_events
 from qiltest.runs.plain_file import plain_sha256
 from qiltest.runs.records import Run, RunState
+from qiltest.runs.room import Room
 from qiltest.runs.writer import LOCK, RunWriter
 from qiltest.suite.selection import Sample
 
@@ -132,17 +133,17 @@ class RunStore:
         known = ", ".join(folder.name for folder in folders[-3:])
         raise StoreError(what, where=str(self.root), remedy=f"write `latest` or an id; the last ids: {known}")
 
-    def load(self, name: str) -> Run:
+    def load(self, name: str, *, room: Room | None = None) -> Run:
         """Read a run back; see `find` and `load_run`."""
-        return load_run(self.find(name))
+        return load_run(self.find(name), room=room)
 
-    def find_image(self, sha256: str) -> Path | None:
+    def find_image(self, sha256: str, hash_of: Callable[[Path], str] = plain_sha256) -> Path | None:
         """Return the path of an image in any run; None where it is missing or its bytes do not match."""
         if SHA256.fullmatch(sha256) is None:
             return None
         for path in sorted(self.root.glob(f"*/{IMAGES}/{sha256}.png")):
             with suppress(OSError):
-                if plain_sha256(path) == sha256:
+                if hash_of(path) == sha256:
                     return path
         return None
 
