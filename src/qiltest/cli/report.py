@@ -15,7 +15,7 @@ from qiltest.errors import QiltestError, StoreError
 from qiltest.report import write_html, write_json, write_markdown
 from qiltest.report.headline import verdict_of
 from qiltest.report.html.page import render_html
-from qiltest.report.json_report import render_json
+from qiltest.report.json_report import MOST_IN_JSON, render_json
 from qiltest.report.markdown import render_markdown
 from qiltest.report.view import view
 from qiltest.runs import Run, RunStore
@@ -27,7 +27,7 @@ WRITERS: dict[str, Callable[..., None]] = {"html": write_html, "md": write_markd
 _PRINTED: dict[str, Callable[[Run, Run | None], str]] = {
     "html": lambda run, previous: render_html(view(run, previous), Path.cwd()),
     "md": lambda run, previous: render_markdown(view(run, previous), Path.cwd()),
-    "json": lambda run, previous: printable_json(render_json(view(run, previous), Path.cwd())),
+    "json": lambda run, previous: printable_json(render_json(view(run, previous, most=MOST_IN_JSON), Path.cwd())),
 }
 _STANDARD_OUTPUT = "-"
 

@@ -5,9 +5,10 @@ from functools import partial
 from pathlib import Path
 
 from qiltest.files import write_atomically
+from qiltest.report.choice import MOST_IMAGES
 from qiltest.report.ci import job_summary, workflow_commands
 from qiltest.report.html.page import render_html
-from qiltest.report.json_report import render_json, report_json
+from qiltest.report.json_report import MOST_IN_JSON, render_json, report_json
 from qiltest.report.markdown import render_markdown
 from qiltest.report.view import RunView, view
 from qiltest.runs.records import Run
@@ -15,13 +16,16 @@ from qiltest.runs.records import Run
 __all__ = ["job_summary", "report_json", "workflow_commands", "write_html", "write_json", "write_markdown"]
 
 
-def _write(render: Callable[[RunView, Path], str], run: Run, path: Path, *, previous: Run | None = None) -> None:
+def _write(
+    render: Callable[[RunView, Path], str], most: int, run: Run, path: Path, *, previous: Run | None = None
+) -> None:
     """Write the report of a run to `path`; images are linked relative to it.
 
     `previous` is the run to compare with, else the goldens. Raises OSError (then `path` is what it was), and StoreError
     where the run's speeds cannot be read.
     """
-    write_atomically(path, render(view(run, previous), path.parent).encode("utf-8"))
+    write_atomically(path, render(view(run, previous, most=most), path.parent).encode("utf-8"))
 
 
-write_html, write_markdown, write_json = (partial(_write, form) for form in (render_html, render_markdown, render_json))
+write_html, write_markdown = (partial(_write, form, MOST_IMAGES) for form in (render_html, render_markdown))
+write_json = partial(_write, render_json, MOST_IN_JSON)

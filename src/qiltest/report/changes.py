@@ -79,7 +79,7 @@ def changes(run: Run, previous: Run | None = None) -> Changes:
         return Changes(against=against, items=(), refused=reason)
     before = {result.sample: result for result in previous.results}
     old = [(result, before.pop(result.sample, None)) for result in run.results]
-    items = [_change(result, _distance(then), _texts(then)) for result, then in old]
+    items = [_change(result, _distance(then), _texts(then), brief=then is not None and then.brief) for result, then in old]
     planned = set(run.planned)
     gone = [
         Change(kind=ChangeKind.GONE, sample=result.id, before=_distance(result), now=None)
@@ -95,6 +95,8 @@ def _sorted(items: Iterable[Change]) -> tuple[Change, ...]:
 
 def _since_golden(result: CaseResult) -> Change:
     golden, score = result.golden, result.score
+    if result.brief:  # its golden's texts are not there; its distance is
+        return _change(result, None if result.judgement is None else result.judgement.golden_distance, ())
     if golden is None or score is None or golden.reader != score.reader.fingerprint:
         return _change(result, None, ())
     change = _change(result, golden.distance, tuple(_said(golden)))
@@ -102,7 +104,8 @@ def _since_golden(result: CaseResult) -> Change:
     return replace(change, kind=ChangeKind.WORSE) if moved else change
 
 
-def _change(result: CaseResult, before: int | None, texts: tuple[str, ...]) -> Change:
+def _change(result: CaseResult, before: int | None, texts: tuple[str, ...], *, brief: bool = False) -> Change:
+    """Return a result's change. Of one in `brief`, now or before, the distances decide alone."""
     now = _distance(result)
     if now is None and not text_is_judged(result):
         kind = ChangeKind.SAME
@@ -113,12 +116,16 @@ def _change(result: CaseResult, before: int | None, texts: tuple[str, ...]) -> C
     elif now != before:
         kind = ChangeKind.WORSE if now > before else ChangeKind.BETTER
     else:
-        # how lines were broken is layout
-        same = [*map(normalise, texts)] == [*map(normalise, _texts(result))]
+        same = brief or result.brief or _same(texts, _texts(result))
         kind = ChangeKind.SAME if same else ChangeKind.OTHER
     if kind.rank > ChangeKind.SLOWER.rank and _too_slow(result):
         kind = ChangeKind.SLOWER
     return Change(kind=kind, sample=result.id, before=before, now=now)
+
+
+def _same(texts: tuple[str, ...], others: tuple[str, ...]) -> bool:
+    """Return whether texts are read alike; how lines were broken is layout."""
+    return texts == others or [*map(normalise, texts)] == [*map(normalise, others)]
 
 
 def _distance(result: CaseResult | None) -> int | None:

@@ -10,8 +10,8 @@ from qiltest.report.headline import NOTHING
 from qiltest.report.image_view import ImageView
 from qiltest.report.markdown import render_head, render_published, spans
 from qiltest.report.view import RunView, view
-from qiltest.runs.records import Run
-from qiltest.runs.status import Status
+from qiltest.runs.records import CaseResult, Run
+from qiltest.runs.status import Status, status_of
 from qiltest.text.escape import command_data, command_property, printable_line
 from qiltest.text.escape import markdown as md
 from qiltest.text.format import count
@@ -24,6 +24,8 @@ MAX_ANNOTATIONS = 10
 MAX_CHANGES = 20
 #: characters of an annotation's message.
 _SHOWN = 500
+#: rows of failing images that may fit.
+_MOST = 10_000
 _TABLE = """
 ## Worst first
 
@@ -68,10 +70,10 @@ def job_summary(run: Run, *, previous: Run | None = None) -> str:
 
     It is less than 1 MiB of UTF-8; the last line counts the images that do not fit.
     """
-    page = view(run, previous)
+    page = view(run, previous, most=_MOST)
     out: list[str] = []
     size = 0
-    left = len(_failing(page))
+    left = sum(status is not Status.PASS for status in map(status_of, run.results))
     for line, is_row in _lines(page):
         size += len(line.encode("utf-8")) + 1
         if size > MAX_SUMMARY_BYTES:
@@ -84,19 +86,19 @@ def job_summary(run: Run, *, previous: Run | None = None) -> str:
 
 def workflow_commands(run: Run, *, previous: Run | None = None) -> tuple[str, ...]:
     """Return at most ten workflow commands: the run's problems, then images, worst first; the last counts the rest."""
-    page = view(run, previous)
+    page = view(run, previous, most=_MOST)
     commands = [_problem_command(problem) for problem in run.problems]
-    commands += [_command(cell, page) for cell in page.worst_first if _annotated(cell)]
+    commands += [_command(cell, page) for cell in page.worst_first if _annotated(cell.result)]
     if len(commands) > MAX_ANNOTATIONS:
-        rest = len(commands) - MAX_ANNOTATIONS + 1
+        rest = len(run.problems) + sum(map(_annotated, run.results)) - MAX_ANNOTATIONS + 1
         what = "more image" if len(run.problems) < MAX_ANNOTATIONS else "more problem"
         commands[MAX_ANNOTATIONS - 1 :] = [f"::error title=qiltest::and {count(rest, what)}; see the report"]
     return tuple(commands)
 
 
-def _annotated(cell: ImageView) -> bool:
+def _annotated(result: CaseResult) -> bool:
     """Return whether an image does not pass; one that became a golden in this run was looked at."""
-    return cell.status not in {Status.PASS, Status.WAITING} and not cell.result.golden_recorded
+    return status_of(result) not in {Status.PASS, Status.WAITING} and not result.golden_recorded
 
 
 def _problem_command(problem: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from qiltest.gate.verdict import Verdict
 from qiltest.report.changes import Change
 from qiltest.report.commands import commands_for
 from qiltest.report.edits import edit_sentences
+from qiltest.report.extent import shortened
 from qiltest.report.geometry import bounds
 from qiltest.report.image_view import ImageView, TextView
 from qiltest.report.since import text_since
@@ -18,6 +20,7 @@ from qiltest.runs.status import status_of
 from qiltest.runs.store import RunStore
 from qiltest.scoring.records import TextScore
 from qiltest.text.escape import one_line
+from qiltest.text.format import count
 from qiltest.text.normalise import normalise
 
 
@@ -29,8 +32,13 @@ def cell_of(
     previous: Run | None = None,
     speed_up: float | None = None,
     change: Change | None = None,
+    find_image: Callable[[str], Path | None] | None = None,
 ) -> ImageView:
-    """Return the view of one image of a run; it is compared with `previous`, else with its golden."""
+    """Return the view of one image of a run; it is compared with `previous`, else with its golden.
+
+    `find_image` gives the file of an image by its SHA-256.
+    """
+    result = shortened(result)
     size = result.effective or result.sample.size
     reading = result.reading
     return ImageView(
@@ -43,13 +51,13 @@ def cell_of(
         texts=_texts(result),
         extent=(size.width, size.height) if reading is None else (reading.width, reading.height),
         speed_up=speed_up,
-        before=_before(run, result, previous),
+        before=_before(result, previous, find_image or RunStore(root=run.path.parent).find_image),
         before_name="golden" if previous is None else f"run {previous.id}",
         commands=commands_for(run, result),
     )
 
 
-def _before(run: Run, result: CaseResult, previous: Run | None) -> Path | None:
+def _before(result: CaseResult, previous: Run | None, find_image: Callable[[str], Path | None]) -> Path | None:
     """Return the earlier image; None where none is stored, or it is the same."""
     golden, now = result.golden, result.image
     if previous is not None:
@@ -57,7 +65,7 @@ def _before(run: Run, result: CaseResult, previous: Run | None) -> Path | None:
         return None if old is None or old.image is None or old.image == now else old.image.path
     if golden is None or now is None or golden.image == now.sha256:
         return None
-    return RunStore(root=run.path.parent).find_image(golden.image)
+    return find_image(golden.image)
 
 
 def _reasons(result: CaseResult) -> tuple[str, ...]:
@@ -91,14 +99,16 @@ def _sentences(score: TextScore) -> tuple[str, ...]:
     if not score.read:
         shown = f"“{one_line(score.expected, 60)}” was not read"
         return (shown if score.distance else f"{shown}, which the case allows",)
+    if score.distance and not score.edits:
+        return (f"{count(score.distance, 'edit')} in a text that is too long to be shown",)
     return edit_sentences(score)
 
 
 def _golden_read(score: TextScore, old: GoldenText | None) -> str | None:
     """Return what the golden read for the same expected text, where that differs."""
-    if old is None or old.expected != score.expected or normalise(old.read) == normalise(score.read):
+    if old is None or old.expected != score.expected or old.read == score.read:
         return None
-    return old.read
+    return None if normalise(old.read) == normalise(score.read) else old.read
 
 
 def _new_beside(score: TextScore, old: GoldenText | None) -> tuple[str, ...]:

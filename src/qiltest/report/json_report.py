@@ -28,6 +28,8 @@ from qiltest.scoring.benchmarks import Language, benchmark_scores
 from qiltest.scoring.records import EditKind, ExtraKind
 from qiltest.text.escape import without_surrogates
 
+#: images of one report; a page shows fewer.
+MOST_IN_JSON = 5_000
 SCHEMA_NAME = "qiltest-report-1"
 SCHEMA_FILE = Path(__file__).with_name("report-1.schema.json")
 
@@ -254,7 +256,7 @@ def render_json(page: RunView, folder: Path) -> str:
 
 def report_json(run: Run, folder: Path, *, previous: Run | None = None) -> dict[str, Any]:
     """Return the report as JSON values; images are linked from `folder`."""
-    return _values(view(run, previous), folder)
+    return _values(view(run, previous, most=MOST_IN_JSON), folder)
 
 
 def _values(page: RunView, folder: Path) -> dict[str, Any]:

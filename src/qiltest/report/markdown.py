@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from qiltest.report import templating
 from qiltest.report.benchmarks import CAVEAT
+from qiltest.report.choice import MOST_IMAGES
 from qiltest.report.diff import Mark, Span
 from qiltest.report.html.page import href
 from qiltest.report.speeds import read_speeds, speed_lines
@@ -35,7 +36,7 @@ def render_markdown(page: RunView, folder: Path) -> str:
         .get_template("report.md.j2")
         .render(
             page=page,
-            most=None,
+            most=MOST_IMAGES,
             folder=folder,
             caveat=CAVEAT,
             speeds_by_variant=_by_variant(page.run),

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from qiltest.report import published
 from qiltest.report.diagnostics import figures, reported_faults
 from qiltest.text import format as words
-from qiltest.text.escape import bounded, one_line, visible
+from qiltest.text.escape import one_line, visible_bounded
 
 TEMPLATES = "templates"
 
@@ -41,7 +41,7 @@ def environment(package: str, *, harmless: Callable[[str], str]) -> Environment:
 @cache
 def html_environment() -> Environment:
     """Return the environment of the HTML templates; jinja2 escapes what this makes visible."""
-    return environment("qiltest.report.html", harmless=lambda text: bounded(visible(text)))
+    return environment("qiltest.report.html", harmless=visible_bounded)
 
 
 def asset(name: str) -> str:

@@ -8,21 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 from qiltest.generation.sources import TINY
 from qiltest.report.benchmarks import VariantBenchmarks, variant_benchmarks
 from qiltest.report.changes import Changes, changes
+from qiltest.report.choice import MOST_IMAGES, Choice, choose
 from qiltest.report.headline import counts_of, verdict_of
 from qiltest.report.image_builder import cell_of
 from qiltest.report.image_view import ImageView
 from qiltest.report.published import Published, published_in
 from qiltest.runs.aggregate import by_variant, has_base, speed_ups
+from qiltest.runs.images import Hashes
 from qiltest.runs.records import Run
 from qiltest.runs.status import Status, worst
+from qiltest.runs.store import RunStore
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import Variant
+from qiltest.text.format import count
 
+#: sentences below the headline.
+MOST_NOTES = 100
 #: the language that a browser picks glyphs by, from a case's language.
 _HTML_LANGUAGES = {"zh": "zh-Hans", "zh-hant": "zh-Hant", "zh-hans": "zh-Hans"}
 
@@ -72,23 +78,25 @@ class RunView:
     cases: tuple[CaseView, ...]
     #: None for a run without a case of the published report.
     published: Published | None
+    #: planned and not begun: the first of them, and how many there are.
     not_generated: tuple[str, ...]
+    waiting: int
     #: True where the base variant was timed, so that speeds are given relative to it.
     has_base: bool
 
     @property
     def cells(self) -> tuple[ImageView, ...]:
-        """All images, in the order of the cases."""
+        """The images that are shown, in the order of the cases."""
         return tuple(cell for case in self.cases for cell in case.cells)
 
     @property
     def worst_first(self) -> tuple[ImageView, ...]:
-        """All images, worst first."""
+        """The images that are shown, worst first."""
         return tuple(sorted(self.cells, key=lambda cell: cell.badness))
 
     @cached_property
     def by_image(self) -> dict[str, ImageView]:
-        """All images, by their id."""
+        """The images that are shown, by their id."""
         return {cell.result.id: cell for cell in self.cells}
 
     @cached_property
@@ -108,24 +116,37 @@ class RunView:
         return self.run.model == TINY
 
 
-def view(run: Run, previous: Run | None = None) -> RunView:
-    """Lay out a run; `previous` is the run that it is compared with, else the goldens."""
+def view(run: Run, previous: Run | None = None, *, most: int = MOST_IMAGES) -> RunView:
+    """Lay out a run; `previous` is the run that it is compared with, else the goldens.
+
+    At most `most` images are shown, the worst.
+    """
     compared_with = changes(run, previous)
+    choice = choose(run, most=most)
     begun = {result.sample for result in run.results}
+    waiting = [sample for sample in run.planned if sample not in begun]
+    whole = not any(result.brief for result in run.results)
     status, headline, notes = verdict_of(run)
     return RunView(
         run=run,
         status=status,
         headline=headline,
-        notes=notes,
+        notes=(*_first(notes), *choice.left_out),
         counts=counts_of(run),
         changes=compared_with,
-        variants=tuple(variant for variant, _ in by_variant(run)),
-        cases=_cases(run, previous, compared_with),
-        published=published_in(run),
-        not_generated=tuple(sample.id for sample in run.planned if sample not in begun),
+        variants=_variants(run, choice),
+        cases=_cases(run, previous, compared_with, choice),
+        published=published_in(run) if whole else None,
+        not_generated=tuple(sample.id for sample in waiting[:MOST_IMAGES]),
+        waiting=len(waiting),
         has_base=has_base(run),
     )
+
+
+def _first(notes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the first notes, and how many there are more."""
+    left = len(notes) - MOST_NOTES
+    return notes if left <= 0 else (*notes[:MOST_NOTES], f"and {count(left, 'more problem')}")
 
 
 def html_language(case: Case) -> str:
@@ -133,13 +154,27 @@ def html_language(case: Case) -> str:
     return _HTML_LANGUAGES.get(case.language.lower(), "en")
 
 
-def _cases(run: Run, previous: Run | None, compared_with: Changes) -> tuple[CaseView, ...]:
+def _variants(run: Run, choice: Choice) -> tuple[Variant, ...]:
+    shown = {result.sample.variant for _, result in choice.shown}
+    return tuple(variant for variant, _ in by_variant(run) if variant.name in shown)
+
+
+def _cases(run: Run, previous: Run | None, compared_with: Changes, choice: Choice) -> tuple[CaseView, ...]:
     ratios = speed_ups(run)
     change = {item.sample: item for item in compared_with.items}
     cells: dict[str, list[ImageView]] = {}
-    for number, result in enumerate(run.results):
-        ratio, changed = ratios.get(result.id), change.get(result.id)
-        cell = cell_of(run, result, f"p{number}", previous=previous, speed_up=ratio, change=changed)
+    hashes = Hashes()
+    find_image = cache(lambda sha256: RunStore(root=run.path.parent).find_image(sha256, hashes))
+    for number, result in choice.shown:
+        cell = cell_of(
+            run,
+            result,
+            f"p{number}",
+            previous=previous,
+            speed_up=ratios.get(result.id),
+            change=change.get(result.id),
+            find_image=find_image,
+        )
         cells.setdefault(result.sample.case, []).append(cell)
     views = [_case(f"c{number}", run.case(case), cells[case]) for number, case in enumerate(cells)]
     return tuple(sorted(views, key=lambda case: min(cell.badness for cell in case.cells)))

@@ -22,14 +22,40 @@ def base_variant(run: Run, like: str | None = None) -> str | None:
     """
     own = next((variant for variant in run.variants if variant.name == like), None)
     wanted, group = (None, "") if own is None else (own.base_model, own.group)
-    plain = [variant for variant in run.variants if not variant.loras]
-    plain = [variant for variant in plain if None in (wanted, variant.base_model) or variant.base_model == wanted]
-    return max(plain, key=lambda variant: (variant.group == group, variant.nfe)).name if plain else None
+    return _Plain(run.variants).base(wanted, group)
+
+
+class _Plain:
+    """The variants without a LoRA and with the most forwards: of each base model and group, of each, and of all."""
+
+    def __init__(self, variants: Sequence[Variant]) -> None:
+        self._most: dict[tuple[str | None, str | None], Variant] = {}
+        for variant in variants:
+            for model in () if variant.loras else (variant.base_model or "", None):
+                for group in (variant.group, None):
+                    self._most.setdefault((model, group), variant)
+                    self._most[model, group] = max(self._most[model, group], variant, key=lambda one: one.nfe)
+        self._places = {id(variant): place for place, variant in enumerate(variants)}
+
+    def base(self, model: str | None, group: str) -> str | None:
+        """Return the name of the base of variants of a base model (None: any), rather one of their group."""
+        models = (None,) if model is None else (model, "")  # one that names no model may be of any
+        for one in (group, None):
+            found = [self._most[each, one] for each in models if (each, one) in self._most]
+            if found:
+                return min(found, key=lambda variant: (-variant.nfe, self._places[id(variant)])).name
+        return None
+
+
+def _bases(run: Run) -> dict[str, str | None]:
+    """Return `base_variant` of each variant."""
+    plain = _Plain(run.variants)
+    return {variant.name: plain.base(variant.base_model, variant.group) for variant in run.variants}
 
 
 def has_base(run: Run) -> bool:
     """Return whether the base variant has a timed image, so that a speed relative to it has a meaning."""
-    bases = {base_variant(run, variant.name) for variant in run.variants}
+    bases = set(_bases(run).values())
     return any(result.sample.variant in bases and result.timing is not None for result in run.results)
 
 
@@ -57,7 +83,7 @@ def shared_cpu(run: Run) -> dict[str, float]:
 
 def _pairs(run: Run) -> Iterator[tuple[CaseResult, Timing, Timing]]:
     """Yield each result that the base variant has too, with both timings."""
-    bases = {variant.name: base_variant(run, variant.name) for variant in run.variants}
+    bases = _bases(run)
     timed = {result.sample: result for result in run.results if result.timing is not None}
     for result in run.results:
         base = bases.get(result.sample.variant)
@@ -141,6 +167,8 @@ def denoise_median(results: Iterable[CaseResult]) -> float | None:
 
 def by_variant(run: Run) -> tuple[tuple[Variant, tuple[CaseResult, ...]], ...]:
     """Return the variants that have results, with most forwards first, and their results."""
+    found: dict[str, list[CaseResult]] = {}
+    for result in run.results:
+        found.setdefault(result.sample.variant, []).append(result)
     variants = sorted(run.variants, key=lambda variant: -variant.nfe)
-    pairs = ((v, tuple(r for r in run.results if r.sample.variant == v.name)) for v in variants)
-    return tuple((variant, results) for variant, results in pairs if results)
+    return tuple((variant, tuple(found[variant.name])) for variant in variants if variant.name in found)

@@ -24,6 +24,8 @@ HISTORY = "history.jsonl"
 SCHEMA = 2
 #: most runs that a chart shows.
 MAX_RUNS = 20
+#: bytes of the history that a chart is made of, those of 1,000 runs of the suite.
+_LAST = 16 << 20
 #: seconds to wait for another process that adds its line.
 _PATIENCE = 30
 #: bytes, brackets and names of a line, those of a run of 10,000 images: a parser takes a kilobyte for each bracket.
@@ -121,14 +123,15 @@ def _last_byte(handle: int) -> bytes:
     return os.pread(handle, 1, os.fstat(handle).st_size - 1)
 
 
-def read(path: Path) -> tuple[tuple[HistoryEntry, ...], int]:
+def read(path: Path, *, last: int | None = None) -> tuple[tuple[HistoryEntry, ...], int]:
     """Return the runs of a history file, oldest first, and the number of lines that are damaged or of another version.
 
-    A missing file is an empty history. Raises StoreError for one that cannot be read.
+    Only of its `last` bytes, if given. A missing file is an empty history. Raises StoreError for one that cannot be
+    read.
     """
     found: dict[str, HistoryEntry] = {}
     bad = 0
-    for line in _lines(path):
+    for line in _lines(path, last):
         entry = _decoded(line)
         if entry is None:
             bad += 1
@@ -137,7 +140,7 @@ def read(path: Path) -> tuple[tuple[HistoryEntry, ...], int]:
     return tuple(sorted(found.values(), key=lambda entry: (entry.started, entry.run))), bad
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def _lines(path: Path, last: int | None) -> Iterator[bytes]:
     """Yield the lines that are not empty; a line that is too long comes in parts, none of which is an entry."""
     remedy = "make it a readable file, or move it away: the next run begins a new one"
     with os_errors_as(StoreError, "the history cannot be read", where=str(path), remedy=remedy):
@@ -146,6 +149,9 @@ def _lines(path: Path) -> Iterator[bytes]:
         except FileNotFoundError:
             return
     with file:
+        if last is not None and os.fstat(file.fileno()).st_size > last:
+            file.seek(-last, os.SEEK_END)
+            file.readline(_MAX_LINE)  # the rest of a line
         while line := file.readline(_MAX_LINE):
             if line.strip():
                 yield line.removesuffix(b"\n")
@@ -166,7 +172,7 @@ def history(run: Run, limit: int = MAX_RUNS) -> tuple[HistoryEntry, ...]:
     now = past_of(run)
     entries: tuple[HistoryEntry, ...] = ()
     with suppress(StoreError):  # a report is written without the past; that it cannot be read is told by `record`
-        entries, _ = read(run.path.parent / HISTORY)
+        entries, _ = read(run.path.parent / HISTORY, last=_LAST)
     return (*_comparable(entries, now), now)[-limit:]
 
 

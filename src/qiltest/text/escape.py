@@ -64,7 +64,17 @@ def bounded(text: str, limit: int = MAX_SHOWN) -> str:
 
 def one_line(text: str, limit: int = MAX_SHOWN) -> str:
     """Return `text` visible, bounded, with line feeds as a return mark."""
-    return bounded(visible(text, newline=" ⏎ "), limit)
+    return visible_bounded(text, limit, newline=" ⏎ ")
+
+
+def visible_bounded(text: str, limit: int = MAX_SHOWN, *, newline: str = "\n") -> str:
+    """Return the visible form of `text`, bounded, in the time that its first characters take."""
+    end = limit + 1
+    shown = visible(text[:end], newline=newline)
+    if len(text) <= end:
+        return bounded(shown, limit)
+    # what is cut is told in characters of the text, whose visible form nobody has seen
+    return f"{shown[:limit]} […{len(text) - limit} more characters]"
 
 
 def printable(text: str) -> str:
@@ -105,7 +115,7 @@ def markdown(text: str, limit: int = MAX_SHOWN) -> str:
 
     Also escapes what GitHub adds to Markdown: bare links, @mentions, #references, :emoji:, $mathematics$.
     """
-    escaped = _MARKDOWN_SPECIAL.sub(r"\\\g<0>", bounded(visible(text), limit).replace("&", "&amp;"))
+    escaped = _MARKDOWN_SPECIAL.sub(r"\\\g<0>", visible_bounded(text, limit).replace("&", "&amp;"))
     escaped = escaped.replace("\\<", "&lt;").replace("\\>", "&gt;")
     escaped = (_ORDERED if escaped[:1].isdigit() else _BLOCK_START).sub(r"\1\\\2", escaped)
     escaped = _URL.sub(r"\\\g<0>", escaped)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from qiltest.report.choice import MOST_VARIANTS
 from qiltest.runs.aggregate import (
     LENGTH_CLASSES,
     by_variant,
@@ -67,7 +68,9 @@ class _Bar:
 
 
 def charts(run: Run) -> tuple[Chart, ...]:
-    """Return the charts that the run has numbers for, most informative first."""
+    """Return the charts that the run has numbers for, most informative first; none for more variants than fit."""
+    if len(by_variant(run)) > MOST_VARIANTS:
+        return ()
     made = (_rate_chart(run), _denoise_chart(run), _length_chart(run), _step_chart(run), _history_chart(run))
     return tuple(chart for chart in made if chart is not None)
 
