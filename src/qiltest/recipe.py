@@ -12,7 +12,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
 from pydantic import ConfigDict
@@ -171,9 +171,10 @@ class Recipe(Guided):
 
     def _known(self) -> dict[str, Any]:
         """Return the fields without those that say nothing, so that recipes from before these keep their key."""
-        # only records become dictionaries: asdict copies every number of every tuple, which takes as long as all else
-        values = ((field.name, getattr(self, field.name)) for field in fields(self))
-        known = {name: asdict(value) if is_dataclass(value) else value for name, value in values}
+        # asdict would copy every number of every tuple, which takes longer than all else
+        known = {name: getattr(self, name) for name in _FIELDS}
+        known["asked"], known["effective"] = vars(self.asked), vars(self.effective)
+        known["lora"] = None if self.lora is None else asdict(self.lora)
         if self.offload == _NO_OFFLOAD:
             del known["offload"]
         if not self.model_parts:
@@ -197,6 +198,7 @@ class Recipe(Guided):
             ) from error
 
 
+_FIELDS = tuple(field.name for field in fields(Recipe))
 #: characters of a value that a difference shows.
 _SHOWN = 40
 
@@ -262,7 +264,10 @@ def _finite(name: str, value: float) -> float:
 
 
 def _by_name(field: str, pairs: tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Any], ...]:
-    twins = sorted(name for name, number in Counter(name for name, _ in pairs).items() if number > 1)
+    names = [name for name, _ in pairs]
+    if names == sorted(set(names)):
+        return tuple(pairs)
+    twins = sorted(name for name, number in Counter(names).items() if number > 1)
     if twins:
         raise RecipeError(f"duplicate names in {field}: {', '.join(twins)}", where="recipe", remedy="give each once")
     return tuple((name, value) for name, value in sorted(pairs, key=lambda pair: pair[0]))

@@ -6,11 +6,11 @@ import argparse
 import os
 import sys
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from qiltest.cli.common import AddParser, console, json_flag, print_json, print_lines, runs_flag
+from qiltest.cli.common import AddParser, case_flag, console, json_flag, print_json, print_lines, runs_flag
 from qiltest.errors import QiltestError, StoreError
 from qiltest.report import write_html, write_json, write_markdown
 from qiltest.report.headline import verdict_of
@@ -19,6 +19,8 @@ from qiltest.report.json_report import MOST_IN_JSON, render_json
 from qiltest.report.markdown import render_markdown
 from qiltest.report.view import view
 from qiltest.runs import Run, RunStore
+from qiltest.runs.filter import is_of, only_cases
+from qiltest.runs.room import Room
 from qiltest.text.escape import printable_json
 
 WRITERS: dict[str, Callable[..., None]] = {"html": write_html, "md": write_markdown, "json": write_json}
@@ -37,7 +39,7 @@ def add_parser(add: AddParser) -> None:
     parser = add(
         description="Writes the report of a stored run. Exit code 0: it was written, whatever the run's verdict; 2: "
         "wrong usage, no such run, or not writable.",
-        parents=[runs_flag(), json_flag("print what was written as JSON")],
+        parents=[case_flag(), runs_flag(), json_flag("print what was written as JSON")],
     )
     parser.add_argument("run", metavar="RUN", help="a run's folder, its id, the start of its id, or `latest`")
     parser.add_argument("--format", choices=sorted(WRITERS), default="html", help="default: html")
@@ -52,8 +54,8 @@ def add_parser(add: AddParser) -> None:
 def run_report(args: argparse.Namespace) -> int:
     """Write the report and print its path. Returns 0; raises StoreError."""
     store = RunStore(root=args.runs)
-    run = store.load(args.run)
-    previous = None if args.previous is None else store.load(args.previous)
+    run = _load(store, args.run, args.case)
+    previous = None if args.previous is None else _load(store, args.previous, args.case)
     if args.output == _STANDARD_OUTPUT:
         return _print(run, previous, args)
     path = Path(args.output) if args.output else run.path / f"report.{args.format}"
@@ -76,6 +78,11 @@ def run_report(args: argparse.Namespace) -> int:
     if args.open and _has_display():
         webbrowser.open(path.resolve().as_uri())
     return 0
+
+
+def _load(store: RunStore, name: str, cases: Sequence[str]) -> Run:
+    """Read a run back, as far as there is room for it, with these cases alone where some are named."""
+    return only_cases(store.load(name, room=Room(wanted=is_of(cases))), cases)
 
 
 def _print(run: Run, previous: Run | None, args: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import SchemaValidator
+from pydantic_core import SchemaValidator, from_json
 
 from qiltest import strict_json
 from qiltest.errors import RecipeError, StoreError
@@ -58,7 +58,9 @@ class Started(Setup, _Opening):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _OfSample:
+class OfSample:
+    """What an event of one sample begins with."""
+
     at: str
     sample: Sample
 
@@ -68,7 +70,7 @@ class _OfSample:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Generated(Origin, _OfSample):
+class Generated(Origin, OfSample):
     """An image is in the store. Written after the image's bytes are durable."""
 
     recipe: Recipe = field()
@@ -101,7 +103,23 @@ class Generated(Origin, _OfSample):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged(Outcome, _OfSample):
+class Noted(OfSample):
+    """A `Generated` in brief: that there is an image."""
+
+    sha256: str
+
+    def faults(self) -> Iterator[str]:
+        """Yield what is wrong with its names."""
+        yield from wrong_sample(self.sample)
+        yield from not_hashes(sha256=self.sha256)
+
+    def result(self, path: Path) -> CaseResult:
+        """Return the sample's result so far, with its image at `path`."""
+        return CaseResult(sample=self.sample, image=StoredImage(path=path, sha256=self.sha256))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged(Outcome, OfSample):
     """An image was read, scored and judged."""
 
     # a line without these is damaged
@@ -139,7 +157,7 @@ class Judged(Outcome, _OfSample):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Failed(_OfSample):
+class Failed(OfSample):
     """Something went wrong with a sample; the run continues with the next."""
 
     error: str
@@ -180,7 +198,10 @@ _KINDS: dict[str, type[Event]] = {
 #: which no line has that was written here.
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 #: making one takes milliseconds.
-_VALIDATORS: dict[type[Event], SchemaValidator] = {}
+_VALIDATORS: dict[type[Any], SchemaValidator] = {}
+#: the fields of `Noted`, and what stands for the long fields of other events in brief.
+_NOTED = ("at", "sample", "sha256")
+_LONG = {"reading": None, "golden": None, "health": None, "notes": []}
 #: faults of which the first is told, and characters of one.
 _TOLD, _SHOWN = 100, 300
 
@@ -222,16 +243,49 @@ def prefix_of(kind: type[Event]) -> bytes:
 def decode(line: bytes, *, where: str) -> Event:
     """Return the event in a line; `where` names it in errors. Raises StoreError."""
     try:
-        found = strict_json.parse(line)
+        parsed = strict_json.parse(line)
     except strict_json.StrictJsonError as error:
         raise StoreError(f"not an event of a run: {error.faults[0][:_SHOWN]}", where=where, remedy=DAMAGED) from error
-    if _ESCAPED_SURROGATE.search(line) and SURROGATE.search(json.dumps(found, ensure_ascii=False)):
+    if _ESCAPED_SURROGATE.search(line) and SURROGATE.search(json.dumps(parsed, ensure_ascii=False)):
         raise StoreError("not an event of a run: a text is no Unicode", where=where, remedy=DAMAGED)
-    name = found.get("event") if isinstance(found, dict) else None
-    if not isinstance(name, str) or name not in _KINDS:
-        raise StoreError("not an event of a run", where=where, remedy=DAMAGED)
+    name, found = _named(parsed, where=where)
+    event: Event = _validated(_KINDS[name], name, found, where=where)
+    return event
+
+
+def decode_brief(line: bytes, *, where: str) -> Event | Noted:
+    """Return the event in a line without what takes most of the time: recipe, reading, golden, and the score's texts.
+
+    These are not checked, nor is a key that stands there twice. Raises StoreError for what is wrong with the rest.
+    """
     try:
-        event: Event = _validator(_KINDS[name]).validate_python(found)
+        parsed = from_json(line, allow_inf_nan=False)
+    except ValueError as error:
+        raise StoreError(f"not an event of a run: {str(error)[:_SHOWN]}", where=where, remedy=DAMAGED) from error
+    name, found = _named(parsed, where=where)
+    if name == "generated":
+        event: Noted = _validated(Noted, name, {key: found.get(key) for key in _NOTED}, where=where)
+        return event
+    for key in _LONG.keys() & found.keys():
+        found[key] = _LONG[key]
+    score = found.get("score")
+    if isinstance(score, dict) and {"texts", "extra"} <= score.keys():
+        score["texts"], score["extra"] = [], []
+    whole: Event = _validated(_KINDS[name], name, found, where=where)
+    return whole
+
+
+def _named(found: object, *, where: str) -> tuple[str, dict[str, Any]]:
+    """Return the name and the fields of an event. Raises StoreError."""
+    name = found.get("event") if isinstance(found, dict) else None
+    if not isinstance(found, dict) or not isinstance(name, str) or name not in _KINDS:
+        raise StoreError("not an event of a run", where=where, remedy=DAMAGED)
+    return name, found
+
+
+def _validated(kind: type[Any], name: str, found: dict[str, Any], *, where: str) -> Any:  # noqa: ANN401 -- of `kind`
+    try:
+        event = _validator(kind).validate_python(found)
         fault = next(event.faults(), "")
     except ValidationError as error:
         fault = _first(error)
@@ -250,7 +304,7 @@ def _first(error: ValidationError) -> str:
     return f"{'.'.join(map(str, first['loc'])) or 'line'}: {first['msg']}"
 
 
-def _validator(kind: type[Event]) -> SchemaValidator:
+def _validator(kind: type[Any]) -> SchemaValidator:
     """Return a strict validator of a parsed line.
 
     pydantic's own JSON parser takes a kilobyte for each bracket, and lists every fault of a line; this one ends at a

@@ -7,12 +7,25 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from qiltest.errors import StoreError
-from qiltest.runs.events import Ended, Event, Failed, Generated, Judged, Started, decode, prefix_of
+from qiltest.runs.events import (
+    Ended,
+    Event,
+    Failed,
+    Generated,
+    Judged,
+    Noted,
+    OfSample,
+    Started,
+    decode,
+    decode_brief,
+    prefix_of,
+)
 from qiltest.runs.images import Hashes, ImageState, check_image, image_path, image_problem
 from qiltest.runs.lines import DAMAGED, EVENTS, Line, cut_short, lines_of
+from qiltest.runs.plain_file import open_plain
 from qiltest.runs.readings import reading_digest
 from qiltest.runs.records import CaseResult, Outcome, Run, RunState, Setup, shared
-from qiltest.runs.room import Room, collector_paused
+from qiltest.runs.room import Room, collector_paused, in_brief
 from qiltest.suite.selection import Sample
 
 __all__ = ["EVENTS", "Bound", "load_run", "read_events"]
@@ -25,25 +38,34 @@ def read_events(run: Path, *, only: tuple[type[Event], ...] = ()) -> tuple[tuple
     that cannot be read is a StoreError, and so is a broken chain.
     """
     problems: list[str] = []
+    prefixes = tuple(map(prefix_of, only))
+    bound = Bound()
     with collector_paused():
-        events = tuple(event for _, event in _events(run, problems, only))
+        events = tuple(
+            _checked(line, bound, where=where)
+            for line, where in _lines(run, problems)
+            if not prefixes or line.data.startswith(prefixes)
+        )
     return events, tuple(problems)
 
 
-def _events(run: Path, problems: list[str], only: tuple[type[Event], ...] = ()) -> Iterator[tuple[Line, Event]]:
-    """Yield each event with its line, and add to `problems`. Raises StoreError."""
-    prefixes = tuple(map(prefix_of, only))
-    bound = Bound()
+def _lines(run: Path, problems: list[str]) -> Iterator[tuple[Line, str]]:
+    """Yield each whole line with its place, and add to `problems`. Raises StoreError."""
+    path = str(run / EVENTS)
     for line in lines_of(run):
-        where = f"{run / EVENTS}:{line.number}"
-        if not line.whole:
+        if line.whole:
+            yield line, f"{path}:{line.number}"
+        else:
             problems.append(cut_short(run))
-        elif not prefixes or line.data.startswith(prefixes):
-            event = decode(line.data, where=where)
-            fault = bound.fault(event, stored=line.data)
-            if fault:
-                raise StoreError(fault, where=where, remedy=DAMAGED)
-            yield line, event
+
+
+def _checked(line: Line, bound: Bound, *, where: str) -> Event:
+    """Return the event of a line that fits those before it. Raises StoreError."""
+    event = decode(line.data, where=where)
+    fault = bound.fault(event, stored=line.data)
+    if fault:
+        raise StoreError(fault, where=where, remedy=DAMAGED)
+    return event
 
 
 @dataclass(kw_only=True)
@@ -83,20 +105,23 @@ def load_run(run: Path, *, room: Room | None = None) -> Run:
     """Read a run back. Raises StoreError where its events cannot be read.
 
     An image whose bytes do not match its name is moved to `quarantine/`. Its result is an error that names it, and so
-    is that of a missing image. In `room`, which is for one run, the results that are least bad are kept in brief where
-    it is used up, and lines that hold more than those of a run do are a StoreError too.
+    is that of a missing image. In a `room`, which is for one run, the worst results are kept in full and the others in
+    brief where it is used up, and lines that hold more than those of a run do are a StoreError too.
     """
     problems: list[str] = []
     started, merged = None, _Merged(run=run, room=room)
     with collector_paused():
-        for line, event in _events(run, problems):
+        for line, where in _lines(run, problems):
             if started is not None:
-                merged.add(event, line, planned=len(started.planned))
-            elif isinstance(event, Started):
-                started = event
-                merged.begin(line)
-            else:
+                merged.add(line, where)
+                continue
+            event = _checked(line, merged.bound, where=where)
+            if not isinstance(event, Started):
                 break
+            started = event
+            if room is not None:
+                room.begin(line, len(started.planned))
+        merged.finish()
     if started is None:
         raise StoreError("the run never began", where=str(run), remedy="remove the folder; there is nothing in it")
     ended = merged.ended
@@ -121,25 +146,50 @@ class _Merged:
     room: Room | None
     results: dict[Sample, CaseResult] = field(default_factory=dict)
     ended: Ended | None = None
-    problems: list[str] = field(default_factory=list)
+    #: as keys, because an image that is read again has its problem again.
+    problems: dict[str, None] = field(default_factory=dict)
+    bound: Bound = field(default_factory=Bound)
     hashes: Hashes = field(default_factory=Hashes)
     states: dict[str, ImageState] = field(default_factory=dict)
 
-    def begin(self, line: Line) -> None:
-        if self.room is not None:
-            self.room.begin(line.data)
-
-    def add(self, event: Event, line: Line, *, planned: int) -> None:
-        if self.room is not None:
-            self.room.count(line.data, planned=planned, where=f"{self.run / EVENTS}:{line.number}")
+    def add(self, line: Line, where: str) -> None:
+        """Take up a line, in brief where the room is used up."""
+        room = self.room
+        if room is None:
+            self._add(_checked(line, self.bound, where=where))
+            return
+        room.count(line, where=where)
+        event: Event | Noted
+        event = _checked(line, self.bound, where=where) if room.in_full else decode_brief(line.data, where=where)
         self._add(event)
-        if self.room is not None and isinstance(event, Generated | Judged | Failed):
-            self.room.hold(event.sample, line.data, self.results)
+        if isinstance(event, OfSample):
+            room.note(event.sample, line)
+            if not room.in_full:
+                self.results[event.sample] = in_brief(self.results[event.sample])
 
-    def _add(self, event: Event) -> None:
+    def finish(self) -> None:
+        """Where the room was used up, keep in full the worst results that there is room for."""
+        room = self.room
+        if room is None or room.in_full:
+            return
+        chosen = room.choose(self.results)
+        for sample, result in self.results.items():
+            if sample not in chosen:
+                self.results[sample] = in_brief(result)
+        path = self.run / EVENTS
+        remedy = "leave the run alone while it is read"
+        with open_plain(path, what="the run cannot be read again", where=str(path), remedy=remedy) as file:
+            for sample in (sample for sample in self.results if sample in chosen and self.results[sample].brief):
+                self.results[sample] = CaseResult(sample=sample)
+                for place in room.places[sample]:
+                    file.seek(place.start)
+                    line = Line(number=place.number, data=file.read(place.length))
+                    self._add(_checked(line, self.bound, where=f"{path}:{place.number}"))
+
+    def _add(self, event: Event | Noted) -> None:
         if isinstance(event, Ended):
             self.ended = event
-        elif isinstance(event, Generated):
+        elif isinstance(event, Generated | Noted):
             self.results[event.sample] = self._generated(event)
         elif isinstance(event, Judged | Failed):
             before = self.results.get(event.sample, CaseResult(sample=event.sample))
@@ -149,7 +199,7 @@ class _Merged:
                 found = {"error": event.error, "reading": event.reading, "health": event.health}
             self.results[event.sample] = replace(before, **found, notes=(*before.notes, *event.notes))
 
-    def _generated(self, event: Generated) -> CaseResult:
+    def _generated(self, event: Generated | Noted) -> CaseResult:
         if event.sha256 not in self.states:
             self.states[event.sha256] = check_image(self.run, event.sha256, self.hashes)
         state = self.states[event.sha256]
@@ -158,7 +208,7 @@ class _Merged:
         if state is ImageState.GOOD:
             return result
         problem = image_problem(path, state)
-        self.problems.append(f"{event.sample.id}: {problem}")
+        self.problems[f"{event.sample.id}: {problem}"] = None
         return replace(result, image=None, error=problem)
 
     def in_order(self, planned: tuple[Sample, ...]) -> tuple[CaseResult, ...]:
