@@ -18,6 +18,7 @@ import sys
 import tempfile
 import tomllib
 from collections import Counter
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,6 +60,14 @@ LEFT_OUT = (
 COPIED = ("cases", "golden", "docs", "tools", "benchmarks", "src", "tests", "conftest.py", "README.md", "SECURITY.md")
 
 
+@dataclass(kw_only=True)
+class Module:
+    """What became of a module's changes, and those that survived by name."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    survived: dict[str, str] = field(default_factory=dict)
+
+
 def main() -> int:
     """Run the groups named; the exit code is mutmut's own where it fails to run at all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -66,9 +75,10 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--output", type=Path, help="JSON: counts by module, and the names of what survived")
     given = parser.parse_args()
-    found: dict[str, object] = {}
+    found: dict[str, dict[str, object]] = {}
     for group in given.groups:
-        found[group] = result = _run(group, given.jobs)
+        result = _run(group, given.jobs)
+        found[group] = {name: asdict(module) for name, module in result.items()}
         sys.stdout.write(_table(group, result))
         sys.stdout.flush()
         if given.output:
@@ -76,7 +86,7 @@ def main() -> int:
     return 0
 
 
-def _run(group: str, jobs: int) -> dict[str, dict[str, object]]:
+def _run(group: str, jobs: int) -> dict[str, Module]:
     modules, tests = GROUPS[group]
     with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
         place = Path(folder)
@@ -122,30 +132,24 @@ def _shown(place: Path, name: str) -> str:
     return subprocess.run(command, cwd=place, capture_output=True, text=True, check=False).stdout
 
 
-def _counted(listed: str, survivors: dict[str, str]) -> dict[str, dict[str, object]]:
-    counts: dict[str, Counter[str]] = {}
+def _counted(listed: str, survivors: dict[str, str]) -> dict[str, Module]:
+    found: dict[str, Module] = {}
     for name, state in _states(listed):
-        counts.setdefault(_module(name), Counter())[state] += 1
-    return {
-        module: {
-            "counts": dict(states),
-            "survived": {name: text for name, text in survivors.items() if _module(name) == module},
-        }
-        for module, states in sorted(counts.items())
-    }
+        module = found.setdefault(_module(name), Module())
+        module.counts[state] += 1
+        if name in survivors:
+            module.survived[name] = survivors[name]
+    return dict(sorted(found.items()))
 
 
 def _module(name: str) -> str:
     return re.split(r"\.x_|\.xǁ", name)[0]
 
 
-def _table(group: str, result: dict[str, dict[str, object]]) -> str:
+def _table(group: str, result: dict[str, Module]) -> str:
     lines = [f"\n{group}\n"]
-    total: Counter[str] = Counter()
-    for module, found in result.items():
-        counts = Counter(found["counts"])  # type: ignore[arg-type]
-        total.update(counts)
-        lines.append(f"  {module:45} {_share(counts)}\n")
+    lines.extend(f"  {name:45} {_share(module.counts)}\n" for name, module in result.items())
+    total: Counter[str] = sum((module.counts for module in result.values()), Counter())
     return "".join([*lines, f"  {'all':45} {_share(total)}\n"])
 
 
