@@ -43,7 +43,7 @@ def cache_folder() -> Path:
 
 
 def file_sha256(path: Path) -> str:
-    """Return a file's SHA-256 in lower-case hexadecimal, from the cache if the file is the same and unchanged (`stamp`).
+    """Return a file's SHA-256 in lower-case hexadecimal, from the cache if the file is unchanged (`stamp`).
 
     Raises OSError.
     """

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from builders import line, reading, stack, texts
-from qiltest.scoring import ExtraKind, score
+from qiltest.scoring import score
 from qiltest.scoring.beside import Own, own_part
 from qiltest.text.normalise import normalise
 
@@ -136,9 +136,7 @@ def test_nothing_is_cut_off_a_text_that_is_right_or_was_not_read():
 
 
 def test_the_own_part_may_have_errors_but_not_at_the_cut_and_not_too_many():
-    assert own("我们一起战斗！", "众人：“我们一走战斗！") == Own(
-        lines=("我们一走战斗！",), before="众人：“", wrong=1
-    )
+    assert own("我们一起战斗！", "众人：“我们一走战斗！") == Own(lines=("我们一走战斗！",), before="众人：“", wrong=1)
     assert own("Hello World", "TOM: Hexlo Wurld") == Own(lines=("Hexlo Wurld",), before="TOM:", wrong=2)
     assert own("Hello World", "TOM: Hexxo Wurld").beside == ()  # 3 of 10
     assert own("Hell Worl", "TOM: Hexl Wrrl") == Own(lines=("Hexl Wrrl",), before="TOM:", wrong=2)  # 2 of 8

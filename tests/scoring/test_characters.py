@@ -37,7 +37,9 @@ def test_ideographs_and_kana_weigh_more_than_letters(text, counted):
     assert weight(text) == counted
 
 
-@pytest.mark.parametrize(("char", "alphabet"), [("7", 10), ("x", 5), ("é", 5), ("问", 56), ("한", 56), ("-", 4), ("≈", 4)])
+@pytest.mark.parametrize(
+    ("char", "alphabet"), [("7", 10), ("x", 5), ("é", 5), ("问", 56), ("한", 56), ("-", 4), ("≈", 4)]
+)
 def test_meeting_a_character_by_chance_is_worth_its_alphabet(char, alphabet):
     assert bits(char) == pytest.approx(math.log2(alphabet))
 

@@ -9,8 +9,8 @@ from builders import column, line
 from qiltest.scoring import assign as assigning
 from qiltest.scoring.assign import assign
 from qiltest.scoring.chains import relevant
-from qiltest.scoring.evidence import Piece
 from qiltest.scoring.distance import align
+from qiltest.scoring.evidence import Piece
 from qiltest.scoring.extras import Taken, extra_of
 from qiltest.scoring.geometry import Place, encloses, place_of
 from qiltest.scoring.records import EditKind, ExtraKind

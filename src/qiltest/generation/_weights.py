@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from qiltest.errors import DeviceError
 from qiltest.files import stamp
 
+
 class ReadWeight(Protocol):
     """Reads one weight by its name in the transformer, such as `transformer_blocks.0.attn.to_q.weight`."""
 

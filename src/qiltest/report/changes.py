@@ -79,7 +79,9 @@ def changes(run: Run, previous: Run | None = None) -> Changes:
         return Changes(against=against, items=(), refused=reason)
     before = {result.sample: result for result in previous.results}
     old = [(result, before.pop(result.sample, None)) for result in run.results]
-    items = [_change(result, _distance(then), _texts(then), brief=then is not None and then.brief) for result, then in old]
+    items = [
+        _change(result, _distance(then), _texts(then), brief=then is not None and then.brief) for result, then in old
+    ]
     planned = set(run.planned)
     gone = [
         Change(kind=ChangeKind.GONE, sample=result.id, before=_distance(result), now=None)

@@ -45,7 +45,9 @@ def shortened(result: CaseResult) -> CaseResult:
         reading = _shortened_reading(reading)
     if judgement is not None and len(judgement.reasons) > MOST_SAID:
         judgement = replace(judgement, reasons=judgement.reasons[:MOST_SAID])
-    if (score, reading, judgement) == (result.score, result.reading, result.judgement) and len(result.notes) <= MOST_SAID:
+    if (score, reading, judgement) == (result.score, result.reading, result.judgement) and len(
+        result.notes
+    ) <= MOST_SAID:
         return result
     return replace(result, score=score, reading=reading, judgement=judgement, notes=result.notes[:MOST_SAID])
 

@@ -201,7 +201,7 @@ _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _VALIDATORS: dict[type[Any], SchemaValidator] = {}
 #: the fields of `Noted`, and what stands for the long fields of other events in brief.
 _NOTED = ("at", "sample", "sha256")
-_LONG = {"reading": None, "golden": None, "health": None, "notes": []}
+_LONG: dict[str, Any] = {"reading": None, "golden": None, "health": None, "notes": []}
 #: faults of which the first is told, and characters of one.
 _TOLD, _SHOWN = 100, 300
 

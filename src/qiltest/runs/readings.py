@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import fields
+from dataclasses import asdict, fields
+from typing import Any
 
 from qiltest.quality.records import Health
 from qiltest.reading.records import Line, ReaderInfo, Reading
@@ -68,7 +69,7 @@ def _encoded(text: str) -> bytes:
         return SURROGATE.sub("\ufffd", text).encode()
 
 
-def _values(record: ReaderInfo | Health) -> dict[str, object]:
+def _values(record: ReaderInfo | Health) -> dict[str, Any]:
     """Return a record's values by name; asdict copies each of them, which takes longer than the digest."""
     return {field.name: getattr(record, field.name) for field in fields(record)}
 
@@ -79,10 +80,10 @@ def _line(line: Line) -> list[object]:
 
 
 def _health(health: Health) -> dict[str, object]:
-    measures = {name: value for name, value in _values(health).items() if name not in {"version", "scene"}}
-    found: dict[str, object] = {
+    found = {name: value for name, value in _values(health).items() if name not in {"version", "scene"}}
+    known: dict[str, object] = {
         "version": health.version,
-        **{name: None if x is None else float(x) for name, x in measures.items()},
+        **{name: None if x is None else float(x) for name, x in found.items()},
     }
     # a run of before scenes were measured has the digest that it was written with
-    return found if health.scene is None else {**found, "scene": asdict(health.scene)}
+    return known if health.scene is None else {**known, "scene": asdict(health.scene)}
