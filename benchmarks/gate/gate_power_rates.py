@@ -225,6 +225,7 @@ def in_readings(cases: Sequence[Case], seeds: Sequence[int], good: Table) -> dic
         for name, by_text in (("image", True), ("image by the sum", False)):
             hits = [verdict(*each, by_text=by_text) is Verdict.FAIL for each in tried]
             record[name] = rate(sum(hits), len(hits))
+        record["missed"] = [_missed(*each) for each in tried if verdict(*each) is not Verdict.FAIL]
         for share in SHARES:
             mixed = {key: (wrong[key] or good[key]) if key[1] % share == 0 else good[key] for key in good}
             record["paired"][f"1 in {share}"] = {
@@ -232,6 +233,14 @@ def in_readings(cases: Sequence[Case], seeds: Sequence[int], good: Table) -> dic
             }
         found[str(kind)] = record
     return found
+
+
+def _missed(case: Case, seed: int, before: Seen, after: Seen) -> dict[str, Any]:
+    """Return the lines that a typo changed in the reading of an image that passes, and the edits before and after."""
+    lines = [[line.text for line in seen.reading.lines] if seen.reading else [] for seen in (before, after)]
+    changed = [list(pair) for pair in zip(*lines, strict=True) if pair[0] != pair[1]]
+    edits = [None if seen.score is None else seen.score.distance for seen in (before, after)]
+    return {"image": f"{case.id}-s{seed}", "lines": changed, "edits": edits}
 
 
 def markdown(result: dict[str, Any]) -> str:
