@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from itertools import combinations, pairwise
+from itertools import accumulate, combinations, pairwise
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -34,17 +34,28 @@ def pieces_of(lines: Sequence[str | tuple[str, float]]) -> list[Piece]:
     return found
 
 
-def slow_cost(text: str, read: str, *, strict: bool) -> int:
-    """Levenshtein by its definition, with the wrong case at half an edit and, strictly, a wrong character at more."""
+def slow_cost(text: str, lines: Sequence[str]) -> int:
+    """Levenshtein by its definition, with the wrong case at half an edit.
+
+    Of several lines, a character that is wrong or missing within a line costs more than one that is missing between.
+    """
+    read, strict = "".join(lines), len(lines) > 1
+    ends = {0, *accumulate(map(len, lines))}
 
     @functools.cache
     def cost(i: int, j: int) -> int:
-        if i == 0 or j == 0:
-            return (i + j) * EDIT
-        a, b = text[i - 1], read[j - 1]
-        other = wrong_cost(a) if strict else EDIT
-        meet = 0 if a == b else CASE if a.casefold() == b.casefold() else other
-        return min(cost(i - 1, j - 1) + meet, cost(i - 1, j) + EDIT, cost(i, j - 1) + EDIT)
+        if i == j == 0:
+            return 0
+        ways = []
+        if i:
+            ways.append(cost(i - 1, j) + (wrong_cost(text[i - 1]) if strict and j not in ends else EDIT))
+        if j:
+            ways.append(cost(i, j - 1) + EDIT)
+        if i and j:
+            a, b = text[i - 1], read[j - 1]
+            other = CASE if a.casefold() == b.casefold() else wrong_cost(a) if strict else EDIT
+            ways.append(cost(i - 1, j - 1) + (0 if a == b else other))
+        return min(ways)
 
     return cost(len(text), len(read))
 
@@ -52,11 +63,11 @@ def slow_cost(text: str, read: str, *, strict: bool) -> int:
 def chain_cost(text: str, chosen: Sequence[int], pieces: Sequence[Piece]) -> int | None:
     """Cost of a chain; None for one that keeps too little of the text."""
     costs = joints(pieces)
-    joined = "".join(pieces[i].text for i in chosen)
-    total = slow_cost(text, joined, strict=len(chosen) > 1) + sum(int(costs[pair]) for pair in pairwise(chosen))
+    lines = [pieces[i].text for i in chosen]
+    total = slow_cost(text, lines) + sum(int(costs[pair]) for pair in pairwise(chosen))
     kept = len(text) * EDIT - total
     enough = (KEPT if len(chosen) == 1 else KEPT_OF_SEVERAL) * kept >= len(text) * EDIT
-    return total if enough or (len(chosen) == 1 and text in joined) else None
+    return total if enough or (len(chosen) == 1 and text in lines[0]) else None
 
 
 def brute_force(texts: Sequence[str], pieces: Sequence[Piece]) -> int:

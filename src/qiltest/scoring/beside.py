@@ -10,8 +10,8 @@ menu. What is more stands beside the text if all of this is so; where in doubt, 
   mark (`≈`, a hyphen, a middle dot) ties the two together, unless the mark is a dash or bullet beside white space.
 - It continues no number: next to the text stands no digit, beside a text with digits stand none at all, and a text with
   a digit there is set off by the strong marks alone.
-- It is not the text again: it shares no run of weight `SHARED` with an expected text, has no word like a part of one,
-  is not a piece of one altogether, and its nearest word is not the end of the text that it stands at.
+- It is not the text again: it has no run of weight `SHARED` in common with an expected text and no word like a part of
+  one, is not a piece of one altogether, and its nearest word is not the end of the text that it stands at.
 - It is more than marks, which belong to the text as a pair of quotation marks around it does. But one that opens before
   it and is not closed after it belongs to what is around it, and one of a pair to the words that have the other.
 

@@ -22,8 +22,8 @@ def groups_of(chains: Sequence[Chain], pieces: Sequence[Piece], costs: Costs) ->
     groups = []
     for chain in chains:
         inside = [i for i in sorted(free) if _belongs(i, chain.pieces, pieces, costs)]
-        free -= set(inside)
         groups.append(_merged(chain.pieces, inside, pieces, costs))
+        free.difference_update(groups[-1])
     return groups
 
 
@@ -47,12 +47,12 @@ def _runs(group: Sequence[int], costs: Costs) -> Iterator[list[int]]:
 
 
 def _merged(group: tuple[int, ...], inside: Sequence[int], pieces: Sequence[Piece], costs: Costs) -> tuple[int, ...]:
-    """Insert the lines found inside a block among its lines, keeping their reading order."""
+    """Insert the lines of a block that stand between its first and last one, keeping their reading order."""
     if not inside:
         return group
     together = sorted({*group, *inside})
     for order in orders([pieces[i].place for i in together], blocks(together, costs)):
         merged = tuple(together[k] for k in order)
         if tuple(i for i in merged if i in group) == group:
-            return merged
+            return merged[merged.index(group[0]) : merged.index(group[-1]) + 1]
     return group

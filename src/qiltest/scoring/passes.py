@@ -37,10 +37,10 @@ class Written:
 
 
 def wrong_cost(char: str) -> int:
-    """Return what another character in the place of `char` costs in a chain of several lines, in edits x `EDIT`.
+    """Return what it costs in a chain of several lines where a line has another character than `char`, or lacks it.
 
-    Meeting the character would be worth its bits, and `WRONG` bits speak against a line that has another. Two edits at
-    most, because to leave one out and to have one too many costs no more.
+    In edits x `EDIT`: meeting the character would be worth its bits, and `WRONG` bits speak against a line that does
+    not. Two edits at most.
     """
     return min(2 * EDIT, EDIT + int(EDIT * WRONG / bits(char)))
 
@@ -52,6 +52,9 @@ class Target:
         """`free` characters cost nothing where the text has none; `strict`: a wrong one is evidence against a line."""
         self.length, self._free = len(text), free
         self._wrong = np.array([wrong_cost(char) if strict else EDIT for char in text], dtype=np.int64)
+        #: cost of a place's prefix where the text is missing in a line, and where it is missing between lines.
+        self.inside = np.concatenate(([0], np.cumsum(self._wrong)))
+        self.between = np.arange(self.length + 1, dtype=np.int64) * EDIT
         self._exact, self._folded = np.array(list(text)), np.array([char.casefold() for char in text])
         self._meets: dict[str, Costs] = {}
 
@@ -69,7 +72,7 @@ class Target:
 
 def alone(target: Target, line: Written, *, begin: int = 0) -> int:
     """Return the cost of one line for the text; `begin` is what every chain costs beforehand."""
-    row = np.arange(target.length + 1, dtype=np.int64) * EDIT + begin
+    row = target.between + begin
     row, _, ended = _read(line, row, row, target)
     return min([int(row[-1]), *(cost for cost, _ in ended)])
 
@@ -81,7 +84,7 @@ def cheapest_in_order(
 
     `costs` are those of joining two lines; `begin` is what every chain costs beforehand.
     """
-    first = np.arange(target.length + 1, dtype=np.int64) * EDIT + begin
+    first = target.between + begin
     rows: list[Costs] = []
     froms: list[NDArray[np.int64]] = []
     starts: list[_Starts] = []
@@ -128,7 +131,6 @@ def _carry(
     row: Costs, start: _Starts, text: str, target: Target, ends: Collection[int]
 ) -> tuple[Costs, _Starts, list[tuple[int, int]]]:
     """Append `text` to what costs `row` for each prefix of the target."""
-    places = np.arange(len(row), dtype=np.int64)
     ended: list[tuple[int, int]] = []
     for count, char in enumerate(text, start=1):
         meet = row[:-1] + target.meet(char)
@@ -137,16 +139,17 @@ def _carry(
         new_row, new_start = insert, start.copy()
         new_row[1:][better] = meet[better]
         new_start[1:][better] = start[:-1][better]
-        row, start = _delete_forward(new_row, new_start, places)
         if count in ends:
-            ended.append((int(row[-1]) + 1, int(start[-1])))
+            last, begun = _delete_forward(new_row, new_start, target.between)
+            ended.append((int(last[-1]) + 1, int(begun[-1])))
+        row, start = _delete_forward(new_row, new_start, target.inside if count < len(text) else target.between)
     return row, start, ended
 
 
-def _delete_forward(row: Costs, start: _Starts, places: NDArray[np.int64]) -> tuple[Costs, _Starts]:
-    """Let every prefix also be reached by deleting from a shorter one: a running minimum of cost less length."""
-    relative = row - places * EDIT
+def _delete_forward(row: Costs, start: _Starts, missing: Costs) -> tuple[Costs, _Starts]:
+    """Let every prefix also be reached by deleting from a shorter one: a running minimum of cost less `missing`."""
+    relative = row - missing
     lowest = np.minimum.accumulate(relative)
     fresh = np.concatenate(([True], relative[1:] < lowest[:-1]))
-    source = np.maximum.accumulate(np.where(fresh, places, 0))
-    return lowest + places * EDIT, start[source]
+    source = np.maximum.accumulate(np.where(fresh, np.arange(len(row)), 0))
+    return lowest + missing, start[source]
