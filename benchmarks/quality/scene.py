@@ -248,7 +248,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--grounds", nargs="+", choices=(*GROUNDS, OTHER), default=(*GROUNDS, OTHER))
     parser.add_argument("--others", type=int, default=2, help="other images that each text is put on")
     parser.add_argument(
-        "--draw", choices=("loras", "all"), default="all", help="loras: no image of the base (50 steps)"
+        "--draw",
+        choices=("none", "loras", "all"),
+        default="all",
+        help="loras: no image of the base, which has 50 steps",
+    )
+    parser.add_argument(
+        "--elsewhere", nargs="+", type=Path, default=(), help="folders of the embedded model's images, drawn elsewhere"
     )
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "measurements" / "scene.md")
     parser.add_argument("--cases", type=Path, default=ROOT / "cases")

@@ -4,7 +4,7 @@ The stand-in model writes the expected texts with a PIL font and notes in the PN
 reader returns that note. `standin.json` in the suite's folder plants faults, by `case/variant`:
 
     {"coffee/4step": {"typos": {"Coffee": "Cofee"}, "extra": ["Coffee"], "fault": "oom-once", "seconds": 0.5},
-     "coffee/8step": {"noise": 12}}
+     "coffee/8step": {"noise": 12, "scene": 1}}
 
 Tests copy this file into a folder of their own; it is not a conftest of the repository.
 """
@@ -149,7 +149,8 @@ def blank(denoised):
 
 def draw(case, settings, recipe):
     """Write the expected texts, with the planted faults, as a PNG that notes what stands where."""
-    image = Image.new("RGB", (recipe.effective.width, recipe.effective.height), "white")
+    size = (recipe.effective.width, recipe.effective.height)
+    image = paint(size, settings["scene"]) if "scene" in settings else Image.new("RGB", size, "white")
     pen, font = ImageDraw.Draw(image), ImageFont.load_default(12)
     lines = []
     typos = settings.get("typos", {})
@@ -171,6 +172,18 @@ def draw(case, settings, recipe):
     out = io.BytesIO()
     image.save(out, "PNG", pnginfo=note)
     return out.getvalue()
+
+
+def paint(size, number):
+    """A scene: stripes and blocks in colours of its own, otherwise for each number."""
+    rng = np.random.default_rng(number)
+    colours = (rng.integers(0, 2, 3) * 120 + rng.integers(40, 100, (60, 3))).astype(int)
+    image = Image.new("RGB", size, tuple(map(int, colours[0])))
+    pen = ImageDraw.Draw(image)
+    for colour in colours:
+        x, y = (int(rng.integers(0, length)) for length in size)
+        pen.rectangle((x, y, x + 12, y + 20), fill=tuple(map(int, colour)))
+    return image
 
 
 class StandinReader:

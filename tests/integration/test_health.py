@@ -35,7 +35,7 @@ def test_a_noisy_image_with_the_right_text_fails_names_the_cause_and_cannot_be_a
 
 def test_a_case_that_asks_for_grain_passes_with_it(suite):
     path = suite.path / "cases" / "coffee.toml"
-    path.write_text(path.read_text() + '\n[limits]\nhealth = "report"\n')
+    path.write_text(path.read_text() + '\n[limits]\nquality = "report"\n')
     suite.record()
     suite.plan(coffee__fast={"noise": 12})
     assert suite.run().ret == 0

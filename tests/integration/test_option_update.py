@@ -33,7 +33,7 @@ def test_missing_writes_one_small_file_an_image(suite):
         "tiny/poster@1328x1328/fast-s42.json",
     ]
     golden = read(suite, "tiny/coffee@1328x1328/fast-s42.json")
-    assert golden["schema"] == 2
+    assert golden["schema"] == 3
     assert golden["effective"] == "256x128"
     assert golden["texts"][0] == {"expected": "Qwen Coffee", "read": "Qwen Coffee", "distance": 0}
     assert all(result.golden_recorded for result in suite.latest().results)
