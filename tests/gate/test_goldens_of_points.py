@@ -7,7 +7,8 @@ import pytest
 
 import builders as make
 from qiltest.errors import GoldenError
-from qiltest.gate.golden import SCHEMA, Golden, GoldenExtra, GoldenStore, GoldenText, golden_from, unused_goldens
+from qiltest.gate.golden import SCHEMA, Golden, GoldenExtra, GoldenStore, GoldenText, golden_from
+from qiltest.gate.unused import unused_goldens
 from qiltest.recipe import Size
 from qiltest.scoring import Extra, ExtraKind
 from qiltest.suite.load import Suite

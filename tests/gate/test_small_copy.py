@@ -11,8 +11,8 @@ from PIL import Image
 import builders as make
 from qiltest.errors import GoldenError, ReaderError
 from qiltest.gate import GoldenStore
-from qiltest.gate.golden import unused_goldens
-from qiltest.gate.small_copy import MOST_COPY, digest_of, make_copy, open_copy
+from qiltest.gate.small_copy import MOST_COPY, SmallCopies, digest_of, make_copy, open_copy
+from qiltest.gate.unused import unused_goldens
 from qiltest.generation.images import encode_png
 from qiltest.suite.load import Suite
 from quality_images import scene
@@ -36,10 +36,15 @@ def store(tmp_path):
 @pytest.fixture
 def kept(store):
     """A golden with its small copy."""
-    copy = make_copy(encode_png(scene()))
-    path = store.save(make.golden(), copy)
+    image = encode_png(scene())
+    path = SmallCopies(goldens=store).record(make.golden(), image)
     golden = store.load("tiny", make.golden().sample)
-    return golden, path.with_suffix(".webp"), copy
+    return golden, path.with_suffix(".webp"), make_copy(image)
+
+
+@pytest.fixture
+def copies(store):
+    return SmallCopies(goldens=store)
 
 
 def test_a_small_copy_is_webp_with_a_longer_side_of_512():
@@ -72,55 +77,55 @@ def test_what_is_no_image_has_no_copy():
         make_copy(b"text")
 
 
-def test_the_golden_keeps_the_hash_of_the_copy_beside_it(store, kept):
+def test_the_golden_keeps_the_hash_of_the_copy_beside_it(copies, kept):
     golden, path, copy = kept
     assert path.read_bytes() == copy
     assert golden.small_copy == digest_of(copy) == hashlib.sha256(copy).hexdigest()
-    assert store.copy_path(golden) == path
-    assert store.small_copy(golden).shape == (512, 512, 3)
-    assert store.copy_fault(golden) == ""
+    assert copies.path(golden) == path
+    assert copies.open(golden).shape == (512, 512, 3)
+    assert copies.fault(golden) == ""
 
 
-def test_a_copy_that_is_missing_is_named(store, kept):
+def test_a_copy_that_is_missing_is_named(copies, kept):
     golden, path, _ = kept
     path.unlink()
     with pytest.raises(GoldenError) as error:
-        store.small_copy(golden)
+        copies.open(golden)
     assert (error.value.what, error.value.where, error.value.remedy) == (
         "the small copy of the golden's image is missing", str(path), REMEDY,
     )  # fmt: skip
-    assert store.copy_fault(golden) == f"the small copy of the golden's image is missing -> {REMEDY}"
+    assert copies.fault(golden) == f"the small copy of the golden's image is missing -> {REMEDY}"
 
 
-def test_a_copy_that_was_changed_is_not_shown(store, kept):
+def test_a_copy_that_was_changed_is_not_shown(copies, kept):
     golden, path, copy = kept
     for data in (copy[:-1], copy + b"x", b"", make_copy(encode_png(noise(64)))):
         path.write_bytes(data)
-        assert store.copy_fault(golden) == (
+        assert copies.fault(golden) == (
             f"the small copy of the golden's image is not the one that was recorded with it -> {REMEDY}"
         )
 
 
-def test_a_copy_that_is_too_large_is_not_read(store, kept):
+def test_a_copy_that_is_too_large_is_not_read(copies, kept):
     golden, path, _ = kept
     path.write_bytes(b"x" * (MOST_COPY + 1))
-    assert "the golden cannot be read: File too large (at most 40,000 bytes are read)" in store.copy_fault(golden)
+    assert "the golden cannot be read: File too large (at most 40,000 bytes are read)" in copies.fault(golden)
 
 
-def test_a_link_that_leads_out_of_the_folder_is_not_followed(store, kept, tmp_path_factory):
+def test_a_link_that_leads_out_of_the_folder_is_not_followed(copies, kept, tmp_path_factory):
     golden, path, copy = kept
     outside = tmp_path_factory.mktemp("outside") / "image.webp"
     outside.write_bytes(copy)
     path.unlink()
     path.symlink_to(outside)
-    assert "a symbolic link leads out of the folder of goldens" in store.copy_fault(golden)
+    assert "a symbolic link leads out of the folder of goldens" in copies.fault(golden)
 
 
-def test_a_pipe_is_not_waited_for(store, kept):
+def test_a_pipe_is_not_waited_for(copies, kept):
     golden, path, _ = kept
     path.unlink()
     os.mkfifo(path)
-    assert store.copy_fault(golden).startswith("the golden cannot be read: Not a regular file")
+    assert copies.fault(golden).startswith("the golden cannot be read: Not a regular file")
 
 
 def bytes_of(image, form):
@@ -175,13 +180,13 @@ def test_a_copy_without_a_golden_is_named_as_unused(store, kept):
     ]
 
 
-def test_a_copy_that_cannot_be_written_is_an_error_and_the_golden_stays(store, kept):
+def test_a_copy_that_cannot_be_written_is_an_error_and_the_golden_stays(copies, kept):
     golden, path, _ = kept
     path.unlink()
     path.mkdir()
     before = path.with_suffix(".json").read_bytes()
     with pytest.raises(GoldenError, match="the small copy of the golden's image cannot be written"):
-        store.save(golden, make_copy(encode_png(scene(200))))
+        copies.record(golden, encode_png(scene(200)))
     assert path.with_suffix(".json").read_bytes() == before
 
 

@@ -10,6 +10,7 @@ import pytest
 from qiltest.cli.main import main
 from qiltest.engine.rescore import rescore
 from qiltest.gate import GoldenStore, Verdict
+from qiltest.gate.small_copy import SmallCopies
 from qiltest.quality.scene import Scene
 from qiltest.runs import RunStore, RunWriter
 from qiltest.runs.events import Judged
@@ -130,11 +131,12 @@ def test_a_golden_keeps_scene_and_small_copy_of_its_image(street):
     found = street.run("--qil-update=all")
     found.assert_outcomes(passed=3, failed=1)
     store = GoldenStore(root=street.path / "golden")
+    copies = SmallCopies(goldens=store)
     for result in street.latest().results:
         kept = store.load("tiny", result.sample)
         assert isinstance(kept.scene, Scene)
-        assert store.small_copy(kept).shape == (128, 256, 3)
-        assert store.copy_path(kept).stat().st_size <= 40_000
+        assert copies.open(kept).shape == (128, 256, 3)
+        assert copies.path(kept).stat().st_size <= 40_000
         if result.id != SAMPLE:
             assert kept.scene == result.health.scene
 
@@ -312,7 +314,7 @@ def test_where_the_image_before_is_gone_rejecting_leaves_a_copy_that_is_named(st
     assert golden(street) == before
     store = GoldenStore(root=street.path / "golden")
     kept = store.load("tiny", street.latest().result(SAMPLE).sample)
-    assert "is not the one that was recorded with it" in store.copy_fault(kept)
+    assert "is not the one that was recorded with it" in SmallCopies(goldens=store).fault(kept)
 
 
 class Terminal(io.StringIO):

@@ -400,6 +400,25 @@ def test_the_same_order_is_a_correlation_above_six_tenths(likeness, replaced):
         assert "(correlation 0.59, 0.6 is alike)" in change.message
 
 
+@pytest.mark.parametrize(("spread", "replaced"), [(0.9, True), (1.2, False)])
+def test_an_image_of_one_colour_has_no_layout(spread, replaced):
+    # half of the cells are so much lighter than the mean, half so much darker; L is stored in steps of 0.4
+    def striped(base, by):
+        return halves(*(Cell(lightness=base + sign * by, a=0, b=0, texture=4) for sign in (1, -1)))
+
+    for before, now in (((51, 1.2), (90, spread)), ((51, spread), (90, 1.2))):
+        found = scene_change(striped(*before), striped(*now))
+        assert (found is not None) == replaced
+        assert found is None or "(correlation 0.00, 0.6 is alike)" in found.message
+
+
+def test_pages_of_two_colours_are_two_scenes():
+    for value in range(0, 80, 7):
+        page = Cell(lightness=value, a=value / 3, b=-value / 7, texture=0)
+        other = replace(page, lightness=value + 20)
+        assert scene_change(make.scene(page, structure=0.0), make.scene(other, structure=0.0)) is not None
+
+
 def test_where_few_cells_are_in_both_the_order_is_not_known():
     # the golden's cells are the upper half, the image's the lower half and 7 or 8 of the upper
     before = make.scene(*([BLUE] * 4 + [RED] * 4) * 4, None)

@@ -21,6 +21,7 @@ from qiltest.comparison.statistics import (
     ALPHA,
     RESAMPLES,
     Interval,
+    above_p,
     holm,
     rate_interval,
     two_sided_p,
@@ -28,12 +29,15 @@ from qiltest.comparison.statistics import (
     worse_p,
 )
 from qiltest.gate.verdict import Verdict
+from qiltest.quality.scene import ChangeKind
 from qiltest.runs.records import Run
 from qiltest.text.format import count
 
 #: from this many cases on, the interval resamples cases; with fewer it resamples images, and the verdict is valid for
 #: these cases only.
 MANY_CASES = 6
+#: share of equal releases' images whose scene may be called another; docs/measurements/scene.md has what was measured.
+OTHER_SCENES = 0.05
 
 
 def compare_runs(
@@ -113,7 +117,7 @@ class _Judge:
         )
 
     def _verdict(self) -> tuple[Release, tuple[str, ...]]:
-        worse = tuple(self._worse())
+        worse = (*self._worse(), *self._lost_scenes())
         kinds = {obstacle.verdict for obstacle in self.pairing.obstacles}
         if worse:
             return Release.DO_NOT_SHIP, worse
@@ -128,7 +132,7 @@ class _Judge:
         doubts = tuple(self._doubts())
         if doubts:
             return Release.CANNOT_TELL, doubts
-        return Release.SHIP, (f"no worse within the margin: {self._change()}", *self._same())
+        return Release.SHIP, (f"no worse within the margin: {self._change()}", *self._same(), *self._other_scenes())
 
     def _obstructed(self, kind: Verdict, what: str) -> str:
         obstacles = self.pairing.obstacles
@@ -158,6 +162,30 @@ class _Judge:
         above = self.interval is not None and self._difference > self.margin and self.interval.low > self.margin
         if above and not self._few():
             yield f"the error rate rose by more than the margin: {self._change()}"
+
+    def _lost_scenes(self) -> Iterator[str]:
+        """Yield what shows that scenes were lost: one that is gone, or more replaced ones than equal releases have."""
+        gone = self._changed(ChangeKind.GONE)
+        if gone:
+            yield self._scenes(gone, "lost their scene")
+        replaced = self._changed(ChangeKind.REPLACED)
+        p = above_p(len(replaced), len(self.pairs), OTHER_SCENES)
+        if not (p > self._tail):
+            yield f"{self._scenes(replaced, 'show another scene')}; p = {p:.2g} (at most {OTHER_SCENES:.0%} may)"
+
+    def _other_scenes(self) -> Iterator[str]:
+        """Yield images whose scene is another, too few to show anything."""
+        replaced = self._changed(ChangeKind.REPLACED)
+        if replaced:
+            yield f"look at these: {self._scenes(replaced, 'may show another scene')}"
+
+    def _changed(self, kind: ChangeKind) -> list[Pair]:
+        return [pair for pair in self.pairs if pair.lost is not None and pair.lost.kind is kind]
+
+    def _scenes(self, pairs: Sequence[Pair], what: str) -> str:
+        first = pairs[0]
+        assert first.lost is not None
+        return f"{len(pairs)} of {count(len(self.pairs), 'image')} {what}: {first.id}: {first.lost.message}"
 
     def _doubts(self) -> Iterator[str]:
         """Yield why "not worse" is not shown."""

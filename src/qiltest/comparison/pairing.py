@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qiltest.errors import StoreError
 from qiltest.gate.verdict import Verdict
+from qiltest.quality.scene import SceneChange, scene_change
 from qiltest.recipe import Size
 from qiltest.runs.records import CaseResult, Run
 from qiltest.scoring.records import Score
@@ -29,6 +30,9 @@ class Pair:
     length: int
     #: True where both images are identical, byte for byte.
     same_image: bool = False
+    #: how the scene outside the text changed; None where it is still the same, was not measured on both sides by the
+    #: same version, or where the case reports quality only.
+    lost: SceneChange | None = None
 
     def __post_init__(self) -> None:
         if min(self.before, self.after) < 0 or self.length < 1:
@@ -132,7 +136,10 @@ def pair_up(before: Run, after: Run, *, variant: str, with_variant: str) -> Pair
     pairs: list[Pair] = []
     obstacles: list[Obstacle] = []
     for key in sorted(left & right, key=_order):
-        found = _pair(key, results[0].get(key), results[1].get(key), _case_changes(key[0], before, after))
+        sides = results[0].get(key), results[1].get(key)
+        found = _pair(key, *sides, _case_changes(key[0], before, after))
+        if isinstance(found, Pair) and _gates(key[0], after):
+            found = replace(found, lost=_lost(*sides))
         if isinstance(found, Pair):
             pairs.append(found)
         else:
@@ -220,6 +227,18 @@ def _pair(
         length=after.score.length,
         same_image=before.image is not None and after.image is not None and before.image.sha256 == after.image.sha256,
     )
+
+
+def _gates(case: str, run: Run) -> bool:
+    """Return whether image quality gates in a case, as where the run has no copy of it."""
+    return all(known.limits.health_gates for known in run.cases if known.id == case)
+
+
+def _lost(before: CaseResult | None, after: CaseResult | None) -> SceneChange | None:
+    old, new = (None if side is None or side.health is None else side.health.scene for side in (before, after))
+    if old is None or new is None or old.version != new.version:
+        return None
+    return scene_change(old, new, whose="the image's before")
 
 
 def _case_changes(case: str, before: Run, after: Run) -> tuple[str, ...]:

@@ -47,6 +47,13 @@ def worse_p(losses: int, wins: int) -> float:
     return min(1.0, 2 * float(binomtest(losses, losses + wins, 0.5, alternative="greater").pvalue))
 
 
+def above_p(found: int, count: int, share: float) -> float:
+    """Return the exact p of at least so many of `count` if each is found with probability `share`; 1 of none."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(found, count, share, alternative="greater").pvalue) if count else 1.0
+
+
 def two_sided_p(losses: int, wins: int) -> float:
     """Return the exact two-sided McNemar p, 1 where nothing differs."""
     return worse_p(max(losses, wins), min(losses, wins))

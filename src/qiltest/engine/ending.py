@@ -11,8 +11,8 @@ from qiltest.comparison.records import Comparisons
 from qiltest.engine.context import RunContext
 from qiltest.engine.options import Update
 from qiltest.errors import GoldenError, QiltestError
-from qiltest.gate.golden import unused_goldens
 from qiltest.gate.latency import LatencyStore
+from qiltest.gate.unused import unused_goldens
 from qiltest.runs.events import Ended, Judged, Reported, now
 from qiltest.runs.load import load_run
 from qiltest.runs.records import Run, RunState

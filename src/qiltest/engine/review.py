@@ -22,7 +22,7 @@ from qiltest.gate.golden import Golden, GoldenStore, golden_from
 from qiltest.gate.judge import never_golden, not_golden, unread
 from qiltest.gate.latency import Cohort, LatencyStore
 from qiltest.gate.scene import change_of
-from qiltest.gate.small_copy import make_copy
+from qiltest.gate.small_copy import SmallCopies
 from qiltest.gate.verdict import Verdict
 from qiltest.generation.sources import TINY
 from qiltest.quality.scene import Scene, SmallCopy, scene_of
@@ -127,7 +127,7 @@ class Review:
             self._unchanged(item)
             image = item.result.image
             assert image is not None
-            path = self.goldens.save(item.candidate, make_copy(image.path))
+            path = SmallCopies(goldens=self.goldens).record(item.candidate, image.path)
             self._remember(item, Decision.ACCEPTED)
         return path
 
@@ -139,7 +139,7 @@ class Review:
                 if item.before is None:
                     self.goldens.remove(item.candidate)
                 else:
-                    self.goldens.save(item.before, self._copy_before(item.before))
+                    self._restore(item.before)
             self._remember(item, Decision.REJECTED)
 
     def accept_latencies(self) -> list[Path]:
@@ -200,13 +200,16 @@ class Review:
             doubt=unread(score),
         )
 
-    def _copy_before(self, golden: Golden) -> bytes | None:
-        """Return the small copy of the golden before, made again from its image; None where that is no longer stored.
+    def _restore(self, golden: Golden) -> None:
+        """Write the golden before, with the small copy of its image where that is still stored.
 
-        Then the golden's file names the copy that it had, and the next session says that it is missing.
+        Where it is not, the golden names the copy that it had, and the next session says that it is another one.
         """
         path = self.store.find_image(golden.image)
-        return None if path is None else make_copy(path)
+        if path is None:
+            self.goldens.save(golden)
+        else:
+            SmallCopies(goldens=self.goldens).record(golden, path)
 
     def _limits(self, result: CaseResult) -> Limits:
         case, sample = self.run.case(result.sample.case), result.sample

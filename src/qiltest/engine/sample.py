@@ -14,7 +14,7 @@ from qiltest.gate.golden import Golden, golden_from
 from qiltest.gate.judge import judge_image, not_golden, unseen
 from qiltest.gate.latency import LatencyStore, judge_latency
 from qiltest.gate.scene import change_of
-from qiltest.gate.small_copy import make_copy
+from qiltest.gate.small_copy import SmallCopies
 from qiltest.gate.verdict import Verdict
 from qiltest.reading.records import Reading
 from qiltest.runs.events import Failed, Generated, Judged, now
@@ -210,14 +210,15 @@ class SampleRun:
             image=image.sha256,
             scene=found.health.scene,
         )
+        copies = SmallCopies(goldens=self._context.goldens)
         if self._accepts(candidate, broken=broken):
             self._unrecorded = self._unfit(score)
             if self._unrecorded:
                 self._note(f"golden not recorded: {self._unrecorded}")
                 return
-            self._context.goldens.save(candidate, make_copy(image.path))
+            copies.record(candidate, image.path)
             self.result = replace(self.result, golden_recorded=True)
-        elif golden is not None and (fault := self._context.goldens.copy_fault(golden)):
+        elif golden is not None and (fault := copies.fault(golden)):
             self._note(fault)
 
     def _unfit(self, score: Score) -> str:

@@ -11,7 +11,7 @@ import json
 import os.path
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,15 +20,12 @@ from pydantic import ConfigDict
 from qiltest.errors import GoldenError, os_errors_as
 from qiltest.files import read_file, sync_folder, write_atomically
 from qiltest.gate.agreement import accepts_no_text, count_again, extra_alnum, extra_distance, may_be_extra
-from qiltest.gate.small_copy import MOST_COPY, digest_of, open_copy
 from qiltest.quality.scene import Scene, scene_change
-from qiltest.reading.images import Pixels
 from qiltest.reading.records import ReaderInfo
 from qiltest.recipe import MODEL_PART, Recipe, Scalar, Size, other_parts, recipe_changes
 from qiltest.scoring.records import Score
 from qiltest.strict_json import MOST_BYTES, STORED, StrictJsonError, decode, other_schema
 from qiltest.suite.cases import Case
-from qiltest.suite.load import Suite
 from qiltest.suite.selection import Sample
 
 #: 3: the scene outside the text, and a small copy of the image.
@@ -39,7 +36,6 @@ _HUB_PARTS = 2
 #: the fact that tells the version of the code that read (`ReaderInfo.code`); it is not compared.
 _READING = "qiltest-reading"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_FILE = re.compile(r"(?P<variant>.+)-s(?P<seed>[0-9]+)\.json")
 #: ending of the small copies.
 COPY_SUFFIX = ".webp"
 
@@ -221,40 +217,13 @@ class GoldenStore:
                 remedy="put the file itself there, or choose another folder with --qil-golden",
             )
 
-    def save(self, golden: Golden, copy: bytes | None = None) -> Path:
-        """Write a golden in place of the old one, and the small copy of its image, if given, before it.
-
-        Raises GoldenError where one cannot be written.
-        """
+    def save(self, golden: Golden) -> Path:
+        """Write a golden in place of the old one. Raises GoldenError where it cannot be written."""
         path = self.path(golden.model, golden.sample)
-        if copy is not None:
-            golden = replace(golden, small_copy=digest_of(copy))
         text = json.dumps(asdict(golden), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
         _parse(text.encode(), path)
-        if copy is not None:
-            self.write(self.copy_path(golden), copy, what="small copy of the golden's image")
         self.write(path, text.encode())
         return path
-
-    def copy_path(self, golden: Golden) -> Path:
-        """Return the path of the small copy of a golden's image, whether the file exists or not."""
-        return self.path(golden.model, golden.sample).with_suffix(COPY_SUFFIX)
-
-    def small_copy(self, golden: Golden) -> Pixels:
-        """Return the small copy of a golden's image as RGB pixels.
-
-        Raises GoldenError where it is missing, is not the one that was recorded with the golden, or cannot be decoded.
-        """
-        path = self.copy_path(golden)
-        return open_copy(self.read(path, most=MOST_COPY), golden.small_copy, path)
-
-    def copy_fault(self, golden: Golden) -> str:
-        """Return why the small copy of a golden's image cannot be shown, or "". The verdict does not need it."""
-        try:
-            self.small_copy(golden)
-        except GoldenError as error:
-            return f"{error.what} -> {error.remedy}"
-        return ""
 
     def remove(self, golden: Golden) -> None:
         """Remove a golden and its small copy, if they still exist. Raises GoldenError where one cannot be removed."""
@@ -263,7 +232,7 @@ class GoldenStore:
         remedy = "make its folder writable"
         with os_errors_as(GoldenError, "the golden cannot be removed", where=str(path), remedy=remedy):
             path.unlink(missing_ok=True)
-            self.copy_path(golden).unlink(missing_ok=True)
+            path.with_suffix(COPY_SUFFIX).unlink(missing_ok=True)
             if path.parent.is_dir():
                 sync_folder(path.parent)
 
@@ -271,11 +240,6 @@ class GoldenStore:
         """Yield the files of a model's goldens, sorted, without latency goldens."""
         folder = self.folder(model)
         yield from sorted(path for path in folder.glob("*@*/*.json") if not path.name.startswith("."))
-
-    def lone_copies(self, model: str) -> Iterator[Path]:
-        """Yield the small copies of a model's goldens beside which no golden lies, sorted."""
-        copies = sorted(self.folder(model).glob(f"*@*/*{COPY_SUFFIX}"))
-        yield from (path for path in copies if not path.with_suffix(".json").exists())
 
 
 def facts_of(recipe: Recipe, reader: ReaderInfo) -> dict[str, Scalar]:
@@ -316,29 +280,6 @@ def golden_from(
         image=image,
         scene=scene,
     )
-
-
-def unused_goldens(store: GoldenStore, model: str, suite: Suite) -> Iterator[str]:
-    """Yield a sentence for each golden of a case, resolution or variant that is not in the suite.
-
-    A variant that is not a default, or a seed that only `--qil-seeds` asks for, is not unused.
-    """
-    places = {f"{case.id}@{resolution.size}" for case in suite.cases for resolution in case.resolutions}
-    variants = {variant.name for variant in suite.variants}
-    for path in store.files(model):
-        match = _FILE.fullmatch(path.name)
-        place = path.parent.name
-        if match is None:
-            reason = "its name is not VARIANT-sSEED.json"
-        elif place not in places:
-            reason = f"the suite has no case {place}"
-        elif match["variant"] not in variants:
-            reason = f"variants.toml has no variant {match['variant']}"
-        else:
-            continue
-        yield f"unused golden {path}: {reason}\n  -> remove the file, or restore the case or variant it belongs to"
-    for path in store.lone_copies(model):
-        yield f"unused small copy {path}: no golden lies beside it\n  -> remove the file, or restore the golden"
 
 
 def _check_schema(data: bytes, path: Path) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
 
 from qiltest.errors import GoldenError, ReaderError
+from qiltest.gate.golden import COPY_SUFFIX, Golden, GoldenStore
 from qiltest.reading.images import Pixels, load_image
 
 #: Most bytes of a small copy: the goldens of three variants stay below 3 MB in a repository.
@@ -38,6 +40,42 @@ def make_copy(image: Path | bytes) -> bytes:
 def digest_of(copy: bytes) -> str:
     """Return the SHA-256 of a small copy, as its golden keeps it."""
     return hashlib.sha256(copy).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallCopies:
+    """The small copies of a folder of goldens."""
+
+    goldens: GoldenStore
+
+    def path(self, golden: Golden) -> Path:
+        """Return the path of the small copy of a golden's image, whether the file exists or not."""
+        return self.goldens.path(golden.model, golden.sample).with_suffix(COPY_SUFFIX)
+
+    def record(self, golden: Golden, image: Path | bytes) -> Path:
+        """Write a golden and, before it, the small copy of its image; return the golden's path.
+
+        Raises GoldenError where one cannot be written, and ReaderError where the image cannot be decoded.
+        """
+        copy = make_copy(image)
+        self.goldens.write(self.path(golden), copy, what="small copy of the golden's image")
+        return self.goldens.save(replace(golden, small_copy=digest_of(copy)))
+
+    def open(self, golden: Golden) -> Pixels:
+        """Return the small copy of a golden's image as RGB pixels.
+
+        Raises GoldenError where it is missing, is not the one that was recorded with the golden, or is no small image.
+        """
+        path = self.path(golden)
+        return open_copy(self.goldens.read(path, most=MOST_COPY), golden.small_copy, path)
+
+    def fault(self, golden: Golden) -> str:
+        """Return why the small copy of a golden's image cannot be shown, or "". No verdict depends on it."""
+        try:
+            self.open(golden)
+        except GoldenError as error:
+            return f"{error.what} -> {error.remedy}"
+        return ""
 
 
 def open_copy(data: bytes | None, digest: str, path: Path) -> Pixels:

@@ -27,6 +27,8 @@ PAGE = 0.5
 REPLACED = 5.5
 #: Correlation of the cells' colours above which the layout is the same, and fewest cells for it.
 SAME_LAYOUT, FEWEST_SHARED = 0.6, 8
+#: CIE Lab units (root mean square over the cells) below which an image is of one colour and has no layout.
+FLAT = 1.0
 #: CIE Lab units for the square root of one grey level of texture.
 TEXTURE = 6.0
 #: Share of the cells, the nearest ones, whose distances are averaged: a new thing in the image is no new scene.
@@ -53,26 +55,27 @@ class SceneChange:
     message: str
 
 
-def scene_change(before: Scene, now: Scene) -> SceneChange | None:
-    """Return how the scene `now` differs from that of an accepted image, None where it does not.
+def scene_change(before: Scene, now: Scene, *, whose: str = "the golden's") -> SceneChange | None:
+    """Return how the scene `now` differs from that of the image `before`, None where it does not.
 
-    None too where the accepted image leaves too little outside its text. Both must be of one version.
+    None too where the image before leaves too little outside its text. Both must be of one version. `whose` names the
+    scene before in the message.
     """
     old, new = tuple(before.grid()), tuple(now.grid())
     if _count(old) < FEWEST_CELLS:
         return None
     if _count(new) < FEWEST_CELLS:
-        return _gone(f"text covers {now.text:.0%} of the image, {before.text:.0%} of the golden's")
+        return _gone(f"text covers {now.text:.0%} of the image, {before.text:.0%} of {whose}")
     left = _left(before.structure, now.structure)
     if not left >= GONE:
-        share = f"structure {left:.2f} of the golden's"
+        share = f"structure {left:.2f} of {whose}"
         if is_page(now):
             return _gone(f"nothing but text on a plain page ({share})")
         return _gone(f"{share} is left outside the text where most was lost (limit {GONE:g})")
     apart, likeness = _apart(old, new), _likeness(old, new)
     if not apart <= REPLACED and not likeness > SAME_LAYOUT:
         message = (
-            f"the scene is replaced: colours and textures outside the text are {apart:.1f} from the golden's (limit "
+            f"the scene is replaced: colours and textures outside the text are {apart:.1f} from {whose} (limit "
             f"{REPLACED:g}), and they lie otherwise (correlation {likeness:.2f}, {SAME_LAYOUT:g} is alike)"
         )
         return SceneChange(kind=ChangeKind.REPLACED, message=message)
@@ -125,8 +128,10 @@ def _likeness(before: Sequence[Cell | None], now: Sequence[Cell | None]) -> floa
     if len(pairs) < FEWEST_SHARED:
         return 0.0
     old, new = (_centred(side) for side in zip(*pairs, strict=True))
-    power = float(np.sqrt((old**2).sum() * (new**2).sum()))
-    return float((old * new).sum()) / power if power > 0 else 0.0
+    spreads = [float(np.sqrt((side**2).sum() / len(pairs))) for side in (old, new)]
+    if not min(spreads) >= FLAT:
+        return 0.0
+    return float((old * new).sum()) / (len(pairs) * spreads[0] * spreads[1])
 
 
 def _centred(cells: Sequence[Cell]) -> _Points:
