@@ -36,7 +36,7 @@ _ROWS = 256
 _REMEDY = f"give an intact file of one of these formats: {', '.join(FORMATS)}"
 #: What decoders raise for damaged data, besides their own words for it. Of Pillow's AVIF decoder RuntimeError, of its
 #: tables of tags struct.error, KeyError, TypeError; a decoder that asks for too much memory MemoryError.
-_DECODERS_OWN = (
+DECODERS_RAISE = (
     ArithmeticError,
     AssertionError,
     AttributeError,
@@ -75,7 +75,7 @@ def load_image(image: Path | bytes, *, most_pixels: int = MAX_PIXELS) -> Pixels:
         ) from error
     except UnidentifiedImageError as error:  # Pillow's own words name the buffer in memory
         raise ReaderError("not an image, or of a format that is not read", where=where, remedy=_REMEDY) from error
-    except _DECODERS_OWN as error:
+    except DECODERS_RAISE as error:
         why = str(error) or type(error).__name__
         raise ReaderError(f"cannot be decoded as an image ({why})", where=where, remedy=_REMEDY) from error
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,7 +17,18 @@ from markupsafe import Markup
 
 from qiltest.report.benchmarks import CAVEAT
 from qiltest.report.html.charts import charts
-from qiltest.report.html.preview import Crop, Preview, budget, close_ups, crop, open_image, preview
+from qiltest.report.html.preview import (
+    MOST_PIXELS,
+    Crop,
+    Meter,
+    Preview,
+    budget,
+    close_ups,
+    crop,
+    open_image,
+    pixels_of,
+    preview,
+)
 from qiltest.report.image_view import ImageView
 from qiltest.report.templating import asset, html_environment
 from qiltest.report.view import RunView
@@ -24,6 +37,10 @@ from qiltest.report.view import RunView
 MAX_CROPS = 4
 #: each holds one decoded image, 5 MB at 1328x1328.
 MAX_THREADS = 8
+#: cells of which the images are made before the work is looked at again.
+_BATCH = 16
+#: nanoseconds of work on a report's images, and for each of their bytes up to 100 MB, and beyond.
+_WORK, _PER_BYTE, _LIMITED, _PER_BYTE_BEYOND = 2_000_000_000, 55, 100_000_000, 150
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +51,8 @@ class Embedded:
     href: str
     now: Preview | None
     before: Preview | None
+    #: why there is none, after "the image".
+    why: str = ""
     #: by number of the expected text.
     crops: dict[int, Crop] = field(default_factory=dict)
     #: close-ups of differing characters, by number of the text; only where the text's cut-out is much larger.
@@ -69,30 +88,75 @@ def _hash(text: str) -> str:
 
 
 def embed(cells: Iterable[ImageView], folder: Path) -> dict[str, Embedded]:
-    """Return the embedded images of each cell by its anchor, within one budget for all."""
+    """Return the embedded images of each cell by its anchor, within one budget of bytes and one of work for all.
+
+    The worst are made first; where the work is spent, the others are linked.
+    """
     cells = tuple(cells)
     limit = budget(len(cells) + sum(cell.before is not None for cell in cells))
-    # Pillow decodes, scales and encodes without Python's lock, so threads use the cores there are
-    with ThreadPoolExecutor(max_workers=min(MAX_THREADS, os.cpu_count() or 1)) as pool:
-        made = pool.map(lambda cell: _embed(cell, folder, limit), cells)
-        return {cell.anchor: embedded for cell, embedded in zip(cells, made, strict=True)}
+    meter = Meter(_allowed(path for cell in cells for path in _paths(cell)))
+    worst = sorted(cells, key=lambda cell: cell.badness)
+    made: dict[str, Embedded] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of damage that Pillow gets over, and of sizes that are checked
+        # not one at a time: Pillow decodes, scales and encodes without Python's lock, so threads use the cores there are
+        for start in range(0, len(worst), _BATCH):
+            some = worst[start : start + _BATCH]
+            if meter.exhausted:
+                made |= {cell.anchor: _linked(cell, folder, "is not shown here: the report has too many") for cell in some}
+                continue
+            with ThreadPoolExecutor(max_workers=_threads(some)) as pool:
+                embedded = pool.map(lambda cell: _embed(cell, folder, limit, meter), some)
+                made |= {cell.anchor: one for cell, one in zip(some, embedded, strict=True)}
+    return made
 
 
-def _embed(cell: ImageView, folder: Path, limit: int) -> Embedded:
-    before = None if cell.before is None else open_image(cell.before)
-    then = None if before is None else preview(before, limit)
+def _allowed(paths: Iterable[Path]) -> int:
+    """Return the nanoseconds of work on so many bytes of images: real ones of 100 MB take all of it."""
+    size = 0
+    for path in set(paths):
+        with suppress(OSError):
+            size += path.stat().st_size
+    return _WORK + min(size, _LIMITED) * _PER_BYTE + max(0, size - _LIMITED) * _PER_BYTE_BEYOND
+
+
+def _threads(cells: Iterable[ImageView]) -> int:
+    """Return how many cells are made at once: their decoded images take the memory of one of the largest size."""
+    largest = max((pixels_of(path) for cell in cells for path in _paths(cell)), default=0)
+    return min(MAX_THREADS, os.cpu_count() or 1, max(1, MOST_PIXELS // max(1, largest)))
+
+
+def _paths(cell: ImageView) -> Iterator[Path]:
+    if cell.result.image is not None:
+        yield cell.result.image.path
+    if cell.before is not None:
+        yield cell.before
+
+
+def _linked(cell: ImageView, folder: Path, why: str) -> Embedded:
+    image = cell.result.image
+    return Embedded(href="" if image is None else href(image.path, folder), now=None, before=None, why=why)
+
+
+def _embed(cell: ImageView, folder: Path, limit: int, meter: Meter) -> Embedded:
+    before = None if cell.before is None else open_image(cell.before, meter)
+    then = None if before is None else preview(before, limit, meter=meter)
     path = None if cell.result.image is None else cell.result.image.path
-    image = None if path is None else open_image(path)
+    image = None if path is None else open_image(path, meter)
     if path is None or image is None:
-        return Embedded(href="" if path is None else href(path, folder), now=None, before=then)
+        large = path is not None and pixels_of(path) > MOST_PIXELS
+        linked = _linked(cell, folder, "is too large to be shown here" if large else "cannot be opened")
+        return replace(linked, before=then)
     crops, close = {}, {}
     for text in cell.wrong[:MAX_CROPS]:
-        cut = None if text.box is None else crop(image, text.box, reading_size=cell.extent)
+        cut = None if text.box is None else crop(image, text.box, reading_size=cell.extent, meter=meter)
         if cut is not None:
             crops[text.number] = cut
         if text.box is not None:
-            close[text.number] = close_ups(image, text.box, cell.spots(text), reading_size=cell.extent)
-    return Embedded(href=href(path, folder), now=preview(image, limit), before=then, crops=crops, close=close)
+            spots = cell.spots(text)
+            close[text.number] = close_ups(image, text.box, spots, reading_size=cell.extent, meter=meter)
+    now = preview(image, limit, meter=meter)
+    return Embedded(href=href(path, folder), now=now, before=then, crops=crops, close=close)
 
 
 def href(path: Path, folder: Path) -> str:
