@@ -22,7 +22,8 @@ from qiltest.cli.common import (
 from qiltest.engine.review import Agenda, Decision, GoldenChange, Item, Review, differences
 from qiltest.errors import GoldenError
 from qiltest.gate.golden import Golden, GoldenStore, GoldenText
-from qiltest.runs.filter import only_cases
+from qiltest.runs.filter import is_of, only_cases
+from qiltest.runs.room import Room
 from qiltest.runs.store import LATEST, RunStore
 from qiltest.scoring.records import ExtraKind, TextScore
 from qiltest.text.format import count
@@ -63,7 +64,8 @@ def add_parser(add: AddParser) -> None:
 
 def run_review(args: argparse.Namespace) -> int:
     """Review a run. Returns 0 where nothing is left to decide, else 1; raises StoreError and GoldenError."""
-    run = only_cases(with_images(RunStore(root=args.runs).load(args.run)), args.case)
+    stored = RunStore(root=args.runs).load(args.run, room=Room(wanted=is_of(args.case)))
+    run = only_cases(with_images(stored), args.case)
     _refuse(args)
     review = Review(run=run, goldens=GoldenStore(root=args.golden))
     agenda = review.agenda(again=args.again)
@@ -77,7 +79,7 @@ def run_review(args: argparse.Namespace) -> int:
     written = review.accept_latencies() if args.accept_latency else []
     console(stderr=args.json).print("\n".join(f"latency golden {path}" for path in written), end="\n" * bool(written))
     accepted = sum(decision is Decision.ACCEPTED for decision in decided.values())
-    return 0 if accepted == len(agenda.items) and not agenda.rejected else 1
+    return 0 if accepted == len(agenda.items) and not agenda.rejected and not agenda.more else 1
 
 
 def _refuse(args: argparse.Namespace) -> None:
@@ -194,7 +196,7 @@ def _same(text: TextScore, old: GoldenText | None) -> bool:
 
 
 def _where(review: Review, golden: Golden) -> str:
-    path = review.store.find_image(golden.image)
+    path = review.find_image(golden.image)
     return f"image {golden.image[:12]} is no longer stored" if path is None else str(path)
 
 
@@ -208,6 +210,11 @@ def _sum(agenda: Agenda, decided: dict[str, Decision]) -> Iterator[str]:
             yield f"{item.id}: not accepted with the others: {item.doubt}"
     yield ""
     yield ", ".join(f"{counts[decision]} {decision}" for decision in Decision) + f", {len(left)} left"
+    if agenda.more:
+        yield (
+            f"{count(agenda.more, 'more image')} not looked at: the run holds more than one review does; repeat the "
+            "command when these are decided, or name cases with --case"
+        )
     if agenda.rejected:
         yield f"{len(agenda.rejected)} rejected before (--again asks again): {', '.join(agenda.rejected)}"
     if counts[Decision.ACCEPTED]:
@@ -220,12 +227,13 @@ def _record(review: Review, agenda: Agenda, decided: dict[str, Decision]) -> dic
         "items": [_item(review, item, decided.get(item.id)) for item in agenda.items],
         "rejected_before": agenda.rejected,
         "unfit": agenda.unfit,
+        **({"not_looked_at": agenda.more} if agenda.more else {}),
     }
 
 
 def _item(review: Review, item: Item, decision: Decision | None) -> dict[str, object]:
     before, now = item.before, item.candidate
-    old, new = (None if g is None else review.store.find_image(g.image) for g in (before, now))
+    old, new = (None if g is None else review.find_image(g.image) for g in (before, now))
     was = {} if before is None else {text.expected: text.read for text in before.texts}
     return {
         "sample": item.id,

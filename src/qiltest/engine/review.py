@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from functools import cache, cached_property
 from pathlib import Path
 
 from filelock import FileLock
@@ -27,6 +28,7 @@ from qiltest.gate.verdict import Verdict
 from qiltest.generation.sources import TINY
 from qiltest.quality.scene import Scene, SmallCopy, scene_of
 from qiltest.reading.images import load_image
+from qiltest.runs.images import Hashes
 from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.store import RunStore
 from qiltest.strict_json import MOST_BYTES, StrictJsonError, decode
@@ -34,6 +36,10 @@ from qiltest.suite.cases import Limits
 from qiltest.suite.variants import CANDIDATE
 
 DECISIONS = "review.json"
+#: images of one review, ten times those of the suite.
+MOST_ITEMS = 1_000
+#: characters of a reason.
+_REASON = 500
 
 
 class GoldenChange(StrEnum):
@@ -87,6 +93,8 @@ class Agenda:
     rejected: tuple[str, ...]
     #: images that cannot be a golden, each with the reason.
     unfit: tuple[str, ...]
+    #: images that were not looked at: the run holds more than one review does.
+    more: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,11 +107,14 @@ class Review:
     def agenda(self, *, again: bool = False) -> Agenda:
         """Return the images to be decided; with `again` also those rejected before. Raises StoreError."""
         decided = self._decided()
-        items, rejected, unfit = [], [], []
+        items, rejected, unfit, more = [], [], [], 0
         for result in self.run.results:
+            if result.brief or len(items) == MOST_ITEMS:
+                more += 1
+                continue
             why = _unfit(result)
             if why:
-                unfit.append(f"{result.id}: {why}")
+                unfit.append(f"{result.id}: {why[:_REASON]}")
                 continue
             item = self._item(result)
             decision = None if item is None else decided.get(_digest(item.candidate))
@@ -113,7 +124,7 @@ class Review:
                 rejected.append(item.id)
             else:
                 items.append(item)
-        return Agenda(items=tuple(items), rejected=tuple(rejected), unfit=tuple(unfit))
+        return Agenda(items=tuple(items), rejected=tuple(rejected), unfit=tuple(unfit), more=more)
 
     def accept(self, item: Item) -> Path:
         """Write the golden and return its path.
@@ -159,10 +170,11 @@ class Review:
                 seconds.setdefault(cohort, []).append(latency.seconds)
         return [latencies.save(each, seconds[each]) for each in seconds if latencies.load(each) is None]
 
-    @property
-    def store(self) -> RunStore:
-        """The folder of runs, which has the goldens' images."""
-        return RunStore(root=self.run.path.absolute().parent)
+    @cached_property
+    def find_image(self) -> Callable[[str], Path | None]:
+        """Return the file of an image by its SHA-256, from any run beside this one; None where none has it."""
+        store, hashes = RunStore(root=self.run.path.absolute().parent), Hashes()
+        return cache(lambda sha256: store.find_image(sha256, hashes))
 
     def _item(self, result: CaseResult) -> Item | None:
         score, recipe, image, judgement = result.score, result.recipe, result.image, result.judgement

@@ -17,8 +17,11 @@ from itertools import groupby
 from rapidfuzz.distance import Indel
 
 from qiltest.scoring.records import Edit, TextScore
+from qiltest.text.escape import MAX_SHOWN, bounded
 from qiltest.text.normalise import normalise
 
+#: characters or edits of a text whose marks are laid out: what is shown of a text, and that it was cut.
+_LONGEST = MAX_SHOWN + 100
 #: cached, because the same characters recur in thousands of images.
 _normalised = lru_cache(maxsize=16_384)(normalise)
 
@@ -69,17 +72,22 @@ class _Unit:
 
 
 def marked(score: TextScore) -> Marked:
-    """Return both sides of `score` with the differing characters marked."""
+    """Return both sides of `score` with the differing characters marked; of a text that is too long, its beginning."""
+    if max(len(score.expected), len(score.read)) > _LONGEST or len(score.edits) > _LONGEST:
+        expected, read = (
+            (Span(text=bounded(text), mark=Mark.SAME),) if text else () for text in (score.expected, score.read)
+        )
+        return Marked(expected=expected, read=read)
     expected_units, read_units = _units(score)
-    expected = _laid_over(score.expected, expected_units)
+    asked = _joined(_laid_over(score.expected, expected_units))
     if not score.read:
-        return Marked(expected=_joined(expected), read=())
-    read = _laid_over(score.read, read_units)
+        return Marked(expected=asked, read=())
+    seen = _laid_over(score.read, read_units)
     return Marked(
-        expected=_joined(expected),
-        read=_joined(read),
-        read_positions=tuple(_starts(read, Mark.DIFFERS)),
-        read_gaps=tuple(_starts(read, Mark.GAP)),
+        expected=asked,
+        read=_joined(seen),
+        read_positions=tuple(_starts(seen, Mark.DIFFERS)),
+        read_gaps=tuple(_starts(seen, Mark.GAP)),
     )
 
 
@@ -149,11 +157,13 @@ def _aligned(
     }
     seen: dict[int, list[_Unit]] = {}
     gaps: dict[int, list[_Unit]] = {}
-    index, end, lost = 0, max(owner, default=-1) + 1, False
+    index, lost = 0, False
+    following = [max(owner, default=-1) + 1]  # of each unit from the last: the cluster that a gap before it stands before
+    for i in reversed(range(len(texts))):
+        following.append(place.get(i, following[-1]))
     for unit in units:
         if not unit.text:
-            before = next((place[i] for i in range(index, len(texts)) if i in place), end)
-            gaps.setdefault(before, []).append(unit)
+            gaps.setdefault(following[len(texts) - index], []).append(unit)
             continue
         if index in place:
             seen.setdefault(place[index], []).append(unit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qiltest.scoring.records import Edit, EditKind, TextScore
-from qiltest.text.escape import one_line
+from qiltest.text.escape import MAX_SHOWN, one_line
 from qiltest.text.format import count
 from qiltest.text.normalise import normalise
 
@@ -54,6 +54,8 @@ def _sentence(group: Sequence[Edit], asked: str) -> str:
 
 def _before(asked: str, position: int) -> str:
     """Return the last characters, as written, before a position of the normalised text."""
+    if position > MAX_SHOWN:
+        return ""
     counted = 0
     for index, char in enumerate(asked):
         if counted >= position:

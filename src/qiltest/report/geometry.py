@@ -15,6 +15,8 @@ from qiltest.scoring.records import TextScore
 
 Box = tuple[float, float, float, float]
 
+#: places of one text that are told, lines that it may be joined from, and characters of a line.
+MOST_QUADS, MOST_PARTS, _LONGEST = 300, 64, 500
 _NARROW = frozenset("iIjl1.,:;|!'`·-()[]{} ")
 _BROAD = frozenset("mwMW@%")
 
@@ -39,8 +41,10 @@ def wrong_quads(
 
     `positions` and `gaps` are indices into `score.read`; characters are missing before a gap.
     """
-    wanted = [*_runs(positions), *((gap, gap) for gap in gaps)]
-    quads = []
+    wanted = [*_runs(positions), *((gap, gap) for gap in gaps)][:MOST_QUADS]
+    quads: list[Quad] = []
+    if score.read.count("\n") > MOST_PARTS:
+        return ()
     start = 0
     for part, line in _parts(score, lines):
         end = start + len(part)
@@ -69,7 +73,8 @@ def _parts(score: TextScore, lines: Sequence[Line]) -> Iterable[tuple[str, Line 
 
     A line with two texts was cut; its parts are in normalised form, which need not occur in the raw line.
     """
-    mine = [lines[index] for index in score.lines if 0 <= index < len(lines)]
+    mine = [lines[index] for index in score.lines[:MOST_PARTS] if 0 <= index < len(lines)]
+    mine = [line for line in mine if len(line.text) <= _LONGEST]
     at = 0
     for part in score.read.split("\n"):
         found = next((number for number in range(at, len(mine)) if part and part in mine[number].text), None)
