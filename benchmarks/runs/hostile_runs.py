@@ -1,189 +1,107 @@
-"""Time and memory of `qiltest verify` on run folders made to hurt: each of 100 MB, with a whole chain.
+"""Time and memory of commands on run folders made to hurt: each of 100 MB, with a whole chain.
 
 pytest                                            # makes a run to begin with
 python benchmarks/runs/hostile_runs.py runs/ID    # a table; exit code 1 where a limit is passed
+
+Seconds are those of the CPU, user and system, because the clock also counts what else the machine does.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from qiltest.runs.events import Generated, Judged, Started, encode
-from qiltest.runs.lines import EVENTS
-from qiltest.runs.load import read_events
-from qiltest.runs.readings import reading_digest
+from hostile_kinds import KINDS, Chain, Source
 
 #: the limits on a folder of 100 MB.
 SECONDS, MEGABYTES = 10.0, 300
-#: planned images: about as many as a line can hold.
-MOST = 15_000
-
-
-class Chain:
-    """Writes lines, each with its number and the hash of the one before."""
-
-    def __init__(self, folder: Path) -> None:
-        (folder / "images").mkdir(parents=True)
-        self._file = (folder / EVENTS).open("wb")
-        self.folder, self.number, self.last, self.size = folder, 0, "", 0
-
-    def event(self, event: Started | Generated | Judged) -> None:
-        """Write an event with its place in the chain."""
-        self._write(encode(event, line=self.number + 1, before=self.last))
-
-    def raw(self, fields: bytes) -> None:
-        """Write an event with these fields, whatever they are."""
-        head = f'{{"event":"judged","line":{self.number + 1},"before":"{self.last}",'.encode()
-        self._write(head + fields + b"}\n")
-
-    def junk(self, data: bytes) -> None:
-        """Write what is no line of the chain."""
-        self._file.write(data)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def _write(self, line: bytes) -> None:
-        self._file.write(line)
-        self.number, self.last, self.size = (
-            self.number + 1,
-            hashlib.sha256(line[:-1]).hexdigest(),
-            self.size + len(line),
-        )
-
-
-class Source:
-    """The events of one image of a stored run, for as many seeds as are wanted."""
-
-    def __init__(self, run: Path) -> None:
-        events, _ = read_events(run)
-        self.started = next(event for event in events if isinstance(event, Started))
-        self.generated = next(event for event in events if isinstance(event, Generated))
-        self.judged = next(event for event in events if isinstance(event, Judged) and event.reading is not None)
-        self.generated = replace(self.generated, sample=self.judged.sample)
-
-    def begin(self, chain: Chain, images: int) -> None:
-        """Write a start that plans so many images."""
-        planned = tuple(replace(self.judged.sample, seed=seed) for seed in range(images))
-        chain.event(replace(self.started, planned=planned))
-
-    def image(self, seed: int, sha256: str) -> Generated:
-        """Return the event of an image of this seed."""
-        assert self.generated.recipe is not None
-        sample = replace(self.generated.sample, seed=seed)
-        recipe = replace(self.generated.recipe, seed=seed, variant=sample.variant)
-        return replace(self.generated, sample=sample, recipe=recipe, key=recipe.key(), sha256=sha256)
-
-    def verdict(self, seed: int, sha256: str, times: int) -> Judged:
-        """Return its verdict, on its reading so many times."""
-        reading = self.judged.reading
-        assert reading is not None
-        longer = replace(reading, lines=(reading.lines * times)[:1_000])
-        digest = reading_digest(longer, self.judged.health, image=sha256)
-        return replace(self.judged, sample=replace(self.judged.sample, seed=seed), reading=longer, digest=digest)
-
-
-def judged(times: int) -> Callable[[Chain, Source, int], None]:
-    """Images with a whole verdict, whose readings are the stored one, repeated."""
-
-    def fill(chain: Chain, source: Source, size: int) -> None:
-        source.begin(chain, MOST)
-        for seed in range(MOST):
-            if chain.size >= size:
-                return
-            chain.event(source.image(seed, "a" * 64))
-            chain.event(source.verdict(seed, "a" * 64, times))
-
-    return fill
-
-
-def fields(before: bytes, part: bytes, times: int, after: bytes) -> Callable[[Chain, Source, int], None]:
-    """Lines whose one field is a part many times over."""
-
-    def fill(chain: Chain, source: Source, size: int) -> None:
-        source.begin(chain, 3)
-        while chain.size < size:
-            chain.raw(before + part * times + after)
-
-    return fill
-
-
-def junk(made: bytes) -> Callable[[Chain, Source, int], None]:
-    """Lines that are no events."""
-
-    def fill(chain: Chain, source: Source, size: int) -> None:
-        source.begin(chain, 3)
-        for _ in range(size // 1_000_000):
-            chain.junk(made * (1_000_000 // len(made)))
-
-    return fill
-
-
-def starts(chain: Chain, source: Source, size: int) -> None:
-    """Nothing but starts."""
-    while chain.size < size:
-        source.begin(chain, MOST)
-
-
-def images(chain: Chain, source: Source, size: int) -> None:
-    """Images that are large, as those of a real model are."""
-    source.begin(chain, 20)
-    for seed in range(20):
-        data = os.urandom(size // 20)
-        sha256 = hashlib.sha256(data).hexdigest()
-        (chain.folder / "images" / f"{sha256}.png").write_bytes(data)
-        chain.event(source.image(seed, sha256))
-        chain.event(source.verdict(seed, sha256, 1))
-
-
-KINDS: dict[str, Callable[[Chain, Source, int], None]] = {
-    "images as large as that": images,
-    "verdicts on short readings": judged(1),
-    "verdicts on readings of up to 1,000 lines": judged(1_000),
-    "starts": starts,
-    "lists of brackets": fields(b'"x":[', b"[],", 1_300_000, b"[]]"),
-    "names": fields(b'"x":[', b'{"a":0},', 99_000, b"0]"),
-    "numbers": fields(b'"reading":{"lines":[{"characters":[', b"1,", 2_000_000, b"1]}]}"),
-    "lines that are no event": junk(b"{}\n"),
-    "empty lines": junk(b"\n"),
-    "one line": junk(b"x"),
+#: what is run on a folder, and the exit codes that are right; 2 for what cannot be read as a run.
+COMMANDS: dict[str, tuple[tuple[str, ...], set[int]]] = {
+    "verify": (("verify",), {1}),
+    "report": (("report",), {0, 2}),
+    "report --format md": (("report", "--format", "md"), {0, 2}),
+    "report --format json": (("report", "--format", "json"), {0, 2}),
+    "review --json": (("review", "--json"), {0, 1, 2}),
 }
 
 
-def measured(source: Source, size: int) -> Iterator[tuple[str, float, int, int]]:
-    """Yield kind, seconds, peak memory in MB and exit code of each."""
-    for name, fill in KINDS.items():
-        with tempfile.TemporaryDirectory() as folder:
-            chain = Chain(Path(folder) / "runs" / "20261130-000000-000000-abcd")
-            fill(chain, source, size)
-            chain.close()
-            words = [sys.executable, "-m", "qiltest", "verify", str(chain.folder)]
-            begun, pid = time.monotonic(), subprocess.Popen(words, stdout=subprocess.DEVNULL).pid
-            _, status, used = os.wait4(pid, 0)
-            yield name, time.monotonic() - begun, used.ru_maxrss >> 10, os.waitstatus_to_exitcode(status)
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a command took."""
+
+    seconds: float
+    cpu_seconds: float
+    megabytes: int
+    code: int
+    #: bytes of the report and of standard output.
+    made: int
+    #: the last line that was printed to standard error.
+    said: str
+
+    def faults(self, codes: set[int]) -> Iterator[str]:
+        """Yield what is not as it should be."""
+        if self.code not in codes:
+            yield f"exit code {self.code}: {self.said}"
+        if self.cpu_seconds > SECONDS:
+            yield f"{self.cpu_seconds:.1f} s"
+        if self.megabytes > MEGABYTES:
+            yield f"{self.megabytes} MB"
+
+
+def ask(words: tuple[str, ...], folder: Path) -> Answer:
+    """Run a command on a run's folder in a process of its own."""
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("report.*")}
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        begun = time.monotonic()
+        command = [sys.executable, "-m", "qiltest", words[0], str(folder), *words[1:]]
+        pid = subprocess.Popen(command, stdout=out, stderr=err, cwd=folder.parent).pid
+        _, status, used = os.wait4(pid, 0)
+        err.seek(0)
+        said = err.read().decode(errors="replace").strip().splitlines()[-1:]
+        made = [path for path in folder.glob("report.*") if before.get(path) != path.stat().st_mtime_ns]
+        return Answer(
+            seconds=time.monotonic() - begun,
+            cpu_seconds=used.ru_utime + used.ru_stime,
+            megabytes=used.ru_maxrss >> 10,
+            code=os.waitstatus_to_exitcode(status),
+            made=os.fstat(out.fileno()).st_size + sum(path.stat().st_size for path in made),
+            said="".join(said)[:200],
+        )
 
 
 def main() -> int:
     """Measure all kinds and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="folder of a stored run of the cases here")
+    parser.add_argument("words", nargs="*", help="words of the names of kinds (default: all kinds)")
+    parser.add_argument("--command", action="append", choices=COMMANDS, help="only this one (default: all)")
     parser.add_argument("--megabytes", type=int, default=100)
     arguments = parser.parse_args()
-    print("| 100 MB of | seconds | MB of memory | exit code |\n|---|---:|---:|---:|")
-    good = True
-    for name, seconds, memory, code in measured(Source(arguments.run), arguments.megabytes * 10**6):
-        print(f"| {name} | {seconds:.1f} | {memory} | {code} |", flush=True)
-        good = good and seconds <= SECONDS and memory <= MEGABYTES and code == 1
+    source, good = Source(arguments.run), True
+    print("| 100 MB of | command | seconds | CPU seconds | MB of memory | MB made | exit code |")
+    print("|---|---|---:|---:|---:|---:|---:|")
+    for name, fill in KINDS.items():
+        if arguments.words and not any(word in name for word in arguments.words):
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            chain = Chain(Path(folder) / "runs" / "20261130-000000-000000-abcd")
+            fill(chain, source, arguments.megabytes * 10**6)
+            chain.close()
+            for command in arguments.command or COMMANDS:
+                words, codes = COMMANDS[command]
+                answer = ask(words, chain.folder)
+                row = f"{answer.seconds:.1f} | {answer.cpu_seconds:.1f} | {answer.megabytes} | {answer.made / 1e6:.1f}"
+                print(f"| {name} | {command} | {row} | {answer.code} |", flush=True)
+                for fault in answer.faults(codes):
+                    good = False
+                    print(f"{name}, {command}: {fault}", file=sys.stderr, flush=True)
     return 0 if good else 1
 
 
