@@ -168,7 +168,7 @@ def test_what_got_worse_stands_first_in_summary_annotation_markdown_and_json(acc
     assert "胆" not in annotation
     (row,) = (row for row in Elements(job_summary(accepted_error)).rows if row[0] == "FAIL")
     assert row[4] == "HAPPY HAI▁R"
-    assert row[5] == "HAPPY HAIRRand 1 error as in the golden"
+    assert row[5] == "HAPPY HAIRR1 error as in the golden"
     (measured,) = (row[2] for row in markdown(accepted_error).rows if row[1:2] == ["measured"])
     assert measured.index("HAPPY HAIRR") < measured.index("(new since the golden)") < measured.index("胆")
     assert measured.endswith("(as in the golden: accepted)")

@@ -1,6 +1,6 @@
 """Events of a small run as the suite writes them, and fake runs."""
 
-from fake_runs import fake, typical
+from fake_runs import case, fake, store, typical
 from run_events import make
 
-__all__ = ["fake", "make", "typical"]
+__all__ = ["case", "fake", "make", "store", "typical"]

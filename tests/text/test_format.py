@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from qiltest.text.format import count, number, percent, seconds, times
+from qiltest.text.format import count, number, percent, seconds, size, times
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,11 @@ def test_rates_factors_and_counts_in_words() -> None:
         "0 images",
         "2 entries",
     )
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [(0, "0 kB"), (499, "0 kB"), (340_000, "340 kB"), (12_345_678, "12.3 MB"), (1_200_000_000, "1.2 GB")],
+)
+def test_a_number_of_bytes_is_short(amount, shown):
+    assert size(amount).replace("\u00a0", " ") == shown

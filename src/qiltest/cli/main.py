@@ -32,6 +32,8 @@ COMMANDS = {
     "verify": "check that a stored run is complete, unchanged and passes",
     "report": "write the report of a stored run",
     "history": "show a case over the stored runs",
+    "runs": "list the stored runs",
+    "prune": "remove old runs, but none that a golden or a page needs",
     "lora": "inspect a LoRA file and check that it fits a base model",
     "calibrate": "measure a reader's own errors on images of known text",
     "init": "create a project: a case, variants, a test, a nightly workflow",

@@ -15,7 +15,7 @@ class Since(StrEnum):
     """How an error stands to the golden's; in the order of attention."""
 
     NEW = "new since the golden"
-    #: there is no golden to compare with, or one of another reader.
+    #: there is no error, no golden to compare with, or one of another reader.
     UNKNOWN = ""
     BETTER = "better than the golden"
     ACCEPTED = "as in the golden: accepted"
@@ -34,7 +34,7 @@ class Since(StrEnum):
 def text_since(text: TextScore, golden: Golden | None, reader: str, number: int) -> Since:
     """Return how the errors of expected text `number` stand to the golden's, by the same `reader` (a fingerprint)."""
     old = _golden_text(text, golden, reader, number)
-    if old is None:
+    if old is None or not text.distance:
         return Since.UNKNOWN
     if normalise(old.read) == normalise(text.read):
         return Since.ACCEPTED

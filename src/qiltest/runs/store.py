@@ -183,6 +183,11 @@ def _moment_of(name: str) -> datetime | None:
     return None
 
 
+def is_run_id(name: str) -> bool:
+    """Return whether a session can have given this name to a run's folder."""
+    return _moment_of(name) is not None
+
+
 def _known_by(name: str, latest: datetime) -> bool:
     """Return whether a run's name is an id that a session can have given until `latest`."""
     moment = _moment_of(name)

@@ -38,3 +38,11 @@ def number(value: float) -> str:
 def count(amount: int, noun: str, plural: str = "") -> str:
     """Return `1 image`, `3 images`."""
     return f"{amount} {noun if amount == 1 else plural or noun + 's'}"
+
+
+def size(amount: int) -> str:
+    """Return a number of bytes for people: `340 kB`, `12.3 MB`, `1.2 GB`."""
+    if amount < 1_000_000:
+        return f"{amount / 1e3:.0f}\u00a0kB"
+    unit, scale = ("MB", 1e6) if amount < 1_000_000_000 else ("GB", 1e9)
+    return f"{amount / scale:.1f}\u00a0{unit}"

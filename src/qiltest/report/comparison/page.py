@@ -16,6 +16,7 @@ from qiltest.report.comparison.wording import correction
 from qiltest.report.html.page import embed, policy
 from qiltest.report.templating import asset, html_environment
 from qiltest.runs.records import Run
+from qiltest.runs.references import refer
 
 
 def write_page(
@@ -42,6 +43,7 @@ def write_page(
             where=str(path),
             remedy="free some space, or choose another file with --report",
         ) from error
+    refer(path, (before, after))
 
 
 def render_page(page: PageView, folder: Path) -> str:
