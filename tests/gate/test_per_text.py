@@ -149,6 +149,11 @@ def test_of_equal_characters_any_may_be_the_one(asked, before, kind, position, f
 def test_each_error_of_the_golden_stands_for_one():
     # two where one was; the one that is the golden's own is not the new one
     assert sentences("per cup", "per cap", "per caap") == ["text 1 'per cup': 1 new error: extra 'a' at character 5"]
+    assert sentences("per cup", "per cxup", "per cxxup") == ["text 1 'per cup': 1 new error: extra 'x' at character 5"]
+    assert sentences("per cup", "per cxxup", "per cxxup") == []
+    assert sentences("per cup", "per cxyup", "per czzzup") == [
+        "text 1 'per cup': 1 new error: extra 'z' at character 5"
+    ]
     assert sentences("abcdef", "xbcdef", "xbcdex") == ["text 1 'abcdef': 1 new error: 'f' -> 'x' at character 6"]
     assert sentences("abcdef", "xbcdex", "xbcxex") == ["text 1 'abcdef': 1 new error: 'd' -> 'x' at character 4"]
 

@@ -35,7 +35,7 @@ HELLO = 'text = "Hello World"'
 AT_MOST = "allowed: at most 9: an image without any text must fail"
 
 
-@pytest.mark.parametrize("key", ["tolerance", "absolute"])
+@pytest.mark.parametrize("key", ["tolerance", "text_tolerance", "absolute"])
 @pytest.mark.parametrize(
     ("limit", "shown"), [("10", "10"), ("1_000_000_000", "1000000000"), ("1" + "0" * 30, "a number of 100 bits")]
 )
@@ -121,7 +121,9 @@ RAW = st.fixed_dictionaries(
         "resolutions": st.just([{"size": "1328x1328", "tiny": "256x128"}]),
     },
     optional={
-        "limits": st.fixed_dictionaries({}, optional={"tolerance": st.integers(0, 12), "absolute": st.integers(0, 12)}),
+        "limits": st.fixed_dictionaries(
+            {}, optional={key: st.integers(0, 12) for key in ("tolerance", "text_tolerance", "absolute")}
+        ),
         "line_breaks": st.sampled_from(["layout", "strict"]),
         "forgiven": st.sampled_from([[], ["O/0", "I/l/1"]]),
     },

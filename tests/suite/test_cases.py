@@ -80,6 +80,13 @@ def test_a_case_is_loaded_with_its_defaults(tmp_path: Path) -> None:
     assert Path(case.path) == tmp_path / "poster.toml"
 
 
+@pytest.mark.parametrize("allowed", [0, 3])
+def test_each_text_may_have_a_limit_of_its_own(tmp_path: Path, allowed: int) -> None:
+    limits = f"\n[limits]\ntolerance = 1\ntext_tolerance = {allowed}\n"
+    (case,) = load_suite(write(tmp_path, poster=CASE + limits)).cases
+    assert (case.limits.tolerance, case.limits.text_tolerance, case.limits.each_text) == (1, allowed, allowed)
+
+
 def test_limits_and_choices_are_read(tmp_path: Path) -> None:
     extra = 'line_breaks = "strict"\nforgiven = ["I/l/1"]\nseeds = [1, 2]\nreader = "rapidocr"\n'
     limits = "\n[limits]\ntolerance = 2\nabsolute = 9\nnoise_floor = { rapidocr = 1.5, easyocr = 2 }\n"
@@ -87,6 +94,7 @@ def test_limits_and_choices_are_read(tmp_path: Path) -> None:
     assert (case.line_breaks, case.forgiven, case.seeds) == (LineBreaks.STRICT, ("I/l/1",), (1, 2))
     assert case.reader == "rapidocr"
     assert (case.limits.tolerance, case.limits.absolute) == (2, 9)
+    assert (case.limits.text_tolerance, case.limits.each_text) == (None, 2)
     assert case.limits.noise_floor == (("easyocr", 2.0), ("rapidocr", 1.5))
 
 
@@ -250,6 +258,17 @@ ONE_MISTAKE = {
     "a limit below the reader's noise floor": (
         ("passes = true", "passes = true\n[limits]\ntolerance = 2\nabsolute = 1\nnoise_floor = { rapidocr = 1.5 }"),
         "limits.absolute: 1 is below rapidocr's noise floor; allowed: 1.5 or more",
+    ),
+    "a limit of each text below the reader's noise floor": (
+        (
+            "passes = true",
+            "passes = true\n[limits]\ntolerance = 2\ntext_tolerance = 1\nnoise_floor = { rapidocr = 1.5 }",
+        ),
+        "limits.text_tolerance: 1 is below rapidocr's noise floor; allowed: 1.5 or more",
+    ),
+    "a negative limit of each text": (
+        ("passes = true", "passes = true\n[limits]\ntext_tolerance = -1"),
+        "limits.text_tolerance: -1 is not allowed; allowed: a whole number of edits, 0 or more",
     ),
     "a noise floor that is NaN": (
         ("passes = true", "passes = true\n[limits]\ntolerance = 2\nnoise_floor = { rapidocr = nan }"),
