@@ -247,6 +247,17 @@ def test_an_extra_that_is_read_a_little_differently_is_the_same_one():
     assert extras([doubled("Coffee", ExtraKind.LEAKED)], [doubled("Coffee")]) == []
 
 
+def test_an_extra_is_compared_with_the_one_that_is_most_like_it():
+    before = [doubled("Awen Coffee"), doubled("Qwen Coffee")]
+    assert extras(before, [doubled("Qwen Coffe"), doubled("Awen Coffxx")]) == []
+
+
+def test_a_long_extra_is_cut():
+    (said,) = extras([], [doubled("x" * 41, of="y" * 41)])
+    cut = " […1 more characters]'"
+    assert said == f"extra '{'x' * 40}{cut}: 41 new errors: doubled of '{'y' * 40}{cut}, not in the golden"
+
+
 def test_an_extra_that_was_only_reported_excuses_none():
     assert len(extras([doubled("Coffee", ExtraKind.OTHER)], [doubled("Coffee")])) == 1
 
