@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from builders import line
 from qiltest.scoring.assign import assign
-from qiltest.scoring.chains import KEPT, KEPT_OF_SEVERAL, cheapest_chain, nothing, relevant
+from qiltest.scoring.chains import KEPT, STRICTLY_KEPT, cheapest_chain, nothing, relevant
 from qiltest.scoring.evidence import EDIT, Piece, joints
 from qiltest.scoring.geometry import place_of
-from qiltest.scoring.passes import CASE, wrong_cost
+from qiltest.scoring.passes import CASE, gap_cost, wrong_cost
 
 TEXT = st.text(alphabet="abcABC1", min_size=1, max_size=6)
 #: Three characters or more, so that a line is no part of a column.
@@ -34,26 +34,34 @@ def pieces_of(lines: Sequence[str | tuple[str, float]]) -> list[Piece]:
     return found
 
 
-def slow_cost(text: str, lines: Sequence[str]) -> int:
+def slow_cost(text: str, lines: Sequence[str], *, strict: bool) -> int:
     """Levenshtein by its definition, with the wrong case at half an edit.
 
-    Of several lines, a character that is wrong or missing within a line costs more than one that is missing between.
+    Strictly, a character that is wrong or missing in a line costs more, and so does a gap between lines.
     """
-    read, strict = "".join(lines), len(lines) > 1
+    read = "".join(lines)
     ends = {0, *accumulate(map(len, lines))}
+
+    def wrong(char: str) -> int:
+        return wrong_cost(char) if strict else EDIT
+
+    @functools.cache
+    def gap(i: int, j: int) -> int:
+        """Least cost with a gap that ends here."""
+        return EDIT + min(gap(i - 1, j), cost(i - 1, j) + gap_cost(text) * strict) if i else 1 << 40
 
     @functools.cache
     def cost(i: int, j: int) -> int:
         if i == j == 0:
             return 0
-        ways = []
+        ways = [gap(i, j)] if j in ends else []
         if i:
-            ways.append(cost(i - 1, j) + (wrong_cost(text[i - 1]) if strict and j not in ends else EDIT))
+            ways.append(cost(i - 1, j) + wrong(text[i - 1]))
         if j:
             ways.append(cost(i, j - 1) + EDIT)
         if i and j:
             a, b = text[i - 1], read[j - 1]
-            other = CASE if a.casefold() == b.casefold() else wrong_cost(a) if strict else EDIT
+            other = CASE if a.casefold() == b.casefold() else wrong(a)
             ways.append(cost(i - 1, j - 1) + (0 if a == b else other))
         return min(ways)
 
@@ -63,11 +71,13 @@ def slow_cost(text: str, lines: Sequence[str]) -> int:
 def chain_cost(text: str, chosen: Sequence[int], pieces: Sequence[Piece]) -> int | None:
     """Cost of a chain; None for one that keeps too little of the text."""
     costs = joints(pieces)
-    lines = [pieces[i].text for i in chosen]
-    total = slow_cost(text, lines) + sum(int(costs[pair]) for pair in pairwise(chosen))
-    kept = len(text) * EDIT - total
-    enough = (KEPT if len(chosen) == 1 else KEPT_OF_SEVERAL) * kept >= len(text) * EDIT
-    return total if enough or (len(chosen) == 1 and text in lines[0]) else None
+    lines, whole = [pieces[i].text for i in chosen], len(text) * EDIT
+    strict = slow_cost(text, lines, strict=True) + sum(int(costs[pair]) for pair in pairwise(chosen))
+    enough = STRICTLY_KEPT * (whole - strict) >= whole
+    if len(chosen) > 1:
+        return strict if enough else None
+    cost = slow_cost(text, lines, strict=False)
+    return cost if enough or KEPT * (whole - cost) >= whole or text in lines[0] else None
 
 
 def brute_force(texts: Sequence[str], pieces: Sequence[Piece]) -> int:

@@ -18,9 +18,8 @@ from qiltest.scoring.passes import Target, Written, alone, cheapest_in_order
 ORDER = 100
 #: Other text beside a text costs this part of the text: a sign with a typo less than that is preferred.
 BESIDE = 3
-#: A line alone keeps this part of the text, one of three characters; of several lines, where a wrong character costs up
-#: to two edits, one of six.
-KEPT, KEPT_OF_SEVERAL = 3, 6
+#: Of a text are kept at least one of three characters, or one of six where it is matched strictly.
+KEPT, STRICTLY_KEPT = 3, 6
 #: Weight from which on a text that is found whole in a line is no chance, however long the line is.
 WHOLE = 4.0
 #: Share of a line that must be found in the text (or of the text in the line) for it to be considered, in percent.
@@ -116,20 +115,25 @@ def _chains(
     `lines` are those of the candidates. Orders are tried until one has no edit.
     """
     candidates, whole = list(lines), len(text) * EDIT
-    one = Target(text, free, strict=False)
+    one, several = Target(text, free, strict=False), Target(text, free, strict=True)
     singles = [Chain(cost=alone(one, line, begin=begin), pieces=(i,)) for i, line in lines.items()]
-    yield from (chain for chain in singles if KEPT * (whole - chain.cost) >= whole)
+    for chain in singles:
+        if KEPT * (whole - chain.cost) >= whole or _enough(alone(several, lines[chain.pieces[0]], begin=begin), whole):
+            yield chain
     least = min(chain.cost for chain in singles)
-    several = Target(text, free, strict=True)
     for number, order in enumerate(orders([pieces[i].place for i in candidates], blocks(candidates, costs))):
         if least - begin < EDIT:
             return
         way = [candidates[k] for k in order]
         joins = costs[np.ix_(way, way)] + number * ORDER
         cost, taken = cheapest_in_order(several, [lines[i] for i in way], joins, begin=begin)
-        if len(taken) > 1 and KEPT_OF_SEVERAL * (whole - cost) >= whole:
+        if len(taken) > 1 and _enough(cost, whole):
             yield Chain(cost=cost, pieces=tuple(way[k] for k in taken))
             least = min(least, cost)
+
+
+def _enough(cost: int, whole: int) -> bool:
+    return STRICTLY_KEPT * (whole - cost) >= whole
 
 
 def _cut(text: str, piece: Piece, expected: Sequence[str]) -> Written:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from qiltest.scoring.chains import Chain, blocks
 from qiltest.scoring.characters import weight
+from qiltest.scoring.distance import distance
 from qiltest.scoring.evidence import EDIT, Costs, Piece
 from qiltest.scoring.geometry import encloses, orders
 
@@ -13,18 +14,29 @@ from qiltest.scoring.geometry import encloses, orders
 ABSORBED_WEIGHT, ABSORBED_CONFIDENCE = 2.0, 0.6
 
 
-def groups_of(chains: Sequence[Chain], pieces: Sequence[Piece], costs: Costs) -> list[tuple[int, ...]]:
+def groups_of(
+    texts: Sequence[str], chains: Sequence[Chain], pieces: Sequence[Piece], costs: Costs
+) -> list[tuple[int, ...]]:
     """Return each text's pieces, with the unmatched lines inside its block, such as a phrase generated twice.
 
-    `costs` are those of joining pieces (`evidence.joints`).
+    A line that stands where the text is missing, and would make its distance less, is none of it. `costs` are those of
+    joining pieces (`evidence.joints`).
     """
     free = set(range(len(pieces))) - {i for chain in chains for i in chain.pieces}
     groups = []
-    for chain in chains:
-        inside = [i for i in sorted(free) if _belongs(i, chain.pieces, pieces, costs)]
-        groups.append(_merged(chain.pieces, inside, pieces, costs))
-        free.difference_update(groups[-1])
+    for text, chain in zip(texts, chains, strict=True):
+        group = chain.pieces
+        for i in [i for i in sorted(free) if _belongs(i, chain.pieces, pieces, costs)]:
+            more = _merged(group, [i], pieces, costs)
+            if _distance(text, more, pieces) > _distance(text, group, pieces):
+                group = more
+        groups.append(group)
+        free.difference_update(group)
     return groups
+
+
+def _distance(text: str, group: Sequence[int], pieces: Sequence[Piece]) -> int:
+    return distance(text, "".join(pieces[i].text for i in group))
 
 
 def _belongs(line: int, group: Sequence[int], pieces: Sequence[Piece], costs: Costs) -> bool:
@@ -48,8 +60,6 @@ def _runs(group: Sequence[int], costs: Costs) -> Iterator[list[int]]:
 
 def _merged(group: tuple[int, ...], inside: Sequence[int], pieces: Sequence[Piece], costs: Costs) -> tuple[int, ...]:
     """Insert the lines of a block that stand between its first and last one, keeping their reading order."""
-    if not inside:
-        return group
     together = sorted({*group, *inside})
     for order in orders([pieces[i].place for i in together], blocks(together, costs)):
         merged = tuple(together[k] for k in order)

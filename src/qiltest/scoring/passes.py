@@ -6,13 +6,14 @@ which it is joined at the cost of that join. Exact for the given order, without 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qiltest.scoring.characters import bits
+from qiltest.scoring.characters import bits, mean_bits
 from qiltest.scoring.evidence import EDIT, Costs
 
 #: the wrong case of a letter costs half an edit in matching, or "CPP" would be no better match for "cpp" than nothing.
@@ -45,16 +46,27 @@ def wrong_cost(char: str) -> int:
     return min(2 * EDIT, EDIT + int(EDIT * WRONG / bits(char)))
 
 
+def gap_cost(text: str) -> int:
+    """Return what it costs in a chain of several lines where the text is missing between two, beside its characters.
+
+    In edits x `EDIT`: a line that goes on where another ends has one place in the text, any other has as many as the
+    text has characters, each of which it might have met by chance.
+    """
+    return int(EDIT * math.log2(len(text)) / mean_bits(text))
+
+
 class Target:
     """The text sought, with the cost of meeting any character at each of its places."""
 
     def __init__(self, text: str, free: Collection[str] = (), *, strict: bool) -> None:
-        """`free` characters cost nothing where the text has none; `strict`: a wrong one is evidence against a line."""
-        self.length, self._free = len(text), free
+        """`free` characters cost nothing where the text has none; `strict`: errors cost what speaks against a line."""
+        self._free = free
         self._wrong = np.array([wrong_cost(char) if strict else EDIT for char in text], dtype=np.int64)
         #: cost of a place's prefix where the text is missing in a line, and where it is missing between lines.
         self.inside = np.concatenate(([0], np.cumsum(self._wrong)))
-        self.between = np.arange(self.length + 1, dtype=np.int64) * EDIT
+        self.between = np.arange(len(text) + 1, dtype=np.int64) * EDIT
+        #: cost of a gap in the text between lines, beside its characters.
+        self.gap = gap_cost(text) if strict else 0
         self._exact, self._folded = np.array(list(text)), np.array([char.casefold() for char in text])
         self._meets: dict[str, Costs] = {}
 
@@ -72,7 +84,7 @@ class Target:
 
 def alone(target: Target, line: Written, *, begin: int = 0) -> int:
     """Return the cost of one line for the text; `begin` is what every chain costs beforehand."""
-    row = target.between + begin
+    row = _first(target, begin)
     row, _, ended = _read(line, row, row, target)
     return min([int(row[-1]), *(cost for cost, _ in ended)])
 
@@ -84,7 +96,7 @@ def cheapest_in_order(
 
     `costs` are those of joining two lines; `begin` is what every chain costs beforehand.
     """
-    first = target.between + begin
+    first = _first(target, begin)
     rows: list[Costs] = []
     froms: list[NDArray[np.int64]] = []
     starts: list[_Starts] = []
@@ -139,11 +151,25 @@ def _carry(
         new_row, new_start = insert, start.copy()
         new_row[1:][better] = meet[better]
         new_start[1:][better] = start[:-1][better]
+        row, start = _delete_forward(new_row, new_start, target.inside)
         if count in ends:
-            last, begun = _delete_forward(new_row, new_start, target.between)
+            last, begun = _with_gap(row, start, target)
             ended.append((int(last[-1]) + 1, int(begun[-1])))
-        row, start = _delete_forward(new_row, new_start, target.inside if count < len(text) else target.between)
-    return row, start, ended
+    return (*_with_gap(row, start, target), ended)
+
+
+def _with_gap(row: Costs, start: _Starts, target: Target) -> tuple[Costs, _Starts]:
+    """Let the text go on after a gap."""
+    later, begun = _delete_forward(row, start, target.between)
+    better = later + target.gap < row
+    return np.where(better, later + target.gap, row), np.where(better, begun, start)
+
+
+def _first(target: Target, begin: int) -> Costs:
+    """Return the cost of each prefix before any line."""
+    row: Costs = np.minimum(target.inside, target.between + target.gap)
+    row[0] = 0
+    return row + begin
 
 
 def _delete_forward(row: Costs, start: _Starts, missing: Costs) -> tuple[Costs, _Starts]:

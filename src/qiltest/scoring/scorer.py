@@ -53,7 +53,7 @@ def score(
         )
     plain = [required_text(parts) for parts in wanted]
     pieces, costs, chains = _matched(reading, plain, _marks(wanted), alone=alone)
-    groups = groups_of(chains, pieces, costs)
+    groups = groups_of(plain, chains, pieces, costs)
     own = [
         _own_part(text, [pieces[i] for i in group], () if alone else plain)
         for text, group in zip(plain, groups, strict=True)
