@@ -32,7 +32,7 @@ def test_the_latest_run_is_reported_beside_its_images(root: Path, capsys: Any, f
     (path,) = root.glob(f"*/report.{form}")
     assert path.read_text(encoding="utf-8").startswith(sign)
     out = capsys.readouterr().out
-    assert "FAIL: 5 of 8 images do not pass: 3 failed, 1 could not be judged, 1 new" in out
+    assert "FAIL: 5 of 8 images do not pass: 3 worse, 1 not judged, 1 new" in out
     assert str(path.resolve()) in out
 
 
@@ -52,7 +52,7 @@ def test_json_says_what_was_written(root: Path, capsys: Any) -> None:
     assert (said["format"], said["verdict"], said["headline"]) == (
         "html",
         "FAIL",
-        "5 of 8 images do not pass: 3 failed, 1 could not be judged, 1 new",
+        "5 of 8 images do not pass: 3 worse, 1 not judged, 1 new",
     )
     assert Path(said["report"]).is_file()
 

@@ -82,6 +82,7 @@ def test_no_weights_are_told_everywhere_and_no_earlier_run_passes_for_tonights(
     assert [sample.case for sample in suite.latest().planned] == ["coffee", "poster"] * 2
     monkeypatch.chdir(suite.path)
     assert main(["report", "latest", "--format=md"]) == 0
+    assert "What changed" not in told.summary
     assert "Nothing was generated: no weights" in (suite.latest().path / "report.md").read_text(encoding="utf-8")
 
 

@@ -59,9 +59,9 @@ class Published:
 
 
 def published_in(run: Run) -> Published | None:
-    """Compare the published report with a run; None for a run without a case that names a `report_table`."""
+    """Compare the published report with a run; None for a run without an image of a case with a `report_table`."""
     tables = {case.id: case.report_table for case in run.cases if case.report_table is not None}
-    if not tables:
+    if not tables or not run.results:
         return None
     own = replace(run, results=tuple(result for result in run.results if result.sample.case in tables))
     return Published(findings=findings(own), marks=report_marks(own), tables=tables, unmarked=unmarked(own))
