@@ -5,34 +5,36 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from qiltest.reading.rapidocr.ctc import Character
-from qiltest.reading.rapidocr.ink import glyphs, ink
 from qiltest.reading.rapidocr.letter_case import in_question, sized
+from qiltest.reading.rapidocr.strip import Glyph, strip
 
 SIZE, LEFT = 64, 40
 
 
 def written(text, *, tilt=0.0, ink_level=20, ground=235):
-    """A line of writing (BGR) and the centre of each character along it."""
+    """An image (BGR) with a line of writing, its box, and the centre of each character along the box."""
     font = ImageFont.load_default(SIZE)
     width = int(font.getlength(text)) + 2 * LEFT
-    image = Image.new("L", (width, 2 * SIZE), ground)
+    image = Image.new("L", (width + 2 * SIZE, 3 * SIZE), ground)
     pen, places = ImageDraw.Draw(image), []
     for i, char in enumerate(text):
         x = LEFT + font.getlength(text[:i])
-        pen.text((x, SIZE // 2), char, fill=ink_level, font=font)
+        pen.text((SIZE + x, SIZE), char, fill=ink_level, font=font)
         places.append((x + font.getlength(char) / 2) / width)
     image = image.rotate(tilt, resample=Image.Resampling.BICUBIC, fillcolor=ground)
-    grey = np.asarray(image)
-    return np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2)), places
+    left, top, right, bottom = SIZE, SIZE * 0.8, SIZE + width, SIZE * 2.3
+    quad = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], dtype=np.float32)
+    return np.ascontiguousarray(np.repeat(np.asarray(image)[:, :, None], 3, axis=2)), quad, places
 
 
 def read_as(recognised, drawn, **how):
     """What a line drawn as `drawn` and recognised as `recognised` measures."""
-    crop, places = written(drawn, **how)
+    image, quad, places = written(drawn, **how)
     characters = [
         Character(text=char, confidence=0.9, place=place) for char, place in zip(recognised, places, strict=True)
     ]
-    return "".join(character.text for character in sized(characters, crop, places))
+    found = strip(image, quad)
+    return "".join(character.text for character in sized(characters, found.glyphs, found.length))
 
 
 @pytest.mark.parametrize(
@@ -71,10 +73,16 @@ def test_a_low_zero_among_digits_alone_stays_a_zero():
     assert read_as("10", "1o") == "10"
 
 
-def test_writing_that_does_not_stand_out_stays_as_recognised():
-    noise = np.random.default_rng(0).integers(0, 256, (96, 300, 3), dtype=np.uint8)
-    characters = [Character(text=char, confidence=0.9, place=0.5) for char in "Cab"]
-    assert "".join(c.text for c in sized(characters, noise, [0.2, 0.5, 0.8])) == "Cab"
+def test_a_letter_that_is_broken_in_two_stays_as_recognised():
+    """Half of a W whose strokes do not meet is as low as a small w."""
+    line = [Glyph(left=i, right=i + 0.8, top=0.2, bottom=1.0) for i in range(3)]
+    halves = [Glyph(left=3.0, right=3.3, top=0.5, bottom=1.0), Glyph(left=3.4, right=3.8, top=0.5, bottom=1.0)]
+    places = [0.4, 1.4, 2.4, 3.5]
+    characters = [
+        Character(text=char, confidence=0.9, place=place / 4) for char, place in zip("TRAW", places, strict=True)
+    ]
+    assert "".join(c.text for c in sized(characters, [*line, *halves], 4.0)) == "TRAW"
+    assert "".join(c.text for c in sized(characters, [*line, halves[1]], 4.0)) == "TRAw"
 
 
 def test_only_letters_whose_capital_has_their_shape_are_in_question():
@@ -84,19 +92,3 @@ def test_only_letters_whose_capital_has_their_shape_are_in_question():
     assert not in_question(line("Bag 12 的"))
     assert in_question(line("Bag 10"))
     assert in_question(line("up"))
-
-
-def test_an_image_of_one_colour_has_no_ink():
-    flat = np.full((50, 200, 3), 128, dtype=np.uint8)
-    assert ink(flat) is None
-    assert glyphs(flat) == ()
-
-
-def test_an_i_and_its_dot_are_one_glyph_and_specks_are_none():
-    crop, _ = written("i.i")
-    assert len(glyphs(crop)) == 2
-
-
-def test_what_touches_the_upper_or_lower_edge_is_no_glyph():
-    crop, _ = written("Hill")
-    assert glyphs(crop[SIZE:]) == ()

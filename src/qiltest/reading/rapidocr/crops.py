@@ -57,3 +57,14 @@ def grown(quad: Quad, along: float, across: float) -> Quad:
     size = min(width, height)
     x, y = right / width * along * size, down / height * across * size
     return np.asarray(quad + np.array([-x - y, x - y, x + y, y - x]), dtype=np.float32)
+
+
+def lengthened(quad: Quad, before: float, after: float) -> Quad:
+    """Move the start and the end of a row outwards, in units of the writing's size."""
+    right, down = _sides(quad)
+    width, height = float(np.linalg.norm(right)), float(np.linalg.norm(down))
+    if min(width, height) < 1:
+        return quad
+    step = right / width * min(width, height)
+    start, end = -before * step, after * step
+    return np.asarray(quad + np.array([start, end, end, start]), dtype=np.float32)

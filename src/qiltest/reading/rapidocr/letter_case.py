@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qiltest.reading.images import Pixels
 from qiltest.reading.rapidocr.ctc import Character, run_at
-from qiltest.reading.rapidocr.ink import Glyph, glyphs
+from qiltest.reading.rapidocr.strip import Glyph
 
 #: Letters that stand on the baseline in both sizes, and those whose small form hangs below it.
 STANDING, HANGING = frozenset("cosuvwxz"), frozenset("py")
@@ -63,12 +63,12 @@ def in_question(characters: Sequence[Character]) -> bool:
     return any(_in_question(character.text) for character in characters)
 
 
-def sized(characters: Sequence[Character], crop: Pixels, places: Sequence[float]) -> tuple[Character, ...]:
-    """Return the characters with the size of their letters as measured in `crop` (BGR, a row of writing).
+def sized(characters: Sequence[Character], glyphs: Sequence[Glyph], length: float) -> tuple[Character, ...]:
+    """Return the characters with the size of their letters as measured.
 
-    `places`: each character's centre along the crop, 0 to 1.
+    `glyphs`: the ink of the line, a row of writing, from 0 to `length` along it.
     """
-    found = _matched(characters, glyphs(crop), [place * crop.shape[1] for place in places])
+    found = matched(characters, glyphs, length)
     ruler = ruler_of([(character.text, glyph) for character, glyph in zip(characters, found, strict=True) if glyph])
     if ruler is None:
         return tuple(characters)
@@ -151,18 +151,25 @@ def _figure(characters: Sequence[Character], place: int) -> bool:
     return not any(character.text.isalpha() for character in run_at(characters, place, lambda text: not text.isspace()))
 
 
-def _matched(characters: Sequence[Character], found: Sequence[Glyph], centres: Sequence[float]) -> list[Glyph | None]:
-    """Find each character's glyph: the only one at its place, and at no other character's."""
-    if not found:
-        return [None] * len(characters)
-    slack = 0.2 * float(np.median([glyph.right - glyph.left for glyph in found]))
-    at = [[glyph for glyph in found if glyph.left - slack <= x <= glyph.right + slack] for x in centres]
+def matched(characters: Sequence[Character], glyphs: Sequence[Glyph], length: float) -> list[Glyph | None]:
+    """Find each character's glyph: the only one at its place and in its cell, and at no other character's.
+
+    A cell reaches halfway to the neighbours: where more ink than one glyph lies in it, the letter is broken or joined
+    to another.
+    """
     inked = [i for i, character in enumerate(characters) if not character.text.isspace()]
-    matched: list[Glyph | None] = [None] * len(characters)
-    for i in inked:
-        if len(at[i]) == 1 and not any(at[i][0] in at[j] for j in inked if j != i):
-            matched[i] = at[i][0]
-    return matched
+    found: list[Glyph | None] = [None] * len(characters)
+    if not glyphs or not inked:
+        return found
+    slack = 0.2 * float(np.median([glyph.width for glyph in glyphs]))
+    centres = [characters[i].place * length for i in inked]
+    at = [[glyph for glyph in glyphs if glyph.left - slack <= x <= glyph.right + slack] for x in centres]
+    ends = [0.0, *((a + b) / 2 for a, b in pairwise(centres)), length]
+    for k, i in enumerate(inked):
+        cell = [glyph for glyph in glyphs if ends[k] <= glyph.centre <= ends[k + 1]]
+        if len(at[k]) == 1 and cell in ([], at[k]) and not any(at[k][0] in at[j] for j in range(len(at)) if j != k):
+            found[i] = at[k][0]
+    return found
 
 
 def _slope(bases: Sequence[Glyph]) -> float:

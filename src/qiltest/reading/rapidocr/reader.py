@@ -17,16 +17,17 @@ import numpy as np
 from qiltest.errors import ReaderError
 from qiltest.reading.images import Pixels, load_image
 from qiltest.reading.rapidocr.blocks import blocks
-from qiltest.reading.rapidocr.crops import Quad, cut, extent, grown, is_column, upright
-from qiltest.reading.rapidocr.digit_one import SEEN, with_ones
-from qiltest.reading.rapidocr.letter_case import in_question, sized
+from qiltest.reading.rapidocr.crops import Quad, cut, extent, grown, upright
+from qiltest.reading.rapidocr.digit_one import SEEN
+from qiltest.reading.rapidocr.doubts import settled
+from qiltest.reading.rapidocr.end_marks import Written, without_pieces
 from qiltest.reading.rapidocr.views import DOUBT, MISSED, NOISE, VIEWS, View, looked
 from qiltest.reading.records import Line, Point, ReaderInfo, Reading
 from qiltest.reading.version import READING_VERSION
 from qiltest.reading.weights import combined_sha256, refuse_unknown_pins, require_files, require_hashes
 
 if TYPE_CHECKING:
-    from qiltest.reading.rapidocr.ctc import Character, Recogniser, Recognition
+    from qiltest.reading.rapidocr.ctc import Recogniser, Recognition
 
 DETECTOR, RECOGNISER = "PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"
 #: SHA-256 of the weights that the limits and noise floors of this repository were measured with.
@@ -37,8 +38,6 @@ PINNED: Mapping[str, str] = {
 #: Measured (docs/measurements/readers.md): the wheel's own settings merge neighbouring lines and cut thin ones.
 #: The 180 degree classifier stays off: it turned correct lines of digits upside down.
 DETECTION: Mapping[str, float | bool] = {"thresh": 0.2, "box_thresh": 0.4, "unclip_ratio": 1.4, "use_dilation": False}
-#: Margin, in units of the writing's size, with which a line is cut out to measure its letters.
-RULED = View(along=0.2, across=0.2)
 #: rows replace columns where the least confidence is at least this many times that of the columns.
 SURE = 0.9
 
@@ -91,7 +90,7 @@ class RapidReader:
     def _lines(self, bgr: Pixels, quads: Sequence[Quad]) -> list[tuple[Quad, Line]]:
         """Read several boxes at once, in their order, without those that have no text."""
         found = self._workers.map(lambda quad: self.line(bgr, quad), quads)
-        return [(quad, line) for quad, line in zip(quads, found, strict=True) if line is not None]
+        return without_pieces([(quad, line) for quad, line in zip(quads, found, strict=True) if line is not None])
 
     def _in_rows(self, bgr: Pixels, found: list[tuple[Quad, Line]]) -> list[tuple[Quad, Line]]:
         """Replace columns by rows in grids, where the rows are read with similar confidence."""
@@ -115,8 +114,8 @@ class RapidReader:
         """Recognise the text of one quadrilateral in a single view."""
         return self._recogniser.look(seen(bgr, quad, view))
 
-    def characters(self, bgr: Pixels, quad: Quad) -> tuple[Character, ...]:
-        """Recognise the text of one quadrilateral, in as many views as needed; places run along the box, 0 to 1."""
+    def written(self, bgr: Pixels, quad: Quad) -> Written:
+        """Recognise the text of one quadrilateral, in as many views as needed, and settle what is doubtful in it."""
         look, view = looked(lambda view: self.look(bgr, quad, view), self._views)
         width, height = extent(quad)
         long, short = max(width, height), min(width, height)
@@ -125,22 +124,18 @@ class RapidReader:
             replace(character, place=(character.place * (long + 2 * margin) - margin) / long)
             for character in look.characters
         )
-        found = with_ones(found)
-        if is_column(quad) or not in_question(found):
-            return found
-        margin = RULED.along * short
-        places = [(character.place * long + margin) / (long + 2 * margin) for character in found]
-        return sized(found, cut(bgr, grown(quad, RULED.along, RULED.across)), places)
+        return settled(bgr, Written(box=quad, characters=found), lambda quad: self.look(bgr, quad, VIEWS[0]))
 
     def line(self, bgr: Pixels, quad: Quad) -> Line | None:
         """Read one quadrilateral; None where it has no text."""
-        found = self.characters(bgr, quad)
+        written = self.written(bgr, quad)
+        found = written.characters
         text = "".join(character.text for character in found)
         if not text.strip():
             return None
         return Line(
             text=text,
-            box=_points(quad),
+            box=_points(written.quad),
             confidence=round(sum(character.confidence for character in found) / len(found), 5),
             characters=tuple(round(character.confidence, 5) for character in found),
         )
