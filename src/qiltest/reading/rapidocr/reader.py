@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -18,9 +18,11 @@ from qiltest.errors import ReaderError
 from qiltest.reading.images import Pixels, load_image
 from qiltest.reading.rapidocr.blocks import blocks
 from qiltest.reading.rapidocr.crops import Quad, cut, extent, grown, upright
+from qiltest.reading.rapidocr.detection import DETECTION, Detector
 from qiltest.reading.rapidocr.digit_one import SEEN
 from qiltest.reading.rapidocr.doubts import settled
 from qiltest.reading.rapidocr.end_marks import Written, without_pieces
+from qiltest.reading.rapidocr.second_detection import better, differences
 from qiltest.reading.rapidocr.views import DOUBT, MISSED, NOISE, VIEWS, View, looked
 from qiltest.reading.records import Line, Point, ReaderInfo, Reading
 from qiltest.reading.version import READING_VERSION
@@ -35,9 +37,10 @@ PINNED: Mapping[str, str] = {
     DETECTOR: "090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f",
     RECOGNISER: "6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884",
 }
-#: Measured (docs/measurements/readers.md): the wheel's own settings merge neighbouring lines and cut thin ones.
-#: The 180 degree classifier stays off: it turned correct lines of digits upside down.
-DETECTION: Mapping[str, float | bool] = {"thresh": 0.2, "box_thresh": 0.4, "unclip_ratio": 1.4, "use_dilation": False}
+#: Lines with their boxes, in the reader's order.
+Lines = list[tuple[Quad, Line]]
+#: Indices of lines, and the lines that take their places; without indices the lines are new.
+Swap = tuple[Sequence[int], Lines]
 #: rows replace columns where the least confidence is at least this many times that of the columns.
 SURE = 0.9
 
@@ -61,7 +64,7 @@ class RapidReader:
         refuse_unknown_pins(pins or {}, (path.name for path in files), reader="rapidocr")
         require_hashes(files, {**PINNED, **(pins or {})}, reader="rapidocr")
         threads = threads or os.cpu_count() or 1
-        self._detect = _detector(threads)
+        self._detector = Detector(threads)
         self._recogniser = _recogniser(folder / RECOGNISER)
         self._workers = ThreadPoolExecutor(threads, thread_name_prefix="reader")
         self.info = ReaderInfo(
@@ -82,33 +85,44 @@ class RapidReader:
         """Read one image; an image without text gives no lines. Raises ReaderError where it cannot be decoded."""
         started = time.perf_counter()
         bgr = np.ascontiguousarray(load_image(image)[:, :, ::-1])
-        lines = tuple(line for _, line in self._in_rows(bgr, self._lines(bgr, self.boxes(bgr))))
+        found = self._with_large(bgr, self._lines(bgr, self.boxes(bgr)))
+        lines = tuple(line for _, line in self._in_rows(bgr, found))
         height, width = bgr.shape[:2]
         seconds = time.perf_counter() - started
         return Reading(reader=self.info, width=width, height=height, lines=lines, seconds=seconds)
 
-    def _lines(self, bgr: Pixels, quads: Sequence[Quad]) -> list[tuple[Quad, Line]]:
+    def _lines(self, bgr: Pixels, quads: Sequence[Quad]) -> Lines:
         """Read several boxes at once, in their order, without those that have no text."""
         found = self._workers.map(lambda quad: self.line(bgr, quad), quads)
         return without_pieces([(quad, line) for quad, line in zip(quads, found, strict=True) if line is not None])
 
-    def _in_rows(self, bgr: Pixels, found: list[tuple[Quad, Line]]) -> list[tuple[Quad, Line]]:
+    def _with_large(self, bgr: Pixels, found: Lines) -> Lines:
+        """Replace lines by those of the second detection, or add these, where they hold more evidence of text."""
+        second = self.large_boxes(bgr)
+        swaps: list[Swap] = []
+        for each in differences([quad for quad, _ in found], second, side=max(bgr.shape[:2])):
+            lines = self._lines(bgr, [second[index] for index in each.second])
+            if better([line for _, line in lines], [found[index][1] for index in each.first]):
+                swaps.append((each.first, lines))
+        return _swapped(found, swaps)
+
+    def _in_rows(self, bgr: Pixels, found: Lines) -> Lines:
         """Replace columns by rows in grids, where the rows are read with similar confidence."""
         counts = [sum(not char.isspace() for char in line.text) for _, line in found]
         for block in blocks([quad for quad, _ in found], counts):
             rows = self._lines(bgr, block.rows)
             columns = [found[i] for i in block.columns]
             if len(rows) == len(block.rows) and _confidence(rows) >= SURE * _confidence(columns):
-                at = block.columns[0]
-                kept = [(i, [item]) for i, item in enumerate(found) if i not in block.columns]
-                found = [item for _, items in sorted([*kept, (at, rows)], key=lambda entry: entry[0]) for item in items]
-                return self._in_rows(bgr, found)
+                return self._in_rows(bgr, _swapped(found, [(block.columns, rows)]))
         return found
 
     def boxes(self, bgr: Pixels) -> list[Quad]:
         """Return the quadrilaterals with text (4 points, clockwise from top left, pixels), top to bottom."""
-        found = self._detect(bgr, use_det=True, use_cls=False, use_rec=False).boxes
-        return [] if found is None else [np.asarray(box, dtype=np.float32) for box in found]
+        return self._detector.boxes(bgr)
+
+    def large_boxes(self, bgr: Pixels) -> list[Quad]:
+        """Return those of the second detection, on a small copy of the image: good for large writing alone."""
+        return self._detector.boxes_of_copy(bgr)
 
     def look(self, bgr: Pixels, quad: Quad, view: View) -> Recognition:
         """Recognise the text of one quadrilateral in a single view."""
@@ -150,6 +164,19 @@ def seen(bgr: Pixels, quad: Quad, view: View) -> Pixels:
     return np.asarray(cv2.resize(crop, (max(1, round(width * view.stretch)), height)), dtype=np.uint8)
 
 
+def _swapped(found: Lines, swaps: Sequence[Swap]) -> Lines:
+    """Put lines where the first of those stood that they replace; new ones follow the lines that begin higher."""
+    gone = {index for indices, _ in swaps for index in indices}
+    places: list[tuple[float, Lines]] = [(index, [item]) for index, item in enumerate(found) if index not in gone]
+    places += [(indices[0] if indices else _above(found, lines) - 0.5, lines) for indices, lines in swaps]
+    return [item for _, lines in sorted(places, key=lambda place: place[0]) for item in lines]
+
+
+def _above(found: Lines, lines: Lines) -> int:
+    """Count the lines that begin higher than the first of others."""
+    return sum(bool(quad[0, 1] <= lines[0][0][0, 1]) for quad, _ in found)
+
+
 def _confidence(lines: Sequence[tuple[Quad, Line]]) -> float:
     return min(line.confidence for _, line in lines)
 
@@ -181,18 +208,6 @@ def _models_folder() -> Path:
             f"not installed ({error})", where="reader rapidocr", remedy="pip install 'rapidocr>=3.10' onnxruntime"
         ) from error
     return Path(rapidocr.__file__).parent / "models"
-
-
-def _detector(threads: int) -> Any:  # noqa: ANN401 -- the engine has no types
-    from rapidocr import RapidOCR
-
-    parameters: dict[str, Any] = {f"Det.{key}": value for key, value in DETECTION.items()}
-    parameters |= {"Global.use_cls": False, "Global.log_level": "error"}
-    parameters |= {
-        "EngineConfig.onnxruntime.intra_op_num_threads": threads,
-        "EngineConfig.onnxruntime.enable_cpu_mem_arena": True,
-    }
-    return RapidOCR(params=parameters)
 
 
 def _recogniser(weights: Path) -> Recogniser:
