@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import struct
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +28,8 @@ from qiltest.suite.selection import Sample
 #: planned images: about as many as a line can hold.
 MOST = 15_000
 _NO_IMAGE = "a" * 64
+#: a PNG's last chunk.
+_END = b"\0\0\0\0IEND\xaeB`\x82"
 Fill = Callable[["Chain", "Source", int], None]
 
 
@@ -320,25 +325,33 @@ def one_image(chain: Chain, source: Source, size: int) -> None:
             chain.event(source.verdict(sample, sha256, golden=golden))
 
 
-def _png(image: Image.Image) -> bytes:
+@cache
+def _png(kind: str) -> bytes:
+    """Return a PNG of 16 million pixels, or of blocks, without its last chunk."""
+    image = Image.new("RGB", (4096, 4096))
+    if kind == "blocks":
+        blocks = np.random.default_rng(0).integers(0, 255, (100, 100, 3), dtype=np.uint8)
+        image = Image.fromarray(np.kron(blocks, np.ones((8, 8, 1), np.uint8)))
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
-    return buffer.getvalue()
+    return buffer.getvalue()[: -len(_END)]
 
 
-def _flat(number: int) -> bytes:
-    return _png(Image.new("RGB", (4096, 4096), (number % 256, number // 256, 0)))
+def png(kind: str) -> Callable[[int], bytes]:
+    """Return a function that makes the same image with other bytes."""
 
+    def numbered(number: int) -> bytes:
+        text = b"tEXtnumber\0" + str(number).encode()
+        chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
+        return _png(kind) + chunk + _END
 
-def _blocks(number: int) -> bytes:
-    blocks = np.random.default_rng(number).integers(0, 255, (100, 100, 3), dtype=np.uint8)
-    return _png(Image.fromarray(np.kron(blocks, np.ones((8, 8, 1), np.uint8))))
+    return numbered
 
 
 KINDS: dict[str, Fill] = {
     "images as large as that": images(lambda _: os.urandom(5_000_000)),
-    "images of 16 million pixels": images(_flat),
-    "images that are hard to compress": images(_blocks),
+    "images of 16 million pixels": images(png("large")),
+    "images that are hard to compress": images(png("blocks")),
     "one image that all name": one_image,
     "verdicts on short readings": judged(1),
     "verdicts on readings of up to 1,000 lines": judged(1_000),

@@ -279,6 +279,41 @@ PREFIXES: tuple[Scheme, ...] = (
         answer=ACCEPTED,
     ),
     Scheme(
+        name="lora_unet_ and no prefix",
+        who="merged by hand",
+        make=lambda factors: (
+            KOHYA()(dict(list(factors.items())[:12])) | written(DOWN_UP)(dict(list(factors.items())[12:]))
+        ),
+        answer=ACCEPTED,
+    ),
+    Scheme(
+        name="lora_unet_, diffusion_model. and no prefix",
+        who="merged by hand",
+        make=lambda factors: (
+            KOHYA(alpha=False)(dict(list(factors.items())[:4]))
+            | written(DOWN_UP, "diffusion_model.", alpha=False)(dict(list(factors.items())[4:12]))
+            | written(DOWN_UP, alpha=False)(dict(list(factors.items())[12:]))
+        ),
+        answer=ACCEPTED,
+    ),
+    Scheme(
+        name="lora_unet_ and its names without it",
+        who="merged by hand",
+        make=lambda factors: (
+            KOHYA()(dict(list(factors.items())[:12])) | written(DOWN_UP, flat=True)(dict(list(factors.items())[12:]))
+        ),
+        answer=ACCEPTED,
+    ),
+    Scheme(
+        name="lora_unet_ and no prefix, all layers",
+        who="merged by hand",
+        make=lambda factors: (
+            KOHYA()(dict(list(factors.items())[8:])) | written(DOWN_UP)(dict(list(factors.items())[:8]))
+        ),
+        answer="with no match",
+        also=ALL_LAYERS,
+    ),
+    Scheme(
         name="transformer. and no prefix",
         who="merged by hand",
         make=lambda factors: (

@@ -243,7 +243,7 @@ def _inspection_lines(inspection: CandidateInspection, like: str) -> Iterator[st
     if inspection.report is not None:
         report = inspection.report
         ranks, scales = (", ".join(f"{value:g}" for value in values) for values in (report.ranks, report.scales))
-        yield f"lora   {inspection.path}, SHA-256 {inspection.sha256}"
+        yield f"lora   {inspection.path}, SHA-256 {inspection.sha256 or 'not computed'}"
         modules = f"{len(report.modules)} modules of {report.base}"
         yield f"       rank {ranks or '-'}, alpha / rank {scales or '-'}, {modules}"
     if inspection.likeness is not None and math.isfinite(inspection.likeness.strength):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from qiltest.lora.adapter_config import METADATA_KEY, AdapterConfig, AdapterConfigError, adapter_config
 from qiltest.lora.deltas import FactorPair, pair_up
-from qiltest.lora.keys import Key, Prefix, parse_key
+from qiltest.lora.keys import Key, Prefix, beside_lora_unet, parse_key
 from qiltest.lora.kinds import Tensors, of_text_encoder, refused_kind
 from qiltest.text.format import count
 
@@ -56,6 +56,8 @@ def contents_of(file: SafetensorsFile, base: Base) -> Contents:
     encoder = tuple(raw for raw in file.tensors if of_text_encoder(raw))
     parsed = {raw: parse_key(raw, base) for raw in file.tensors if not of_text_encoder(raw)}
     keys = [key for key in parsed.values() if key]
+    if any(key.prefix is Prefix.LORA_UNET for key in keys):
+        keys = [beside_lora_unet(key, base) for key in keys]
     unparsed = [raw for raw, key in parsed.items() if key is None]
     pairs, missing, useless = pair_up(keys, file)
     strangers = [pair for pair in pairs if pair.module not in base.modules]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from qiltest.lora.blocks import split_name
-from qiltest.lora.keys import Prefix, ignored_by_diffusers
+from qiltest.lora.keys import REMOVED, ignored_by_diffusers
 from qiltest.lora.report import LoraFinding, LoraReport, Severity
 from qiltest.text.escape import one_line
 from qiltest.text.format import count
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 _SHOWN = 5
 #: code of the finding that a LoRA covers a module in some blocks and not in others, or is zero there.
 LEFT_OUT = "left-out"
-#: diffusers removes `diffusion_model.` where it stands, and needs it on one key only.
-_ALIKE = {Prefix.NONE, Prefix.DIFFUSION_MODEL}
 
 
 def find(report: LoraReport, base: Base) -> tuple[LoraFinding, ...]:
@@ -60,7 +59,7 @@ def _some(names: Sequence[str]) -> str:
 
 def _prefix_errors(report: LoraReport) -> Iterator[tuple[str, str]]:
     prefixes = set(report.prefixes)
-    if len(prefixes) > 1 and prefixes != _ALIKE:
+    if len(prefixes) > 1 and not prefixes <= REMOVED:
         shown = ", ".join(prefix.shown for prefix in report.prefixes)
         yield "prefix", f"keys have several prefixes ({shown}): a loader takes one of them and ignores the rest"
         return
@@ -119,6 +118,8 @@ def _tensor_warnings(report: LoraReport) -> Iterator[tuple[str, str]]:
 def _scale_warnings(report: LoraReport) -> Iterator[tuple[str, str]]:
     if len(report.ranks) > 1:
         yield "ranks", f"ranks differ between modules: {_some(list(map(str, report.ranks)))}"
+    if not all(map(math.isfinite, report.scales)):
+        return  # an error says so
     if len(report.scales) > 1:
         yield "scales", f"alpha / rank differs between modules: {_some([f'{scale:g}' for scale in report.scales])}"
     elif report.scales and report.scales[0] != 1:

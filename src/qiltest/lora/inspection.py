@@ -14,7 +14,14 @@ from qiltest.lora.deltas import FactorPair, Measured, from_header, measure
 from qiltest.lora.findings import find
 from qiltest.lora.keys import Key, Naming
 from qiltest.lora.report import LoraReport
-from qiltest.lora.safetensors_file import SIZE_LIMIT, SafetensorsFile, lora_sha256, open_safetensors, too_large
+from qiltest.lora.safetensors_file import (
+    SIZE_LIMIT,
+    BrokenFileError,
+    SafetensorsFile,
+    lora_sha256,
+    open_safetensors,
+    too_large,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,15 +31,31 @@ if TYPE_CHECKING:
     from qiltest.suite.variants import Variant
 
 
+def header_refuses(path: Path, base: Base) -> bool:
+    """Return whether a file's header alone says that it is no LoRA of the base, so that nothing else need be read.
+
+    Raises RecipeError where there is no file to read.
+    """
+    try:
+        return not _fits(contents_of(open_safetensors(path), base), base)
+    except BrokenFileError:
+        return True
+
+
 def inspect_lora(
-    path: Path, *, base: Base | None = None, known: Iterable[Base] = (), variants: Iterable[Variant] = ()
+    path: Path,
+    *,
+    base: Base | None = None,
+    known: Iterable[Base] = (),
+    variants: Iterable[Variant] = (),
+    hashed: bool = True,
 ) -> LoraReport:
     """Inspect a LoRA file against `base`, or the best fit of the `known` bases, or Qwen-Image.
 
     The header decides what is read: nothing of a file that it refuses, or of a module with another shape than the
     base's. Values are read one module at a time: memory is that of the header and one pair of factors. The file is
-    hashed meanwhile; one above `SIZE_LIMIT` is refused, and not hashed (its `sha256` is empty). Raises RecipeError
-    where the file is not a whole safetensors file, or changes while it is read.
+    hashed meanwhile; one above `SIZE_LIMIT` is refused, and not hashed (its `sha256` is empty), nor is any where
+    `hashed` is False. Raises RecipeError where the file is not a whole safetensors file, or changes while it is read.
     """
     file = open_safetensors(path)
     candidates = dict.fromkeys((*(() if base is None else (base,)), *known)) or {qwen_image(): None}
@@ -42,7 +65,7 @@ def inspect_lora(
     if file.size > SIZE_LIMIT and found.kind is None:
         found = replace(found, kind=f"{too_large(file.size)}: extract a LoRA of lower rank, or save it in bfloat16")
     with ThreadPoolExecutor(1) as pool:
-        sha256 = pool.submit(lora_sha256, path) if file.size <= SIZE_LIMIT else None
+        sha256 = pool.submit(lora_sha256, path) if hashed and file.size <= SIZE_LIMIT else None
         measured = [_measured(pair, file, chosen, found) for pair in found.pairs]
     file.check_unchanged()
     report = _report(file, chosen, found, measured, sha256.result() if sha256 else "")

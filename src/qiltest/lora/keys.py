@@ -9,7 +9,7 @@ A key is prefix + module + ending. Prefixes: none (Lightning), `transformer.` (d
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,8 @@ class Naming(StrEnum):
     NEITHER = "none"
 
 
+#: diffusers removes these where they stand, and needs them on one key only.
+REMOVED = frozenset((Prefix.NONE, Prefix.DIFFUSION_MODEL, Prefix.LORA_UNET))
 #: ending -> part, and the naming it belongs to (None: both).
 _ENDINGS: tuple[tuple[str, Part, Naming | None], ...] = (
     (".lora_down.weight", Part.DOWN, Naming.DOWN_UP),
@@ -98,6 +100,20 @@ def _split_prefix(name: str, base: Base) -> tuple[Prefix, str]:
         flat = name.removeprefix(Prefix.LORA_UNET.value)
         return Prefix.LORA_UNET, base.flat_names.get(flat, flat)
     return Prefix.NONE, name
+
+
+def beside_lora_unet(key: Key, base: Base) -> Key:
+    """Return a key of a file in which another starts with `lora_unet_`, as diffusers reads it.
+
+    It takes all names for kohya's: those without the prefix too, in either spelling. A dotted name outside of the blocks
+    loses its beginning, so that no module has it, unless it is one of three.
+    """
+    if key.prefix not in REMOVED or key.prefix is Prefix.LORA_UNET:
+        return key
+    module = base.flat_names.get(key.module, key.module)
+    if "." in key.module and not key.module.startswith("transformer_blocks."):
+        module = f"transformer_blocks.{key.module[len('transformer_blocks_') :]}"
+    return replace(key, module=module)
 
 
 def module_after_prefix(key: Key, base: Base) -> str | None:

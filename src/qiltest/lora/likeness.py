@@ -73,6 +73,8 @@ class Likeness(WithFindings):
     identical: bool
     #: modules whose delta points against that of the other file.
     turned: tuple[str, ...]
+    #: modules with the other file's factors and another alpha, which makes them much stronger or weaker.
+    rescaled: tuple[str, ...] = ()
     findings: tuple[LoraFinding, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -105,6 +107,13 @@ class _Pairing:
     def cosine(self) -> float:
         return _compared(self.products)[1]
 
+    @property
+    def is_rescaled(self) -> bool:
+        """True for the same factors with another alpha, such as one that a conversion has lost."""
+        strength, cosine, _ = _compared(self.products)
+        mine, theirs = map(abs, self.scales)
+        return cosine >= SAME_RUN and not _near(mine / theirs) and abs(strength * theirs / mine - 1) <= _SAME_FACTORS
+
 
 def compare(path: Path, reference: Path, base: Base, *, reference_sha256: str) -> Likeness:
     """Compare a LoRA file with another. Raises RecipeError where one of them is not a whole safetensors file."""
@@ -131,6 +140,7 @@ def compare(path: Path, reference: Path, base: Base, *, reference_sha256: str) -
         scale_ratio=_only({round(here / there, 6) for here, there in (p.scales for p in found) if there}),
         identical=whole and all(pairing.identical for pairing in found),
         turned=tuple(pairing.name for pairing in found if pairing.cosine <= -SAME_RUN),
+        rescaled=tuple(pairing.name for pairing in found if pairing.is_rescaled),
     )
     return replace(likeness, findings=_findings(likeness))
 
@@ -239,6 +249,14 @@ def _errors(likeness: Likeness) -> Iterator[tuple[str, str]]:
             "alpha",
             f"the delta is {strength_words(likeness.strength, likeness.path)}{_scales(likeness)}: these are its "
             "factors with another alpha, which a conversion has lost or made up; give the file that alpha",
+        )
+    elif likeness.rescaled:
+        names = ", ".join(likeness.rescaled[:3]) + (", ..." if len(likeness.rescaled) > 3 else "")
+        yield (
+            "alpha",
+            f"{count(len(likeness.rescaled), 'module')} of {likeness.modules} with the factors of {likeness.path} and "
+            f"another alpha, which makes them more than {STRENGTH:g} times stronger or weaker ({names}): a conversion "
+            "has lost or made it up; give them that alpha",
         )
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from qiltest.lora.keys import Naming, Prefix
+
+
+T = TypeVar("T")
 
 
 class Severity(StrEnum):
@@ -127,20 +130,25 @@ class LoraReport(WithFindings):
 
     @property
     def alphas(self) -> tuple[float | None, ...]:
-        """The alphas that occur; None first where a module has none."""
-        found = {module.alpha for module in self.modules}
+        """The alphas that occur; None first where a module has none. What is not a number occurs once."""
+        found = {_one_nan(module.alpha) for module in self.modules}
         return tuple(sorted(found, key=lambda alpha: (alpha is not None, alpha or 0.0)))
 
     @property
     def scales(self) -> tuple[float, ...]:
-        """The effective scales alpha / rank that occur, ascending."""
-        return tuple(sorted({module.scale for module in self.modules}))
+        """The effective scales alpha / rank that occur, ascending. What is not a number occurs once."""
+        return tuple(sorted({_one_nan(module.scale) for module in self.modules}))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report for JSON: no NaN (None instead), `path` as text, with the properties."""
         made = asdict(self) | {"path": str(self.path)}
         made |= {"passes": self.passes, "ranks": self.ranks, "alphas": self.alphas, "scales": self.scales}
         return {key: finite(value) for key, value in made.items()}
+
+
+def _one_nan(value: T) -> T | float:
+    """Return the value, or the one NaN for every NaN, of which none is equal to another."""
+    return value if value == value else math.nan  # noqa: PLR0124 -- only NaN is not itself
 
 
 def finite(value: Any) -> Any:  # noqa: ANN401  JSON values of any shape

@@ -10,7 +10,7 @@ from qiltest.errors import CaseError, RecipeError
 from qiltest.generation.sources import ModelSource, base_of, resolve_lora
 from qiltest.lora.bases import Base
 from qiltest.lora.findings import LEFT_OUT
-from qiltest.lora.inspection import inspect_lora
+from qiltest.lora.inspection import header_refuses, inspect_lora
 from qiltest.lora.likeness import IDENTICAL, Likeness, compare
 from qiltest.lora.releases import release_findings
 from qiltest.lora.report import LoraFinding, LoraReport, Severity
@@ -24,7 +24,8 @@ class CandidateInspection:
     """The inspection of a candidate."""
 
     path: Path
-    sha256: str
+    #: None where the header alone refuses the file: it is not hashed.
+    sha256: str | None
     #: None where the file is not a valid safetensors file.
     report: LoraReport | None = None
     #: the comparison with the LoRA it replaces; None where that one does not exist.
@@ -48,10 +49,12 @@ class CandidateInspection:
 def candidate_variant(file: str, like: Variant, model: ModelSource) -> Variant:
     """Return `like` with `file` as its LoRA. Raises RecipeError where there is no such file.
 
-    The variant has the file's hash, so that a file that changes meanwhile is an error.
+    The variant has the file's hash, so that a file that changes meanwhile is an error. One that its header alone refuses
+    has none: gigabytes that nobody will generate with are not read.
     """
     path = resolve_lora(file, model=model)
-    lora = LoraSource(source=str(path), sha256=lora_sha256(path))
+    sha256 = None if header_refuses(path, base_of(model)) else lora_sha256(path)
+    lora = LoraSource(source=str(path), sha256=sha256)
     others = tuple((kind, source) for kind, source in like.loras if kind != model.kind.value)
     return replace(
         like,
@@ -79,11 +82,10 @@ def try_candidate(
     """
     lora = candidate.lora(model.kind)
     assert lora is not None
-    assert lora.sha256 is not None
     path, base = Path(lora.source), base_of(model)
     known = tuple(pinned(variant, model) for variant in variants)
     try:
-        report = inspect_lora(path, base=base, variants=known)
+        report = inspect_lora(path, base=base, variants=known, hashed=lora.sha256 is not None)
     except BrokenFileError as error:
         return CandidateInspection(path=path, sha256=lora.sha256, refusals=(error.what,))
     allowed = {LEFT_OUT} if allow_partial else set()
