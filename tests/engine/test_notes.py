@@ -32,6 +32,22 @@ def test_a_known_base_the_embedded_model_and_variants_of_any_base_need_no_note()
     assert notes(ModelBase(model="/models/mine"), make.variant("own")) == []
 
 
+def test_a_base_model_that_the_catalogue_does_not_know_is_noted_with_the_nearest():
+    typo = make.variant("typo", base_model="Qwen/Qwen-Image-2521")
+    (note,) = notes(ModelBase(model="tiny"), FOUR, typo)
+    assert note == (
+        'variant typo: its base_model Qwen/Qwen-Image-2521 is not in the catalogue (did you mean "Qwen/Qwen-Image-2512"?)'
+        "; correct it in variants.toml, unless it is a model of your own"
+    )
+
+
+def test_a_model_and_a_folder_of_ones_own_need_no_note():
+    own = make.variant("own", base_model="me/fine-tuned")
+    assert notes(ModelBase(model="me/fine-tuned"), own) == []
+    assert notes(ModelBase(model="/models/x", id="me/fine-tuned"), own) == []
+    assert notes(ModelBase(model="tiny"), make.variant("folder", base_model="/models/mine")) == []
+
+
 def test_a_lora_whose_name_is_of_another_release_is_noted():
     known = ModelBase(model="Qwen/Qwen-Image", id="Qwen/Qwen-Image")
     (note,) = notes(known, FOUR, **{"4step": "/loras/Qwen-Image-Edit-Lightning-4steps-V1.0.safetensors"})

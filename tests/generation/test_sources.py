@@ -78,6 +78,19 @@ def test_a_lora_that_is_not_cached_is_asked_for_by_a_command(folder):
     with pytest.raises(DeviceError) as caught:
         resolve_lora("lightx2v/Qwen-Image-Lightning::a.safetensors", model=resolve_model(str(folder)))
     assert "hf download lightx2v/Qwen-Image-Lightning a.safetensors" in str(caught.value)
+    assert caught.value.what == "not found in the Hugging Face cache (LocalEntryNotFoundError)"
+
+
+@pytest.mark.usefixtures("_offline")
+def test_a_release_that_is_not_cached_is_told_by_the_catalogue(folder):
+    file = "Qwen-Image-Lightning-8steps-V1.1.safetensors"
+    with pytest.raises(DeviceError) as caught:
+        resolve_lora(f"lightx2v/Qwen-Image-Lightning::{file}", model=resolve_model(str(folder)))
+    assert caught.value.what == (
+        "not found in the Hugging Face cache (LocalEntryNotFoundError), by the catalogue "
+        "Qwen-Image-Lightning-8steps-V1.1 (fp32), a LoRA for text-to-image with Qwen/Qwen-Image in 8 steps"
+    )
+    assert caught.value.remedy == f"run once: hf download lightx2v/Qwen-Image-Lightning {file}   (or name the file)"
 
 
 def test_a_word_that_is_no_model_is_refused():

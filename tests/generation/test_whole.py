@@ -179,7 +179,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "transformer as a fp16 variant": (
         lambda f: rename(f, "transformer", f"{DIFFUSERS}.fp16.safetensors"),
-        f"transformer: it has only the files of the variant fp16; rename them to {DIFFUSERS}.safetensors",
+        f"transformer: it has only the files of the variant fp16",
     ),
     "transformer shards without index": (
         lambda f: shards(f, "transformer").unlink(),
@@ -267,6 +267,31 @@ def test_it_is_refused_in_one_sentence_before_a_weight_is_read(made, fault, monk
     assert "\n" not in caught.value.what
     assert caught.value.where == str(made)
     assert caught.value.remedy
+
+
+#: how a refused folder becomes whole, where another one is not needed.
+REMEDIES = {
+    "transformer as a fp16 variant": f"rename the files of transformer to {DIFFUSERS}.safetensors",
+    "a git-lfs pointer": "run `git lfs pull` in the folder",
+    "transformer quantised": "name the release's own folder, whole and in bfloat16, for example Qwen/Qwen-Image",
+    "no text encoder": "name a folder with model_index.json and the components it lists",
+}
+
+
+@pytest.mark.parametrize("fault", REMEDIES)
+def test_a_refused_folder_has_one_remedy(made, fault):
+    FAULTS[fault][0](made)
+    with pytest.raises(ModelError) as caught:
+        resolve_model(str(made))
+    assert caught.value.remedy == REMEDIES[fault]
+
+
+def test_faults_of_which_one_needs_another_folder_have_that_remedy_alone(made):
+    FAULTS["a git-lfs pointer"][0](made)
+    FAULTS["no scheduler config"][0](made)
+    with pytest.raises(ModelError, match="is a pointer of git-lfs, not the file; scheduler: ") as caught:
+        resolve_model(str(made))
+    assert caught.value.remedy == REMEDIES["transformer quantised"]
 
 
 def names_in_memory(tensors: Tensors) -> Tensors:

@@ -298,7 +298,7 @@ def test_a_variant_of_the_candidates_name_is_refused(suite, lora):
     path.write_text(path.read_text().replace("[spare]", "[candidate]"))
     result = check(suite)
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    assert "variant name 'candidate' is reserved" in result.stdout.str()
+    assert "this name is reserved for candidate LoRA files (qiltest check)" in result.stdout.str()
 
 
 def test_a_session_without_the_suite_compares_nothing_and_says_so(suite, lora):

@@ -332,6 +332,13 @@ def test_the_terminal_has_a_line_for_each_answer(drawn: Make, fake: Fake, case: 
     assert list(published_lines(fake(case("wall", "text")).build())) == []
 
 
+def test_the_terminal_says_why_no_number_of_seeds_would_decide(drawn: Make) -> None:
+    (line,) = [line for line in claim_lines(findings(drawn(1, bad(*MANY[:4])))) if line.startswith("not decided: ")]
+    assert (
+        "bad cases (no number of seeds would decide: one seed tells too little of how the scenes differ to name one ("
+    ) in line
+
+
 def test_rates_pool_edits_over_characters(fake: Fake, case: Make) -> None:
     run = fake(case("wall", "abcd", "abcdefghij"))
     run.add("wall", "base", "abcX", "abcdefghij")

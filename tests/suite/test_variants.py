@@ -92,6 +92,15 @@ ONE_MISTAKE = {
     ),
     "no title": (('title = "Base"\n', ""), "base.title: missing; allowed: a string that is not empty"),
     "no step": (("steps = 50", "steps = 0"), "base.steps: 0 is not allowed; allowed: a whole number from 1 to 1000"),
+    "a base that no model can be": (
+        ('base_model = "owner/model"', 'base_model = "nope"'),
+        '"4steps-v2.0".base_model: "nope" is neither an id on the hub nor a folder\'s path; '
+        "allowed: owner/name on the hub, such as Qwen/Qwen-Image, or a folder's path",
+    ),
+    "the name of a candidate": (
+        ("[base]", "[candidate]"),
+        "candidate: this name is reserved for candidate LoRA files (qiltest check); allowed: another name",
+    ),
     "half a step": (
         ("steps = 50", "steps = 50.5"),
         "base.steps: 50.5 is not allowed; allowed: a whole number from 1 to 1000",

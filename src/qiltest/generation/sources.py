@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from qiltest.errors import DeviceError, ModelError, RecipeError
 from qiltest.files import expanded
@@ -16,7 +16,7 @@ from qiltest.generation.identity import name_of_folder
 from qiltest.generation.model_base import base_of_folder
 from qiltest.generation.whole import CLASSES, MISSING, folder_faults
 from qiltest.lora.bases import Base, base_from_folder, qwen_image
-from qiltest.lora.catalogue import catalogue
+from qiltest.lora.catalogue import catalogue, recognise
 from qiltest.strict_json import StrictJsonError, parse_file
 from qiltest.suite.variants import ModelBase, ModelKind
 
@@ -212,7 +212,10 @@ def _hub_file(repo: str, file: str, *, download: bool) -> Path:
     try:
         return Path(hf_hub_download(repo, file, local_files_only=not download))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        _absent(f"{repo}::{file}", f"hf download {repo} {file}", error, download=download)
+        known = recognise(sha256="", source=f"{repo}::{file}")
+        what = f", by the catalogue {known.title}, a {known.release.purpose}" if known is not None else ""
+        how = f"run once: hf download {repo} {file}   (or name the file)"
+        raise DeviceError(_absent(error, download=download) + what, where=f"{repo}::{file}", remedy=how) from error
     except ValueError as error:  # also a file's name that is absolute or leads out of the repository
         raise RecipeError(
             f"not a repository and a file: {error}",
@@ -234,17 +237,14 @@ def _snapshot(name: str, revision: str | None, *, download: bool) -> Path:
             allow_patterns=[f"*{suffix}" for suffix in SUFFIXES],
         )
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        _absent(name, command, error, download=download)
+        how = f"run once: {command}   (or name a folder that has it)"
+        raise DeviceError(_absent(error, download=download), where=name, remedy=how) from error
     return _checked(Path(found), remedy=f"the download is not complete; run once: {command}")
 
 
-def _absent(what: str, command: str, error: Exception, *, download: bool) -> NoReturn:
+def _absent(error: Exception, *, download: bool) -> str:
     place = "on the hub or in its cache" if download else "in the Hugging Face cache"
-    raise DeviceError(
-        f"not found {place} ({type(error).__name__})",
-        where=what,
-        remedy=f"run once: {command}   (or name a folder that has it)",
-    ) from error
+    return f"not found {place} ({type(error).__name__})"
 
 
 def _commit_of(folder: Path) -> str:
@@ -267,11 +267,14 @@ def _checked(folder: Path, *, remedy: str) -> Path:
         more = f"; and {len(unsafe) - _MOST_FAULTS} more" if len(unsafe) > _MOST_FAULTS else ""
         raise ModelError("; ".join(unsafe[:_MOST_FAULTS]) + more, where=str(folder), remedy=_ONLY_PLAIN)
     faults = list(folder_faults(folder))
-    missing = [fault.removeprefix(MISSING) for fault in faults if fault.startswith(MISSING)]
-    others = [fault for fault in faults if not fault.startswith(MISSING)]
+    missing = [fault.what.removeprefix(MISSING) for fault in faults if fault.what.startswith(MISSING)]
+    others = [fault.what for fault in faults if not fault.what.startswith(MISSING)]
     if faults:
         told = ([f"{MISSING}{', '.join(missing)}"] if missing else []) + others
-        raise ModelError("; ".join(told), where=str(folder), remedy=remedy if missing else _ANOTHER_FOLDER)
+        own = "; ".join(dict.fromkeys(fault.remedy for fault in faults))
+        # another folder mends whatever is wrong with this one, and what mends single faults would contradict it
+        whole = _ANOTHER_FOLDER if not all(fault.remedy for fault in faults) else own
+        raise ModelError("; ".join(told), where=str(folder), remedy=remedy if missing else whole)
     return folder
 
 

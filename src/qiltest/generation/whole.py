@@ -54,8 +54,22 @@ class Weights:
         return sum(_numbers(info) for info in self.tensors.values())
 
 
-def folder_faults(folder: Path) -> Iterator[str]:
+@dataclass(frozen=True, kw_only=True)
+class FolderFault:
+    """Why a folder is not loaded."""
+
+    what: str
+    #: how the folder itself becomes whole; "" where another one is needed.
+    remedy: str = ""
+
+
+def folder_faults(folder: Path) -> Iterator[FolderFault]:
     """Yield what keeps a folder in diffusers layout from being loaded whole; `model_index.json` was read before."""
+    for fault in _folder_faults(folder):
+        yield fault if isinstance(fault, FolderFault) else FolderFault(what=fault)
+
+
+def _folder_faults(folder: Path) -> Iterator[str | FolderFault]:
     index = read_object(folder / "model_index.json")
     for component, expected in CLASSES.items():
         if not (folder / component).is_dir():
@@ -82,7 +96,7 @@ def _class_faults(component: str, named: object, expected: str) -> Iterator[str]
         yield f"{component}: model_index.json names {found}, qiltest needs {expected}"
 
 
-def _weight_faults(folder: Path, component: str) -> Iterator[str]:
+def _weight_faults(folder: Path, component: str) -> Iterator[str | FolderFault]:
     path = folder / component
     config = read_object(path / "config.json")
     if not config:
@@ -113,7 +127,7 @@ def _number_faults(component: str, config: object, key: str = "") -> Iterator[st
             yield f"{component}: {key} is {config}, and no model has more than {most:,}"
 
 
-def _file_faults(component: Path, stem: str) -> Iterator[str]:
+def _file_faults(component: Path, stem: str) -> Iterator[str | FolderFault]:
     """Yield what is missing of a component's weight files, or why those that are there are not loaded."""
     name = component.name
     indexed = {shard for index in indices_of(component) for shard in shards_of(index)}
@@ -124,7 +138,7 @@ def _file_faults(component: Path, stem: str) -> Iterator[str]:
         yield _other_files(component, stem)
 
 
-def _other_files(component: Path, stem: str) -> str:
+def _other_files(component: Path, stem: str) -> str | FolderFault:
     """Say what a component has in place of the weight file that is looked for."""
     name, wanted = component.name, f"{stem}.safetensors"
     found = sorted(path.name for path in component.glob("*.safetensors"))
@@ -134,7 +148,10 @@ def _other_files(component: Path, stem: str) -> str:
         return f"{name}: its shards are there, but not {wanted}.index.json, which says what is in which"
     variants = sorted({file.split(".")[1].split("-")[0] for file in found if file.startswith(f"{stem}.")})
     if variants:
-        return f"{name}: it has only the files of the variant {' and '.join(variants)}; rename them to {wanted}"
+        return FolderFault(
+            what=f"{name}: it has only the files of the variant {' and '.join(variants)}",
+            remedy=f"rename the files of {name} to {wanted}",
+        )
     return f"{name}: its weights are called {', '.join(found[:3])}; the file that is loaded is {wanted}"
 
 
@@ -143,12 +160,13 @@ def _files(component: Path, stem: str) -> list[Path]:
     return [component / name for name in names]
 
 
-def _header_faults(folder: Path, component: str) -> Iterator[str]:
+def _header_faults(folder: Path, component: str) -> Iterator[str | FolderFault]:
     """Yield damaged files, tensors that the index names and no file has, and dtypes that are no release's."""
     for file in _files(folder / component, WEIGHTED[component]):
         with file.open("rb") as opened:
             if opened.read(len(_LFS)) == _LFS:
-                yield f"{component}/{file.name} is a pointer of git-lfs, not the file: run `git lfs pull` in the folder"
+                what = f"{component}/{file.name} is a pointer of git-lfs, not the file"
+                yield FolderFault(what=what, remedy="run `git lfs pull` in the folder")
                 return
     try:
         weights = weights_of(folder, component)

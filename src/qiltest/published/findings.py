@@ -11,6 +11,9 @@ from qiltest.runs.records import Run
 from qiltest.text.format import count
 
 
+_STUCK = "no number of seeds would decide: "
+
+
 @dataclass(frozen=True, kw_only=True)
 class Finding:
     """A claim of the published report, with what the run measured."""
@@ -43,7 +46,7 @@ def _finding(claim: Claim, run: Run) -> Finding:
         if isinstance(evidence, Nothing):
             needs = "nothing was measured"
         elif needed is None:
-            needs = f"{drawn}; no number of seeds would decide: {evidence.stuck()}"
+            needs = f"{drawn}; {_STUCK}{evidence.stuck()}"
         else:
             verb = "confirm" if evidence.after(needed).answer() is Answer.CONFIRMED else "contradict"
             needs = f"{drawn}; about {needed} would {verb} it, if further ones come out alike"
@@ -73,4 +76,6 @@ def _short(finding: Finding) -> str:
         return title
     if not finding.seeds:
         return f"{title} (not measured)"
-    return f"{title} ({finding.seeds_needed or 'no number of'} seeds would)"
+    if finding.seeds_needed is None:
+        return f"{title} ({_STUCK}{finding.needs.partition(_STUCK)[2]})"
+    return f"{title} ({finding.seeds_needed} seeds would)"

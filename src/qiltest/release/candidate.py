@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qiltest.errors import CaseError, RecipeError
+from qiltest.errors import RecipeError
 from qiltest.generation.sources import ModelSource, base_of, resolve_lora
 from qiltest.lora.bases import Base
 from qiltest.lora.findings import LEFT_OUT
@@ -177,12 +177,3 @@ def _likeness(report: LoraReport, like: Variant, base: Base, model: ModelSource)
     reference = resolve_lora(lora.source, model=model)
     return compare(report.path, reference, base, reference_sha256=lora_sha256(reference))
 
-
-def refuse_name(variants: Iterable[Variant]) -> None:
-    """Raise CaseError if a variant of the suite has the candidate's name."""
-    if any(variant.name == CANDIDATE for variant in variants):
-        raise CaseError(
-            f"variant name {CANDIDATE!r} is reserved for candidate LoRA files",
-            where="variants.toml",
-            remedy="rename the variant",
-        )

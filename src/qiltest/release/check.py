@@ -20,7 +20,7 @@ from qiltest.engine.sample import SampleRun
 from qiltest.errors import ModelError, QiltestError, RecipeError
 from qiltest.generation.records import Generator
 from qiltest.generation.sources import ModelSource, resolve_model
-from qiltest.release.candidate import CandidateInspection, candidate_variant, refuse_name, try_candidate
+from qiltest.release.candidate import CandidateInspection, candidate_variant, try_candidate
 from qiltest.runs.images import StoreWriteError
 from qiltest.runs.records import Run
 from qiltest.runs.status import Status, status_of
@@ -51,7 +51,6 @@ def admit(suite: Suite, release: ReleaseRequest, model: str, *, base: str | None
 
     `base` is the base model that the model is; None: recognised.
     """
-    refuse_name(suite.variants)
     source, like = _source(model, base), suite.variant(release.like)
     refuse_other_base(like, source.base or UNKNOWN, suite)
     candidate = candidate_variant(release.lora, like, source)

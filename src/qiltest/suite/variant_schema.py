@@ -10,11 +10,14 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from qiltest.suite.problems import FileModel, Location, Mistake, check_shape, show, spell
-from qiltest.suite.variants import LoraSource, ModelKind, SchedulerKind, Variant
+from qiltest.suite.variants import CANDIDATE, LoraSource, ModelKind, SchedulerKind, Variant
 
 NAME_PATTERN = "[a-z0-9][a-z0-9.-]{0,63}"
 _EMBEDDED = re.compile(rf"embedded::{NAME_PATTERN}")
 _REAL_FILE = re.compile(r"(?!embedded::)[^\s:][^\n:]*(::[^\n:]+)?\.safetensors")
+#: an id on the hub, which may also be a folder's relative path, or another path.
+_BASE = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]|\.{0,2}/|~")
+_BASES = "owner/name on the hub, such as Qwen/Qwen-Image, or a folder's path"
 #: LoRA files whose few steps were distilled on the shift-3 scheduler.
 _DISTILLED = re.compile(r"embedded::|lightning", re.IGNORECASE)
 _SOURCES = {
@@ -86,12 +89,15 @@ def _check(name: str, raw: object, path: Path) -> Iterator[Mistake]:
     key = spell((name,))
     if re.fullmatch(NAME_PATTERN, name) is None:
         yield Mistake(path=path, key=key, seen=f"{show(name)} is not a valid variant name", allowed=NAME_PATTERN)
+    if name == CANDIDATE:
+        seen = "this name is reserved for candidate LoRA files (qiltest check)"
+        yield Mistake(path=path, key=key, seen=seen, allowed="another name")
     if not isinstance(raw, Mapping):
         yield Mistake(path=path, key=key, seen=f"{show(raw)} is not allowed", allowed="one table per variant")
         return
     shape = check_shape(VariantTable, raw, path, (name,))
     yield from shape if isinstance(shape, list) else ()
-    for location, seen, allowed in (*_guidance(raw), *_lora(raw), *_merging(raw)):
+    for location, seen, allowed in (*_guidance(raw), *_lora(raw), *_merging(raw), *_base_model(raw)):
         yield Mistake(path=path, key=spell((name, *location)), seen=seen, allowed=allowed)
 
 
@@ -125,6 +131,13 @@ def _lora(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
 def _merging(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
     if raw.get("merged") is True and not raw.get("loras"):
         yield ("merged",), "true without a LoRA: there is nothing to merge", "no `merged`, or a LoRA in loras"
+
+
+def _base_model(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
+    """Yield a base that no model can be. Whether a hub's id is known, the run says: the catalogue is not complete."""
+    base = raw.get("base_model")
+    if isinstance(base, str) and base and _BASE.match(base) is None:
+        yield ("base_model",), f"{show(base)} is neither an id on the hub nor a folder's path", _BASES
 
 
 def _unshifted(raw: Mapping[str, Any], loras: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
