@@ -39,8 +39,9 @@ MAX_CROPS = 4
 MAX_THREADS = 8
 #: cells of which the images are made before the work is looked at again.
 _BATCH = 16
-#: nanoseconds of work on a report's images, and for each of their bytes up to 100 MB, and beyond.
-_WORK, _PER_BYTE, _LIMITED, _PER_BYTE_BEYOND = 2_000_000_000, 55, 100_000_000, 150
+#: nanoseconds of work on the images of up to so many cells, and for each of their bytes up to 100 MB, and beyond. It
+#: is enough for 100 images of the embedded model of which none passes, and for as many of a real one.
+_WORK, _CELLS, _PER_BYTE, _LIMITED, _PER_BYTE_BEYOND = 5_000_000_000, 300, 40, 100_000_000, 150
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,7 @@ def embed(cells: Iterable[ImageView], folder: Path) -> dict[str, Embedded]:
     """
     cells = tuple(cells)
     limit = budget(len(cells) + sum(cell.before is not None for cell in cells))
-    meter = Meter(_allowed(path for cell in cells for path in _paths(cell)))
+    meter = Meter(_allowed(len(cells), {path for cell in cells for path in _paths(cell)}))
     worst = sorted(cells, key=lambda cell: cell.badness)
     made: dict[str, Embedded] = {}
     with warnings.catch_warnings():
@@ -111,13 +112,14 @@ def embed(cells: Iterable[ImageView], folder: Path) -> dict[str, Embedded]:
     return made
 
 
-def _allowed(paths: Iterable[Path]) -> int:
-    """Return the nanoseconds of work on so many bytes of images: real ones of 100 MB take all of it."""
+def _allowed(cells: int, paths: Iterable[Path]) -> int:
+    """Return the nanoseconds of work on the images of so many cells."""
     size = 0
-    for path in set(paths):
+    for path in paths:
         with suppress(OSError):
             size += path.stat().st_size
-    return _WORK + min(size, _LIMITED) * _PER_BYTE + max(0, size - _LIMITED) * _PER_BYTE_BEYOND
+    for_any = _WORK * _CELLS // max(_CELLS, cells)  # more cells take more time themselves
+    return for_any + min(size, _LIMITED) * _PER_BYTE + max(0, size - _LIMITED) * _PER_BYTE_BEYOND
 
 
 def _threads(cells: Iterable[ImageView]) -> int:

@@ -27,8 +27,8 @@ MIN_BYTES = 12 << 10
 _FORMATS = ("PNG",)
 #: pixels of an image that is decoded for a report, 4096 x 4096; a model's have 2 million.
 MOST_PIXELS = 1 << 24
-#: nanoseconds of a pixel that is decoded, and of one that is encoded: those of noise, which takes longest.
-_DECODED, _ENCODED = 40, 60
+#: nanoseconds of a pixel that is decoded, scaled and encoded, at most: noise takes longest.
+_DECODED, _SCALED, _ENCODED = 25, 20, 70
 #: longer side of a preview and of a cut-out, in pixels.
 MAX_SIDE = 800
 CROP_SIDE = 640
@@ -81,10 +81,10 @@ class Meter:
         """True where as much is spent as is allowed."""
         return self._spent >= self._allowed
 
-    def spend(self, *, decoded: int = 0, encoded: int = 0) -> None:
+    def spend(self, *, decoded: int = 0, scaled: int = 0, encoded: int = 0) -> None:
         """Add so many pixels."""
         with self._lock:
-            self._spent += _DECODED * decoded + _ENCODED * encoded
+            self._spent += _DECODED * decoded + _SCALED * scaled + _ENCODED * encoded
 
 
 def budget(images: int) -> int:
@@ -125,7 +125,11 @@ def preview(
     scale = min(1.0, side / max(image.size))
     while True:
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        small = image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
+        small = image
+        if size != image.size:
+            small = image.resize(size, Image.Resampling.LANCZOS)
+            if meter is not None:
+                meter.spend(scaled=image.width * image.height)
         data = _fitting(small, limit, meter)
         if data is None and max(size) <= _SMALLEST:
             data = _webp(small, _QUALITIES[0], meter)
