@@ -251,6 +251,57 @@ def test_a_number_that_is_none_is_2(folder, capsys, flag, value):
     assert f"argument {flag}: " in capsys.readouterr().err
 
 
+def test_offload_and_fp8_reach_the_generator_and_the_command_that_resumes(folder, capsys, monkeypatch):
+    asked = []
+    opened = qiltest.generation.open_generator
+    monkeypatch.setattr(
+        "qiltest.generation.open_generator", lambda model, settings: (asked.append(settings), opened(model, settings))[1]
+    )
+    assert check("--seeds", "1", "--offload", "group", "--fp8") in (0, 1)
+    assert [(settings.offload, settings.fp8) for settings in asked] == [("group", True)]
+    run = RunStore(root=folder.path / "runs").load("latest")
+    assert " ".join(run.command[-3:]) == "--offload group --fp8"
+    assert check("--seeds", "1") in (0, 1)
+    assert [(settings.offload, settings.fp8) for settings in asked[1:]] == [("none", False)]
+
+
+def test_ways_that_exclude_each_other_are_2_before_anything_is_generated(folder, capsys):
+    before = folder.generated()
+    assert check("--offload", "sequential", "--fp8") == 2
+    assert "--qil-fp8 and --qil-offload=sequential exclude each other" in capsys.readouterr().err
+    assert folder.generated() == before
+
+
+def refused(path):
+    raise AssertionError(f"{path} was hashed")
+
+
+def one_tensor(path, size):
+    """A file of one tensor of so many bytes, which take no room."""
+    text = json.dumps({"a": {"dtype": "I8", "shape": [size], "data_offsets": [0, size]}}).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text)
+    os.truncate(path, 8 + len(text) + size)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: one_tensor(path, 3 << 30), "1 key with no match in tiny: a"),
+        (lambda path: (one_tensor(path, 8), os.truncate(path, path.stat().st_size - 1)), "truncated: tensor 'a' ends"),
+        (lambda path: path.write_bytes(b"x" * 100), "not a safetensors file"),
+    ],
+    ids=["of another kind", "truncated", "none"],
+)
+def test_a_file_that_its_header_refuses_is_not_hashed(folder, capsys, monkeypatch, make, said):
+    monkeypatch.setattr("qiltest.release.candidate.lora_sha256", refused)
+    monkeypatch.setattr("qiltest.lora.inspection.lora_sha256", refused)
+    make(folder.path / "new.safetensors")
+    assert check() == 1
+    assert said in capsys.readouterr().out
+    assert check("--json") == 1
+    assert json.loads(capsys.readouterr().out)["lora"]["sha256"] is None
+
+
 def test_a_crash_is_one_images_error_and_the_others_are_drawn(folder, capsys):
     folder.plan(poster__candidate={"fault": "crash"})
     assert check("--seeds", "1") == 1

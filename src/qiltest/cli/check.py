@@ -63,6 +63,15 @@ def add_parser(add: AddParser) -> None:
         "--base-model", metavar="ID", help="base model that --model is, such as Qwen/Qwen-Image (default: recognised)"
     )
     parser.add_argument("--device", metavar="DEVICE", help="such as cuda:1 (default: CPU for tiny, else GPU)")
+    parser.add_argument(
+        "--offload",
+        choices=("none", "model", "group", "sequential"),
+        default="none",
+        help="keep weights on the CPU, if the GPU memory is too small, as --qil-offload does (default: none)",
+    )
+    parser.add_argument(
+        "--fp8", action="store_true", help="store the transformer's weights in float8, as --qil-fp8 does: other images"
+    )
     parser.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads of the model")
     parser.add_argument(
         "--margin",
@@ -131,6 +140,8 @@ def _checked(args: argparse.Namespace, options: Options, suite: Suite) -> Ending
         device=options.device,
         base=options.base,
         threads=options.threads,
+        offload=options.offload,
+        fp8=options.fp8,
         allow_partial_lora=options.allow_partial_lora,
         on_step=progress.step,
     )
@@ -170,12 +181,16 @@ def _report(args: argparse.Namespace, inspection: CandidateInspection, ending: E
 
 
 def _options(args: argparse.Namespace) -> tuple[Options, ReleaseRequest]:
-    """Return the options of the same check by `pytest --qil-lora`; any model but the embedded one needs a GPU."""
+    """Return the options of the same check by `pytest --qil-lora`; any model but the embedded one needs a GPU.
+
+    Raises DeviceError for ways to generate that exclude each other.
+    """
     from qiltest.engine.options import Options, ReleaseRequest
-    from qiltest.generation.settings import Offload
+    from qiltest.generation.settings import Offload, Settings
     from qiltest.runs.store import Reuse
     from qiltest.suite.variants import CANDIDATE
 
+    way = Settings(offload=Offload(args.offload), fp8=args.fp8)
     gpu = args.model != TINY and not (args.device or "cuda").startswith("cpu")
     lora = args.lora if "::" in args.lora else str(Path.cwd() / expanded(args.lora))
     release = ReleaseRequest(lora=lora, like=args.like, margin=args.margin)
@@ -197,8 +212,8 @@ def _options(args: argparse.Namespace) -> tuple[Options, ReleaseRequest]:
         reuse=Reuse.NEVER if args.fresh else Reuse.ANY,
         merge=None,
         compiled=False,
-        offload=Offload.NONE,
-        fp8=False,
+        offload=way.offload,
+        fp8=way.fp8,
         allow_partial_lora=args.allow_partial_lora,
         expect=ALL,
         rounds=1,
@@ -219,6 +234,10 @@ def _command(args: argparse.Namespace) -> Iterator[str]:
             yield from (f"--{name.replace('_', '-')}", str(value))
     yield from (word for name in args.case for word in ("--case", name))
     yield from ("--margin", f"{args.margin:g}", "--cases", str(args.cases), "--runs", str(args.runs))
+    if args.offload != "none":
+        yield from ("--offload", args.offload)
+    if args.fp8:
+        yield "--fp8"
     if args.allow_partial_lora:
         yield "--allow-partial-lora"
     if args.fresh:
