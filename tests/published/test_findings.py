@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 import builders as make
+from fake_runs import VARIANTS
 from qiltest.published.claims import CLAIMS
 from qiltest.published.evidence import Answer
 from qiltest.published.findings import Finding, claim_lines, findings
-from qiltest.published.section import published_lines
+from qiltest.published.section import published_in, published_lines
 from qiltest.recipe import Size
 from qiltest.runs.aggregate import base_variant, length_rates, speed_ups, step_times, variant_rate
 from qiltest.runs.records import CaseResult, Run
@@ -330,6 +331,19 @@ def test_the_terminal_has_a_line_for_each_answer(drawn: Make, fake: Fake, case: 
     assert first == "the performance report's claims (the embedded model's images, not Qwen-Image's):"
     assert rest == [f"  {line}" for line in claim_lines(findings(run))]
     assert list(published_lines(fake(case("wall", "text")).build())) == []
+
+
+def test_variants_of_another_base_model_are_no_evidence(drawn: Make) -> None:
+    run = drawn(10, by_variant(0, 1, 2))
+    own = tuple(replace(variant, base_model="qwen/qwen-image") for variant in VARIANTS)
+    assert published_in(replace(run, variants=own)) == published_in(run)
+    other = tuple(replace(variant, base_model="Qwen/Qwen-Image-2512") for variant in VARIANTS)
+    found = published_in(replace(run, variants=other))
+    assert found is not None
+    assert {(item.answer, item.needs) for item in found.findings} == {(NOT_DECIDED, "nothing was measured")}
+    assert found.marks == ()
+    mixed = published_in(replace(run, variants=(*own[:2], other[2])))
+    assert mixed == published_in(replace(run, results=tuple(r for r in run.results if r.sample.variant != "4step")))
 
 
 def test_the_terminal_says_why_no_number_of_seeds_would_decide(drawn: Make) -> None:

@@ -15,7 +15,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from qiltest.quality import Health
-from qiltest.report import job_summary, workflow_commands, write_json, write_markdown
+from qiltest.report import job_summary, workflow_commands, write_html, write_json, write_markdown
 from qiltest.report.json_report import SCHEMA_FILE, ReportModel, schema
 from qiltest.runs.records import Run
 
@@ -343,3 +343,20 @@ def test_the_numbers_of_published_benchmarks_decide_nothing(fake: Fake, case: Ma
     report = json.loads(path.read_bytes())
     assert report["benchmarks"][0]["oneig"]["completion_rate"] == 0
     assert (report["status"], built.exit_status) == ("PASS", 0)
+
+
+def test_the_notes_of_a_session_are_in_every_report(fake: Fake, case: Make, tmp_path: Path) -> None:
+    note = "base not checked: nothing tells which base model /models/<mine> is"
+    made = fake(case("wall", "text"))
+    made.add("wall", "base", "text", golden=("text",))
+    run = made.build(notes=(note,))
+    assert "Note: base not checked: nothing tells which base model /models/&lt;mine&gt; is" in job_summary(run)
+    write_markdown(run, tmp_path / "report.md")
+    assert "Note: base not checked" in (tmp_path / "report.md").read_text(encoding="utf-8")
+    write_html(run, tmp_path / "report.html")
+    assert "<dt>note</dt><dd>base not checked: nothing tells which base model /models/&lt;mine&gt; is</dd>" in (
+        tmp_path / "report.html"
+    ).read_text(encoding="utf-8")
+    write_json(run, tmp_path / "report.json")
+    found = json.loads((tmp_path / "report.json").read_text())
+    assert (found["notes"], found["problems"]) == ([note], [])

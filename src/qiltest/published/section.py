@@ -15,6 +15,8 @@ from qiltest.published.marks import ReportMark, report_marks, unmarked
 from qiltest.published.signs import sign_recall, sign_words
 from qiltest.runs.records import CaseResult, Run
 
+#: the base model that the published report is on.
+BASE_MODEL = "Qwen/Qwen-Image"
 #: Fewest texts of a case for a sentence on its signs.
 MANY_SIGNS = 8
 #: titles of the published report's tables, by number.
@@ -59,11 +61,16 @@ class Published:
 
 
 def published_in(run: Run) -> Published | None:
-    """Compare the published report with a run; None for a run without an image of a case with a `report_table`."""
+    """Compare the published report with a run; None for a run without an image of a case with a `report_table`.
+
+    Images of variants of another base model than the report's are no evidence on its claims, whatever their names.
+    """
     tables = {case.id: case.report_table for case in run.cases if case.report_table is not None}
     if not tables or not run.results:
         return None
-    own = replace(run, results=tuple(result for result in run.results if result.sample.case in tables))
+    others = {variant.name for variant in run.variants if (variant.base_model or BASE_MODEL).lower() != BASE_MODEL.lower()}
+    results = (result for result in run.results if result.sample.case in tables and result.sample.variant not in others)
+    own = replace(run, results=tuple(results))
     return Published(findings=findings(own), marks=report_marks(own), tables=tables, unmarked=unmarked(own))
 
 

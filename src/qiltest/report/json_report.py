@@ -233,6 +233,7 @@ class ReportModel(_Model):
     compared_with: Text
     not_compared: Text = Field(description="why nothing was compared; empty where the run was compared")
     problems: tuple[Text, ...]
+    notes: tuple[Text, ...] = Field(description="what could not be checked or is unusual; nothing is wrong")
     images: tuple[ImageModel, ...] = Field(description="worst first")
     benchmarks: tuple[VariantBenchmarksModel, ...] = Field(description="beside published benchmarks; never gating")
     published: PublishedModel | None = Field(
@@ -285,6 +286,7 @@ def _report(page: RunView, folder: Path) -> ReportModel:
         compared_with=page.changes.against,
         not_compared=page.changes.refused,
         problems=page.notes,
+        notes=page.remarks,
         images=tuple(_image(run, cell, folder) for cell in page.worst_first),
         benchmarks=tuple(_filled(VariantBenchmarksModel, item, item.score) for item in page.benchmarks),
         published=published

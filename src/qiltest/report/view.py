@@ -27,7 +27,7 @@ from qiltest.suite.cases import Case
 from qiltest.suite.variants import Variant
 from qiltest.text.format import count
 
-#: sentences below the headline.
+#: problems, and notes.
 MOST_NOTES = 100
 #: the language that a browser picks glyphs by, from a case's language.
 _HTML_LANGUAGES = {"zh": "zh-Hans", "zh-hant": "zh-Hant", "zh-hans": "zh-Hans"}
@@ -72,6 +72,8 @@ class RunView:
     headline: str
     #: sentences below the headline.
     notes: tuple[str, ...]
+    #: what could not be checked or is unusual of the whole session; nothing is wrong.
+    remarks: tuple[str, ...]
     counts: tuple[tuple[Status, int], ...]
     changes: Changes
     variants: tuple[Variant, ...]
@@ -131,7 +133,8 @@ def view(run: Run, previous: Run | None = None, *, most: int = MOST_IMAGES) -> R
         run=run,
         status=status,
         headline=headline,
-        notes=(*_first(notes), *choice.left_out),
+        notes=(*_first(notes, "more problem"), *choice.left_out),
+        remarks=_first(run.notes, "more note"),
         counts=counts_of(run),
         changes=compared_with,
         variants=_variants(run, choice),
@@ -143,10 +146,10 @@ def view(run: Run, previous: Run | None = None, *, most: int = MOST_IMAGES) -> R
     )
 
 
-def _first(notes: tuple[str, ...]) -> tuple[str, ...]:
+def _first(notes: tuple[str, ...], more: str) -> tuple[str, ...]:
     """Return the first notes, and how many there are more."""
     left = len(notes) - MOST_NOTES
-    return notes if left <= 0 else (*notes[:MOST_NOTES], f"and {count(left, 'more problem')}")
+    return notes if left <= 0 else (*notes[:MOST_NOTES], f"and {count(left, more)}")
 
 
 def html_language(case: Case) -> str:
