@@ -22,6 +22,7 @@ from qiltest.reading.rapidocr.detection import DETECTION, Detector
 from qiltest.reading.rapidocr.digit_one import SEEN
 from qiltest.reading.rapidocr.doubts import settled
 from qiltest.reading.rapidocr.end_marks import Written, without_pieces
+from qiltest.reading.rapidocr.margins import with_margins
 from qiltest.reading.rapidocr.second_detection import better, differences
 from qiltest.reading.rapidocr.views import DOUBT, MISSED, NOISE, VIEWS, View, looked
 from qiltest.reading.records import Line, Point, ReaderInfo, Reading
@@ -118,7 +119,7 @@ class RapidReader:
 
     def boxes(self, bgr: Pixels) -> list[Quad]:
         """Return the quadrilaterals with text (4 points, clockwise from top left, pixels), top to bottom."""
-        return self._detector.boxes(bgr)
+        return with_margins(bgr, self._detector.boxes)
 
     def large_boxes(self, bgr: Pixels) -> list[Quad]:
         """Return those of the second detection, on a small copy of the image: good for large writing alone."""
