@@ -47,8 +47,10 @@ def slow_cost(text: str, lines: Sequence[str], *, strict: bool) -> int:
 
     @functools.cache
     def gap(i: int, j: int) -> int:
-        """Least cost with a gap that ends here."""
-        return EDIT + min(gap(i - 1, j), cost(i - 1, j) + gap_cost(text) * strict) if i else 1 << 40
+        """Least cost with a gap that ends here; one before the first line or after the last is free."""
+        if not i:
+            return 1 << 40
+        return EDIT + min(gap(i - 1, j), cost(i - 1, j) + gap_cost(text) * (strict and 0 < j < len(read)))
 
     @functools.cache
     def cost(i: int, j: int) -> int:

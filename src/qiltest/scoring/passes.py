@@ -20,12 +20,7 @@ from qiltest.scoring.evidence import EDIT, Costs
 CASE = 500
 #: Bits against a line that a wrong character in it is: one in eight is drawn or read wrong.
 WRONG = 3.0
-#: more than any chain costs: the cost of a join that is not made.
-NEVER = 1 << 40
-
-#: for each prefix of the text, the index in the text where the line's own part begins; below 0: -1 - index of a line
-#: that begins the chain.
-_Starts = NDArray[np.int64]
+_Places = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,8 +44,8 @@ def wrong_cost(char: str) -> int:
 def gap_cost(text: str) -> int:
     """Return what it costs in a chain of several lines where the text is missing between two, beside its characters.
 
-    In edits x `EDIT`: a line that goes on where another ends has one place in the text, any other has as many as the
-    text has characters, each of which it might have met by chance.
+    In edits x `EDIT`: a line that goes on where another ends has one place in the text, any other as many as the text
+    has characters, each of which it might have met by chance.
     """
     return int(EDIT * math.log2(len(text)) / mean_bits(text))
 
@@ -84,9 +79,8 @@ class Target:
 
 def alone(target: Target, line: Written, *, begin: int = 0) -> int:
     """Return the cost of one line for the text; `begin` is what every chain costs beforehand."""
-    row = _first(target, begin)
-    row, _, ended = _read(line, row, row, target)
-    return min([int(row[-1]), *(cost for cost, _ in ended)])
+    first = target.between + begin
+    return _read(line, first, first, target).whole[0]
 
 
 def cheapest_in_order(
@@ -96,53 +90,66 @@ def cheapest_in_order(
 
     `costs` are those of joining two lines; `begin` is what every chain costs beforehand.
     """
-    first = _first(target, begin)
-    rows: list[Costs] = []
+    first = target.between + begin
+    rows = np.empty((len(lines), len(first)), dtype=np.int64)
     froms: list[NDArray[np.int64]] = []
-    starts: list[_Starts] = []
-    finals: list[tuple[int, int]] = []
+    read: list[_Read] = []
     for k, line in enumerate(lines):
         row, came = first.copy(), np.full(len(first), -1, dtype=np.int64)
-        for j in np.flatnonzero(costs[:k, k] < NEVER):
-            through = rows[j] + costs[j, k]
-            better = through < row
-            row[better], came[better] = through[better], j
-        row, start, ended = _read(line, row, first, target)
-        rows.append(row)
+        if k:
+            joined = rows[:k] + costs[:k, k, None]
+            nearest, least = joined.argmin(axis=0), joined.min(axis=0)
+            row, came = np.where(least < row, least, row), np.where(least < row, nearest, came)
+        read.append(_read(line, row, first, target))
+        rows[k] = read[k].row
         froms.append(came)
-        starts.append(start)
-        finals.append(min([(int(row[-1]), int(start[-1])), *ended]))
-    last = min(range(len(lines)), key=lambda k: (finals[k][0], k))
-    return finals[last][0], _traced(last, finals[last][1], starts, froms)
+    last = min(range(len(lines)), key=lambda k: (read[k].whole[0], k))
+    return read[last].whole[0], _traced(last, read, froms)
 
 
-def _traced(last: int, at: int, starts: Sequence[_Starts], froms: Sequence[NDArray[np.int64]]) -> tuple[int, ...]:
-    """Follow a chain back from its last line, whose part begins at `at` in the text."""
-    chosen, k = [last], last
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Read:
+    """What a chain costs that ends with a line."""
+
+    #: for each prefix of the text from which another line may go on.
+    row: Costs
+    #: for each prefix, where in the text the line's own part begins; -1 - the place for a line that begins the chain.
+    start: _Places
+    #: for the whole text: the cost, and where the line's part begins.
+    whole: tuple[int, int]
+
+
+def _traced(last: int, read: Sequence[_Read], froms: Sequence[_Places]) -> tuple[int, ...]:
+    """Follow a chain back from its last line."""
+    chosen, k, at = [last], last, read[last].whole[1]
     while at >= 0 and froms[k][at] >= 0:
         k = int(froms[k][at])
-        at = int(starts[k][at])
+        at = int(read[k].start[at])
         chosen.append(k)
     return tuple(reversed(chosen))
 
 
-def _read(line: Written, row: Costs, first: Costs, target: Target) -> tuple[Costs, _Starts, list[tuple[int, int]]]:
-    """Append a line: its row, where its part begins, and (cost, beginning) of the whole text for each of its ends."""
+def _read(line: Written, row: Costs, first: Costs, target: Target) -> _Read:
+    """Append a line to what costs `row` for each prefix, or begin a chain with it, which costs `first`."""
     places = np.arange(len(row), dtype=np.int64)
     row, start, ended = _carry(row, places, line.text, target, line.ends)
     for at in line.starts:
         ends = [end - at for end in line.ends if end > at]
         fresh, begun, more = _carry(first + 1, -1 - places, line.text[at:], target, ends)
         better = fresh < row
-        row[better], start[better] = fresh[better], begun[better]
+        row, start = np.where(better, fresh, row), np.where(better, begun, start)
         ended.extend(more)
-    return row, start, ended
+    later, begun = _delete_forward(row, start, target.between)
+    whole = min([(int(later[-1]), int(begun[-1])), *ended])
+    better = later + target.gap < row
+    row, start = np.where(better, later + target.gap, row), np.where(better, begun, start)
+    return _Read(row=row, start=start, whole=whole)
 
 
 def _carry(
-    row: Costs, start: _Starts, text: str, target: Target, ends: Collection[int]
-) -> tuple[Costs, _Starts, list[tuple[int, int]]]:
-    """Append `text` to what costs `row` for each prefix of the target."""
+    row: Costs, start: _Places, text: str, target: Target, ends: Collection[int]
+) -> tuple[Costs, _Places, list[tuple[int, int]]]:
+    """Append `text`: the row, where its part begins, and (cost, beginning) of the whole text for each of its ends."""
     ended: list[tuple[int, int]] = []
     for count, char in enumerate(text, start=1):
         meet = row[:-1] + target.meet(char)
@@ -153,26 +160,12 @@ def _carry(
         new_start[1:][better] = start[:-1][better]
         row, start = _delete_forward(new_row, new_start, target.inside)
         if count in ends:
-            last, begun = _with_gap(row, start, target)
+            last, begun = _delete_forward(row, start, target.between)
             ended.append((int(last[-1]) + 1, int(begun[-1])))
-    return (*_with_gap(row, start, target), ended)
+    return row, start, ended
 
 
-def _with_gap(row: Costs, start: _Starts, target: Target) -> tuple[Costs, _Starts]:
-    """Let the text go on after a gap."""
-    later, begun = _delete_forward(row, start, target.between)
-    better = later + target.gap < row
-    return np.where(better, later + target.gap, row), np.where(better, begun, start)
-
-
-def _first(target: Target, begin: int) -> Costs:
-    """Return the cost of each prefix before any line."""
-    row: Costs = np.minimum(target.inside, target.between + target.gap)
-    row[0] = 0
-    return row + begin
-
-
-def _delete_forward(row: Costs, start: _Starts, missing: Costs) -> tuple[Costs, _Starts]:
+def _delete_forward(row: Costs, start: _Places, missing: Costs) -> tuple[Costs, _Places]:
     """Let every prefix also be reached by deleting from a shorter one: a running minimum of cost less `missing`."""
     relative = row - missing
     lowest = np.minimum.accumulate(relative)
