@@ -14,7 +14,7 @@ from qiltest.quality.scene.records import Cell
 from qiltest.runs.records import CaseResult
 
 PAGE = make.scene(Cell(lightness=100, a=0, b=0, texture=0), structure=0.16)
-WHY = "the scene is gone: nothing but text on a plain page (structure 0.02 of the image's before)"
+WHY = "the scene is gone: nothing but text on a plain page (structure 0.02 of the former image's)"
 GONE = SceneChange(kind=ChangeKind.GONE, message="gone")
 OTHER = SceneChange(kind=ChangeKind.REPLACED, message="replaced")
 
@@ -99,7 +99,7 @@ def test_a_pair_knows_whether_its_scene_is_gone():
 
 def test_the_message_names_whose_scene_it_was():
     red = make.scene(Cell(lightness=50, a=60, b=40, texture=4))
-    assert "are 78.1 from the image's before (limit 5.5)" in paired(after=replace(make.HEALTHY, scene=red)).lost.message
+    assert "are 78.1 from the former image's (limit 5.5)" in paired(after=replace(make.HEALTHY, scene=red)).lost.message
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,7 @@ def test_an_update_does_not_accept_a_lost_scene_that_nobody_has_seen(street):
     for update in ("changed", "all"):
         result = street.run(f"--qil-update={update}")
         result.assert_outcomes(passed=3, failed=1)
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
         result.stdout.fnmatch_lines([f"note *golden not recorded: {GONE.replace('(', '[(]')}"])
         assert golden(street) == before[0]
     assert copy(street) == before[1]
@@ -188,6 +189,23 @@ def test_a_golden_whose_scene_is_of_another_version_does_not_pass(street):
     )
     assert street.run("--qil-update=changed").ret == 0
     assert street.run().ret == 0
+
+
+# releases
+
+
+def test_a_release_whose_image_lost_its_scene_does_not_ship(suite, monkeypatch, capsys):
+    monkeypatch.chdir(suite.path)
+    suite.plan(coffee__fast={"scene": 1})
+    suite.run()
+    before = suite.latest().id
+    suite.plan()
+    suite.run()
+    capsys.readouterr()
+    assert main(["compare", before, "latest"]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "DO NOT SHIP" in out
+    assert f"1 of 2 images lost their scene: coffee@1328x1328-s42: {GONE.replace("golden's", "former image's")}" in out
 
 
 # stored runs

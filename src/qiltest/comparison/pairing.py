@@ -238,7 +238,7 @@ def _lost(before: CaseResult | None, after: CaseResult | None) -> SceneChange | 
     old, new = (None if side is None or side.health is None else side.health.scene for side in (before, after))
     if old is None or new is None or old.version != new.version:
         return None
-    return scene_change(old, new, whose="the image's before")
+    return scene_change(old, new, whose="the former image's")
 
 
 def _case_changes(case: str, before: Run, after: Run) -> tuple[str, ...]:
