@@ -139,61 +139,38 @@ def test_a_file_of_one_byte_more_is_refused_with_its_name_and_number(tmp_path):
     assert error.value.strerror == "File too large (at most 1,000 bytes are read)"
 
 
+class Watched:
+    """A file that was `size` bytes long when it was opened, and holds `held` by now."""
+
+    def __init__(self, path, size, held):
+        path.write_bytes(b"x" * size)
+        self.file, self.held, self.asked = path.open("rb"), held, []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
+    def fileno(self):
+        return self.file.fileno()
+
+    def read(self, count):
+        self.asked.append(count)
+        return b"x" * min(count, self.held)
+
+
 def test_a_file_that_grows_while_it_is_read_is_refused_after_one_byte_more(tmp_path, monkeypatch):
-    path = tmp_path / "a"
-    path.write_bytes(b"x" * 10)
-    opened = files.open_regular
-
-    def grown(name):
-        handle = opened(name)
-        before = os.fstat(handle)
-        with path.open("ab") as file:
-            file.write(b"x" * 5000)
-        monkeypatch.setattr(os, "fstat", lambda other: before if other == handle else fstat(other))
-        return handle
-
-    fstat = os.fstat
-    monkeypatch.setattr(files, "open_regular", grown)
-    asked = []
-    fdopen = os.fdopen
-
-    def watched(*args, **keywords):
-        file = fdopen(*args, **keywords)
-        assert keywords == {"closefd": False}
-
-        class Watched:
-            def __enter__(self):
-                return self
-
-            def __exit__(self, *_):
-                file.close()
-
-            def read(self, count):
-                asked.append(count)
-                return file.read(count)
-
-        return Watched()
-
-    monkeypatch.setattr(os, "fdopen", watched)
+    opened = Watched(tmp_path / "a", 10, 5000)
+    monkeypatch.setattr(files, "open_regular", lambda _: opened)
     with pytest.raises(OSError, match="at most 20 bytes"):
-        read_file(path, most=20)
-    assert asked == [21]
+        read_file(tmp_path / "a", most=20)
+    assert opened.asked == [21]
 
 
 def test_a_larger_file_is_not_read_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "a"
-    path.write_bytes(b"x" * 100)
-
-    class Unread:
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
-
-        def read(self, _count):
-            raise AssertionError
-
-    monkeypatch.setattr(os, "fdopen", lambda *_, **__: Unread())
+    opened = Watched(tmp_path / "a", 100, 100)
+    monkeypatch.setattr(files, "open_regular", lambda _: opened)
     with pytest.raises(OSError, match="at most 99 bytes"):
-        read_file(path, most=99)
+        read_file(tmp_path / "a", most=99)
+    assert opened.asked == []

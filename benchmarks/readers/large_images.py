@@ -20,11 +20,20 @@ from PIL import Image, ImageDraw, ImageFont
 from qiltest.reading.images import MAX_PIXELS, MAX_RATIO
 
 #: width by height, in the order of their memory.
-SHAPES = {"1:1": 1.0, "8:1": 8.0, "1:8": 1 / 8, "32:1": float(MAX_RATIO), "1:32": 1 / MAX_RATIO, "1:32, small": 1 / MAX_RATIO}
+SHAPES = {
+    "1:1": 1.0,
+    "8:1": 8.0,
+    "1:8": 1 / 8,
+    "32:1": float(MAX_RATIO),
+    "1:32": 1 / MAX_RATIO,
+    "1:32, small": 1 / MAX_RATIO,
+}
 GIGABYTES = 3.0
 _SMALL = 2_000 * 62
-_READ = "import sys; from pathlib import Path; from qiltest.reading import open_reader; " \
+_READ = (
+    "import sys; from pathlib import Path; from qiltest.reading import open_reader; "
     "print(len(open_reader('rapidocr').read(Path(sys.argv[1])).lines))"
+)
 
 
 def make(path: Path, name: str) -> tuple[int, int]:
@@ -37,7 +46,10 @@ def make(path: Path, name: str) -> tuple[int, int]:
     pen, side = ImageDraw.Draw(image), min(width, height)
     font = ImageFont.load_default(max(12, side // 12))
     for number in range(8):
-        at = (side // 10 + (number * width // 8 if width > height else 0), (number * height // 8) if height >= width else side // 3)
+        at = (
+            side // 10 + (number * width // 8 if width > height else 0),
+            (number * height // 8) if height >= width else side // 3,
+        )
         pen.text(at, f"Line {number}", fill=(20, 20, 40), font=font)
     image.save(path, "PNG")
     return width, height

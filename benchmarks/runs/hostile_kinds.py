@@ -101,9 +101,7 @@ class Source:
         assert self.generated.recipe is not None
         recipe = replace(self.generated.recipe, seed=sample.seed, variant=sample.variant)
         cohort = replace(self.generated.cohort, variant=sample.variant)
-        return replace(
-            self.generated, sample=sample, recipe=recipe, key=recipe.key(), sha256=sha256, cohort=cohort
-        )
+        return replace(self.generated, sample=sample, recipe=recipe, key=recipe.key(), sha256=sha256, cohort=cohort)
 
     def verdict(self, sample: Sample, sha256: str, *, reading: Reading | None = None, **fields: object) -> Judged:
         """Return its verdict, with these fields."""
@@ -171,16 +169,16 @@ def many_edits(source: Source) -> Score:
     """Return a score of 100 texts, each of as many edits and characters as are still shown with marks."""
     texts = []
     for number in range(20):
-        edits = tuple(
-            Edit(kind=EditKind.SUBSTITUTE, position=2 * at, expected="a", read="b") for at in range(900)
-        )
+        edits = tuple(Edit(kind=EditKind.SUBSTITUTE, position=2 * at, expected="a", read="b") for at in range(900))
         texts.append(_text("ax" * 900 + str(number), "bx" * 900 + str(number), edits=edits, distance=900, lines=(0, 1)))
     return source.scored(*texts)
 
 
 def many_texts(source: Source) -> Score:
     """Return a score of 10,000 texts."""
-    return source.scored(*(_text(f"expected {number}", f"read {number}", lines=(number % 7,)) for number in range(10_000)))
+    return source.scored(
+        *(_text(f"expected {number}", f"read {number}", lines=(number % 7,)) for number in range(10_000))
+    )
 
 
 def joined_lines(source: Source) -> Score:
@@ -264,7 +262,7 @@ def schedulers(chain: Chain, source: Source, size: int) -> None:
 
 
 def confident(chain: Chain, source: Source, size: int) -> None:
-    """Readings of nothing but numbers."""
+    """Add readings of nothing but numbers."""
     line = replace(source.reading.lines[0], characters=(1.0,) * 500_000)
     reading = replace(source.reading, lines=(line,))
     _images(chain, source, size, lambda sample: source.verdict(sample, _NO_IMAGE, reading=reading))
@@ -314,7 +312,7 @@ def images(make: Callable[[int], bytes]) -> Fill:
 
 
 def one_image(chain: Chain, source: Source, size: int) -> None:
-    """An image of half the size that every event and golden names."""
+    """Add an image of half the size that every event and golden names."""
     sha256 = chain.image(os.urandom(size // 2))
     assert source.judged.golden is not None
     golden = replace(source.judged.golden, image=sha256)

@@ -36,7 +36,8 @@ def test_a_base_model_that_the_catalogue_does_not_know_is_noted_with_the_nearest
     typo = make.variant("typo", base_model="Qwen/Qwen-Image-2521")
     (note,) = notes(ModelBase(model="tiny"), FOUR, typo)
     assert note == (
-        'variant typo: its base_model Qwen/Qwen-Image-2521 is not in the catalogue (did you mean "Qwen/Qwen-Image-2512"?)'
+        "variant typo: its base_model Qwen/Qwen-Image-2521 is not in the catalogue "
+        '(did you mean "Qwen/Qwen-Image-2512"?)'
         "; correct it in variants.toml, unless it is a model of your own"
     )
 

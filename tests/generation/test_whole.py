@@ -179,7 +179,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "transformer as a fp16 variant": (
         lambda f: rename(f, "transformer", f"{DIFFUSERS}.fp16.safetensors"),
-        f"transformer: it has only the files of the variant fp16",
+        "transformer: it has only the files of the variant fp16",
     ),
     "transformer shards without index": (
         lambda f: shards(f, "transformer").unlink(),

@@ -255,7 +255,8 @@ def test_offload_and_fp8_reach_the_generator_and_the_command_that_resumes(folder
     asked = []
     opened = qiltest.generation.open_generator
     monkeypatch.setattr(
-        "qiltest.generation.open_generator", lambda model, settings: (asked.append(settings), opened(model, settings))[1]
+        "qiltest.generation.open_generator",
+        lambda model, settings: (asked.append(settings), opened(model, settings))[1],
     )
     assert check("--seeds", "1", "--offload", "group", "--fp8") in (0, 1)
     assert [(settings.offload, settings.fp8) for settings in asked] == [("group", True)]

@@ -76,7 +76,7 @@ def test_extra_text_that_is_new_is_the_reason_and_not_an_accepted_error(fake: Fa
     golden = ("支持中英渲染、自动布局", "OPFN")
     result = run.add("board", "base", *golden, "自动布局", golden=golden)
     assert [since for _, since in gating_extras(result)] == [Since.NEW]
-    assert failure_reason(result) == "FAIL: doubled text '自动布局' (distance 5, limit 1)"
+    assert failure_reason(result) == "FAIL: leaked text '自动布局' (distance 5, limit 1)"
     kept = run.add("board", "8step", *golden, "自动布局", golden=(*golden, "自动布局"))
     assert [since for _, since in gating_extras(kept)] == [Since.ACCEPTED]
 

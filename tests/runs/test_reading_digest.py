@@ -10,7 +10,7 @@ from qiltest.runs.readings import reading_digest
 LINE = make.line("Qwen Coffee ☕", 8, 8, 100, 20)
 READING = make.reading((replace(LINE, characters=(0.5, 1.0)),), 256, 128, reader=make.READER)
 IMAGE = "b" * 64
-RECORDED = "c5af8860e78823ed2ea9d5622f0c41f4e6f2b0f83a02d4225adc56215e60a168"
+RECORDED = "aa5b93ba3f33969016726d1d241a2f5abbd51a1cf9c48e618c70da4ff961b57c"
 WITHOUT_QUALITY = "34b2d48417b55025be614e192b978e11c1c8740ceed03f1e88fd926f843bb277"
 
 

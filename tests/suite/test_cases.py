@@ -286,7 +286,7 @@ ONE_MISTAKE = {
     "a text without a table of texts": (
         ("[[texts]]\ntext", "[[text]]\ntext"),
         'text: unknown key (did you mean "texts"?); allowed: id, title, prompt, language, report_table, texts, '
-        "resolutions, limits, line_breaks, forgiven, seeds, reader, known_typos",
+        "resolutions, limits, line_breaks, forgiven, alone, seeds, reader, known_typos",
     ),
 }
 

@@ -105,7 +105,7 @@ def _split_prefix(name: str, base: Base) -> tuple[Prefix, str]:
 def beside_lora_unet(key: Key, base: Base) -> Key:
     """Return a key of a file in which another starts with `lora_unet_`, as diffusers reads it.
 
-    It takes all names for kohya's: those without the prefix too, in either spelling. A dotted name outside of the blocks
+    It takes all names for kohya's: those without the prefix too, in either spelling. A dotted name outside the blocks
     loses its beginning, so that no module has it, unless it is one of three.
     """
     if key.prefix not in REMOVED or key.prefix is Prefix.LORA_UNET:

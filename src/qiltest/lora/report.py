@@ -148,7 +148,7 @@ class LoraReport(WithFindings):
 
 def _one_nan(value: T) -> T | float:
     """Return the value, or the one NaN for every NaN, of which none is equal to another."""
-    return value if value == value else math.nan  # noqa: PLR0124 -- only NaN is not itself
+    return value if value == value else math.nan
 
 
 def finite(value: Any) -> Any:  # noqa: ANN401  JSON values of any shape

@@ -10,7 +10,6 @@ from qiltest.published.evidence import Answer, Nothing, seeds_needed
 from qiltest.runs.records import Run
 from qiltest.text.format import count
 
-
 _STUCK = "no number of seeds would decide: "
 
 

@@ -68,7 +68,9 @@ def published_in(run: Run) -> Published | None:
     tables = {case.id: case.report_table for case in run.cases if case.report_table is not None}
     if not tables or not run.results:
         return None
-    others = {variant.name for variant in run.variants if (variant.base_model or BASE_MODEL).lower() != BASE_MODEL.lower()}
+    others = {
+        variant.name for variant in run.variants if (variant.base_model or BASE_MODEL).lower() != BASE_MODEL.lower()
+    }
     results = (result for result in run.results if result.sample.case in tables and result.sample.variant not in others)
     own = replace(run, results=tuple(results))
     return Published(findings=findings(own), marks=report_marks(own), tables=tables, unmarked=unmarked(own))

@@ -49,7 +49,7 @@ class CandidateInspection:
 def candidate_variant(file: str, like: Variant, model: ModelSource) -> Variant:
     """Return `like` with `file` as its LoRA. Raises RecipeError where there is no such file.
 
-    The variant has the file's hash, so that a file that changes meanwhile is an error. One that its header alone refuses
+    The variant has the file's hash, so that a file that changes meanwhile is an error. One that its header refuses
     has none: gigabytes that nobody will generate with are not read.
     """
     path = resolve_lora(file, model=model)
@@ -176,4 +176,3 @@ def _likeness(report: LoraReport, like: Variant, base: Base, model: ModelSource)
         return None
     reference = resolve_lora(lora.source, model=model)
     return compare(report.path, reference, base, reference_sha256=lora_sha256(reference))
-

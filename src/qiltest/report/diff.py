@@ -158,7 +158,9 @@ def _aligned(
     seen: dict[int, list[_Unit]] = {}
     gaps: dict[int, list[_Unit]] = {}
     index, lost = 0, False
-    following = [max(owner, default=-1) + 1]  # of each unit from the last: the cluster that a gap before it stands before
+    following = [
+        max(owner, default=-1) + 1
+    ]  # of each unit from the last: the cluster that a gap before it stands before
     for i in reversed(range(len(texts))):
         following.append(place.get(i, following[-1]))
     for unit in units:

@@ -24,9 +24,7 @@ def line(text, confidence=0.99):
     """Five characters stand where the letters are, more of them where the quotation marks are."""
     places = [*(letter.centre / 5 for letter in LETTERS), 0.93, 0.97]
     at = places if len(text) == len(places) else [(i + 0.5) / len(text) for i in range(len(text))]
-    return tuple(
-        Character(text=char, confidence=confidence, place=place) for char, place in zip(text, at, strict=True)
-    )
+    return tuple(Character(text=char, confidence=confidence, place=place) for char, place in zip(text, at, strict=True))
 
 
 def marked(read, seen, *marks, confidence=0.99):

@@ -12,7 +12,7 @@ from dataclasses import replace
 from qiltest.reading.rapidocr.ctc import Character, run_at
 
 #: Probability from which on the second guess is believed.
-SEEN = 0.3
+SEEN = 0.02
 #: fewest letters of a word: "Bl" and "T1" are ambiguous.
 LETTERS = 4
 _LIKE_ONE = frozenset("lI")

@@ -100,11 +100,13 @@ def embed(cells: Iterable[ImageView], folder: Path) -> dict[str, Embedded]:
     made: dict[str, Embedded] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of damage that Pillow gets over, and of sizes that are checked
-        # not one at a time: Pillow decodes, scales and encodes without Python's lock, so threads use the cores there are
+        # not one at a time: Pillow decodes, scales and encodes without Python's lock, so threads use all cores
         for start in range(0, len(worst), _BATCH):
             some = worst[start : start + _BATCH]
             if meter.exhausted:
-                made |= {cell.anchor: _linked(cell, folder, "is not shown here: the report has too many") for cell in some}
+                made |= {
+                    cell.anchor: _linked(cell, folder, "is not shown here: the report has too many") for cell in some
+                }
                 continue
             with ThreadPoolExecutor(max_workers=_threads(some)) as pool:
                 embedded = pool.map(lambda cell: _embed(cell, folder, limit, meter), some)

@@ -72,7 +72,7 @@ class Meter:
     """Adds up the work of a report's images, in nanoseconds as it takes at most on one core."""
 
     def __init__(self, allowed: int) -> None:
-        """`allowed` is the work after which nothing more is begun."""
+        """Start with nothing spent; `allowed` is the work after which nothing more is begun."""
         self._allowed, self._spent = allowed, 0
         self._lock = threading.Lock()
 
@@ -118,9 +118,7 @@ def open_image(path: Path, meter: Meter | None = None) -> Image.Image | None:
         return None
 
 
-def preview(
-    image: Image.Image, limit: int = MAX_BYTES, side: int = MAX_SIDE, *, meter: Meter | None = None
-) -> Preview:
+def preview(image: Image.Image, limit: int = MAX_BYTES, side: int = MAX_SIDE, *, meter: Meter | None = None) -> Preview:
     """Return a WebP of at most `limit` bytes and `side` pixels on its longer side."""
     scale = min(1.0, side / max(image.size))
     while True:
