@@ -18,7 +18,7 @@ import sys
 import tempfile
 import tomllib
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,7 +78,9 @@ def main() -> int:
     found: dict[str, dict[str, object]] = {}
     for group in given.groups:
         result = _run(group, given.jobs)
-        found[group] = {name: asdict(module) for name, module in result.items()}
+        found[group] = {
+            name: {"counts": dict(module.counts), "survived": module.survived} for name, module in result.items()
+        }
         sys.stdout.write(_table(group, result))
         sys.stdout.flush()
         if given.output:
