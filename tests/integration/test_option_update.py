@@ -35,7 +35,7 @@ def test_missing_writes_one_small_file_an_image(suite):
     golden = read(suite, "tiny/coffee@1328x1328/fast-s42.json")
     assert golden["schema"] == 3
     assert golden["effective"] == "256x128"
-    assert golden["texts"][0] == {"expected": "Qwen Coffee", "read": "Qwen Coffee", "distance": 0}
+    assert golden["texts"][0] == {"expected": "Qwen Coffee", "read": "Qwen Coffee", "distance": 0, "beside": []}
     assert all(result.golden_recorded for result in suite.latest().results)
 
 
@@ -122,7 +122,9 @@ def test_without_a_golden_an_absolute_limit_decides_and_the_table_says_so(suite,
     suite.plan(coffee__fast=TYPO)
     result = suite.run("--qil-case=coffee")
     assert result.ret == 0
-    assert "PASS ✓ (no golden: absolute limit 1) 1/" in " ".join(result.stdout.str().split())
+    said = " ".join(result.stdout.str().replace("│", " ").split())
+    assert "PASS ✓ (no golden: absolute limit 1)" in said
+    assert "1/18 500 ms" in said
     suite.plan(coffee__fast={"typos": {"Qwen Coffee": "Qwn Cofee"}})
     suite.run("--qil-case=coffee").assert_outcomes(passed=1, failed=1)
 

@@ -83,7 +83,7 @@ def test_the_message_comes_in_the_order_of_the_questions(suite):
             "case * coffee@1328x1328: The coffee sign",
             "variant * fast: Fast, 2 steps, seed 42",
             "expected * Qwen Coffee",
-            "read * Qwen Co*[[]-f-[]]*ee * distance 1",
+            "read * Qwen Co*[[]-f-[]]*ee * distance 1, new since the golden",
             "distance * 1, limit 0 (the reader's own error on this case: not measured)",
             "FAIL * distance 1 is above the limit 0 (golden 0 + tolerance 0)",
             "golden * distance was 0, is 1",

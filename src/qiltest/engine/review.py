@@ -217,7 +217,7 @@ class Review:
 
         Where it is not, the golden names the copy that it had, and the next session says that it is another one.
         """
-        path = self.store.find_image(golden.image)
+        path = self.find_image(golden.image)
         if path is None:
             self.goldens.save(golden)
         else:
