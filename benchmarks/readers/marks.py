@@ -62,7 +62,7 @@ def main() -> int:
         for font in fonts_for(line):
             for size in SIZES:
                 bgr, quad = drawn(line, font, size)
-                text = "".join(character.text for character in reader.characters(bgr, quad))
+                text = "".join(character.text for character in reader.written(bgr, quad).characters)
                 seen["".join(char for char in text if not char.isalnum() and not char.isspace())] += 1
         result.append({"drawn": marks, "in": line, "read": dict(seen.most_common())})
         print(marks, dict(seen.most_common()))

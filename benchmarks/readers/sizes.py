@@ -75,7 +75,7 @@ def compared(reader: RapidReader, bgr: np.ndarray, drawn: str) -> tuple[int, ...
     if len(boxes) != 1:
         return None
     before = looked(lambda view: reader.look(bgr, boxes[0], view))[0].characters
-    after = reader.characters(bgr, boxes[0])
+    after = reader.written(bgr, boxes[0]).characters
     if _text(before).casefold().replace("0", "o") != drawn.casefold().replace("0", "o"):
         return None
     rows = [(b, a, d) for b, a, d in zip(_text(before), _text(after), drawn, strict=True) if d.lower() in SAME_SHAPE]

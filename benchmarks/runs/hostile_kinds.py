@@ -134,7 +134,7 @@ def scored(make: Callable[[Source], Score], **fields: object) -> Fill:
         score = make(source)
         judgement = None if source.judged.judgement is None else replace(source.judged.judgement, distance=9, limit=0)
         known = {"score": score, "judgement": judgement} | fields
-        _images(chain, source, size, lambda sample: source.verdict(sample, _NO_IMAGE, **known))
+        _images(chain, source, size, lambda sample: source.verdict(sample, _NO_IMAGE, **known))  # type: ignore[arg-type]
 
     return fill
 

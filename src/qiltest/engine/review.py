@@ -107,7 +107,10 @@ class Review:
     def agenda(self, *, again: bool = False) -> Agenda:
         """Return the images to be decided; with `again` also those rejected before. Raises StoreError."""
         decided = self._decided()
-        items, rejected, unfit, more = [], [], [], 0
+        items: list[Item] = []
+        rejected: list[str] = []
+        unfit: list[str] = []
+        more = 0
         for result in self.run.results:
             if result.brief or len(items) == MOST_ITEMS:
                 more += 1

@@ -117,7 +117,7 @@ def _with_marks(written: Written, strip: Strip, look: Callable[[Quad], Recogniti
     if len(ink) <= _pieces(_parted(line, side)[1], side):
         return written
     further = max(part.right for part in ink) - strip.length + MARGIN
-    wider = replace(written, **{"before" if side is Side.START else "after": further})
+    wider = replace(written, before=further) if side is Side.START else replace(written, after=further)
     seen = _outwards(_placed(look(wider.quad).characters, wider, strip.length), side)
     seen_letters, seen_marks = _parted(seen, side)
     for letters, marks in _partings(line, side, min(part.left for part in ink) / strip.length):
