@@ -36,6 +36,8 @@ def _page(result: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
 
 def _pages(what: str, rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     own = [row for row in rows if row["kind"] == "page"]
+    if not own:
+        return
     pages, images = sum(row["page"] for row in own), sum(row["of"] for row in own)
     yield f"Named a page with nothing but text: {pages} of the {images} {what}."
     yield ""
@@ -43,6 +45,8 @@ def _pages(what: str, rows: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 def _table(title: str, verb: str, rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Yield a table with a column per half, and the exceptions."""
+    if not rows:
+        return
     halves = list(dict.fromkeys(row["half"] for row in rows))
     yield f"### {title}"
     yield ""
