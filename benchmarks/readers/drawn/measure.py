@@ -22,7 +22,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from drawn.readings import Kept, code_of_readers, read_all
+from drawn.readings import Kept, code_of_readers, is_kept, read_all
 from qiltest.files import write_atomically
 from qiltest.reading.version import READING_VERSION
 from qiltest.scoring import EmptyReadingError, Score, score
@@ -47,15 +47,19 @@ def main() -> int:
     )
     parser.add_argument("--kind", action="append", help="only these kinds; nothing is written")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--kept", action="store_true", help="only the images whose readings are kept already")
     parser.add_argument("--wrong", action="store_true", help="list every text measured wrongly")
     args = parser.parse_args()
     listing = json.loads((args.folder / "manifest.json").read_text(encoding="utf-8"))
     images = [image for image in listing["images"] if image["half"] == args.half]
     images = [image for image in images if not args.kind or image["kind"] in args.kind]
+    cache = args.cache or args.folder / "readings"
+    if args.kept:
+        images = [image for image in images if is_kept(args.reader, args.folder / image["file"], cache)]
     if not images:
         sys.exit(f"{args.folder}: no image of the half {args.half}\n  -> draw it with make.py")
     files = [args.folder / image["file"] for image in images]
-    kept = read_all(args.reader, files, args.cache or args.folder / "readings", jobs=args.jobs)
+    kept = read_all(args.reader, files, cache, jobs=args.jobs)
     result = {"seed": listing["seed"], **measure(images, kept)}
     if not args.kind and str(args.output) != "-":
         _write(

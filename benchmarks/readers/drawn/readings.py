@@ -63,6 +63,11 @@ def read_all(name: str, images: Sequence[Path], cache: Path, *, jobs: int) -> Ma
     return {image.name: found[image.name] for image in images}
 
 
+def is_kept(name: str, image: Path, cache: Path) -> bool:
+    """Return whether a reading of an image of this name is kept."""
+    return (folder_of(cache, name) / f"{image.name}.json").is_file()
+
+
 def read_one(name: str, image: Path, cache: Path) -> Kept:
     """Read one image, or take what was kept."""
     data = image.read_bytes()
