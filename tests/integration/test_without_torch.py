@@ -54,6 +54,8 @@ COMMANDS_RUN = {
     "review": ["review", "RUN", "--json"],
     "verify": ["verify", "RUN", "--json"],
     "history": ["history", "hello-world@1328x1328", "--json"],
+    "runs": ["runs", "--json"],
+    "prune": ["prune", "--json"],
     "lora": ["lora", "LORA", "--json"],
     "calibrate": ["calibrate", "--images=1", "--json"],
 }
