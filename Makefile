@@ -23,8 +23,8 @@ test: lint check slow suite  ## everything: style, types, unit and integration t
 check: $(INSTALLED)  ## unit and integration tests: what a developer runs often
 	$(BIN)/python -m pytest tests --ignore=tests/report_cases -m "not slow" -n 2 --dist=worksteal -q $(ARGS)
 
-slow: $(INSTALLED)  ## the tests that load the embedded model, or kill sessions, in sessions of their own
-	$(BIN)/python -m pytest tests --ignore=tests/report_cases -m slow -q $(ARGS)
+slow: $(INSTALLED)  ## the tests that start processes, load the embedded model, or kill sessions
+	$(BIN)/python -m pytest tests --ignore=tests/report_cases -m slow -n 2 --dist=worksteal -q $(ARGS)
 
 suite: $(INSTALLED)  ## the suite itself on the embedded model
 	$(BIN)/python -m pytest tests/report_cases -q $(ARGS)

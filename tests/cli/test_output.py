@@ -75,6 +75,7 @@ C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     "env", [C_LOCALE, {"PYTHONIOENCODING": "latin-1"}, {"COLUMNS": "20"}, {"COLUMNS": "1", "HOME": "/nowhere"}], ids=str
 )
 @pytest.mark.parametrize("words", [("compare", "latest", "--variant", "base", "--with", "8step"), ("review", "--json")])
+@pytest.mark.slow
 def test_any_locale_width_and_home_will_do(tmp_path, typical, store, env, words):
     store(tmp_path, typical)
     done = call(*words, "--runs", str(tmp_path), env=env)

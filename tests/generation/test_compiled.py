@@ -22,6 +22,7 @@ def compiled(fresh, monkeypatch):
     torch._dynamo.reset()
 
 
+@pytest.mark.slow
 def test_it_draws_the_same_with_and_without_a_lora_and_says_so_in_the_recipe(compiled, generator):
     for variant in (replace(EIGHT, name="plain", loras=()), EIGHT):
         asked = compiled.recipe(case(), SIZE, variant, 42)

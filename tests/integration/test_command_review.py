@@ -213,6 +213,7 @@ def test_a_ci_of_another_name_refuses_too_unless_a_person_says_otherwise(changed
     assert golden(changed, COFFEE)["distance"] == 1
 
 
+@pytest.mark.slow
 def test_reviews_at_the_same_time_keep_all_their_decisions(suite, monkeypatch, capsys):
     for name in ("tea", "menu"):
         suite.case(name, first="Hello World", second="Open today")
@@ -274,6 +275,7 @@ def test_a_case_may_be_reviewed_alone(changed, capsys):
     assert "no image of case 'postr'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_killed_review_loses_nothing_accepted_and_the_next_goes_on(changed):
     ours, theirs = pty.openpty()
     child = subprocess.Popen(RUN, stdin=theirs, stdout=subprocess.PIPE, text=True, cwd=changed.path)

@@ -205,6 +205,7 @@ def test_a_skipped_image_is_a_fault(suite, run, capsys):
     refused(capsys, "coffee@1328x1328-base-s42: MISSING: no verdict: its test did not call")
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_or_stopped_is_a_fault(suite, run, capsys):
     suite.plan(coffee__fast={"fault": "kill"})
     suite.run_apart("--qil-fresh")

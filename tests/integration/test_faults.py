@@ -15,14 +15,10 @@ from qiltest.runs import RunState, RunStore, events
 from qiltest.runs import store as storing
 
 ALL = ["coffee base 42", "poster base 42", "coffee fast 42", "poster fast 42"]
+#: sessions of their own, killed, interrupted or short of room.
+pytestmark = pytest.mark.slow
 #: added to the conftest.py of a suite: does something, once, when half of the images are generated.
 MEANWHILE = """
-
-import shutil  # noqa: E402
-
-#: sessions of their own, killed, interrupted or short of room
-pytestmark = pytest.mark.slow
-
 
 def acting(self, recipe, real=StandinGenerator.denoise):
     if recipe.variant == "fast" and (HERE / "acts").exists():
@@ -78,7 +74,8 @@ def test_a_full_disk_at_each_write_is_said_and_the_same_command_goes_on(suite, d
         seen |= lost
         run = RunStore(root=disk.path / "runs").load("latest")
         kept = [r for r in run.results if r.image is not None]
-        assert all(any(map(problem.__contains__, lost)) for problem in run.problems)  # what ended the session, where it could be written
+        # what ended the session, where it could be written
+        assert all(any(map(problem.__contains__, lost)) for problem in run.problems)
         assert len(run.problems) <= 1
         assert len(generated) - len(kept) in {0, 1}
         disk.room("4m")

@@ -106,6 +106,7 @@ def not_whole():
 
 
 @pytest.mark.parametrize("marks", [(), ("-m", "gpu")])
+@pytest.mark.slow
 def test_a_model_that_is_not_whole_ends_the_session_with_one_line(suite, marks):
     suite.pytester.makeconftest(NOT_WHOLE)
     result = suite.run_apart(*marks)
@@ -146,6 +147,7 @@ def test_a_reader_that_does_not_exist_fails_every_test_with_its_remedy(suite):
     assert suite.generated() == []
 
 
+@pytest.mark.slow
 def test_a_reader_that_cannot_be_imported_fails_every_test_with_its_remedy(suite, monkeypatch):
     suite.record()
     path = suite.path / "conftest.py"
@@ -157,6 +159,7 @@ def test_a_reader_that_cannot_be_imported_fails_every_test_with_its_remedy(suite
     assert suite.generated() == []
 
 
+@pytest.mark.slow
 def test_a_metric_that_cannot_be_imported_ends_the_session_with_its_remedy(suite, monkeypatch):
     suite.record()
     (suite.path / "blocked").mkdir()

@@ -78,6 +78,7 @@ def test_a_case_file_of_a_hostile_name_acts_on_nothing(suite):
 FLAGS = [flag for flag, *_ in (*_VALUES, *_LISTS, *_CHOICES)]
 
 
+@pytest.mark.slow
 def test_options_of_hostile_values_act_on_nothing(suite):
     for flag in FLAGS:
         # one line: pytest itself repeats values that it does not take
@@ -87,6 +88,7 @@ def test_options_of_hostile_values_act_on_nothing(suite):
 
 
 @pytest.mark.parametrize("name", ["-p qiltest.plugin", "PYTEST_PLUGINS", "-p qiltest"])
+@pytest.mark.slow
 def test_the_plugin_may_be_named_although_it_is_installed(suite, monkeypatch, name):
     suite.record()
     if name == "PYTEST_PLUGINS":

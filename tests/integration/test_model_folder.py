@@ -29,6 +29,7 @@ class Payload:
 
 
 @pytest.mark.parametrize("component", ["transformer", "text_encoder"])
+@pytest.mark.slow
 def test_a_pickle_that_an_index_names_is_never_opened(suite, component):
     """Once it was: the image was generated from it, and other weights in it were taken for the same model."""
     suite.pytester.makeconftest("")

@@ -88,6 +88,7 @@ def test_too_few_images_cannot_tell_and_say_how_many_would(suite, lora):
     result.stdout.fnmatch_lines(["with 1 seed; about * should be enough*", "CANNOT TELL: not enough *"])
 
 
+@pytest.mark.slow
 def test_the_margin_decides_what_is_not_worse(suite, lora):
     suite.plan(coffee__candidate=TYPO)
     assert check(suite, "--qil-seeds=3", "--qil-margin=0.9", "--qil-case=poster").ret == 1
@@ -121,6 +122,7 @@ def test_an_image_that_cannot_be_made_keeps_the_release_back(suite, lora):
     result.stdout.fnmatch_lines(["ERROR poster@1328x1328-s42: after: *the image holds NaN", "ERROR: an image to be *"])
 
 
+@pytest.mark.slow
 def test_a_stopped_session_has_no_verdict_to_ship(suite, lora):
     suite.plan(poster__fast={"fault": "interrupt"})
     result = suite.run_apart("--qil-lora=new.safetensors", "--qil-like=fast")

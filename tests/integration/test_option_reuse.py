@@ -16,6 +16,7 @@ def last_two_are_left(suite, *options):
     return result
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_finished_images_usable_and_says_so(suite):
     result = last_two_are_left(suite)
     result.stdout.fnmatch_lines(["qiltest: run interrupted: repeat the command to resume"])
@@ -25,11 +26,13 @@ def test_ctrl_c_leaves_the_finished_images_usable_and_says_so(suite):
     assert all(r.image.path.is_file() and r.passes for r in run.results)
 
 
+@pytest.mark.slow
 def test_a_fresh_session_that_was_stopped_is_resumed_without_that_option(suite):
     result = last_two_are_left(suite, "--qil-fresh")
     result.stdout.fnmatch_lines(["qiltest: run interrupted: repeat the command without --qil-fresh to resume"])
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on_where_it_stopped(suite):
     last_two_are_left(suite)
     first = suite.latest()
@@ -44,6 +47,7 @@ def test_the_same_command_goes_on_where_it_stopped(suite):
     assert [r.image.sha256 for r in run.results[:2]] == [r.image.sha256 for r in first.results]
 
 
+@pytest.mark.slow
 def test_a_run_that_went_on_and_finished_is_not_used_again(suite):
     last_two_are_left(suite)
     suite.run()
@@ -52,6 +56,7 @@ def test_a_run_that_went_on_and_finished_is_not_used_again(suite):
     assert len(suite.generated()) == 4
 
 
+@pytest.mark.slow
 def test_a_run_interrupted_twice_goes_on_from_both_parts(suite):
     suite.record()
     suite.plan(poster__base={"fault": "interrupt"})

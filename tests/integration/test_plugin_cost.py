@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+#: other projects in processes of their own.
+pytestmark = pytest.mark.slow
+
 #: runs pytest on the folder and writes down which modules were loaded when it had ended.
 WATCH = """
 import json, sys

@@ -8,6 +8,9 @@ import sys
 
 import pytest
 
+#: sessions on a terminal of their own.
+pytestmark = pytest.mark.slow
+
 
 def on_a_terminal(folder, *args, **variables) -> tuple[int, str]:
     """Run pytest with a pseudo-terminal for its output; return exit code and everything written."""

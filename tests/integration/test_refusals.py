@@ -177,6 +177,7 @@ def test_an_exit_with_code_0_before_the_first_image_is_a_failure(suite: Suite, n
     assert told.everywhere("4 images selected, none begun")
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_a_session_that_only_lists_and_of_one_that_somebody_stopped(suite: Suite) -> None:
     assert suite.run("--collect-only", "-m", "gpu", "-k", "nothing").ret != 0
     path = suite.path / "conftest.py"

@@ -13,6 +13,9 @@ from qiltest.calibration.fonts import FILES
 from qiltest.cli.init import make_project
 from qiltest.cli.main import COMMANDS
 
+#: each in a process of its own.
+pytestmark = pytest.mark.slow
+
 STANDIN = Path(__file__).with_name("standin_conftest.py")
 ABSENT = ("torch", "torchvision", "diffusers", "transformers", "peft", "accelerate", "safetensors.torch")
 #: Loaded by Python before anything else where its folder is on PYTHONPATH.

@@ -29,6 +29,7 @@ FAST = [kind for kind in KINDS if kind.fast]
 
 
 @pytest.mark.parametrize("kind", FAST, ids=lambda kind: kind.name)
+@pytest.mark.slow
 def test_a_file_made_to_hurt_is_one_short_answer_in_little_memory(tmp_path, kind):
     path = tmp_path / "file.safetensors"
     kind.make(path)
@@ -299,6 +300,7 @@ def reworded(rng, whole):
 
 
 @pytest.mark.filterwarnings("error")
+@pytest.mark.slow
 def test_a_header_changed_in_any_way_gives_findings_or_one_error(tmp_path):
     rng = random.Random(19)
     config = json.dumps({"transformer.r": 3, "transformer.lora_alpha": 6, "transformer.target_modules": ["to_q"]})
