@@ -20,6 +20,9 @@ pytestmark = pytest.mark.slow
 #: added to the conftest.py of a suite: does something, once, when half of the images are generated.
 MEANWHILE = """
 
+import shutil  # noqa: E402
+
+
 def acting(self, recipe, real=StandinGenerator.denoise):
     if recipe.variant == "fast" and (HERE / "acts").exists():
         (HERE / "acts").unlink()

@@ -25,4 +25,4 @@ def test_it_reads_what_was_drawn_and_finds_a_typo(read_for_real):
     suite.plan(coffee__base={"typos": {"Qwen Coffee": "Qwen Toffee"}})
     failed = suite.run_apart(*only)
     failed.assert_outcomes(failed=1)
-    failed.stdout.fnmatch_lines(["read * Qwen [[]-C-[]]{+T+}offee *distance 1"])
+    failed.stdout.fnmatch_lines(["read * Qwen [[]-C-[]]{+T+}offee *distance 1*"])
