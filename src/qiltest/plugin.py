@@ -182,7 +182,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Collect nothing in the suite's folders of runs and goldens: files in them may be from elsewhere."""
     if _HELD not in config.stash:
         config.stash[_HELD] = _held(config)
-    return True if collection_path in config.stash[_HELD] else None
+    held = config.stash[_HELD]
+    return True if held and not held.isdisjoint((collection_path, *collection_path.parents)) else None
 
 
 def _held(config: pytest.Config) -> frozenset[Path]:
