@@ -9,16 +9,17 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 import builders as make
-from qiltest.gate.golden import Golden, GoldenExtra, GoldenText
+from qiltest.gate.golden import Golden, GoldenExtra, GoldenStore, GoldenText
 from qiltest.gate.judge import judge
 from qiltest.gate.latency import Cohort, LatencyJudgement
+from qiltest.gate.small_copy import SmallCopies, digest_of, make_copy
 from qiltest.gate.verdict import Verdict
 from qiltest.reading.records import Line, ReaderInfo
 from qiltest.recipe import LoraRecipe, Recipe, Size
@@ -170,6 +171,16 @@ class FakeRun:
         result = replace(result, reading=reading, score=score, judgement=judgement, golden=before, latency=latency)
         self.results.append(result)
         return result
+
+    def keep_copy(self, result: CaseResult, png: bytes) -> CaseResult:
+        """Keep a small copy of the image that the golden of a result accepted, in the folder `golden` beside `runs`."""
+        assert result.golden is not None
+        copy = make_copy(png)
+        golden = replace(result.golden, small_copy=digest_of(copy))
+        copies = SmallCopies(goldens=GoldenStore(root=self.folder.parent.parent / "golden"))
+        copies.goldens.write(copies.path(golden), copy)
+        self.results[self.results.index(result)] = kept = replace(result, golden=golden)
+        return kept
 
     def _store(self, png: bytes) -> StoredImage:
         sha256 = hashlib.sha256(png).hexdigest()
@@ -398,7 +409,9 @@ def store() -> Callable[[Path, Run], str]:
     return stored
 
 
-CHROMIUM = os.environ.get("QILTEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+#: names of a browser that `tools/fetch_browser.sh` looks for too.
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM = os.environ.get("QILTEST_CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -413,17 +426,26 @@ FLAGS = (
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A headless Chromium; a test that asks for it is skipped where there is none."""
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="the browser tests need `pip install playwright` (its own browsers are not used)"
-    )
-    if CHROMIUM is None:
-        pytest.skip("no chromium: `apt-get install chromium`, or name one in QILTEST_CHROMIUM")
-    with playwright.sync_playwright() as driver:
+    """A headless Chromium; a test that asks for it does not run where there is none."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        not_run("the browser tests need `pip install playwright`")
+    with sync_playwright() as driver:
+        found = CHROMIUM or driver.chromium.executable_path
+        if not Path(found).exists():
+            not_run("no chromium: `apt-get install chromium`, or name one in QILTEST_CHROMIUM")
         # launch() gives the browser an empty profile of its own, in a temporary folder
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        browser = driver.chromium.launch(executable_path=found, args=list(FLAGS))
         yield browser
         browser.close()
+
+
+def not_run(why: str) -> NoReturn:
+    """Skip a test that needs a browser; fail it with QILTEST_BROWSER=require, as CI has it, so that none is lost."""
+    if os.environ.get("QILTEST_BROWSER") == "require":
+        pytest.fail(f"QILTEST_BROWSER=require, but {why}", pytrace=False)
+    pytest.skip(why)
 
 
 @dataclass

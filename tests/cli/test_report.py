@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from qiltest.cli import report as verbs_report
+from qiltest.cli import common
 from qiltest.cli.main import main
 from qiltest.runs import Run
 
@@ -87,9 +87,12 @@ def test_an_unknown_format_is_used_wrongly(root: Path) -> None:
     ("environment", "screen"), [({}, False), ({"DISPLAY": ":0"}, True), ({"WAYLAND_DISPLAY": "w"}, True)]
 )
 def test_a_browser_is_opened_only_where_there_is_a_screen(environment, screen, monkeypatch):
-    monkeypatch.setattr(verbs_report.sys, "platform", "linux")
+    opened = []
+    monkeypatch.setattr(common.sys, "platform", "linux")
+    monkeypatch.setattr(common.webbrowser, "open", opened.append)
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert verbs_report._has_display() is screen
+    common.open_page(Path("report.html"))
+    assert opened == ([Path("report.html").resolve().as_uri()] if screen else [])

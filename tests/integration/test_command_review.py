@@ -80,7 +80,7 @@ def test_texts_that_changed_are_shown_and_the_rest_on_demand(suite, monkeypatch,
     answers("v", "a")
     capsys.readouterr()
     assert main(["review"]) == 0
-    first, second = capsys.readouterr().out.split("view all texts (v)")[:2]
+    first, second = capsys.readouterr().out.split("all texts (v)")[:2]
     assert "  expected   Qwen Coffee\n    before   Qwen Coffee   distance 0" in first
     assert "  unchanged  1 text, 1 of them with accepted errors" in first
     assert "2 dollars" not in first
@@ -262,7 +262,7 @@ def test_quitting_or_the_end_of_input_leaves_the_rest(changed, answers, capsys):
     answers("what?", "q")
     assert main(["review"]) == 1
     out = capsys.readouterr().out
-    assert out.count("accept (a), reject (r), skip (s), view all texts (v), quit (q)?") == 2
+    assert out.count("accept (a), reject (r), skip (s), all texts (v), open images (o), quit (q)?") == 2
     assert "0 accepted, 0 rejected, 0 skipped, 2 left" in out
     answers()
     assert main(["review"]) == 1

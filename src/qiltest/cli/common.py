@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import sys
+import webbrowser
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,6 +64,12 @@ def with_images(run: Run) -> Run:
         what = f"this run generated nothing: {why}"
         raise StoreError(what, where=str(run.path), remedy="name an earlier run: `qiltest runs` lists them")
     return run
+
+
+def open_page(path: Path) -> None:
+    """Open a page in the browser, if there is a display: without one a text browser would start, and be waited for."""
+    if sys.platform in {"darwin", "win32"} or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        webbrowser.open(path.resolve().as_uri())
 
 
 def file_path(text: str) -> Path:

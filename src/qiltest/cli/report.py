@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-import webbrowser
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from qiltest.cli.common import AddParser, case_flag, console, json_flag, print_json, print_lines, runs_flag
+from qiltest.cli.common import (
+    AddParser,
+    case_flag,
+    console,
+    golden_flag,
+    json_flag,
+    open_page,
+    print_json,
+    print_lines,
+    runs_flag,
+)
 from qiltest.errors import QiltestError, StoreError
 from qiltest.report import write_html, write_json, write_markdown
 from qiltest.report.headline import verdict_of
@@ -26,10 +33,10 @@ from qiltest.text.escape import printable_json
 WRITERS: dict[str, Callable[..., None]] = {"html": write_html, "md": write_markdown, "json": write_json}
 
 #: for standard output; texts in a report are visible already, and the console takes commands of a job's log out.
-_PRINTED: dict[str, Callable[[Run, Run | None], str]] = {
-    "html": lambda run, previous: render_html(view(run, previous), Path.cwd()),
-    "md": lambda run, previous: render_markdown(view(run, previous), Path.cwd()),
-    "json": lambda run, previous: printable_json(render_json(view(run, previous, most=MOST_IN_JSON), Path.cwd())),
+_PRINTED: dict[str, Callable[..., str]] = {
+    "html": lambda run, **options: render_html(view(run, **options), Path.cwd()),
+    "md": lambda run, **options: render_markdown(view(run, **options), Path.cwd()),
+    "json": lambda run, **options: printable_json(render_json(view(run, most=MOST_IN_JSON, **options), Path.cwd())),
 }
 _STANDARD_OUTPUT = "-"
 
@@ -39,7 +46,7 @@ def add_parser(add: AddParser) -> None:
     parser = add(
         description="Writes the report of a stored run. Exit code 0: it was written, whatever the run's verdict; 2: "
         "wrong usage, no such run, or not writable.",
-        parents=[case_flag(), runs_flag(), json_flag("print what was written as JSON")],
+        parents=[case_flag(), golden_flag(), runs_flag(), json_flag("print what was written as JSON")],
     )
     parser.add_argument("run", metavar="RUN", help="a run's folder, its id, the start of its id, or `latest`")
     parser.add_argument("--format", choices=sorted(WRITERS), default="html", help="default: html")
@@ -62,7 +69,7 @@ def run_report(args: argparse.Namespace) -> int:
     if path.is_dir():
         path = path / f"report.{args.format}"
     try:
-        WRITERS[args.format](run, path, previous=previous)
+        WRITERS[args.format](run, path, previous=previous, golden_folder=args.golden)
     except OSError as error:
         raise StoreError(
             f"the report could not be written: {error.strerror or error}",
@@ -75,8 +82,8 @@ def run_report(args: argparse.Namespace) -> int:
         print_json({**known, "verdict": status.value, "headline": headline})
     else:
         print_lines((f"{status.value}: {headline}", f"report: {path.resolve()}"))
-    if args.open and _has_display():
-        webbrowser.open(path.resolve().as_uri())
+    if args.open:
+        open_page(path)
     return 0
 
 
@@ -92,10 +99,5 @@ def _print(run: Run, previous: Run | None, args: argparse.Namespace) -> int:
             remedy="leave out --json and --open, or name a file with --output",
         )
     with suppress(BrokenPipeError):  # a reader that goes away, as `head` does
-        console().file.write(_PRINTED[args.format](run, previous))
+        console().file.write(_PRINTED[args.format](run, previous=previous, golden_folder=args.golden))
     return 0
-
-
-def _has_display() -> bool:
-    """Return whether there is a display; without one `webbrowser` starts a text browser and waits for it."""
-    return sys.platform in {"darwin", "win32"} or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

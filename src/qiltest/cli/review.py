@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 
 from qiltest.cli.common import (
@@ -14,13 +15,14 @@ from qiltest.cli.common import (
     console,
     golden_flag,
     json_flag,
+    open_page,
     print_json,
     print_lines,
     runs_flag,
     with_images,
 )
 from qiltest.engine.review import Agenda, Decision, GoldenChange, Item, Review, differences
-from qiltest.errors import GoldenError
+from qiltest.errors import GoldenError, StoreError, os_errors_as
 from qiltest.gate.golden import Golden, GoldenStore, GoldenText
 from qiltest.runs.filter import is_of, only_cases
 from qiltest.runs.room import Room
@@ -29,7 +31,9 @@ from qiltest.scoring.records import ExtraKind, TextScore
 from qiltest.text.format import count
 
 _KEYS = {"a": Decision.ACCEPTED, "r": Decision.REJECTED, "s": Decision.SKIPPED}
-_QUIT, _VIEW = "q", "v"
+_QUIT, _VIEW, _OPEN = "q", "v", "o"
+#: the page of one image, in the run's folder.
+_PAGE = "review.html"
 _MEANS = {
     GoldenChange.NEW: "there is no golden yet",
     GoldenChange.CHANGED: "the golden would be replaced",
@@ -42,8 +46,9 @@ def add_parser(add: AddParser) -> None:
     """Add the options of `qiltest review`."""
     parser = add(
         description="Shows each new or changed golden of a stored run: old and new image, what was read in each, and "
-        "the distance. An accepted golden is written at once. Refused in CI. Exit code 0: nothing is left to "
-        "decide; 1: something was rejected, skipped or cannot be accepted; 2: wrong usage.",
+        "the distance; `o` opens both images with their differences in a page. An accepted golden is written at once. "
+        "Refused in CI. Exit code 0: nothing is left to decide; 1: something was rejected, skipped or cannot be "
+        "accepted; 2: wrong usage.",
         parents=[case_flag(), golden_flag(), runs_flag(), json_flag(_JSON)],
     )
     parser.add_argument("run", nargs="?", default=LATEST, metavar="RUN", help="id, start of an id, folder, or latest")
@@ -115,7 +120,8 @@ def _ask(review: Review, agenda: Agenda) -> dict[str, Decision]:
     for number, item in enumerate(agenda.items, start=1):
         place = f"[{number}/{len(agenda.items)}]"
         print_lines(_shown(review, item, place))
-        decision = _answer(item, partial(_show_all, review, item, place))
+        shows = {_VIEW: partial(_show_all, review, item, place), _OPEN: partial(_open, review, item)}
+        decision = _answer(item, shows)
         if decision is None:
             break
         if decision is Decision.ACCEPTED:
@@ -131,17 +137,29 @@ def _show_all(review: Review, item: Item, place: str) -> None:
     print_lines(_shown(review, item, place, whole=True))
 
 
-def _answer(item: Item, show: Callable[[], None]) -> Decision | None:
-    """Return the decision that was typed; None for quit, or at the end of input. `show` shows all texts."""
+def _open(review: Review, item: Item) -> None:
+    """Write and open a page of the image beside that of its golden: both, where they differ, and the texts marked."""
+    from qiltest.report import write_html
+
+    result, path = replace(item.result, golden=item.before), review.run.path / _PAGE
+    run = replace(review.run, results=(result,), planned=(result.sample,), problems=(), exit_status=None)
+    with os_errors_as(StoreError, "the page cannot be written", where=str(path), remedy="make the folder writable"):
+        write_html(run, path, golden_folder=review.goldens.root)
+    print_lines((f"page: {path.resolve()}",))
+    open_page(path)
+
+
+def _answer(item: Item, shows: Mapping[str, Callable[[], None]]) -> Decision | None:
+    """Return the decision that was typed; None for quit, or at the end of input. `shows`: what other keys show."""
     keys = "accept (a), " if not item.blocked else ""
     while True:
-        console().print(f"{keys}reject (r), skip (s), view all texts (v), quit (q)? ", end="")
+        console().print(f"{keys}reject (r), skip (s), all texts (v), open images (o), quit (q)? ", end="")
         line = sys.stdin.readline()
         key = line.strip().lower()[:1]
         if not line or key == _QUIT:
             return None
-        if key == _VIEW:
-            show()
+        if key in shows:
+            shows[key]()
         if key in _KEYS and not (item.blocked and key == "a"):
             return _KEYS[key]
 
@@ -196,8 +214,11 @@ def _same(text: TextScore, old: GoldenText | None) -> bool:
 
 
 def _where(review: Review, golden: Golden) -> str:
-    path = review.find_image(golden.image)
-    return f"image {golden.image[:12]} is no longer stored" if path is None else str(path)
+    if (path := review.find_image(golden.image)) is not None:
+        return str(path)
+    if (path := review.small_copy(golden)) is not None:
+        return f"{path} (small copy; the image itself is no longer stored)"
+    return f"image {golden.image[:12]} is no longer stored"
 
 
 def _sum(agenda: Agenda, decided: dict[str, Decision]) -> Iterator[str]:
@@ -233,7 +254,8 @@ def _record(review: Review, agenda: Agenda, decided: dict[str, Decision]) -> dic
 
 def _item(review: Review, item: Item, decision: Decision | None) -> dict[str, object]:
     before, now = item.before, item.candidate
-    old, new = (None if g is None else review.find_image(g.image) for g in (before, now))
+    old = None if before is None else review.find_image(before.image) or review.small_copy(before)
+    new = review.find_image(now.image)
     was = {} if before is None else {text.expected: text.read for text in before.texts}
     return {
         "sample": item.id,

@@ -112,7 +112,7 @@ def _report(context: RunContext, ending: Ending, run: Run, page: WritePage | Non
         record(run)
     for write, name in ((write_html, HTML), (write_markdown, MARKDOWN)):
         with _told(f"the report {run.path / name} cannot be written", faults):
-            write(run, run.path / name)
+            write(run, run.path / name, golden_folder=context.goldens.root)
             ending.reports.append(f"report {run.path / name}")
     if ending.comparisons is not None and page is not None:
         with _told(f"the comparison page of {run.path} cannot be written", faults):

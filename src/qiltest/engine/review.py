@@ -179,6 +179,11 @@ class Review:
         store, hashes = RunStore(root=self.run.path.absolute().parent), Hashes()
         return cache(lambda sha256: store.find_image(sha256, hashes))
 
+    def small_copy(self, golden: Golden) -> Path | None:
+        """Return the small copy that was recorded with a golden; None where it is gone, or another one by now."""
+        copies = SmallCopies(goldens=self.goldens)
+        return None if copies.find(golden) is None else copies.path(golden)
+
     def _item(self, result: CaseResult) -> Item | None:
         score, recipe, image, judgement = result.score, result.recipe, result.image, result.judgement
         assert score is not None

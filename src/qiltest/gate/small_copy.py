@@ -69,6 +69,17 @@ class SmallCopies:
         path = self.path(golden)
         return open_copy(self.goldens.read(path, most=MOST_COPY), golden.small_copy, path)
 
+    def find(self, golden: Golden) -> bytes | None:
+        """Return the small copy that was recorded with a golden; None where it is not there.
+
+        It may still be no image, which `open_copy` says.
+        """
+        try:
+            data = self.goldens.read(self.path(golden), most=MOST_COPY)
+        except GoldenError:
+            return None
+        return data if data is not None and digest_of(data) == golden.small_copy else None
+
     def fault(self, golden: Golden) -> str:
         """Return why the small copy of a golden's image cannot be shown, or "". No verdict depends on it."""
         try:

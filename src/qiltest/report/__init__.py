@@ -17,14 +17,21 @@ __all__ = ["job_summary", "report_json", "workflow_commands", "write_html", "wri
 
 
 def _write(
-    render: Callable[[RunView, Path], str], most: int, run: Run, path: Path, *, previous: Run | None = None
+    render: Callable[[RunView, Path], str],
+    most: int,
+    run: Run,
+    path: Path,
+    *,
+    previous: Run | None = None,
+    golden_folder: Path | None = None,
 ) -> None:
     """Write the report of a run to `path`; images are linked relative to it.
 
-    `previous` is the run to compare with, else the goldens. Raises OSError (then `path` is what it was), and StoreError
-    where the run's speeds cannot be read.
+    `previous` is the run to compare with, else the goldens; small copies of their images lie in `golden_folder`. Raises
+    OSError (then `path` is what it was), and StoreError where the run's speeds cannot be read.
     """
-    write_atomically(path, render(view(run, previous, most=most), path.parent).encode("utf-8"))
+    page = view(run, previous, most=most, golden_folder=golden_folder)
+    write_atomically(path, render(page, path.parent).encode("utf-8"))
 
 
 write_html, write_markdown = (partial(_write, form, MOST_IMAGES) for form in (render_html, render_markdown))

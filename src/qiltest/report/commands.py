@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from qiltest.gate.judge import not_golden
 from qiltest.gate.verdict import Verdict
@@ -79,8 +80,15 @@ def _accept(run: Run, result: CaseResult) -> tuple[str, ...]:
             return ()
         return _PYTEST, *_kept(words), *_selection(sample), "--qil-reuse", "--qil-update=changed"
     folder = run.path.parent
-    where = () if folder.name == "runs" else (f"--runs={folder}",)
-    return "qiltest", "review", run.id, *where, f"--case={sample.case}@{sample.size}"
+    runs = () if folder.name == "runs" else (f"--runs={folder}",)
+    golden = [f"--golden={folder}" for folder in _values(run.command, "--qil-golden")[-1:]]
+    return "qiltest", "review", run.id, *runs, *golden, f"--case={sample.case}@{sample.size}"
+
+
+def _values(words: Sequence[str], flag: str) -> list[str]:
+    """Return what a command gives as an option."""
+    found = [word.removeprefix(f"{flag}=") for word in words if word.startswith(f"{flag}=")]
+    return found + [value for word, value in pairwise(words) if word == flag]
 
 
 def _not_accepted(run: Run, result: CaseResult) -> str:

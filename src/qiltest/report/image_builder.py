@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from qiltest.gate.golden import GoldenText
 from qiltest.gate.verdict import Verdict
 from qiltest.report.changes import Change
 from qiltest.report.commands import commands_for
+from qiltest.report.earlier import FindImage, earlier
 from qiltest.report.edits import edit_sentences
 from qiltest.report.extent import shortened
 from qiltest.report.geometry import bounds
@@ -32,11 +33,12 @@ def cell_of(
     previous: Run | None = None,
     speed_up: float | None = None,
     change: Change | None = None,
-    find_image: Callable[[str], Path | None] | None = None,
+    find_image: FindImage | None = None,
+    golden_folders: Sequence[Path] = (),
 ) -> ImageView:
     """Return the view of one image of a run; it is compared with `previous`, else with its golden.
 
-    `find_image` gives the file of an image by its SHA-256.
+    `find_image` gives the file of an image by its SHA-256; small copies of goldens' images lie in `golden_folders`.
     """
     result = shortened(result)
     size = result.effective or result.sample.size
@@ -51,21 +53,9 @@ def cell_of(
         texts=_texts(result),
         extent=(size.width, size.height) if reading is None else (reading.width, reading.height),
         speed_up=speed_up,
-        before=_before(result, previous, find_image or RunStore(root=run.path.parent).find_image),
-        before_name="golden" if previous is None else f"run {previous.id}",
+        before=earlier(result, previous, find_image or RunStore(root=run.path.parent).find_image, golden_folders),
         commands=commands_for(run, result),
     )
-
-
-def _before(result: CaseResult, previous: Run | None, find_image: Callable[[str], Path | None]) -> Path | None:
-    """Return the earlier image; None where none is stored, or it is the same."""
-    golden, now = result.golden, result.image
-    if previous is not None:
-        old = previous.result(result.id)
-        return None if old is None or old.image is None or old.image == now else old.image.path
-    if golden is None or now is None or golden.image == now.sha256:
-        return None
-    return find_image(golden.image)
 
 
 def _reasons(result: CaseResult) -> tuple[str, ...]:

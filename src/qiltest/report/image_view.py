@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 from qiltest.reading import Suspicion, suspicious
 from qiltest.reading.quad import Quad
 from qiltest.report.changes import Change
 from qiltest.report.commands import Commands
 from qiltest.report.diff import Marked, marked
+from qiltest.report.earlier import Earlier
 from qiltest.report.geometry import Box, bounds, polygon, wrong_quads
 from qiltest.report.since import Since, gating_extras
 from qiltest.runs.records import CaseResult
@@ -93,9 +93,8 @@ class ImageView:
     #: width and height of the reading, in pixels; of the image generated where it was not read.
     extent: tuple[int, int]
     speed_up: float | None
-    #: the earlier image to flip to (the golden's or the earlier run's, where it is stored and differs), and its name.
-    before: Path | None
-    before_name: str
+    #: the earlier image to compare with, where it is stored and differs.
+    before: Earlier | None
     #: what to type, of an image that does not pass.
     commands: Commands = field(default_factory=Commands)
 

@@ -6,14 +6,17 @@ templates escapes them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from pathlib import Path
 
 from qiltest.generation.sources import TINY
+from qiltest.report.anchors import Anchors
 from qiltest.report.benchmarks import VariantBenchmarks, variant_benchmarks
 from qiltest.report.changes import Changes, changes
 from qiltest.report.choice import MOST_IMAGES, Choice, choose
+from qiltest.report.earlier import goldens_of
 from qiltest.report.headline import counts_of, verdict_of
 from qiltest.report.image_builder import cell_of
 from qiltest.report.image_view import ImageView
@@ -118,10 +121,13 @@ class RunView:
         return self.run.model == TINY
 
 
-def view(run: Run, previous: Run | None = None, *, most: int = MOST_IMAGES) -> RunView:
+def view(
+    run: Run, previous: Run | None = None, *, most: int = MOST_IMAGES, golden_folder: Path | None = None
+) -> RunView:
     """Lay out a run; `previous` is the run that it is compared with, else the goldens.
 
-    At most `most` images are shown, the worst.
+    At most `most` images are shown, the worst. Small copies of goldens' images are looked for in `golden_folder`, and
+    in the folder `golden` beside that of the runs.
     """
     compared_with = changes(run, previous)
     choice = choose(run, most=most)
@@ -138,7 +144,7 @@ def view(run: Run, previous: Run | None = None, *, most: int = MOST_IMAGES) -> R
         counts=counts_of(run),
         changes=compared_with,
         variants=_variants(run, choice),
-        cases=_cases(run, previous, compared_with, choice),
+        cases=_cases(run, previous, compared_with, choice, goldens_of(run, golden_folder)),
         published=published_in(run) if whole else None,
         not_generated=tuple(sample.id for sample in waiting[:MOST_IMAGES]),
         waiting=len(waiting),
@@ -162,24 +168,28 @@ def _variants(run: Run, choice: Choice) -> tuple[Variant, ...]:
     return tuple(variant for variant, _ in by_variant(run) if variant.name in shown)
 
 
-def _cases(run: Run, previous: Run | None, compared_with: Changes, choice: Choice) -> tuple[CaseView, ...]:
+def _cases(
+    run: Run, previous: Run | None, compared_with: Changes, choice: Choice, golden_folders: Sequence[Path]
+) -> tuple[CaseView, ...]:
     ratios = speed_ups(run)
     change = {item.sample: item for item in compared_with.items}
     cells: dict[str, list[ImageView]] = {}
     hashes = Hashes()
     find_image = cache(lambda sha256: RunStore(root=run.path.parent).find_image(sha256, hashes))
-    for number, result in choice.shown:
+    anchors = Anchors()
+    for _, result in choice.shown:
         cell = cell_of(
             run,
             result,
-            f"p{number}",
+            anchors.of(result.id),
             previous=previous,
             speed_up=ratios.get(result.id),
             change=change.get(result.id),
             find_image=find_image,
+            golden_folders=golden_folders,
         )
         cells.setdefault(result.sample.case, []).append(cell)
-    views = [_case(f"c{number}", run.case(case), cells[case]) for number, case in enumerate(cells)]
+    views = [_case(anchors.of(f"case-{case}"), run.case(case), own) for case, own in cells.items()]
     return tuple(sorted(views, key=lambda case: min(cell.badness for cell in case.cells)))
 
 

@@ -135,7 +135,7 @@ def test_the_boxes_can_be_taken_off_and_the_wrong_character_has_one(
 
 def test_two_variants_are_compared_by_wiping_and_flipping(typical: Run, open_report: Callable[..., Any]) -> None:
     page = open_report(typical)
-    page.tab.locator("#c0 .compare").first.click()
+    page.tab.locator("[id=case-coffee-shop] .compare").first.click()
     dialog = page.tab.locator("#flip")
     assert dialog.is_visible()
     names = [dialog.locator(f".name.{side}").inner_text() for side in "ab"]
@@ -161,7 +161,7 @@ def test_the_golden_and_now_are_compared(fake: Fake, case: Make, open_report: Ca
     page = open_report(run.build())
     page.tab.locator(".compare").click()
     names = {page.tab.locator(f"#flip .name.{side}").inner_text() for side in "ab"}
-    assert names == {"base", "base, golden"}
+    assert names == {"base, now", "base, golden"}
     sources = page.tab.evaluate("[...document.querySelectorAll('#flip .stage img')].map(i => i.src)")
     assert len(set(sources)) == 2
 

@@ -81,7 +81,7 @@ def test_the_verdict_stands_first_and_the_worst_case_before_the_others(typical: 
         < words.index("Overview")
     )
     cases = [attributes["id"] for attributes in page(typical).all("article")]
-    assert cases == ["c0", "c2", "c1"]
+    assert cases == ["case-coffee-shop", "case-whiteboard", "case-classroom"]
 
 
 def test_the_character_that_is_wrong_is_named_marked_and_cut_out(typical: Run, page: Callable[..., Page]) -> None:
@@ -185,9 +185,9 @@ def test_the_goldens_image_is_there_to_flip_to_where_it_is_stored(
     run.add("wall", "base", "texd", golden=("text",), golden_image=kept.sha256)
     found = page(run.build())
     assert [a["data-label"] for a in found.all("img") if a.get("class") == "before"] == ["base, golden"]
-    assert "Flip: now / golden" in found.words
+    assert "Wipe: golden / now" in found.words
     kept.path.write_bytes(b"something else")
-    assert "Flip" not in page(run.build()).words.replace("Flip space", "")
+    assert "Wipe" not in page(run.build()).words
 
 
 def test_the_earlier_runs_image_is_there_to_flip_to(fake: Fake, case: Make, page: Callable[..., Page]) -> None:
@@ -197,7 +197,7 @@ def test_the_earlier_runs_image_is_there_to_flip_to(fake: Fake, case: Make, page
     run.add("wall", "base", "texd")
     found = page(run.build(), previous=older.build())
     assert "against run 20261101-000000-000000" in found.words
-    assert "Flip: now / run 20261101-000000-000000" in found.words
+    assert "Wipe: run 20261101-000000-000000 / now" in found.words
 
 
 def test_a_run_that_was_killed_says_so(typical: Run, page: Callable[..., Page]) -> None:

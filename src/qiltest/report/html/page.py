@@ -16,6 +16,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from qiltest.report.benchmarks import CAVEAT
+from qiltest.report.earlier import Earlier
 from qiltest.report.html.charts import charts
 from qiltest.report.html.preview import (
     MOST_PIXELS,
@@ -25,6 +26,7 @@ from qiltest.report.html.preview import (
     budget,
     close_ups,
     crop,
+    embedded,
     open_image,
     pixels_of,
     preview,
@@ -109,8 +111,8 @@ def embed(cells: Iterable[ImageView], folder: Path) -> dict[str, Embedded]:
                 }
                 continue
             with ThreadPoolExecutor(max_workers=_threads(some)) as pool:
-                embedded = pool.map(lambda cell: _embed(cell, folder, limit, meter), some)
-                made |= {cell.anchor: one for cell, one in zip(some, embedded, strict=True)}
+                shown = pool.map(lambda cell: _embed(cell, folder, limit, meter), some)
+                made |= {cell.anchor: one for cell, one in zip(some, shown, strict=True)}
     return made
 
 
@@ -134,7 +136,7 @@ def _paths(cell: ImageView) -> Iterator[Path]:
     if cell.result.image is not None:
         yield cell.result.image.path
     if cell.before is not None:
-        yield cell.before
+        yield cell.before.path
 
 
 def _linked(cell: ImageView, folder: Path, why: str) -> Embedded:
@@ -143,8 +145,7 @@ def _linked(cell: ImageView, folder: Path, why: str) -> Embedded:
 
 
 def _embed(cell: ImageView, folder: Path, limit: int, meter: Meter) -> Embedded:
-    before = None if cell.before is None else open_image(cell.before, meter)
-    then = None if before is None else preview(before, limit, meter=meter)
+    then = None if cell.before is None else _then(cell.before, limit, meter)
     path = None if cell.result.image is None else cell.result.image.path
     image = None if path is None else open_image(path, meter)
     if path is None or image is None:
@@ -161,6 +162,19 @@ def _embed(cell: ImageView, folder: Path, limit: int, meter: Meter) -> Embedded:
             close[text.number] = close_ups(image, text.box, spots, reading_size=cell.extent, meter=meter)
     now = preview(image, limit, meter=meter)
     return Embedded(href=href(path, folder), now=now, before=then, crops=crops, close=close)
+
+
+def _then(before: Earlier, limit: int, meter: Meter) -> Preview | None:
+    """Return the preview of an earlier image, None where it cannot be opened; a small copy is one already."""
+    if before.golden is None:
+        whole = open_image(before.path, meter)
+        return None if whole is None else preview(whole, limit, meter=meter)
+    found = before.open_copy()
+    if found is None:
+        return None
+    data, small = found
+    meter.spend(decoded=small.width * small.height)
+    return embedded(data, small.size) if len(data) <= limit else preview(small, limit, meter=meter)
 
 
 def href(path: Path, folder: Path) -> str:

@@ -132,9 +132,14 @@ def preview(image: Image.Image, limit: int = MAX_BYTES, side: int = MAX_SIDE, *,
         if data is None and max(size) <= _SMALLEST:
             data = _webp(small, _QUALITIES[0], meter)
         if data is not None:
-            uri = "data:image/webp;base64," + base64.b64encode(data).decode("ascii")
-            return Preview(uri=Markup(uri), width=size[0], height=size[1])  # noqa: S704 - base64
+            return embedded(data, size)
         scale *= _SMALLER
+
+
+def embedded(data: bytes, size: tuple[int, int]) -> Preview:
+    """Return a WebP of `size` pixels as it is."""
+    uri = "data:image/webp;base64," + base64.b64encode(data).decode("ascii")
+    return Preview(uri=Markup(uri), width=size[0], height=size[1])  # noqa: S704 - base64
 
 
 def _fitting(image: Image.Image, limit: int, meter: Meter | None) -> bytes | None:

@@ -36,6 +36,29 @@
     const images = cells.length === 1 ? "image" : "images";
     output.textContent = shown === cells.length ? `${shown} ${images}` : `${shown} of ${cells.length} ${images}`;
     document.querySelector(".empty").hidden = shown > 0;
+    remember();
+  }
+
+  /* filters in the address: a link shows what its sender saw, and a reload changes nothing */
+  const fields = () => all("[name]", form).filter((field) => field.name !== "boxes");
+  function address(hash) {
+    const query = new URLSearchParams();
+    for (const field of fields()) {
+      if (field.type === "checkbox" ? field.checked : field.value) query.append(field.name, field.value);
+    }
+    const text = query.toString();
+    try {
+      history.replaceState(null, "", location.pathname + (text && `?${text}`) + hash);
+    } catch { /* a browser that keeps the address of a file as it is */ }
+  }
+  const remember = () => address(location.hash);
+  function recall() {
+    const query = new URLSearchParams(location.search);
+    for (const field of fields()) {
+      const values = query.getAll(field.name);
+      if (field.type === "checkbox") field.checked = values.includes(field.value);
+      else if (field.tagName !== "SELECT" || all("option", field).some((option) => option.value === (values[0] || ""))) field.value = values[0] || "";
+    }
   }
   function boxes(on) {
     document.body.classList.toggle("boxes-off", !on);
@@ -52,7 +75,9 @@
 
   /* a link to an image that a filter hides resets the filters */
   function reveal() {
-    const target = location.hash && document.getElementById(location.hash.slice(1));
+    let name = location.hash.slice(1);
+    try { name = decodeURIComponent(name); } catch { /* no name of this page */ }
+    const target = document.getElementById(name);
     if (target && target.closest("[hidden]")) { reset(); target.scrollIntoView(); }
   }
   addEventListener("hashchange", reveal);
@@ -95,8 +120,8 @@
     for (const cell of all(".cell", row)) {
       const now = cell.querySelector("img.now");
       const before = cell.querySelector("img.before");
-      if (now) found.push({ label: cell.dataset.label, src: now.src, boxes: cell.querySelector(".frame .boxes"), cell });
       if (before) found.push({ label: before.dataset.label, src: before.src, boxes: null, cell });
+      if (now) found.push({ label: before ? `${cell.dataset.label}, now` : cell.dataset.label, src: now.src, boxes: cell.querySelector(".frame .boxes"), cell });
     }
     return found;
   }
@@ -112,6 +137,7 @@
     controls.elements.a.value = String(Math.min(own, other));
     controls.elements.b.value = String(Math.max(own, other));
     wipe.value = "50";
+    difference(false);
     show();
     if (!flip.open) flip.showModal();
     wipe.focus();
@@ -128,7 +154,9 @@
   }
   function show() {
     const [a, b] = ["a", "b"].map((name) => images[Number(controls.elements[name].value)]);
-    stage.replaceChildren(layer(b, false), layer(a, true));
+    const divider = document.createElement("div");
+    divider.className = "divider";
+    stage.replaceChildren(layer(b, false), layer(a, true), divider);
     for (const [name, image] of [["a", a], ["b", b]]) flip.querySelector(`.name.${name}`).textContent = image.label;
     cut();
   }
@@ -136,6 +164,8 @@
     const share = Number(wipe.value);
     const over = stage.querySelector(".over");
     if (over) over.style.clipPath = `inset(0 ${100 - share}% 0 0)`;
+    const divider = stage.querySelector(".divider");
+    if (divider) divider.style.left = `${share}%`;
     flip.querySelector(".name.a").classList.toggle("front", share > 50);
     flip.querySelector(".name.b").classList.toggle("front", share < 50);
   }
@@ -143,8 +173,16 @@
     wipe.value = Number(wipe.value) >= 50 && Number(wipe.value) < 100 || wipe.value === "0" ? "100" : "0";
     cut();
   }
+  function difference(on) {
+    controls.elements.difference.checked = on;
+    stage.classList.toggle("difference", on);
+  }
   wipe.addEventListener("input", cut);
-  controls.addEventListener("input", (event) => event.target.name === "boxes" ? boxes(event.target.checked) : show());
+  controls.addEventListener("input", (event) => {
+    if (event.target.name === "boxes") boxes(event.target.checked);
+    else if (event.target.name === "difference") difference(event.target.checked);
+    else show();
+  });
   controls.elements.swap.addEventListener("click", swap);
   stage.addEventListener("pointermove", (event) => {
     if (event.pointerType === "mouse" && !event.buttons) return;
@@ -166,6 +204,13 @@
 
   /* keys */
   let selected = null;
+  /* what is scrolled to, so that the title above an image is seen too, as far as there is room for both */
+  function view(element) {
+    const row = element.closest(".row");
+    if (!row || matchMedia("(max-width: 700px)").matches) return element;
+    const article = row.closest(".case");
+    return article.querySelector(".row:not([hidden])") === row ? article : row;
+  }
   function go(list, step) {
     const visible = list.filter((element) => !element.closest("[hidden]"));
     if (!visible.length) return;
@@ -173,8 +218,9 @@
     const near = visible.findIndex((element) => element.getBoundingClientRect().top > 90);
     const next = at >= 0 ? at + step : step > 0 ? Math.max(0, near) : (near < 0 ? visible.length : near) - 1;
     selected = visible[Math.max(0, Math.min(visible.length - 1, next))];
-    selected.scrollIntoView({ block: "start" });
+    view(selected).scrollIntoView({ block: "start" });
     selected.focus({ preventScroll: true });
+    address(`#${selected.id}`);
   }
   /* on the page of a comparison, n and p stop at the second image of a pair */
   const failing = cells.filter((cell) => cell.dataset.status !== "PASS" && !cell.classList.contains("before-side"));
@@ -197,12 +243,14 @@
     if (flip.open) {
       if (event.key === " " && !event.target.closest("button, select")) { event.preventDefault(); swap(); }
       if (event.key === "b") boxes(document.body.classList.contains("boxes-off"));
+      if (event.key === "d") difference(!controls.elements.difference.checked);
       return;
     }
-    if (keys.open || event.target.closest("input:not([type=checkbox]), select, textarea")) return;
+    if (keys.open || event.target.closest("input:not([type=checkbox], [type=radio]), select, textarea")) return;
     const action = actions[event.key];
     if (action) { event.preventDefault(); action(); }
   });
+  recall();
   filter();
   reveal();
 })();

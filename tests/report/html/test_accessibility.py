@@ -1,0 +1,88 @@
+"""axe-core finds nothing in the pages, at either theme, on a desktop and on a phone."""
+
+import pytest
+
+from fake_runs import draw, lines_of, not_run
+from qiltest.comparison.compare import compare_runs
+from qiltest.recipe import Size
+from qiltest.report import write_html
+from qiltest.report.comparison.page import write_page
+
+pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
+SIZE = Size(256, 256)
+#: all is open, and laid out also where it is far below.
+ALL = """() => {
+    for (const one of document.querySelectorAll('details')) one.open = true;
+    for (const one of document.querySelectorAll('.case')) one.style.contentVisibility = 'visible';
+}"""
+
+
+@pytest.fixture(scope="module")
+def axe():
+    try:
+        from axe_playwright_python.sync_playwright import Axe
+    except ImportError:
+        not_run("the accessibility tests need `pip install axe-playwright-python`")
+    return Axe()
+
+
+@pytest.fixture
+def report(typical):
+    """A report of every verdict, with an image whose golden's is stored."""
+    write_html(typical, typical.path / "report.html")
+    return typical.path / "report.html"
+
+
+@pytest.fixture
+def review(fake, case):
+    """The page that `qiltest review` opens: one image beside its golden's."""
+    run = fake(case("wall", "text"))
+    run.keep_copy(run.add("wall", "base", "texd", golden=("text",)), draw(lines_of(("text",), SIZE), SIZE, 0))
+    write_html(run.build(), run.folder / "review.html")
+    return run.folder / "review.html"
+
+
+@pytest.fixture
+def comparison(typical, tmp_path):
+    path = tmp_path / "comparison.html"
+    write_page(
+        compare_runs(typical, typical, variant="base", with_variant="4step"),
+        typical,
+        typical,
+        path,
+        variant="base",
+        with_variant="4step",
+    )
+    return path
+
+
+def findings(axe, tab):
+    return [
+        f"{found['id']}: {node['html'][:200]}"
+        for found in axe.run(tab).response["violations"]
+        for node in found["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("name", ["report", "review", "comparison"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_axe_finds_nothing(name, scheme, width, axe, open_page, request):
+    page = open_page(request.getfixturevalue(name), width=width, scheme=scheme)
+    page.tab.evaluate(ALL)
+    assert findings(axe, page.tab) == []
+
+
+def test_axe_finds_nothing_in_the_dialogs(review, axe, open_page):
+    page = open_page(review)
+    page.tab.locator(".compare").click()
+    assert findings(axe, page.tab) == []
+    page.tab.keyboard.press("Escape")
+    page.tab.keyboard.press("?")
+    assert findings(axe, page.tab) == []
+
+
+def test_axe_finds_what_is_wrong(review, axe, open_page):
+    page = open_page(review)
+    page.tab.evaluate("document.querySelector('img.now').removeAttribute('alt')")
+    assert [found.partition(":")[0] for found in findings(axe, page.tab)] == ["image-alt"]
