@@ -188,7 +188,7 @@ def test_its_workflow_runs_and_uploads_a_report(project):
     assert (project / "nightly/junit.xml").is_file()
     keep = next(step["run"] for step in steps if step.get("name") == "Keep the run")
     subprocess.run(["bash", "-e", "-c", keep], cwd=project, env=environment, check=True, capture_output=True)
-    (kept,) = (path for path in (project / "nightly").iterdir() if path.is_dir())
+    (kept,) = (project / "nightly/bundle/runs").iterdir()
     assert {"events.jsonl", "report.html", "report.md"} <= {path.name for path in kept.iterdir()}
 
 

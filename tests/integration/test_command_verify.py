@@ -364,3 +364,27 @@ def test_many_faults_are_counted_and_time_is_limited(suite, run):
     (run / "events.jsonl").write_bytes(b"{}\n" * 300)
     found = verify_run(run, cases=cases, goldens=goldens)
     assert (len(found.faults), found.more) == (100, 2)
+
+
+def test_a_bundle_on_another_machine_is_verified_rescored_compared_and_reviewed(
+    run, suite, tmp_path, monkeypatch, capsys
+):
+    """`tmp_path` has neither the suite's cases nor its goldens: all comes from the bundle."""
+    bundle = tmp_path / "elsewhere" / "night"
+    assert main(["report", str(run), "--bundle", str(bundle)]) == 0
+    (suite.path / "golden").rename(suite.path / "gone")
+    monkeypatch.chdir(bundle)
+    capsys.readouterr()
+    assert verify("latest") == 0
+    assert "passes: complete, unchanged, every verdict PASS again" in capsys.readouterr().out
+    stored = RunStore(root=bundle / "runs")
+    known = stored.load("latest")
+    reader = SameReader(known)
+    again = rescore(known, store=stored, goldens=GoldenStore(root=bundle / "golden"), opener=lambda _: reader)
+    assert again.passes
+    assert main(["compare", run.name, "latest", "--report", "page.html"]) in {0, 1}
+    assert main(["review", run.name, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["items"] == []
+    kept = next((bundle / "runs" / run.name / "images").iterdir())
+    kept.unlink()
+    assert verify(run.name) == 1

@@ -82,7 +82,7 @@ def test_its_suite_command_draws_and_leaves_what_is_uploaded(suite, steps, workf
     assert len(json.loads((suite.path / "nightly/benchmark.json").read_text())["benchmarks"]) == 4
     keep = keep_the_run(suite, steps)
     assert keep.returncode == 0, keep.stderr
-    (run,) = (path for path in (suite.path / "nightly").iterdir() if path.is_dir())
+    (run,) = (suite.path / "nightly/bundle/runs").iterdir()
     assert {"events.jsonl", "images", "report.html", "report.md"} <= {path.name for path in run.iterdir()}
     links = re.findall(r'(?:href|src)="([^"#:]+\.png)"', (run / "report.html").read_text())
     assert links

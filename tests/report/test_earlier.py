@@ -105,5 +105,5 @@ def test_of_an_image_that_could_not_be_made_the_expected_one_is_shown(fake, case
 
 def test_goldens_are_looked_for_in_the_folder_named_and_beside_the_runs(compared, tmp_path):
     run = compared.build()
-    assert goldens_of(run) == (tmp_path / "golden",)
-    assert goldens_of(run, tmp_path / "own") == (tmp_path / "own", tmp_path / "golden")
+    assert goldens_of(run.path) == (tmp_path / "golden",)
+    assert goldens_of(run.path, tmp_path / "own") == (tmp_path / "own", tmp_path / "golden")

@@ -10,6 +10,7 @@ from pathlib import Path
 from qiltest.cli.common import (
     AddParser,
     case_flag,
+    cases_flag,
     console,
     golden_flag,
     json_flag,
@@ -28,7 +29,9 @@ from qiltest.report.view import view
 from qiltest.runs import Run, RunStore
 from qiltest.runs.filter import is_of, only_cases
 from qiltest.runs.room import Room
+from qiltest.runs.store import LATEST
 from qiltest.text.escape import printable_json
+from qiltest.text.format import count
 
 WRITERS: dict[str, Callable[..., None]] = {"html": write_html, "md": write_markdown, "json": write_json}
 
@@ -46,12 +49,29 @@ def add_parser(add: AddParser) -> None:
     parser = add(
         description="Writes the report of a stored run. Exit code 0: it was written, whatever the run's verdict; 2: "
         "wrong usage, no such run, or not writable.",
-        parents=[case_flag(), golden_flag(), runs_flag(), json_flag("print what was written as JSON")],
+        parents=[
+            case_flag(),
+            golden_flag(),
+            cases_flag("case files of a bundle (default: cases)"),
+            runs_flag(),
+            json_flag("print what was written as JSON"),
+        ],
     )
-    parser.add_argument("run", metavar="RUN", help="a run's folder, its id, the start of its id, or `latest`")
+    parser.add_argument(
+        "run", nargs="?", default=LATEST, metavar="RUN", help="a run's folder, its id, the start of its id, or latest"
+    )
     parser.add_argument("--format", choices=sorted(WRITERS), default="html", help="default: html")
     parser.add_argument(
         "--output", metavar="PATH", help="- for standard output (default: report.FORMAT in the run's folder)"
+    )
+    parser.add_argument(
+        "--bundle",
+        nargs="?",
+        const="",
+        type=Path,
+        metavar="PATH",
+        help="the run with its images, events, reports, goldens and cases as one zip (PATH ends in .zip; default: "
+        "qiltest-ID.zip) or a new folder, from which every command on stored runs works on another machine",
     )
     parser.add_argument("--previous", metavar="RUN", help="compare with this run (default: the goldens)")
     parser.add_argument("--open", action="store_true", help="open it in the browser, if there is a display")
@@ -61,6 +81,8 @@ def add_parser(add: AddParser) -> None:
 def run_report(args: argparse.Namespace) -> int:
     """Write the report and print its path. Returns 0; raises StoreError."""
     store = RunStore(root=args.runs)
+    if args.bundle is not None:
+        return _bundle(store, args)
     run = _load(store, args.run, args.case)
     previous = None if args.previous is None else _load(store, args.previous, args.case)
     if args.output == _STANDARD_OUTPUT:
@@ -84,6 +106,27 @@ def run_report(args: argparse.Namespace) -> int:
         print_lines((f"{status.value}: {headline}", f"report: {path.resolve()}"))
     if args.open:
         open_page(path)
+    return 0
+
+
+def _bundle(store: RunStore, args: argparse.Namespace) -> int:
+    """Write the bundle and print its path."""
+    from qiltest.engine.bundle import write_bundle
+
+    for flag, value in (("--case", args.case), ("--output", args.output), ("--previous", args.previous)):
+        if value:
+            raise QiltestError(
+                f"{flag} and --bundle exclude each other: a bundle is the whole run", remedy=f"remove {flag}"
+            )
+    folder = store.find(args.run)
+    path = args.bundle if args.bundle.name else Path(f"qiltest-{folder.resolve().name}.zip")
+    made = write_bundle(folder, path, golden_folder=args.golden, cases=args.cases)
+    if args.json:
+        known = {"run": folder.resolve().name, "bundle": str(made.path), "images": made.images}
+        print_json({**known, "goldens": made.goldens, "lacks": made.lacks})
+    else:
+        print_lines(f"not in the bundle: {lack}" for lack in made.lacks)
+        print_lines((f"bundle: {made.path.resolve()}: {count(made.images, 'image')}, {count(made.goldens, 'golden')}",))
     return 0
 
 

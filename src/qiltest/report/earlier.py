@@ -70,12 +70,12 @@ def small_copy(golden: Golden, folders: Iterable[Path]) -> Earlier | None:
     return None
 
 
-def goldens_of(run: Run, folder: Path | None = None) -> tuple[Path, ...]:
-    """Return where to look for the goldens of a run: in `folder`, and beside the folder of runs that it lies in.
+def goldens_of(run: Path, folder: Path | None = None) -> tuple[Path, ...]:
+    """Return where to look for the goldens of the run in the folder `run`: in `folder`, and beside its folder of runs.
 
     A small copy belongs to its golden by its hash, so none of another image is found.
     """
-    beside = run.path.parent.parent / "golden"
+    beside = run.absolute().parent.parent / "golden"
     return (beside,) if folder is None else (folder, beside)
 
 

@@ -144,7 +144,7 @@ def view(
         counts=counts_of(run),
         changes=compared_with,
         variants=_variants(run, choice),
-        cases=_cases(run, previous, compared_with, choice, goldens_of(run, golden_folder)),
+        cases=_cases(run, previous, compared_with, choice, goldens_of(run.path, golden_folder)),
         published=published_in(run) if whole else None,
         not_generated=tuple(sample.id for sample in waiting[:MOST_IMAGES]),
         waiting=len(waiting),

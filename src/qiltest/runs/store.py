@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import re
 import secrets
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from qiltest.runs.writer import LOCK, RunWriter
 from qiltest.suite.selection import Sample
 
 LATEST = "latest"
+#: the folder of runs in a project, and in a bundle.
+RUNS = "runs"
 _STAMP, _ID = "%Y%m%d-%H%M%S-%f", re.compile(r"(\d{8}-\d{6}-\d{6})-[0-9a-f]{4}")
 #: how far a clock is set back in daily life: summer time of a machine that keeps local time, and a zone corrected.
 _SET_BACK = timedelta(days=1)
@@ -112,12 +115,20 @@ class RunStore:
         return tuple(sorted(found, key=lambda folder: (_known_by(folder.name, latest), folder.name)))
 
     def find(self, name: str) -> Path:
-        """Return the folder of a run given by path, id, start of an id, or `latest`. Raises StoreError."""
+        """Return the folder of a run given by path, id, start of an id, or `latest`. Raises StoreError.
+
+        The path of a bundle, which holds `runs` with one run, is that run's.
+        """
         path = Path(name)
         # a name that is too long for a path, or has a zero byte, is none
         with suppress(OSError, ValueError):
             if name and (path / EVENTS).is_file():
                 return path
+            if name and len(bundled := RunStore(root=path / RUNS).folders()) == 1:
+                return bundled[0]
+            if name and path.suffix == ".zip" and path.is_file():
+                remedy = f"`python -m zipfile -e {shlex.quote(name)} FOLDER`, then name the folder in FOLDER"
+                raise StoreError("a zip is read once it is unpacked", where=name, remedy=remedy)
         folders = self.folders()
         if name == LATEST and folders:
             return folders[-1]
