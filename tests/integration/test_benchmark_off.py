@@ -1,4 +1,4 @@
-"""A benchmark that was switched off measures nothing, so the tests of the suite do not run without it."""
+"""A benchmark that was switched off measures nothing, so no test runs without it; its own table is shown on demand."""
 
 import pytest
 
@@ -52,3 +52,21 @@ def test_a_benchmark_that_switched_itself_off_is_refused(suite, monkeypatch):
     result = suite.run()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*pytest-benchmark has disabled itself*", "*without pytest-xdist*"])
+
+
+def test_pytest_benchmarks_own_table_is_shown_where_it_is_asked_for(suite):
+    result = suite.run()
+    assert "Outliers" not in result.stdout.str()
+    assert suite.run("--qil-reuse", "--benchmark-json=again.json").ret == result.ret
+    assert "Outliers" in suite.run("--qil-fresh", "--benchmark-columns=min,outliers").stdout.str()
+
+
+def test_no_warning_says_that_reused_images_have_no_benchmark(suite):
+    suite.run()
+    result = suite.run("--qil-reuse", "--benchmark-json=again.json")
+    assert "Not saving anything" not in result.stdout.str() + result.stderr.str()
+
+
+def test_a_projects_own_benchmarks_keep_their_table(suite):
+    (suite.path / "test_own.py").write_text("def test_own(benchmark):\n    benchmark(sum, [1, 2])\n")
+    assert "Outliers" in suite.run().stdout.str()

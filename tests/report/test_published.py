@@ -17,7 +17,7 @@ import qiltest
 from qiltest.cli.main import main
 from qiltest.report import job_summary, workflow_commands, write_html, write_json, write_markdown
 from qiltest.report.diagnostics import figures, reported_faults
-from qiltest.report.terminal.table import terminal_table
+from qiltest.report.terminal.table import print_run
 from qiltest.report.view import view
 from qiltest.runs.records import Run
 from qiltest.suite.cases import Case
@@ -85,7 +85,7 @@ def test_a_strangers_job_summary_and_annotations_have_nothing_of_it(stranger: Ru
 
 def test_a_strangers_terminal_table_has_nothing_of_it(stranger: Run) -> None:
     console = Console(file=StringIO(), width=120)
-    console.print(terminal_table(stranger))
+    print_run(console, stranger)
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "summer-sale" in shown
     assert not PUBLISHED.findall(shown)

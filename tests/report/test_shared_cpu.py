@@ -10,7 +10,7 @@ import pytest
 from qiltest.generation.records import MOST_DISTURBED
 from qiltest.published.findings import findings
 from qiltest.report import write_html, write_markdown
-from qiltest.report.terminal.table import terminal_table
+from qiltest.report.terminal.table import print_run, printed
 from qiltest.runs.aggregate import shared_cpu, speed_ups
 from qiltest.runs.records import Run
 
@@ -35,7 +35,7 @@ def lengthened(run: Run, variant: str, share: float) -> Run:
 
 
 def cells(run: Run) -> list[str]:
-    return [str(cell) for column in terminal_table(run).columns for cell in column.cells]
+    return list(printed(lambda console: print_run(console, run), width=80, colour=False))
 
 
 @pytest.mark.parametrize("variant", ["base", "4step"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from qiltest.scoring.alphabet import reader_for, require_readable_case
 from qiltest.suite.cases import Case
 from qiltest.suite.load import FLOORS_FOLDER, load_suite
 from qiltest.text.format import count
+from qiltest.text.tables import plain_table
 
 
 def add_parser(add: AddParser) -> None:
@@ -68,7 +69,8 @@ def run_calibrate(args: argparse.Namespace) -> int:
     if args.json:
         print_json([asdict(floor) for floor in floors], readable=True)
     else:
-        console().print(_table(floors))
+        for table in _tables(floors):
+            console().print(table)
         print_lines(_summary(floors))
     written = f"written to {folder}: {', '.join(f'{floor.case}.json' for floor in floors)}"
     console(stderr=args.json).print(written, soft_wrap=True)
@@ -105,22 +107,32 @@ def _refuse_fewer(readers: Sequence[tuple[Case, Reader]], images: int, folder: P
         )
 
 
-def _table(floors: list[Floor]) -> Table:
+def _tables(floors: list[Floor]) -> Iterator[Table]:
+    """Yield two tables, which fit 80 columns each: the reader's errors, and the typos that it finds."""
     kinds = sorted({kind for floor in floors for kind in floor.typos})
-    table = Table(title="OCR errors on correct images, and planted typos detected")
-    for column in ("case", "median", "mean", "95 %", "most", "texts exact", *kinds):
-        table.add_column(column, justify="left" if column == "case" else "right")
+    columns = ("median", "mean", "95 %", "most", "texts exact")
+    errors, typos = _table("OCR errors on correct images", columns), _table("planted typos detected", kinds)
     for floor in floors:
         rates = [floor.typos.get(kind) for kind in kinds]
-        table.add_row(
+        errors.add_row(
             floor.case,
             f"{floor.floor:g}",
             f"{floor.mean:.2f}",
             f"{floor.percentile_95:g}",
             str(floor.largest),
             f"{floor.exact_texts.found}/{floor.exact_texts.of}",
-            *("" if rate is None else f"{rate.found}/{rate.of}" for rate in rates),
         )
+        typos.add_row(floor.case, *("" if rate is None else f"{rate.found}/{rate.of}" for rate in rates))
+    yield errors
+    if kinds:
+        yield typos
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    table = plain_table(title)
+    table.add_column("case", overflow="fold")
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
     return table
 
 

@@ -26,7 +26,7 @@ from qiltest.text.escape import one_line
 _MARKS = {Severity.ERROR: ("ERROR", "bold red"), Severity.WARNING: ("note", "yellow")}
 _TINY = ModelSource(name=TINY, kind=ModelKind.TINY, folder=EMBEDDED, revision="embedded")
 #: blocks per row.
-_BLOCKS = 6
+_BLOCKS = 5
 #: numbers of one kind, and entries of the metadata, that are shown; `--json` has all of them.
 _NUMBERS, _ENTRIES = 8, 40
 

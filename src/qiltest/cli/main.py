@@ -37,6 +37,7 @@ COMMANDS = {
     "lora": "inspect a LoRA file and check that it fits a base model",
     "calibrate": "measure a reader's own errors on images of known text",
     "init": "create a project: a case, variants, a test, a nightly workflow",
+    "completion": "print the code by which a shell completes qiltest",
 }
 _FAILED, _INTERRUPTED = 2, 130
 _CHECK = "check that it exists, that it may be read and written, and that there is space"
@@ -55,6 +56,9 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     for name, text in COMMANDS.items():
         add = partial(commands.add_parser, name, help=text)
         if name == command:
+            from qiltest.cli.examples import epilog
+
+            add = partial(add, epilog=epilog(name))
             import_module(f"qiltest.cli.{name}").add_parser(add)
         else:
             add()
@@ -63,6 +67,10 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 passes, 1 does not pass, 2 wrong usage."""
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks for completions
+        from qiltest.cli.completion import complete
+
+        complete(build_parser, os.environ.get("COMP_LINE", ""))
     _prepare_streams()
     words = sys.argv[1:] if argv is None else argv
     message, code = _called(words)

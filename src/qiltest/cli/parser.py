@@ -15,16 +15,27 @@ from typing import Any, NoReturn
 
 from qiltest.text.escape import printable
 
+#: how a text begins whose lines are kept.
+EXAMPLES = "examples:"
 #: the `type` of an option that takes free text. Where it takes several words, its action must be `extend`.
 TEXT = "text"
 _SEVERAL = {argparse.ONE_OR_MORE, argparse.ZERO_OR_MORE}
+
+
+class Help(argparse.HelpFormatter):
+    """Help that keeps the lines of examples, and folds every other text."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith(EXAMPLES):
+            return "".join(f"{indent}{line}\n" for line in text.splitlines())
+        return super()._fill_text(text, width, indent)
 
 
 class Parser(argparse.ArgumentParser):
     """A parser that takes texts beginning with a hyphen, and whose messages quote arguments without obeying them."""
 
     def __init__(self, *args: Any, **keywords: Any) -> None:  # noqa: ANN401 - argparse's own
-        super().__init__(*args, **keywords)
+        super().__init__(*args, **{"formatter_class": Help, **keywords})
         self.register("type", TEXT, str)
 
     def parse_known_args(  # type: ignore[override]

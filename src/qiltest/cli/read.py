@@ -12,6 +12,7 @@ from qiltest.cli.common import AddParser, console, json_flag, print_json, reader
 from qiltest.reading import DEFAULT_READER, Reading, open_reader
 from qiltest.text.escape import one_line
 from qiltest.text.format import count
+from qiltest.text.tables import plain_table
 
 
 def add_parser(add: AddParser) -> None:
@@ -33,7 +34,9 @@ def run_read(args: argparse.Namespace) -> int:
         print_json(records[0] if len(records) == 1 else records, readable=True)
     else:
         for image, reading in readings:
-            console().print(_table(image, reading))
+            title = f"{image} ({reading.width}x{reading.height}), {reading.reader.engine}"
+            console().print(one_line(title), soft_wrap=True)
+            console().print(_table(reading))
     return 0
 
 
@@ -45,14 +48,14 @@ def _record(image: Path, reading: Reading) -> dict[str, object]:
     return {"picture": str(image), "reader": reading.reader.fingerprint, "lines": lines}
 
 
-def _table(image: Path, reading: Reading) -> Table:
-    title = f"{image} ({reading.width}x{reading.height}), {reading.reader.engine}"
-    table = Table(title=Text(one_line(title)))
+def _table(reading: Reading) -> Table:
+    table = plain_table()
     table.add_column("text", overflow="fold")
-    table.add_column("confidence", justify="right")
-    table.add_column("box")
+    table.add_column("confidence", justify="right", no_wrap=True)
+    table.add_column("box", no_wrap=True)
     for line in reading.lines:
-        box = " ".join(f"{x:.0f},{y:.0f}" for x, y in line.box)
+        corners = [f"{x:.0f},{y:.0f}" for x, y in line.box]
+        box = f"{' '.join(corners[:2])}\n{' '.join(corners[2:])}"
         table.add_row(Text(one_line(line.text)), f"{line.confidence:.3f}", box)
     table.caption = f"{count(len(reading.lines), 'line')} in {reading.seconds:.2f} s"
     return table

@@ -25,6 +25,7 @@ from qiltest.runs.store import LATEST, RunStore
 from qiltest.suite.load import load_cases
 from qiltest.text.escape import visible
 from qiltest.text.format import count
+from qiltest.text.tables import plain_table
 
 
 def add_parser(add: AddParser) -> None:
@@ -70,9 +71,9 @@ def _show(result: Rescored) -> None:
 
 
 def _table(changes: list[ImageChange]) -> Table:
-    table = Table(title="What changed")
+    table = plain_table("What changed")
     for name in ("image", "distance", "verdict", "text"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name in {"distance", "verdict"})
     for change in changes:
         texts = "\n".join(f"{before!r} -> {after!r}" for before, after in change.texts)
         cells = (change.sample, _arrow(change.distance), _arrow(change.verdict), texts or change.error)

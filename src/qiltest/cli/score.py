@@ -24,6 +24,7 @@ from qiltest.scoring.benchmarks import BenchmarkScore, benchmark_scores, count_i
 from qiltest.suite.cases import ExpectedText, LineBreaks
 from qiltest.suite.load import load_suite
 from qiltest.text.escape import one_line, printable_line
+from qiltest.text.tables import plain_table
 
 #: Stands for a character of the expected text that was not read.
 _NOT_READ = "▁"
@@ -187,15 +188,16 @@ def _unread(text: ExpectedText) -> dict[str, Any]:
 def _show(image: Path, asked: _Asked, outcome: _Outcome) -> None:
     out = console()
     if outcome.score is not None:
-        out.print(_table(image, outcome.score))
+        out.print(one_line(str(image)), soft_wrap=True)
+        out.print(_table(outcome.score))
     for line in _lines(image, asked, outcome):
         out.print(Text(printable_line(line)))
 
 
-def _table(image: Path, found: Score) -> Table:
-    table = Table(title=Text(one_line(str(image))))
+def _table(found: Score) -> Table:
+    table = plain_table()
     for column in ("expected", "read", "distance", "letters and digits", "notes"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "distance")
     for text in found.texts:
         notes = "; ".join((*(f"beside it: {other!r}" for other in text.beside), *text.layout, *_named(text)))
         distances = (str(text.distance), str(text.distance_alnum))

@@ -18,6 +18,7 @@ from qiltest.engine.sample import SampleRun
 from qiltest.errors import DeviceError, ModelError, QiltestError
 from qiltest.generation.records import Generator
 from qiltest.session import guards
+from qiltest.session.benchmark_table import hide_table
 from qiltest.session.case_run import CaseRun, LoopClock
 from qiltest.session.echo import quieten, shorten
 from qiltest.session.interrupts import Interrupts
@@ -125,6 +126,7 @@ class SuiteSession:
 
     def remaining(self, items: Sequence[pytest.Item]) -> None:
         """Drop tests that other plugins, such as `--lf`, have deselected after `selected`."""
+        hide_table(self.config, [item for item in items if sample_of_item(item) is None])
         left = {sample_of_item(item) for item in items}
         self._selected = {sample: task for sample, task in self._selected.items() if sample in left}
         if self._selected and not self.config.option.collectonly:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from qiltest.report.ci import ci_lines, refusal_lines
 from qiltest.report.published import published_lines
-from qiltest.report.terminal.table import printed, terminal_table
+from qiltest.report.terminal.table import print_run, printed
 from qiltest.runs.records import Run, RunState
 from qiltest.runs.store import Reuse
 from qiltest.session.session import SuiteSession
@@ -20,7 +20,7 @@ def summary_lines(session: SuiteSession, *, width: int, colour: bool) -> Iterato
     run = ending.run
     if run is not None and context is not None:
         yield ""
-        yield from printed(lambda console: console.print(terminal_table(run)), width=width, colour=colour)
+        yield from printed(lambda console: print_run(console, run), width=width, colour=colour)
         yield from (f"qiltest: {line}" for line in (*published_lines(run), *_reused(run)))
         yield from (f"qiltest: note: {line}" for note in run.notes for line in note.splitlines())
     yield from (f"qiltest: {line}" for line in (context.readers.notices if context else ()))

@@ -13,6 +13,7 @@ from qiltest.comparison.records import CaseTally, Comparison, Comparisons, Relea
 from qiltest.report.comparison.wording import correction, exact_words, interval_words, meaning, plan_words
 from qiltest.runs.records import Run, RunState
 from qiltest.text.escape import one_line
+from qiltest.text.tables import plain_table
 
 _STYLES = {Release.SHIP: "green", Release.CANNOT_TELL: "yellow"}
 
@@ -20,6 +21,8 @@ _STYLES = {Release.SHIP: "green", Release.CANNOT_TELL: "yellow"}
 def print_comparisons(console: Console, found: Comparisons, problems: Sequence[str] = ()) -> None:
     """Print a table per comparison, the numbers behind each verdict, and the verdict last."""
     for comparison in found.comparisons:
+        title = f"{comparison.before} -> {comparison.after}: change in edits per 100 characters, corrected p"
+        console.print(one_line(title), soft_wrap=True)
         console.print(_table(comparison))
         for line in _words(comparison):
             console.print(one_line(line), soft_wrap=True)
@@ -55,11 +58,10 @@ def run_problems(run: Run) -> Iterator[str]:
 
 
 def _table(comparison: Comparison) -> Table:
-    title = f"{comparison.before} -> {comparison.after}"
-    table = Table(title=Text(one_line(title)), title_justify="left")
+    table = plain_table()
     table.add_column("case", overflow="fold")
-    for name in ("better", "same", "worse", "edits", "per 100 characters", "p, corrected"):
-        table.add_column(name, justify="right")
+    for name in ("better", "same", "worse", "edits", "per 100", "p"):
+        table.add_column(name, justify="right", no_wrap=True)
     for case in comparison.cases:
         edits = f"{case.before} -> {case.after}"
         table.add_row(Text(one_line(case.case)), *_counts(case), edits, _change(case), f"{case.p_holm:.2g}")
