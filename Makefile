@@ -9,7 +9,11 @@ export HF_HUB_OFFLINE := 1
 # threads that spin while they wait made a forward of the embedded model up to 17 times slower, with two processes on two cores
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test check slow suite lint clean
+# what a session of tests skipped, and why; tests/conftest.py adds to it
+SKIPPED := $(CURDIR)/build/skipped.txt
+
+.PHONY: help demo test check slow suite lint browser begin clean
+.NOTPARALLEL:
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,7 +22,15 @@ demo: $(INSTALLED)  ## generate the report's images with the embedded model, rea
 	@$(BIN)/python -m pytest tests/report_cases -q -p no:cacheprovider $(ARGS)
 	@$(BIN)/qiltest report latest --open
 
-test: lint check slow suite  ## everything: style, types, unit and integration tests, and the suite on the embedded model
+test: export QILTEST_SKIPPED := $(SKIPPED)
+test: begin browser lint check slow suite  ## everything: style, types, unit and integration tests, and the suite on the embedded model
+	@if test -s $(SKIPPED); then echo "skipped, in all:"; cat $(SKIPPED); else echo "no test was skipped"; fi
+
+begin:
+	@rm -f $(SKIPPED)
+
+browser: $(INSTALLED)  ## fetch Chromium for the browser tests, where this machine can have it
+	@sh tools/fetch_browser.sh $(BIN)/python
 
 check: $(INSTALLED)  ## unit and integration tests: what a developer runs often
 	$(BIN)/python -m pytest tests --ignore=tests/report_cases -m "not slow" -n 2 --dist=worksteal -q $(ARGS)

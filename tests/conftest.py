@@ -1,7 +1,10 @@
 """Shared by all tests of this folder."""
 
+import os
+from collections import Counter
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +18,16 @@ def _no_ci() -> Iterator[None]:
         for name in CI_VARIABLES:
             patch.delenv(name, raising=False)
         yield
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Add what was skipped, and why, to the file that `make test` shows at its end, after several sessions."""
+    reports = terminalreporter.stats.get("skipped", ())
+    if (path := os.environ.get("QILTEST_SKIPPED")) and reports:
+        reasons = Counter(str(report.longrepr[2]).removeprefix("Skipped: ") for report in reports)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.writelines(f"  {number} x {' '.join(reason.split())}\n" for reason, number in reasons.items())
 
 
 # the suite itself (tests/report_cases) runs where only qiltest is installed, without what develops it
