@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -199,3 +200,10 @@ def test_hostile_runs_come_out_harmless(hostile: Run, tmp_path: Path, open_page:
     text = path.read_text(encoding="utf-8")
     assert "\0" not in text
     assert "\u202e" not in text
+
+
+def test_an_image_is_linked_by_its_side_and_name(page: Path) -> None:
+    anchors = re.findall(r'<section class="cell[^"]*" id="([^"]+)"', page.read_text(encoding="utf-8"))
+    assert anchors
+    assert len(set(anchors)) == len(anchors)
+    assert all(re.fullmatch(r"(before|after)-[\w-]+@\d+x\d+-\w+-s\d+", anchor) for anchor in anchors)

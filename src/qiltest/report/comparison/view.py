@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from qiltest.comparison.pairing import Pair, pair_up, variants_of
 from qiltest.comparison.records import Comparison, Comparisons
+from qiltest.report.anchors import Anchors
 from qiltest.report.comparison.wording import exact_words, interval_words, meaning, plan_words
 from qiltest.report.image_builder import cell_of
 from qiltest.report.image_view import ImageView, TextView
@@ -133,8 +134,9 @@ def comparison_view(
     if variant is not None:
         names = [(variant, with_variant or variant)]
     share = max(1, MAX_PAIRS // max(1, len(names)))
+    anchors = Anchors()
     views = (
-        _comparison(f"m{number}", comparison, before, after, pair, share)
+        _comparison(anchors, f"m{number}", comparison, before, after, pair, share)
         for number, (comparison, pair) in enumerate(zip(found.comparisons, names, strict=True))
     )
     return PageView(
@@ -148,7 +150,7 @@ def comparison_view(
 
 
 def _comparison(
-    anchor: str, comparison: Comparison, before: Run, after: Run, names: tuple[str, str], most: int
+    anchors: Anchors, anchor: str, comparison: Comparison, before: Run, after: Run, names: tuple[str, str], most: int
 ) -> ComparisonView:
     pairs = pair_up(before, after, variant=names[0], with_variant=names[1]).pairs
     if len(pairs) != comparison.pairs:
@@ -160,7 +162,7 @@ def _comparison(
         comparison=comparison,
         notes=tuple(map(_capital, _notes(comparison))),
         sides=(_side(before, names[0]), _side(after, names[1])),
-        cases=tuple(_cases(anchor, chosen, before, after, names)),
+        cases=tuple(_cases(anchors, anchor, chosen, before, after, names)),
         left_out=tuple(pair.id for pair in differing[most:]),
     )
 
@@ -181,21 +183,23 @@ def _notes(comparison: Comparison) -> Iterator[str]:
         yield f"{plan_words(comparison.plan)}."
 
 
-def _cases(anchor: str, pairs: Iterable[Pair], before: Run, after: Run, names: tuple[str, str]) -> Iterator[PairedCase]:
+def _cases(
+    anchors: Anchors, anchor: str, pairs: Iterable[Pair], before: Run, after: Run, names: tuple[str, str]
+) -> Iterator[PairedCase]:
     """Yield the cases, most changed pair first."""
     order: dict[str, list[Pair]] = {}
     for pair in pairs:
         order.setdefault(pair.case, []).append(pair)
-    for number, (case_id, own) in enumerate(order.items()):
-        case = after.case(case_id)
-        name = f"{anchor}c{number}"
-        views = (_pair(f"{name}p{place}", pair, before, after, names) for place, pair in enumerate(own))
+    for case_id, own in order.items():
+        case, name = after.case(case_id), anchors.of(f"{anchor}-{case_id}")
+        views = (_pair(anchors, pair, before, after, names) for pair in own)
         yield PairedCase(anchor=name, case=case, html_language=html_language(case), pairs=tuple(views))
 
 
-def _pair(anchor: str, pair: Pair, before: Run, after: Run, names: tuple[str, str]) -> PairView:
+def _pair(anchors: Anchors, pair: Pair, before: Run, after: Run, names: tuple[str, str]) -> PairView:
     old, new = _result(before, pair, names[0]), _result(after, pair, names[1])
-    left, right = cell_of(before, old, f"{anchor}b"), cell_of(after, new, f"{anchor}a")
+    left = cell_of(before, old, anchors.of(f"before-{old.id}"))
+    right = cell_of(after, new, anchors.of(f"after-{new.id}"))
     return PairView(pair=pair, before=left, after=replace(right, texts=tuple(_against(left.texts, right.texts))))
 
 
