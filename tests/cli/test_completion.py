@@ -26,6 +26,9 @@ def completed(monkeypatch, tmp_path):
     (tmp_path / "cases" / "variants.toml").write_text("[base]\nsteps = 50\n[4step]\nsteps = 4\n")
     monkeypatch.chdir(tmp_path)
 
+    # it would take descriptor 9, which a shell opens for it, and which is pytest's here
+    monkeypatch.setattr("argcomplete.finders.CompletionFinder._init_debug_stream", lambda _: None)
+
     def ask(line):
         for name, value in {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line))}.items():
             monkeypatch.setenv(name, value)

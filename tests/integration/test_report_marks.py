@@ -1,7 +1,7 @@
 """`absolute = "report"`: what the published report marks right is asserted on the real model, golden or not."""
 
-import re
 import json
+import re
 import xml.etree.ElementTree as ET  # reads only what pytest wrote here
 
 import pytest

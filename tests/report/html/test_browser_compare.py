@@ -19,6 +19,11 @@ def page(fake, case, open_report):
     return open_report(run.build())
 
 
+def address(page):
+    """Query and hash as the page has them; Playwright hears of a new address only a moment later."""
+    return page.tab.evaluate("location.search + location.hash")
+
+
 def look_of(page):
     """How the earlier image is laid over the one of now."""
     style = "(e => [getComputedStyle(e).display, getComputedStyle(e).mixBlendMode])"
@@ -68,14 +73,14 @@ def test_the_filters_are_in_the_address_and_come_back_with_it(typical, open_repo
     page.tab.locator(".filters label.fail").click()
     page.tab.locator(".filters [name=variant]").select_option("4step")
     page.tab.locator(".filters [name=find]").fill("coffee & <tea>")
-    assert page.tab.url.endswith("?status=FAIL&variant=4step&find=coffee+%26+%3Ctea%3E")
+    assert address(page) == "?status=FAIL&variant=4step&find=coffee+%26+%3Ctea%3E"
     page.tab.locator(".filters [name=find]").fill("coffee")
     shown = page.labels()
     page.tab.reload()
     assert page.labels() == shown == ["4step"]
     assert page.tab.locator(".filters [name=find]").input_value() == "coffee"
     page.tab.locator(".filters button[type=reset]").click()
-    assert "?" not in page.tab.url
+    assert address(page) == ""
 
 
 def test_an_address_with_values_that_the_page_has_not_filters_nothing(typical, open_report):
@@ -88,9 +93,9 @@ def test_an_address_with_values_that_the_page_has_not_filters_nothing(typical, o
 def test_an_image_is_linked_by_its_name_and_the_keys_take_the_address_along(typical, open_report):
     page = open_report(typical)
     page.tab.keyboard.press("n")
-    assert page.tab.url.endswith("#coffee-shop@256x256-base-s42")
+    assert address(page) == "#coffee-shop@256x256-base-s42"
     page.tab.keyboard.press("n")
-    assert page.tab.url.endswith("#coffee-shop@256x256-4step-s42")
+    assert address(page) == "#coffee-shop@256x256-4step-s42"
     title = page.tab.locator("[id=case-coffee-shop] h3").bounding_box()
     bar = page.tab.locator(".filters").bounding_box()
     assert title["y"] >= bar["y"] + bar["height"] - 1
