@@ -296,18 +296,27 @@ def test_review_shows_a_lost_scene_and_accepts_it_with_its_small_copy(street, ca
     assert (item["sample"], item["change"]) == (SAMPLE, "CHANGED")
     assert GONE in item["differences"]
     assert copy(street) == before
-    assert main(["review", "--accept-all"]) == 0
+    # nobody has looked at it
+    assert main(["review", "--accept-all"]) == 1
+    assert f"{SAMPLE}: not accepted with the others: {GONE}" in capsys.readouterr().out
+    assert copy(street) == before
+    monkeypatch.setattr("sys.stdin", Terminal("a\n"))
+    assert main(["review"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count(GONE) == 1
+    assert "--accept-all leaves this image to you" in shown
     assert copy(street) != before
     assert golden(street)["scene"] == json.loads(json.dumps(asdict(street.latest().result(SAMPLE).health.scene)))
     assert main(["review", "--accept-all"]) == 0
     assert street.run().ret == 0
 
 
-def test_review_of_a_run_of_before_scenes_measures_them(street):
+def test_review_of_a_run_of_before_scenes_measures_them(street, monkeypatch):
     street.run()
     run, scene = street.latest().path, street.latest().result(SAMPLE).health.scene
     rewritten(run, lambda event: with_scene(event, None))
-    assert main(["review", "--accept-all"]) == 0
+    monkeypatch.setattr("sys.stdin", Terminal("a\n"))
+    assert main(["review"]) == 0
     assert golden(street)["scene"] == json.loads(json.dumps(asdict(scene)))
 
 

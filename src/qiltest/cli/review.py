@@ -172,16 +172,18 @@ def _shown(review: Review, item: Item, place: str, *, whole: bool = False) -> It
     before_distance = "" if before is None else f"{before.distance} -> "
     yield f"  distance   {before_distance}{now.distance} of {now.length} characters"
     yield from _texts(item, whole=whole)
-    if result.judgement is not None:
-        yield from (f"  why        {reason}" for reason in result.judgement.reasons)
-    yield from (f"  changed    {difference}" for difference in differences(item))
+    why = () if result.judgement is None else result.judgement.reasons
+    yield from (f"  why        {reason}" for reason in why)
+    # a lost scene is a reason already
+    yield from (f"  changed    {difference}" for difference in differences(item) if difference not in why)
     if before is not None:
         yield f"  old        {_where(review, before)}"
     yield f"  new        {_where(review, now)}"
     if item.blocked:
         yield f"  blocked    {item.blocked}"
     elif item.doubt:
-        yield f"  look       {item.doubt}"
+        said = item.doubt in why or item.doubt in differences(item)
+        yield f"  look       {'--accept-all leaves this image to you' if said else item.doubt}"
 
 
 def _texts(item: Item, *, whole: bool) -> Iterator[str]:

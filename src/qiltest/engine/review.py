@@ -20,7 +20,7 @@ from filelock import FileLock
 from qiltest.errors import GoldenError, StoreError, os_errors_as
 from qiltest.files import read_file, write_atomically
 from qiltest.gate.golden import Golden, GoldenStore, golden_from
-from qiltest.gate.judge import never_golden, not_golden, unread
+from qiltest.gate.judge import never_golden, not_golden, unread, unseen
 from qiltest.gate.latency import Cohort, LatencyStore
 from qiltest.gate.scene import change_of
 from qiltest.gate.small_copy import SmallCopies
@@ -31,6 +31,7 @@ from qiltest.reading.images import load_image
 from qiltest.runs.images import Hashes
 from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.store import RunStore
+from qiltest.scoring.records import Score
 from qiltest.strict_json import MOST_BYTES, StrictJsonError, decode
 from qiltest.suite.cases import Limits
 from qiltest.suite.variants import CANDIDATE
@@ -217,8 +218,14 @@ class Review:
             before=before,
             broken=broken,
             blocked=never_golden(score, self._limits(result)),
-            doubt=unread(score),
+            doubt=self._doubt(result, score, candidate, before),
         )
+
+    def _doubt(self, result: CaseResult, score: Score, candidate: Golden, before: Golden | None) -> str:
+        """Return why somebody must look at the image before it is accepted, or "": as for `--qil-update`."""
+        gates = self.run.case(result.sample.case).limits.health_gates
+        scene = change_of(candidate.scene, before) if gates else ""
+        return unread(score) or unseen(score, before) or scene
 
     def _restore(self, golden: Golden) -> None:
         """Write the golden before, with the small copy of its image where that is still stored.

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 from qiltest.gate.agreement import edits_again
-from qiltest.gate.golden import Golden
+from qiltest.gate.golden import Golden, GoldenText
 from qiltest.scoring import Score, TextScore
 from qiltest.scoring.distance import distance
 from qiltest.scoring.extras import WRONG
 from qiltest.scoring.records import Edit, EditKind, Extra
-from qiltest.suite.cases import Case
+from qiltest.suite.cases import Case, ExpectedText
 from qiltest.text.escape import one_line
 from qiltest.text.format import count
 from qiltest.text.normalise import normalise
@@ -56,13 +56,20 @@ def new_errors(case: Case, score: Score, golden: Golden) -> Iterator[NewErrors]:
     """
     for number, (asked, now, before) in enumerate(zip(case.texts, score.texts, golden.texts, strict=True), start=1):
         if now.distance:
-            accepted = edits_again(case, asked, before.read)
-            found = _new_edits(normalise(asked.text), now.edits, accepted)
+            found = new_edits(case, asked, now, before)
             if found:
                 where = f"text {number} {one_line(asked.text, _SHOWN)!r}"
                 yield NewErrors(where=where, count=len(found), what=_in_words(now, found))
-    counted = [(normalise(extra.text), extra.distance) for extra in golden.extra if extra.distance]
-    yield from _new_extras([extra for extra in score.extra if extra.distance], counted)
+    for extra, known in new_extras(score.extra, golden):
+        more = f"{count(known, 'character')} of it in the golden" if known else "not in the golden"
+        where = f"extra {one_line(extra.text, _SHOWN)!r}"
+        what = f"{extra.kind} of {one_line(extra.of, _SHOWN)!r}, {more}"
+        yield NewErrors(where=where, count=extra.distance - known, what=what)
+
+
+def new_edits(case: Case, asked: ExpectedText, now: TextScore, before: GoldenText) -> list[Edit]:
+    """Return the counted edits of one of a case's texts that its golden does not have at the same place."""
+    return _new_edits(normalise(asked.text), now.edits, edits_again(case, asked, before.read))
 
 
 def _new_edits(asked: str, now: Iterable[Edit], before: Iterable[Edit]) -> list[Edit]:
@@ -126,11 +133,13 @@ def _meet(one: _Place, other: _Place) -> bool:
     return one[0] - _NEAR <= other[1] and other[0] <= one[1] + _NEAR
 
 
-def _new_extras(now: Sequence[Extra], before: list[tuple[str, int]]) -> Iterator[NewErrors]:
-    """Yield the extras that the golden does not have; one that is read a little differently is the same.
+def new_extras(extras: Iterable[Extra], golden: Golden) -> Iterator[tuple[Extra, int]]:
+    """Yield each extra that counts more than in the golden, and how many of its characters the golden has.
 
-    `before` are (text as compared, edits) of the golden's extras.
+    One that is read a little differently is the same.
     """
+    now = [extra for extra in extras if extra.distance]
+    before = [(normalise(extra.text), extra.distance) for extra in golden.extra if extra.distance]
     free = list(before)
     for extra in sorted(now, key=lambda extra: (normalise(extra.text), extra.distance) not in before):
         text = normalise(extra.text)
@@ -140,10 +149,7 @@ def _new_extras(now: Sequence[Extra], before: list[tuple[str, int]]) -> Iterator
             free.remove(near)
             known = near[1]
         if extra.distance > known:
-            more = f"{count(known, 'character')} of it in the golden" if known else "not in the golden"
-            where = f"extra {one_line(extra.text, _SHOWN)!r}"
-            what = f"{extra.kind} of {one_line(extra.of, _SHOWN)!r}, {more}"
-            yield NewErrors(where=where, count=extra.distance - known, what=what)
+            yield extra, known
 
 
 def _in_words(text: TextScore, edits: Sequence[Edit]) -> str:

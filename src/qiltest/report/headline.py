@@ -38,7 +38,9 @@ def verdict_of(run: Run) -> tuple[Status, str, tuple[str, ...]]:
         return Status.ERROR, f"{NOTHING}: {one_line(why, _SHOWN)}", tuple(notes)
     status = worst(counts)
     recorded = sum(result.golden_recorded for result in run.results)
-    failures = Counter(failure_of(result) for result in run.results if status_of(result) is Status.FAIL)
+    failures = Counter(
+        failure_of(result, run.case(result.sample.case)) for result in run.results if status_of(result) is Status.FAIL
+    )
     headline = _headline(status, counts, failures, total, recorded)
     failed = run.exit_status not in {0, None} or bool(run.problems)
     if status is Status.NEW and not recorded and not run.problems and failed:

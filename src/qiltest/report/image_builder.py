@@ -20,6 +20,7 @@ from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.status import status_of
 from qiltest.runs.store import RunStore
 from qiltest.scoring.records import TextScore
+from qiltest.suite.cases import Case
 from qiltest.text.escape import one_line
 from qiltest.text.format import count
 from qiltest.text.normalise import normalise
@@ -50,7 +51,7 @@ def cell_of(
         status=status_of(result),
         reasons=_reasons(result),
         change=change,
-        texts=_texts(result),
+        texts=_texts(result, run.case(result.sample.case)),
         extent=(size.width, size.height) if reading is None else (reading.width, reading.height),
         speed_up=speed_up,
         before=earlier(result, previous, find_image or RunStore(root=run.path.parent).find_image, golden_folders),
@@ -66,7 +67,7 @@ def _reasons(result: CaseResult) -> tuple[str, ...]:
     return tuple(filter(None, (result.error, accepted, *judged, *slow)))
 
 
-def _texts(result: CaseResult) -> tuple[TextView, ...]:
+def _texts(result: CaseResult, case: Case) -> tuple[TextView, ...]:
     if result.score is None:
         return ()
     lines = () if result.reading is None else result.reading.lines
@@ -79,7 +80,7 @@ def _texts(result: CaseResult) -> tuple[TextView, ...]:
             golden_read=_golden_read(score, old),
             new_beside=_new_beside(score, old),
             box=bounds(lines[index].box for index in score.lines if 0 <= index < len(lines)),
-            since=text_since(score, result.golden, result.score.reader.fingerprint, number),
+            since=text_since(score, result.golden, result.score.reader.fingerprint, number, case),
         )
         for number, (score, old) in enumerate(zip_longest(result.score.texts, before[: len(result.score.texts)]))
     )

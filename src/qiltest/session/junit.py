@@ -29,7 +29,7 @@ def reason_of(item: pytest.Item) -> str:
         return ""
     from qiltest.report.terminal.failure import failure_reason  # a slow import that only failures need
 
-    return failure_reason(case_run.result)
+    return failure_reason(case_run.result, case_run.task.case)
 
 
 def add_properties(item: pytest.Item, report: pytest.TestReport) -> None:

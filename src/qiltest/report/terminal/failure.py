@@ -10,6 +10,7 @@ from qiltest.report.diff import Mark, Span, marked
 from qiltest.report.since import Since, gating_extras, wrong_texts
 from qiltest.runs.records import CaseResult
 from qiltest.scoring.records import Score, TextScore
+from qiltest.suite.cases import Case
 from qiltest.suite.selection import Task
 from qiltest.text.escape import one_line, printable_line
 from qiltest.text.format import count
@@ -32,7 +33,7 @@ def _lines(result: CaseResult, task: Task, command: str) -> Iterator[str]:
     yield f"case          {result.sample.case}@{result.sample.size}: {one_line(task.case.title)}"
     yield f"variant       {task.variant.name}: {one_line(task.variant.title)}, seed {task.seed}"
     if result.score is not None:
-        yield from _texts(result, result.score)
+        yield from _texts(result, result.score, task.case)
     yield from _verdict(result)
     if result.golden is not None and result.score is not None:
         yield from _labelled("golden", _changed(result, result.golden, result.score))
@@ -43,23 +44,23 @@ def _lines(result: CaseResult, task: Task, command: str) -> Iterator[str]:
         yield f"accept        {command}"
 
 
-def failure_reason(result: CaseResult) -> str:
-    """Return why an image does not pass, in one line: what is new since the golden first.
+def failure_reason(result: CaseResult, case: Case) -> str:
+    """Return why a case's image does not pass, in one line: what is new since the golden first.
 
     For pytest's short summary and the message of a JUnit failure, beside which the image's name stands.
     """
-    verdict, what = _short(result)
+    verdict, what = _short(result, case)
     return printable_line(f"{verdict}: {one_line(what)}", _MOST)
 
 
-def _short(result: CaseResult) -> tuple[str, str]:
+def _short(result: CaseResult, case: Case) -> tuple[str, str]:
     judgement, latency = result.judgement, result.latency
     if result.error:
         return "ERROR", result.error.partition("\n")[0]
     if judgement is not None and judgement.verdict is not Verdict.PASS:
         limit = "" if judgement.limit is None else f", limit {judgement.limit}"
         numbers = "" if judgement.distance is None else f" (distance {judgement.distance}{limit})"
-        new = list(_new_errors(result)) if judgement.verdict is Verdict.FAIL else []
+        new = list(_new_errors(result, case)) if judgement.verdict is Verdict.FAIL else []
         more = f" and {count(len(new) - 1, 'more error')}" if len(new) > 1 else ""
         return judgement.verdict, f"{new[0]}{more}{numbers}" if new else next(iter(judgement.reasons), "")
     if latency is not None and latency.gates and latency.verdict is not Verdict.PASS:
@@ -67,8 +68,8 @@ def _short(result: CaseResult) -> tuple[str, str]:
     return "ERROR", "not judged"
 
 
-def _new_errors(result: CaseResult) -> Iterator[str]:
-    for text, since in wrong_texts(result):
+def _new_errors(result: CaseResult, case: Case) -> Iterator[str]:
+    for text, since in wrong_texts(result, case):
         if not since.accepted:
             read = repr(one_line(text.read, _QUOTED)) if text.read else "nothing"
             yield f"{read} for {one_line(text.expected, _QUOTED)!r}"
@@ -77,8 +78,8 @@ def _new_errors(result: CaseResult) -> Iterator[str]:
             yield f"{extra.kind} text {one_line(extra.text, _QUOTED)!r}"
 
 
-def _texts(result: CaseResult, score: Score) -> Iterator[str]:
-    wrong = wrong_texts(result)
+def _texts(result: CaseResult, score: Score, case: Case) -> Iterator[str]:
+    wrong = wrong_texts(result, case)
     absent = sum(1 for text in score.texts if not text.read and not text.distance)
     right = len(score.texts) - len(wrong) - absent
     for text, since in wrong:
