@@ -72,7 +72,9 @@ def test_new_errors_come_before_larger_ones_that_the_golden_has(accepted_error: 
         ("HAPPY HAIR", Since.NEW),
         ("臘月二十四日家家", Since.ACCEPTED),
     ]
-    assert failure_reason(result, accepted_error.cases[0]) == "FAIL: 'HAPPY HAIRR' for 'HAPPY HAIR' (distance 4, limit 3)"
+    assert (
+        failure_reason(result, accepted_error.cases[0]) == "FAIL: 'HAPPY HAIRR' for 'HAPPY HAIR' (distance 4, limit 3)"
+    )
     lines = message(accepted_error, result)
     assert lines[2:6] == [
         "expected      HAPPY HAIR",

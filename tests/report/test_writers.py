@@ -21,7 +21,8 @@ from qiltest.runs.records import Run
 
 Fake = Callable[..., Any]
 Make = Callable[..., Any]
-ALLOWED = {"h1", "h2", "p", "table", "thead", "tbody", "tr", "th", "td", "b", "br", "img", "strong", "em", "blockquote"}
+ALLOWED = {"h1", "h2", "p", "table", "thead", "tbody", "tr", "th", "td", "b", "br", "img", "strong", "em"}
+ALLOWED |= {"blockquote", "ul", "li"}
 
 
 class Elements(HTMLParser):

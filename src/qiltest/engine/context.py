@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from qiltest import __version__
-from qiltest.engine.environment import versions
+from qiltest.engine.environment import commit_of, device_state, versions
 from qiltest.engine.notes import run_notes
 from qiltest.engine.options import Options
 from qiltest.engine.producer import ImageProducer
@@ -160,7 +160,8 @@ def open_run(
 def _started(
     context: RunContext, device: str, reader: Reader, command: Sequence[str], notes: tuple[str, ...]
 ) -> Started:
-    tasks = context.tasks
+    tasks, options = context.tasks, context.options
+    on_gpu = options.gpu or (options.device or "").startswith("cuda")
     return Started(
         schema=SCHEMA,
         run=context.writer.id,
@@ -177,6 +178,9 @@ def _started(
         planned=tuple(tasks),
         full=context.full,
         notes=notes,
+        purpose=options.purpose,
+        commit=commit_of(options.cases_folder),
+        driver="".join(state.driver for state in device_state(options.device)) if on_gpu else "",
     )
 
 

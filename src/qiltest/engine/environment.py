@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+import subprocess
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 
 from qiltest.gate.latency import Cohort
 from qiltest.recipe import Recipe
 
 #: packages whose versions a run records.
 _PACKAGES = ("diffusers", "onnxruntime", "peft", "pillow", "qiltest", "rapidfuzz", "rapidocr", "torch", "transformers")
+#: seconds that git may take, digits of a commit, and what a commit looks like.
+_PATIENCE, _DIGITS = 5, 12
+_COMMIT = re.compile(r"[0-9a-f]{7,40}(-dirty)?")
 
 
 def cohort_of(recipe: Recipe, *, model: str, device: str) -> Cohort:
@@ -79,6 +85,21 @@ def gpu_state(number: int = 0) -> tuple[DeviceState, ...]:
         )
     except pynvml.NVMLError:
         return ()
+
+
+def commit_of(folder: Path) -> str:
+    """Return the commit of the repository that holds a folder, with `-dirty` where files of it were changed.
+
+    On GitHub, and where git does not answer, the job's own commit; "" where neither is known.
+    """
+    command = ("git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+    try:
+        answer = subprocess.run(command, capture_output=True, check=True, timeout=_PATIENCE, text=True)
+    except (OSError, subprocess.SubprocessError, UnicodeError):
+        said = os.environ.get("GITHUB_SHA", "")[:_DIGITS]
+    else:
+        said = answer.stdout.strip()
+    return said if _COMMIT.fullmatch(said) else ""
 
 
 def versions() -> tuple[tuple[str, str], ...]:

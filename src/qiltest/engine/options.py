@@ -10,6 +10,7 @@ from pathlib import Path
 from qiltest.generation.settings import Offload
 from qiltest.generation.sources import TINY, base_of_model
 from qiltest.recipe import Size
+from qiltest.runs.records import Purpose
 from qiltest.runs.store import Reuse
 from qiltest.suite.variants import ModelBase, ModelKind
 
@@ -79,6 +80,16 @@ class Options:
     runs_folder: Path
     #: the options as given, for the command that accepts an image.
     given: tuple[str, ...]
+
+    #: True for a session that only tries whether the same images come out again.
+    again: bool = False
+
+    @property
+    def purpose(self) -> Purpose:
+        """Why the images are generated."""
+        if self.again:
+            return Purpose.STABILITY
+        return Purpose.SUITE if self.release is None else Purpose.CHECK
 
     @property
     def is_tiny(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from qiltest import __version__
 from qiltest.engine.ending import HTML, MARKDOWN, Ending
-from qiltest.engine.environment import versions
+from qiltest.engine.environment import commit_of, versions
 from qiltest.engine.options import Options
 from qiltest.errors import QiltestError
 from qiltest.reading.records import ReaderInfo
@@ -66,6 +66,8 @@ def _started(writer: RunWriter, options: Options, tasks: Mapping[Sample, Task], 
         variants=tuple(dict.fromkeys(task.variant for task in tasks.values())),
         planned=tuple(tasks),
         full=False,
+        purpose=options.purpose,
+        commit=commit_of(options.cases_folder),
     )
 
 

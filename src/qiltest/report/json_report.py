@@ -24,6 +24,7 @@ from qiltest.report.since import Since
 from qiltest.report.view import RunView, view
 from qiltest.runs.records import Run
 from qiltest.runs.status import Status
+from qiltest.runs.streaks import Standing
 from qiltest.scoring.benchmarks import Language, benchmark_scores
 from qiltest.scoring.records import EditKind, ExtraKind
 from qiltest.text.escape import without_surrogates
@@ -206,6 +207,26 @@ class ImageModel(_Model):
     recipe: Text | None = Field(description="the recipe's key")
 
 
+class MomentModel(_Model):
+    """A recorded run."""
+
+    run: Text
+    started: Text
+
+
+class StreakModel(_Model):
+    """Since when an image does not pass."""
+
+    sample: Text
+    standing: Standing
+    runs: int = Field(ge=0, description="in a row that did not pass; where it is fixed, before this run")
+    first_bad: MomentModel | None
+    last_good: MomentModel | None
+    changed: tuple[Text, ...] = Field(description="between the last good and the first bad run, or since the last bad")
+    flips: int = Field(ge=0, description="between passing and failing, with recipe, reader and golden the same")
+    seen: int = Field(ge=0, description="recorded runs in which the flips were counted")
+
+
 class PublishedModel(_Model):
     """The published report compared with the run."""
 
@@ -227,6 +248,8 @@ class ReportModel(_Model):
     device_name: Text
     reader: Text = Field(description="fingerprint; distances of two readers are never compared")
     versions: dict[Text, Text]
+    commit: Text = Field(description="of the repository with the cases; empty where it is not known")
+    driver: Text = Field(description="of the GPU; empty where there is none")
     status: Status
     headline: Text
     counts: dict[Status, int]
@@ -234,6 +257,7 @@ class ReportModel(_Model):
     not_compared: Text = Field(description="why nothing was compared; empty where the run was compared")
     problems: tuple[Text, ...]
     notes: tuple[Text, ...] = Field(description="what could not be checked or is unusual; nothing is wrong")
+    since_when: tuple[StreakModel, ...] = Field(description="of images that do not pass, or did not in the run before")
     images: tuple[ImageModel, ...] = Field(description="worst first")
     benchmarks: tuple[VariantBenchmarksModel, ...] = Field(description="beside published benchmarks; never gating")
     published: PublishedModel | None = Field(
@@ -287,6 +311,7 @@ def _report(page: RunView, folder: Path) -> ReportModel:
         not_compared=page.changes.refused,
         problems=page.notes,
         notes=page.remarks,
+        since_when=tuple(_clean(asdict(streak)) for streak in page.since_when),
         images=tuple(_image(run, cell, folder) for cell in page.worst_first),
         benchmarks=tuple(_filled(VariantBenchmarksModel, item, item.score) for item in page.benchmarks),
         published=published

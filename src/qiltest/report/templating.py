@@ -9,7 +9,7 @@ from importlib import resources
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from qiltest.report import published
+from qiltest.report import published, since_when
 from qiltest.report.diagnostics import figures, reported_faults
 from qiltest.text import format as words
 from qiltest.text.escape import one_line, visible_bounded
@@ -34,7 +34,7 @@ def environment(package: str, *, harmless: Callable[[str], str]) -> Environment:
     )
     functions = (words.seconds, words.percent, words.times, words.number, one_line, figures, reported_faults)
     made.filters.update({function.__name__: function for function in functions})
-    made.globals.update(count=words.count)
+    made.globals.update(count=words.count, streak_words=since_when.words, streaks_summary=since_when.summary_of)
     return made
 
 

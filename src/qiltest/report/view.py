@@ -26,6 +26,7 @@ from qiltest.runs.images import Hashes
 from qiltest.runs.records import Run
 from qiltest.runs.status import Status, worst
 from qiltest.runs.store import RunStore
+from qiltest.runs.streaks import Streak, streaks
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import Variant
 from qiltest.text.format import count
@@ -88,6 +89,8 @@ class RunView:
     waiting: int
     #: True where the base variant was timed, so that speeds are given relative to it.
     has_base: bool
+    #: of the images that do not pass, or did not in the run before.
+    since_when: tuple[Streak, ...] = ()
 
     @property
     def cells(self) -> tuple[ImageView, ...]:
@@ -149,6 +152,7 @@ def view(
         not_generated=tuple(sample.id for sample in waiting[:MOST_IMAGES]),
         waiting=len(waiting),
         has_base=has_base(run),
+        since_when=streaks(run),
     )
 
 

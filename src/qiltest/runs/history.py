@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,13 +16,16 @@ from pydantic import ConfigDict
 
 from qiltest.errors import StoreError, os_errors_as
 from qiltest.files import open_regular
+from qiltest.recipe import Scalar
 from qiltest.runs.aggregate import ErrorRate
-from qiltest.runs.records import CaseResult, Run
-from qiltest.runs.status import status_of
+from qiltest.runs.records import CaseResult, Purpose, Run
+from qiltest.runs.status import Status, status_of
 from qiltest.strict_json import STORED, StrictJsonError, decode
+from qiltest.suite.variants import CANDIDATE
 
 HISTORY = "history.jsonl"
-SCHEMA = 2
+#: 3: what the images were made by, so that what changed between two runs can be said.
+SCHEMA = 3
 #: most runs that a chart shows.
 MAX_RUNS = 20
 #: bytes of the history that a chart is made of, those of 1,000 runs of the suite.
@@ -29,7 +33,11 @@ _LAST = 16 << 20
 #: seconds to wait for another process that adds its line.
 _PATIENCE = 30
 #: bytes, brackets and names of a line, those of a run of 10,000 images: a parser takes a kilobyte for each bracket.
-_MAX_LINE, _MAX_BRACKETS, _MAX_NAMES = 4 << 20, 10_002, 70_000
+_MAX_LINE, _MAX_BRACKETS, _MAX_NAMES = 4 << 20, 10_100, 120_000
+#: hexadecimal digits of hashes, enough to tell two apart.
+_DIGITS = 12
+#: facts of a recipe that differ from image to image, or name a place.
+_OF_AN_IMAGE = frozenset({"prompt", "seed", "asked", "effective", "sigmas", "variant", "model", "negative_prompt"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +51,22 @@ class HistorySample:
     length: int | None
     #: denoise loop; None where it was not timed.
     seconds: float | None
+    #: True where this run recorded the image, or its latency, as golden.
+    accepted: bool = False
+    #: first digits of the recipe's key, of the image's SHA-256 and of the golden's image; "" where there is none.
+    recipe: str = ""
+    image: str = ""
+    golden: str = ""
+
+    @property
+    def fails(self) -> bool:
+        """True where the image was judged and does not pass."""
+        return self.status not in {Status.PASS, Status.WAITING} and not self.accepted
+
+    @property
+    def passes(self) -> bool:
+        """True where the image passes."""
+        return self.status == Status.PASS
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
 
@@ -58,10 +82,30 @@ class HistoryEntry:
     model: str
     #: `ReaderInfo.fingerprint`: rates of different readers are not comparable.
     reader: str
+    purpose: Purpose = Purpose.SUITE
+    #: commit, versions, device, driver and the like, by name; "" for what is not known.
+    facts: Mapping[str, Scalar] = field(default_factory=dict)
+    #: the facts of a variant's recipes that its images share, by variant: LoRA, scheduler, steps and the like.
+    variants: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
     #: by sample id.
     samples: Mapping[str, HistorySample] = field(default_factory=dict)
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
+
+    def facts_of(self, sample: str) -> dict[str, Scalar]:
+        """Return all that is known of how a sample's image was made, read and judged."""
+        own = self.samples.get(sample)
+        # the session's facts come first, and count where a reused image was made by another one
+        return {**self.facts, **(self.variants.get(own.variant, {}) if own else {}), **self.facts}
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The LoRA files that a check tried, each as its name and the first digits of its SHA-256."""
+        found = (facts for name, facts in self.variants.items() if name == CANDIDATE)
+        return tuple(
+            f"{Path(str(facts.get('lora.source', '?'))).name} ({str(facts.get('lora.sha256', ''))[:_DIGITS]})"
+            for facts in found
+        )
 
     def rates(self) -> dict[str, ErrorRate]:
         """Return the pooled error rate of each variant that has one."""
@@ -85,8 +129,26 @@ def past_of(run: Run) -> HistoryEntry:
         started=run.started,
         model=run.model,
         reader=run.reader.fingerprint,
+        purpose=run.purpose,
+        facts=_facts(run),
+        variants=_variants(run),
         samples={result.id: _sample(result) for result in run.results},
     )
+
+
+def _facts(run: Run) -> dict[str, Scalar]:
+    known: dict[str, Scalar] = {"commit": run.commit, "device": run.device_name, "driver": run.driver}
+    reader: dict[str, Scalar] = {"reader": run.reader.fingerprint, "qiltest-reading": run.reader.code}
+    return {**known, **reader, **dict(run.versions), "qiltest": run.qiltest_version}
+
+
+def _variants(run: Run) -> dict[str, dict[str, Scalar]]:
+    found: dict[str, dict[str, Scalar]] = {}
+    for result in run.results:
+        if result.recipe is not None and result.sample.variant not in found:
+            facts = result.recipe.facts().items()
+            found[result.sample.variant] = {name: value for name, value in facts if name not in _OF_AN_IMAGE}
+    return found
 
 
 def _sample(result: CaseResult) -> HistorySample:
@@ -97,6 +159,10 @@ def _sample(result: CaseResult) -> HistorySample:
         distance=None if score is None else score.distance,
         length=None if score is None else score.length,
         seconds=None if result.timing is None else result.timing.denoise_seconds,
+        accepted=(result.golden_recorded or result.latency_recorded) and not result.error,
+        recipe="" if result.recipe is None else result.recipe.key()[:_DIGITS],
+        image="" if result.image is None else result.image.sha256[:_DIGITS],
+        golden="" if result.golden is None else result.golden.image[:_DIGITS],
     )
 
 
@@ -170,14 +236,28 @@ def _decoded(line: bytes) -> HistoryEntry | None:
 def history(run: Run, limit: int = MAX_RUNS) -> tuple[HistoryEntry, ...]:
     """Return the recorded runs of the same model, reader and samples up to this one, oldest first, and this one."""
     now = past_of(run)
+    same = [e for e in before(run) if (e.reader, e.samples.keys()) == (now.reader, now.samples.keys())]
+    return (*same, now)[-limit:]
+
+
+def before(run: Run) -> tuple[HistoryEntry, ...]:
+    """Return the recorded runs of the same model and purpose that began before this one, oldest first."""
+    path = run.path.parent / HISTORY
     entries: tuple[HistoryEntry, ...] = ()
-    with suppress(StoreError):  # a report is written without the past; that it cannot be read is told by `record`
-        entries, _ = read(run.path.parent / HISTORY, last=_LAST)
-    return (*_comparable(entries, now), now)[-limit:]
+    # a report is written without the past; that it cannot be read is told by `record`
+    with suppress(StoreError, OSError):
+        state = path.stat()
+        entries = _remembered(path, state.st_size, state.st_mtime_ns, state.st_ino)
+    return tuple(
+        entry
+        for entry in entries
+        if (entry.model, entry.purpose) == (run.model, run.purpose)
+        and entry.run != run.id
+        and entry.started <= run.started
+    )
 
 
-def _comparable(entries: Iterable[HistoryEntry], now: HistoryEntry) -> Iterable[HistoryEntry]:
-    for entry in entries:
-        same = (entry.model, entry.reader, entry.samples.keys()) == (now.model, now.reader, now.samples.keys())
-        if same and entry.run != now.run and entry.started <= now.started:
-            yield entry
+@lru_cache(maxsize=1)
+def _remembered(path: Path, *_: int) -> tuple[HistoryEntry, ...]:
+    """Return the runs of a file as it is: the reports of one session ask for them several times."""
+    return read(path, last=_LAST)[0]

@@ -32,6 +32,17 @@ class RunState(StrEnum):
     UNFINISHED = "unfinished"
 
 
+class Purpose(StrEnum):
+    """Why a run generated its images: only runs of the suite are a series, and `latest` is one of them."""
+
+    #: to be compared with goldens.
+    SUITE = "suite"
+    #: to decide whether a candidate LoRA may replace a variant.
+    CHECK = "check"
+    #: to see whether the same images come out again.
+    STABILITY = "stability"
+
+
 @dataclass(frozen=True, kw_only=True)
 class StoredImage:
     """A stored image; its bytes were checked when the run was loaded."""
@@ -65,6 +76,11 @@ class Setup:
     rescored_from: str = ""
     #: what could not be checked or is unusual of the whole session; nothing is wrong.
     notes: tuple[str, ...] = ()
+    purpose: Purpose = Purpose.SUITE
+    #: of the repository that holds the cases: the commit's hash, with `-dirty` behind it; "" where there is none.
+    commit: str = ""
+    #: version of the GPU's driver; "" without a GPU, or where it is not known.
+    driver: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from qiltest.files import open_regular, remove_leftovers
 from qiltest.reading.records import Reading
 from qiltest.runs.events import Ended, Event, Generated, Judged, Reported, Started
 from qiltest.runs.images import IMAGES, SHA256, ImageState, check_image, image_path, image_problem
-from qiltest.runs.lines import EVENTS
+from qiltest.runs.lines import EVENTS, MAX_LINE
 from qiltest.runs.load import load_run, read_events
 from qiltest.runs.plain_file import plain_sha256
 from qiltest.runs.records import Run, RunState
@@ -32,6 +32,7 @@ RUNS = "runs"
 _STAMP, _ID = "%Y%m%d-%H%M%S-%f", re.compile(r"(\d{8}-\d{6}-\d{6})-[0-9a-f]{4}")
 #: how far a clock is set back in daily life: summer time of a machine that keeps local time, and a zone corrected.
 _SET_BACK = timedelta(days=1)
+_OTHER_PURPOSE = re.compile(rb'"purpose":"(?:check|stability)"')
 #: characters of a wrong name that a message shows.
 _SHOWN = 100
 
@@ -131,7 +132,8 @@ class RunStore:
                 raise StoreError("a zip is read once it is unpacked", where=name, remedy=remedy)
         folders = self.folders()
         if name == LATEST and folders:
-            return folders[-1]
+            # a check of a LoRA file, and a try whether images come out again, are runs of their own
+            return next((folder for folder in reversed(folders) if _is_of_suite(folder)), folders[-1])
         found = [folder for folder in folders if name and folder.name.startswith(name)]
         if len(found) == 1:
             return found[0]
@@ -192,6 +194,14 @@ def _moment_of(name: str) -> datetime | None:
     with suppress(ValueError):
         return None if match is None else datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC)
     return None
+
+
+def _is_of_suite(folder: Path) -> bool:
+    """Return whether a run is of the suite, by its first line; of one that cannot be read nobody knows better."""
+    with suppress(OSError, StoreError), open_regular(folder / EVENTS) as file:
+        # within a JSON string the quotes would be escaped
+        return _OTHER_PURPOSE.search(file.readline(MAX_LINE)) is None
+    return True
 
 
 def is_run_id(name: str) -> bool:

@@ -7,11 +7,15 @@ from collections.abc import Iterator
 
 from qiltest.report.ci import ci_lines, refusal_lines
 from qiltest.report.published import published_lines
+from qiltest.report.since_when import terminal_lines
 from qiltest.report.terminal.table import print_run, printed
 from qiltest.runs.records import Run, RunState
 from qiltest.runs.store import Reuse
 from qiltest.session.session import SuiteSession
 from qiltest.text.format import count
+
+#: images whose past the summary tells.
+_MOST = 10
 
 
 def summary_lines(session: SuiteSession, *, width: int, colour: bool) -> Iterator[str]:
@@ -21,7 +25,8 @@ def summary_lines(session: SuiteSession, *, width: int, colour: bool) -> Iterato
     if run is not None and context is not None:
         yield ""
         yield from printed(lambda console: print_run(console, run), width=width, colour=colour)
-        yield from (f"qiltest: {line}" for line in (*published_lines(run), *_reused(run)))
+        shown = (*terminal_lines(run, most=_MOST), *published_lines(run), *_reused(run))
+        yield from (f"qiltest: {line}" for line in shown)
         yield from (f"qiltest: note: {line}" for note in run.notes for line in note.splitlines())
     yield from (f"qiltest: {line}" for line in (context.readers.notices if context else ()))
     yield from (f"qiltest: wrote {path}" for path in ending.recorded)
