@@ -122,7 +122,7 @@ def test_the_page_says_since_when_what_changed_and_every_number(tmp_path: Path) 
         "Texts: error rate",
         "Images that do not pass",
         "Latency: base",
-        "median of the last 5",
+        "median of 5 before",
     ):
         assert said in text
     assert text.count('href="./runs/') == 1

@@ -15,7 +15,7 @@ _WIDTH, _LEFT, _RIGHT, _TOP, _HEIGHT = 760.0, 58.0, 16.0, 12.0, 190.0
 #: shares of an axis at which it has a line.
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 #: dates below an axis, and columns of the legend.
-_DATES, _LEGEND, _COLUMN = 6, 5, 140.0
+_DATES, _LEGEND, _COLUMN = 6, 4, 172.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ def trend_charts(entries: Sequence[HistoryEntry], latencies: Sequence[Latency]) 
 def _latency_chart(one: Latency, entries: Sequence[HistoryEntry], style: str) -> Chart:
     lines = [
         _Line(name=one.variant, style=style, values=one.values),
-        _Line(name=f"median of the last {LAST}", style=f"{style} median", values=one.medians, dots=False),
+        _Line(name=f"median of {LAST} before", style=f"{style} median", values=one.medians, dots=False),
     ]
     note = f"Denoise loop on {one.device or 'the device'}; 100 % is what the same images take in the median run."
     if one.drift is not None:
@@ -119,7 +119,7 @@ def _chart(
         )
         across, down = _LEFT + number % _LEGEND * _COLUMN, _TOP + _HEIGHT + 44 + number // _LEGEND * 20
         elements.append(Element(kind="line", style=f"key {line.style}", x=across, y=down, x2=across + 18, y2=down))
-        elements.append(Element(kind="text", style="label", x=across + 24, y=down + 4, text=line.name[:16]))
+        elements.append(Element(kind="text", style="label", x=across + 24, y=down + 4, text=line.name[:18]))
     return Chart(
         title=title,
         note=note,
