@@ -14,6 +14,8 @@ MAX_SEED_COUNT = 64
 AUTO = "auto"
 ALL = "all"
 MAX_ROUNDS = 100
+#: a LoRA at more than this is no release of anything.
+MAX_STRENGTH = 4.0
 
 
 def natural_int(text: str) -> int:
@@ -40,6 +42,23 @@ def rate(text: str) -> float:
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"{shown(text)} is not a rate\n  -> write edits per character, such as 0.01")
     return value
+
+
+def strengths(text: str) -> tuple[float, ...]:
+    """Read factors on a LoRA's delta with commas between them, above 0 to 4. Raises argparse.ArgumentTypeError."""
+    found = []
+    for part in text.split(","):
+        try:
+            value = float(part)
+        except ValueError:
+            value = float("nan")
+        if not 0 < value <= MAX_STRENGTH:
+            what = f"{shown(part)} is not a strength"
+            raise argparse.ArgumentTypeError(
+                f"{what}\n  -> write factors above 0 to {MAX_STRENGTH:g}, such as 0.5,0.8,1"
+            )
+        found.append(value)
+    return tuple(dict.fromkeys(found))
 
 
 def rounds(text: str) -> int | str:

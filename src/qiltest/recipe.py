@@ -69,11 +69,26 @@ class LoraRecipe:
     scale: float
     #: added to the weights before generating, or kept beside them (`load_lora_weights`).
     merged: bool
+    #: factor on the delta, of a strength sweep; left out of the canonical JSON where it is 1, as in older recipes.
+    strength: float = 1.0
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", _finite("lora.scale", self.scale))
+        object.__setattr__(self, "strength", _finite("lora.strength", self.strength))
+
+    @property
+    def delta(self) -> str:
+        """Name of what is added to the weights: the file's SHA-256, with the strength where that is not 1."""
+        return self.sha256 if self.strength == 1 else f"{self.sha256} x {self.strength!r}"
+
+    def known(self) -> dict[str, Scalar]:
+        """Return the fields without a strength of 1."""
+        found: dict[str, Scalar] = asdict(self)
+        if self.strength == 1:
+            del found["strength"]
+        return found
 
 
 class Guided:
@@ -174,7 +189,7 @@ class Recipe(Guided):
         # asdict would copy every number of every tuple, which takes longer than all else
         known = {name: getattr(self, name) for name in _FIELDS}
         known["asked"], known["effective"] = vars(self.asked), vars(self.effective)
-        known["lora"] = None if self.lora is None else asdict(self.lora)
+        known["lora"] = None if self.lora is None else self.lora.known()
         if self.offload == _NO_OFFLOAD:
             del known["offload"]
         if not self.model_parts:
@@ -231,7 +246,7 @@ def _facts(recipe: Recipe) -> Iterator[tuple[str, Scalar]]:
         elif field.name == "scheduler":
             yield from ((f"scheduler.{name}", setting) for name, setting in value)
         elif isinstance(value, LoraRecipe):
-            yield from ((f"lora.{name}", setting) for name, setting in asdict(value).items())
+            yield from ((f"lora.{name}", setting) for name, setting in value.known().items())
         elif field.name == "sigmas":
             yield field.name, " ".join(map(str, value))
         elif field.name == "offload" and value == _NO_OFFLOAD:

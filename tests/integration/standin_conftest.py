@@ -53,7 +53,9 @@ class StandinGenerator(Generator):
         if settings.get("fault") == "recipe":
             raise RecipeError("the LoRA has no effect", where=variant.name, remedy="use another file")
         named = [source.sha256 for kind, source in variant.loras if kind == "tiny" and source.sha256]
-        lora = LoraRecipe(source="standin", sha256=(named or ["0" * 64])[0], rank=4, scale=1.0, merged=False)
+        strengths = [source.strength for kind, source in variant.loras if kind == "tiny"]
+        digest, strength = (named or ["0" * 64])[0], (strengths or [1.0])[0]
+        lora = LoraRecipe(source="standin", sha256=digest, rank=4, scale=1.0, merged=False, strength=strength)
         recipe = Recipe(
             model=self.model,
             model_revision="standin",

@@ -48,7 +48,13 @@ def check(*args, lora="new.safetensors"):
 def test_a_release_that_is_not_worse_ships_and_leaves_a_page(folder, capsys):
     assert check("--seeds", "10") == 0
     out, err = capsys.readouterr()
-    assert "SHIP: no worse (within the margin of 1 edit per 100 characters)\n" in out
+    said = next(line for line in out.splitlines() if line.startswith("SHIP: "))
+    assert said.startswith("SHIP: no worse (within the margin of 1 edit per 100 characters): new.safetensors (SHA-256 ")
+    for part in (
+        ") in place of fast; 2 of 2 cases, 1 size, 10 seeds (42 to 51), 20 images a side, model tiny",
+        "margin 1 per 100 characters; that speaks of these cases, sizes and seeds alone; inspection noted nothing",
+    ):
+        assert part in said
     assert "40 images generated, 0 reused" in out
     assert "       as strong as that of fast, cosine 1.000\n" in out
     assert err == ""
@@ -133,19 +139,97 @@ def test_a_worse_release_does_not_ship(folder, capsys):
     assert check("--seeds", "4") == 1
     out = capsys.readouterr().out
     assert "DO NOT SHIP   exact text: 8 images lost it" in out
-    assert "DO NOT SHIP: worse\n" in out
+    assert "DO NOT SHIP: worse: new.safetensors (SHA-256 " in out
 
 
 def test_cannot_tell_is_not_0_and_names_the_command_that_decides(folder, capsys):
     assert check("--seeds", "2") == 1
     out = capsys.readouterr().out
-    assert "CANNOT TELL: not enough evidence yet: more seeds are needed\n" in out
+    assert "CANNOT TELL: not enough evidence yet: more seeds are needed: new.safetensors (SHA-256 " in out
     seeds = out.partition("  -> repeat the command with --seeds ")[2].partition(";")[0]
     folder.generated()
     assert check("--seeds", seeds) == 0
     out = capsys.readouterr().out
     assert "8 reused" in out
     assert len(folder.generated()) == 4 * int(seeds) - 8
+
+
+def test_one_case_of_two_is_said_where_it_ships(folder, capsys):
+    assert check("--seeds", "20", "--case", "coffee") == 0
+    out = capsys.readouterr().out
+    assert "; 1 of 2 cases (coffee), 1 size, 20 seeds (42 to 61), 20 images a side" in out
+    page = (RunStore(root=folder.path / "runs").load("latest").path / "comparison.html").read_text()
+    assert "1 of 2 cases (coffee)" in page
+    assert "No worse (within the margin of 1 edit per 100 characters): new.safetensors" in page
+
+
+@pytest.mark.slow
+def test_several_files_are_ranked_in_one_table_and_the_old_release_is_drawn_once(folder, capsys):
+    shutil.copy(folder.path / "new.safetensors", folder.path / "worse.safetensors")
+    data = bytearray((folder.path / "worse.safetensors").read_bytes())
+    data[-3] ^= 1
+    (folder.path / "worse.safetensors").write_bytes(data)
+    folder.plan(**{"coffee__candidate-1": TYPO, "poster__candidate-1": TYPO})
+    assert check("--lora", "new.safetensors", "--seeds", "10", lora="worse.safetensors") == 0
+    out = capsys.readouterr().out
+    generated = folder.generated()
+    assert len(generated) == 60
+    assert sum(line.split()[1] == "fast" for line in generated) == 20
+    table = out[out.index("candidates to replace fast, best first") :].splitlines()
+    rows = [line for line in table if ".safetensors" in line]
+    assert ("new.safetensors" in rows[0], "SHIP" in rows[0], "DO NOT SHIP" in rows[0]) == (True, True, False)
+    assert ("worse.safetensors" in rows[1], "DO NOT SHIP" in rows[1]) == (True, True)
+    assert "Holm-corrected over 2 comparisons and 4 cases" in out
+    assert rows[2].startswith("SHIP: no worse (within the margin of 1 edit per 100 characters): new.safetensors")
+    assert "in place of fast, the best of 2 candidates" in rows[2]
+    page = (RunStore(root=folder.path / "runs").load("latest").path / "comparison.html").read_text()
+    assert "fast → worse.safetensors" in page
+    assert "fast → new.safetensors" in page
+
+
+def test_strengths_are_candidates_of_one_file(folder, capsys):
+    folder.plan(**{"coffee__candidate-1": TYPO, "poster__candidate-1": TYPO})
+    assert check("--strength", "0.5,1", "--seeds", "4", "--json") == 1
+    record = json.loads(capsys.readouterr().out)
+    assert [(row["candidate"], row["verdict"]) for row in record["ranking"]] == [
+        ("new.safetensors", "CANNOT TELL"),
+        ("new.safetensors x 0.5", "DO NOT SHIP"),
+    ]
+    assert [lora["strength"] for lora in record["loras"]] == [0.5, 1.0]
+    run = RunStore(root=folder.path / "runs").load(record["run"])
+    assert {result.recipe.lora.strength for result in run.results if result.sample.variant == "candidate-1"} == {0.5}
+    assert run.purpose == "check"
+    assert main(["history", "coffee", "--checks", "--json"]) == 0
+    (shown,) = json.loads(capsys.readouterr().out)
+    digest = record["lora"]["sha256"][:12]
+    assert shown["candidates"] == [f"standin ({digest}) x 0.5", f"standin ({digest})"]
+
+
+def test_the_file_in_its_own_place_at_another_strength_is_generated(folder, capsys):
+    shutil.copy(LORAS / "4step.safetensors", folder.path / "new.safetensors")
+    check("--strength", "0.8,1", "--seeds", "1")
+    out = capsys.readouterr().out
+    assert "this is the file that fast already uses; nothing was generated" in out
+    assert {line.split()[1] for line in folder.generated()} == {"candidate-1", "fast"}
+
+
+def test_sizes_are_compared_each_by_itself(folder, capsys):
+    check("--size", "1328x1328,256x128", "--seeds", "3")
+    out = capsys.readouterr().out
+    rows = [line for line in out.splitlines() if "1328x1328" in line or "256x128" in line]
+    assert any("fast -> new.safetensors at 256x128" in row for row in rows)
+    table = out[out.index("candidates to replace fast") :]
+    assert table.index("256x128") < table.index("1328x1328")
+    assert ", 2 sizes, 3 seeds" in out
+    assert main(["check", "--lora", "new.safetensors", "--like", "fast", "--size", "12"]) == 2
+    assert "'12' is not a size" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("value", "said"), [("0", "0 is not a"), ("x,1", "x is not a strength"), ("9", "9 is")])
+def test_a_strength_that_is_none_is_said(folder, capsys, value, said):
+    with pytest.raises(SystemExit):
+        check("--strength", value)
+    assert said in capsys.readouterr().err
 
 
 def test_a_second_file_costs_its_own_images_alone(folder, capsys):
@@ -364,7 +448,8 @@ def test_the_exit_codes_are_in_the_help(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["check", "--help"])
     out = " ".join(capsys.readouterr().out.split())
-    assert "Exit code 0: SHIP (no worse, or what the variant already uses); 1: DO NOT SHIP" in out
+    said = "Exit code 0: SHIP (no worse, or what the variant already uses; of several candidates the best one); "
+    assert f"{said}1: DO NOT SHIP" in out
 
 
 @pytest.mark.slow

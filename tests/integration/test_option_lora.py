@@ -51,9 +51,10 @@ def test_a_release_that_is_not_worse_ships(suite, lora):
     result.stdout.fnmatch_lines(
         [
             "qiltest: comparison */comparison.html",
-            "fast -> candidate*",
+            "fast -> new.safetensors*",
             "Holm-corrected over 1 variant and 2 cases*",
-            "SHIP: no worse (within the margin of 1 edit per 100 characters)",
+            "SHIP: no worse (within the margin of 1 edit per 100 characters): new.safetensors (SHA-256 *) in place of "
+            "fast; 2 of 2 cases, 1 size, 10 seeds (42 to 51), 20 images a side, model tiny, *",
         ]
     )
     run = suite.latest()
@@ -77,7 +78,7 @@ def test_a_worse_release_does_not_ship_although_every_test_passes(suite, lora):
     result = check(suite, "--qil-seeds=4")
     result.assert_outcomes(passed=16)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["DO NOT SHIP   exact text: 8 images lost it*", "DO NOT SHIP: worse"])
+    result.stdout.fnmatch_lines(["DO NOT SHIP   exact text: 8 images lost it*", "DO NOT SHIP: worse: new.*"])
     assert suite.latest().exit_status == 1
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qiltest.arguments import ALL, MAX_SEED_COUNT, positive_int, rate, seed_count
+from qiltest.arguments import ALL, names, positive_int, rate, seed_count, strengths
+from qiltest.cli.check_output import checked_record, decided_record, inspection_lines, next_lines, run_lines
 from qiltest.cli.common import (
     AddParser,
     case_flag,
@@ -23,17 +24,18 @@ from qiltest.cli.common import (
     reader_flag,
     runs_flag,
 )
-from qiltest.comparison.records import MARGIN, Comparisons, Release
-from qiltest.errors import GenerationError, StoreError
+from qiltest.comparison.records import MARGIN, Comparisons
+from qiltest.errors import CaseError, GenerationError, StoreError
 from qiltest.files import expanded
 from qiltest.generation.sources import TINY
+from qiltest.recipe import Size
 from qiltest.runs.records import Run
-from qiltest.text.format import count
 
 if TYPE_CHECKING:
     from qiltest.engine.ending import Ending
     from qiltest.engine.options import Options, ReleaseRequest
     from qiltest.release.candidate import CandidateInspection
+    from qiltest.report.comparison.wording import About
     from qiltest.suite.load import Suite
 
 #: default number of seeds per case and resolution.
@@ -46,12 +48,35 @@ def add_parser(add: AddParser) -> None:
     parser = add(
         description="Inspects a LoRA file, generates the same cases and seeds with it and with the variant that it is "
         "to replace, and compares the images in pairs. Stored images are reused, so a second file costs only its own "
-        "images, and an interrupted command resumes. Exit code 0: SHIP (no worse, or what the variant already uses); "
+        "images, and an interrupted command resumes. Exit code 0: SHIP (no worse, or what the variant already uses; "
+        "of several candidates the best one); "
         "1: DO NOT SHIP (worse, or refused by the inspection), CANNOT TELL, or an image that could not be compared; "
         "2: wrong usage.",
         parents=[case_flag(), cases_flag(), reader_flag("rapidocr, or the case's own"), runs_flag(), json_flag()],
     )
-    parser.add_argument("--lora", required=True, metavar="FILE", help="a .safetensors file, or repo::file in the cache")
+    parser.add_argument(
+        "--lora",
+        required=True,
+        action="append",
+        metavar="FILE",
+        help="a .safetensors file, or repo::file in the cache; several are ranked, and the replaced variant is "
+        "generated once",
+    )
+    parser.add_argument(
+        "--strength",
+        type=strengths,
+        default=(1.0,),
+        metavar="S[,S]",
+        help="factors on the LoRA's delta, such as 0.5,0.8,1: each is a candidate (default: 1)",
+    )
+    parser.add_argument(
+        "--size",
+        type=names,
+        action="extend",
+        default=[],
+        metavar="WxH[,WxH]",
+        help="sizes in place of the cases' own, each compared by itself",
+    )
     parser.add_argument("--like", required=True, metavar="VARIANT", help="the variant that it is to replace")
     parser.add_argument(
         "--seeds", type=seed_count, default=SEEDS, metavar="N", help=f"seeds per case (default: {SEEDS})"
@@ -92,24 +117,38 @@ def add_parser(add: AddParser) -> None:
 
 def run_check(args: argparse.Namespace) -> int:
     """Check a release and print the result. Returns 0 for SHIP, else 1; raises QiltestError."""
-    from qiltest.release.check import admit, try_release
+    from qiltest.release.check import admit, resized, try_release
     from qiltest.suite.load import load_suite
 
     _check_page(args.report)
     options, release = _options(args)
     suite = load_suite(options.cases_folder, keep_doubtful=True)
+    if args.size:
+        suite = resized(suite, _sizes(args.size))
     for name in args.case:
         suite.case(name)
     suite = admit(suite, release, args.model, base=args.base_model)
     partial = args.allow_partial_lora
-    inspection = try_release(suite, release, args.model, base=args.base_model, allow_partial=partial)
+    inspections = try_release(suite, release, args.model, base=args.base_model, allow_partial=partial)
     if not args.json:
-        print_lines(_inspection_lines(inspection, args.like))
-    if inspection.refusals or inspection.same:
+        print_lines(line for found in inspections.values() for line in inspection_lines(found, args.like))
+    left = {name: found for name, found in inspections.items() if not (found.refusals or found.same)}
+    if not left:
         if args.json:
-            print_json(_decided(inspection, args.like))
-        return 0 if inspection.same else 1
-    return _report(args, inspection, _checked(args, options, suite))
+            print_json(decided_record(inspections, args.like))
+        return 0 if any(found.same for found in inspections.values()) else 1
+    trials = tuple(trial for trial in release.trials if trial.name in left)
+    release = replace(release, trials=trials)
+    options = replace(options, release=release, variants=(*(trial.name for trial in trials), args.like))
+    return _report(args, release, inspections, suite, _checked(args, options, suite))
+
+
+def _sizes(named: Sequence[str]) -> tuple[Size, ...]:
+    """Read sizes. Raises CaseError."""
+    try:
+        return tuple(Size.parse(size) for size in named)
+    except ValueError as error:
+        raise CaseError(str(error), where="--size") from None
 
 
 def _check_page(path: Path | None) -> None:
@@ -157,8 +196,14 @@ def _checked(args: argparse.Namespace, options: Options, suite: Suite) -> Ending
         )
 
 
-def _report(args: argparse.Namespace, inspection: CandidateInspection, ending: Ending) -> int:
-    from qiltest.release.check import INTERRUPTED
+def _report(
+    args: argparse.Namespace,
+    release: ReleaseRequest,
+    inspections: dict[str, CandidateInspection],
+    suite: Suite,
+    ending: Ending,
+) -> int:
+    from qiltest.release.check import INTERRUPTED, about_release
     from qiltest.report.ci import ci_lines
     from qiltest.report.terminal.comparison import print_comparisons, run_problems
 
@@ -166,15 +211,16 @@ def _report(args: argparse.Namespace, inspection: CandidateInspection, ending: E
     if found is None or run is None:
         raise GenerationError("; ".join(ending.problems), remedy="fix this and repeat the command to resume")
     problems = tuple(dict.fromkeys((*run_problems(run), *ending.problems)))
+    about = about_release(release, inspections, run, of=len(suite.cases))
     # write CI's job summary; its lines are for the output of pytest
     tuple(ci_lines(run))
-    page = _page(args, found, run, problems)
+    page = _page(args, found, run, problems, about)
     if args.json:
-        print_json(_record(inspection, args.like, found, run, problems, page))
+        print_json(checked_record(inspections, found, run, problems, page, about))
     else:
-        print_lines(_run_lines(run, page))
-        print_comparisons(console(), found, problems)
-        print_lines(_next(found, args))
+        print_lines(run_lines(run, page))
+        print_comparisons(console(), found, problems, about=about)
+        print_lines(next_lines(found, args.margin))
     if ending.exit_status == INTERRUPTED:
         return _KEYBOARD
     return 0 if found.passes and ending.status == 0 else 1
@@ -185,15 +231,20 @@ def _options(args: argparse.Namespace) -> tuple[Options, ReleaseRequest]:
 
     Raises DeviceError for ways to generate that exclude each other.
     """
-    from qiltest.engine.options import Options, ReleaseRequest
+    from qiltest.engine.options import Options, ReleaseRequest, Trial
     from qiltest.generation.settings import Offload, Settings
     from qiltest.runs.store import Reuse
     from qiltest.suite.variants import CANDIDATE
 
     way = Settings(offload=Offload(args.offload), fp8=args.fp8)
     gpu = args.model != TINY and not (args.device or "cuda").startswith("cpu")
-    lora = args.lora if "::" in args.lora else str(Path.cwd() / expanded(args.lora))
-    release = ReleaseRequest(lora=lora, like=args.like, margin=args.margin)
+    files = dict.fromkeys(file if "::" in file else str(Path.cwd() / expanded(file)) for file in args.lora)
+    tried = [(file, strength) for file in files for strength in args.strength]
+    called = [CANDIDATE] if len(tried) == 1 else [f"{CANDIDATE}-{number}" for number, _ in enumerate(tried, start=1)]
+    trials = tuple(
+        Trial(lora=file, strength=strength, name=name) for (file, strength), name in zip(tried, called, strict=True)
+    )
+    release = ReleaseRequest(trials=trials, like=args.like, margin=args.margin, by_size=bool(args.size))
     options = Options(
         model=args.model,
         base=args.base_model,
@@ -202,8 +253,8 @@ def _options(args: argparse.Namespace) -> tuple[Options, ReleaseRequest]:
         threads=args.threads,
         reader=args.reader,
         cases=tuple(dict.fromkeys(args.case)),
-        # the candidate first, so that an error in it shows at once
-        variants=(CANDIDATE, args.like),
+        # the candidates first, so that an error in one shows at once
+        variants=(*called, args.like),
         sizes=(),
         seed_count=args.seeds,
         seeds=(),
@@ -228,11 +279,16 @@ def _options(args: argparse.Namespace) -> tuple[Options, ReleaseRequest]:
 
 def _command(args: argparse.Namespace) -> Iterator[str]:
     """Yield the command that resumes this run."""
-    yield from ("qiltest", "check", "--lora", args.lora, "--like", args.like, "--seeds", str(args.seeds))
+    yield from ("qiltest", "check")
+    yield from (word for file in args.lora for word in ("--lora", file))
+    yield from ("--like", args.like, "--seeds", str(args.seeds))
     for name in ("model", "base_model", "device", "threads", "reader"):
         if (value := getattr(args, name)) is not None:
             yield from (f"--{name.replace('_', '-')}", str(value))
     yield from (word for name in args.case for word in ("--case", name))
+    if args.strength != (1.0,):
+        yield from ("--strength", ",".join(f"{value:g}" for value in args.strength))
+    yield from (word for size in args.size for word in ("--size", size))
     yield from ("--margin", f"{args.margin:g}", "--cases", str(args.cases), "--runs", str(args.runs))
     if args.offload != "none":
         yield from ("--offload", args.offload)
@@ -244,104 +300,11 @@ def _command(args: argparse.Namespace) -> Iterator[str]:
         yield "--fresh"
 
 
-def _page(args: argparse.Namespace, found: Comparisons, run: Run, problems: tuple[str, ...]) -> Path:
+def _page(args: argparse.Namespace, found: Comparisons, run: Run, problems: tuple[str, ...], about: About) -> Path:
     from qiltest.release.check import PAGE
     from qiltest.report.comparison.page import write_page
-    from qiltest.suite.variants import CANDIDATE
 
     path: Path = args.report or run.path / PAGE
     for each in dict.fromkeys((run.path / PAGE, path)):
-        write_page(found, run, run, each, variant=args.like, with_variant=CANDIDATE, problems=problems)
+        write_page(found, run, run, each, variant=args.like, problems=problems, about=about)
     return path
-
-
-def _inspection_lines(inspection: CandidateInspection, like: str) -> Iterator[str]:
-    from qiltest.lora.likeness import strength_words
-    from qiltest.release.candidate import refusal_lines, same_line
-
-    if inspection.report is not None:
-        report = inspection.report
-        ranks, scales = (", ".join(f"{value:g}" for value in values) for values in (report.ranks, report.scales))
-        yield f"lora   {inspection.path}, SHA-256 {inspection.sha256 or 'not computed'}"
-        modules = f"{len(report.modules)} modules of {report.base}"
-        yield f"       rank {ranks or '-'}, alpha / rank {scales or '-'}, {modules}"
-    if inspection.likeness is not None and math.isfinite(inspection.likeness.strength):
-        likeness = inspection.likeness
-        yield f"       {strength_words(likeness.strength, like)}, cosine {likeness.cosine:.3f}"
-    yield from (f"note   {note}" for note in inspection.notes)
-    if inspection.refusals:
-        yield from refusal_lines(inspection, like)
-    elif inspection.same:
-        yield same_line(inspection, like)
-
-
-def _run_lines(run: Run, page: Path) -> Iterator[str]:
-    generated, reused = _counts(run)
-    yield f"run    {run.path}: {count(generated, 'image')} generated, {reused} reused"
-    yield f"page   {page.resolve()}"
-    yield from (f"note   {note}" for note in run.notes)
-    yield ""
-
-
-def _next(found: Comparisons, args: argparse.Namespace) -> Iterator[str]:
-    """Yield what to do where the data do not decide."""
-    if found.verdict is not Release.CANNOT_TELL:
-        return
-    needed = [comparison.plan.seeds for comparison in found.comparisons if comparison.plan is not None]
-    seeds = max((amount for amount in needed if amount is not None), default=None)
-    if seeds is None or None in needed:
-        yield f"  -> more seeds would probably not be enough for --margin {args.margin:g}; try a larger margin"
-    elif seeds > MAX_SEED_COUNT:
-        yield f"  -> about {seeds} seeds needed, at most {MAX_SEED_COUNT} are possible; a larger --margin needs fewer"
-    else:
-        yield f"  -> repeat the command with --seeds {seeds}; only the additional seeds are generated"
-
-
-def _counts(run: Run) -> tuple[int, int]:
-    """Return how many images were generated and how many reused."""
-    reused = sum(1 for result in run.results if result.reused_from)
-    return sum(1 for result in run.results if result.image is not None) - reused, reused
-
-
-def _lora(inspection: CandidateInspection, like: str) -> dict[str, object]:
-    return {
-        "path": str(inspection.path),
-        "sha256": inspection.sha256,
-        "like": like,
-        "same": inspection.same,
-        "refusals": inspection.refusals,
-        "notes": inspection.notes,
-        "inspection": None if inspection.report is None else inspection.report.as_dict(),
-        "likeness": None if inspection.likeness is None else inspection.likeness.as_dict(),
-    }
-
-
-def _decided(inspection: CandidateInspection, like: str) -> dict[str, object]:
-    """Return the record of a verdict for which nothing was generated."""
-    return {
-        "verdict": Release.SHIP if inspection.same else Release.DO_NOT_SHIP,
-        "passes": inspection.same,
-        "lora": _lora(inspection, like),
-        "run": None,
-        "page": None,
-        "comparisons": [],
-    }
-
-
-def _record(
-    inspection: CandidateInspection, like: str, found: Comparisons, run: Run, problems: tuple[str, ...], page: Path
-) -> dict[str, object]:
-    from qiltest.report.terminal.comparison import comparison_record
-
-    plans = [comparison.plan for comparison in found.comparisons if comparison.plan is not None]
-    generated, reused = _counts(run)
-    return {
-        **comparison_record(found, run, run, problems),
-        "lora": _lora(inspection, like),
-        "run": run.id,
-        "page": str(page),
-        "seeds": len({sample.seed for sample in run.planned}),
-        "seeds_that_would_decide": plans[0].seeds if plans else None,
-        "generated": generated,
-        "from_store": reused,
-    }

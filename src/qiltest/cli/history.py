@@ -166,11 +166,13 @@ def _table(wanted: list[HistoryEntry]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("run", no_wrap=True)
     table.add_column("started", no_wrap=True)
-    for title in (*several, *(["candidate"] if checks else []), *(name.partition("@")[2] for name in names)):
+    if checks:
+        table.add_column("candidates", no_wrap=True)
+    for title in (*several, *(name.partition("@")[2] for name in names)):
         table.add_column(Text(one_line(title)), overflow="fold")
     for entry in wanted:
-        cells = [entry.run, entry.started[:16].replace("T", " "), *(getattr(entry, name) for name in several)]
-        cells += [", ".join(entry.candidates)] if checks else []
+        cells = [entry.run, entry.started[:16].replace("T", " "), *([", ".join(entry.candidates)] if checks else [])]
+        cells += [getattr(entry, name) for name in several]
         cells += [_words(entry.samples.get(name)) for name in names]
         table.add_row(*(Text(one_line(cell)) for cell in cells))
     return table

@@ -114,6 +114,8 @@ class _Judge:
             plan=plan(self._seen()) if verdict is Release.CANNOT_TELL else None,
             obstacles=self.pairing.obstacles,
             unpaired=self.pairing.unpaired,
+            candidate=self.pairing.candidate,
+            size=self.pairing.size,
         )
 
     def _verdict(self) -> tuple[Release, tuple[str, ...]]:

@@ -71,6 +71,10 @@ class Pairing:
     obstacles: tuple[Obstacle, ...] = ()
     #: a sentence for each image that only one side planned.
     unpaired: tuple[str, ...] = ()
+    #: the candidate that it is about, where several are compared: its variant's name.
+    candidate: str = ""
+    #: the only size of its images, where each size is compared by itself.
+    size: str = ""
 
     def __post_init__(self) -> None:
         names = [pair.id for pair in self.pairs]

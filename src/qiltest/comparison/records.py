@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -126,6 +127,9 @@ class Comparison:
     plan: Plan | None
     obstacles: tuple[Obstacle, ...]
     unpaired: tuple[str, ...]
+    #: the candidate that it is about, and the only size of its images; "" where that is no matter (`Pairing`).
+    candidate: str = ""
+    size: str = ""
 
     def __post_init__(self) -> None:
         numbers = (self.rate_before, self.rate_after, self.difference, self.unseen)
@@ -153,9 +157,21 @@ class Comparisons:
 
     @property
     def verdict(self) -> Release:
-        """The worst verdict; INCOMPARABLE where nothing was compared."""
-        found = (comparison.verdict for comparison in self.comparisons)
-        return min(found, key=lambda verdict: verdict.status.rank, default=Release.INCOMPARABLE)
+        """The best candidate's verdict, which is its worst one; INCOMPARABLE where nothing was compared."""
+        best = self.ranking[:1]
+        return best[0][1] if best else Release.INCOMPARABLE
+
+    @property
+    def ranking(self) -> tuple[tuple[str, Release], ...]:
+        """The candidates with their verdicts, best first: by verdict, then by the change of the error rate.
+
+        Where there are no candidates all comparisons count as one.
+        """
+        own: dict[str, list[Comparison]] = {}
+        for comparison in self.comparisons:
+            own.setdefault(comparison.candidate, []).append(comparison)
+        order = sorted(own, key=lambda name: (-_worst(own[name]).status.rank, _change(own[name]), name))
+        return tuple((name, _worst(own[name])) for name in order)
 
     @property
     def passes(self) -> bool:
@@ -166,3 +182,12 @@ class Comparisons:
     def case_tests(self) -> int:
         """Number of single-case tests that the cases' p are corrected for."""
         return sum(len(comparison.cases) for comparison in self.comparisons)
+
+
+def _worst(comparisons: Sequence[Comparison]) -> Release:
+    return min((one.verdict for one in comparisons), key=lambda verdict: verdict.status.rank)
+
+
+def _change(comparisons: Sequence[Comparison]) -> float:
+    """Return the largest change of the error rate; a comparison without a pair is worse than any."""
+    return max(math.inf if one.difference is None else one.difference for one in comparisons)

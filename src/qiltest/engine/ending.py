@@ -18,7 +18,6 @@ from qiltest.runs.load import load_run
 from qiltest.runs.records import Run, RunState
 from qiltest.runs.status import Status, status_of
 from qiltest.suite.selection import Sample
-from qiltest.suite.variants import CANDIDATE
 from qiltest.text.format import count
 
 HTML, MARKDOWN = "report.html", "report.md"
@@ -81,10 +80,11 @@ def finish_run(
             ending.problems += unused_goldens(context.goldens, context.generator.model, context.suite)
         ending.recorded = _record_latencies(context)
         if (release := context.options.release) is not None:
-            from qiltest.comparison.compare import compare_runs  # needs scipy, which is slow to import
+            from qiltest.comparison.trials import compare_trials  # needs scipy, which is slow to import
 
-            ending.comparisons = compare_runs(
-                run, run, variant=release.like, with_variant=CANDIDATE, margin=release.margin
+            names = {trial.name: trial.label for trial in release.trials}
+            ending.comparisons = compare_trials(
+                run, like=release.like, names=names, margin=release.margin, by_size=release.by_size
             )
         state = RunState.FINISHED if context.complete else RunState.INTERRUPTED
         ended = Ended(at=now(), state=state, exit_status=ending.status, problems=tuple(ending.problems))

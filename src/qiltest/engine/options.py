@@ -12,7 +12,7 @@ from qiltest.generation.sources import TINY, base_of_model
 from qiltest.recipe import Size
 from qiltest.runs.records import Purpose
 from qiltest.runs.store import Reuse
-from qiltest.suite.variants import ModelBase, ModelKind
+from qiltest.suite.variants import CANDIDATE, ModelBase, ModelKind
 
 
 class Update(StrEnum):
@@ -24,13 +24,30 @@ class Update(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReleaseRequest:
-    """A candidate LoRA file and the variant it should replace."""
+class Trial:
+    """One candidate: a LoRA file at a strength, and the name of the variant that it becomes."""
 
     lora: str
+    strength: float = 1.0
+    name: str = CANDIDATE
+
+    @property
+    def label(self) -> str:
+        """The file's name, with the strength where that is not 1."""
+        file = Path(self.lora.rpartition("::")[2]).name
+        return file if self.strength == 1 else f"{file} x {self.strength:g}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseRequest:
+    """The candidate LoRA files, one or several, and the variant that one of them should replace."""
+
+    trials: tuple[Trial, ...]
     like: str
     #: largest rise of the character error rate that counts as not worse, 0 to 1.
     margin: float
+    #: compare each size by itself: a sweep over resolutions.
+    by_size: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.margin < 1:

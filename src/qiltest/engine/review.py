@@ -34,7 +34,7 @@ from qiltest.runs.store import RunStore
 from qiltest.scoring.records import Score
 from qiltest.strict_json import MOST_BYTES, StrictJsonError, decode
 from qiltest.suite.cases import Limits
-from qiltest.suite.variants import CANDIDATE
+from qiltest.suite.variants import is_candidate
 
 DECISIONS = "review.json"
 #: images of one review, ten times those of the suite.
@@ -294,7 +294,7 @@ class Review:
 
 def _unfit(result: CaseResult) -> str:
     """Return why an image cannot be a golden, or ""."""
-    if result.sample.variant == CANDIDATE:
+    if is_candidate(result.sample.variant):
         return "a candidate LoRA has no golden"
     if result.error:
         return result.error.splitlines()[0]

@@ -23,7 +23,7 @@ from qiltest.runs.records import RunState
 from qiltest.runs.room import collector_paused
 from qiltest.suite.cases import Case
 from qiltest.suite.selection import Sample
-from qiltest.suite.variants import CANDIDATE
+from qiltest.suite.variants import CANDIDATE, is_candidate
 
 #: most seconds for a run of up to `_BYTES`; a larger one may take more in proportion. A line or an image takes up to a
 #: second beyond.
@@ -214,7 +214,7 @@ class _Verifier:
             self.verdicts[event.sample] = tuple(self._faults(event))
 
     def _start(self, event: Started) -> None:
-        if any(variant.name == CANDIDATE for variant in event.variants):
+        if any(is_candidate(variant.name) for variant in event.variants):
             raise StoreError(
                 "the run tries a candidate LoRA: its verdict is a comparison, not one with goldens",
                 where=str(self.run),

@@ -6,7 +6,7 @@ import gc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +225,7 @@ class DiffusersGenerator(Generator):
         else:
             self._merged.switch(None)
             self._load_adapter(lora)
-            self._adapters.switch(lora.sha256)
+            self._adapters.switch(lora.sha256, lora.strength)
 
     def _merge(self, lora: LoraRecipe | None) -> None:
         """Merge a LoRA into the weights, or restore the base's own."""
@@ -233,9 +233,10 @@ class DiffusersGenerator(Generator):
             self._merged.switch(None)
         elif lora.sha256 != self._merged.active and lora.source.startswith(RANDOM_LORA):
             self._merged.switch(lora.sha256, lambda: random_factors(self._random_tensors(lora)))
-        elif lora.sha256 != self._merged.active:
+        elif lora.delta != self._merged.active:
             path, report = self._inspected(lora)
-            self._merged.switch(lora.sha256, lambda: file_factors(path, self._recipes.base, report))
+            factors = partial(file_factors, path, self._recipes.base, report, strength=lora.strength)
+            self._merged.switch(lora.delta, factors)
 
     def _load_adapter(self, lora: LoraRecipe) -> None:
         if lora.sha256 in self._adapters:

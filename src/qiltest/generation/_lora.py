@@ -42,6 +42,8 @@ class LoraAdapters:
         self._pipeline, self._transformer, self._base = pipeline, pipeline.transformer, base
         self._adapters: dict[str, _Adapter] = {}
         self._active: str | None = None
+        #: of the active LoRA; 1 where none is.
+        self._strength = 1.0
 
     @property
     def active(self) -> str | None:
@@ -52,19 +54,22 @@ class LoraAdapters:
         """Return whether a LoRA is loaded."""
         return sha256 in self._adapters
 
-    def switch(self, sha256: str | None) -> None:
-        """Make one loaded LoRA active, or none. The base's weights are bit for bit the same whenever none is."""
-        if sha256 == self._active:
+    def switch(self, sha256: str | None, strength: float = 1.0) -> None:
+        """Make one loaded LoRA active, or none. The base's weights are bit for bit the same whenever none is.
+
+        `strength` is a factor on its delta.
+        """
+        if sha256 == self._active and strength == self._strength:
             return
         self._active = _BETWEEN  # an interrupt from here on makes the next switch do everything again
         if sha256 is None:
             self._transformer.disable_lora()
-            self._active = None
+            self._active, self._strength = None, 1.0
             return
         adapter = self._adapters[sha256]
         self._transformer.enable_lora()
-        self._transformer.set_adapters([adapter.name], [1.0])
-        self._active = sha256
+        self._transformer.set_adapters([adapter.name], [strength])
+        self._active, self._strength = sha256, strength
 
     def load(self, path: Path, report: LoraReport) -> None:
         """Load a LoRA that was inspected. Raises RecipeError where the live modules differ from the file."""
@@ -81,7 +86,7 @@ class LoraAdapters:
 
     def load_tensors(self, sha256: str, title: str, load: Any) -> None:  # noqa: ANN401  a function of the adapter's name
         """Load by any of diffusers' functions, and leave the active LoRA active."""
-        active, name = self._active, f"lora_{sha256[:16]}"
+        active, strength, name = self._active, self._strength, f"lora_{sha256[:16]}"
         self.switch(None)
         self._active = _BETWEEN
         if name in getattr(self._transformer, "peft_config", {}):  # an earlier load was interrupted
@@ -90,7 +95,7 @@ class LoraAdapters:
             with _quiet():
                 load(name)
         except (ValueError, KeyError, IndexError, RuntimeError, OSError) as error:
-            self.switch(active)
+            self.switch(active, strength)
             raise RecipeError(
                 f"diffusers cannot load it: {str(error).splitlines()[0][:300]}",
                 where=title,
@@ -98,7 +103,7 @@ class LoraAdapters:
             ) from error
         self._cast(name)
         self._adapters[sha256] = _Adapter(name=name, modules=tuple(_modules_of(self._transformer, name)))
-        self.switch(None if active == _BETWEEN else active)
+        self.switch(None if active == _BETWEEN else active, 1.0 if active == _BETWEEN else strength)
 
     def _load_file(self, path: Path, name: str) -> None:
         self._pipeline.load_lora_weights(

@@ -52,20 +52,20 @@ class MergedLora:
 
     @property
     def active(self) -> str | None:
-        """SHA-256 of the merged LoRA's file; None: the base's own weights."""
+        """Name of the merged delta (`LoraRecipe.delta`); None: the base's own weights."""
         return self._active
 
-    def switch(self, sha256: str | None, factors: Callable[[], Iterable[Factors]] = tuple) -> None:
+    def switch(self, delta: str | None, factors: Callable[[], Iterable[Factors]] = tuple) -> None:
         """Merge a LoRA, or none, and take off the one before. Raises RecipeError for a module that is not there.
 
         An interrupt leaves the weights between the two; the next switch does everything again.
         """
-        if sha256 == self._active:
+        if delta == self._active:
             return
         self._active = _BETWEEN
         with self._weights.reading() as read, torch.no_grad(), exact_products():
             done: set[str] = set()
-            for one in factors() if sha256 is not None else ():
+            for one in factors() if delta is not None else ():
                 base = read(self._weight(one.module)).to(device=self._device, dtype=self._dtype)
                 self._merged.add(one.module)  # before it is written, so that an interrupt leaves it to be restored
                 write_weight(self._transformer, self._weight(one.module), merged(base, one))
@@ -73,7 +73,7 @@ class MergedLora:
             for module in sorted(self._merged - done):
                 write_weight(self._transformer, self._weight(module), read(self._weight(module)))
             self._merged = done
-        self._active = sha256
+        self._active = delta
 
     def _weight(self, module: str) -> str:
         """Return the name of a module's weight. Raises RecipeError where the transformer has none of that name."""
@@ -85,12 +85,15 @@ class MergedLora:
         return name
 
 
-def file_factors(path: Path, base: Base, report: LoraReport) -> Iterator[Factors]:
-    """Yield an inspected file's factors in float32, one module at a time; `report` must be of this file."""
+def file_factors(path: Path, base: Base, report: LoraReport, *, strength: float = 1.0) -> Iterator[Factors]:
+    """Yield an inspected file's factors in float32, one module at a time; `report` must be of this file.
+
+    `strength` is a factor on every delta.
+    """
     for one in module_factors(path, base, report):
         # copied, because numpy's memory begins at any address, by which the CPU's kernels add in another order
         down, up = torch.from_numpy(one.down).clone(), torch.from_numpy(one.up).clone()
-        yield Factors(module=one.name, down=down, up=up, scale=one.scale)
+        yield Factors(module=one.name, down=down, up=up, scale=one.scale * strength)
 
 
 def merged(weight: torch.Tensor, factors: Factors) -> torch.Tensor:

@@ -229,6 +229,7 @@ class RecipeBuilder:
             rank=report.ranks[-1],
             scale=report.scales[-1],
             merged=self._merges(variant),
+            strength=lora.strength,
         )
 
     def _merges(self, variant: Variant) -> bool:

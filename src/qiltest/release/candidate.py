@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,30 +37,34 @@ class CandidateInspection:
     notes: tuple[str, ...] = ()
     #: refused for blocks that it leaves out, which an option allows.
     partial: bool = False
+    #: factor on its delta, of a strength sweep.
+    strength: float = 1.0
 
     @property
     def same(self) -> bool:
         """True where the file adds exactly what the replaced one adds: there is nothing to generate."""
         likeness = self.likeness
-        if self.refusals or likeness is None:
+        if self.refusals or likeness is None or self.strength != 1:
             return False
         return likeness.identical or likeness.sha256 == self.sha256
 
 
-def candidate_variant(file: str, like: Variant, model: ModelSource) -> Variant:
-    """Return `like` with `file` as its LoRA. Raises RecipeError where there is no such file.
+def candidate_variant(
+    file: str, like: Variant, model: ModelSource, *, strength: float = 1.0, name: str = CANDIDATE
+) -> Variant:
+    """Return `like` with `file`, at a strength, as its LoRA. Raises RecipeError where there is no such file.
 
     The variant has the file's hash, so that a file that changes meanwhile is an error. One that its header refuses
     has none: gigabytes that nobody will generate with are not read.
     """
     path = resolve_lora(file, model=model)
     sha256 = None if header_refuses(path, base_of(model)) else lora_sha256(path)
-    lora = LoraSource(source=str(path), sha256=sha256)
+    lora = LoraSource(source=str(path), sha256=sha256, strength=strength)
     others = tuple((kind, source) for kind, source in like.loras if kind != model.kind.value)
     return replace(
         like,
-        name=CANDIDATE,
-        title=f"{path.name} as {like.name}",
+        name=name,
+        title=f"{path.name}{'' if strength == 1 else f' x {strength:g}'} as {like.name}",
         loras=(*others, (model.kind.value, lora)),
         default=False,
         note=f"candidate to replace {like.name}",
@@ -87,7 +92,7 @@ def try_candidate(
     try:
         report = inspect_lora(path, base=base, variants=known, hashed=lora.sha256 is not None)
     except BrokenFileError as error:
-        return CandidateInspection(path=path, sha256=lora.sha256, refusals=(error.what,))
+        return CandidateInspection(path=path, sha256=lora.sha256, refusals=(error.what,), strength=lora.strength)
     allowed = {LEFT_OUT} if allow_partial else set()
     faults = tuple(finding for finding in report.findings if finding.severity is Severity.ERROR)
     refused = tuple(finding for finding in faults if finding.code not in allowed)
@@ -109,12 +114,31 @@ def try_candidate(
         ),
         notes=(
             *(finding.text for finding in faults if finding.code in allowed),
-            *report.warnings,
+            *_own_warnings(report, like, base, model),
             *(finding.text for finding in known_release if finding.severity is Severity.WARNING),
             *(note.text for note in (likeness.findings if likeness else ()) if _is_note(note)),
         ),
         partial=bool(refused) and all(finding.code == LEFT_OUT for finding in refused),
+        strength=lora.strength,
     )
+
+
+def _own_warnings(report: LoraReport, like: Variant, base: Base, model: ModelSource) -> Iterator[str]:
+    """Yield what is unusual of a file, but nothing that is said of the replaced one too."""
+    known: tuple[str, ...] = ()
+    reference = _reference(like, model) if report.warnings else None
+    if reference is not None:
+        with suppress(BrokenFileError):
+            known = inspect_lora(reference, base=base, hashed=False).warnings
+    yield from (warning for warning in report.warnings if warning not in known)
+
+
+def _reference(like: Variant, model: ModelSource) -> Path | None:
+    """Return the file that the variant uses; None where it has none. Raises RecipeError where it is missing."""
+    lora = like.lora(model.kind)
+    if lora is None or (model.is_random and "::" in lora.source):
+        return None
+    return resolve_lora(lora.source, model=model)
 
 
 def _is_note(finding: LoraFinding) -> bool:
@@ -171,8 +195,7 @@ def wrong_variant(report: LoraReport, like: Variant, variants: Iterable[Variant]
 
 
 def _likeness(report: LoraReport, like: Variant, base: Base, model: ModelSource) -> Likeness | None:
-    lora = like.lora(model.kind)
-    if lora is None or (model.is_random and "::" in lora.source):
+    reference = _reference(like, model)
+    if reference is None:
         return None
-    reference = resolve_lora(lora.source, model=model)
     return compare(report.path, reference, base, reference_sha256=lora_sha256(reference))

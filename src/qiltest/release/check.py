@@ -6,7 +6,7 @@ was scored; goldens are not used. The run ends with the release verdict.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -20,13 +20,16 @@ from qiltest.engine.sample import SampleRun
 from qiltest.errors import ModelError, QiltestError, RecipeError
 from qiltest.generation.records import Generator
 from qiltest.generation.sources import ModelSource, resolve_model
+from qiltest.recipe import Size
 from qiltest.release.candidate import CandidateInspection, candidate_variant, try_candidate
+from qiltest.report.comparison.wording import About, Tried
 from qiltest.runs.images import StoreWriteError
 from qiltest.runs.records import Run
 from qiltest.runs.status import Status, status_of
+from qiltest.suite.cases import Case, Resolution
 from qiltest.suite.load import Suite
 from qiltest.suite.selection import UNKNOWN, Sample, refuse_other_base
-from qiltest.suite.variants import CANDIDATE
+from qiltest.suite.variants import is_candidate
 from qiltest.text.escape import one_line
 
 PAGE = "comparison.html"
@@ -47,22 +50,46 @@ class Progress(Protocol):
 
 
 def admit(suite: Suite, release: ReleaseRequest, model: str, *, base: str | None = None) -> Suite:
-    """Return the suite with the candidate as a variant. Raises DeviceError, RecipeError and CaseError.
+    """Return the suite with the candidates as variants. Raises DeviceError, RecipeError and CaseError.
 
     `base` is the base model that the model is; None: recognised.
     """
     source, like = _source(model, base), suite.variant(release.like)
     refuse_other_base(like, source.base or UNKNOWN, suite)
-    candidate = candidate_variant(release.lora, like, source)
-    return replace(suite, variants=(*suite.variants, candidate))
+    candidates = (
+        candidate_variant(trial.lora, like, source, strength=trial.strength, name=trial.name)
+        for trial in release.trials
+    )
+    return replace(suite, variants=(*suite.variants, *candidates))
 
 
 def try_release(
     suite: Suite, release: ReleaseRequest, model: str, *, base: str | None = None, allow_partial: bool = False
-) -> CandidateInspection:
-    """Inspect the candidate of an admitted suite. Raises RecipeError if the LoRA to be replaced is missing."""
-    candidate, like = suite.variant(CANDIDATE), suite.variant(release.like)
-    return try_candidate(candidate, like, _source(model, base), suite.variants, allow_partial=allow_partial)
+) -> dict[str, CandidateInspection]:
+    """Inspect the candidates of an admitted suite and return what was found, by their variants' names.
+
+    Raises RecipeError if the LoRA to be replaced is missing.
+    """
+    like, source = suite.variant(release.like), _source(model, base)
+    known = [variant for variant in suite.variants if not is_candidate(variant.name)]
+    return {
+        trial.name: try_candidate(candidate, like, source, (*known, candidate), allow_partial=allow_partial)
+        for trial in release.trials
+        for candidate in (suite.variant(trial.name),)
+    }
+
+
+def resized(suite: Suite, sizes: Sequence[Size]) -> Suite:
+    """Return the suite with each case at these sizes alone: one of the case's own as it is, any other as it is named.
+
+    A size that is not a case's own is asked of the embedded model too, which takes 64 to 512 pixels.
+    """
+    return replace(suite, cases=tuple(replace(case, resolutions=_resolutions(case, sizes)) for case in suite.cases))
+
+
+def _resolutions(case: Case, sizes: Sequence[Size]) -> tuple[Resolution, ...]:
+    own = {resolution.size: resolution for resolution in case.resolutions}
+    return tuple(own.get(size) or Resolution(size=size, tiny=size) for size in dict.fromkeys(sizes))
 
 
 def _source(model: str, base: str | None) -> ModelSource:
@@ -134,23 +161,40 @@ def _take(context: RunContext, sample: Sample, progress: Progress) -> int:
     return 0 if one.passes else FAILED
 
 
-def write_release_page(found: Comparisons, run: Run, release: ReleaseRequest) -> Path:
+def about_release(
+    release: ReleaseRequest, inspections: Mapping[str, CandidateInspection], run: Run, *, of: int
+) -> About:
+    """Return what a verdict speaks of; `of` is the number of the suite's cases."""
+    found = ((trial, inspections[trial.name]) for trial in release.trials)
+    return About(
+        like=release.like,
+        model=run.model,
+        tried={trial.name: Tried(label=trial.label, sha256=one.sha256, notes=one.notes) for trial, one in found},
+        cases=tuple(dict.fromkeys(sample.case for sample in run.planned)),
+        of=of,
+        sizes=tuple(dict.fromkeys(str(sample.size) for sample in run.planned)),
+        seeds=tuple(dict.fromkeys(sample.seed for sample in run.planned)),
+        images=sum(sample.variant == release.like for sample in run.planned),
+    )
+
+
+def write_release_page(found: Comparisons, run: Run, release: ReleaseRequest, about: About) -> Path:
     """Write the comparison page into the run's folder and return its path. Raises StoreError."""
     from qiltest.report.comparison.page import write_page
 
     path = run.path / PAGE
-    write_page(found, run, run, path, variant=release.like, with_variant=CANDIDATE, problems=run.problems)
+    write_page(found, run, run, path, variant=release.like, problems=run.problems, about=about)
     return path
 
 
 def verdict_lines(
-    found: Comparisons, run: Run, inspection: CandidateInspection | None, *, width: int, colour: bool
+    found: Comparisons, inspections: Iterable[CandidateInspection], about: About, *, width: int, colour: bool
 ) -> Iterator[str]:
     """Yield the release verdict as terminal lines."""
     from qiltest.report.terminal.comparison import print_comparisons
     from qiltest.report.terminal.table import printed
 
     yield ""
-    if inspection is not None:
+    for inspection in inspections:
         yield from (f"note: {one_line(str(inspection.path))}: {note}" for note in inspection.notes)
-    yield from printed(lambda console: print_comparisons(console, found), width=width, colour=colour)
+    yield from printed(lambda console: print_comparisons(console, found, about=about), width=width, colour=colour)

@@ -14,7 +14,7 @@ from qiltest.quality import gating
 from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.status import Status, status_of
 from qiltest.suite.selection import Sample
-from qiltest.suite.variants import CANDIDATE
+from qiltest.suite.variants import is_candidate
 
 #: options of a session that are not those of one image again: what it selects, writes and reuses.
 _SELECTS = frozenset({"--qil-case", "--qil-variant", "--qil-size", "--qil-seeds", "--qil-expect"})
@@ -50,7 +50,7 @@ def commands_for(run: Run, result: CaseResult) -> Commands:
 def _reproduce(run: Run, sample: Sample) -> str:
     """Return the run's own command for one of its images; the whole command where it was not pytest's."""
     program, *words = run.command or ("",)
-    if program != _PYTEST or sample.variant == CANDIDATE:
+    if program != _PYTEST or is_candidate(sample.variant):
         return shlex.join(run.command)
     return shlex.join([_PYTEST, *_kept(words), *_selection(sample), "--qil-fresh"])
 
@@ -92,7 +92,7 @@ def _values(words: Sequence[str], flag: str) -> list[str]:
 
 
 def _not_accepted(run: Run, result: CaseResult) -> str:
-    if result.sample.variant == CANDIDATE:
+    if is_candidate(result.sample.variant):
         return "a candidate LoRA has no golden"
     if result.score is None or result.error:
         return ""

@@ -21,7 +21,7 @@ from qiltest.runs.aggregate import ErrorRate
 from qiltest.runs.records import CaseResult, Purpose, Run
 from qiltest.runs.status import Status, status_of
 from qiltest.strict_json import STORED, StrictJsonError, decode
-from qiltest.suite.variants import CANDIDATE
+from qiltest.suite.variants import is_candidate
 
 HISTORY = "history.jsonl"
 #: 3: what the images were made by, so that what changed between two runs can be said.
@@ -101,9 +101,10 @@ class HistoryEntry:
     @property
     def candidates(self) -> tuple[str, ...]:
         """The LoRA files that a check tried, each as its name and the first digits of its SHA-256."""
-        found = (facts for name, facts in self.variants.items() if name == CANDIDATE)
+        found = (facts for name, facts in self.variants.items() if is_candidate(name))
         return tuple(
             f"{Path(str(facts.get('lora.source', '?'))).name} ({str(facts.get('lora.sha256', ''))[:_DIGITS]})"
+            + (f" x {facts['lora.strength']}" if "lora.strength" in facts else "")
             for facts in found
         )
 

@@ -10,7 +10,7 @@ import pytest
 
 from qiltest.arguments import AUTO
 from qiltest.comparison.records import MARGIN
-from qiltest.engine.options import Options, ReleaseRequest, Update, ci_variable
+from qiltest.engine.options import Options, ReleaseRequest, Trial, Update, ci_variable
 from qiltest.errors import DeviceError, StoreError
 from qiltest.files import expanded
 from qiltest.generation.settings import Offload, Settings
@@ -19,7 +19,6 @@ from qiltest.hashing import forget
 from qiltest.recipe import Size
 from qiltest.runs.store import Reuse
 from qiltest.session.guards import asks_for_gpu
-from qiltest.suite.variants import CANDIDATE
 
 REAL = "Qwen/Qwen-Image"
 #: names of no device, and of torch's device that computes nothing.
@@ -46,8 +45,7 @@ def read_options(config: pytest.Config) -> Options:
         threads=asked.qil_threads,
         reader=asked.qil_reader,
         cases=_unique(asked.qil_case),
-        # the candidate first, so that its errors show at once
-        variants=_unique(asked.qil_variant) if release is None else (CANDIDATE, release.like),
+        variants=_variants(asked, release),
         sizes=_sizes(_unique(asked.qil_size)),
         seed_count=asked.qil_seeds if isinstance(asked.qil_seeds, int) else None,
         seeds=asked.qil_seeds if isinstance(asked.qil_seeds, tuple) else (),
@@ -68,6 +66,13 @@ def read_options(config: pytest.Config) -> Options:
         runs_folder=_folder(config, asked.qil_runs, "runs"),
         given=tuple(_given(asked)),
     )
+
+
+def _variants(asked: argparse.Namespace, release: ReleaseRequest | None) -> tuple[str, ...]:
+    if release is None:
+        return _unique(asked.qil_variant)
+    # the candidate first, so that its errors show at once
+    return (*(trial.name for trial in release.trials), release.like)
 
 
 def _refuse_contradicting_ways(asked: argparse.Namespace) -> None:
@@ -120,7 +125,9 @@ def _release(config: pytest.Config, *, model: str) -> ReleaseRequest | None:
         raise pytest.UsageError(
             "--qil-lora compares texts, but random weights write none\n  -> remove --qil-model=random"
         )
-    return ReleaseRequest(lora=_lora(config, lora), like=like, margin=MARGIN if margin is None else margin)
+    return ReleaseRequest(
+        trials=(Trial(lora=_lora(config, lora)),), like=like, margin=MARGIN if margin is None else margin
+    )
 
 
 def _lora(config: pytest.Config, value: str) -> str:

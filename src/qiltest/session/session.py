@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from qiltest.comparison.records import Comparisons
     from qiltest.release.candidate import CandidateInspection
+    from qiltest.report.comparison.wording import About
     from qiltest.runs.records import Run
 
 FIXTURE = "qil_case_run"
@@ -143,13 +144,13 @@ class SuiteSession:
 
         try:
             options = self.options
-            self.inspection = try_release(
+            (self.inspection,) = try_release(
                 self._loaded(),
                 release,
                 options.model,
                 base=options.base,
                 allow_partial=options.allow_partial_lora,
-            )
+            ).values()
         except QiltestError as error:
             raise pytest.UsageError(f"qiltest: {error}") from None
         if self.inspection.refusals:
@@ -271,7 +272,16 @@ class SuiteSession:
         from qiltest.release.check import write_release_page
 
         assert self.options.release is not None
-        return write_release_page(found, run, self.options.release)
+        return write_release_page(found, run, self.options.release, self.about(run))
+
+    def about(self, run: Run) -> About:
+        """Return what the verdict on a candidate LoRA speaks of."""
+        from qiltest.release.check import about_release
+
+        release, inspection = self.options.release, self.inspection
+        assert release is not None
+        assert inspection is not None
+        return about_release(release, {release.trials[0].name: inspection}, run, of=len(self._loaded().cases))
 
     def _expected(self) -> int | None:
         """Return how many images must be judged; None where nobody said."""

@@ -69,9 +69,9 @@ def _reused(run: Run) -> Iterator[str]:
 
 
 def _release(session: SuiteSession, run: Run, *, width: int, colour: bool) -> Iterator[str]:
-    found = session.ending.comparisons
-    if found is None:
+    found, inspection = session.ending.comparisons, session.inspection
+    if found is None or inspection is None:
         return
     from qiltest.release.check import verdict_lines
 
-    yield from verdict_lines(found, run, session.inspection, width=width, colour=colour)
+    yield from verdict_lines(found, (inspection,), session.about(run), width=width, colour=colour)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from qiltest.suite.problems import FileModel, Location, Mistake, check_shape, show, spell
-from qiltest.suite.variants import CANDIDATE, LoraSource, ModelKind, SchedulerKind, Variant
+from qiltest.suite.variants import LoraSource, ModelKind, SchedulerKind, Variant, is_candidate
 
 NAME_PATTERN = "[a-z0-9][a-z0-9.-]{0,63}"
 _EMBEDDED = re.compile(rf"embedded::{NAME_PATTERN}")
@@ -89,7 +89,7 @@ def _check(name: str, raw: object, path: Path) -> Iterator[Mistake]:
     key = spell((name,))
     if re.fullmatch(NAME_PATTERN, name) is None:
         yield Mistake(path=path, key=key, seen=f"{show(name)} is not a valid variant name", allowed=NAME_PATTERN)
-    if name == CANDIDATE:
+    if is_candidate(name):
         seen = "this name is reserved for candidate LoRA files (qiltest check)"
         yield Mistake(path=path, key=key, seen=seen, allowed="another name")
     if not isinstance(raw, Mapping):

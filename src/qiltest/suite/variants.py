@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -9,6 +10,12 @@ from qiltest.recipe import Guided
 
 #: name of the variant that a LoRA file under test is generated as (`--qil-lora`, `qiltest check`).
 CANDIDATE = "candidate"
+_CANDIDATES = re.compile(rf"{CANDIDATE}(-[0-9]+)?")
+
+
+def is_candidate(name: str) -> bool:
+    """Return whether a variant is a LoRA file under test: `candidate`, or of several `candidate-1`, `candidate-2`."""
+    return _CANDIDATES.fullmatch(name) is not None
 
 
 class SchedulerKind(StrEnum):
@@ -35,6 +42,8 @@ class LoraSource:
     source: str
     #: expected SHA-256 of the file, hexadecimal; None: recorded but not checked.
     sha256: str | None = None
+    #: factor on the LoRA's delta; 1 is what the file says.
+    strength: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

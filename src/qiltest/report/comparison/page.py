@@ -12,7 +12,7 @@ from qiltest.errors import StoreError
 from qiltest.files import write_atomically
 from qiltest.report.comparison.chart import change_chart
 from qiltest.report.comparison.view import PageView, comparison_view
-from qiltest.report.comparison.wording import correction
+from qiltest.report.comparison.wording import About, correction
 from qiltest.report.html.page import embed, policy
 from qiltest.report.templating import asset, html_environment
 from qiltest.runs.records import Run
@@ -28,13 +28,17 @@ def write_page(
     variant: str | None = None,
     with_variant: str | None = None,
     problems: Sequence[str] = (),
+    about: About | None = None,
 ) -> None:
     """Write the page for `found`, the result of `compare_runs(before, after, variant=, with_variant=)`.
 
-    `problems` are sentences shown with the verdict, such as that a run was killed. Raises StoreError where the page
-    cannot be written (then `path` is what it was), and ValueError where `found` is of other runs or variants.
+    With `about`, `found` is the result of `compare_trials`. `problems` are sentences shown with the verdict, such as
+    that a run was killed. Raises StoreError where the page cannot be written (then `path` is what it was), and
+    ValueError where `found` is of other runs or variants.
     """
-    page = comparison_view(found, before, after, variant=variant, with_variant=with_variant, problems=problems)
+    page = comparison_view(
+        found, before, after, variant=variant, with_variant=with_variant, problems=problems, about=about
+    )
     try:
         write_atomically(path, render_page(page, path.parent).encode("utf-8"))
     except OSError as error:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from qiltest.comparison.pairing import Pair, pair_up, variants_of
 from qiltest.comparison.records import Comparison, Comparisons
+from qiltest.comparison.trials import pairing_of
 from qiltest.report.anchors import Anchors
-from qiltest.report.comparison.wording import exact_words, interval_words, meaning, plan_words
+from qiltest.report.comparison.wording import About, exact_words, interval_words, meaning, plan_words, verdict_words
 from qiltest.report.image_builder import cell_of
 from qiltest.report.image_view import ImageView, TextView
 from qiltest.report.view import html_language
@@ -127,12 +128,16 @@ def comparison_view(
     variant: str | None = None,
     with_variant: str | None = None,
     problems: Sequence[str] = (),
+    about: About | None = None,
 ) -> PageView:
-    """Lay out the result of `compare_runs` with the same arguments. Raises ValueError for other runs or variants."""
+    """Lay out the result of `compare_runs` with the same arguments, or of `compare_trials` of `variant`.
+
+    `about` is what the verdict on candidates speaks of. Raises ValueError for other runs or variants.
+    """
     # as `pairing.pair_runs` pairs them
     names = [(name, name) for name in variants_of(before) if name in variants_of(after)]
     if variant is not None:
-        names = [(variant, with_variant or variant)]
+        names = [(variant, one.candidate or with_variant or variant) for one in found.comparisons]
     share = max(1, MAX_PAIRS // max(1, len(names)))
     anchors = Anchors()
     views = (
@@ -143,7 +148,7 @@ def comparison_view(
         found=found,
         before=before,
         after=after,
-        headline=_capital(meaning(found)),
+        headline=_capital(verdict_words(found, about)),
         problems=(*problems, *found.unpaired),
         comparisons=tuple(views),
     )
@@ -152,7 +157,10 @@ def comparison_view(
 def _comparison(
     anchors: Anchors, anchor: str, comparison: Comparison, before: Run, after: Run, names: tuple[str, str], most: int
 ) -> ComparisonView:
-    pairs = pair_up(before, after, variant=names[0], with_variant=names[1]).pairs
+    if comparison.candidate:
+        pairs = pairing_of(after, names[0], names[1], size=comparison.size).pairs
+    else:
+        pairs = pair_up(before, after, variant=names[0], with_variant=names[1]).pairs
     if len(pairs) != comparison.pairs:
         raise ValueError(f"{comparison.before} against {comparison.after} is not a comparison of these runs")
     differing = sorted((pair for pair in pairs if pair.change), key=_decisive)

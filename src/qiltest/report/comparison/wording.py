@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 from qiltest.comparison.records import Comparisons, ExactText, Plan, Release
 from qiltest.comparison.statistics import Interval
+from qiltest.text.escape import one_line
 from qiltest.text.format import count
 
+#: digits of a hash, cases and notes that a sentence names, and characters of a note.
+_DIGITS, _NAMED, _NOTES, _SHOWN = 12, 3, 2, 160
+_ALONE = "that speaks of these cases, sizes and seeds alone"
 _MEANINGS = {
     Release.SHIP: "no worse (within the margin of {margin} per 100 characters)",
     Release.DO_NOT_SHIP: "worse",
@@ -30,6 +37,75 @@ def exact_words(exact: ExactText) -> str:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """A candidate as a verdict names it."""
+
+    #: file name, with the strength where that is not 1.
+    label: str
+    #: None where inspection refused the file by its header alone.
+    sha256: str | None
+    #: what inspection noted.
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What a verdict on candidates speaks of."""
+
+    like: str
+    model: str
+    #: by variant.
+    tried: Mapping[str, Tried]
+    #: ids of the cases that were generated, and how many the suite has.
+    cases: tuple[str, ...]
+    of: int
+    #: `WIDTHxHEIGHT`.
+    sizes: tuple[str, ...]
+    seeds: tuple[int, ...]
+    #: of each side.
+    images: int
+
+
+def verdict_words(found: Comparisons, about: About | None) -> str:
+    """Return the meaning of a verdict and what it speaks of: file, hash, cases, seeds, margin, and inspection's notes.
+
+    Of several candidates the best one is named. `about` is None for a comparison of stored runs.
+    """
+    if about is None or not found.ranking:
+        return meaning(found)
+    tried = about.tried[found.ranking[0][0]]
+    digest = "" if tried.sha256 is None else f" (SHA-256 {tried.sha256[:_DIGITS]})"
+    best = f", the best of {len(found.ranking)} candidates" if len(found.ranking) > 1 else ""
+    margin = f"margin {100 * found.margin:g} per 100 characters"
+    return "; ".join(
+        (
+            f"{meaning(found)}: {tried.label}{digest} in place of {about.like}{best}",
+            f"{scope_words(about)}, {margin}",
+            *([_ALONE] if found.verdict is Release.SHIP else []),
+            _noted(tried.notes),
+        )
+    )
+
+
+def scope_words(about: About) -> str:
+    """Return how much was generated: cases n of N, seeds, images, model."""
+    seeds = about.seeds
+    listed = f" ({seeds[0]} to {seeds[-1]})" if len(seeds) > 1 else f" ({seeds[0]})" if seeds else ""
+    cases = f"{len(about.cases)} of {count(about.of, 'case')}"
+    named = f" ({', '.join(about.cases)})" if len(about.cases) <= _NAMED and len(about.cases) < about.of else ""
+    sizes = count(len(about.sizes), "size")
+    images = count(about.images, "image")
+    return f"{cases}{named}, {sizes}, {count(len(seeds), 'seed')}{listed}, {images} a side, model {about.model}"
+
+
+def _noted(notes: Sequence[str]) -> str:
+    if not notes:
+        return "inspection noted nothing"
+    more = f" and {len(notes) - _NOTES} more" if len(notes) > _NOTES else ""
+    return "inspection noted: " + "; ".join(one_line(note, _SHOWN) for note in notes[:_NOTES]) + more
+
+
 def interval_words(interval: Interval, unit: str) -> str:
     """Return the interval of the change, in edits per 100 characters; `unit` is what was resampled."""
     return (
@@ -49,7 +125,9 @@ def plan_words(plan: Plan) -> str:
 
 def correction(found: Comparisons) -> str:
     """Return how many comparisons were made, how p was corrected for that, and the margin."""
+    tried = any(comparison.candidate for comparison in found.comparisons)
+    noun = "comparison" if tried and len(found.comparisons) > 1 else "variant"
     return (
-        f"Holm-corrected over {count(len(found.comparisons), 'variant')} and {count(found.case_tests, 'case')}; "
+        f"Holm-corrected over {count(len(found.comparisons), noun)} and {count(found.case_tests, 'case')}; "
         f"margin {100 * found.margin:.2f} edits per 100 characters, significance level {100 * found.alpha:g} %"
     )

@@ -10,16 +10,21 @@ from rich.table import Table
 from rich.text import Text
 
 from qiltest.comparison.records import CaseTally, Comparison, Comparisons, Release
-from qiltest.report.comparison.wording import correction, exact_words, interval_words, meaning, plan_words
+from qiltest.report.comparison.wording import About, correction, exact_words, interval_words, plan_words, verdict_words
+from qiltest.report.terminal.ranking import ranking_table
 from qiltest.runs.records import Run, RunState
 from qiltest.text.escape import one_line
 from qiltest.text.tables import plain_table
 
+#: characters of the verdict line.
+_LINE = 2_000
 _STYLES = {Release.SHIP: "green", Release.CANNOT_TELL: "yellow"}
 
 
-def print_comparisons(console: Console, found: Comparisons, problems: Sequence[str] = ()) -> None:
-    """Print a table per comparison, the numbers behind each verdict, and the verdict last."""
+def print_comparisons(
+    console: Console, found: Comparisons, problems: Sequence[str] = (), *, about: About | None = None
+) -> None:
+    """Print a table per comparison, the numbers behind each verdict, several candidates ranked, and the verdict."""
     for comparison in found.comparisons:
         title = f"{comparison.before} -> {comparison.after}: change in edits per 100 characters, corrected p"
         console.print(one_line(title), soft_wrap=True)
@@ -30,8 +35,10 @@ def print_comparisons(console: Console, found: Comparisons, problems: Sequence[s
     for line in (*found.unpaired, *problems):
         console.print(one_line(line), soft_wrap=True)
     console.print(correction(found), soft_wrap=True)
+    if about is not None and len(found.comparisons) > 1:
+        console.print(ranking_table(found, about))
     style = _STYLES.get(found.verdict, "bold red")
-    console.print(Text(f"{found.verdict}: {meaning(found)}", style=style), soft_wrap=True)
+    console.print(Text(one_line(f"{found.verdict}: {verdict_words(found, about)}", _LINE), style=style), soft_wrap=True)
 
 
 def comparison_record(found: Comparisons, before: Run, after: Run, problems: Sequence[str] = ()) -> dict[str, object]:
