@@ -203,7 +203,8 @@ def _report(
     suite: Suite,
     ending: Ending,
 ) -> int:
-    from qiltest.release.check import INTERRUPTED, about_release
+    from qiltest.engine.loop import INTERRUPTED
+    from qiltest.release.check import about_release
     from qiltest.report.ci import ci_lines
     from qiltest.report.terminal.comparison import print_comparisons, run_problems
 

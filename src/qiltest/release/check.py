@@ -9,44 +9,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from qiltest.comparison.records import Comparisons
-from qiltest.engine.context import RunContext, open_run, selected_tasks
-from qiltest.engine.ending import Ending, finish_run
+from qiltest.engine.context import open_run, selected_tasks
+from qiltest.engine.ending import Ending
+from qiltest.engine.loop import Progress, run_all
 from qiltest.engine.options import Options, ReleaseRequest
 from qiltest.engine.readers import OpenReader
-from qiltest.engine.sample import SampleRun
-from qiltest.errors import ModelError, QiltestError, RecipeError
+from qiltest.errors import RecipeError
 from qiltest.generation.records import Generator
 from qiltest.generation.sources import ModelSource, resolve_model
 from qiltest.recipe import Size
 from qiltest.release.candidate import CandidateInspection, candidate_variant, try_candidate
 from qiltest.report.comparison.wording import About, Tried
-from qiltest.runs.images import StoreWriteError
 from qiltest.runs.records import Run
-from qiltest.runs.status import Status, status_of
 from qiltest.suite.cases import Case, Resolution
 from qiltest.suite.load import Suite
-from qiltest.suite.selection import UNKNOWN, Sample, refuse_other_base
+from qiltest.suite.selection import UNKNOWN, refuse_other_base
 from qiltest.suite.variants import is_candidate
 from qiltest.text.escape import one_line
 
 PAGE = "comparison.html"
-FAILED, INTERRUPTED = 1, 2
-
-
-class Progress(Protocol):
-    """Shows the progress of a run."""
-
-    def begin(self, total: int) -> None:
-        """Set the number of images."""
-
-    def show(self, text: str) -> None:
-        """Name the current image."""
-
-    def hide(self, verdict: Status | None = None) -> None:
-        """Count the current image."""
 
 
 def admit(suite: Suite, release: ReleaseRequest, model: str, *, base: str | None = None) -> Suite:
@@ -126,39 +109,7 @@ def check_release(
     context = open_run(
         options=options, suite=suite, tasks=tasks, generator=generator, open_reader=open_reader, command=command
     )
-    status, problems, ran_through = 0, [], False
-    try:
-        for sample in tasks:
-            status = max(status, _take(context, sample, progress))
-        ran_through = True
-    except KeyboardInterrupt:
-        status = INTERRUPTED
-    except StoreWriteError as error:
-        status, problems = INTERRUPTED, [str(error)]
-    except ModelError:
-        context.stop()
-        raise
-    finally:
-        progress.hide()
-    unjudged: dict[Sample, str] | None = {} if ran_through else None
-    expected = len(tasks) if ran_through else None
-    return finish_run(context, exit_status=status, problems=problems, unjudged=unjudged, expected=expected)
-
-
-def _take(context: RunContext, sample: Sample, progress: Progress) -> int:
-    """Run one sample and return 0, or `FAILED` where it has no score."""
-    one = SampleRun(context, sample)
-    progress.show(sample.id)
-    try:
-        one.run()
-    except (StoreWriteError, ModelError):
-        raise
-    except QiltestError:
-        pass  # recorded in the run and listed in the comparison
-    except Exception as error:  # noqa: BLE001  a crash ends one sample, as under pytest
-        context.crashed(sample, error)
-    progress.hide(Status.ERROR if one.result.verdict is None else status_of(one.result))
-    return 0 if one.passes else FAILED
+    return run_all(context, progress)
 
 
 def about_release(
