@@ -361,11 +361,16 @@ def stored(root: Path, run: Run) -> str:
                 variants=run.variants,
                 planned=run.planned,
                 full=run.full,
+                purpose=run.purpose,
             )
         )
         for result in run.results:
             append(writer, result)
-        writer.append(Ended(at=run.started, state=RunState.FINISHED, exit_status=1))
+        writer.append(
+            Ended(
+                at=run.started, state=RunState.FINISHED, exit_status=1 if run.exit_status is None else run.exit_status
+            )
+        )
     return writer.id
 
 

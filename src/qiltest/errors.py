@@ -75,6 +75,10 @@ class StoreError(QiltestError):
     """The run store is damaged or cannot be written."""
 
 
+class NotifyError(QiltestError):
+    """Nobody could be told what a run says."""
+
+
 class OtherSchemaError(StoreError):
     """A stored run has the form of another version of qiltest."""
 

@@ -35,6 +35,7 @@ COMMANDS = {
     "stability": "draw the same samples again: which texts move, and what limit they need",
     "runs": "list the stored runs",
     "prune": "remove old runs, but none that a golden or a page needs",
+    "notify": "tell a person: GitHub issues for failing cases, a webhook",
     "lora": "inspect a LoRA file and check that it fits a base model",
     "calibrate": "measure a reader's own errors on images of known text",
     "init": "create a project: a case, variants, a test, a nightly workflow",
