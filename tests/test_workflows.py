@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 import qiltest
+from qiltest.cli.main import build_parser
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,6 +36,22 @@ def test_the_nightly_of_a_new_project_keeps_its_run_as_this_ones_does():
     assert any("touch nightly/started" in step.get("run", "") for step in job["steps"])
 
 
+def test_a_night_tells_a_person_and_nothing_depends_on_it():
+    template = read(ROOT / "src/qiltest/cli/new_project/nightly.yml.txt")
+    (job,) = template["jobs"].values()
+    both = (WORKFLOWS["nightly"]["jobs"]["gpu"], job)
+    mine, its = (next(step for step in own["steps"] if step.get("name") == "Tell a person") for own in both)
+    assert mine == its
+    assert mine["continue-on-error"] is True
+    words = shlex.split(mine["run"].splitlines()[-1])[1:]
+    arguments = build_parser(words[0]).parse_args(words)
+    assert (arguments.github, arguments.webhook, arguments.dry_run) == (True, "QILTEST_WEBHOOK", False)
+    for own in both:
+        assert own["permissions"] == {"contents": "read", "issues": "write"}
+        named = [step["name"] for step in own["steps"] if "GH_TOKEN" in step.get("env", {})]
+        assert named == ["Tell a person"], "no other step of the job has the token"
+
+
 def test_the_workflows_are_three():
     assert list(WORKFLOWS) == ["ci", "nightly", "release"]
 
@@ -46,7 +63,10 @@ def test_a_workflow_may_read_the_repository_and_no_more(name):
     own = {job: jobs[job]["permissions"] for job in jobs if "permissions" in jobs[job]}
     assert own == {
         "ci": {},
-        "nightly": {"accept": {"actions": "read", "contents": "write", "pull-requests": "write"}},
+        "nightly": {
+            "gpu": {"contents": "read", "issues": "write"},
+            "accept": {"actions": "read", "contents": "write", "pull-requests": "write"},
+        },
         "release": {"publish": {"id-token": "write"}},
     }.get(name)
 

@@ -45,7 +45,7 @@ def test_it_runs_each_night_and_by_hand_with_a_lora_and_what_it_is_like(workflow
 
 def test_it_may_read_the_repository_and_no_more(workflow, steps):
     assert workflow["permissions"] == {"contents": "read"}
-    assert "permissions" not in workflow["jobs"]["gpu"]
+    assert workflow["jobs"]["gpu"]["permissions"] == {"contents": "read", "issues": "write"}
     assert workflow["jobs"]["gpu"]["if"] == "${{ !inputs.accept }}"
     assert workflow["jobs"]["accept"]["if"] == "${{ inputs.accept }}"
     assert steps[0]["with"]["persist-credentials"] is False
