@@ -4,7 +4,8 @@ The stand-in model writes the expected texts with a PIL font and notes in the PN
 reader returns that note. `standin.json` in the suite's folder plants faults, by `case/variant`:
 
     {"coffee/4step": {"typos": {"Coffee": "Cofee"}, "extra": ["Coffee"], "fault": "oom-once", "seconds": 0.5},
-     "coffee/8step": {"noise": 12, "scene": 1}}
+     "coffee/8step": {"noise": 12, "scene": 1},
+     "misread": {"Coffee": "Cofee"}}
 
 Tests copy this file into a folder of their own; it is not a conftest of the repository.
 """
@@ -205,6 +206,8 @@ class StandinReader:
         with Image.open(image if isinstance(image, Path) else io.BytesIO(image)) as opened:
             lines = json.loads(opened.text["lines"])
             width, height = opened.size
+        misread = plan().get("misread", {})
+        lines = [{**note, "text": misread.get(note["text"], note["text"])} for note in lines]
         return Reading(reader=self.info, width=width, height=height, lines=tuple(map(line, lines)), seconds=0.001)
 
 

@@ -95,8 +95,9 @@ class HistoryEntry:
     def facts_of(self, sample: str) -> dict[str, Scalar]:
         """Return all that is known of how a sample's image was made, read and judged."""
         own = self.samples.get(sample)
-        # the session's facts come first, and count where a reused image was made by another one
-        return {**self.facts, **(self.variants.get(own.variant, {}) if own else {}), **self.facts}
+        # the session's facts come first; a recipe's versions are those that made the image, and its device has no name
+        made = {**self.facts, **(self.variants.get(own.variant, {}) if own else {})}
+        return made | {name: self.facts[name] for name in ("device",) if name in self.facts}
 
     @property
     def candidates(self) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ from qiltest.runs.records import Purpose, Run
 
 #: runs that flips are counted in, and how many flips make an image unsteady: a regression and its fix are two.
 WINDOW, FLAKY = 10, 3
+#: runs in a row after which an image fails steadily, whatever it did before.
+STEADY = 5
 
 
 class Standing(StrEnum):
@@ -59,8 +61,8 @@ class Streak:
 
     @property
     def flaky(self) -> bool:
-        """True where the image changes to and fro though nothing else does."""
-        return self.flips >= FLAKY
+        """True where the image changes to and fro though nothing else does; not once it fails steadily."""
+        return self.flips >= FLAKY and self.runs < STEADY
 
 
 def streaks(run: Run) -> tuple[Streak, ...]:
