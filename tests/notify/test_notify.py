@@ -169,6 +169,10 @@ def test_where_there_is_no_gh_that_is_said(
     monkeypatch.setenv("PATH", str(tmp_path))
     assert tell(folder, "--github") == 1
     assert "there is no program gh" in capsys.readouterr().err
+    assert tell(folder, "--github", "--dry-run") == 0
+    out, err = capsys.readouterr()
+    assert "which issues are open is not known: there is no program gh" in err
+    assert "open a new issue: qiltest: wall does not pass (tiny)" in out
 
 
 @pytest.mark.parametrize("answer", ["", "[{}]", "{", '[{"number": "x"}]', "7"])
