@@ -166,6 +166,15 @@ def test_the_golden_and_now_are_compared(fake: Fake, case: Make, open_report: Ca
     assert len(set(sources)) == 2
 
 
+def test_what_a_key_leads_to_is_not_hidden_by_the_filters(typical: Run, open_report: Callable[..., Any]) -> None:
+    page = open_report(typical)
+    for _ in range(3):
+        page.tab.keyboard.press("n")
+        top = "document.activeElement.getBoundingClientRect().top"
+        bar = "document.querySelector('.filters').getBoundingClientRect().bottom"
+        assert page.tab.evaluate(f"{top} - {bar}") >= 0
+
+
 def test_the_keys_lead_from_one_bad_image_to_the_next(typical: Run, open_report: Callable[..., Any]) -> None:
     page = open_report(typical)
     seen = []
