@@ -45,6 +45,15 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "history": (
         ("history coffee-shop", "a case over the stored runs"),
         ("history coffee-shop@713x1280 --variant 4step --last 7", "one size and variant, a week of nights"),
+        ("history --html trends.html", "all cases: since when, texts and latency"),
+    ),
+    "stability": (
+        ("stability --case coffee-shop", "the same images again: what moves?"),
+        ("stability --draws 5 --threads 1,2", "more often, also with other thread counts"),
+    ),
+    "notify": (
+        ("notify latest --github --dry-run", "which issues would it open, comment on and close?"),
+        ("notify latest --github", "one issue per failing case, by the GitHub CLI"),
     ),
     "runs": (("runs --last 10", "the newest ten"), ("runs --runs /data/qiltest-runs", "of another folder")),
     "prune": (

@@ -28,8 +28,6 @@ def add_parser(add: AddParser) -> None:
     parser = add(
         description="Shows verdict, edits and latency of a case over the recorded runs of the suite, oldest first. "
         "Without a case: since when images do not pass. Exit code 0: done; 2: wrong usage, or no run has this case.",
-        epilog="examples: `qiltest history coffee-shop`; `qiltest history --html trends.html`; "
-        "`qiltest history --export benchmark > benchmark.json`",
         parents=[runs_flag(), json_flag()],
     )
     parser.add_argument(

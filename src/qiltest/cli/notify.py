@@ -26,7 +26,6 @@ def add_parser(add: AddParser) -> None:
         description="Opens one GitHub issue per case that does not pass, comments while it stays so, closes it when "
         "the case passes; posts a small JSON to a webhook. It never changes a verdict. Exit code 0: done, or the "
         "webhook did not answer, which is said; 1: GitHub could not be told; 2: wrong usage.",
-        epilog="example: `qiltest notify latest --github --webhook`",
         parents=[runs_flag(), json_flag()],
     )
     parser.add_argument("run", nargs="?", default=LATEST, metavar="RUN", help="id, start of an id, folder, or latest")

@@ -53,7 +53,6 @@ def add_parser(add: AddParser) -> None:
         description="Draws the same samples several times with the same recipe, also with other thread counts and on "
         "other GPUs, and says which texts move and what limits they would need. Exit code 0: every draw passes against "
         "every other one as its golden; 1: one does not, or was not scored; 2: wrong usage.",
-        epilog="example: `qiltest stability --case coffee-shop --threads 1,2`",
         parents=[case_flag(), cases_flag(), reader_flag("rapidocr, or the case's own"), runs_flag(), json_flag()],
     )
     parser.add_argument(

@@ -9,7 +9,7 @@ from qiltest.comparison.pairing import Pair, pair_up, variants_of
 from qiltest.comparison.records import Comparison, Comparisons
 from qiltest.comparison.trials import pairing_of
 from qiltest.report.anchors import Anchors
-from qiltest.report.comparison.wording import About, exact_words, interval_words, meaning, plan_words, verdict_words
+from qiltest.report.comparison.wording import About, exact_words, interval_words, plan_words, verdict_words
 from qiltest.report.image_builder import cell_of
 from qiltest.report.image_view import ImageView, TextView
 from qiltest.report.view import html_language
