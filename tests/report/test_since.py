@@ -168,3 +168,12 @@ def test_extra_text_that_is_read_a_little_differently_is_as_the_gate_has_it(fake
     assert [since for _, since in gating_extras(result)] == [Since.ACCEPTED]
     assert result.judgement is not None
     assert result.judgement.new_errors == 0
+
+
+def test_a_text_that_may_be_missing_is_not_counted_among_those_that_are_right(fake: Fake, case: Make) -> None:
+    asked = case("wall", "one", "Alibaba", "two")
+    texts = (asked.texts[0], replace(asked.texts[1], required=False), asked.texts[2])
+    run = fake(replace(asked, texts=texts))
+    result = run.add("wall", "base", "one", "tvo", golden=("one", "two"))
+    lines = message(run.build(), result)
+    assert "1 of 2 expected texts right, 1 optional text missing" in "\n".join(lines)
