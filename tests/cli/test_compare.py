@@ -126,6 +126,17 @@ def test_two_variants_of_a_run(tmp_path, capsys):
     assert "exact text: 0 in both, 0 lost, 40 gained, 0 in neither" in capsys.readouterr().out
 
 
+def test_the_page_is_opened_where_one_is_written(tmp_path, capsys, monkeypatch):
+    opened = []
+    monkeypatch.setattr("qiltest.cli.compare.open_page", opened.append)
+    monkeypatch.setattr("qiltest.report.comparison.page.write_page", lambda *_, **__: None)
+    run, page = store(tmp_path, {"8step": [0] * 8, "4step": [0] * 8}), tmp_path / "page.html"
+    assert compare(tmp_path, run, "--variant", "8step", "--with", "4step", "--open") == 2
+    assert "give both: --report page.html --open" in capsys.readouterr().err
+    compare(tmp_path, run, "--variant", "8step", "--with", "4step", "--report", str(page), "--open")
+    assert opened == [page]
+
+
 def test_several_runs_joined_count_as_one(tmp_path, capsys):
     first, other = store(tmp_path, {"4step": [0] * 30}), store(tmp_path, {"4step": [0] * 30}, case="tea")
     after = store(tmp_path, {"4step": [0] * 30}, cases=("coffee", "tea"))

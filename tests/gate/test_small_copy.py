@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -204,3 +205,11 @@ def test_a_golden_without_scene_or_copy_is_no_golden(store, kept):
     file.write_text(text.replace('"cells": [\n      "', '"cells": [\n      "g'))
     with pytest.raises(GoldenError, match=r"invalid golden: scene\.cells\.0: String should match pattern"):
         store.load("tiny", golden.sample)
+
+
+def test_the_suites_own_goldens_stay_small():
+    folder = Path(__file__).parents[2] / "golden"
+    copies = list(folder.rglob("*.webp"))
+    assert len(copies) == len(list(folder.glob("tiny/*@*/*.json"))) > 30
+    assert max(path.stat().st_size for path in copies) <= MOST_COPY
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 3_000_000

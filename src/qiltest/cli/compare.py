@@ -6,10 +6,20 @@ import argparse
 from pathlib import Path
 
 from qiltest.arguments import rate
-from qiltest.cli.common import AddParser, case_flag, console, file_path, json_flag, print_json, print_lines, runs_flag
+from qiltest.cli.common import (
+    AddParser,
+    case_flag,
+    console,
+    file_path,
+    json_flag,
+    open_page,
+    print_json,
+    print_lines,
+    runs_flag,
+)
 from qiltest.comparison.compare import compare_runs
 from qiltest.comparison.records import MARGIN
-from qiltest.errors import StoreError
+from qiltest.errors import QiltestError, StoreError
 from qiltest.report.terminal.comparison import comparison_record, print_comparisons, run_problems
 from qiltest.runs import Run, RunStore
 from qiltest.runs.filter import only_cases
@@ -36,11 +46,14 @@ def add_parser(add: AddParser) -> None:
     parser.add_argument(
         "--report", type=file_path, metavar="PATH", help="write an HTML page with the images that differ"
     )
+    parser.add_argument("--open", action="store_true", help="open the page of --report, if there is a display")
     parser.set_defaults(handler=run_compare)
 
 
 def run_compare(args: argparse.Namespace) -> int:
     """Compare and print the result. Returns 0 where nothing is worse within the margin, else 1; raises StoreError."""
+    if args.open and args.report is None:
+        raise QiltestError("--open opens the page of --report", remedy="give both: --report page.html --open")
     store = RunStore(root=args.runs)
     before = only_cases(_load(store, args.before), args.case)
     after = before if args.after is None else only_cases(_load(store, args.after), args.case)
@@ -63,6 +76,8 @@ def run_compare(args: argparse.Namespace) -> int:
         write_page(found, before, after, args.report, problems=problems, **names)
         if not args.json:
             print_lines([f"page: {args.report.resolve()}"])
+        if args.open:
+            open_page(args.report)
     return 0 if found.passes else 1
 
 
