@@ -94,11 +94,13 @@ def surrounding(job: Job) -> tuple[str, str, str]:
     if lot < 2:
         return f'"{job.rng.choice(pools(job.half)["key"])}": "', "name", '"' + job.rng.choice(["", ","])
     if lot == 2:
-        return f"{job.rng.choice(pools(job.half)['name']).split()[0]}: ", "speech", ""
+        # no name: a piece of another text of the image would count
+        return f"{job.rng.choice(['Captain', 'Waiter', 'Nurse', 'Guard'])}: ", "speech", ""
     if lot == 3:
         return job.rng.choice(["众人：“", "姐姐：“", "队长：“"]), "speech_zh", job.rng.choice(["", "”"])
     if lot == 4:
-        return "“", job.rng.choice(["sign", "hans"]), "”"
+        # of a longer quotation: a pair that holds the text alone would count, as it does in the real images
+        return "“", job.rng.choice(["sign", "hans"]), ""
     if lot == 5:
         return f"{job.rng.choice(['1.', '2.', '3)', '•'])} ", job.rng.choice(["row", "item"]), ""
     if lot == 6:
