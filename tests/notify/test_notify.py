@@ -45,6 +45,7 @@ def tell(folder: Path, *words: str) -> int:
 
 
 def test_a_case_that_fails_has_one_issue_with_the_reports_excerpt(gh: Any, night: Night, capsys: Any) -> None:
+    night()
     folder = night(wall="texd")
     assert tell(folder, "--github") == 0
     (issue,) = gh.issues
@@ -55,7 +56,7 @@ def test_a_case_that_fails_has_one_issue_with_the_reports_excerpt(gh: Any, night
         f"<!-- qiltest run: {folder.name} -->",
         "**FAIL** wall@256x256-4step-s42: “texd” for “text”",
         f"    qiltest review {folder.name} --runs={folder.parent} --case=wall@256x256",
-        "new: first run on record",
+        "new: did not fail before; last good ",
     ):
         assert part in issue["body"].replace("\\", "")
     assert "open a new issue: qiltest: wall does not pass (tiny)" in capsys.readouterr().out

@@ -146,8 +146,9 @@ def night(fake: Callable[..., Any], case: Callable[..., Any]) -> Callable[..., R
 
 
 def test_a_night_tells_since_when_in_its_summary_and_on_the_terminal(night: Callable[..., Run]) -> None:
-    for day in (1, 2):
-        assert streaks(night(day, "text")) == ()
+    assert streaks(night(1, "texd")) == (), "where no run is recorded before, nobody knows since when"
+    night(1, "text")
+    assert streaks(night(2, "text")) == ()
     night(3, "texd", torch="2.15.0")
     fourth = night(4, "texd", torch="2.15.0")
     said = "2 runs in a row, first 2026-11-03 (run-03); last good 2026-11-02 (run-02); "

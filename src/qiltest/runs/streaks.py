@@ -66,10 +66,14 @@ class Streak:
 
 
 def streaks(run: Run) -> tuple[Streak, ...]:
-    """Return the streaks of a run's images, what needs attention first; none for a run that is not of the suite."""
+    """Return the streaks of a run's images, what needs attention first.
+
+    There are none for a run that is not of the suite, and where no earlier run is recorded: then nobody knows.
+    """
     if run.purpose is not Purpose.SUITE or run.rescored_from:
         return ()
-    return streaks_of((*before(run), past_of(run)))
+    earlier = before(run)
+    return streaks_of((*earlier, past_of(run))) if earlier else ()
 
 
 def streaks_of(entries: Sequence[HistoryEntry]) -> tuple[Streak, ...]:
