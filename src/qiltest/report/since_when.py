@@ -40,7 +40,7 @@ def _since(streak: Streak) -> str:
     if streak.standing is Standing.FLAKY:
         return "passes"
     if streak.standing is Standing.FIXED:
-        return f"passes again after {count(streak.runs, 'run')} in a row"
+        return f"passes again after {count(streak.runs, 'run')}{' in a row' if streak.runs > 1 else ''}"
     last = "no run on record passes" if streak.last_good is None else f"last good {_named(streak.last_good)}"
     if streak.standing is Standing.NEW:
         return f"did not fail before; {last}" if streak.last_good else "first run on record"
