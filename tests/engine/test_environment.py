@@ -1,11 +1,12 @@
 """The state of the GPU that generates, as the driver's library tells it."""
 
+import subprocess
 import sys
 import types
 
 import pytest
 
-from qiltest.engine.environment import device_state, gpu_state
+from qiltest.engine.environment import commit_of, device_state, gpu_state
 
 
 @pytest.fixture
@@ -71,3 +72,36 @@ def test_a_session_asks_for_the_gpu_that_it_was_told_to_draw_on(asked, monkeypat
 def test_what_is_no_gpu_of_nvidia_has_no_state(asked, device):
     assert device_state(device) == ()
     assert asked == []
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A repository with one commit and a folder of cases."""
+    for name in ("GITHUB_SHA", "GIT_DIR", "GIT_WORK_TREE"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "cases").mkdir()
+    (tmp_path / "cases" / "a.toml").write_text("a = 1")
+    identity = ("-c", "user.name=a", "-c", "user.email=a@example.invalid", "-c", "commit.gpgsign=false")
+    for words in (("init", "-q"), ("add", "."), (*identity, "commit", "-q", "-m", "first")):
+        subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
+    return tmp_path
+
+
+def test_the_commit_is_that_of_the_repository_with_the_cases_and_says_where_files_were_changed(repository):
+    head = subprocess.run(
+        ["git", "-C", str(repository), "rev-parse", "HEAD"], check=True, capture_output=True, text=True
+    )
+    assert commit_of(repository / "cases") == head.stdout[:12]
+    (repository / "cases" / "a.toml").write_text("a = 2")
+    assert commit_of(repository / "cases") == f"{head.stdout[:12]}-dirty"
+
+
+def test_without_a_repository_or_git_the_commit_is_the_jobs_or_none(tmp_path, repository, monkeypatch):
+    elsewhere = tmp_path.parent
+    assert commit_of(elsewhere / "nowhere") == ""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert commit_of(repository) == ""
+    monkeypatch.setenv("GITHUB_SHA", "0123456789abcdef0123456789abcdef01234567")
+    assert commit_of(repository) == "0123456789ab"
+    monkeypatch.setenv("GITHUB_SHA", "$(touch x)")
+    assert commit_of(repository) == ""

@@ -97,6 +97,10 @@ ONE_MISTAKE = {
         '"4steps-v2.0".base_model: "nope" is neither an id on the hub nor a folder\'s path; '
         "allowed: owner/name on the hub, such as Qwen/Qwen-Image, or a folder's path",
     ),
+    "the name of one of several candidates": (
+        ("[base]", "[candidate-2]"),
+        "candidate-2: this name is reserved for candidate LoRA files (qiltest check); allowed: another name",
+    ),
     "the name of a candidate": (
         ("[base]", "[candidate]"),
         "candidate: this name is reserved for candidate LoRA files (qiltest check); allowed: another name",
