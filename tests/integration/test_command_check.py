@@ -183,8 +183,7 @@ def test_several_files_are_ranked_in_one_table_and_the_old_release_is_drawn_once
     assert rows[2].startswith("SHIP: no worse (within the margin of 1 edit per 100 characters): new.safetensors")
     assert "in place of fast, the best of 2 candidates" in rows[2]
     page = (RunStore(root=folder.path / "runs").load("latest").path / "comparison.html").read_text()
-    assert "fast → worse.safetensors" in page
-    assert "fast → new.safetensors" in page
+    assert page.index("fast → new.safetensors") < page.index("fast → worse.safetensors"), "best first"
 
 
 def test_strengths_are_candidates_of_one_file(folder, capsys):

@@ -17,12 +17,14 @@ def compare_trials(
 ) -> Comparisons:
     """Compare each candidate of a run with the variant `like` of the same run.
 
-    `names` are the candidates' labels by their variants. All comparisons are corrected for their number; with `by_size`
-    there is one for each size. Raises StoreError for a variant that the run does not have, and ValueError for a margin
-    outside [0, 1).
+    `names` are the candidates' labels by their variants. The best candidate comes first. All comparisons are corrected
+    for their number; with `by_size` there is one for each size. Raises StoreError for a variant that the run does not
+    have, and ValueError for a margin outside [0, 1).
     """
     pairings = tuple(pairing for name, label in names.items() for pairing in _pairings(run, like, name, label, by_size))
-    return compare(pairings, margin=margin)
+    found = compare(pairings, margin=margin)
+    order = [name for name, _ in found.ranking]
+    return replace(found, comparisons=tuple(sorted(found.comparisons, key=lambda one: order.index(one.candidate))))
 
 
 def pairing_of(run: Run, like: str, candidate: str, *, size: str = "") -> Pairing:
