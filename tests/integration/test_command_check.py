@@ -154,6 +154,7 @@ def test_cannot_tell_is_not_0_and_names_the_command_that_decides(folder, capsys)
     assert len(folder.generated()) == 4 * int(seeds) - 8
 
 
+@pytest.mark.slow
 def test_one_case_of_two_is_said_where_it_ships(folder, capsys):
     assert check("--seeds", "20", "--case", "coffee") == 0
     out = capsys.readouterr().out
@@ -186,6 +187,7 @@ def test_several_files_are_ranked_in_one_table_and_the_old_release_is_drawn_once
     assert page.index("fast → new.safetensors") < page.index("fast → worse.safetensors"), "best first"
 
 
+@pytest.mark.slow
 def test_strengths_are_candidates_of_one_file(folder, capsys):
     folder.plan(**{"coffee__candidate-1": TYPO, "poster__candidate-1": TYPO})
     assert check("--strength", "0.5,1", "--seeds", "4", "--json") == 1
@@ -212,6 +214,7 @@ def test_the_file_in_its_own_place_at_another_strength_is_generated(folder, caps
     assert {line.split()[1] for line in folder.generated()} == {"candidate-1", "fast"}
 
 
+@pytest.mark.slow
 def test_sizes_are_compared_each_by_itself(folder, capsys):
     check("--size", "1328x1328,256x128", "--seeds", "3")
     out = capsys.readouterr().out
