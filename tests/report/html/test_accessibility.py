@@ -1,12 +1,16 @@
 """axe-core finds nothing in the pages, at either theme, on a desktop and on a phone."""
 
+from dataclasses import replace
+
 import pytest
 
 from fake_runs import draw, lines_of, not_run
+from qiltest.cli.main import main
 from qiltest.comparison.compare import compare_runs
 from qiltest.recipe import Size
 from qiltest.report import write_html
 from qiltest.report.comparison.page import write_page
+from qiltest.runs.history import record
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
 SIZE = Size(256, 256)
@@ -26,9 +30,16 @@ def axe():
     return Axe()
 
 
+def record_nights(run, days):
+    """Record a run as if it had been the same on these days of November."""
+    for day in days:
+        record(replace(run, id=f"night-{day:02}", started=f"2026-11-{day:02}T02:00:00+00:00"))
+
+
 @pytest.fixture
 def report(typical):
-    """A report of every verdict, with an image whose golden's is stored."""
+    """A report of every verdict, with an image whose golden's is stored, and nights before it."""
+    record_nights(typical, range(1, 4))
     write_html(typical, typical.path / "report.html")
     return typical.path / "report.html"
 
@@ -56,6 +67,13 @@ def comparison(typical, tmp_path):
     return path
 
 
+@pytest.fixture
+def trends(typical, tmp_path):
+    record_nights(typical, range(1, 13))
+    assert main(["history", "--runs", str(typical.path.parent), "--html", str(tmp_path / "trends.html")]) == 0
+    return tmp_path / "trends.html"
+
+
 def findings(axe, tab):
     return [
         f"{found['id']}: {node['html'][:200]}"
@@ -64,7 +82,7 @@ def findings(axe, tab):
     ]
 
 
-@pytest.mark.parametrize("name", ["report", "review", "comparison"])
+@pytest.mark.parametrize("name", ["report", "review", "comparison", "trends"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 390])
 def test_axe_finds_nothing(name, scheme, width, axe, open_page, request):
