@@ -87,6 +87,17 @@ def test_its_suite_command_draws_and_leaves_what_is_uploaded(suite, steps, workf
     links = re.findall(r'(?:href|src)="([^"#:]+\.png)"', (run / "report.html").read_text())
     assert links
     assert [link for link in links if not (run / link).is_file()] == []
+    assert (suite.path / "kept" / run.name / "events.jsonl").is_file()
+    assert told_of(suite.path, steps) == f"notify {suite.path}/kept/{run.name} --github --webhook\n"
+
+
+def told_of(folder, steps):
+    """The command by which the step that tells a person calls qiltest."""
+    (tell,) = (step for step in steps if step.get("name") == "Tell a person")
+    (folder / ".venv/bin/qiltest").write_text('#!/bin/sh\necho "$@"\n')
+    environment = {**os.environ, "RUNS": str(folder / "kept")}
+    command = ["bash", "-e", "-c", tell["run"]]
+    return subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
 
 
 def shell(folder, step, **environment):

@@ -61,6 +61,7 @@ COMMANDS_RUN = {
     "prune": ["prune", "--json"],
     "lora": ["lora", "LORA", "--json"],
     "calibrate": ["calibrate", "--images=1", "--json"],
+    "completion": ["completion", "--json"],
 }
 
 
@@ -128,7 +129,7 @@ def test_the_embedded_model_says_in_one_line_what_it_needs(project, tmp_path):
     assert "During handling" not in done.stdout
 
 
-@pytest.mark.parametrize("name", ["version", "read", "html", "md", "json", "history", "lora", "rescore"])
+@pytest.mark.parametrize("name", ["version", "read", "html", "md", "json", "history", "lora", "rescore", "completion"])
 def test_a_command_that_judges_nothing_ends_with_0(said, name):
     code, _, err = said[name]
     assert (code, err) == (0, "")
