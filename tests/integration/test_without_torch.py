@@ -62,6 +62,7 @@ COMMANDS_RUN = {
     "lora": ["lora", "LORA", "--json"],
     "calibrate": ["calibrate", "--images=1", "--json"],
     "completion": ["completion", "--json"],
+    "notify": ["notify", "RUN", "--webhook", "--dry-run", "--json"],
 }
 
 
@@ -129,7 +130,9 @@ def test_the_embedded_model_says_in_one_line_what_it_needs(project, tmp_path):
     assert "During handling" not in done.stdout
 
 
-@pytest.mark.parametrize("name", ["version", "read", "html", "md", "json", "history", "lora", "rescore", "completion"])
+@pytest.mark.parametrize(
+    "name", ["version", "read", "html", "md", "json", "history", "lora", "rescore", "completion", "notify"]
+)
 def test_a_command_that_judges_nothing_ends_with_0(said, name):
     code, _, err = said[name]
     assert (code, err) == (0, "")
@@ -166,8 +169,9 @@ def test_verifying_a_run_scores_its_readings_again(said):
 
 
 def test_no_command_is_left_out():
-    # `check` generates; `init` made the project
-    assert {words[0] for words in COMMANDS_RUN.values()} | {"check", "init", "--version"} == {*COMMANDS, "--version"}
+    # `check` and `stability` generate; `init` made the project
+    run = {words[0] for words in COMMANDS_RUN.values()}
+    assert run | {"check", "stability", "init"} == {*COMMANDS, "--version"}
 
 
 def test_comparing_two_variants_of_a_run(said):
