@@ -380,7 +380,6 @@ def append(writer: RunWriter, result: CaseResult) -> None:
         return
     assert result.recipe is not None
     assert result.image is not None
-    assert result.timing is not None
     assert result.cohort is not None
     writer.append(
         Generated(
@@ -390,7 +389,8 @@ def append(writer: RunWriter, result: CaseResult) -> None:
             key=result.recipe.key(),
             sha256=writer.put(result.image.path.read_bytes()),
             timing=result.timing,
-            latents=make.LATENTS,
+            latents=None if result.timing is None else make.LATENTS,
+            told_seconds=result.told_seconds,
             cohort=result.cohort,
         )
     )

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qiltest.errors import RecipeError
-from qiltest.recipe import LoraRecipe, Recipe, Size, other_parts, recipe_changes
+from qiltest.recipe import Elsewhere, LoraRecipe, Recipe, Size, other_parts, recipe_changes
 
 SLOW_FIRST_DRAW = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 REALS = st.floats(allow_nan=False, allow_infinity=False)
@@ -19,6 +19,14 @@ WORDS = st.text(max_size=8)
 SIZES = st.builds(Size, st.integers(16, 4096), st.integers(16, 4096))
 SCALARS = st.none() | st.booleans() | st.integers(-2, 2) | REALS | WORDS
 LORAS = st.builds(LoraRecipe, source=WORDS, sha256=WORDS, rank=st.integers(), scale=REALS, merged=st.booleans())
+ELSEWHERE = st.builds(
+    Elsewhere,
+    source=WORDS,
+    file=WORDS,
+    file_sha256=WORDS,
+    told=st.dictionaries(WORDS, SCALARS, max_size=3).map(lambda pairs: tuple(pairs.items())),
+    not_checked=st.lists(WORDS, max_size=2).map(tuple),
+)
 BY_FIELD: dict[str, st.SearchStrategy[Any]] = {
     "model": WORDS,
     "model_revision": WORDS,
@@ -43,6 +51,7 @@ BY_FIELD: dict[str, st.SearchStrategy[Any]] = {
     "compiled": st.booleans(),
     "offload": WORDS,
     "versions": st.dictionaries(WORDS, WORDS, max_size=3).map(lambda pairs: tuple(pairs.items())),
+    "elsewhere": st.none() | ELSEWHERE,
 }
 RECIPES = st.builds(Recipe, **BY_FIELD)
 RECIPE = Recipe(
@@ -93,8 +102,31 @@ def test_the_key_changes_if_and_only_if_a_field_changes_that_decides_the_image(
         same = True
     elif field == "lora" and recipe.lora is not None and other.lora is not None:
         same = repr(replace(other.lora, source="")) == repr(replace(recipe.lora, source=""))
+    elif field == "elsewhere" and recipe.elsewhere is not None and other.elsewhere is not None:
+        same = _bytes_of(other.elsewhere) == _bytes_of(recipe.elsewhere)
     assert (other.key() == recipe.key()) is same
     assert (other == recipe) is same
+
+
+def _bytes_of(image: Elsewhere) -> str:
+    """The file's bytes decide, and not its name or what was told of it."""
+    return repr(replace(image, file="", told=()))
+
+
+def test_an_image_made_elsewhere_is_its_files_bytes_and_what_was_told_is_a_fact() -> None:
+    made = Elsewhere(source="comfyui", file="a.png", file_sha256="ef", told=(("seed", 42),), not_checked=("seed",))
+    recipe = replace(RECIPE, elsewhere=made)
+    assert "elsewhere" not in RECIPE.canonical()
+    assert recipe.key() != RECIPE.key()
+    assert replace(RECIPE, elsewhere=replace(made, file="b.png", told=())).key() == recipe.key()
+    assert replace(RECIPE, elsewhere=replace(made, file_sha256="00")).key() != recipe.key()
+    assert recipe.facts().items() - RECIPE.facts().items() == {
+        ("elsewhere.source", "comfyui"),
+        ("elsewhere.file_sha256", "ef"),
+        ("told.seed", 42),
+    }
+    with pytest.raises(RecipeError, match="cfg is inf"):
+        replace(made, told=(("cfg", float("inf")),))
 
 
 @pytest.mark.parametrize("field", ["model", "model_revision"])
@@ -167,7 +199,7 @@ def test_a_stored_recipe_that_is_not_one_is_refused_by_field(change: dict[str, A
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize("field", sorted(BY_FIELD.keys() - {"offload", "model_parts"}))
+@pytest.mark.parametrize("field", sorted(BY_FIELD.keys() - {"offload", "model_parts", "elsewhere"}))
 def test_a_stored_recipe_that_lacks_a_field_is_refused(field: str) -> None:
     record = json.loads(RECIPE.canonical())
     del record[field]

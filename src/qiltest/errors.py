@@ -63,6 +63,12 @@ class ReaderError(QiltestError):
     """A reader is not installed, its weights are missing or have another hash, or an image cannot be read."""
 
 
+class ImagesError(QiltestError):
+    """Images made elsewhere cannot be judged: their folder, its manifest, or an image; lists all that is wrong."""
+
+    several_lines = True
+
+
 class OrderError(QiltestError):
     """A test's steps are in an order in which something would not be judged."""
 

@@ -27,6 +27,8 @@ SIZE_MULTIPLE = 16
 #: value of `Recipe.offload` that is left out of the canonical JSON, so that recipes from before it keep their key.
 _NO_OFFLOAD = "none"
 
+#: how the facts that a manifest or a file tells of an image made elsewhere begin.
+TOLD_FACT = "told."
 #: how the facts of a model's parts begin, as in `model.transformer`.
 MODEL_PART = "model."
 
@@ -91,6 +93,30 @@ class LoraRecipe:
         return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class Elsewhere:
+    """An image that was made elsewhere: which file it is, what was told of it, and what nobody could check."""
+
+    #: what made it, as `--qil-images-from` names it.
+    source: str
+    #: its path in the folder of images.
+    file: str
+    #: of the file's own bytes.
+    file_sha256: str
+    #: (name, value) as a manifest and the file's metadata say, sorted by name: read, and not believed.
+    told: tuple[tuple[str, Scalar], ...] = ()
+    #: what the recipe says of it is what was asked for, and nothing shows that it was done.
+    not_checked: tuple[str, ...]
+
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
+
+    def __post_init__(self) -> None:
+        for name, value in self.told:
+            if isinstance(value, float):
+                _finite(f"elsewhere.told.{name}", value)
+        object.__setattr__(self, "told", _by_name("elsewhere.told", self.told))
+
+
 class Guided:
     """Steps with or without classifier-free guidance: of a variant and of a recipe."""
 
@@ -142,6 +168,8 @@ class Recipe(Guided):
     offload: str = _NO_OFFLOAD
     #: (package, version), sorted: torch, diffusers, transformers, peft and qiltest's generation code.
     versions: tuple[tuple[str, str], ...]
+    #: of an image that was made elsewhere; then all fields but the size say what was asked for.
+    elsewhere: Elsewhere | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
 
@@ -178,6 +206,8 @@ class Recipe(Guided):
             del known["model"], known["model_revision"]
             if known["lora"] is not None:
                 del known["lora"]["source"]
+        if self.elsewhere is not None:  # the file's bytes are the image, whatever its name and what was told of it
+            del known["elsewhere"]["file"], known["elsewhere"]["told"]
         return _canonical(known)
 
     def key(self) -> str:
@@ -194,7 +224,16 @@ class Recipe(Guided):
             del known["offload"]
         if not self.model_parts:
             del known["model_parts"]
+        if self.elsewhere is None:
+            del known["elsewhere"]
+        else:
+            known["elsewhere"] = asdict(self.elsewhere)
         return known
+
+    @property
+    def not_checked(self) -> tuple[str, ...]:
+        """What decides the image and was not checked: nothing, where this process generated it."""
+        return () if self.elsewhere is None else self.elsewhere.not_checked
 
     def facts(self) -> dict[str, Scalar]:
         """Return the recipe as one flat mapping: packages by name (`torch`), other settings as `scheduler.shift`."""
@@ -245,6 +284,11 @@ def _facts(recipe: Recipe) -> Iterator[tuple[str, Scalar]]:
             yield from ((f"{MODEL_PART}{name}", digest) for name, digest in value)
         elif field.name == "scheduler":
             yield from ((f"scheduler.{name}", setting) for name, setting in value)
+        elif isinstance(value, Elsewhere):
+            yield from (("elsewhere.source", value.source), ("elsewhere.file_sha256", value.file_sha256))
+            yield from ((f"{TOLD_FACT}{name}", told) for name, told in value.told)
+        elif field.name == "elsewhere":
+            continue
         elif isinstance(value, LoraRecipe):
             yield from ((f"lora.{name}", setting) for name, setting in value.known().items())
         elif field.name == "sigmas":

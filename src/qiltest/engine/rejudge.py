@@ -9,7 +9,7 @@ from qiltest.gate.golden import GoldenStore
 from qiltest.gate.judge import judge_measured
 from qiltest.gate.latency import Cohort, LatencyStore, judge_latency
 from qiltest.gate.verdict import Judgement, Verdict
-from qiltest.generation.sources import RANDOM, TINY
+from qiltest.generation.sources import RANDOM
 from qiltest.quality import VERSION
 from qiltest.quality.scene import VERSION as SCENE_VERSION
 from qiltest.reading.records import Reading
@@ -39,7 +39,8 @@ class ImageFacts:
     effective: Size
     #: `Recipe.model_parts`.
     parts: tuple[tuple[str, str], ...]
-    denoise_seconds: float
+    #: None where nothing was timed.
+    denoise_seconds: float | None
     cohort: Cohort
 
     @classmethod
@@ -49,7 +50,7 @@ class ImageFacts:
             sha256=event.sha256,
             effective=event.recipe.effective,
             parts=event.recipe.model_parts,
-            denoise_seconds=event.timing.denoise_seconds,
+            denoise_seconds=None if event.timing is None else event.timing.denoise_seconds,
             cohort=event.cohort,
         )
 
@@ -98,7 +99,7 @@ def _text(event: Judged, image: ImageFacts, started: Started, case: Case | None,
         if found != score:
             yield _other_score(score, found), "run the suite again, with this code and these cases"
         golden = goldens.load(started.model, event.sample, case)
-        tiny = started.model == TINY
+        tiny = started.is_tiny
         now = judge_measured(
             case, found, health, golden, sample=event.sample, effective=image.effective, parts=image.parts, tiny=tiny
         )
@@ -109,7 +110,9 @@ def _latency(event: Judged, image: ImageFacts, goldens: GoldenStore) -> Iterator
     latency = event.latency
     if latency is None:
         yield "its latency was not judged", _CHECK
-    elif latency.gates:
+    elif latency.gates and image.denoise_seconds is None:
+        yield "its latency gates, but nothing was timed", DAMAGED
+    elif latency.gates and image.denoise_seconds is not None:
         now = judge_latency(image.denoise_seconds, LatencyStore(goldens=goldens).load(image.cohort), gates=True)
         if now.verdict is not Verdict.PASS or latency.verdict is not Verdict.PASS:
             reason = "".join((*now.reasons, *latency.reasons)[:1])

@@ -12,7 +12,7 @@ from qiltest.engine.producer import PendingImage
 from qiltest.errors import CaseError, GoldenError, OrderError, QiltestError
 from qiltest.gate.golden import Golden, golden_from
 from qiltest.gate.judge import judge_image, not_golden, unseen
-from qiltest.gate.latency import LatencyStore, judge_latency
+from qiltest.gate.latency import LatencyStore, judge_latency, not_measured
 from qiltest.gate.scene import change_of
 from qiltest.gate.small_copy import SmallCopies
 from qiltest.gate.verdict import Verdict
@@ -23,6 +23,7 @@ from qiltest.runs.records import CaseResult, Outcome, StoredImage, shared
 from qiltest.scoring import Score, score_case
 from qiltest.suite.cases import Limits
 from qiltest.suite.selection import Sample
+from qiltest.text.format import seconds as seconds_words
 
 
 class SampleRun:
@@ -103,7 +104,7 @@ class SampleRun:
 
         Raises OrderError, an ERROR of the sample, where its text was not scored before: it would pass unseen.
         """
-        if self.result.timing is None:
+        if self.result.cohort is None:
             raise RuntimeError("judge() before generate()")
         with self._recorded():
             self._check_accepted()
@@ -115,7 +116,7 @@ class SampleRun:
                 )
             if self.result.score is not None:
                 self._judge_text(self.result.score)
-            self._judge_latency(self.result.timing.denoise_seconds)
+            self._judge_latency()
             if self._unrecorded and self.passes:  # a test that passes would not say it
                 remedy = "look at the image, then accept it with `qiltest review`"
                 self._context.unrecorded.append(
@@ -260,10 +261,17 @@ class SampleRun:
             return golden is None
         return broken or (golden is not None and not golden.same_result(candidate))
 
-    def _judge_latency(self, seconds: float) -> None:
+    def _judge_latency(self) -> None:
         """Judge the latency, and note whether the run's update will record it."""
-        context, cohort = self._context, self.result.cohort
+        context, cohort, timing = self._context, self.result.cohort, self.result.timing
         assert cohort is not None
+        if timing is None:
+            told = self.result.told_seconds
+            tells = "" if told is None else f"; its manifest tells {seconds_words(told)}, of what nobody knows"
+            why = f"latency not measured: the image was made elsewhere{tells}"
+            self.result = replace(self.result, latency=not_measured(why))
+            return
+        seconds = timing.denoise_seconds
         options = context.options
         gates = options.gpu and options.latency_gates and options.release is None
         latency = judge_latency(seconds, LatencyStore(goldens=context.goldens).load(cohort), gates=gates)

@@ -115,6 +115,13 @@ def judge_latency(seconds: float, golden: LatencyGolden | None, *, gates: bool) 
     )
 
 
+def not_measured(why: str) -> LatencyJudgement:
+    """Return the judgement on an image of which no latency was measured: INCOMPARABLE, and it never gates."""
+    return LatencyJudgement(
+        verdict=Verdict.INCOMPARABLE, seconds=0.0, golden_seconds=None, limit_seconds=None, gates=False, reasons=(why,)
+    )
+
+
 def limit_seconds(golden: float) -> float:
     """Return the latency, in seconds, above which an image fails."""
     return max(golden * (1 + RELATIVE_FLOOR), golden + ABSOLUTE_FLOOR)

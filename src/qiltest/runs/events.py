@@ -74,8 +74,9 @@ class Generated(Origin, OfSample):
     """An image is in the store. Written after the image's bytes are durable."""
 
     recipe: Recipe = field()
-    timing: Timing = field()
-    latents: LatentStats = field()
+    #: None, as `latents`, of an image that was made elsewhere.
+    timing: Timing | None = field()
+    latents: LatentStats | None = field()
     cohort: Cohort = field()
     #: `Recipe.key`, so that an image can be looked for without rebuilding recipes.
     key: str

@@ -16,7 +16,7 @@ from pydantic import ConfigDict
 
 from qiltest.errors import StoreError, os_errors_as
 from qiltest.files import open_regular
-from qiltest.recipe import Scalar
+from qiltest.recipe import TOLD_FACT, Scalar
 from qiltest.runs.aggregate import ErrorRate
 from qiltest.runs.records import CaseResult, Purpose, Run
 from qiltest.runs.status import Status, status_of
@@ -37,7 +37,19 @@ _MAX_LINE, _MAX_BRACKETS, _MAX_NAMES = 4 << 20, 10_100, 120_000
 #: hexadecimal digits of hashes, enough to tell two apart.
 _DIGITS = 12
 #: facts of a recipe that differ from image to image, or name a place.
-_OF_AN_IMAGE = frozenset({"prompt", "seed", "asked", "effective", "sigmas", "variant", "model", "negative_prompt"})
+_OF_AN_IMAGE = frozenset(
+    {
+        "prompt",
+        "seed",
+        "asked",
+        "effective",
+        "sigmas",
+        "variant",
+        "model",
+        "negative_prompt",
+        "elsewhere.file_sha256",
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +162,15 @@ def _variants(run: Run) -> dict[str, dict[str, Scalar]]:
         if result.recipe is not None and result.sample.variant not in found:
             facts = result.recipe.facts().items()
             found[result.sample.variant] = {name: value for name, value in facts if name not in _OF_AN_IMAGE}
+        elif result.recipe is not None and result.recipe.elsewhere is not None:
+            _keep_shared(found[result.sample.variant], result.recipe.facts())
     return found
+
+
+def _keep_shared(facts: dict[str, Scalar], other: Mapping[str, Scalar]) -> None:
+    """Take away what is told of an image made elsewhere and is not told of another one of its variant."""
+    for name in [name for name in facts if name.startswith(TOLD_FACT) and other.get(name) != facts[name]]:
+        del facts[name]
 
 
 def _sample(result: CaseResult) -> HistorySample:

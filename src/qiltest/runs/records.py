@@ -12,13 +12,14 @@ from qiltest.gate.golden import Golden
 from qiltest.gate.latency import Cohort, LatencyJudgement
 from qiltest.gate.verdict import Judgement, Verdict
 from qiltest.generation.records import LatentStats, Timing
+from qiltest.generation.sources import TINY
 from qiltest.quality.records import Health
 from qiltest.reading.records import ReaderInfo, Reading
 from qiltest.recipe import Recipe, Size
 from qiltest.scoring.records import Score
 from qiltest.suite.cases import Case
 from qiltest.suite.selection import Sample
-from qiltest.suite.variants import Variant
+from qiltest.suite.variants import ModelKind, Variant
 
 
 class RunState(StrEnum):
@@ -37,7 +38,7 @@ class Purpose(StrEnum):
 
     #: to be compared with goldens.
     SUITE = "suite"
-    #: to decide whether a candidate LoRA may replace a variant.
+    #: to decide whether a candidate LoRA may replace a variant, or a folder of images another one.
     CHECK = "check"
     #: to see whether the same images come out again.
     STABILITY = "stability"
@@ -81,6 +82,13 @@ class Setup:
     commit: str = ""
     #: version of the GPU's driver; "" without a GPU, or where it is not known.
     driver: str = ""
+    #: whose sizes and limits its images have; None in runs of before images could be made elsewhere.
+    kind: ModelKind | None = None
+
+    @property
+    def is_tiny(self) -> bool:
+        """True where the images are the embedded model's, whatever made them."""
+        return self.model == TINY if self.kind is None else self.kind is ModelKind.TINY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +101,8 @@ class Origin:
     cohort: Cohort | None = None
     #: id of the run that generated the image, "" for this run.
     reused_from: str = ""
+    #: seconds that the manifest of an image made elsewhere tells; of what, nobody knows.
+    told_seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from qiltest.engine.sample import SampleRun
 from qiltest.errors import ModelError, QiltestError
 from qiltest.gate.judge import above_absolute, not_golden
 from qiltest.gate.verdict import Verdict
-from qiltest.generation.records import Denoised
+from qiltest.generation.records import Denoised, Timing
 from qiltest.reading.records import Reading
 from qiltest.runs.events import Generated
 from qiltest.runs.images import StoreWriteError
@@ -184,7 +184,7 @@ class CaseRun:
 
 
 def _extra_info(generated: Generated, pending: PendingImage | None) -> dict[str, object]:
-    recipe, timing = generated.recipe, generated.timing
+    recipe = generated.recipe
     reused = {"reused_from": generated.reused_from} if generated.reused_from else {}
     return {
         **reused,
@@ -193,11 +193,20 @@ def _extra_info(generated: Generated, pending: PendingImage | None) -> dict[str,
         "seed": generated.sample.seed,
         "asked": str(recipe.asked),
         "effective": str(recipe.effective),
-        "denoise_seconds": timing.denoise_seconds,
-        "decode_seconds": timing.decode_seconds,
-        "forwards": timing.forwards,
+        **_timed(generated.timing),
         "device": generated.cohort.device_name,
         "rounds": 0 if pending is None else len(pending.loops),
         "device_state": [] if pending is None else [asdict(state) for state in pending.device],
         "recipe": generated.key,
+    }
+
+
+def _timed(timing: Timing | None) -> dict[str, object]:
+    """Return what was timed; nothing of an image made elsewhere."""
+    if timing is None:
+        return {}
+    return {
+        "denoise_seconds": timing.denoise_seconds,
+        "decode_seconds": timing.decode_seconds,
+        "forwards": timing.forwards,
     }
