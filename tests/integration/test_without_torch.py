@@ -60,6 +60,7 @@ COMMANDS_RUN = {
     "runs": ["runs", "--json"],
     "prune": ["prune", "--json"],
     "lora": ["lora", "LORA", "--json"],
+    "plan": ["plan", "--json", "--output=plan.json"],
     "calibrate": ["calibrate", "--images=1", "--json"],
     "completion": ["completion", "--json"],
     "notify": ["notify", "RUN", "--webhook", "--dry-run", "--json"],
@@ -131,7 +132,7 @@ def test_the_embedded_model_says_in_one_line_what_it_needs(project, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["version", "read", "html", "md", "json", "history", "lora", "rescore", "completion", "notify"]
+    "name", ["version", "read", "html", "md", "json", "history", "lora", "rescore", "completion", "notify", "plan"]
 )
 def test_a_command_that_judges_nothing_ends_with_0(said, name):
     code, _, err = said[name]

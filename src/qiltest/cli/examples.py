@@ -28,10 +28,16 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "check": (
         ("check --lora new.safetensors --like 4step", "may it replace 4step?"),
         ("check --lora new.safetensors --like 4step --seeds 8", "with more evidence"),
+        ("check --images new --against old", "two folders of images made elsewhere"),
+    ),
+    "plan": (
+        ("plan --variant 4step --output plan.json", "what another program must generate"),
+        ("plan --case coffee-shop --format comfyui-prompts", "as prompts for ComfyUI's API"),
     ),
     "compare": (
         ("compare 20261129 20261130", "two runs, each variant with itself"),
         ("compare latest --variant base --with 4step --report page.html", "two variants, with a page"),
+        ("compare --across 20261129 20261130 --report page.html", "several sources side by side"),
     ),
     "verify": (
         ("verify latest", "is it complete and unchanged, and does it pass?"),

@@ -27,6 +27,7 @@ COMMANDS = {
     "score": "score one image against its expected texts",
     "rescore": "read and score the images of a run again",
     "review": "accept or reject the goldens that a run would change",
+    "plan": "write what must be generated, for images that another program makes",
     "check": "decide whether a LoRA file may replace a release",
     "compare": "compare two stored runs, or two variants, image by image",
     "verify": "check that a stored run is complete, unchanged and passes",

@@ -1,0 +1,1 @@
+"""Images made elsewhere: the plan of what to generate, and the folder of images that come back."""

@@ -1,0 +1,198 @@
+"""The plan: all that another program must know to generate the suite's images, and how it is to name the files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from qiltest.errors import DeviceError, ModelError, RecipeError
+from qiltest.generation.border import read_object
+from qiltest.generation.schedule import LIGHTNING, QWEN_IMAGE, as_tuple, expected_sigmas
+from qiltest.generation.sources import RANDOM, ModelSource, base_of_model, resolve_lora, resolve_model
+from qiltest.lora.catalogue import recognise
+from qiltest.lora.safetensors_file import lora_sha256
+from qiltest.recipe import SIZE_MULTIPLE, Scalar, Size
+from qiltest.suite.selection import Task
+from qiltest.suite.variants import ModelKind, SchedulerKind, Variant
+
+#: class of the schedulers of all variants.
+_SCHEDULER = "FlowMatchEulerDiscreteScheduler"
+#: the base whose scheduler config is known without its weights.
+_KNOWN_SCHEDULER = "Qwen/Qwen-Image"
+_WEIGHTS = ".safetensors"
+#: longest prompts in tokens, as qiltest's own generator has it.
+LONGEST = {ModelKind.REAL: 512, ModelKind.TINY: 1024}
+#: ending of the file names of the plan; other formats are read too.
+SUFFIX = ".png"
+
+SchedulerConfig = tuple[tuple[str, Scalar], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedLora:
+    """The LoRA of an image."""
+
+    #: as in `variants.toml`: a file, `repo::file` or `embedded::name`.
+    source: str
+    #: name of the file.
+    file: str
+    #: None where neither the file is here nor anything names its hash.
+    sha256: str | None
+    #: added to the base's weights, or kept beside them.
+    merged: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedImage:
+    """One image to generate. `width` and `height` in pixels; `sigmas` from 1 downwards, without the final 0."""
+
+    sample: str
+    #: wished name of the image's file.
+    file: str
+    case: str
+    #: the case's own resolution, by which the sample is named.
+    size: str
+    variant: str
+    seed: int
+    #: with the variant's suffix.
+    prompt: str
+    #: None: no guidance.
+    negative_prompt: str | None
+    width: int
+    height: int
+    steps: int
+    true_cfg_scale: float
+    lora: PlannedLora | None
+    #: which scheduler of `variants.toml` it is.
+    scheduler: str
+    #: the scheduler's settings; None where they are the model's own and its folder is not here.
+    scheduler_config: dict[str, Scalar] | None
+    sigmas: tuple[float, ...] | None
+    #: tokens of the prompt beyond which it is cut.
+    max_sequence_length: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedModel:
+    """The model that the images are to be of, as far as it is known without loading anything."""
+
+    name: str
+    kind: ModelKind
+    #: None where it is not on this machine.
+    source: ModelSource | None
+    #: settings of its own scheduler; None where they are not known.
+    scheduler: SchedulerConfig | None
+
+
+def planned_model(name: str, *, kind: ModelKind, base: str | None = None) -> PlannedModel:
+    """Look a model up without loading it. `base` says which base model it is (None: recognised).
+
+    Raises ModelError and DeviceError for a folder that is no whole model; weights that are not here are no error.
+    """
+    source = None
+    try:
+        source = resolve_model(name, base=base)
+    except ModelError:
+        raise
+    except DeviceError:  # an id whose weights are not here: its images are made elsewhere
+        known = base_of_model(name, insisted=base).id
+        own = QWEN_IMAGE if known == _KNOWN_SCHEDULER else None
+        if known is None and "/" not in name:
+            raise
+    else:
+        own = QWEN_IMAGE if source.folder is None else _own_scheduler(source)
+    return PlannedModel(name=name, kind=kind, source=source, scheduler=None if own is None else _config(own))
+
+
+def plan(tasks: Iterable[Task], model: PlannedModel) -> tuple[PlannedImage, ...]:
+    """Return the images to generate, in the order of `tasks`. Raises RecipeError for a scheduler config of lists."""
+    loras: dict[str, PlannedLora | None] = {}
+    images = []
+    for task in tasks:
+        variant = task.variant
+        if variant.name not in loras:
+            loras[variant.name] = _lora(variant, model)
+        images.append(_planned(task, model, loras[variant.name]))
+    return tuple(images)
+
+
+def file_of(sample: str) -> str:
+    """Return the wished file name of a sample."""
+    return f"{sample}{SUFFIX}"
+
+
+def schedule(task: Task, model: PlannedModel) -> tuple[SchedulerConfig | None, tuple[float, ...] | None]:
+    """Return the scheduler's settings and the sigmas of an image, None each where they are not known."""
+    lightning = task.variant.scheduler is SchedulerKind.LIGHTNING
+    config = _config(LIGHTNING) if lightning else model.scheduler
+    if config is None:
+        return None, None
+    size = task.size.effective()
+    tokens = (size.width // SIZE_MULTIPLE) * (size.height // SIZE_MULTIPLE)
+    return config, expected_sigmas(config, steps=task.variant.steps, image_tokens=tokens)
+
+
+def _planned(task: Task, model: PlannedModel, lora: PlannedLora | None) -> PlannedImage:
+    variant, size = task.variant, task.size.effective()
+    config, sigmas = schedule(task, model)
+    return PlannedImage(
+        sample=task.sample.id,
+        file=file_of(task.sample.id),
+        case=task.case.id,
+        size=str(task.sample.size),
+        variant=variant.name,
+        seed=task.seed,
+        prompt=task.prompt,
+        negative_prompt=negative_prompt(variant),
+        width=size.width,
+        height=size.height,
+        steps=variant.steps,
+        true_cfg_scale=variant.true_cfg_scale,
+        lora=lora,
+        scheduler=str(variant.scheduler),
+        scheduler_config=None if config is None else dict(config),
+        sigmas=sigmas,
+        max_sequence_length=LONGEST[model.kind],
+    )
+
+
+def negative_prompt(variant: Variant) -> str | None:
+    """Return the negative prompt of a variant; None without guidance, where it has no effect."""
+    return variant.negative_prompt if variant.true_cfg_scale > 1 else None
+
+
+def _lora(variant: Variant, model: PlannedModel) -> PlannedLora | None:
+    lora = variant.lora(model.kind)
+    if lora is None:
+        return None
+    name = PurePosixPath(lora.source.rpartition("::")[2].replace("\\", "/")).name
+    name = name if name.endswith(_WEIGHTS) else name + _WEIGHTS  # `embedded::4step`
+    return PlannedLora(
+        source=lora.source, file=name, sha256=lora.sha256 or _sha256(lora.source, model), merged=variant.merged
+    )
+
+
+def _sha256(source: str, model: PlannedModel) -> str | None:
+    """Return the hash of a LoRA file that is here, else the one that the catalogue has of its place on the hub."""
+    owner = model.source or ModelSource(name=RANDOM, kind=model.kind, folder=None, revision=RANDOM)
+    try:
+        return lora_sha256(resolve_lora(source, model=owner))
+    except (RecipeError, DeviceError):  # the file is not here
+        known = recognise(sha256="", source=source)
+        return known.file.sha256 if known is not None and known.certain else None
+
+
+def _own_scheduler(source: ModelSource) -> dict[str, Scalar] | None:
+    assert source.folder is not None
+    found = read_object(source.folder / "scheduler" / "scheduler_config.json")
+    return found or None
+
+
+def _config(config: Mapping[str, Scalar]) -> SchedulerConfig:
+    return as_tuple(config, _SCHEDULER)
+
+
+def expected_size(task: Task) -> Size:
+    """Return the size that a task's image must have: what the pipeline would generate."""
+    return task.size.effective()

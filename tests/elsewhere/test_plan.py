@@ -1,0 +1,123 @@
+"""The plan: what another program must generate, in three formats."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import builders as make
+from qiltest.cli.main import main
+from qiltest.elsewhere.formats import COLUMNS, as_comfyui, as_csv, as_json
+from qiltest.elsewhere.plan import PlannedModel, plan, planned_model
+from qiltest.errors import DeviceError
+from qiltest.generation.schedule import LIGHTNING, QWEN_IMAGE, expected_sigmas
+from qiltest.recipe import Size
+from qiltest.suite.selection import Task
+from qiltest.suite.variants import LoraSource, ModelKind, SchedulerKind
+
+CASES = Path(__file__).parents[2] / "cases"
+BASE = make.variant(
+    "base",
+    steps=50,
+    true_cfg_scale=4.0,
+    negative_prompt=" ",
+    scheduler=SchedulerKind.MODEL,
+    prompt_suffix=(("en", ", Ultra HD"),),
+)
+FAST = make.variant("fast", loras=(("real", LoraSource(source="owner/name::fast.safetensors", sha256="a" * 64)),))
+
+
+@pytest.fixture
+def images():
+    case = make.case("sign", size=Size(713, 1280), prompt='A sign, "Qwen"')
+    tasks = [
+        Task(case=case, resolution=case.resolutions[0], variant=variant, seed=7, kind=ModelKind.REAL)
+        for variant in (BASE, FAST)
+    ]
+    return plan(tasks, planned_model("Qwen/Qwen-Image", kind=ModelKind.REAL))
+
+
+def test_an_image_has_all_that_a_program_must_know(images):
+    base, fast = images
+    assert (base.sample, base.file) == ("sign@713x1280-base-s7", "sign@713x1280-base-s7.png")
+    assert (base.width, base.height, base.steps, base.true_cfg_scale, base.seed) == (704, 1280, 50, 4.0, 7)
+    assert (base.prompt, base.negative_prompt, base.lora) == ('A sign, "Qwen", Ultra HD', " ", None)
+    assert fast.negative_prompt is None
+    assert (fast.lora.file, fast.lora.sha256, fast.lora.merged) == ("fast.safetensors", "a" * 64, False)
+    assert fast.sigmas == pytest.approx((1, 0.9, 0.75, 0.5))
+    assert fast.scheduler_config == {**LIGHTNING, "class": "FlowMatchEulerDiscreteScheduler"}
+    config = tuple(base.scheduler_config.items())
+    assert base.sigmas == expected_sigmas(config, steps=50, image_tokens=44 * 80)
+    assert QWEN_IMAGE.items() <= base.scheduler_config.items()
+
+
+def test_what_is_not_known_of_a_model_that_is_not_here_is_none():
+    case = make.case()
+    task = Task(case=case, resolution=case.resolutions[0], variant=BASE, seed=1, kind=ModelKind.REAL)
+    (image,) = plan([task], planned_model("owner/another-model", kind=ModelKind.REAL))
+    assert (image.scheduler_config, image.sigmas) == (None, None)
+    assert "BasicScheduler" in as_comfyui([image])
+    with pytest.raises(DeviceError, match="unknown model 'nonsense'"):
+        planned_model("nonsense", kind=ModelKind.REAL)
+
+
+def test_csv_has_a_row_per_image_and_comes_back(images):
+    rows = list(csv.DictReader(io.StringIO(as_csv(images))))
+    assert tuple(rows[0]) == COLUMNS
+    assert [row["file"] for row in rows] == [image.file for image in images]
+    assert [row["prompt"] for row in rows] == [image.prompt for image in images]
+    assert rows[1]["sigmas"] == "1.000000000 0.900000000 0.750000000 0.500000000"
+    assert (rows[0]["negative_prompt"], rows[1]["negative_prompt"], rows[1]["lora_merged"]) == (" ", "", "false")
+
+
+def test_comfyui_gets_a_whole_graph_with_these_sigmas_and_the_end(images):
+    base, fast = (one["prompt"] for one in json.loads(as_comfyui(images)))
+    for graph in (base, fast):
+        links = [link for node in graph.values() for link in node["inputs"].values() if isinstance(link, list)]
+        assert {name for name, _ in links} <= graph.keys()
+        assert graph["saved"]["class_type"] == "SaveImage"
+    assert fast["guider"]["inputs"]["model"] == ["lora", 0]
+    assert base["guider"]["inputs"]["model"] == ["unet", 0]
+    assert base["noise"]["inputs"]["noise_seed"] == 7
+    assert (fast["latent"]["inputs"]["width"], fast["latent"]["inputs"]["height"]) == (704, 1280)
+    sigmas = fast["sigmas"]["inputs"]["sigmas"]
+    # as ComfyUI's node reads them, which knows no exponents
+    assert [float(one) for one in re.findall(r"[-+]?(?:\d*\.*\d+)", sigmas)] == pytest.approx([1, 0.9, 0.75, 0.5, 0])
+    assert "e" not in base["sigmas"]["inputs"]["sigmas"]
+
+
+def test_the_embedded_models_plan_has_its_sizes_and_the_hashes_of_its_loras(capsys):
+    options = ["--model=tiny", f"--cases={CASES}", "--case=pi-number", "--variant=8step,4step", "--seeds=2"]
+    assert main(["plan", *options]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["schema"], record["model"]) == (1, "tiny")
+    assert [image["sample"] for image in record["images"]] == [
+        f"pi-number@1328x1328-{variant}-s{seed}" for variant in ("8step", "4step") for seed in (42, 43)
+    ]
+    for image in record["images"]:
+        assert (image["width"], image["height"], image["max_sequence_length"]) == (512, 128, 1024)
+        assert image["lora"]["file"] == f"{image['variant']}.safetensors"
+        assert re.fullmatch("[0-9a-f]{64}", image["lora"]["sha256"])
+
+
+def test_the_plan_is_written_to_a_file_and_said(tmp_path, capsys):
+    file = tmp_path / "plan.csv"
+    args = ["plan", f"--cases={CASES}", "--case=pi-number", "--format=csv", f"--output={file}"]
+    assert main(args) == 0
+    assert f"3 images to generate: {file}" in capsys.readouterr().out
+    assert main([*args, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"format": "csv", "images": 3, "plan": str(file)}
+    assert len(list(csv.reader(file.open()))) == 4
+    assert main(["plan", f"--cases={CASES}", "--json"]) == 2
+    assert "name a file with --output" in capsys.readouterr().err
+    assert main(["plan", f"--cases={CASES}", "--case=nonsense"]) == 2
+    assert 'no case is called "nonsense"' in capsys.readouterr().err
+
+
+def test_json_is_ascii_so_that_no_terminal_obeys_it(images):
+    model = PlannedModel(name="m\x1b", kind=ModelKind.REAL, source=None, scheduler=None)
+    assert as_json(images, model).isascii()
+    assert "\x1b" not in as_json(images, model)
