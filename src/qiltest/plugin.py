@@ -81,6 +81,13 @@ _VALUES = (
     ("--qil-cases", "FOLDER", str, "folder of case files and variants.toml. Default: cases"),
     ("--qil-golden", "FOLDER", str, "folder of goldens. Default: golden"),
     ("--qil-runs", "FOLDER", str, "folder of runs. Default: runs"),
+    ("--qil-images", "FOLDER", str, "judge images made elsewhere, named or listed as `qiltest plan` says"),
+    (
+        "--qil-images-from",
+        "LABEL",
+        str,
+        "what made them, such as comfyui: goldens are kept under elsewhere/LABEL. Default: unnamed",
+    ),
     ("--qil-lora", "FILE", str, "compare this LoRA with --qil-like and decide whether it may replace it"),
     (
         "--qil-like",
@@ -244,6 +251,9 @@ def qil_generator(pytestconfig: pytest.Config) -> Iterator[Generator]:
 
     session = session_of(pytestconfig)
     options = session.options
+    if session.images is not None:
+        yield session.images
+        return
     try:
         settings = Settings(
             device=options.device,

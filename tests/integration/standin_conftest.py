@@ -204,11 +204,17 @@ class StandinReader:
 
     def read(self, image):
         with Image.open(image if isinstance(image, Path) else io.BytesIO(image)) as opened:
-            lines = json.loads(opened.text["lines"])
+            lines = json.loads(opened.text["lines"]) if "lines" in opened.text else drawn_elsewhere(opened)
             width, height = opened.size
         misread = plan().get("misread", {})
         lines = [{**note, "text": misread.get(note["text"], note["text"])} for note in lines]
         return Reading(reader=self.info, width=width, height=height, lines=tuple(map(line, lines)), seconds=0.001)
+
+
+def drawn_elsewhere(image):
+    """What tests/images_elsewhere.py wrote in an image, which keeps no note of it."""
+    known = json.loads((HERE / "lines.json").read_text())
+    return known[hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()]
 
 
 def line(note):

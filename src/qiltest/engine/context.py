@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from qiltest import __version__
+from qiltest.elsewhere.records import FindsImages
 from qiltest.engine.environment import commit_of, device_state, versions
 from qiltest.engine.notes import run_notes
 from qiltest.engine.options import Options
@@ -124,6 +125,7 @@ def open_run(
         recipes = {sample: refused.get(task.case.id) or _recipe(generator, task) for sample, task in tasks.items()}
         good = [recipe for recipe in recipes.values() if isinstance(recipe, Recipe)]
         device = good[0].device if good else options.device or "cpu"
+        found = generator if isinstance(generator, FindsImages) else None
         store = RunStore(root=options.runs_folder)
         offer = store.offer(options.reuse)
         writer = store.create()
@@ -147,10 +149,12 @@ def open_run(
             writer=writer,
             goldens=GoldenStore(root=options.golden_folder),
             full=set(tasks) >= {task.sample for task in select(suite, kind=options.kind, base=options.model_base)},
-            problems=offer.problems,
+            problems=(*offer.problems, *(found.problems if found else ())),
             matrix_rate=None if generator.judges_text else generator.matrix_rate(),
         )
         notes = tuple(run_notes(options.model_base, {task.variant.name: task.variant for task in tasks.values()}, good))
+        if found is not None:
+            notes = (*notes, *found.notes)
         writer.append(_started(context, device, reader, command, notes))
         generator.prepare(_prompts(recipe for recipe in good if recipe.key() not in offer.images))
         on_error.pop_all()
@@ -181,6 +185,7 @@ def _started(
         purpose=options.purpose,
         commit=commit_of(options.cases_folder),
         driver="".join(state.driver for state in device_state(options.device)) if on_gpu else "",
+        kind=options.kind,
     )
 
 

@@ -14,6 +14,9 @@ from qiltest.runs.records import Purpose
 from qiltest.runs.store import Reuse
 from qiltest.suite.variants import CANDIDATE, ModelBase, ModelKind
 
+#: label of images made elsewhere whose maker nobody names.
+UNNAMED = "unnamed"
+
 
 class Update(StrEnum):
     """Which goldens a run may write (`--qil-update`)."""
@@ -95,6 +98,12 @@ class Options:
     cases_folder: Path
     golden_folder: Path
     runs_folder: Path
+    #: the folder of images made elsewhere (`--qil-images`); None: this session generates.
+    images: Path | None = None
+    #: True for one of two folders that are compared with one another, and not with goldens.
+    paired: bool = False
+    #: what made them (`--qil-images-from`): part of the name under which their goldens are kept.
+    images_from: str = UNNAMED
     #: the options as given, for the command that accepts an image.
     given: tuple[str, ...]
 
@@ -106,7 +115,7 @@ class Options:
         """Why the images are generated."""
         if self.again:
             return Purpose.STABILITY
-        return Purpose.SUITE if self.release is None else Purpose.CHECK
+        return Purpose.SUITE if self.release is None and not self.paired else Purpose.CHECK
 
     @property
     def is_tiny(self) -> bool:

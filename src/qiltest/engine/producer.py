@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
+from qiltest.elsewhere.records import FindsImages, Found
 from qiltest.engine.environment import DeviceState, cohort_of, device_state
 from qiltest.engine.options import Options
 from qiltest.engine.readers import Readers
@@ -155,6 +156,8 @@ class ImageProducer:
 
     def _generated(self, sample: Sample) -> PendingImage:
         recipe = self._recipe(sample)
+        if isinstance(self._generator, FindsImages):
+            return self._take_up(sample, self._generator.found(recipe))
         before = self._device_state()
         loops, notes = self._loops(recipe)
         after = self._device_state()
@@ -165,6 +168,12 @@ class ImageProducer:
         health = self._health(made.png if isinstance(made, Generation) else made.pixels)
         reading = self._reading(sample, generated)
         return PendingImage(loops=loops, generated=generated, reading=reading, health=health, device=(*before, *after))
+
+    def _take_up(self, sample: Sample, found: Found) -> PendingImage:
+        """Store an image that was made elsewhere, of which nothing is timed."""
+        generated = self._stores.submit(self._store_found, sample, found)
+        health, reading = self._health(found.pixels), self._reading(sample, generated)
+        return PendingImage(loops=(), generated=generated, reading=reading, health=health)
 
     def _device_state(self) -> tuple[DeviceState, ...]:
         return () if self._generator.on_cpu else device_state(self._options.device)
@@ -231,12 +240,39 @@ class ImageProducer:
         self._writer.append(generated)
         return generated
 
+    def _store_found(self, sample: Sample, found: Found) -> Generated:
+        generated = Generated(
+            at=now(),
+            sample=sample,
+            recipe=found.recipe,
+            key=found.recipe.key(),
+            sha256=self._writer.put(found.png),
+            timing=None,
+            latents=None,
+            told_seconds=self._told(found.recipe),
+            cohort=self._cohort(found.recipe),
+        )
+        self._writer.append(generated)
+        return generated
+
     def _link(self, sample: Sample, stored: Stored) -> Generated:
         origin = stored.generated
         self._writer.link(stored.path, origin.sha256)
-        generated = replace(origin, at=now(), sample=sample, reused_from=origin.reused_from or stored.run.name)
+        # what is told of an image made elsewhere is no part of its key: the manifest may tell something else by now
+        recipe = self._recipe(sample)
+        generated = replace(
+            origin,
+            at=now(),
+            sample=sample,
+            recipe=origin.recipe if recipe.elsewhere is None else recipe,
+            told_seconds=self._told(recipe),
+            reused_from=origin.reused_from or stored.run.name,
+        )
         self._writer.append(generated)
         return generated
+
+    def _told(self, recipe: Recipe) -> float | None:
+        return self._generator.told_seconds(recipe) if isinstance(self._generator, FindsImages) else None
 
 
 def _disturbed(chosen: Denoised, loops: tuple[Denoised, ...]) -> float:

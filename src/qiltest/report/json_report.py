@@ -197,6 +197,9 @@ class ImageModel(_Model):
     noise_floor: float | None
     texts: tuple[TextModel, ...]
     extra: tuple[ExtraModel, ...]
+    told_seconds: float | None = Field(
+        description="seconds that the manifest of an image made elsewhere tells, of what nobody knows; never compared"
+    )
     latency: LatencyModel | None
     health: HealthModel | None = Field(description="null where the image was not measured")
     benchmarks: BenchmarksModel | None = Field(

@@ -10,7 +10,8 @@ import pytest
 
 from qiltest.arguments import AUTO
 from qiltest.comparison.records import MARGIN
-from qiltest.engine.options import Options, ReleaseRequest, Trial, Update, ci_variable
+from qiltest.elsewhere.source import LABEL
+from qiltest.engine.options import UNNAMED, Options, ReleaseRequest, Trial, Update, ci_variable
 from qiltest.errors import DeviceError, StoreError
 from qiltest.files import expanded
 from qiltest.generation.settings import Offload, Settings
@@ -23,6 +24,29 @@ from qiltest.session.guards import asks_for_gpu
 REAL = "Qwen/Qwen-Image"
 #: names of no device, and of torch's device that computes nothing.
 _NOWHERE = frozenset({"", "meta"})
+#: options that go with images made elsewhere; every other one says how images are generated and timed here.
+_JUDGING = frozenset(
+    {
+        "qil_images",
+        "qil_images_from",
+        "qil_model",
+        "qil_base",
+        "qil_reader",
+        "qil_case",
+        "qil_variant",
+        "qil_size",
+        "qil_seeds",
+        "qil_expect",
+        "qil_update",
+        "qil_accept",
+        "qil_cases",
+        "qil_golden",
+        "qil_runs",
+        "qil_rehash",
+        "qil_fresh",
+        "qil_reuse",
+    }
+)
 #: options that do not select images.
 _NOT_REPEATED = frozenset({"qil_rehash", "qil_update", "qil_accept", "qil_fresh", "qil_reuse"})
 
@@ -33,7 +57,8 @@ def read_options(config: pytest.Config) -> Options:
     if asked.qil_rehash:
         _forget_hashes()
     gpu = asks_for_gpu(asked.markexpr)
-    model = asked.qil_model or (REAL if gpu else TINY)
+    images = _images(config, gpu=gpu)
+    model = asked.qil_model or (REAL if gpu or images is not None else TINY)
     release = _release(config, model=model)
     _refuse_contradicting_ways(asked)
     rounds: int | str = asked.qil_rounds or (AUTO if gpu else 1)
@@ -64,6 +89,8 @@ def read_options(config: pytest.Config) -> Options:
         cases_folder=_folder(config, asked.qil_cases, "cases"),
         golden_folder=_folder(config, asked.qil_golden, "golden"),
         runs_folder=_folder(config, asked.qil_runs, "runs"),
+        images=images,
+        images_from=asked.qil_images_from or UNNAMED,
         given=tuple(_given(asked)),
     )
 
@@ -73,6 +100,35 @@ def _variants(asked: argparse.Namespace, release: ReleaseRequest | None) -> tupl
         return _unique(asked.qil_variant)
     # the candidate first, so that its errors show at once
     return (*(trial.name for trial in release.trials), release.like)
+
+
+def _images(config: pytest.Config, *, gpu: bool) -> Path | None:
+    """Return the folder of images made elsewhere. Options of generating are refused with it: they would do nothing."""
+    asked: argparse.Namespace = config.option
+    if asked.qil_images is None:
+        if asked.qil_images_from is not None:
+            what = "--qil-images-from says what made the images of --qil-images"
+            raise pytest.UsageError(f"{what}\n  -> give both, or neither")
+        return None
+    if gpu:
+        raise pytest.UsageError(
+            "-m gpu and --qil-images exclude each other: these images are there already\n  -> remove one of them"
+        )
+    named = (name for name, value in vars(asked).items() if name.startswith("qil_") and value is not None)
+    given = [f"--{name.replace('_', '-')}" for name in named if name not in _JUDGING]
+    if given or asked.qil_model == RANDOM:
+        what = given[0] if given else "--qil-model=random"
+        remedy = "compare two folders with `qiltest check --images NEW --against OLD`" if "lora" in what else ""
+        raise pytest.UsageError(
+            f"{what} is for images that this session generates, and --qil-images has them made elsewhere\n"
+            f"  -> {remedy or f'remove {what}'}"
+        )
+    if asked.qil_images_from is not None and not LABEL.fullmatch(asked.qil_images_from):
+        raise pytest.UsageError(
+            f"--qil-images-from: {asked.qil_images_from!r} is no label\n"
+            "  -> write letters, digits, '.', '_' and '-', at most 64, first a letter or digit"
+        )
+    return Path(config.invocation_params.dir / expanded(asked.qil_images))
 
 
 def _refuse_contradicting_ways(asked: argparse.Namespace) -> None:

@@ -34,11 +34,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qiltest.comparison.records import Comparisons
+    from qiltest.elsewhere.source import FolderSource
     from qiltest.release.candidate import CandidateInspection
     from qiltest.report.comparison.wording import About
     from qiltest.runs.records import Run
 
 FIXTURE = "qil_case_run"
+_REPLACED = (
+    "qiltest: a conftest replaces the fixture qil_generator, so that the images of --qil-images would not be judged\n"
+    "  -> remove --qil-images, or that fixture"
+)
 #: per image of the real model, without loading it; the base takes about half a minute.
 GPU_TIMEOUT_SECONDS = 1800
 
@@ -52,6 +57,8 @@ class SuiteSession:
         self.progress = progress_bar(config)
         #: with --qil-lora: the inspection of the file.
         self.inspection: CandidateInspection | None = None
+        #: with --qil-images: the folder's images.
+        self.images: FolderSource | None = None
         self._suite: Suite | None = None
         self._tasks: dict[Sample, Task] = {}
         self._selected: dict[Sample, Task] = {}
@@ -133,6 +140,27 @@ class SuiteSession:
         if self._selected and not self.config.option.collectonly:
             with self.refusals.of_usage():
                 self._try_release()
+                self._open_images()
+
+    def _open_images(self) -> None:
+        """Look at the images made elsewhere, and end the session where none of them can be judged."""
+        options = self.options
+        if options.images is None:
+            return
+        from qiltest.elsewhere.source import open_folder
+
+        try:
+            self.images = open_folder(
+                options.images,
+                self._selected,
+                self._loaded(),
+                model=options.model,
+                kind=options.kind,
+                base=options.base,
+                source=options.images_from,
+            )
+        except QiltestError as error:
+            raise pytest.UsageError(f"qiltest: {error}") from None
 
     def _try_release(self) -> None:
         """Inspect the candidate LoRA, and end the session before anything is generated where it is refused."""
@@ -165,6 +193,9 @@ class SuiteSession:
             options = self.options
             device = options.device or "the model's default device"
             line = f"qiltest: {count(len(self._selected), 'image')}, model {options.model} on {device}"
+            if options.images is not None:
+                made = f"made elsewhere ({options.images_from}), of {options.model}, in {options.images}"
+                line = f"qiltest: {count(len(self._selected), 'image')} {made}"
             yield printable_line(line)
 
     # the tests
@@ -287,7 +318,8 @@ class SuiteSession:
         """Return how many images must be judged; None where nobody said."""
         expect = self.options.expect
         if expect is None:
-            return len(self._meant) if self.options.gpu or self.options.release is not None else None
+            strict = self.options.gpu or self.options.release is not None or self.options.images is not None
+            return len(self._meant) if strict else None
         return len(self._tasks) if expect == ALL else int(expect)
 
     def _nothing_begun(self, exit_status: int) -> Iterator[str]:
@@ -316,6 +348,8 @@ class SuiteSession:
     def _begun(self, generator: Generator, open_reader: OpenReader) -> RunContext:
         if self._refused is not None:
             self.unusable(self._refused)
+        if self.images is not None and generator is not self.images:
+            raise pytest.exit.Exception(_REPLACED, pytest.ExitCode.USAGE_ERROR)
         if self.context is None:
             try:
                 self.context = open_run(
@@ -353,7 +387,7 @@ class SuiteSession:
             # the latency of a reused image is in the store, so the benchmark is not used
             pytest.mark.filterwarnings("ignore:Benchmark fixture was not used"),
         ]
-        if self.options.gpu or not self.options.is_tiny:
+        if self.options.images is None and (self.options.gpu or not self.options.is_tiny):
             marks += [pytest.mark.gpu, pytest.mark.timeout(GPU_TIMEOUT_SECONDS, func_only=True)]
         return marks
 

@@ -66,6 +66,8 @@ def print_run(console: Console, run: Run) -> None:
         return Measurement.get(console, wide, table(shown, separator)).maximum <= console.width
 
     title = f"{run.model} on {run.device_name}: edits / characters, denoise time (× base speed)"
+    if any(result.recipe is not None and result.recipe.elsewhere is not None for result in run.results):
+        title = f"{run.model}: edits / characters"
     console.print(Text(one_line(title), style="italic"))
     separator = " " if fits(names, " ") else "\n"
     for number in count():
@@ -139,7 +141,7 @@ class _Cells:
 
     def _time(self, result: CaseResult) -> str:
         if result.timing is None:
-            return ""
+            return "" if result.told_seconds is None else f"told {seconds(result.told_seconds)}".replace("\u00a0", "")
         shown = seconds(result.timing.denoise_seconds).replace("\u00a0", "")
         if result.id in self._shared:
             self.disturbed.append(self._shared[result.id])

@@ -1,0 +1,42 @@
+"""What a session needs to know of a source whose images are there already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from qiltest.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """An image that was made elsewhere. Nothing of how it was made was measured."""
+
+    recipe: Recipe
+    #: uint8, height x width x 3.
+    pixels: Any
+    #: the pixels as PNG bytes, without what the file told of itself.
+    png: bytes
+
+
+@runtime_checkable
+class FindsImages(Protocol):
+    """A generator whose images are there already: `found` stands for denoising and decoding, and nothing is timed."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the images as a whole; the run does not pass with any."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What could not be checked."""
+        ...
+
+    def told_seconds(self, recipe: Recipe) -> float | None:
+        """Return the seconds that a manifest tells of an image: reported, and never compared with what was measured."""
+        ...
+
+    def found(self, recipe: Recipe) -> Found:
+        """Return the image of a recipe. Raises GenerationError, ImagesError and ReaderError."""
+        ...
