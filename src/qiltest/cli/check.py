@@ -25,7 +25,7 @@ from qiltest.cli.common import (
     runs_flag,
 )
 from qiltest.comparison.records import MARGIN, Comparisons
-from qiltest.errors import CaseError, GenerationError, StoreError
+from qiltest.errors import CaseError, GenerationError, QiltestError, StoreError
 from qiltest.files import expanded
 from qiltest.generation.sources import TINY
 from qiltest.recipe import Size
@@ -48,15 +48,14 @@ def add_parser(add: AddParser) -> None:
     parser = add(
         description="Inspects a LoRA file, generates the same cases and seeds with it and with the variant that it is "
         "to replace, and compares the images in pairs. Stored images are reused, so a second file costs only its own "
-        "images, and an interrupted command resumes. Exit code 0: SHIP (no worse, or what the variant already uses; "
-        "of several candidates the best one); "
-        "1: DO NOT SHIP (worse, or refused by the inspection), CANNOT TELL, or an image that could not be compared; "
-        "2: wrong usage.",
+        "images, and an interrupted command resumes. With --images and --against the images of two folders, made "
+        "elsewhere by `qiltest plan`, are compared instead. Exit code 0: SHIP (no worse, or what the variant "
+        "already uses; of several candidates the best one); 1: DO NOT SHIP (worse, or refused by the inspection), "
+        "CANNOT TELL, or an image that could not be compared; 2: wrong usage.",
         parents=[case_flag(), cases_flag(), reader_flag("rapidocr, or the case's own"), runs_flag(), json_flag()],
     )
     parser.add_argument(
         "--lora",
-        required=True,
         action="append",
         metavar="FILE",
         help="a .safetensors file, or repo::file in the cache; several are ranked, and the replaced variant is "
@@ -77,12 +76,17 @@ def add_parser(add: AddParser) -> None:
         metavar="WxH[,WxH]",
         help="sizes in place of the cases' own, each compared by itself",
     )
-    parser.add_argument("--like", required=True, metavar="VARIANT", help="the variant that it is to replace")
+    parser.add_argument("--like", metavar="VARIANT", help="the variant that it is to replace")
+    parser.add_argument("--images", type=Path, metavar="NEW", help="a folder of images made elsewhere")
+    parser.add_argument("--against", type=Path, metavar="OLD", help="the folder of images that they are to replace")
     parser.add_argument(
-        "--seeds", type=seed_count, default=SEEDS, metavar="N", help=f"seeds per case (default: {SEEDS})"
+        "--variant", action="append", default=[], metavar="NAME", help="with --images: only this; may be repeated"
     )
+    parser.add_argument("--seeds", type=seed_count, metavar="N", help=f"seeds per case (default: {SEEDS})")
     parser.add_argument(
-        "--model", default=TINY, metavar="MODEL", help="tiny, a folder or a Hugging Face id (default: tiny)"
+        "--model",
+        metavar="MODEL",
+        help="tiny, a folder or a Hugging Face id (default: tiny; with --images Qwen/Qwen-Image)",
     )
     parser.add_argument(
         "--base-model", metavar="ID", help="base model that --model is, such as Qwen/Qwen-Image (default: recognised)"
@@ -121,6 +125,16 @@ def run_check(args: argparse.Namespace) -> int:
     from qiltest.suite.load import load_suite
 
     _check_page(args.report)
+    if args.images is not None or args.against is not None:
+        from qiltest.cli.check_images import run_images
+
+        return run_images(args)
+    if args.lora is None or args.like is None or args.variant:
+        raise QiltestError(
+            "which release? --variant is for --images" if args.variant else "which release is to be checked?",
+            remedy="give --lora FILE and --like VARIANT, or --images NEW and --against OLD",
+        )
+    args.model, args.seeds = args.model or TINY, args.seeds or SEEDS
     options, release = _options(args)
     suite = load_suite(options.cases_folder, keep_doubtful=True)
     if args.size:
