@@ -1,0 +1,1 @@
+"""Several sources side by side: what `qiltest compare --across` writes."""
