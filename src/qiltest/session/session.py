@@ -21,6 +21,7 @@ from qiltest.session import guards
 from qiltest.session.benchmark_table import hide_table
 from qiltest.session.case_run import CaseRun, LoopClock
 from qiltest.session.echo import quieten, shorten
+from qiltest.session.images import images_line, open_images, refuse_replaced
 from qiltest.session.interrupts import Interrupts
 from qiltest.session.junit import add_properties, reason_of, verdict_of
 from qiltest.session.progress import progress_bar
@@ -40,10 +41,6 @@ if TYPE_CHECKING:
     from qiltest.runs.records import Run
 
 FIXTURE = "qil_case_run"
-_REPLACED = (
-    "qiltest: a conftest replaces the fixture qil_generator, so that the images of --qil-images would not be judged\n"
-    "  -> remove --qil-images, or that fixture"
-)
 #: per image of the real model, without loading it; the base takes about half a minute.
 GPU_TIMEOUT_SECONDS = 1800
 
@@ -140,27 +137,8 @@ class SuiteSession:
         if self._selected and not self.config.option.collectonly:
             with self.refusals.of_usage():
                 self._try_release()
-                self._open_images()
-
-    def _open_images(self) -> None:
-        """Look at the images made elsewhere, and end the session where none of them can be judged."""
-        options = self.options
-        if options.images is None:
-            return
-        from qiltest.elsewhere.source import open_folder
-
-        try:
-            self.images = open_folder(
-                options.images,
-                self._selected,
-                self._loaded(),
-                model=options.model,
-                kind=options.kind,
-                base=options.base,
-                source=options.images_from,
-            )
-        except QiltestError as error:
-            raise pytest.UsageError(f"qiltest: {error}") from None
+                if self.options.images is not None:
+                    self.images = open_images(self.options.images, self.options, self._selected, self._loaded())
 
     def _try_release(self) -> None:
         """Inspect the candidate LoRA, and end the session before anything is generated where it is refused."""
@@ -194,8 +172,7 @@ class SuiteSession:
             device = options.device or "the model's default device"
             line = f"qiltest: {count(len(self._selected), 'image')}, model {options.model} on {device}"
             if options.images is not None:
-                made = f"made elsewhere ({options.images_from}), of {options.model}, in {options.images}"
-                line = f"qiltest: {count(len(self._selected), 'image')} {made}"
+                line = images_line(options, len(self._selected))
             yield printable_line(line)
 
     # the tests
@@ -348,8 +325,7 @@ class SuiteSession:
     def _begun(self, generator: Generator, open_reader: OpenReader) -> RunContext:
         if self._refused is not None:
             self.unusable(self._refused)
-        if self.images is not None and generator is not self.images:
-            raise pytest.exit.Exception(_REPLACED, pytest.ExitCode.USAGE_ERROR)
+        refuse_replaced(self.images, generator)
         if self.context is None:
             try:
                 self.context = open_run(
