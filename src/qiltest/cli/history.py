@@ -18,6 +18,7 @@ from qiltest.runs.history import HISTORY, HistoryEntry, HistorySample, read
 from qiltest.runs.records import Purpose
 from qiltest.text.escape import one_line, printable_json
 from qiltest.text.format import count, seconds
+from qiltest.text.tables import fitting, plain_table
 
 #: most runs of a table, and of a page.
 _LAST, _LAST_OF_PAGE = 20, 60
@@ -73,7 +74,10 @@ def run_history(args: argparse.Namespace) -> int:
     elif args.case is None:
         print_lines(_since_when(wanted))
     else:
-        console().print(_table(wanted[-(args.last or _LAST) :]))
+        shown, out = wanted[-(args.last or _LAST) :], console()
+        names = list(dict.fromkeys(name for entry in shown for name in entry.samples))
+        for table in fitting(out, names, lambda columns: _table(shown, columns)):
+            out.print(table)
     if bad:
         console(stderr=True).print(f"{path}: skipped {count(bad, 'line')}, damaged or of another version")
     return 0
@@ -156,12 +160,11 @@ def _record(entry: HistoryEntry) -> dict[str, Any]:
     return {**known, "candidates": entry.candidates, "samples": samples}
 
 
-def _table(wanted: list[HistoryEntry]) -> Table:
-    names = list(dict.fromkeys(name for entry in wanted for name in entry.samples))
+def _table(wanted: list[HistoryEntry], names: Sequence[str]) -> Table:
     # runs of another model or reader are not comparable, so both are columns where they differ
     several = [name for name in ("model", "reader") if len({getattr(entry, name) for entry in wanted}) > 1]
     checks = any(entry.candidates for entry in wanted)
-    table = Table(box=None, pad_edge=False)
+    table = plain_table()
     table.add_column("run", no_wrap=True)
     table.add_column("started", no_wrap=True)
     if checks:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -19,12 +17,10 @@ from qiltest.suite.selection import Sample
 from qiltest.text.console import SafeConsole
 from qiltest.text.escape import one_line, without_commands
 from qiltest.text.format import percent, seconds, times
-from qiltest.text.tables import plain_table
+from qiltest.text.tables import fits, fitting, plain_table
 
 _STYLES = {Status.PASS: "green", Status.FAIL: "bold red", Status.ERROR: "bold red"}
 _OTHER_STYLE = "yellow"
-#: columns that no table has.
-_WIDE = 10_000
 #: behind a time that other work on the CPU disturbed.
 _SHARED = "*"
 
@@ -61,25 +57,15 @@ def print_run(console: Console, run: Run) -> None:
             made.add_row(*facts, *(Text(separator).join(cells[row, name]) for name in shown))
         return made
 
-    def fits(shown: Sequence[str], separator: str) -> bool:
-        wide = console.options.update(max_width=_WIDE)
-        return Measurement.get(console, wide, table(shown, separator)).maximum <= console.width
-
     title = f"{run.model} on {run.device_name}: edits / characters, denoise time (× base speed)"
     if any(result.recipe is not None and result.recipe.elsewhere is not None for result in run.results):
         title = f"{run.model}: edits / characters"
     console.print(Text(one_line(title), style="italic"))
-    separator = " " if fits(names, " ") else "\n"
-    for number in count():
-        if not names:
-            break
+    separator = " " if fits(console, table(names, " ")) else "\n"
+    for number, one in enumerate(fitting(console, names, lambda shown: table(shown, separator))):
         if number:
             console.print()
-        shown = names
-        while len(shown) > 1 and not fits(shown, separator):
-            shown = shown[:-1]
-        console.print(table(shown, separator))
-        names = names[len(shown) :]
+        console.print(one)
     for line in made.legend():
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 
