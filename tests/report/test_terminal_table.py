@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 
@@ -12,9 +11,7 @@ from qiltest.calibration.typos import Typo
 from qiltest.cli.calibrate import _tables
 from qiltest.cli.main import main
 from qiltest.comparison.compare import compare_runs
-from qiltest.comparison.records import Release
 from qiltest.report.terminal.comparison import print_comparisons
-from qiltest.report.terminal.ranking import ranking_table
 from qiltest.report.terminal.table import print_run, printed
 from qiltest.runs.history import record
 from qiltest.text.console import SafeConsole
@@ -133,22 +130,3 @@ def test_the_history_of_a_case_fits_80_columns(run, monkeypatch, capsys, tmp_pat
     assert max(map(len, shown)) <= 80
     assert {f"256x256-{name}-s42" for name in ("base", "8step", "4step")} <= words(shown)
     assert sum(line.startswith("20261123-020000-000000-abcd") for line in shown) > 1
-
-
-def test_the_table_of_several_candidates_fits_80_columns():
-    interval = SimpleNamespace(low=-0.01234, high=0.024)
-    one = SimpleNamespace(
-        candidate="a",
-        size="1328x1328",
-        verdict=Release.DO_NOT_SHIP,
-        difference=0.01,
-        interval=interval,
-        cases=[SimpleNamespace(before=123, after=456)],
-        exact=SimpleNamespace(broken=12, fixed=34),
-    )
-    found = SimpleNamespace(comparisons=[one], ranking=[("a", None)])
-    about = SimpleNamespace(like="4step", tried={"a": SimpleNamespace(label="a-new-file-of-weights.safetensors")})
-    table = ranking_table(found, about)
-    shown = list(printed(lambda console: console.print(table), width=80, colour=False))
-    assert max(map(len, shown)) <= 80
-    assert {"DO", "NOT", "SHIP", "1328x1328", "+1.00", "-1.23", "+2.40", "12,"} <= words(shown)
