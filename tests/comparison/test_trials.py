@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,9 @@ import pytest
 from qiltest.comparison.records import Release
 from qiltest.comparison.trials import compare_trials, pairing_of
 from qiltest.recipe import Size
+from qiltest.report.comparison.wording import About, Tried
+from qiltest.report.terminal.ranking import ranking
+from qiltest.report.terminal.table import printed
 from qiltest.runs import Run
 
 SEEDS = range(42, 54)
@@ -77,6 +81,23 @@ def test_more_candidates_need_more_evidence(tried: Callable[..., Run]) -> None:
     assert both.interval is not None
     assert one.interval is not None
     assert both.interval.confidence > one.interval.confidence
+
+
+def test_the_ranking_fits_80_columns_and_says_each_number(tried: Callable[..., Run]) -> None:
+    sizes = (Size(1328, 1328), Size(1664, 928))
+    run = tried(lambda variant, _: "HAPPY HAIRR" if variant == "candidate-1" else "HAPPY HAIR", sizes)
+    names = {"candidate-1": "new-4steps.safetensors x 0.5", "candidate-2": "new-4steps.safetensors"}
+    found = compare_trials(run, like="4step", names=names, margin=0.01, by_size=True)
+    tried_files = {name: Tried(label=label, sha256="a" * 64, notes=()) for name, label in names.items()}
+    about = About(like="4step", model="tiny", tried=tried_files, cases=("wall",), of=1, sizes=(), seeds=(42,), images=1)
+    lines = list(printed(lambda console: console.print(ranking(found, about)), width=80, colour=False))
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    assert re.search(r"# +size +verdict +edits +per 100 +interval +-exact +\+exact", text)
+    assert lines[2] == " 2  DO NOT SHIP  new-4steps.safetensors x 0.5"
+    assert "0 -> 12" in text
+    for size in sizes:
+        assert text.count(str(size)) == 2
 
 
 def test_a_size_is_that_of_the_name_and_not_one_that_begins_like_it(tried: Callable[..., Run]) -> None:

@@ -177,12 +177,11 @@ def test_several_files_are_ranked_in_one_table_and_the_old_release_is_drawn_once
     assert len(generated) == 60
     assert sum(line.split()[1] == "fast" for line in generated) == 20
     table = out[out.index("candidates to replace fast, best first") :].splitlines()
-    rows = [line for line in table if ".safetensors" in line]
-    assert ("new.safetensors" in rows[0], "SHIP" in rows[0], "DO NOT SHIP" in rows[0]) == (True, True, False)
-    assert ("worse.safetensors" in rows[1], "DO NOT SHIP" in rows[1]) == (True, True)
+    assert table[1:3] == [" 1  SHIP         new.safetensors", " 2  DO NOT SHIP  worse.safetensors"]
+    said = next(line for line in table if line.startswith("SHIP: "))
     assert "Holm-corrected over 2 comparisons and 4 cases" in out
-    assert rows[2].startswith("SHIP: no worse (within the margin of 1 edit per 100 characters): new.safetensors")
-    assert "in place of fast, the best of 2 candidates" in rows[2]
+    assert said.startswith("SHIP: no worse (within the margin of 1 edit per 100 characters): new.safetensors")
+    assert "in place of fast, the best of 2 candidates" in said
     page = (RunStore(root=folder.path / "runs").load("latest").path / "comparison.html").read_text()
     assert page.index("fast → new.safetensors") < page.index("fast → worse.safetensors"), "best first"
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from qiltest.comparison.records import CaseTally, Comparison, Comparisons, Release
 from qiltest.report.comparison.wording import About, correction, exact_words, interval_words, plan_words, verdict_words
-from qiltest.report.terminal.ranking import ranking_table
+from qiltest.report.terminal.ranking import ranking
 from qiltest.runs.records import Run, RunState
 from qiltest.text.escape import one_line
 from qiltest.text.tables import plain_table
@@ -36,7 +36,7 @@ def print_comparisons(
         console.print(one_line(line), soft_wrap=True)
     console.print(correction(found), soft_wrap=True)
     if about is not None and len(found.comparisons) > 1:
-        console.print(ranking_table(found, about))
+        console.print(ranking(found, about), soft_wrap=False)
     style = _STYLES.get(found.verdict, "bold red")
     console.print(Text(one_line(f"{found.verdict}: {verdict_words(found, about)}", _LINE), style=style), soft_wrap=True)
 
