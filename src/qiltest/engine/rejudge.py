@@ -9,7 +9,7 @@ from qiltest.gate.golden import GoldenStore
 from qiltest.gate.judge import judge_measured
 from qiltest.gate.latency import Cohort, LatencyStore, judge_latency
 from qiltest.gate.verdict import Judgement, Verdict
-from qiltest.generation.sources import RANDOM, TINY
+from qiltest.generation.sources import RANDOM
 from qiltest.quality import VERSION
 from qiltest.quality.scene import VERSION as SCENE_VERSION
 from qiltest.reading.records import Reading
@@ -98,7 +98,7 @@ def _text(event: Judged, image: ImageFacts, started: Started, case: Case | None,
         if found != score:
             yield _other_score(score, found), "run the suite again, with this code and these cases"
         golden = goldens.load(started.model, event.sample, case)
-        tiny = started.model == TINY
+        tiny = started.is_tiny
         now = judge_measured(
             case, found, health, golden, sample=event.sample, effective=image.effective, parts=image.parts, tiny=tiny
         )

@@ -11,7 +11,6 @@ from qiltest import __version__
 from qiltest.errors import CaseError, GoldenError, QiltestError
 from qiltest.gate.golden import GoldenStore
 from qiltest.gate.judge import judge_image
-from qiltest.generation.sources import TINY
 from qiltest.quality import examine
 from qiltest.reading.images import load_image
 from qiltest.reading.records import Reader
@@ -158,7 +157,7 @@ def _again(result: CaseResult, case: Case, reader: Reader, run: Run, writer: Run
             sample=result.sample,
             effective=recipe.effective,
             parts=recipe.model_parts,
-            tiny=run.model == TINY,
+            tiny=run.is_tiny,
         )
     except QiltestError as error:
         writer.append(Failed(at=now(), sample=result.sample, error=str(error)))

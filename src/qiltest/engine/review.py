@@ -25,7 +25,6 @@ from qiltest.gate.latency import Cohort, LatencyStore
 from qiltest.gate.scene import change_of
 from qiltest.gate.small_copy import SmallCopies
 from qiltest.gate.verdict import Verdict
-from qiltest.generation.sources import TINY
 from qiltest.quality.scene import Scene, SmallCopy, scene_of
 from qiltest.reading.images import load_image
 from qiltest.runs.images import Hashes
@@ -240,7 +239,7 @@ class Review:
 
     def _limits(self, result: CaseResult) -> Limits:
         case, sample = self.run.case(result.sample.case), result.sample
-        return case.limits_of(sample.size, sample.variant, tiny=self.run.model == TINY)
+        return case.limits_of(sample.size, sample.variant, tiny=self.run.is_tiny)
 
     def _current(self, golden: Golden) -> tuple[Golden | None, str]:
         try:

@@ -8,7 +8,6 @@ from functools import cached_property
 
 from jinja2 import BaseLoader, PackageLoader
 
-from qiltest.generation.sources import TINY
 from qiltest.published.findings import Finding, claim_lines, findings
 from qiltest.published.first_error import digit_words, line_words
 from qiltest.published.marks import ReportMark, report_marks, unmarked
@@ -80,7 +79,9 @@ def published_lines(run: Run) -> Iterator[str]:
     """Yield the answers to the published report's claims, for a terminal; nothing for a run without a case of it."""
     found = published_in(run)
     if found is not None and run.results:
-        of = " (the embedded model's images, not Qwen-Image's)" if run.model == TINY else ""
+        of = " (the embedded model's images, not Qwen-Image's)" if run.is_tiny else ""
+        if any(result.recipe is not None and result.recipe.served is not None for result in run.results):
+            of = f" (images of a server: {run.model}{', the embedded model' if run.is_tiny else ''})"
         yield f"the performance report's claims{of}:"
         yield from (f"  {line}" for line in claim_lines(found.findings))
 

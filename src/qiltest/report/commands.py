@@ -9,7 +9,6 @@ from itertools import pairwise
 
 from qiltest.gate.judge import not_golden
 from qiltest.gate.verdict import Verdict
-from qiltest.generation.sources import TINY
 from qiltest.quality import gating
 from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.status import Status, status_of
@@ -99,4 +98,4 @@ def _not_accepted(run: Run, result: CaseResult) -> str:
     case, sample = run.case(result.sample.case), result.sample
     if result.health is not None and case.limits.health_gates and gating(result.health):
         return f"the image has noise, a grid artefact or is blank; see [limits] in {case.path or 'the case file'}"
-    return not_golden(result.score, case.limits_of(sample.size, sample.variant, tiny=run.model == TINY))
+    return not_golden(result.score, case.limits_of(sample.size, sample.variant, tiny=run.is_tiny))

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
-from qiltest.generation.sources import TINY
 from qiltest.report.anchors import Anchors
 from qiltest.report.benchmarks import VariantBenchmarks, variant_benchmarks
 from qiltest.report.changes import Changes, changes
@@ -120,8 +119,8 @@ class RunView:
 
     @property
     def tiny(self) -> bool:
-        """True where the embedded model generated the images."""
-        return self.run.model == TINY
+        """True where the images are the embedded model's."""
+        return self.run.is_tiny
 
 
 def view(

@@ -75,7 +75,7 @@ class Generated(Origin, OfSample):
 
     recipe: Recipe = field()
     timing: Timing = field()
-    latents: LatentStats = field()
+    latents: LatentStats | None = field()
     cohort: Cohort = field()
     #: `Recipe.key`, so that an image can be looked for without rebuilding recipes.
     key: str

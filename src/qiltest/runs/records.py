@@ -12,13 +12,14 @@ from qiltest.gate.golden import Golden
 from qiltest.gate.latency import Cohort, LatencyJudgement
 from qiltest.gate.verdict import Judgement, Verdict
 from qiltest.generation.records import LatentStats, Timing
+from qiltest.generation.sources import TINY
 from qiltest.quality.records import Health
 from qiltest.reading.records import ReaderInfo, Reading
 from qiltest.recipe import Recipe, Size
 from qiltest.scoring.records import Score
 from qiltest.suite.cases import Case
 from qiltest.suite.selection import Sample
-from qiltest.suite.variants import Variant
+from qiltest.suite.variants import ModelKind, Variant
 
 
 class RunState(StrEnum):
@@ -81,6 +82,13 @@ class Setup:
     commit: str = ""
     #: version of the GPU's driver; "" without a GPU, or where it is not known.
     driver: str = ""
+    #: whose sizes and limits its images have; None in runs of before images could be made elsewhere.
+    kind: ModelKind | None = None
+
+    @property
+    def is_tiny(self) -> bool:
+        """True where the images are the embedded model's, whatever made them."""
+        return self.model == TINY if self.kind is None else self.kind is ModelKind.TINY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +169,11 @@ class CaseResult(Outcome, Origin):
         return None if self.judgement is None else self.judgement.verdict
 
     @property
+    def not_checked(self) -> tuple[str, ...]:
+        """What decides the image and was not checked (`Recipe.not_checked`): of an image that a server made."""
+        return () if self.recipe is None else self.recipe.not_checked
+
+    @property
     def passes(self) -> bool:
         """True if text and, where it gates, latency passed or were accepted by `--qil-update` in this run.
 
@@ -189,6 +202,11 @@ class Run(Setup):
     results: tuple[CaseResult, ...]
     #: what is wrong with the run or the session, such as a quarantined image or an unused golden.
     problems: tuple[str, ...] = ()
+
+    @property
+    def not_checked(self) -> tuple[str, ...]:
+        """What decides one of its images and was not checked (`CaseResult.not_checked`)."""
+        return tuple(dict.fromkeys(name for result in self.results for name in result.not_checked))
 
     @property
     def refused(self) -> bool:
