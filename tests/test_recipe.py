@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qiltest.errors import RecipeError
-from qiltest.recipe import Elsewhere, LoraRecipe, Recipe, Size, other_parts, recipe_changes
+from qiltest.recipe import Elsewhere, LoraRecipe, Recipe, ServedRecipe, Size, other_parts, recipe_changes
 
 SLOW_FIRST_DRAW = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 REALS = st.floats(allow_nan=False, allow_infinity=False)
@@ -26,6 +26,15 @@ ELSEWHERE = st.builds(
     file_sha256=WORDS,
     told=st.dictionaries(WORDS, SCALARS, max_size=3).map(lambda pairs: tuple(pairs.items())),
     not_checked=st.lists(WORDS, max_size=2).map(tuple),
+)
+SERVED = st.builds(
+    ServedRecipe,
+    api=WORDS,
+    version=WORDS,
+    card=st.dictionaries(WORDS, SCALARS, max_size=3).map(lambda pairs: tuple(pairs.items())),
+    request=WORDS,
+    said=st.dictionaries(WORDS, WORDS, max_size=3).map(lambda pairs: tuple(pairs.items())),
+    not_checked=st.lists(WORDS, max_size=3).map(tuple),
 )
 BY_FIELD: dict[str, st.SearchStrategy[Any]] = {
     "model": WORDS,
@@ -52,6 +61,7 @@ BY_FIELD: dict[str, st.SearchStrategy[Any]] = {
     "offload": WORDS,
     "versions": st.dictionaries(WORDS, WORDS, max_size=3).map(lambda pairs: tuple(pairs.items())),
     "elsewhere": st.none() | ELSEWHERE,
+    "served": st.none() | SERVED,
 }
 RECIPES = st.builds(Recipe, **BY_FIELD)
 RECIPE = Recipe(
@@ -85,6 +95,17 @@ def test_without_offloading_the_canonical_json_is_what_it_was_before_there_was_t
     offloaded = replace(RECIPE, offload="group")
     assert offloaded.key() != RECIPE.key()
     assert list(recipe_changes(RECIPE.facts(), offloaded.facts())) == ["offload (none) -> group"]
+
+
+def test_without_a_server_the_canonical_json_is_what_it_was_before_there_was_the_field() -> None:
+    assert "served" not in RECIPE.canonical()
+    assert not any(name.startswith("served") for name in RECIPE.facts())
+    assert RECIPE.not_checked == ()
+    served = ServedRecipe(api="sglang", version="1", card=(), request="{}", said=(), not_checked=("weights",))
+    asked = replace(RECIPE, served=served)
+    assert asked.key() != RECIPE.key()
+    assert Recipe.from_json(asked.canonical()) == asked
+    assert "served.api (none) -> sglang" in recipe_changes(RECIPE.facts(), asked.facts())
 
 
 def test_the_strategies_cover_every_field() -> None:
@@ -199,7 +220,7 @@ def test_a_stored_recipe_that_is_not_one_is_refused_by_field(change: dict[str, A
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize("field", sorted(BY_FIELD.keys() - {"offload", "model_parts", "elsewhere"}))
+@pytest.mark.parametrize("field", sorted(BY_FIELD.keys() - {"offload", "model_parts", "served", "elsewhere"}))
 def test_a_stored_recipe_that_lacks_a_field_is_refused(field: str) -> None:
     record = json.loads(RECIPE.canonical())
     del record[field]

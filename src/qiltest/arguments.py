@@ -123,6 +123,17 @@ def image_hashes(text: str) -> tuple[str, ...]:
     return found
 
 
+def seconds(text: str) -> float:
+    """Read a time above 0 and up to a day, in seconds. Raises argparse.ArgumentTypeError."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 < value <= 86_400:
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not a time\n  -> write seconds, such as 600")
+    return value
+
+
 def names(text: str) -> list[str]:
     """Read names with commas between them; for `action="extend"`."""
     return [name.strip() for name in text.split(",") if name.strip()]

@@ -59,6 +59,18 @@ class ModelError(DeviceError):
     """The model is not whole, cannot be loaded or does not fit: it generates no image, so that the session ends."""
 
 
+class ServerError(DeviceError):
+    """A server cannot be used: not reached, another model, a key refused, a parameter that it does not have."""
+
+
+class AnswerError(GenerationError):
+    """A server's answer to one request is an error, or no image as it was asked for."""
+
+
+class LateError(AnswerError):
+    """A server's whole answer did not come in time; it may still be at work."""
+
+
 class ReaderError(QiltestError):
     """A reader is not installed, its weights are missing or have another hash, or an image cannot be read."""
 

@@ -42,6 +42,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         group.addoption(flag, metavar=metavar, type=read, help=text)
     for flag, metavar, text in _LISTS:
         group.addoption(flag, metavar=metavar, type=arguments.names, action="extend", help=text)
+    for flag, metavar, text in _PAIRS:
+        group.addoption(flag, metavar=metavar, action="append", help=text)
     for flag, choices, text in _CHOICES:
         group.addoption(flag, type=arguments.one_of(*choices), metavar=f"{{{','.join(choices)}}}", help=text)
     for flag, text in _SWITCHES:
@@ -88,6 +90,14 @@ _VALUES = (
         str,
         "what made them, such as comfyui: goldens are kept under elsewhere/LABEL. Default: unnamed",
     ),
+    ("--qil-server", "URL", str, "let this server make the images; its key is read from QILTEST_API_KEY"),
+    (
+        "--qil-server-concurrency",
+        "N",
+        arguments.positive_int,
+        "requests in flight at once; latency gates with 1 alone. Default: 1",
+    ),
+    ("--qil-server-timeout", "SECONDS", arguments.seconds, "until a server's answer is whole. Default: 600"),
     ("--qil-lora", "FILE", str, "compare this LoRA with --qil-like and decide whether it may replace it"),
     (
         "--qil-like",
@@ -106,7 +116,19 @@ _LISTS = (
     ),
     ("--qil-size", "WxH", "select a resolution; repeatable, or several separated by commas"),
 )
+_PAIRS = (
+    (
+        "--qil-server-says",
+        "KEY=VALUE",
+        "what is so of the server and no request can ask for: scheduler, lora, lora.VARIANT, device; repeatable",
+    ),
+)
 _CHOICES = (
+    (
+        "--qil-server-api",
+        ("vllm-omni", "sglang", "openai"),
+        "dialect of --qil-server",
+    ),
     (
         "--qil-offload",
         ("none", "model", "group", "sequential"),
@@ -247,30 +269,40 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
 def qil_generator(pytestconfig: pytest.Config) -> Iterator[Generator]:
     """Return the generator of images. Override it to use another one."""
     from qiltest.errors import QiltestError
-    from qiltest.generation import Settings, open_generator
 
     session = session_of(pytestconfig)
-    options = session.options
     if session.images is not None:
         yield session.images
         return
     try:
-        settings = Settings(
-            device=options.device,
-            base=options.base,
-            threads=options.threads,
-            merge=options.merge,
-            compiled=options.compiled,
-            offload=options.offload,
-            fp8=options.fp8,
-            allow_partial_lora=options.allow_partial_lora,
-            on_step=session.progress.step,
-        )
-        generator = open_generator(options.model, settings)
+        generator = _open_generator(session)
     except QiltestError as error:
         session.unusable(error)
     yield generator
     generator.close()
+
+
+def _open_generator(session: SuiteSession) -> Generator:
+    """Open the model of the options, here or on a server. Raises QiltestError."""
+    options = session.options
+    if options.server is not None:
+        from qiltest.serving.opening import open_served
+
+        return open_served(options.server, options.model, options.model_base)
+    from qiltest.generation import Settings, open_generator
+
+    settings = Settings(
+        device=options.device,
+        base=options.base,
+        threads=options.threads,
+        merge=options.merge,
+        compiled=options.compiled,
+        offload=options.offload,
+        fp8=options.fp8,
+        allow_partial_lora=options.allow_partial_lora,
+        on_step=session.progress.step,
+    )
+    return open_generator(options.model, settings)
 
 
 @pytest.fixture(scope="session")

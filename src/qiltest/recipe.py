@@ -117,6 +117,29 @@ class Elsewhere:
         object.__setattr__(self, "told", _by_name("elsewhere.told", self.told))
 
 
+@dataclass(frozen=True, kw_only=True)
+class ServedRecipe:
+    """How a server was asked for an image, and what it says of itself: none of it is checked but by its effect."""
+
+    #: the dialect (`--qil-server-api`), and the version that the server tells; "" where it tells none.
+    api: str
+    version: str
+    #: (field, value) of the server's card of its model, sorted.
+    card: tuple[tuple[str, Scalar], ...]
+    #: the body as sent, and what was set on the server before, as canonical JSON.
+    request: str
+    #: (key, value) of `--qil-server-says`, sorted: what the user says of the server.
+    said: tuple[tuple[str, str], ...]
+    #: what decides the image and was not checked.
+    not_checked: tuple[str, ...]
+
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "card", _by_name("served.card", self.card))
+        object.__setattr__(self, "said", _by_name("served.said", self.said))
+
+
 class Guided:
     """Steps with or without classifier-free guidance: of a variant and of a recipe."""
 
@@ -170,6 +193,9 @@ class Recipe(Guided):
     versions: tuple[tuple[str, str], ...]
     #: of an image that was made elsewhere; then all fields but the size say what was asked for.
     elsewhere: Elsewhere | None = None
+    #: of an image that a server made, else None. Scheduler and sigmas are then (), hashes and the dtype "" unless told,
+    #: and `max_sequence_length` is 0 where the dialect cannot ask for it.
+    served: ServedRecipe | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
 
@@ -220,6 +246,10 @@ class Recipe(Guided):
         known = {name: getattr(self, name) for name in _FIELDS}
         known["asked"], known["effective"] = vars(self.asked), vars(self.effective)
         known["lora"] = None if self.lora is None else self.lora.known()
+        if self.served is None:
+            del known["served"]
+        else:
+            known["served"] = asdict(self.served)
         if self.offload == _NO_OFFLOAD:
             del known["offload"]
         if not self.model_parts:
@@ -233,7 +263,8 @@ class Recipe(Guided):
     @property
     def not_checked(self) -> tuple[str, ...]:
         """What decides the image and was not checked: nothing, where this process generated it."""
-        return () if self.elsewhere is None else self.elsewhere.not_checked
+        told = self.served or self.elsewhere
+        return () if told is None else told.not_checked
 
     def facts(self) -> dict[str, Scalar]:
         """Return the recipe as one flat mapping: packages by name (`torch`), other settings as `scheduler.shift`."""
@@ -291,12 +322,25 @@ def _facts(recipe: Recipe) -> Iterator[tuple[str, Scalar]]:
             continue
         elif isinstance(value, LoraRecipe):
             yield from ((f"lora.{name}", setting) for name, setting in value.known().items())
+        elif isinstance(value, ServedRecipe):
+            yield from _served_facts(value)
+        elif field.name == "served":
+            continue
         elif field.name == "sigmas":
             yield field.name, " ".join(map(str, value))
         elif field.name == "offload" and value == _NO_OFFLOAD:
             continue  # as in the canonical JSON
         else:
             yield field.name, str(value) if isinstance(value, Size) else value
+
+
+def _served_facts(served: ServedRecipe) -> Iterator[tuple[str, Scalar]]:
+    """Yield what is known of a server; the body sent repeats prompt, seed and size, which have facts of their own."""
+    yield "served.api", served.api
+    yield "served.version", served.version
+    yield from ((f"served.card.{name}", value) for name, value in served.card)
+    yield from ((f"served.said.{name}", value) for name, value in served.said)
+    yield "served.not_checked", ", ".join(served.not_checked)
 
 
 def _canonical(known: dict[str, Any]) -> str:

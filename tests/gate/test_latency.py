@@ -91,12 +91,21 @@ def test_a_golden_is_the_median_of_a_run_and_comes_back(store):
     assert (held.seconds, held.fastest, held.slowest, held.images) == (1.2, 1.0, 9.0, 3)
 
 
+def test_a_golden_of_this_process_has_the_fields_that_it_had_before_there_were_servers(store):
+    text = store.save(COHORT, [1.0]).read_text()
+    assert "kind" not in text
+    assert "concurrency" not in text
+    served = replace(COHORT, kind="wall", concurrency=1)
+    assert '"kind": "wall"' in store.save(served, [1.0]).read_text()
+    assert store.load(served).cohort == served
+
+
 def test_a_cohort_that_differs_in_any_field_has_another_golden(store):
     store.save(COHORT, [1.0])
     others = {
         "model": "random", "device_name": "NVIDIA H200", "dtype": "float32", "effective": "928x1664", "variant": "base",
         "nfe": 8, "attention_backend": "flash", "compiled": True, "torch": "2.15",
-        "offload": "group",
+        "offload": "group", "kind": "wall", "concurrency": 4,
     }  # fmt: skip
     assert set(others) == {field.name for field in fields(Cohort)}
     for name, value in others.items():

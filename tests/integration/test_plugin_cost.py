@@ -60,12 +60,18 @@ def test_what_the_help_says_of_defaults_and_choices_is_so():
     from qiltest.generation.settings import Offload
     from qiltest.plugin import _CHOICES, _VALUES
     from qiltest.reading import DEFAULT_READER
+    from qiltest.serving.settings import READ_SECONDS, Api
     from qiltest.session.options import REAL
 
     choices = {flag: choices for flag, choices, _ in _CHOICES}
     assert choices.pop("--qil-merge") == ("yes", "no")
-    assert choices == {"--qil-offload": tuple(Offload), "--qil-update": tuple(Update)}
+    assert choices == {
+        "--qil-offload": tuple(Offload),
+        "--qil-server-api": tuple(Api),
+        "--qil-update": tuple(Update),
+    }
     helps = {flag: text for flag, _, _, text in _VALUES}
     assert helps["--qil-margin"].endswith(f"Default: {MARGIN}")
     assert helps["--qil-reader"].endswith(f"Default: {DEFAULT_READER}")
+    assert helps["--qil-server-timeout"].endswith(f"Default: {READ_SECONDS:g}")
     assert helps["--qil-model"].endswith(f"Default: {TINY}; with -m gpu {REAL}")

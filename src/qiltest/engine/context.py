@@ -26,6 +26,7 @@ from qiltest.runs.lines import SCHEMA
 from qiltest.runs.records import CaseResult
 from qiltest.runs.store import RunStore
 from qiltest.runs.writer import RunWriter
+from qiltest.serving.generator import ServedGenerator
 from qiltest.suite.load import Suite
 from qiltest.suite.selection import Sample, Task, select
 
@@ -155,6 +156,9 @@ def open_run(
         notes = tuple(run_notes(options.model_base, {task.variant.name: task.variant for task in tasks.values()}, good))
         if found is not None:
             notes = (*notes, *found.notes)
+        if isinstance(generator, ServedGenerator):
+            notes = (*notes, *generator.notes)
+            generator.expect(recipe for recipe in good if recipe.key() not in offer.images)
         writer.append(_started(context, device, reader, command, notes))
         generator.prepare(_prompts(recipe for recipe in good if recipe.key() not in offer.images))
         on_error.pop_all()
@@ -165,7 +169,8 @@ def _started(
     context: RunContext, device: str, reader: Reader, command: Sequence[str], notes: tuple[str, ...]
 ) -> Started:
     tasks, options = context.tasks, context.options
-    on_gpu = options.gpu or (options.device or "").startswith("cuda")
+    # a server's GPU is not this machine's
+    on_gpu = options.server is None and (options.gpu or (options.device or "").startswith("cuda"))
     return Started(
         schema=SCHEMA,
         run=context.writer.id,

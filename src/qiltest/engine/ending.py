@@ -17,6 +17,9 @@ from qiltest.runs.events import Ended, Judged, Reported, now
 from qiltest.runs.load import load_run
 from qiltest.runs.records import Run, RunState
 from qiltest.runs.status import Status, status_of
+from qiltest.serving import speed
+from qiltest.serving.generator import ServedGenerator
+from qiltest.serving.speed import ServedSpeeds
 from qiltest.suite.selection import Sample
 from qiltest.text.format import count
 
@@ -110,6 +113,9 @@ def _report(context: RunContext, ending: Ending, run: Run, page: WritePage | Non
             _write_speeds(ending, run, context.matrix_rate)  # before the reports, which show them
     with _told(f"the run cannot be added to the history of {run.path.parent}", faults):
         record(run)
+    if isinstance(context.generator, ServedGenerator):
+        with _told(f"the speeds of {run.path} cannot be written", faults):
+            _write_served(ending, run, context.generator.speeds())
     for write, name in ((write_html, HTML), (write_markdown, MARKDOWN)):
         with _told(f"the report {run.path / name} cannot be written", faults):
             write(run, run.path / name, golden_folder=context.goldens.root)
@@ -143,6 +149,13 @@ def _write_speeds(ending: Ending, run: Run, matrix_rate: float) -> None:
     speeds = speeds_of(run, qwen_image(), matrix_rate)
     ending.speeds = list(speed_lines(speeds))
     ending.reports.append(f"speeds {write_speeds(speeds, run.path)}")
+
+
+def _write_served(ending: Ending, run: Run, speeds: ServedSpeeds) -> None:
+    """Write how long a server's answers took, for the reports, and keep their table."""
+    if speeds.rows:
+        ending.speeds = list(speed.speed_lines(speeds))
+        ending.reports.append(f"speeds {speed.write_speeds(speeds, run.path)}")
 
 
 def _add_missing(context: RunContext, unjudged: Mapping[Sample, str]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from qiltest.gate.latency import Cohort
+from qiltest.generation.records import LOOP, Timing
 from qiltest.recipe import Recipe
 
 #: packages whose versions a run records.
@@ -20,8 +21,8 @@ _PATIENCE, _DIGITS = 5, 12
 _COMMIT = re.compile(r"[0-9a-f]{7,40}(-dirty)?")
 
 
-def cohort_of(recipe: Recipe, *, model: str, device: str) -> Cohort:
-    """Return the latency cohort of an image."""
+def cohort_of(recipe: Recipe, *, model: str, device: str, timing: Timing | None = None) -> Cohort:
+    """Return the latency cohort of an image; `timing` says what was timed, the denoise loop where it is None."""
     torch = dict(recipe.versions).get("torch", "none")
     return Cohort(
         model=model,
@@ -34,6 +35,8 @@ def cohort_of(recipe: Recipe, *, model: str, device: str) -> Cohort:
         compiled=recipe.compiled,
         torch=".".join(torch.split(".")[:2]),
         offload=recipe.offload,
+        kind=LOOP if timing is None else timing.kind,
+        concurrency=1 if timing is None else timing.concurrency,
     )
 
 

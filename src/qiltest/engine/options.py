@@ -12,6 +12,7 @@ from qiltest.generation.sources import TINY, base_of_model
 from qiltest.recipe import Size
 from qiltest.runs.records import Purpose
 from qiltest.runs.store import Reuse
+from qiltest.serving.settings import Server
 from qiltest.suite.variants import CANDIDATE, ModelBase, ModelKind
 
 #: label of images made elsewhere whose maker nobody names.
@@ -93,6 +94,8 @@ class Options:
     rounds: int | None
     #: False (`--qil-report-latency`): a latency is reported and fails nothing.
     latency_gates: bool = True
+    #: where the images are made instead of in this process; None: here.
+    server: Server | None = None
     #: the candidate LoRA; None in a session that compares images with goldens.
     release: ReleaseRequest | None
     cases_folder: Path

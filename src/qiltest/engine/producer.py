@@ -22,7 +22,7 @@ from qiltest.engine.workers import InlineExecutor, executor_for
 from qiltest.errors import GenerationError, ModelError, OutOfMemoryError, QiltestError, RecipeError
 from qiltest.gate.latency import Cohort
 from qiltest.generation.images import finish
-from qiltest.generation.records import Decoded, Denoised, Generation, Generator
+from qiltest.generation.records import Decoded, Denoised, Generation, Generator, Timing
 from qiltest.quality import Examined, examine
 from qiltest.reading.images import Pixels, load_image
 from qiltest.reading.records import Reading
@@ -158,9 +158,9 @@ class ImageProducer:
         recipe = self._recipe(sample)
         if isinstance(self._generator, FindsImages):
             return self._take_up(sample, self._generator.found(recipe))
-        before = self._device_state()
+        before = self._device_state(recipe)
         loops, notes = self._loops(recipe)
-        after = self._device_state()
+        after = self._device_state(recipe)
         chosen = sorted(loops, key=lambda loop: loop.denoise_seconds)[(len(loops) - 1) // 2]
         disturbed = _disturbed(chosen, loops) if self._generator.on_cpu else 0.0
         made = self._generator.decode_pixels(chosen)
@@ -175,8 +175,9 @@ class ImageProducer:
         health, reading = self._health(found.pixels), self._reading(sample, generated)
         return PendingImage(loops=(), generated=generated, reading=reading, health=health)
 
-    def _device_state(self) -> tuple[DeviceState, ...]:
-        return () if self._generator.on_cpu else device_state(self._options.device)
+    def _device_state(self, recipe: Recipe) -> tuple[DeviceState, ...]:
+        elsewhere = self._generator.on_cpu or recipe.served is not None
+        return () if elsewhere else device_state(self._options.device)
 
     def _loops(self, recipe: Recipe) -> tuple[tuple[Denoised, ...], tuple[str, ...]]:
         """Run and time the denoise loops. Out of memory is retried once, with a note."""
@@ -192,10 +193,11 @@ class ImageProducer:
         rounds = rounds_of(self._options.rounds, seconds=first.denoise_seconds, known=known or 0)
         loops = (first, *(self._denoise(recipe) for _ in range(rounds - 1)))
         self._timed[cohort] = (known or 0) + rounds
-        return loops, (*notes, *_unsteady(loops))
+        told = dict.fromkeys(note for loop in loops for note in loop.notes)
+        return loops, (*notes, *told, *_unsteady(loops))
 
-    def _cohort(self, recipe: Recipe) -> Cohort:
-        return cohort_of(recipe, model=self._generator.model, device=self._device_name)
+    def _cohort(self, recipe: Recipe, timing: Timing | None = None) -> Cohort:
+        return cohort_of(recipe, model=self._generator.model, device=self._device_name, timing=timing)
 
     def _denoise(self, recipe: Recipe) -> Denoised:
         denoised = self._generator.denoise(recipe)
@@ -234,7 +236,7 @@ class ImageProducer:
             sha256=self._writer.put(generation.png),
             timing=replace(generation.timing, disturbed=disturbed),
             latents=generation.latents,
-            cohort=self._cohort(recipe),
+            cohort=self._cohort(recipe, generation.timing),
             notes=notes,
         )
         self._writer.append(generated)
@@ -288,13 +290,14 @@ def _disturbed(chosen: Denoised, loops: tuple[Denoised, ...]) -> float:
 def _unsteady(loops: tuple[Denoised, ...]) -> tuple[str, ...]:
     """Return a note where rounds of the same recipe gave different latents."""
     other = sum(loop.latents_sha256 != loops[0].latents_sha256 for loop in loops[1:])
-    return (f"the same recipe gave different latents in {other} of {count(len(loops) - 1, 'repeat')}",) if other else ()
+    what = "latents" if loops[0].recipe.served is None else "images"
+    return (f"the same recipe gave different {what} in {other} of {count(len(loops) - 1, 'repeat')}",) if other else ()
 
 
 def _check(generation: Generation, recipe: Recipe) -> None:
     """Raise RecipeError or GenerationError for an image that does not match its recipe."""
     timing = generation.timing
-    if timing.forwards != recipe.nfe:
+    if recipe.served is None and timing.forwards != recipe.nfe:
         raise RecipeError(
             f"{count(timing.forwards, 'forward')} instead of the recipe's {recipe.nfe}",
             where=f"variant {recipe.variant}",

@@ -1,8 +1,9 @@
 """The latency gate: denoise seconds against a golden of the same cohort (docs/reference/gate.md).
 
-A cohort is one model, device, precision, size, variant, attention backend and torch version. Its golden is the median
-of the denoise loops of the run that recorded it. An image fails past a relative AND an absolute floor, because clocks
-vary by some per cent between runs and a short loop by some milliseconds. Without a golden the verdict is INCOMPARABLE.
+A cohort is one model, device, precision, size, variant, attention backend and torch version, and of a server what is
+timed and with how many requests in flight. Its golden is the median of the denoise loops of the run that recorded it.
+An image fails past a relative AND an absolute floor, because clocks vary by some per cent between runs and a short loop
+by some milliseconds. Without a golden the verdict is INCOMPARABLE.
 
 Latency gates with `-m gpu`. On a CPU, which other work shares, it is reported only.
 """
@@ -16,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
@@ -26,6 +27,8 @@ from qiltest.gate.verdict import Verdict
 from qiltest.strict_json import STORED, StrictJsonError, decode
 
 SCHEMA = 1
+#: of latencies that were not measured by a server.
+_IN_THIS_PROCESS: dict[str, str | int] = {"kind": "loop", "concurrency": 1}
 #: a latency above the golden's by more than this share ...
 RELATIVE_FLOOR = 0.08
 #: ... and by more than this many seconds fails.
@@ -49,15 +52,16 @@ class Cohort:
     torch: str
     #: where weights wait while they are not needed; "none" is left out of the key, as cohorts before it had it.
     offload: str = "none"
+    #: `Timing.kind` and `Timing.concurrency`; "loop" and 1 are left out of key and file.
+    kind: str = "loop"
+    concurrency: int = 1
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
 
     @property
     def key(self) -> str:
         """Short hash of all fields."""
-        known = asdict(self)
-        if self.offload == "none":
-            del known["offload"]
+        known = _without_usual(asdict(self), {"offload": "none", **_IN_THIS_PROCESS})
         fields = json.dumps(known, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(fields.encode()).hexdigest()[:16]
 
@@ -170,9 +174,16 @@ class LatencyStore:
             slowest=float(max(seconds)),
             images=len(seconds),
         )
-        text = json.dumps(asdict(golden), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+        known = asdict(golden)
+        known["cohort"] = _without_usual(known["cohort"], _IN_THIS_PROCESS)
+        text = json.dumps(known, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
         self.goldens.write(path, text.encode(), what="latency golden")
         return path
+
+
+def _without_usual(cohort: dict[str, Any], usual: dict[str, str | int]) -> dict[str, Any]:
+    """Return a cohort's fields without those that have their usual value, which cohorts of before do not have."""
+    return {name: value for name, value in cohort.items() if usual.get(name) != value}
 
 
 def _is_median(golden: LatencyGolden) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from qiltest.generation.identity import parts_sha256, whole_sha256
 from qiltest.generation.schedule import LIGHTNING, SchedulerConfig, as_tuple, check_sigmas
 from qiltest.generation.settings import Settings
 from qiltest.generation.sources import COMPONENTS, RANDOM_LORA, ModelSource, base_of, resolve_lora
+from qiltest.generation.variant_faults import check_numbers, check_variant
 from qiltest.lora import LoraReport, inspect_lora, qwen_image
 from qiltest.lora.findings import LEFT_OUT
 from qiltest.lora.releases import refuse_other_release
@@ -82,8 +82,8 @@ class RecipeBuilder:
 
     def build(self, case: Case, size: Size, variant: Variant, seed: int) -> Recipe:
         """Return an image's recipe. Raises RecipeError where the variant cannot be generated."""
-        self._check_variant(variant)
-        self._check_numbers(size, seed)
+        check_variant(variant, self._source.base)
+        check_numbers(size, seed)
         effective = size.effective()
         with self._own_settings(variant.scheduler):
             scheduler = self.scheduler(variant.scheduler)
@@ -164,33 +164,6 @@ class RecipeBuilder:
                 remedy=f"inspect the file with `qiltest lora {path}`",
             )
         return path, report
-
-    def _check_variant(self, variant: Variant) -> None:
-        for what, remedy in self._faults(variant):
-            raise RecipeError(what, where=f"variant {variant.name}", remedy=remedy)
-
-    def _faults(self, variant: Variant) -> Iterator[tuple[str, str]]:
-        scale = variant.true_cfg_scale
-        if variant.steps < 1:
-            yield f"steps = {variant.steps}", "give at least 1"
-        if not (math.isfinite(scale) and scale >= 1):
-            yield f"true CFG {scale}", "give 1 (no guidance) or more"
-        if scale > 1 and variant.negative_prompt is None:
-            what = f"true CFG {scale} without a negative prompt generates without guidance"
-            yield what, 'give negative_prompt, for example " "'
-        if variant.scheduler is SchedulerKind.LIGHTNING and scale > 1:
-            what = "guidance is already distilled in; CFG > 1 over-saturates and doubles the cost"
-            yield f"true CFG {scale} on the Lightning scheduler: {what}", "true_cfg_scale = 1"
-        base = self._source.base
-        if base is not None and base.takes(variant) is False:
-            what = f"it needs the base model {variant.base_model}, the model is {base.id} ({base.evidence})"
-            yield what, f"--qil-model={variant.base_model}, or --qil-base={variant.base_model} if that is what it is"
-
-    def _check_numbers(self, size: Size, seed: int) -> None:
-        if min(size.width, size.height) < SIZE_MULTIPLE:
-            raise RecipeError(f"size {size} is below {SIZE_MULTIPLE} pixels")
-        if not 0 <= seed < 1 << 63:
-            raise RecipeError(f"seed {seed} is not between 0 and 2^63 - 1")
 
     def _lora(self, variant: Variant) -> LoraRecipe | None:
         lora = variant.lora(self._source.kind)

@@ -10,6 +10,8 @@ from qiltest.recipe import Recipe, Size
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import Variant
 
+#: what `Timing.denoise_seconds` times: the denoise loop alone, in this process.
+LOOP = "loop"
 #: a latency that other work lengthened by more than this share is not comparable.
 MOST_DISTURBED = 0.1
 
@@ -34,11 +36,16 @@ class Timing:
     denoise_seconds: float
     #: 0 as long as nothing was decoded.
     decode_seconds: float
-    #: transformer forwards made; compared with `recipe.nfe`.
+    #: transformer forwards made; compared with `recipe.nfe`. 0 where a server made the image, which does not tell.
     forwards: int
     #: how far other work on the CPU lengthened the loop: the time in which its threads waited for a core, as a share of
     #: the loop and at most 1, or the spread of repeated loops, whichever is larger. 0 on a GPU and where it is unknown.
     disturbed: float = 0.0
+    #: what `denoise_seconds` times. Of a server "diffuse" (its own denoise loop, as it says), "request" (its whole work
+    #: on the request, as it says) or "wall" (from sending the request to the last byte of the answer).
+    kind: str = LOOP
+    #: requests in flight at once, of a server.
+    concurrency: int = 1
 
     @property
     def comparable(self) -> bool:
@@ -48,7 +55,7 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True)
 class Denoised:
-    """Latents after the denoise loop, not yet decoded. `latents` is a tensor that only its generator understands."""
+    """Latents after the denoise loop, not yet decoded; only its generator understands `latents`."""
 
     recipe: Recipe
     latents: Any
@@ -57,6 +64,8 @@ class Denoised:
     latents_sha256: str = ""
     #: seconds in which threads of this process waited for a core during the loop, all together; 0 where unknown.
     waited_seconds: float = 0.0
+    #: what else to report of the image, such as a request that was repeated.
+    notes: tuple[str, ...] = ()
 
     @property
     def denoise_seconds(self) -> float:
@@ -72,7 +81,8 @@ class Decoded:
     #: uint8, height x width x 3.
     pixels: Any
     timing: Timing
-    latents: LatentStats
+    #: None where a server made the image.
+    latents: LatentStats | None
     #: False for random weights, whose images may be blank.
     judges_text: bool
 
@@ -87,7 +97,8 @@ class Generation:
     #: SHA-256 of `png`, hexadecimal.
     sha256: str
     timing: Timing
-    latents: LatentStats
+    #: None where a server made the image.
+    latents: LatentStats | None
 
 
 class Generator(Protocol):

@@ -82,6 +82,8 @@ def published_lines(run: Run) -> Iterator[str]:
         of = " (the embedded model's images, not Qwen-Image's)" if run.is_tiny else ""
         if any(result.recipe is not None and result.recipe.elsewhere is not None for result in run.results):
             of = f" (images made elsewhere: {run.model}{', of the embedded model' if run.is_tiny else ''})"
+        if any(result.recipe is not None and result.recipe.served is not None for result in run.results):
+            of = f" (images of a server: {run.model}{', the embedded model' if run.is_tiny else ''})"
         yield f"the performance report's claims{of}:"
         yield from (f"  {line}" for line in claim_lines(found.findings))
 

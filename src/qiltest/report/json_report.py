@@ -92,12 +92,14 @@ class ExtraModel(_Model):
 
 
 class LatencyModel(_Model):
-    """The denoise loop alone, in seconds."""
+    """The denoise loop alone, in seconds; of a server's image what `kind` says."""
 
     denoise_seconds: float
+    kind: Text = Field(description="what was timed: loop; of a server diffuse, request (its whole work) or wall")
+    concurrency: int = Field(description="requests in flight at once, of a server")
     decode_seconds: float
     step_seconds: tuple[float, ...]
-    forwards: int
+    forwards: int = Field(description="0 where a server made the image: it does not tell")
     speed_up: float | None = Field(
         description="the base variant's denoise time over this one's, for the same case, size and seed"
     )
@@ -188,6 +190,9 @@ class ImageModel(_Model):
     status: Status = Field(description="the worse of the verdicts on text and, where it gates, latency")
     verdict: Verdict | None = Field(description="the verdict on the text; null where the image was not judged")
     reasons: tuple[Text, ...]
+    not_checked: tuple[Text, ...] = Field(
+        description="what decides the image and was not checked; empty where this process generated it"
+    )
     change: ChangeKind | None
     distance: int | None
     distance_alnum: int | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from jinja2 import Environment
@@ -19,6 +20,7 @@ from qiltest.report.view import RunView
 from qiltest.runs.aggregate import by_variant, denoise_median, speed_ups, step_times, variant_rate
 from qiltest.runs.records import Run
 from qiltest.runs.status import Status
+from qiltest.serving import speed as served_speed
 from qiltest.text.escape import markdown as md
 from qiltest.text.format import percent, seconds, times
 
@@ -30,7 +32,8 @@ def render_markdown(page: RunView, folder: Path) -> str:
 
     Raises StoreError where the run's speeds cannot be read.
     """
-    speeds = read_speeds(page.run.path)
+    speeds, served = read_speeds(page.run.path), served_speed.read_speeds(page.run.path)
+    lines = (() if speeds is None else speed_lines(speeds), () if served is None else served_speed.speed_lines(served))
     return (
         markdown_environment()
         .get_template("report.md.j2")
@@ -40,7 +43,7 @@ def render_markdown(page: RunView, folder: Path) -> str:
             folder=folder,
             caveat=CAVEAT,
             speeds_by_variant=_by_variant(page.run),
-            speeds=() if speeds is None else tuple(speed_lines(speeds)),
+            speeds=tuple(chain.from_iterable(lines)),
         )
     )
 

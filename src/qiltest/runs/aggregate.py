@@ -62,8 +62,8 @@ def has_base(run: Run) -> bool:
 def speed_ups(run: Run) -> dict[str, float]:
     """Return the speed-up over the base variant by sample id.
 
-    Pairs have equal case, size and seed, device and size generated. The base itself and images of a shared CPU
-    (`shared_cpu`) have no entry.
+    Pairs have equal case, size and seed, device and size generated, and of a server the same kind of seconds. The base
+    itself and images of a shared CPU (`shared_cpu`) have no entry.
     """
     shared = shared_cpu(run)
     return {
@@ -90,8 +90,10 @@ def _pairs(run: Run) -> Iterator[tuple[CaseResult, Timing, Timing]]:
         other = None if base is None else timed.get(replace(result.sample, variant=base))
         if result.sample.variant == base or other is None or result.timing is None or other.timing is None:
             continue
-        if result.effective == other.effective and _device(result) == _device(other):
-            yield result, result.timing, other.timing
+        own = result.timing
+        timed_alike = (own.kind, own.concurrency) == (other.timing.kind, other.timing.concurrency)
+        if timed_alike and result.effective == other.effective and _device(result) == _device(other):
+            yield result, own, other.timing
 
 
 def median_speed_up(results: Iterable[CaseResult], ratios: Mapping[str, float]) -> float | None:

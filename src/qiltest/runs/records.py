@@ -171,6 +171,11 @@ class CaseResult(Outcome, Origin):
         return None if self.judgement is None else self.judgement.verdict
 
     @property
+    def not_checked(self) -> tuple[str, ...]:
+        """What decides the image and was not checked (`Recipe.not_checked`): of an image that a server made."""
+        return () if self.recipe is None else self.recipe.not_checked
+
+    @property
     def passes(self) -> bool:
         """True if text and, where it gates, latency passed or were accepted by `--qil-update` in this run.
 
@@ -199,6 +204,11 @@ class Run(Setup):
     results: tuple[CaseResult, ...]
     #: what is wrong with the run or the session, such as a quarantined image or an unused golden.
     problems: tuple[str, ...] = ()
+
+    @property
+    def not_checked(self) -> tuple[str, ...]:
+        """What decides one of its images and was not checked (`CaseResult.not_checked`)."""
+        return tuple(dict.fromkeys(name for result in self.results for name in result.not_checked))
 
     @property
     def refused(self) -> bool:

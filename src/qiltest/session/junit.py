@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from qiltest.generation.records import LOOP
 from qiltest.runs.records import CaseResult
 from qiltest.runs.status import Status, status_of
 from qiltest.session.case_run import CaseRun
@@ -66,8 +67,12 @@ def _facts(result: CaseResult, *, failed: bool) -> Iterator[tuple[str, str]]:
         yield "golden_distance", _known(judgement.golden_distance)
     if result.recipe is not None:
         yield "recipe", result.recipe.key()
+    if result.not_checked:
+        yield "not_checked", ", ".join(result.not_checked)
     if result.timing is not None:
         yield "denoise_seconds", f"{result.timing.denoise_seconds:.6g}"
+        if result.timing.kind != LOOP:
+            yield "timed", result.timing.kind
     if result.latency is not None:
         yield "latency_verdict", result.latency.verdict.value
         yield "golden_denoise_seconds", _known(result.latency.golden_seconds)

@@ -20,6 +20,7 @@ from qiltest.hashing import forget
 from qiltest.recipe import Size
 from qiltest.runs.store import Reuse
 from qiltest.session.guards import asks_for_gpu
+from qiltest.session.server import read_server
 
 REAL = "Qwen/Qwen-Image"
 #: names of no device, and of torch's device that computes nothing.
@@ -58,14 +59,16 @@ def read_options(config: pytest.Config) -> Options:
         _forget_hashes()
     gpu = asks_for_gpu(asked.markexpr)
     images = _images(config, gpu=gpu)
-    model = asked.qil_model or (REAL if gpu or images is not None else TINY)
+    model = asked.qil_model or (REAL if gpu or asked.qil_server or images is not None else TINY)
+    server = read_server(asked, model=model)
     release = _release(config, model=model)
     _refuse_contradicting_ways(asked)
-    rounds: int | str = asked.qil_rounds or (AUTO if gpu else 1)
+    alone = server is None or server.concurrency == 1
+    rounds: int | str = asked.qil_rounds or (AUTO if gpu and alone else 1)
     return Options(
         model=model,
         base=_base(asked.qil_base, model=model),
-        device=_device(asked.qil_device, gpu=gpu, model=model),
+        device=None if server else _device(asked.qil_device, gpu=gpu, model=model),
         gpu=gpu,
         threads=asked.qil_threads,
         reader=asked.qil_reader,
@@ -76,7 +79,7 @@ def read_options(config: pytest.Config) -> Options:
         seeds=asked.qil_seeds if isinstance(asked.qil_seeds, tuple) else (),
         update=_update(asked.qil_update),
         accept=_accept(asked),
-        reuse=_reuse(asked, release=release),
+        reuse=_reuse(asked, release=release, served=server is not None),
         merge=None if asked.qil_merge is None else asked.qil_merge == "yes",
         compiled=bool(asked.qil_compile),
         offload=Offload(asked.qil_offload or Offload.NONE),
@@ -84,7 +87,8 @@ def read_options(config: pytest.Config) -> Options:
         allow_partial_lora=bool(asked.qil_allow_partial_lora),
         expect=asked.qil_expect,
         rounds=None if rounds == AUTO else int(rounds),
-        latency_gates=not asked.qil_report_latency,
+        latency_gates=alone and not asked.qil_report_latency,
+        server=server,
         release=release,
         cases_folder=_folder(config, asked.qil_cases, "cases"),
         golden_folder=_folder(config, asked.qil_golden, "golden"),
@@ -191,11 +195,13 @@ def _lora(config: pytest.Config, value: str) -> str:
     return value if "::" in value else str(config.invocation_params.dir / expanded(value))
 
 
-def _reuse(asked: argparse.Namespace, *, release: ReleaseRequest | None) -> Reuse:
+def _reuse(asked: argparse.Namespace, *, release: ReleaseRequest | None, served: bool) -> Reuse:
     if asked.qil_fresh and asked.qil_reuse:
         raise pytest.UsageError("--qil-fresh and --qil-reuse exclude each other\n  -> give one of them")
     if asked.qil_fresh:
         return Reuse.NEVER
+    if served and not asked.qil_reuse:
+        return Reuse.NEVER  # whether the server is still the same, nobody can see
     # the replaced variant need not be generated again for each candidate
     return Reuse.ANY if asked.qil_reuse or release is not None else Reuse.UNFINISHED
 

@@ -17,6 +17,7 @@ from qiltest.engine.refusal import leave_run
 from qiltest.engine.sample import SampleRun
 from qiltest.errors import DeviceError, ModelError, QiltestError
 from qiltest.generation.records import Generator
+from qiltest.serving.generator import ServedGenerator
 from qiltest.session import guards
 from qiltest.session.benchmark_table import hide_table
 from qiltest.session.case_run import CaseRun, LoopClock
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
     from qiltest.runs.records import Run
 
 FIXTURE = "qil_case_run"
+_NOT_SERVED = (
+    "qiltest: a conftest replaces the fixture qil_generator, so that the server of --qil-server would not be asked\n"
+    "  -> remove --qil-server, or that fixture"
+)
 #: per image of the real model, without loading it; the base takes about half a minute.
 GPU_TIMEOUT_SECONDS = 1800
 
@@ -173,6 +178,9 @@ class SuiteSession:
             line = f"qiltest: {count(len(self._selected), 'image')}, model {options.model} on {device}"
             if options.images is not None:
                 line = images_line(options, len(self._selected))
+            if options.server is not None:
+                where = f"asked of {options.server.url} ({options.server.api})"
+                line = f"qiltest: {count(len(self._selected), 'image')}, model {options.model}, {where}"
             yield printable_line(line)
 
     # the tests
@@ -326,6 +334,8 @@ class SuiteSession:
         if self._refused is not None:
             self.unusable(self._refused)
         refuse_replaced(self.images, generator)
+        if self.options.server is not None and not isinstance(generator, ServedGenerator):
+            raise pytest.exit.Exception(_NOT_SERVED, pytest.ExitCode.USAGE_ERROR)
         if self.context is None:
             try:
                 self.context = open_run(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from qiltest.report.ci import ci_lines, refusal_lines
 from qiltest.report.published import published_lines
 from qiltest.report.since_when import terminal_lines
-from qiltest.report.terminal.table import print_run, printed
+from qiltest.report.terminal.table import not_checked_line, print_run, printed
 from qiltest.runs.records import Run, RunState
 from qiltest.runs.store import Reuse
 from qiltest.session.session import SuiteSession
@@ -25,8 +25,8 @@ def summary_lines(session: SuiteSession, *, width: int, colour: bool) -> Iterato
     if run is not None and context is not None:
         yield ""
         yield from printed(lambda console: print_run(console, run), width=width, colour=colour)
-        shown = (*terminal_lines(run, most=_MOST), *published_lines(run), *_reused(run))
-        yield from (f"qiltest: {line}" for line in shown)
+        known = (*not_checked_line(run), *terminal_lines(run, most=_MOST), *published_lines(run), *_reused(run))
+        yield from (f"qiltest: {line}" for line in known)
         yield from (f"qiltest: note: {line}" for note in run.notes for line in note.splitlines())
     yield from (f"qiltest: {line}" for line in (context.readers.notices if context else ()))
     yield from (f"qiltest: wrote {path}" for path in ending.recorded)
@@ -42,8 +42,10 @@ def summary_lines(session: SuiteSession, *, width: int, colour: bool) -> Iterato
     yield from job_lines(session)
     yield from _release(session, run, width=width, colour=colour)
     if run.state is not RunState.FINISHED:
-        without = " without --qil-fresh" if session.options.reuse is Reuse.NEVER else ""
-        yield f"qiltest: run interrupted: repeat the command{without} to resume"
+        how = " without --qil-fresh" if session.options.reuse is Reuse.NEVER else ""
+        if session.options.server is not None:
+            how = " with --qil-reuse, if the server is still the same,"
+        yield f"qiltest: run interrupted: repeat the command{how} to resume"
 
 
 def job_lines(session: SuiteSession) -> Iterator[str]:

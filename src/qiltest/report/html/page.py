@@ -34,6 +34,7 @@ from qiltest.report.html.preview import (
 from qiltest.report.image_view import ImageView
 from qiltest.report.templating import asset, html_environment
 from qiltest.report.view import RunView
+from qiltest.serving.speed import read_speeds
 
 #: wrong texts of one image that get a cut-out.
 MAX_CROPS = 4
@@ -63,7 +64,10 @@ class Embedded:
 
 
 def render_html(page: RunView, folder: Path) -> str:
-    """Return the report for a file in `folder`, from where the full images are linked."""
+    """Return the report for a file in `folder`, from where the full images are linked.
+
+    Raises StoreError where the speeds of the run's server cannot be read.
+    """
     style, script = asset("report.css"), asset("report.js")
     return (
         html_environment()
@@ -73,6 +77,7 @@ def render_html(page: RunView, folder: Path) -> str:
             embedded=embed(page.cells, folder),
             charts=charts(page.run),
             caveat=CAVEAT,
+            speeds=read_speeds(page.run.path),
             style=Markup(style),  # noqa: S704 - the package's own
             script=Markup(script),  # noqa: S704 - the package's own
             policy=policy(style, script),

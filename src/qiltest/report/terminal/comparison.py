@@ -58,10 +58,12 @@ def comparison_record(found: Comparisons, before: Run, after: Run, problems: Seq
 
 
 def run_problems(run: Run) -> Iterator[str]:
-    """Yield the problems of a run that a verdict on it must mention."""
+    """Yield the problems of a run that a verdict on it must mention, and what was not checked of its images."""
     if run.state is not RunState.FINISHED:
         yield f"run {run.id} is {run.state}: {len(run.results)} of {len(run.planned)} images begun"
     yield from (f"run {run.id}: {problem}" for problem in run.problems)
+    if run.not_checked:
+        yield f"run {run.id}: not checked of its images: {', '.join(run.not_checked)}"
 
 
 def _table(comparison: Comparison) -> Table:

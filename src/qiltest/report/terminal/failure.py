@@ -24,7 +24,8 @@ def failure_message(result: CaseResult, task: Task, *, command: str) -> str:
     """Return the message for an image that does not pass.
 
     In this order: case, variant, expected text, text as read with the differing characters marked, distance and limit,
-    what changed from the golden, where the image is, and the one command that accepts it ("" for none).
+    what was not checked, what changed from the golden, where the image is, and the one command that accepts it ("" for
+    none).
     """
     return "\n".join(printable_line(line) for line in _lines(result, task, command))
 
@@ -35,6 +36,8 @@ def _lines(result: CaseResult, task: Task, command: str) -> Iterator[str]:
     if result.score is not None:
         yield from _texts(result, result.score, task.case)
     yield from _verdict(result)
+    if result.not_checked:
+        yield f"not checked   {', '.join(result.not_checked)}"
     if result.golden is not None and result.score is not None:
         yield from _labelled("golden", _changed(result, result.golden, result.score))
     if result.image is not None:

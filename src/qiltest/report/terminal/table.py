@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qiltest.gate.verdict import Verdict
+from qiltest.generation.records import LOOP
 from qiltest.runs.aggregate import shared_cpu, speed_ups
 from qiltest.runs.records import CaseResult, Run
 from qiltest.runs.status import Status, status_of
@@ -37,8 +38,9 @@ def print_run(console: Console, run: Run) -> None:
     """Print one row per case, resolution and seed, and one column per variant, and below what its marks mean.
 
     A cell has the verdict, edits / expected characters, and the time of the denoise loop with its ratio to the base
-    variant's. An image that was not begun is a dash. Where the console is too narrow, the time has a line of its own,
-    and then there are several tables; no word is folded.
+    variant's; of a server's image how many things were not checked (`not_checked_line`), and what was timed. An image
+    that was not begun is a dash. Where the console is too narrow, the time has a line of its own, and then there are
+    several tables; no word is folded.
     """
     made = _Cells(run)
     names = list(dict.fromkeys(sample.variant for sample in run.planned))
@@ -68,6 +70,12 @@ def print_run(console: Console, run: Run) -> None:
         console.print(one)
     for line in made.legend():
         console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def not_checked_line(run: Run) -> Iterator[str]:
+    """Yield what was not checked of the run's images, nothing where all was."""
+    if run.not_checked:
+        yield f"not checked of these images: {', '.join(run.not_checked)}"
 
 
 def _table(facts: Sequence[str], variants: Sequence[str]) -> Table:
@@ -118,6 +126,8 @@ class _Cells:
         if not result.golden_recorded and result.judgement is not None and status is Status.PASS:
             # a pass has a reason only where there is no golden
             text.append("".join(f" ({self._note(reason)})" for reason in result.judgement.reasons), style="default")
+        if result.not_checked:
+            text.append(f" {len(result.not_checked)} not checked", style="dim")
         return text
 
     def _note(self, reason: str) -> int:
@@ -129,6 +139,8 @@ class _Cells:
         if result.timing is None:
             return "" if result.told_seconds is None else f"told {seconds(result.told_seconds)}".replace("\u00a0", "")
         shown = seconds(result.timing.denoise_seconds).replace("\u00a0", "")
+        if result.timing.kind != LOOP:
+            shown += f" {result.timing.kind}"
         if result.id in self._shared:
             self.disturbed.append(self._shared[result.id])
             shown += _SHARED

@@ -1,0 +1,41 @@
+"""What no generator makes of a variant, a size or a seed, whoever generates. Needs no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from qiltest.errors import RecipeError
+from qiltest.recipe import SIZE_MULTIPLE, Size
+from qiltest.suite.variants import ModelBase, SchedulerKind, Variant
+
+
+def check_variant(variant: Variant, base: ModelBase | None) -> None:
+    """Raise RecipeError where the variant contradicts itself or belongs to another base model."""
+    for what, remedy in _faults(variant, base):
+        raise RecipeError(what, where=f"variant {variant.name}", remedy=remedy)
+
+
+def check_numbers(size: Size, seed: int) -> None:
+    """Raise RecipeError for a size or a seed that no pipeline takes."""
+    if min(size.width, size.height) < SIZE_MULTIPLE:
+        raise RecipeError(f"size {size} is below {SIZE_MULTIPLE} pixels")
+    if not 0 <= seed < 1 << 63:
+        raise RecipeError(f"seed {seed} is not between 0 and 2^63 - 1")
+
+
+def _faults(variant: Variant, base: ModelBase | None) -> Iterator[tuple[str, str]]:
+    scale = variant.true_cfg_scale
+    if variant.steps < 1:
+        yield f"steps = {variant.steps}", "give at least 1"
+    if not (math.isfinite(scale) and scale >= 1):
+        yield f"true CFG {scale}", "give 1 (no guidance) or more"
+    if scale > 1 and variant.negative_prompt is None:
+        what = f"true CFG {scale} without a negative prompt generates without guidance"
+        yield what, 'give negative_prompt, for example " "'
+    if variant.scheduler is SchedulerKind.LIGHTNING and scale > 1:
+        what = "guidance is already distilled in; CFG > 1 over-saturates and doubles the cost"
+        yield f"true CFG {scale} on the Lightning scheduler: {what}", "true_cfg_scale = 1"
+    if base is not None and base.takes(variant) is False:
+        what = f"it needs the base model {variant.base_model}, the model is {base.id} ({base.evidence})"
+        yield what, f"--qil-model={variant.base_model}, or --qil-base={variant.base_model} if that is what it is"
