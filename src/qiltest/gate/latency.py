@@ -49,6 +49,9 @@ class Cohort:
     torch: str
     #: where weights wait while they are not needed; "none" is left out of the key, as cohorts before it had it.
     offload: str = "none"
+    #: how many other GPUs of the same host generated meanwhile (`--qil-workers`); 0 is left out of key and file, so
+    #: that goldens from before it keep theirs.
+    beside: int = 0
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
 
@@ -58,6 +61,8 @@ class Cohort:
         known = asdict(self)
         if self.offload == "none":
             del known["offload"]
+        if self.beside == 0:
+            del known["beside"]
         fields = json.dumps(known, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(fields.encode()).hexdigest()[:16]
 
@@ -163,7 +168,10 @@ class LatencyStore:
             slowest=float(max(seconds)),
             images=len(seconds),
         )
-        text = json.dumps(asdict(golden), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+        known = asdict(golden)
+        if cohort.beside == 0:
+            del known["cohort"]["beside"]
+        text = json.dumps(known, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
         self.goldens.write(path, text.encode(), what="latency golden")
         return path
 
