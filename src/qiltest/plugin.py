@@ -64,6 +64,30 @@ _VALUES = (
         arguments.rounds,
         "timed denoise loops per image; auto adapts to loop time. Default: 1; with -m gpu auto",
     ),
+    (
+        "--qil-workers",
+        "N|all",
+        arguments.workers,
+        "generate in N processes, one GPU each; without a GPU one core each. Default: in this process",
+    ),
+    (
+        "--qil-cluster",
+        "ADDRESS|auto",
+        str,
+        "generate on the nodes of a Ray cluster that is up, one worker per GPU or --qil-workers; needs qiltest[ray]",
+    ),
+    (
+        "--qil-readers",
+        "K",
+        arguments.positive_int,
+        "read images in K processes while others are generated. Default: 1 beside a GPU or workers",
+    ),
+    (
+        "--qil-shard",
+        "I/N",
+        arguments.shard,
+        "generate only part I of N, split by expected seconds; `qiltest report RUN+RUN` merges the parts",
+    ),
     ("--qil-reader", "READER", str, "default OCR reader. Default: rapidocr"),
     ("--qil-seeds", "N|LIST", arguments.seeds, "number of seeds per case, or a list such as 42,43 (one seed: `42,`)"),
     (
@@ -141,7 +165,9 @@ def pytest_configure(config: pytest.Config) -> None:
         given = asks_for_gpu(config.option.markexpr)
     if given:
         try:
-            session_of(config)
+            session = session_of(config)
+            if not hasattr(config, "workerinput") and not session.lists_only:
+                session.generating.start()
         except pytest.UsageError:
             parallel = config.getoption("dist", "no") != "no" or hasattr(config, "workerinput")
             if parallel or _WRONG not in config.stash:
@@ -240,23 +266,10 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
 def qil_generator(pytestconfig: pytest.Config) -> Iterator[Generator]:
     """Return the generator of images. Override it to use another one."""
     from qiltest.errors import QiltestError
-    from qiltest.generation import Settings, open_generator
 
     session = session_of(pytestconfig)
-    options = session.options
     try:
-        settings = Settings(
-            device=options.device,
-            base=options.base,
-            threads=options.threads,
-            merge=options.merge,
-            compiled=options.compiled,
-            offload=options.offload,
-            fp8=options.fp8,
-            allow_partial_lora=options.allow_partial_lora,
-            on_step=session.progress.step,
-        )
-        generator = open_generator(options.model, settings)
+        generator = session.generating.open(session.progress.step)
     except QiltestError as error:
         session.unusable(error)
     yield generator
@@ -309,6 +322,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Give Ctrl+C back; tell the job's page what pytest's summary, which not every exit has, has not told it."""
     if (session := _begun(config)) is not None:
         session.interrupts.end()
+        session.generating.stop()
         if session.untold:
             from qiltest.session.summary import job_lines
 

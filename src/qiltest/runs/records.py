@@ -52,6 +52,25 @@ class StoredImage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shards:
+    """Parts of a session that several runners share (`--qil-shard`)."""
+
+    #: which parts, from 1: one of a session, several of merged runs.
+    numbers: tuple[int, ...]
+    #: how many there are.
+    of: int
+    #: all samples of the session, so that a part that is missing is missed.
+    whole: tuple[Sample, ...]
+    #: True where `whole` is every case, resolution, default variant and seed of the suite.
+    full: bool
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """The parts that are not here."""
+        return tuple(sorted(set(range(1, self.of + 1)) - set(self.numbers)))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Setup:
     """What a session will generate, and with what: part of the first event of a run and of the run."""
 
@@ -72,6 +91,8 @@ class Setup:
     planned: tuple[Sample, ...]
     #: True for every case, resolution, default variant and seed of the suite.
     full: bool
+    #: None for a session that is not shared by several runners, and for runs merged from all its parts.
+    shards: Shards | None = None
     #: id of the run whose images were read again, "" for a run that generated.
     rescored_from: str = ""
     #: what could not be checked or is unusual of the whole session; nothing is wrong.
@@ -84,6 +105,17 @@ class Setup:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MadeOn:
+    """The worker that generated an image (`--qil-workers`, `--qil-cluster`)."""
+
+    #: from 1.
+    worker: int
+    host: str
+    #: UUID of its GPU, "" for none.
+    gpu: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Origin:
     """How an image was made: part of its event and of its result, where a field is None until it is generated."""
 
@@ -93,6 +125,8 @@ class Origin:
     cohort: Cohort | None = None
     #: id of the run that generated the image, "" for this run.
     reused_from: str = ""
+    #: None where the session's own process generated it.
+    made_on: MadeOn | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,9 @@ REAL = "Qwen/Qwen-Image"
 #: names of no device, and of torch's device that computes nothing.
 _NOWHERE = frozenset({"", "meta"})
 #: options that do not select images.
-_NOT_REPEATED = frozenset({"qil_rehash", "qil_update", "qil_accept", "qil_fresh", "qil_reuse"})
+_NOT_REPEATED = frozenset(
+    {"qil_rehash", "qil_update", "qil_accept", "qil_fresh", "qil_reuse", "qil_readers", "qil_shard"}
+)
 
 
 def read_options(config: pytest.Config) -> Options:
@@ -43,6 +45,10 @@ def read_options(config: pytest.Config) -> Options:
         device=_device(asked.qil_device, gpu=gpu, model=model),
         gpu=gpu,
         threads=asked.qil_threads,
+        workers=_workers(asked),
+        cluster=asked.qil_cluster,
+        readers=asked.qil_readers,
+        shard=asked.qil_shard,
         reader=asked.qil_reader,
         cases=_unique(asked.qil_case),
         variants=_variants(asked, release),
@@ -73,6 +79,17 @@ def _variants(asked: argparse.Namespace, release: ReleaseRequest | None) -> tupl
         return _unique(asked.qil_variant)
     # the candidate first, so that its errors show at once
     return (*(trial.name for trial in release.trials), release.like)
+
+
+def _workers(asked: argparse.Namespace) -> int | str | None:
+    """Return the number of workers, each of which gets a GPU of its own."""
+    found: int | str | None = asked.qil_workers
+    if (found is not None or asked.qil_cluster is not None) and ":" in (asked.qil_device or ""):
+        raise pytest.UsageError(
+            f"--qil-workers and --qil-device={asked.qil_device} exclude each other: each worker has a GPU of its own\n"
+            "  -> choose GPUs by CUDA_VISIBLE_DEVICES, on a cluster where its nodes are started"
+        )
+    return found
 
 
 def _refuse_contradicting_ways(asked: argparse.Namespace) -> None:
