@@ -79,6 +79,7 @@ def night(workers: int, *, history: bool) -> tuple[float, int, float]:
     for worker in idle:
         scheduler.join(worker)
     begin = time.perf_counter()
+    scheduler.wanted(untaken)
     while True:
         for worker in sorted(idle):
             choices += 1
@@ -99,6 +100,7 @@ def night(workers: int, *, history: bool) -> tuple[float, int, float]:
         while untaken in made:
             scheduler.taken(untaken)
             untaken += 1
+            scheduler.wanted(untaken)
     assert len(made) == len(wanted)
     return now, switches, (time.perf_counter() - begin) / choices
 

@@ -166,7 +166,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if given:
         try:
             session = session_of(config)
-            if not hasattr(config, "workerinput") and not session.lists_only:
+            apart = config.getoption("dist", "no") != "no" or hasattr(config, "workerinput")  # and refused by each test
+            if not apart and not session.lists_only:
                 session.generating.start()
         except pytest.UsageError:
             parallel = config.getoption("dist", "no") != "no" or hasattr(config, "workerinput")

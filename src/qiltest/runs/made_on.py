@@ -41,6 +41,6 @@ def _off(run: Run) -> dict[MadeOn, str]:
             share = median(values) / usual - 1
             if abs(share) > RELATIVE_FLOOR and abs(share) > abs(found.get(worker, (0.0, ""))[0]):
                 way = "slower" if share > 0 else "faster"
-                told = f"; {abs(share):.0%} {way} than its cohort ({cohort.variant} at {cohort.effective})"
+                told = f"; {abs(share) * 100:.0f} % {way} than its cohort ({cohort.variant} at {cohort.effective})"
                 found[worker] = share, told
     return {worker: told for worker, (_, told) in found.items()}

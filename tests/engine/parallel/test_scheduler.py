@@ -31,8 +31,8 @@ def run(made, slot=1):
     return found
 
 
-def test_one_worker_does_variant_by_variant_the_longest_first():
-    assert run(scheduler(jobs(("a", 1), ("b", 5), ("a", 3), ("b", 4), ("a", 2)))) == [1, 3, 2, 4, 0]
+def test_one_worker_does_variant_by_variant_in_the_order_of_tests_the_longest_first():
+    assert run(scheduler(jobs(("a", 1), ("b", 5), ("a", 3), ("b", 4), ("a", 2)))) == [2, 4, 0, 1, 3]
 
 
 def test_equal_jobs_come_in_the_order_of_tests():
@@ -55,6 +55,16 @@ def test_what_a_test_waits_for_is_begun_beyond_the_window_too():
     assert made.next(1, now=1) is None
     made.wanted(3)
     assert made.next(1, now=1).number == 3
+
+
+def test_what_a_test_waits_for_comes_before_longer_images_of_its_variant():
+    made = scheduler(jobs(("a", 1), ("a", 9), ("a", 5), ("b", 2)))
+    made.wanted(0)
+    assert run(made) == [0, 1, 2, 3]
+    # but no variant is loaded for it before the loaded one is through
+    made = scheduler(jobs(("a", 9), ("b", 2), ("a", 5)))
+    made.wanted(1)
+    assert run(made) == [0, 2, 1]
 
 
 def test_two_workers_split_one_variant_and_a_third_takes_the_other():

@@ -114,14 +114,20 @@ class _Packing:
         self.fits = all(self._place(batch) for batch in ordered)
 
     def plan(self) -> Plan:
-        """Return what each worker does: first of the variant that it has loaded, then the longest."""
+        """Return what each worker does: first of the variant that it has loaded, then in the order of tests.
+
+        Of each variant the longest come first.
+        """
         left = {id(batch): iter(batch.jobs) for one in self._bins for parts in one.parts.values() for batch, _ in parts}
         found: Plan = {}
         for one in self._bins:
             own = self._loaded[one.number]
-            ordered = sorted(one.parts.items(), key=lambda pair: pair[0] != own)
-            parts = (part for _, parts in ordered for part in parts)
-            found[one.number] = [job for batch, number in parts for job in islice(left[id(batch)], number)]
+            jobs = {
+                variant: [job for batch, number in parts for job in islice(left[id(batch)], number)]
+                for variant, parts in one.parts.items()
+            }
+            ordered = sorted(jobs, key=lambda variant: (variant != own, min(job.number for job in jobs[variant])))
+            found[one.number] = [job for variant in ordered for job in jobs[variant]]
         return found
 
     def _place(self, batch: Batch) -> bool:

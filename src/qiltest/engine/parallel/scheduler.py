@@ -87,9 +87,9 @@ class Scheduler:
         self._wanted.discard(number)
 
     def wanted(self, number: int) -> None:
-        """Say that a test waits for a job: it may be begun wherever the window ends."""
+        """Say that a test waits for a job: whose plan it is in does it next, and it counts wherever the window ends."""
         self._wanted.add(number)
-        if number in self._waiting:
+        if number in self._waiting and not any(job.number == number for jobs in self._plan.values() for job in jobs):
             self._rests_on = None
 
     def join(self, slot: int) -> None:
@@ -111,7 +111,10 @@ class Scheduler:
         planned = self._plan.get(slot)
         if not planned:
             return None
-        job = planned.pop(0)
+        # a test has a time limit, and the order within a variant costs nothing
+        urgent = (job for job in planned if job.number in self._wanted and job.variant == planned[0].variant)
+        job = next(urgent, planned[0])
+        planned.remove(job)
         del self._waiting[job.number]
         mine.loads = mine.variant not in (None, job.variant)
         mine.variant, mine.job, mine.since = job.variant, job, now
