@@ -1,6 +1,7 @@
 """`--qil-workers`: the same session as in one process, whoever generates and whatever happens to them."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -209,47 +210,84 @@ def test_what_workers_made_ahead_of_a_session_that_stopped_is_not_generated_agai
 
 OWN_WORKERS = """
 
-import qiltest.engine.parallel.opening
-from fake_workers import Fakes
+if __name__ != "standin_conftest_copy":  # and no worker starts workers
+    from functools import partial
 
-_texts = {}
+    import qiltest.engine.parallel.opening
+    from standin_workers import start
 
-
-def _opened():
-    generator = StandinGenerator()
-    generator.texts = _texts
-    return generator
-
-
-qiltest.engine.parallel.opening.start_process = Fakes(_opened)
-qiltest.engine.parallel.opening.cores = lambda: (0, 1)
+    qiltest.engine.parallel.opening.start_process = partial(start, HERE)
+    qiltest.engine.parallel.opening.cores = lambda: (0, 1)
 """
 
 
-@pytest.mark.slow  # a session of its own, killed
-def test_after_a_killed_session_the_same_command_generates_what_was_in_hand_again_and_nothing_else(suite):
+def gone(pid):
+    for _ in range(200):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.fixture
+def apart(suite):
+    """Start a session of its own, whose workers are processes, and wait until both are in images that take a minute."""
     suite.record()
     path = suite.path / "conftest.py"
     own = '@pytest.fixture(scope="session")\ndef qil_generator('
     path.write_text(path.read_text().replace(own, "def standin_generator(") + OWN_WORKERS)
-    suite.plan(coffee__fast={"wait": 60}, poster__fast={"wait": 60})
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--qil-workers=2"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    child = subprocess.Popen(command, cwd=suite.path, stdout=subprocess.DEVNULL, env=environment)
-    for _ in range(600):
-        log = suite.path / "generated.log"
-        if log.exists() and log.read_text().count("fast") == 2:
-            break
-        time.sleep(0.05)
-    time.sleep(0.3)  # the last image but these two is stored
-    child.kill()
-    child.communicate()
-    assert sorted(suite.generated()) == IMAGES
+
+    def start():
+        child = subprocess.Popen(
+            command,
+            cwd=suite.path,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+            # a shell that runs the tests in the background has them ignore SIGINT, and children inherit that
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        for _ in range(600):
+            log = suite.path / "generated.log"
+            if log.exists() and log.read_text().count("fast") == 2:
+                break
+            time.sleep(0.05)
+        time.sleep(0.3)  # the last image but these two is stored
+        return child
+
+    suite.plan(coffee__fast={"wait": 60}, poster__fast={"wait": 60})
+    yield start
+    for pid in map(int, (suite.path / "pids").read_text().split()):
+        assert gone(pid)
     suite.plan()
     again = subprocess.run(command, cwd=suite.path, capture_output=True, text=True, env=environment, check=False)
     assert again.returncode == 0, again.stdout
     assert "reused 2 images" in again.stdout
     assert sorted(suite.generated()) == ["coffee fast 42", "poster fast 42"]
+
+
+@pytest.mark.slow  # sessions of their own, killed
+def test_after_a_killed_session_the_same_command_generates_what_was_in_hand_again_and_nothing_else(suite, apart):
+    child = apart()
+    child.kill()
+    child.communicate()
+    assert sorted(suite.generated()) == IMAGES
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_workers_generate_ends_the_session_at_once(suite, apart):
+    child = apart()
+    begin = time.monotonic()
+    child.send_signal(signal.SIGINT)
+    out, _ = child.communicate(timeout=30)
+    assert time.monotonic() - begin < 15
+    assert child.returncode == pytest.ExitCode.INTERRUPTED
+    assert out.count("qiltest: run interrupted: repeat the command to resume") == 1
+    assert sorted(suite.generated()) == IMAGES
 
 
 def test_with_readers_the_next_image_is_begun_on_a_cpu_too(suite):

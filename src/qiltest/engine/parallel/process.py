@@ -156,7 +156,9 @@ def main(handle: int) -> None:
     connection: Connection[Any, Any] = Connection(handle)
     place, setup = connection.recv()
     if place.cores is not None and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, place.cores)
+        # where the system has taken a core away since, the worker runs on what there is
+        with suppress(OSError):
+            os.sched_setaffinity(0, place.cores)
     _Server(connection, pickle.loads(setup)).serve()  # noqa: S301  from the session that started this process
 
 
