@@ -40,8 +40,7 @@ def open_workers(
     threads = (settings.threads or 1) if on_cpu else settings.threads
     if options.cluster is not None:
         return _open_cluster(options.cluster, options, replace(settings, threads=threads), on_cpu=on_cpu, opener=opener)
-    places = cpu_places(options.workers, threads or 1) if on_cpu else gpu_places(options.workers)
-    places = places[:most]
+    places = cpu_places(options.workers, threads or 1, most) if on_cpu else gpu_places(options.workers, most)
     setup = _setup(options, replace(settings, threads=threads), opener)
     return WorkersGenerator(WorkerPool(places, setup, start or start_process))
 
@@ -86,23 +85,30 @@ def start_process(place: Place, setup: Setup) -> Worker:
         ) from error
 
 
-def cpu_places(asked: int | str | None, threads: int) -> tuple[Place, ...]:
-    """Return places of `threads` cores each, no core in two of them. Raises DeviceError where there are too few."""
+def cpu_places(asked: int | str | None, threads: int, most: int | None = None) -> tuple[Place, ...]:
+    """Return places of `threads` cores each, no core in two of them, and at most `most`.
+
+    Raises DeviceError where there are too few cores.
+    """
     own = cores()
-    most = max(1, len(own) // threads)
-    number = most if asked == ALL or asked is None else int(asked)
+    room = max(1, len(own) // threads)
+    number = room if asked == ALL or asked is None else int(asked)
     if number * threads > len(own):
         raise DeviceError(
             f"{count(number, 'worker')} of {count(threads, 'thread')}, but {count(len(own), 'core')}",
             where="--qil-workers",
-            remedy=f"give {most} or less, so that each has cores of its own",
+            remedy=f"give {room} or less, so that each has cores of its own",
         )
+    number = min(number, most or number)
     shares = (own[k * threads : (k + 1) * threads] for k in range(number))
     return tuple(Place(number=k, cores=share) for k, share in enumerate(shares, start=1))
 
 
-def gpu_places(asked: int | str | None) -> tuple[Place, ...]:
-    """Return places of one GPU each, with cores of their own where there are enough. Raises DeviceError."""
+def gpu_places(asked: int | str | None, most: int | None = None) -> tuple[Place, ...]:
+    """Return places of one GPU each, with cores of their own where there are enough, and at most `most`.
+
+    Raises DeviceError where there are too few GPUs, or nobody can tell.
+    """
     gpus = visible_gpus()
     if gpus is None:
         if asked == ALL:
@@ -119,6 +125,7 @@ def gpu_places(asked: int | str | None) -> tuple[Place, ...]:
             where="--qil-workers",
             remedy="give at most as many as there are GPUs (CUDA_VISIBLE_DEVICES hides others)",
         )
+    number = min(number, most or number)
     own = cores()
     share = min(_FEEDING, len(own) // (number + 1))
     return tuple(
