@@ -68,6 +68,20 @@ def rounds(text: str) -> int | str:
     return _whole(text, "a number of denoise loops", least=1, most=MAX_ROUNDS, other=f"{AUTO}, or ")
 
 
+def workers(text: str) -> int | str:
+    """Read a number of workers, or `all`. Raises argparse.ArgumentTypeError."""
+    return ALL if text == ALL else _whole(text, "a number of workers", least=1, other=f"{ALL}, or ")
+
+
+def shard(text: str) -> tuple[int, int]:
+    """Read a part as `2/3`: the second of three. Raises argparse.ArgumentTypeError."""
+    match = re.fullmatch("([0-9]{1,4})/([0-9]{1,4})", text)
+    found = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= found[0] <= found[1]:
+        raise argparse.ArgumentTypeError(f"{shown(text)} is no part\n  -> write 1/3, 2/3 and 3/3 on three runners")
+    return found
+
+
 def expectation(text: str) -> int | str:
     """Read a number of images that must be judged, or `all`. Raises argparse.ArgumentTypeError."""
     return ALL if text == ALL else _whole(text, "a number of images", least=1, other=f"{ALL}, or ")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from qiltest.text.escape import bounded, printable, printable_line
 
@@ -32,6 +32,14 @@ class QiltestError(Exception):
         head = f"{self.where}: {self.what}" if where else self.what
         super().__init__(f"{head}\n  -> {self.remedy}" if remedy else head)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes by its parts: the message is made of them again."""
+        return _again, (type(self), self.what, self.where, self.remedy)
+
+
+def _again(kind: type[QiltestError], what: str, where: str, remedy: str) -> QiltestError:
+    return kind(what, where=where, remedy=remedy)
+
 
 class CaseError(QiltestError):
     """Mistakes in case files or `variants.toml`; the message lists all of them."""
@@ -51,8 +59,16 @@ class OutOfMemoryError(GenerationError):
     """The device ran out of memory; the message names the option that helps."""
 
 
+class DeviceLostError(GenerationError):
+    """The device failed and generates nothing more in this process: a worker is replaced."""
+
+
 class DeviceError(QiltestError):
     """No usable device, or no weights."""
+
+
+class WorkersLostError(DeviceError):
+    """No worker is left to generate: the session ends, and the same command goes on from what is stored."""
 
 
 class ModelError(DeviceError):

@@ -66,6 +66,30 @@ _VALUES = (
         arguments.rounds,
         "timed denoise loops per image; auto adapts to loop time. Default: 1; with -m gpu auto",
     ),
+    (
+        "--qil-workers",
+        "N|all",
+        arguments.workers,
+        "generate in N processes, one GPU each; without a GPU one core each. Default: in this process",
+    ),
+    (
+        "--qil-cluster",
+        "ADDRESS|auto",
+        str,
+        "generate on the nodes of a Ray cluster that is up, one worker per GPU or --qil-workers; needs qiltest[ray]",
+    ),
+    (
+        "--qil-readers",
+        "K",
+        arguments.positive_int,
+        "read images in K processes while others are generated. Default: 1 beside a GPU or workers",
+    ),
+    (
+        "--qil-shard",
+        "I/N",
+        arguments.shard,
+        "generate only part I of N, split by expected seconds; `qiltest report RUN+RUN` merges the parts",
+    ),
     ("--qil-reader", "READER", str, "default OCR reader. Default: rapidocr"),
     ("--qil-seeds", "N|LIST", arguments.seeds, "number of seeds per case, or a list such as 42,43 (one seed: `42,`)"),
     (
@@ -170,7 +194,10 @@ def pytest_configure(config: pytest.Config) -> None:
         given = asks_for_gpu(config.option.markexpr)
     if given:
         try:
-            session_of(config)
+            session = session_of(config)
+            apart = config.getoption("dist", "no") != "no" or hasattr(config, "workerinput")  # and refused by each test
+            if not apart and not session.lists_only:
+                session.generating.start()
         except pytest.UsageError:
             parallel = config.getoption("dist", "no") != "no" or hasattr(config, "workerinput")
             if parallel or _WRONG not in config.stash:
@@ -289,20 +316,7 @@ def _open_generator(session: SuiteSession) -> Generator:
         from qiltest.serving.opening import open_served
 
         return open_served(options.server, options.model, options.model_base)
-    from qiltest.generation import Settings, open_generator
-
-    settings = Settings(
-        device=options.device,
-        base=options.base,
-        threads=options.threads,
-        merge=options.merge,
-        compiled=options.compiled,
-        offload=options.offload,
-        fp8=options.fp8,
-        allow_partial_lora=options.allow_partial_lora,
-        on_step=session.progress.step,
-    )
-    return open_generator(options.model, settings)
+    return session.generating.open(session.progress.step)
 
 
 @pytest.fixture(scope="session")
@@ -351,6 +365,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Give Ctrl+C back; tell the job's page what pytest's summary, which not every exit has, has not told it."""
     if (session := _begun(config)) is not None:
         session.interrupts.end()
+        session.generating.stop()
         if session.untold:
             from qiltest.session.summary import job_lines
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks" / "readers"))
+sys.path.insert(0, str(ROOT / "benchmarks" / "parallel"))
 
 
 @pytest.fixture(scope="session")

@@ -4,11 +4,14 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from qiltest.engine.workers import InlineExecutor
+from qiltest.engine import workers
+from qiltest.engine.workers import InlineExecutor, ReadingProcesses, executor
 from qiltest.generation.waiting import waited_seconds
 
 
@@ -52,3 +55,52 @@ def test_waiting_for_a_core_is_counted():
         os.sched_setaffinity(0, mine)
         other.kill()
         other.communicate()
+
+
+class OneAtATime:
+    """A reading process that notes what it is asked, and that nobody asks it twice at once."""
+
+    made: ClassVar[list["OneAtATime"]] = []
+
+    def __init__(self, open_reader):
+        self.busy, self.read_here, self.started, self.closed = False, [], [], False
+        self.notices, self.restarted = [], set()
+        OneAtATime.made.append(self)
+
+    def start(self, name):
+        self.started.append(name)
+
+    def read(self, name, image):
+        assert not self.busy
+        self.busy = True
+        time.sleep(0.02)
+        self.read_here.append(image)
+        if image.name == "crash":
+            self.notices.append("OCR worker crashed on crash and was restarted")
+            self.restarted.add(image)
+        self.busy = False
+        return image
+
+    def close(self):
+        self.closed = True
+
+
+def test_several_reading_processes_read_at_once_and_a_crash_is_told_of_its_image_alone(monkeypatch):
+    monkeypatch.setattr(workers, "ReadingProcess", OneAtATime)
+    monkeypatch.setattr(OneAtATime, "made", [])
+    images = [Path(name) for name in ("a", "b", "crash", "c", "d", "e")]
+    processes = ReadingProcesses(str, 3)
+    processes.start("rapidocr")
+    with executor(3) as threads:
+        assert isinstance(threads, ThreadPoolExecutor)
+        assert list(threads.map(lambda image: processes.read("rapidocr", image), images)) == images
+    assert [one.started for one in OneAtATime.made] == [["rapidocr"]] * 3
+    assert all(one.read_here for one in OneAtATime.made)
+    assert processes.restarted == {Path("crash")}
+    assert processes.notices == ["OCR worker crashed on crash and was restarted"]
+    processes.close()
+    assert all(one.closed for one in OneAtATime.made)
+
+
+def test_without_threads_work_is_done_inline():
+    assert isinstance(executor(0), InlineExecutor)

@@ -105,7 +105,7 @@ def test_a_cohort_that_differs_in_any_field_has_another_golden(store):
     others = {
         "model": "random", "device_name": "NVIDIA H200", "dtype": "float32", "effective": "928x1664", "variant": "base",
         "nfe": 8, "attention_backend": "flash", "compiled": True, "torch": "2.15",
-        "offload": "group", "kind": "wall", "concurrency": 4,
+        "offload": "group", "kind": "wall", "concurrency": 4, "beside": 1,
     }  # fmt: skip
     assert set(others) == {field.name for field in fields(Cohort)}
     for name, value in others.items():
@@ -146,3 +146,12 @@ def test_a_file_that_is_not_whole_is_an_error(store, text):
     store.save(COHORT, [1.0]).write_text(text)
     with pytest.raises(GoldenError, match="invalid latency golden"):
         store.load(COHORT)
+
+
+def test_a_latency_beside_other_gpus_is_one_of_its_own_and_one_alone_keeps_its_key_and_its_file(store):
+    alone = store.save(COHORT, [1.0])
+    beside = store.save(replace(COHORT, beside=7), [2.0])
+    assert alone != beside
+    assert "beside" not in alone.read_text()
+    assert store.load(COHORT).seconds == 1.0
+    assert store.load(replace(COHORT, beside=7)).seconds == 2.0

@@ -1,5 +1,6 @@
 """`qiltest check`: the release check from the command line, on the stand-in model and on the embedded one."""
 
+import argparse
 import importlib.util
 import json
 import os
@@ -12,7 +13,10 @@ import pytest
 import scipy.stats
 from safetensors.torch import load_file, save_file
 
+import qiltest.engine.parallel.opening
 import qiltest.report.comparison.page
+from fake_workers import Fakes
+from qiltest.cli.check import default_workers
 from qiltest.cli.main import main
 from qiltest.generation.sources import EMBEDDED
 from qiltest.lora.safetensors_file import lora_sha256
@@ -37,6 +41,7 @@ def folder(suite, monkeypatch):
     spec.loader.exec_module(standin)
     monkeypatch.setattr("qiltest.generation.open_generator", lambda model, _settings: standin.StandinGenerator(model))
     monkeypatch.setattr("qiltest.reading.open_reader", lambda name, **_: standin.StandinReader(name))
+    monkeypatch.setattr("qiltest.cli.check.default_workers", lambda args: None)
     monkeypatch.chdir(suite.path)
     return suite
 
@@ -350,6 +355,40 @@ def test_offload_and_fp8_reach_the_generator_and_the_command_that_resumes(folder
     assert " ".join(run.command[-3:]) == "--offload group --fp8"
     assert check("--seeds", "1") in (0, 1)
     assert [(settings.offload, settings.fp8) for settings in asked[1:]] == [("none", False)]
+
+
+def test_workers_generate_what_one_process_does_and_are_told(folder, capsys, monkeypatch):
+    assert check("--seeds", "2", "--json") == 1
+    alone = json.loads(capsys.readouterr().out)
+    shared = {}
+
+    def opened():
+        generator = qiltest.generation.open_generator("tiny", None)
+        generator.texts = shared  # recipes are built by another worker
+        return generator
+
+    monkeypatch.setattr("qiltest.engine.parallel.opening.start_process", Fakes(opened))
+    monkeypatch.setattr("qiltest.engine.parallel.opening.cores", lambda: (0, 1, 2, 3))
+    assert check("--seeds", "2", "--json", "--fresh", "--workers", "all") == 1
+    found = json.loads(capsys.readouterr().out)
+    run = RunStore(root=folder.path / "runs").load("latest")
+    assert {result.made_on.worker for result in run.results} <= {1, 2, 3, 4}
+    assert run.command[-2:] == ("runs", "--fresh")
+    assert run.command[run.command.index("--workers") + 1] == "all"
+    same = ("verdict", "comparisons", "generated", "seeds_that_would_decide")
+    assert [found[name] for name in same] == [alone[name] for name in same]
+    assert check("--seeds", "2", "--fresh", "--workers", "1") == 1
+    assert "       worker 1 on " in capsys.readouterr().out
+
+
+def test_the_embedded_model_is_checked_on_all_cores_unless_threads_are_given(monkeypatch):
+    monkeypatch.setattr("qiltest.engine.parallel.opening.cores", lambda: (0, 1))
+    given = {"model": "tiny", "device": None, "threads": None, "cluster": None}
+    assert default_workers(argparse.Namespace(**given)) == "all"
+    for other in ({"model": "folder"}, {"device": "cuda"}, {"cluster": "auto"}, {"threads": 2}):
+        assert default_workers(argparse.Namespace(**{**given, **other})) is None
+    monkeypatch.setattr("qiltest.engine.parallel.opening.cores", lambda: (0,))
+    assert default_workers(argparse.Namespace(**given)) is None
 
 
 def test_ways_that_exclude_each_other_are_2_before_anything_is_generated(folder, capsys):

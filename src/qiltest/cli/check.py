@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qiltest.arguments import ALL, names, positive_int, rate, seed_count, strengths
+from qiltest.arguments import ALL, names, positive_int, rate, seed_count, strengths, workers
 from qiltest.cli.check_output import checked_record, decided_record, inspection_lines, next_lines, run_lines
 from qiltest.cli.common import (
     AddParser,
@@ -34,6 +34,7 @@ from qiltest.runs.records import Run
 if TYPE_CHECKING:
     from qiltest.engine.ending import Ending
     from qiltest.engine.options import Options, ReleaseRequest
+    from qiltest.generation.records import Generator
     from qiltest.release.candidate import CandidateInspection
     from qiltest.report.comparison.wording import About
     from qiltest.suite.load import Suite
@@ -102,6 +103,19 @@ def add_parser(add: AddParser) -> None:
         "--fp8", action="store_true", help="store the transformer's weights in float8, as --qil-fp8 does: other images"
     )
     parser.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads of the model")
+    parser.add_argument(
+        "--workers",
+        type=workers,
+        metavar="N|all",
+        help="generate in N processes, one GPU each, as --qil-workers does; without a GPU one core each (default: this "
+        "process; all for tiny on a CPU without --threads)",
+    )
+    parser.add_argument(
+        "--cluster", metavar="ADDRESS|auto", help="generate on the nodes of a Ray cluster, as --qil-cluster does"
+    )
+    parser.add_argument(
+        "--readers", type=positive_int, metavar="K", help="read images in K processes while others are generated"
+    )
     parser.add_argument(
         "--margin",
         type=rate,
@@ -183,23 +197,12 @@ def _check_page(path: Path | None) -> None:
 
 def _checked(args: argparse.Namespace, options: Options, suite: Suite) -> Ending:
     """Generate both releases and compare them. Raises DeviceError, ReaderError, StoreError and CaseError."""
-    from qiltest.generation import Settings, open_generator
     from qiltest.reading import open_reader
     from qiltest.release.check import check_release
     from qiltest.session.progress import ProgressBar, open_terminal
 
     progress = ProgressBar(terminal=open_terminal(), column=lambda: 0)
-    settings = Settings(
-        device=options.device,
-        base=options.base,
-        threads=options.threads,
-        offload=options.offload,
-        fp8=options.fp8,
-        allow_partial_lora=options.allow_partial_lora,
-        on_step=progress.step,
-    )
-    generator = open_generator(options.model, settings)
-    with closing(generator):
+    with closing(_generator(options, suite, progress.step)) as generator:
         return check_release(
             options,
             suite,
@@ -208,6 +211,29 @@ def _checked(args: argparse.Namespace, options: Options, suite: Suite) -> Ending
             command=tuple(_command(args)),
             progress=progress,
         )
+
+
+def _generator(options: Options, suite: Suite, on_step: Callable[[int, int], None]) -> Generator:
+    """Open the workers that were asked for, or the generator of this process. Raises DeviceError and CaseError."""
+    from qiltest.engine.context import selected_tasks
+    from qiltest.engine.parallel.opening import open_workers
+    from qiltest.generation import open_generator
+
+    if not options.on_workers:
+        return open_generator(options.model, options.settings(on_step))
+    most = len(selected_tasks(suite, options))
+    return open_workers(options, options.settings(), most=most)
+
+
+def default_workers(args: argparse.Namespace) -> str | None:
+    """Return `all` for the embedded model on a CPU of several cores: the images are made at once, one core each.
+
+    None where a number of threads was asked for, or there is one core.
+    """
+    from qiltest.engine.parallel.opening import cores
+
+    on_cpu = args.model == TINY and (args.device or "cpu").startswith("cpu")
+    return ALL if on_cpu and args.threads is None and args.cluster is None and len(cores()) > 1 else None
 
 
 def _report(
@@ -233,7 +259,7 @@ def _report(
     if args.json:
         print_json(checked_record(inspections, found, run, problems, page, about))
     else:
-        print_lines(run_lines(run, page))
+        print_lines((*(f"note   {notice}" for notice in ending.notices), *run_lines(run, page)))
         print_comparisons(console(), found, problems, about=about)
         print_lines(next_lines(found, args.margin))
     if ending.exit_status == INTERRUPTED:
@@ -266,6 +292,9 @@ def _options(args: argparse.Namespace) -> tuple[Options, ReleaseRequest]:
         device=args.device or ("cuda" if gpu else "cpu"),
         gpu=gpu,
         threads=args.threads,
+        workers=default_workers(args) if args.workers is None else args.workers,
+        cluster=args.cluster,
+        readers=args.readers,
         reader=args.reader,
         cases=tuple(dict.fromkeys(args.case)),
         # the candidates first, so that an error in one shows at once
@@ -297,7 +326,7 @@ def _command(args: argparse.Namespace) -> Iterator[str]:
     yield from ("qiltest", "check")
     yield from (word for file in args.lora for word in ("--lora", file))
     yield from ("--like", args.like, "--seeds", str(args.seeds))
-    for name in ("model", "base_model", "device", "threads", "reader"):
+    for name in ("model", "base_model", "device", "threads", "workers", "cluster", "readers", "reader"):
         if (value := getattr(args, name)) is not None:
             yield from (f"--{name.replace('_', '-')}", str(value))
     yield from (word for name in args.case for word in ("--case", name))

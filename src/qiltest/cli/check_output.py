@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from qiltest.arguments import MAX_SEED_COUNT
 from qiltest.comparison.records import Comparisons, Release
+from qiltest.runs.made_on import made_on_lines
 from qiltest.runs.records import Run
 from qiltest.text.format import count
 
@@ -44,6 +45,7 @@ def run_lines(run: Run, page: Path) -> Iterator[str]:
     generated, reused = _counts(run)
     yield f"run    {run.path}: {count(generated, 'image')} generated, {reused} reused"
     yield f"page   {page.resolve()}"
+    yield from (f"       {line}" for line in made_on_lines(run))
     yield from (f"note   {note}" for note in run.notes)
     yield ""
 

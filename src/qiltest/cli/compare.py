@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from qiltest.arguments import rate
 from qiltest.cli.common import (
@@ -23,7 +22,7 @@ from qiltest.errors import QiltestError, StoreError
 from qiltest.report.terminal.comparison import comparison_record, print_comparisons, run_problems
 from qiltest.runs import Run, RunStore
 from qiltest.runs.filter import only_cases
-from qiltest.runs.merge import merge_runs
+from qiltest.runs.merge import load_runs
 
 
 def add_parser(add: AddParser) -> None:
@@ -122,5 +121,4 @@ def _across(args: argparse.Namespace, store: RunStore) -> int:
 
 def _load(store: RunStore, names: str) -> Run:
     """Load a run, or several joined by `+` as one. Raises StoreError."""
-    found = [store.load(name) for name in ([names] if Path(names).is_dir() else names.split("+"))]
-    return merge_runs(found) if len(found) > 1 else found[0]
+    return load_runs(store, names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,7 +28,8 @@ from qiltest.report.markdown import render_markdown
 from qiltest.report.view import view
 from qiltest.runs import Run, RunStore
 from qiltest.runs.filter import is_of, only_cases
-from qiltest.runs.room import Room
+from qiltest.runs.merge import load_runs
+from qiltest.runs.status import Status
 from qiltest.runs.store import LATEST
 from qiltest.text.escape import printable_json
 from qiltest.text.format import count
@@ -48,7 +49,7 @@ def add_parser(add: AddParser) -> None:
     """Add the options of `qiltest report`."""
     parser = add(
         description="Writes the report of a stored run. Exit code 0: it was written, whatever the run's verdict; 2: "
-        "wrong usage, no such run, or not writable.",
+        "wrong usage, no such run, or not writable; 1: with --exit-code, the run does not pass.",
         parents=[
             case_flag(),
             golden_flag(),
@@ -58,7 +59,12 @@ def add_parser(add: AddParser) -> None:
         ],
     )
     parser.add_argument(
-        "run", nargs="?", default=LATEST, metavar="RUN", help="a run's folder, its id, the start of its id, or latest"
+        "run",
+        nargs="?",
+        default=LATEST,
+        metavar="RUN",
+        help="a run's folder, its id, the start of its id, or latest; RUN+RUN takes several as one, such "
+        "as the parts of a session",
     )
     parser.add_argument("--format", choices=sorted(WRITERS), default="html", help="default: html")
     parser.add_argument(
@@ -74,6 +80,9 @@ def add_parser(add: AddParser) -> None:
         "qiltest-ID.zip) or a new folder, from which every command on stored runs works on another machine",
     )
     parser.add_argument("--previous", metavar="RUN", help="compare with this run (default: the goldens)")
+    parser.add_argument(
+        "--exit-code", action="store_true", help="end with 1 unless the run passes, as its session would have"
+    )
     parser.add_argument("--open", action="store_true", help="open it in the browser, if there is a display")
     parser.set_defaults(handler=run_report)
 
@@ -87,7 +96,8 @@ def run_report(args: argparse.Namespace) -> int:
     previous = None if args.previous is None else _load(store, args.previous, args.case)
     if args.output == _STANDARD_OUTPUT:
         return _print(run, previous, args)
-    path = Path(args.output) if args.output else run.path / f"report.{args.format}"
+    name = "merged" if "+" in run.id else "report"  # the report of one of them stays
+    path = Path(args.output) if args.output else run.path / f"{name}.{args.format}"
     if path.is_dir():
         path = path / f"report.{args.format}"
     try:
@@ -103,10 +113,25 @@ def run_report(args: argparse.Namespace) -> int:
         known = {"run": run.id, "format": args.format, "report": str(path)}
         print_json({**known, "verdict": status.value, "headline": headline})
     else:
-        print_lines((f"{status.value}: {headline}", f"report: {path.resolve()}"))
+        print_lines((f"{status.value}: {headline}", *_left_out(run), f"report: {path.resolve()}"))
     if args.open:
         open_page(path)
-    return 0
+    return _exit_code(run) if args.exit_code else 0
+
+
+def _left_out(run: Run) -> Iterator[str]:
+    """Yield which parts of a shared session are not in the run."""
+    if run.shards is not None and run.shards.missing:
+        parts = ", ".join(f"{number}/{run.shards.of}" for number in run.shards.missing)
+        yield f"not here: {parts} of the session (--qil-shard)"
+
+
+def _exit_code(run: Run) -> int:
+    """Return what a session of all these images would have ended with: 0 where it passes, else 1."""
+    status, _, _ = verdict_of(run)
+    accepted = status is Status.NEW and run.exit_status == 0
+    whole = run.shards is None or not run.shards.missing
+    return 0 if (status is Status.PASS or accepted) and whole else 1
 
 
 def _bundle(store: RunStore, args: argparse.Namespace) -> int:
@@ -131,8 +156,8 @@ def _bundle(store: RunStore, args: argparse.Namespace) -> int:
 
 
 def _load(store: RunStore, name: str, cases: Sequence[str]) -> Run:
-    """Read a run back, as far as there is room for it, with these cases alone where some are named."""
-    return only_cases(store.load(name, room=Room(wanted=is_of(cases))), cases)
+    """Read a run back, or several as one, as far as there is room, with these cases alone where some are named."""
+    return only_cases(load_runs(store, name, wanted=is_of(cases)), cases)
 
 
 def _print(run: Run, previous: Run | None, args: argparse.Namespace) -> int:

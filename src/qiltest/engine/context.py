@@ -12,6 +12,7 @@ from qiltest.elsewhere.records import FindsImages
 from qiltest.engine.environment import commit_of, device_state, versions
 from qiltest.engine.notes import run_notes
 from qiltest.engine.options import Options
+from qiltest.engine.parallel.generator import WorkersGenerator
 from qiltest.engine.producer import ImageProducer
 from qiltest.engine.readers import OpenReader, Readers
 from qiltest.errors import QiltestError, ReaderError
@@ -23,7 +24,7 @@ from qiltest.reading.records import Reader
 from qiltest.recipe import Recipe
 from qiltest.runs.events import Failed, Started, now
 from qiltest.runs.lines import SCHEMA
-from qiltest.runs.records import CaseResult
+from qiltest.runs.records import CaseResult, Shards
 from qiltest.runs.store import RunStore
 from qiltest.runs.writer import RunWriter
 from qiltest.serving.generator import ServedGenerator
@@ -45,6 +46,8 @@ class RunContext:
     goldens: GoldenStore
     #: True for every case, resolution, default variant and seed of the suite.
     full: bool
+    #: the part that the run is of a shared session; None for a whole one.
+    shards: Shards | None
     #: what is wrong with the store.
     problems: tuple[str, ...]
     #: measured matrix operations per second of the device, with random weights; else None.
@@ -75,6 +78,12 @@ class RunContext:
         """Return whether image quality fails the sample: noise, a grid, or a blank image."""
         limits = self.tasks[result.sample].case.limits
         return result.health is not None and limits.health_gates and bool(gating(result.health))
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What happened to reading processes and workers, a sentence each."""
+        workers = self.generator.notices if isinstance(self.generator, WorkersGenerator) else ()
+        return (*self.readers.notices, *workers)
 
     def stop(self) -> None:
         """Stop background work; generated images are stored first."""
@@ -113,13 +122,15 @@ def open_run(
     generator: Generator,
     open_reader: OpenReader,
     command: Sequence[str],
+    whole: Sequence[Sample] = (),
 ) -> RunContext:
-    """Check recipes, open the run and encode prompts; nothing is generated yet.
+    """Check recipes, open the run and encode prompts; without workers nothing is generated yet.
 
+    `whole` is what all runners of a shared session generate, where `tasks` is a part of it.
     Raises ReaderError where the reader cannot be loaded and StoreError where no run can be written.
     """
     with ExitStack() as on_error:
-        readers = Readers(open_reader, default=options.reader, beside_gpu=not generator.on_cpu)
+        readers = Readers(open_reader, default=options.reader, at_once=_read_at_once(generator, options))
         on_error.callback(readers.close)
         reader = readers.default()
         refused = _refused(readers, tasks.values()) if generator.judges_text else {}
@@ -140,6 +151,7 @@ def open_run(
             device_name=device,
             options=options,
         )
+        suites = {task.sample for task in select(suite, kind=options.kind, base=options.model_base)}
         context = RunContext(
             options=options,
             suite=suite,
@@ -149,7 +161,8 @@ def open_run(
             producer=producer,
             writer=writer,
             goldens=GoldenStore(root=options.golden_folder),
-            full=set(tasks) >= {task.sample for task in select(suite, kind=options.kind, base=options.model_base)},
+            full=set(tasks) >= suites,
+            shards=_shards(options, whole, full=set(whole) >= suites),
             problems=(*offer.problems, *(found.problems if found else ())),
             matrix_rate=None if generator.judges_text else generator.matrix_rate(),
         )
@@ -161,8 +174,22 @@ def open_run(
             generator.expect(recipe for recipe in good if recipe.key() not in offer.images)
         writer.append(_started(context, device, reader, command, notes))
         generator.prepare(_prompts(recipe for recipe in good if recipe.key() not in offer.images))
+        producer.begin()
         on_error.pop_all()
     return context
+
+
+def _shards(options: Options, whole: Sequence[Sample], *, full: bool) -> Shards | None:
+    if options.shard is None:
+        return None
+    number, of = options.shard
+    return Shards(numbers=(number,), of=of, whole=tuple(whole), full=full)
+
+
+def _read_at_once(generator: Generator, options: Options) -> int:
+    """Return how many images are read while others are generated; 0 where the CPU of this process generates."""
+    beside = not generator.on_cpu or isinstance(generator, WorkersGenerator)
+    return options.readers or int(beside)
 
 
 def _started(
@@ -186,6 +213,7 @@ def _started(
         variants=tuple(dict.fromkeys(task.variant for task in tasks.values())),
         planned=tuple(tasks),
         full=context.full,
+        shards=context.shards,
         notes=notes,
         purpose=options.purpose,
         commit=commit_of(options.cases_folder),

@@ -37,6 +37,8 @@ class Ending:
     exit_status: int
     #: what is wrong with the run apart from its samples.
     problems: list[str] = field(default_factory=list)
+    #: what happened to reading processes and workers.
+    notices: tuple[str, ...] = ()
     #: None where the run could not be closed.
     run: Run | None = None
     #: latency goldens that were written.
@@ -73,13 +75,14 @@ def finish_run(
     """
     context.stop()
     ending = Ending(exit_status=exit_status, problems=[*problems, *context.problems, *context.unrecorded])
+    ending.notices = context.notices
     try:
         if unjudged is not None:
             ending.problems += _add_missing(context, unjudged)
         run = load_run(context.writer.folder)
         ending.problems += _lost_verdicts(context, run, failed)
         ending.problems += _too_few(run, expected)
-        if context.complete and context.full:
+        if context.complete and (context.full or (context.shards is not None and context.shards.full)):
             ending.problems += unused_goldens(context.goldens, context.generator.model, context.suite)
         ending.recorded = _record_latencies(context)
         if (release := context.options.release) is not None:

@@ -8,7 +8,7 @@ from typing import Protocol
 from qiltest.engine.context import RunContext
 from qiltest.engine.ending import Ending, finish_run
 from qiltest.engine.sample import SampleRun
-from qiltest.errors import ModelError, QiltestError
+from qiltest.errors import ModelError, QiltestError, WorkersLostError
 from qiltest.runs.images import StoreWriteError
 from qiltest.runs.status import Status, status_of
 from qiltest.suite.selection import Sample
@@ -57,7 +57,7 @@ def _run_through(context: RunContext, progress: Progress) -> _Through:
             status = max(status, _take(context, sample, progress))
     except KeyboardInterrupt:
         return _Through(status=INTERRUPTED)
-    except StoreWriteError as error:
+    except (StoreWriteError, WorkersLostError) as error:
         return _Through(status=INTERRUPTED, problems=(str(error),))
     except ModelError:
         context.stop()
@@ -73,7 +73,7 @@ def _take(context: RunContext, sample: Sample, progress: Progress) -> int:
     progress.show(sample.id)
     try:
         one.run()
-    except (StoreWriteError, ModelError):
+    except (StoreWriteError, ModelError, WorkersLostError):
         raise
     except QiltestError:
         pass  # recorded in the run

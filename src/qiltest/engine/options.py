@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from qiltest.generation.settings import Offload
+from qiltest.generation.settings import Offload, Settings
 from qiltest.generation.sources import TINY, base_of_model
 from qiltest.recipe import Size
 from qiltest.runs.records import Purpose
@@ -90,8 +91,17 @@ class Options:
     allow_partial_lora: bool
     #: images that must be judged: a number, or "all" that the other options select; None: what pytest selects.
     expect: int | str | None
-    #: timed denoise loops per image; None adapts to loop time (`qiltest.engine.producer.rounds_of`).
+    #: timed denoise loops per image; None adapts to loop time (`qiltest.engine.loops.rounds_of`).
     rounds: int | None
+    #: worker processes of this host (`--qil-workers`), `ALL` for as many as there are GPUs, or cores without one; None:
+    #: this process generates.
+    workers: int | str | None = None
+    #: address of a Ray cluster whose nodes generate (`--qil-cluster`), "auto" for one that is up here; None: this host.
+    cluster: str | None = None
+    #: processes that read images (`--qil-readers`); None: one beside a GPU or workers, else this process.
+    readers: int | None = None
+    #: which part of how many (`--qil-shard`); None: all.
+    shard: tuple[int, int] | None = None
     #: False (`--qil-report-latency`): a latency is reported and fails nothing.
     latency_gates: bool = True
     #: where the images are made instead of in this process; None: here.
@@ -119,6 +129,25 @@ class Options:
         if self.again:
             return Purpose.STABILITY
         return Purpose.SUITE if self.release is None and not self.paired else Purpose.CHECK
+
+    @property
+    def on_workers(self) -> bool:
+        """True where workers generate, and not this process."""
+        return self.workers is not None or self.cluster is not None
+
+    def settings(self, on_step: Callable[[int, int], None] | None = None) -> Settings:
+        """Return the settings of the generator. Raises DeviceError for those that exclude each other."""
+        return Settings(
+            device=self.device,
+            base=self.base,
+            threads=self.threads,
+            merge=self.merge,
+            compiled=self.compiled,
+            offload=self.offload,
+            fp8=self.fp8,
+            allow_partial_lora=self.allow_partial_lora,
+            on_step=on_step,
+        )
 
     @property
     def is_tiny(self) -> bool:

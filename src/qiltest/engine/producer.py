@@ -1,25 +1,29 @@
 """Generate images ahead of the tests that ask for them.
 
 On a GPU, image N + 1 is generated while image N is stored and read in the background; on a CPU everything runs in
-order. An error in a prefetched image or in background work is raised by that image's own test.
+order. Workers generate what is not stored in an order of their own, and what they made is stored and read at once. An
+error in a prefetched image or in background work is raised by that image's own test.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 
 from qiltest.elsewhere.records import FindsImages, Found
-from qiltest.engine.environment import DeviceState, cohort_of, device_state
+from qiltest.engine.environment import DeviceState, cohort_of
+from qiltest.engine.loops import Loops, Timed
 from qiltest.engine.options import Options
+from qiltest.engine.parallel.expected import kind_of, known_seconds
+from qiltest.engine.parallel.generator import WorkersGenerator
+from qiltest.engine.parallel.orders import Arrival
 from qiltest.engine.readers import Readers
-from qiltest.engine.workers import InlineExecutor, executor_for
-from qiltest.errors import GenerationError, ModelError, OutOfMemoryError, QiltestError, RecipeError
+from qiltest.engine.workers import InlineExecutor, executor
+from qiltest.errors import GenerationError, ModelError, QiltestError, RecipeError
 from qiltest.gate.latency import Cohort
 from qiltest.generation.images import finish
 from qiltest.generation.records import Decoded, Denoised, Generation, Generator, Timing
@@ -28,24 +32,12 @@ from qiltest.reading.images import Pixels, load_image
 from qiltest.reading.records import Reading
 from qiltest.recipe import Recipe
 from qiltest.runs.events import Generated, now
+from qiltest.runs.history import HISTORY
+from qiltest.runs.records import MadeOn
 from qiltest.runs.store import Stored, usable
 from qiltest.runs.writer import RunWriter
 from qiltest.suite.selection import Sample, Task
 from qiltest.text.format import count
-
-#: timed loops that a cohort should have; its latency golden is the median over them.
-LOOPS = 3
-#: most seconds for the loops of one image, unless a single loop takes longer.
-SECONDS = 6.0
-
-
-def rounds_of(asked: int | None, *, seconds: float, known: int) -> int:
-    """Return the number of timed denoise loops of an image.
-
-    `asked` is `--qil-rounds` (None: auto), `seconds` the image's first loop, `known` the loops that this session has
-    timed in its cohort. Auto repeats short loops until the cohort has `LOOPS`; long ones are steady enough.
-    """
-    return asked or max(1, min(LOOPS - known, int(SECONDS / seconds)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,30 +75,46 @@ class ImageProducer:
         self._tasks, self._recipes, self._reusable = tasks, recipes, reusable
         self._generator, self._readers, self._writer = generator, readers, writer
         self._device_name, self._options = device_name, options
-        #: one stores images and one reads them, each in order.
-        self._stores, self._readings = executor_for(generator), executor_for(generator)
+        self._loops = Loops(generator, timed_by(options))
+        self._workers = generator if isinstance(generator, WorkersGenerator) else None
+        #: one stores images, in order, and as many as there are reading processes read them.
+        self._stores, self._readings = executor(min(1, readers.at_once)), executor(readers.at_once)
         self._ahead: dict[Sample, PendingImage | Exception] = {}
+        #: images that workers make, by their place in the order of tests.
+        self._coming: dict[int, Future[PendingImage]] = {}
+        self._samples = tuple(tasks)
+        self._numbers = {sample: number for number, sample in enumerate(tasks)}
         self._timed: dict[Cohort, int] = {}
         #: why the model generates no image at all; it is not read again for the next one.
         self._unusable: ModelError | None = None
 
-    def take(self, sample: Sample) -> PendingImage:
-        """Return a sample's image: reused, prefetched, or generated now.
+    def begin(self) -> None:
+        """Have workers, if there are any, generate what is not stored."""
+        if self._workers is not None:
+            self._workers.begin(self._arrived)
+            self._order(sample for sample in self._tasks if self._is_wanted(sample))
 
-        Raises the image's error; ModelError, and from then on for every image, where the model cannot be used.
+    def take(self, sample: Sample) -> PendingImage:
+        """Return a sample's image: reused, prefetched, made by a worker, or generated now.
+
+        Raises the image's error; ModelError, and from then on for every image, where the model cannot be used, and
+        WorkersLostError where no worker is left.
         """
         recipe = self._recipe(sample)
         stored = self._reusable.pop(recipe.key(), None)
         if stored is not None and usable(stored):
             return self._reuse(sample, stored)
+        if self._workers is not None:
+            return self._from_worker(sample, self._workers)
         image = self._ahead.pop(sample, None) or self._generate(sample)
         if isinstance(image, Exception):
             raise image
         return image
 
     def prefetch(self, sample: Sample) -> None:
-        """Generate the next image after a sample, if a GPU generates."""
-        following = None if self._ahead or self._generator.on_cpu else self._following(sample)
+        """Generate the next image after a sample, if images are read in a process of their own meanwhile."""
+        idle = self._ahead or self._workers is not None or not self._readers.at_once
+        following = None if idle else self._following(sample)
         if following is None:
             return
         try:
@@ -115,7 +123,9 @@ class ImageProducer:
             self._ahead[following] = error
 
     def close(self) -> None:
-        """Finish storing images; cancel readings that have not begun."""
+        """End workers; finish storing images; cancel readings that have not begun."""
+        if self._workers is not None:
+            self._workers.close()
         self._stores.shutdown()
         self._readings.shutdown(cancel_futures=True)
 
@@ -126,14 +136,63 @@ class ImageProducer:
         return recipe
 
     def _following(self, sample: Sample) -> Sample | None:
-        samples = list(self._tasks)
-        for candidate in samples[samples.index(sample) + 1 :]:
-            recipe = self._recipes[candidate]
-            if isinstance(recipe, QiltestError) or self._tasks[candidate].case.doubts:
-                continue
-            if recipe.key() not in self._reusable:
-                return candidate
-        return None
+        return next(filter(self._is_wanted, self._samples[self._numbers[sample] + 1 :]), None)
+
+    def _is_wanted(self, sample: Sample) -> bool:
+        """Whether an image must be generated: there is none in the store, and its case and recipe are good."""
+        recipe = self._recipes[sample]
+        if isinstance(recipe, QiltestError) or self._tasks[sample].case.doubts:
+            return False
+        return recipe.key() not in self._reusable
+
+    def _order(self, samples: Iterable[Sample]) -> None:
+        recipes = {self._numbers[sample]: self._recipe(sample) for sample in samples}
+        self._coming |= {number: Future() for number in recipes}
+        if self._workers is not None:
+            self._workers.order(recipes, self._known(recipes))
+
+    def _known(self, numbers: Iterable[int]) -> dict[int, float]:
+        """Return how long images took in earlier runs; nothing where some are new, as estimates have another scale."""
+        known = known_seconds(self._options.runs_folder / HISTORY)
+        kinds = {number: kind_of(self._samples[number]) for number in numbers}
+        return {number: known[kind] for number, kind in kinds.items()} if {*kinds.values()} <= known.keys() else {}
+
+    def _from_worker(self, sample: Sample, workers: WorkersGenerator) -> PendingImage:
+        number = self._numbers[sample]
+        if number not in self._coming:  # its stored image was damaged
+            self._order([sample])
+        workers.wanted(number)
+        try:
+            return self._coming[number].result()
+        finally:
+            workers.taken(number)
+
+    def _arrived(self, number: int, arrival: Arrival | BaseException) -> None:
+        """Store and read what a worker made, in a thread of the pool."""
+        coming = self._coming[number]
+        if isinstance(arrival, BaseException):
+            coming.set_exception(arrival)
+            return
+        sample = self._samples[number]
+        made = arrival.denoising
+        try:
+            generated = self._stores.submit(
+                self._store,
+                sample,
+                arrival.image,
+                (*arrival.notes, *made.notes),
+                made.disturbed,
+                beside=arrival.beside,
+                made_on=arrival.made_on,
+            )
+            health = self._health(arrival.image.png)
+            reading = self._reading(sample, generated)
+        except RuntimeError as error:  # the session ended meanwhile, and stores nothing more
+            coming.set_exception(error)
+            return
+        coming.set_result(
+            PendingImage(loops=made.loops, generated=generated, reading=reading, health=health, device=made.device)
+        )
 
     def _reuse(self, sample: Sample, stored: Stored) -> PendingImage:
         """Return a stored image, whose bytes were checked, with its stored reading if that is by the same reader."""
@@ -158,16 +217,15 @@ class ImageProducer:
         recipe = self._recipe(sample)
         if isinstance(self._generator, FindsImages):
             return self._take_up(sample, self._generator.found(recipe))
-        before = self._device_state(recipe)
-        loops, notes = self._loops(recipe)
-        after = self._device_state(recipe)
-        chosen = sorted(loops, key=lambda loop: loop.denoise_seconds)[(len(loops) - 1) // 2]
-        disturbed = _disturbed(chosen, loops) if self._generator.on_cpu else 0.0
-        made = self._generator.decode_pixels(chosen)
-        generated = self._stores.submit(self._store, sample, made, notes, disturbed)
-        health = self._health(made.png if isinstance(made, Generation) else made.pixels)
+        cohort = self._cohort(recipe)
+        known = self._timed.get(cohort, 0)
+        made = self._loops.make(recipe, known=known)
+        self._timed[cohort] = known + len(made.loops)
+        decoded = made.decoded
+        generated = self._stores.submit(self._store, sample, decoded, made.notes, made.disturbed)
+        health = self._health(decoded.png if isinstance(decoded, Generation) else decoded.pixels)
         reading = self._reading(sample, generated)
-        return PendingImage(loops=loops, generated=generated, reading=reading, health=health, device=(*before, *after))
+        return PendingImage(loops=made.loops, generated=generated, reading=reading, health=health, device=made.device)
 
     def _take_up(self, sample: Sample, found: Found) -> PendingImage:
         """Store an image that was made elsewhere, of which nothing is timed."""
@@ -175,40 +233,9 @@ class ImageProducer:
         health, reading = self._health(found.pixels), self._reading(sample, generated)
         return PendingImage(loops=(), generated=generated, reading=reading, health=health)
 
-    def _device_state(self, recipe: Recipe) -> tuple[DeviceState, ...]:
-        elsewhere = self._generator.on_cpu or recipe.served is not None
-        return () if elsewhere else device_state(self._options.device)
-
-    def _loops(self, recipe: Recipe) -> tuple[tuple[Denoised, ...], tuple[str, ...]]:
-        """Run and time the denoise loops. Out of memory is retried once, with a note."""
-        cohort = self._cohort(recipe)
-        known = self._timed.get(cohort)
-        notes: tuple[str, ...] = ()
-        try:
-            if known is None and self._options.gpu:
-                self._generator.warm_up(recipe)
-            first = self._denoise(recipe)
-        except OutOfMemoryError as error:
-            first, notes = self._denoise(recipe), (f"generated on the second attempt, after: {error.what}",)
-        rounds = rounds_of(self._options.rounds, seconds=first.denoise_seconds, known=known or 0)
-        loops = (first, *(self._denoise(recipe) for _ in range(rounds - 1)))
-        self._timed[cohort] = (known or 0) + rounds
-        told = dict.fromkeys(note for loop in loops for note in loop.notes)
-        return loops, (*notes, *told, *_unsteady(loops))
-
-    def _cohort(self, recipe: Recipe, timing: Timing | None = None) -> Cohort:
-        return cohort_of(recipe, model=self._generator.model, device=self._device_name, timing=timing)
-
-    def _denoise(self, recipe: Recipe) -> Denoised:
-        denoised = self._generator.denoise(recipe)
-        seconds = denoised.denoise_seconds
-        if not (math.isfinite(seconds) and seconds > 0):
-            raise GenerationError(
-                f"invalid denoise time: {seconds} s",
-                where=recipe.variant,
-                remedy="the generator must time each loop",
-            )
-        return denoised
+    def _cohort(self, recipe: Recipe, timing: Timing | None = None, beside: int = 0) -> Cohort:
+        model = self._generator.model
+        return cohort_of(recipe, model=model, device=self._device_name, timing=timing, beside=beside)
 
     def _reading(self, sample: Sample, generated: Future[Generated]) -> Future[Reading] | None:
         if not self._generator.judges_text:
@@ -224,7 +251,16 @@ class ImageProducer:
             return None
         return self._stores.submit(lambda: examine(load_image(image) if isinstance(image, Path | bytes) else image))
 
-    def _store(self, sample: Sample, made: Decoded | Generation, notes: tuple[str, ...], disturbed: float) -> Generated:
+    def _store(
+        self,
+        sample: Sample,
+        made: Decoded | Generation,
+        notes: tuple[str, ...],
+        disturbed: float,
+        *,
+        beside: int = 0,
+        made_on: MadeOn | None = None,
+    ) -> Generated:
         generation = made if isinstance(made, Generation) else finish(made)
         recipe = generation.recipe
         _check(generation, recipe)
@@ -236,8 +272,9 @@ class ImageProducer:
             sha256=self._writer.put(generation.png),
             timing=replace(generation.timing, disturbed=disturbed),
             latents=generation.latents,
-            cohort=self._cohort(recipe, generation.timing),
+            cohort=self._cohort(recipe, generation.timing, beside),
             notes=notes,
+            made_on=made_on,
         )
         self._writer.append(generated)
         return generated
@@ -277,21 +314,9 @@ class ImageProducer:
         return self._generator.told_seconds(recipe) if isinstance(self._generator, FindsImages) else None
 
 
-def _disturbed(chosen: Denoised, loops: tuple[Denoised, ...]) -> float:
-    """Return how much other work on the CPU lengthened a loop (`Timing.disturbed`): its waiting, or the loops' spread.
-
-    The spread is range over median, without the first loop, which includes one-time work.
-    """
-    seconds = [loop.denoise_seconds for loop in loops[1:]]
-    spread = (max(seconds) - min(seconds)) / median(seconds) if seconds else 0.0
-    return max(min(1.0, chosen.waited_seconds / chosen.denoise_seconds), spread)
-
-
-def _unsteady(loops: tuple[Denoised, ...]) -> tuple[str, ...]:
-    """Return a note where rounds of the same recipe gave different latents."""
-    other = sum(loop.latents_sha256 != loops[0].latents_sha256 for loop in loops[1:])
-    what = "latents" if loops[0].recipe.served is None else "images"
-    return (f"the same recipe gave different {what} in {other} of {count(len(loops) - 1, 'repeat')}",) if other else ()
+def timed_by(options: Options) -> Timed:
+    """Return how a session times its loops."""
+    return Timed(rounds=options.rounds, warms_up=options.gpu, device=options.device)
 
 
 def _check(generation: Generation, recipe: Recipe) -> None:

@@ -1,11 +1,11 @@
-"""The OCR readers of a run: each is opened once, and beside a GPU in a worker process."""
+"""The OCR readers of a run: each is opened once, and beside a GPU in worker processes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from qiltest.engine.workers import ReadingProcess
+from qiltest.engine.workers import ReadingProcesses
 from qiltest.errors import ReaderError
 from qiltest.reading.records import Reader, Reading
 from qiltest.reading.registry import DEFAULT_READER, open_reader
@@ -19,14 +19,21 @@ OpenReader = Callable[[str], Reader]
 class Readers:
     """Reads images with their case's reader, and finds stored readings."""
 
-    def __init__(self, opener: OpenReader, *, default: str | None, beside_gpu: bool) -> None:
-        """`default` is the reader of cases that name none; an `opener` of a conftest stays in this process."""
+    def __init__(self, opener: OpenReader, *, default: str | None, at_once: int) -> None:
+        """`default` is the reader of cases that name none; an `opener` of a conftest stays in this process.
+
+        `at_once` is how many images are read at once, each in a process of its own, while others are generated; 0: one
+        after another in this process, where the CPU generates.
+        """
         self._opener, self._default = opener, default or DEFAULT_READER
         self._opened: dict[str, Reader] = {}
         #: the name of each case's reader, by the case's id.
         self._names: dict[str, str] = {}
         self._known: dict[Path, Mapping[tuple[str, str], StoredReading]] = {}
-        self._process = ReadingProcess(opener) if opener is open_reader and beside_gpu else None
+        shipped = opener is open_reader
+        #: how many images are read at once beside generating; 0: none, but in turns with it.
+        self.at_once = at_once if shipped else min(1, at_once)
+        self._process = ReadingProcesses(opener, at_once) if shipped and at_once else None
         if self._process is not None:
             # it loads in the background until the first image is generated
             self._process.start(self._default)

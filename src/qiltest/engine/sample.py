@@ -9,7 +9,7 @@ from dataclasses import replace
 from qiltest.engine.context import RunContext
 from qiltest.engine.options import Update
 from qiltest.engine.producer import PendingImage
-from qiltest.errors import CaseError, GoldenError, OrderError, QiltestError
+from qiltest.errors import CaseError, GoldenError, OrderError, QiltestError, WorkersLostError
 from qiltest.gate.golden import Golden, golden_from
 from qiltest.gate.judge import judge_image, not_golden, unseen
 from qiltest.gate.latency import LatencyStore, judge_latency, not_measured
@@ -156,7 +156,7 @@ class SampleRun:
         """Record an error in the run before it is raised."""
         try:
             yield
-        except StoreWriteError:
+        except (StoreWriteError, WorkersLostError):
             raise
         except QiltestError as error:
             self.result = replace(self.result, error=str(error))

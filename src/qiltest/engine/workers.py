@@ -1,6 +1,6 @@
 """Run work that needs no GPU: inline, in a thread, or in a worker process.
 
-Beside a GPU images are read in a worker process, on all CPU cores but one: OCR in a thread would hold Python's lock
+Beside a GPU images are read in worker processes, on all CPU cores but one: OCR in a thread would hold Python's lock
 while the GPU waits for work.
 """
 
@@ -12,10 +12,10 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from queue import SimpleQueue
 from typing import ParamSpec, TypeVar
 
 from qiltest.errors import ReaderError
-from qiltest.generation.records import Generator
 from qiltest.reading.records import Reader, Reading
 
 P = ParamSpec("P")
@@ -35,11 +35,48 @@ class InlineExecutor(Executor):
         return future
 
 
-def executor_for(generator: Generator) -> Executor:
-    """Return an executor with one thread beside a GPU; inline where the CPU generates and has no core to spare."""
-    if generator.on_cpu:
-        return InlineExecutor()
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="qiltest")
+def executor(threads: int) -> Executor:
+    """Return an executor with so many threads; 0: inline, where the CPU generates and has no core to spare."""
+    return ThreadPoolExecutor(max_workers=threads, thread_name_prefix="qiltest") if threads else InlineExecutor()
+
+
+class ReadingProcesses:
+    """Several `ReadingProcess`, each with one image at a time, so that a crash is told of the image that it is over."""
+
+    def __init__(self, open_reader: Callable[[str], Reader], count: int) -> None:
+        """`open_reader` is called in the worker processes, so it must be importable by name."""
+        self._processes = tuple(ReadingProcess(open_reader) for _ in range(count))
+        self._free: SimpleQueue[ReadingProcess] = SimpleQueue()
+        for process in self._processes:
+            self._free.put(process)
+
+    @property
+    def notices(self) -> list[str]:
+        """A sentence for each restart."""
+        return [notice for process in self._processes for notice in process.notices]
+
+    @property
+    def restarted(self) -> set[Path]:
+        """Images on which a process crashed and was restarted."""
+        return {image for process in self._processes for image in process.restarted}
+
+    def start(self, name: str) -> None:
+        """Start all processes and open a reader in each without waiting; errors are raised by `read`."""
+        for process in self._processes:
+            process.start(name)
+
+    def read(self, name: str, image: Path) -> Reading:
+        """Read an image with the named reader in a free process; waits for one. Raises ReaderError."""
+        process = self._free.get()
+        try:
+            return process.read(name, image)
+        finally:
+            self._free.put(process)
+
+    def close(self) -> None:
+        """Stop all processes."""
+        for process in self._processes:
+            process.close()
 
 
 class ReadingProcess:

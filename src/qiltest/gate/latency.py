@@ -27,8 +27,8 @@ from qiltest.gate.verdict import Verdict
 from qiltest.strict_json import STORED, StrictJsonError, decode
 
 SCHEMA = 1
-#: of latencies that were not measured by a server.
-_IN_THIS_PROCESS: dict[str, str | int] = {"kind": "loop", "concurrency": 1}
+#: of latencies that were not measured by a server, nor beside other GPUs: left out of key and file.
+_USUAL: dict[str, str | int] = {"kind": "loop", "concurrency": 1, "beside": 0}
 #: a latency above the golden's by more than this share ...
 RELATIVE_FLOOR = 0.08
 #: ... and by more than this many seconds fails.
@@ -55,13 +55,16 @@ class Cohort:
     #: `Timing.kind` and `Timing.concurrency`; "loop" and 1 are left out of key and file.
     kind: str = "loop"
     concurrency: int = 1
+    #: how many other GPUs of the same host generated meanwhile (`--qil-workers`); 0 is left out of key and file, so
+    #: that goldens from before it keep theirs.
+    beside: int = 0
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
 
     @property
     def key(self) -> str:
         """Short hash of all fields."""
-        known = _without_usual(asdict(self), {"offload": "none", **_IN_THIS_PROCESS})
+        known = _without_usual(asdict(self), {"offload": "none", **_USUAL})
         fields = json.dumps(known, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(fields.encode()).hexdigest()[:16]
 
@@ -175,7 +178,7 @@ class LatencyStore:
             images=len(seconds),
         )
         known = asdict(golden)
-        known["cohort"] = _without_usual(known["cohort"], _IN_THIS_PROCESS)
+        known["cohort"] = _without_usual(known["cohort"], _USUAL)
         text = json.dumps(known, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
         self.goldens.write(path, text.encode(), what="latency golden")
         return path

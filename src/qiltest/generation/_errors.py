@@ -10,7 +10,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
-from qiltest.errors import GenerationError, OutOfMemoryError
+from qiltest.errors import DeviceLostError, OutOfMemoryError
 
 #: what diffusers, transformers, accelerate, safetensors and torch raise for a folder that they cannot load, and for a
 #: config that they cannot build a model from.
@@ -46,7 +46,7 @@ def translated(what: str) -> Iterator[None]:
         if any(sign in str(error) for sign in _CPU_ALLOCATOR):
             raise OutOfMemoryError(f"out of memory while {what}: {message}", remedy=_REMEDY) from error
         if "CUDA error" in str(error) or "CUDNN_STATUS" in str(error):
-            raise GenerationError(
+            raise DeviceLostError(
                 f"the device failed while {what}: {message}",
                 remedy="check `nvidia-smi` and the kernel log; repeat the command to resume",
             ) from error

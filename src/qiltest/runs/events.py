@@ -53,7 +53,7 @@ class Started(Setup, _Opening):
             yield from not_plain(**{f"cases.{number}.id": case.id})
         for number, variant in enumerate(self.variants):
             yield from not_plain(**{f"variants.{number}.name": variant.name})
-        for sample in self.planned:
+        for sample in (*self.planned, *(self.shards.whole if self.shards else ())):
             yield from wrong_sample(sample)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from qiltest.errors import StoreError
-from qiltest.runs.records import CaseResult, Run, RunState
+from qiltest.runs.records import CaseResult, Run, RunState, Shards
+from qiltest.runs.room import Room
 from qiltest.runs.status import Status
+from qiltest.runs.store import RunStore
 from qiltest.suite.selection import Sample
 
 T = TypeVar("T")
@@ -31,12 +34,15 @@ def merge_runs(runs: Sequence[Run]) -> Run:
             remedy="merge runs of one model",
         )
     results = _worst(runs)
-    planned = sorted({*results, *(sample for run in runs for sample in run.planned)}, key=_place)
+    shards = _shards(runs)
+    planned = sorted({*results, *(sample for run in runs for sample in _whole(run))}, key=_place)
     ids = {part for run in runs for part in run.id.split(_JOINT)}
     first = min(runs, key=lambda run: (str(run.path), repr(run.command)))
     return replace(
         first,
         **_setup(runs),
+        full=any(run.full for run in runs) or any(one.full and not one.missing for one in shards),
+        shards=next((one for one in shards if one.missing), None),
         id=_JOINT.join(sorted(ids)),
         state=max((run.state for run in runs), key=_STATES.index),
         started=min(run.started for run in runs),
@@ -46,6 +52,38 @@ def merge_runs(runs: Sequence[Run]) -> Run:
         results=tuple(results[sample] for sample in planned if sample in results),
         problems=tuple(sorted({problem for run in runs for problem in run.problems})),
     )
+
+
+def load_runs(store: RunStore, names: str, *, wanted: Callable[[Sample], bool] | None = None) -> Run:
+    """Load a run, or several joined by `+` as one. Raises StoreError.
+
+    With `wanted` each is read as far as there is room (`qiltest.runs.room`), the results that are wanted first.
+    """
+    parts = [names] if Path(names).is_dir() else names.split(_JOINT)
+    found = [store.load(name, room=None if wanted is None else Room(wanted=wanted)) for name in parts]
+    return merge_runs(found) if len(found) > 1 else found[0]
+
+
+def _whole(run: Run) -> tuple[Sample, ...]:
+    """Return what a run planned, and what the session of which it is a part planned."""
+    return (*run.planned, *(run.shards.whole if run.shards else ()))
+
+
+def _shards(runs: Sequence[Run]) -> tuple[Shards, ...]:
+    """Return the parts of a shared session that are here; nothing where there is none. Raises StoreError for two."""
+    found = [run.shards for run in runs if run.shards is not None]
+    if not found:
+        return ()
+    sessions = {(one.of, frozenset(one.whole)) for one in found}
+    if len(sessions) > 1:
+        raise StoreError(
+            f"parts of {len(sessions)} sessions: their --qil-shard or their images differ",
+            where=", ".join(str(run.path) for run in runs),
+            remedy="merge the parts of one session, all with the same options",
+        )
+    numbers = tuple(sorted({number for one in found for number in one.numbers}))
+    whole = tuple(sorted(found[0].whole, key=_place))
+    return (Shards(numbers=numbers, of=found[0].of, whole=whole, full=any(one.full for one in found)),)
 
 
 def _worst(runs: Sequence[Run]) -> dict[Sample, CaseResult]:
@@ -67,7 +105,6 @@ def _setup(runs: Sequence[Run]) -> dict[str, Any]:
         "reader": min((run.reader for run in runs), key=lambda reader: reader.fingerprint),
         "cases": _same({case.id: case for case in run.cases} for run in runs),
         "variants": _same({variant.name: variant for variant in run.variants} for run in runs),
-        "full": any(run.full for run in runs),
         "rescored_from": _joined(run.rescored_from for run in runs),
         "notes": tuple(sorted({note for run in runs for note in run.notes})),
     }

@@ -53,6 +53,25 @@ class StoredImage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shards:
+    """Parts of a session that several runners share (`--qil-shard`)."""
+
+    #: which parts, from 1: one of a session, several of merged runs.
+    numbers: tuple[int, ...]
+    #: how many there are.
+    of: int
+    #: all samples of the session, so that a part that is missing is missed.
+    whole: tuple[Sample, ...]
+    #: True where `whole` is every case, resolution, default variant and seed of the suite.
+    full: bool
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """The parts that are not here."""
+        return tuple(sorted(set(range(1, self.of + 1)) - set(self.numbers)))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Setup:
     """What a session will generate, and with what: part of the first event of a run and of the run."""
 
@@ -73,6 +92,8 @@ class Setup:
     planned: tuple[Sample, ...]
     #: True for every case, resolution, default variant and seed of the suite.
     full: bool
+    #: None for a session that is not shared by several runners, and for runs merged from all its parts.
+    shards: Shards | None = None
     #: id of the run whose images were read again, "" for a run that generated.
     rescored_from: str = ""
     #: what could not be checked or is unusual of the whole session; nothing is wrong.
@@ -92,6 +113,17 @@ class Setup:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MadeOn:
+    """The worker that generated an image (`--qil-workers`, `--qil-cluster`)."""
+
+    #: from 1.
+    worker: int
+    host: str
+    #: UUID of its GPU, "" for none.
+    gpu: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Origin:
     """How an image was made: part of its event and of its result, where a field is None until it is generated."""
 
@@ -103,6 +135,8 @@ class Origin:
     reused_from: str = ""
     #: seconds that the manifest of an image made elsewhere tells; of what, nobody knows.
     told_seconds: float | None = None
+    #: None where the session's own process generated it.
+    made_on: MadeOn | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ import pytest
 from qiltest.engine.options import Options, Update
 from qiltest.engine.producer import PendingImage
 from qiltest.engine.sample import SampleRun
-from qiltest.errors import ModelError, QiltestError
+from qiltest.errors import ModelError, QiltestError, WorkersLostError
 from qiltest.gate.judge import above_absolute, not_golden
 from qiltest.gate.verdict import Verdict
 from qiltest.generation.records import Denoised, Timing
@@ -140,6 +140,9 @@ class CaseRun:
         except StoreWriteError as error:
             # no later image could be stored; the run can be resumed
             pytest.exit(f"qiltest: {error}", returncode=pytest.ExitCode.INTERRUPTED)
+        except WorkersLostError as error:
+            # none could generate a later image; the run can be resumed
+            raise pytest.exit.Exception(f"qiltest: {error}", pytest.ExitCode.INTERRUPTED) from None
         except ModelError as error:
             # it would be read again for each image, in vain
             raise pytest.exit.Exception(f"qiltest: {error}", pytest.ExitCode.USAGE_ERROR) from None

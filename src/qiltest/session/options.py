@@ -49,7 +49,9 @@ _JUDGING = frozenset(
     }
 )
 #: options that do not select images.
-_NOT_REPEATED = frozenset({"qil_rehash", "qil_update", "qil_accept", "qil_fresh", "qil_reuse"})
+_NOT_REPEATED = frozenset(
+    {"qil_rehash", "qil_update", "qil_accept", "qil_fresh", "qil_reuse", "qil_readers", "qil_shard"}
+)
 
 
 def read_options(config: pytest.Config) -> Options:
@@ -71,6 +73,10 @@ def read_options(config: pytest.Config) -> Options:
         device=None if server else _device(asked.qil_device, gpu=gpu, model=model),
         gpu=gpu,
         threads=asked.qil_threads,
+        workers=_workers(asked),
+        cluster=asked.qil_cluster,
+        readers=asked.qil_readers,
+        shard=asked.qil_shard,
         reader=asked.qil_reader,
         cases=_unique(asked.qil_case),
         variants=_variants(asked, release),
@@ -133,6 +139,17 @@ def _images(config: pytest.Config, *, gpu: bool) -> Path | None:
             "  -> write letters, digits, '.', '_' and '-', at most 64, first a letter or digit"
         )
     return Path(config.invocation_params.dir / expanded(asked.qil_images))
+
+
+def _workers(asked: argparse.Namespace) -> int | str | None:
+    """Return the number of workers, each of which gets a GPU of its own."""
+    found: int | str | None = asked.qil_workers
+    if (found is not None or asked.qil_cluster is not None) and ":" in (asked.qil_device or ""):
+        raise pytest.UsageError(
+            f"--qil-workers and --qil-device={asked.qil_device} exclude each other: each worker has a GPU of its own\n"
+            "  -> choose GPUs by CUDA_VISIBLE_DEVICES, on a cluster where its nodes are started"
+        )
+    return found
 
 
 def _refuse_contradicting_ways(asked: argparse.Namespace) -> None:

@@ -19,6 +19,8 @@ _OF_THIS_PROCESS = (
     "offload",
     "fp8",
     "allow_partial_lora",
+    "workers",
+    "cluster",
 )
 _OF_A_SERVER = ("server_api", "server_says", "server_concurrency", "server_timeout")
 

@@ -22,6 +22,7 @@ from qiltest.session import guards
 from qiltest.session.benchmark_table import hide_table
 from qiltest.session.case_run import CaseRun, LoopClock
 from qiltest.session.echo import quieten, shorten
+from qiltest.session.generating import Generating, own_part
 from qiltest.session.images import images_line, open_images, refuse_replaced
 from qiltest.session.interrupts import Interrupts
 from qiltest.session.junit import add_properties, reason_of, verdict_of
@@ -64,6 +65,8 @@ class SuiteSession:
         self._suite: Suite | None = None
         self._tasks: dict[Sample, Task] = {}
         self._selected: dict[Sample, Task] = {}
+        #: with --qil-shard: what all runners together generate.
+        self._whole: tuple[Sample, ...] = ()
         self._collected = 0
         #: samples whose tests were collected, less those that pytest says were deselected.
         self._meant: set[Sample] = set()
@@ -77,6 +80,7 @@ class SuiteSession:
         self.context: RunContext | None = None
         #: the result of the run, once it is closed.
         self.ending = Ending(exit_status=0)
+        self.generating = Generating(options)
         self._clock = LoopClock()
         self.interrupts = Interrupts()
         #: why no run could be opened, for each test.
@@ -118,11 +122,19 @@ class SuiteSession:
         """Expect no verdict of tests that `-k`, `--deselect` or a plugin took away with a word."""
         self._meant -= {_sample(item) for item in items if sample_of_item(item) is not None}
 
-    def selected(self, items: Sequence[pytest.Item]) -> None:
+    def selected(self, items: list[pytest.Item]) -> None:
         """Store the selected tests. Raises pytest.UsageError where they could not test anything."""
         mine = [item for item in items if sample_of_item(item) is not None]
         with self.refusals.of_usage():
             self._check_selection(mine)
+        if self.options.shard is not None:
+            self._whole = tuple(map(_sample, mine))
+            with self.refusals.of_usage():
+                part = own_part({sample: self._tasks[sample] for sample in self._whole}, self.options)
+            others = [item for item in mine if _sample(item) not in part]
+            items[:] = [item for item in items if item not in set(others)]
+            self.config.hook.pytest_deselected(items=others)
+            mine = [item for item in mine if _sample(item) in part]
         self._selected = {_sample(item): self._tasks[_sample(item)] for item in mine}
         self.progress.begin(len(mine))
 
@@ -188,6 +200,10 @@ class SuiteSession:
     def case_run(self, request: pytest.FixtureRequest, generator: Generator, open_reader: OpenReader) -> CaseRun:
         """Return the fixture of a test; the first call opens the run."""
         guards.refuse_on_worker(self.config)
+        try:
+            self.generating.check(generator)
+        except QiltestError as error:
+            self.unusable(error)
         self.interrupts.begin()
         sample: Sample = request.param
         # before the run is opened, because the first test loads the model and encodes all prompts
@@ -305,7 +321,9 @@ class SuiteSession:
         if expect is None:
             strict = self.options.gpu or self.options.release is not None or self.options.images is not None
             return len(self._meant) if strict else None
-        return len(self._tasks) if expect == ALL else int(expect)
+        if expect == ALL:
+            return len(self._tasks) if self.options.shard is None else len(self._selected)
+        return int(expect)
 
     def _nothing_begun(self, exit_status: int) -> Iterator[str]:
         """Yield a problem where a session was asked for images and generated none, though pytest is content."""
@@ -322,6 +340,11 @@ class SuiteSession:
             )
         elif self.options.expect is not None:
             yield too_few(0, self._expected() or 1)
+
+    @property
+    def lists_only(self) -> bool:
+        """True where the command line itself asks for a list of tests."""
+        return guards.only_lists(self.config)
 
     @property
     def silent(self) -> bool:
@@ -345,6 +368,7 @@ class SuiteSession:
                     generator=generator,
                     open_reader=open_reader,
                     command=("pytest", *self.config.invocation_params.args),
+                    whole=self._whole,
                 )
             except QiltestError as error:
                 self._refused = error

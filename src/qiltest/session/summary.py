@@ -9,6 +9,7 @@ from qiltest.report.ci import ci_lines, refusal_lines
 from qiltest.report.published import published_lines
 from qiltest.report.since_when import terminal_lines
 from qiltest.report.terminal.table import not_checked_line, print_run, printed
+from qiltest.runs.made_on import made_on_lines
 from qiltest.runs.records import Run, RunState
 from qiltest.runs.store import Reuse
 from qiltest.session.session import SuiteSession
@@ -26,9 +27,9 @@ def summary_lines(session: SuiteSession, *, width: int, colour: bool) -> Iterato
         yield ""
         yield from printed(lambda console: print_run(console, run), width=width, colour=colour)
         known = (*not_checked_line(run), *terminal_lines(run, most=_MOST), *published_lines(run), *_reused(run))
-        yield from (f"qiltest: {line}" for line in known)
+        yield from (f"qiltest: {line}" for line in (*known, *made_on_lines(run)))
         yield from (f"qiltest: note: {line}" for note in run.notes for line in note.splitlines())
-    yield from (f"qiltest: {line}" for line in (context.readers.notices if context else ()))
+    yield from (f"qiltest: {line}" for line in ending.notices)
     yield from (f"qiltest: wrote {path}" for path in ending.recorded)
     told = session.refusals.told  # by pytest itself
     problems = [problem for problem in ending.problems if problem not in told]

@@ -1,0 +1,236 @@
+"""Workers as plain actors of a Ray cluster that is already up: the only module that imports Ray.
+
+Actors are never restarted, and their tasks never retried, by Ray: what died is generated again by the pool, once, and
+said. Each actor is bound to a node, so that it is known who generates beside whom. Images travel as PNG to this
+process.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import zip_longest
+from typing import Any
+
+from qiltest.arguments import ALL
+from qiltest.engine.parallel.calls import CALLS, WorkerCalls, sendable
+from qiltest.engine.parallel.records import Place, Setup, StartWorker, Worker, WorkerDiedError
+from qiltest.errors import DeviceError
+from qiltest.text.escape import printable_line
+from qiltest.text.format import count
+
+# usage statistics are sent by default
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+try:
+    import ray
+    from ray.exceptions import RayError
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+except ImportError as missing:
+    raise DeviceError("--qil-cluster needs Ray", remedy="pip install 'qiltest[ray]'") from missing
+
+#: seconds until all actors must have their place and their process.
+PLACING = 120.0
+#: seconds until the cluster's head must answer.
+_CONNECTING = 10.0
+#: characters of what Ray says that are told.
+_SHOWN = 200
+_REMEDY = "start it with `ray start --head`, and give its address (docs/guide/many-gpus.md)"
+#: what `ray.init` raises where there is no cluster, or one of another version.
+_REFUSED = (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError, RayError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Node:
+    id: str
+    #: workers for which it has GPUs, or cores.
+    room: int
+
+
+def join(address: str, asked: int | str | None, *, threads: int | None) -> tuple[tuple[Place, ...], StartWorker]:
+    """Connect to a cluster; return a place for each worker, and what starts one. Raises DeviceError.
+
+    `threads` is how many cores a worker takes, on a cluster without GPUs; None: one GPU each.
+    """
+    try:
+        _reach(address)
+        ray.init(
+            address=address,
+            namespace="qiltest",
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            ignore_reinit_error=True,
+        )
+    except _REFUSED as error:
+        what = f"no Ray cluster: {_first_line(error)}"
+        raise DeviceError(what, where=f"--qil-cluster={address}", remedy=_REMEDY) from error
+    nodes = [node for node in _nodes(threads) if node.room]
+    room, what = sum(node.room for node in nodes), "GPU" if threads is None else "core"
+    number = room if asked in (ALL, None) else int(str(asked))
+    if not 0 < number <= room:
+        leave()
+        wanted = "" if threads in (None, 1) else f" of {count(int(threads), 'thread')}"
+        raise DeviceError(
+            f"{count(number, 'worker')}{wanted}, but the cluster has room for {room}: one {what} each",
+            where=f"--qil-cluster={address}",
+            remedy="`ray status` shows its resources; add nodes, or give a smaller --qil-workers",
+        )
+    chosen = list(_spread(nodes))[:number]
+    places = tuple(
+        Place(number=k, beside=chosen.count(node) - 1 if threads is None else 0)
+        for k, node in enumerate(chosen, start=1)
+    )
+    on = {place.number: node for place, node in zip(places, chosen, strict=True)}
+    return places, partial(_start, on, threads)
+
+
+def _reach(address: str) -> None:
+    """Raise OSError or ValueError where nothing answers at an address: Ray would try for many minutes."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError(f"{address!r} is neither `auto` nor HOST:PORT")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECTING).close()
+
+
+def placed(workers: list[Worker]) -> None:
+    """Wait until all actors have their place. Raises DeviceError where one has none after `PLACING` seconds."""
+    pings = [worker.ping for worker in workers if isinstance(worker, RayWorker)]
+    _, waiting = ray.wait(pings, num_returns=len(pings), timeout=PLACING)
+    if waiting:
+        raise DeviceError(
+            f"{count(len(waiting), 'worker')} of {len(pings)} could not be placed within {PLACING:.0f} s",
+            where="--qil-cluster",
+            remedy="`ray status` shows what other jobs hold; wait for them, or give a smaller --qil-workers",
+        )
+
+
+def leave() -> None:
+    """Disconnect from the cluster; its nodes go on."""
+    ray.shutdown()
+
+
+def _nodes(threads: int | None) -> Iterator[_Node]:
+    for node in sorted(ray.nodes(), key=lambda node: str(node["NodeID"])):
+        if node["Alive"]:
+            has = node["Resources"]
+            room = int(has.get("GPU", 0)) if threads is None else int(has.get("CPU", 0)) // threads
+            yield _Node(id=str(node["NodeID"]), room=room)
+
+
+def _spread(nodes: list[_Node]) -> Iterator[_Node]:
+    """Yield each node as often as it has room, in turns."""
+    for turn in zip_longest(*([node] * node.room for node in nodes)):
+        yield from (node for node in turn if node is not None)
+
+
+def _start(on: dict[int, _Node], threads: int | None, place: Place, setup: Setup) -> Worker:
+    return RayWorker(on[place.number].id, place, setup, threads=threads)
+
+
+@ray.remote(max_restarts=0, max_task_retries=0, concurrency_groups={"images": 2})
+class _Actor:
+    """The calls of a worker. Errors come back as values: Ray would wrap them into others."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._calls = WorkerCalls(setup)
+
+    def ping(self) -> None:
+        """Do nothing: the actor is there."""
+
+    def do(self, name: str, args: tuple[Any, ...]) -> tuple[BaseException | None, object]:
+        """Do a call in the actor's own thread."""
+        return self._done(name, args)
+
+    @ray.method(concurrency_group="images")  # type: ignore[untyped-decorator]
+    def image(self, args: tuple[Any, ...]) -> tuple[BaseException | None, object]:
+        """Return an image beside the next call."""
+        return self._done("image", args)
+
+    def _done(self, name: str, args: tuple[Any, ...]) -> tuple[BaseException | None, object]:
+        try:
+            if name not in CALLS:
+                raise ValueError(f"no call {name!r}")
+            return None, getattr(self._calls, name)(*args)
+        except Exception as error:  # noqa: BLE001  the session raises it where it belongs
+            return sendable(error), None
+
+
+class RayWorker:
+    """See `records.Worker`."""
+
+    def __init__(self, node: str, place: Place, setup: Setup, *, threads: int | None) -> None:
+        """Create an actor on a node without waiting for it."""
+        self._actor: Any = _Actor.options(  # type: ignore[attr-defined]
+            num_gpus=1 if threads is None else 0,
+            num_cpus=1 if threads is None else threads,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node_id=node, soft=False),
+        ).remote(setup)
+        self._turn = threading.Lock()
+        self._waiting: set[Future[Any]] = set()
+        self._ended = ""
+        #: resolved once the actor is there.
+        self.ping: Any = self._actor.ping.remote()
+
+    def call(self, name: str, *args: Any) -> Future[Any]:  # noqa: ANN401  by name
+        """Hand a call over."""
+        future: Future[Any] = Future()
+        with self._turn:
+            if self._ended:
+                future.set_exception(WorkerDiedError(self._ended))
+                return future
+            self._waiting.add(future)
+        try:
+            reference = self._actor.image.remote(args) if name == "image" else self._actor.do.remote(name, args)
+            reference.future().add_done_callback(partial(self._settle, future))
+        except RayError as error:
+            self._fail(future, error)
+        return future
+
+    def kill(self) -> None:
+        """End the actor at once; what it has in hand is lost, and what it still answers is dropped."""
+        with self._turn:
+            if self._ended:
+                return  # by now this process may have left the cluster, and any call would join it again
+            self._ended = "it was ended"
+            left, self._waiting = self._waiting, set()
+        for future in left:
+            with suppress(InvalidStateError):
+                future.set_exception(WorkerDiedError(self._ended))
+        # an actor that is dead already, or a cluster that is gone
+        with suppress(*_REFUSED):
+            ray.kill(self._actor, no_restart=True)
+
+    def close(self) -> None:
+        """End the actor."""
+        self.kill()
+
+    def _settle(self, future: Future[Any], answer: Future[Any]) -> None:
+        error = answer.exception()
+        if error is not None:
+            self._fail(future, error)
+            return
+        raised, value = answer.result()
+        self._done(future, lambda: future.set_result(value) if raised is None else future.set_exception(raised))
+
+    def _fail(self, future: Future[Any], error: BaseException) -> None:
+        # RayActorError has died and unavailable actors below it; node and object losses are other RayErrors
+        died = WorkerDiedError(f"{type(error).__name__}: {_first_line(error)}")
+        self._done(future, lambda: future.set_exception(died))
+
+    def _done(self, future: Future[Any], settle: Callable[[], None]) -> None:
+        with self._turn:
+            self._waiting.discard(future)
+        with suppress(InvalidStateError):
+            settle()
+
+
+def _first_line(error: BaseException) -> str:
+    return printable_line(next(iter(str(error).strip().splitlines()), type(error).__name__), _SHOWN)
