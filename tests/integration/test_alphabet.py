@@ -130,5 +130,10 @@ def test_an_image_with_one_text_misread_may_be_accepted_by_hand(suite, monkeypat
     suite.plan(coffee__fast={"typos": {"Qwen Coffee": "zzzzzzzzz"}})
     suite.run("--qil-case=coffee")
     monkeypatch.chdir(suite.path)
-    assert main(["review", "--accept-all"]) == 0
+    assert main(["review", "--accept-all"]) == 1  # somebody must have looked at it
+    suite.run("--qil-case=coffee").assert_outcomes(passed=1, failed=1)
+    terminal = io.StringIO("a\n")
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", terminal)
+    assert main(["review"]) == 0
     suite.run("--qil-case=coffee").assert_outcomes(passed=2)

@@ -103,7 +103,7 @@ def test_all_mistakes_are_named_at_once():
 
 def options(**given):
     names = "server server_api server_says server_concurrency server_timeout rounds lora device threads merge compile"
-    known = dict.fromkeys((*names.split(), "offload", "fp8", "allow_partial_lora"))
+    known = dict.fromkeys((*names.split(), "offload", "fp8", "allow_partial_lora", "workers", "cluster"))
     return argparse.Namespace(**{f"qil_{name}": value for name, value in {**known, **given}.items()})
 
 

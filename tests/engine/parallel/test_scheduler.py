@@ -105,6 +105,35 @@ def test_the_only_worker_does_what_died_on_it_again_and_a_second_death_is_the_la
     assert made.next(1, now=2) is None
 
 
+def test_what_died_on_the_first_worker_waits_for_one_that_is_still_to_come():
+    made = scheduler(jobs(("a", 1), ("a", 1)))
+    made.expect((1, 2))
+    first = made.next(1, now=0)
+    assert made.lost(first, 1)
+    made.leave(1)
+    made.join(1)
+    second = made.next(1, now=1)
+    assert second is not None
+    assert second is not first
+    made.done(1, seconds=1)
+    assert made.next(1, now=2) is None
+    made.join(2)
+    assert made.next(1, now=3) is None
+    assert made.next(2, now=3) is first
+
+
+def test_where_no_other_comes_it_is_done_where_it_died():
+    made = scheduler(jobs(("a", 1)))
+    made.expect((1, 2))
+    job = made.next(1, now=0)
+    assert made.lost(job, 1)
+    made.leave(1)
+    made.join(1)
+    assert made.next(1, now=1) is None
+    made.give_up(2)
+    assert made.next(1, now=2) is job
+
+
 def test_an_image_that_failed_is_not_begun_again():
     made = scheduler(jobs(("a", 1)))
     made.next(1, now=0)

@@ -100,6 +100,7 @@ class WorkerPool:
         except BaseException:
             self.close()
             raise
+        self._shared.scheduler.expect(slot.number for slot in self._slots)
 
     # for the session's own thread
 
@@ -230,6 +231,9 @@ class WorkerPool:
         after = "was given up" if slot.gone else "was replaced"
         with self._changed:
             self.notices.append(f"worker {slot.number} died ({why}) and {after}")
+            if slot.gone:
+                self._shared.scheduler.give_up(slot.number)
+                self._changed.notify_all()
             left = any(not other.gone for other in self._slots)
         if not left:
             self._fail(self._none_left())

@@ -61,6 +61,8 @@ class Scheduler:
         self._wanted: set[int] = set()
         self._waiting: dict[int, Job] = {}
         self._slots: dict[int, _Slot] = {}
+        #: workers that are there or may still come.
+        self._expected: set[int] = set()
         self._measured: dict[Hashable, list[float]] = {}
         self._estimates: dict[Hashable, float] = {}
         self._loads: list[float] = []
@@ -92,8 +94,18 @@ class Scheduler:
         if number in self._waiting and not any(job.number == number for jobs in self._plan.values() for job in jobs):
             self._rests_on = None
 
+    def expect(self, slots: Iterable[int]) -> None:
+        """Say which workers are to come. What another one died over waits for them."""
+        self._expected |= set(slots)
+
+    def give_up(self, slot: int) -> None:
+        """Say that a worker does not come any more."""
+        self._expected.discard(slot)
+        self._rests_on = None
+
     def join(self, slot: int) -> None:
         """Add a worker, with nothing loaded."""
+        self._expected.add(slot)
         self._slots[slot] = _Slot()
         self._rests_on = None
 
@@ -198,14 +210,14 @@ class Scheduler:
             job = self._waiting.get(number)
             if job is not None:
                 found.setdefault((job.kind, frozenset(self._deaths.get(number, ()))), []).append(job)
-        return [
-            Batch(
-                jobs=tuple(jobs),
-                seconds=self.expected(jobs[0]),
-                not_on=slots if self._slots.keys() - slots else frozenset(),
-            )
-            for (_, slots), jobs in found.items()
-        ]
+        batches = []
+        for (_, slots), jobs in found.items():
+            others = self._slots.keys() - slots
+            if not others and self._expected - slots:
+                continue  # nobody is there to do them yet, but for those that died over them
+            not_on = slots if others else frozenset[int]()
+            batches.append(Batch(jobs=tuple(jobs), seconds=self.expected(jobs[0]), not_on=not_on))
+        return batches
 
     def _free_at(self, slot: _Slot, now: float) -> float:
         """Return when a worker is expected to be free; one that is late will take as long again as it is late."""
