@@ -19,7 +19,7 @@ help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(INSTALLED)  ## generate the report's images with the embedded model, read and judge them, open the report
-	@$(BIN)/python -m pytest tests/report_cases -q -p no:cacheprovider $(ARGS)
+	@$(BIN)/python -m pytest tests/report_cases -q -p no:cacheprovider --qil-workers=2 $(ARGS)
 	@$(BIN)/qiltest report latest --open
 
 test: export QILTEST_SKIPPED := $(SKIPPED)
@@ -39,7 +39,7 @@ slow: $(INSTALLED)  ## the tests that start processes, load the embedded model, 
 	$(BIN)/python -m pytest tests --ignore=tests/report_cases -m slow -n 2 --dist=worksteal -q $(ARGS)
 
 suite: $(INSTALLED)  ## the suite itself on the embedded model
-	$(BIN)/python -m pytest tests/report_cases -q $(ARGS)
+	$(BIN)/python -m pytest tests/report_cases -q --qil-workers=2 $(ARGS)
 
 lint: $(INSTALLED)  ## style and types
 	$(BIN)/ruff check .

@@ -169,6 +169,7 @@ def test_its_workflow_stops_where_nobody_said_what_to_install(project):
     assert not (project / ".venv").exists()
 
 
+@pytest.mark.slow
 def test_its_workflow_runs_and_uploads_a_report(project):
     steps = workflow((project / ".github/workflows/nightly.yml").read_text())["jobs"]["gpu"]["steps"]
     (project / "conftest.py").write_text(STANDIN.read_text())

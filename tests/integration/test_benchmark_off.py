@@ -35,6 +35,7 @@ def test_benchmarks_alone_are_the_tests_of_the_suite(suite):
     suite.run("--benchmark-only").assert_outcomes(passed=4, skipped=1)
 
 
+@pytest.mark.slow
 def test_workers_of_xdist_fail_each_test_with_one_line(suite):
     suite.record()
     result = suite.run_apart("-n", "2")

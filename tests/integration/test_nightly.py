@@ -69,6 +69,7 @@ def test_nothing_that_a_person_typed_is_written_into_a_shell_command(steps):
         assert f'="${name}"' in inspection["run"]
 
 
+@pytest.mark.slow
 def test_its_suite_command_draws_and_leaves_what_is_uploaded(suite, steps, workflow):
     words = commands(steps, "-m pytest")[0]
     assert words[:3] == ["tests/report_cases", "-m", "gpu"]

@@ -79,6 +79,7 @@ def test_stopping_at_the_first_failure_is_an_interruption_too(suite):
     assert suite.generated() == ["coffee fast 42", "poster fast 42"]
 
 
+@pytest.mark.slow
 def test_fresh_takes_nothing_from_the_store(suite):
     last_two_are_left(suite)
     suite.run("--qil-fresh").assert_outcomes(passed=4)
@@ -127,6 +128,7 @@ def test_fresh_and_reuse_together_are_refused(suite):
     result.stderr.fnmatch_lines(["*exclude each other*"])
 
 
+@pytest.mark.slow
 def test_a_killed_session_loses_the_image_in_hand_and_no_other(suite):
     suite.record()
     suite.plan(coffee__fast={"fault": "kill"})
@@ -141,6 +143,7 @@ def test_a_killed_session_loses_the_image_in_hand_and_no_other(suite):
     assert suite.generated() == ["coffee fast 42", "poster fast 42"]
 
 
+@pytest.mark.slow
 def test_a_damaged_image_is_put_aside_and_said_before_it_is_drawn_again(suite):
     last_two_are_left(suite)
     victim = suite.latest().results[0].image

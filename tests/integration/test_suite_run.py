@@ -108,6 +108,7 @@ def test_the_command_in_the_message_accepts_the_very_image_that_was_seen(suite):
     suite.run("--qil-reuse").assert_outcomes(passed=4)
 
 
+@pytest.mark.slow
 def test_the_command_is_written_for_where_pytest_was_called(suite, monkeypatch):
     (suite.path / "pytest.ini").write_text("[pytest]\n")
     (suite.path / "below").mkdir()

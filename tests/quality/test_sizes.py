@@ -91,6 +91,7 @@ def test_edges_are_measured_the_same_however_many_at_a_time(monkeypatch):
 MOST_GIGABYTES = 0.9
 
 
+@pytest.mark.slow
 def test_noise_of_ten_million_pixels_in_one_row_fits_the_memory_of_a_small_machine():
     script = (
         "import numpy as np; from qiltest.quality import examine\n"

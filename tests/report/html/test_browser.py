@@ -202,6 +202,7 @@ def test_the_page_is_whole_without_its_script(typical: Run, browser: Any) -> Non
     context.close()
 
 
+@pytest.mark.slow
 def test_filtering_two_hundred_images_takes_a_few_layouts_and_an_image_a_few_nodes(
     fake: Fake, case: Make, open_report: Callable[..., Any]
 ) -> None:
