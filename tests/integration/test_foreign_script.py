@@ -1,6 +1,7 @@
 """A folder that a foreign script makes from `qiltest plan` gets the verdicts of an in-process run."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,10 @@ TEST = "def test_report_case(qil_case_run):\n    qil_case_run.check()\n"
 
 def session(folder, *args):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--qil-cases={ROOT / 'cases'}"]
-    done = subprocess.run([*command, *SELECTED, *args], cwd=folder, capture_output=True, text=True, check=False)
+    # no worker of the session that runs this test
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+    words = [*command, *SELECTED, *args]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, env=env)
     return done.returncode, RunStore(root=folder / "runs").load("latest"), done.stdout
 
 

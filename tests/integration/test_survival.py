@@ -92,10 +92,10 @@ def test_a_signal_that_ends_the_process_at_once(suite, number):
 
 DIES = """
 
-def dies(*_):
+def dies(*args, **named):
     if not (HERE / "lives").exists():
         os.kill(os.getpid(), signal.SIGKILL)
-    return real(*_)
+    return real(*args, **named)
 
 
 import {module} as module  # noqa: E402
