@@ -57,6 +57,25 @@ def test_more_other_scenes_than_equal_releases_have_do_not_ship():
     assert found.reasons == ("5 of 24 images show another scene: c0@9x9-s0: replaced; p = 0.006 (at most 5% may)",)
 
 
+def test_other_scenes_of_other_noise_are_named_and_decide_nothing():
+    pairs = tuple(
+        Pair(case=f"c{n % 8}", size="9x9", seed=n, before=0, after=0, length=90, lost=OTHER, same_noise=False)
+        for n in range(40)
+    )
+    (found,) = compare([Pairing(before="old", after="new", pairs=pairs)], resamples=99).comparisons
+    assert found.verdict is Release.SHIP
+    assert found.reasons[-1].startswith("look at these: 40 of 40 images may show another scene (of other noise")
+
+
+def test_a_scene_that_is_gone_decides_whatever_the_noise():
+    pairs = tuple(
+        Pair(case=f"c{n % 8}", size="9x9", seed=n, before=0, after=0, length=90, lost=GONE, same_noise=False)
+        for n in range(40)
+    )
+    (found,) = compare([Pairing(before="old", after="new", pairs=pairs)], resamples=99).comparisons
+    assert found.verdict is Release.DO_NOT_SHIP
+
+
 def test_other_scenes_are_corrected_for_the_number_of_comparisons():
     assert compared(*[OTHER] * 5, equal=19, pairings=4).verdict is Release.DO_NOT_SHIP
     assert compared(*[OTHER] * 5, equal=19, pairings=5).verdict is Release.SHIP

@@ -17,7 +17,7 @@ from qiltest.comparison.records import Release
 from qiltest.errors import StoreError
 from qiltest.recipe import Elsewhere
 from qiltest.report.across.page import MAX_ALIKE, render_across, write_across
-from qiltest.report.across.record import across_record, verdict_words
+from qiltest.report.across.record import across_record, source_words, verdict_words
 from qiltest.runs.records import CaseResult, Run
 
 Fake = Callable[..., Any]
@@ -107,6 +107,13 @@ def test_runs_that_cannot_be_set_side_by_side_are_refused(runs: tuple[Run, ...])
         set_side_by_side([runs[0], runs[0]])
     with pytest.raises(StoreError, match="no variant 'base'"):
         set_side_by_side(runs, variant="base")
+
+
+def test_a_run_whose_images_all_failed_is_not_said_to_be_checked(runs: tuple[Run, ...]) -> None:
+    failed = replace(runs[1], results=tuple(replace(one, recipe=None) for one in runs[1].results))
+    source = set_side_by_side([runs[0], failed]).sources[1]
+    assert not source.checked
+    assert source_words(source).endswith("no image has a recipe")
 
 
 def test_the_record_is_plain_json_and_says_what_was_not_checked(across: Across) -> None:

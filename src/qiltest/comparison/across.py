@@ -168,7 +168,8 @@ def _source(run: Run, runs: Sequence[Run]) -> Source:
     return Source(
         run=run,
         label=f"{run.model} {run.id}" if alike else run.model,
-        checked=not missing,
+        # an image with an error has no recipe, and says nothing of what made it
+        checked=bool(recipes) and not missing,
         not_checked=tuple(missing),
     )
 

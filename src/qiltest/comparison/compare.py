@@ -170,7 +170,8 @@ class _Judge:
         gone = self._changed(ChangeKind.GONE)
         if gone:
             yield self._scenes(gone, "lost their scene")
-        replaced = self._changed(ChangeKind.REPLACED)
+        # other noise gives another scene, whatever the model
+        replaced = [pair for pair in self._changed(ChangeKind.REPLACED) if pair.same_noise]
         p = above_p(len(replaced), len(self.pairs), OTHER_SCENES)
         if not (p > self._tail):
             yield f"{self._scenes(replaced, 'show another scene')}; p = {p:.2g} (at most {OTHER_SCENES:.0%} may)"
@@ -179,7 +180,8 @@ class _Judge:
         """Yield images whose scene is another, too few to show anything."""
         replaced = self._changed(ChangeKind.REPLACED)
         if replaced:
-            yield f"look at these: {self._scenes(replaced, 'may show another scene')}"
+            noise = "" if all(pair.same_noise for pair in replaced) else " (of other noise, as far as anybody knows)"
+            yield f"look at these: {self._scenes(replaced, f'may show another scene{noise}')}"
 
     def _changed(self, kind: ChangeKind) -> list[Pair]:
         return [pair for pair in self.pairs if pair.lost is not None and pair.lost.kind is kind]

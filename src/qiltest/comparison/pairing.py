@@ -33,6 +33,8 @@ class Pair:
     #: how the scene outside the text changed; None where it is still the same, was not measured on both sides by the
     #: same version, or where the case reports quality only.
     lost: SceneChange | None = None
+    #: True where both begin with the same noise as far as anybody knows: then their scenes are of one kind.
+    same_noise: bool = True
 
     def __post_init__(self) -> None:
         if min(self.before, self.after) < 0 or self.length < 1:
@@ -143,7 +145,7 @@ def pair_up(before: Run, after: Run, *, variant: str, with_variant: str) -> Pair
         sides = results[0].get(key), results[1].get(key)
         found = _pair(key, *sides, _case_changes(key[0], before, after))
         if isinstance(found, Pair) and _gates(key[0], after):
-            found = replace(found, lost=_lost(*sides))
+            found = replace(found, lost=_lost(*sides), same_noise=_same_noise(*sides))
         if isinstance(found, Pair):
             pairs.append(found)
         else:
@@ -236,6 +238,15 @@ def _pair(
 def _gates(case: str, run: Run) -> bool:
     """Return whether image quality gates in a case, as where the run has no copy of it."""
     return all(known.limits.health_gates for known in run.cases if known.id == case)
+
+
+def _same_noise(before: CaseResult | None, after: CaseResult | None) -> bool:
+    """Return whether two images begin with the same noise: nobody knows it of one that another program made."""
+    recipes = [None if side is None else side.recipe for side in (before, after)]
+    if any(recipe is not None and recipe.elsewhere is not None for recipe in recipes):
+        return False
+    one, other = (None if recipe is None or recipe.served is None else recipe.served.api for recipe in recipes)
+    return one == other
 
 
 def _lost(before: CaseResult | None, after: CaseResult | None) -> SceneChange | None:

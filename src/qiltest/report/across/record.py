@@ -75,6 +75,8 @@ def source_words(source: Source) -> str:
     """Return what a source is."""
     run = source.run
     what = f"not checked: {', '.join(source.not_checked)}" if source.not_checked else "recipes checked"
+    if not (source.checked or source.not_checked):
+        what = "no image has a recipe"
     return f"{source.label}: run {run.id}, {count(len(run.results), 'image')}, {what}"
 
 
