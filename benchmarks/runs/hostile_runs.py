@@ -20,11 +20,15 @@ from pathlib import Path
 
 from hostile_kinds import KINDS, Chain, Source
 
+from qiltest.errors import StoreError
+
+ROOT = Path(__file__).resolve().parents[2]
 #: the limits on a folder of 100 MB.
 SECONDS, MEGABYTES = 10.0, 300
 #: what is run on a folder, and the exit codes that are right; 2 for what cannot be read as a run.
 COMMANDS: dict[str, tuple[tuple[str, ...], set[int]]] = {
-    "verify": (("verify",), {1}),
+    # 2 for what is no run of these cases
+    "verify": (("verify", "--cases", str(ROOT / "cases")), {1, 2}),
     "report": (("report",), {0, 2}),
     "report --format md": (("report", "--format", "md"), {0, 2}),
     "report --format json": (("report", "--format", "json"), {0, 2}),
@@ -92,7 +96,11 @@ def main() -> int:
             continue
         with tempfile.TemporaryDirectory() as folder:
             chain = Chain(Path(folder) / "runs" / "20261130-000000-000000-abcd")
-            fill(chain, source, arguments.megabytes * 10**6)
+            try:
+                fill(chain, source, arguments.megabytes * 10**6)
+            except StoreError as error:
+                print(f"| {name} | no session can write such a line: {error.what} | | | | | |", flush=True)
+                continue
             chain.close()
             for command in arguments.command or COMMANDS:
                 words, codes = COMMANDS[command]
