@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import ConfigDict
@@ -31,6 +32,10 @@ _NO_OFFLOAD = "none"
 TOLD_FACT = "told."
 #: how the facts of a model's parts begin, as in `model.transformer`.
 MODEL_PART = "model."
+#: the part that an image made elsewhere has in place of hashes: the name of the model that it is said to be of.
+MODEL_NAME = "name"
+_SOURCE_FACT = "elsewhere.source"
+_HUB_PARTS = 2
 
 Scalar = str | float | int | bool | None
 
@@ -266,6 +271,11 @@ class Recipe(Guided):
         told = self.served or self.elsewhere
         return () if told is None else told.not_checked
 
+    @property
+    def compared_parts(self) -> tuple[tuple[str, str], ...]:
+        """The parts of the model by which goldens are told apart: `model_parts`, or its name where nobody hashed it."""
+        return known_parts(self.facts())
+
     def facts(self) -> dict[str, Scalar]:
         """Return the recipe as one flat mapping: packages by name (`torch`), other settings as `scheduler.shift`."""
         return dict(_facts(self))
@@ -296,14 +306,34 @@ def recipe_changes(before: Mapping[str, Scalar], now: Mapping[str, Scalar]) -> I
             yield f"{name} {was} -> {is_}" if was != is_ else f"{name} differs (both begin with {was})"
 
 
-def other_parts(before: Mapping[str, Scalar], now: tuple[tuple[str, str], ...]) -> dict[str, tuple[str, str]]:
-    """Return the parts of the model that have other bytes than in a recipe's facts, each with both hashes.
+def named_parts(model: str) -> tuple[str, ...]:
+    """Return the parts of a model's name that mean the same on every machine.
 
-    `now` is `Recipe.model_parts`. A part that one of both does not name, as a recipe of a server and one of an earlier
-    version, is not compared.
+    A Hugging Face id has two. A folder of weights counts by the last part of its path, after `local`.
     """
-    known = ((name, before.get(f"{MODEL_PART}{name}"), digest) for name, digest in now)
-    return {name: (str(was), is_) for name, was, is_ in known if was is not None and was != is_}
+    parts = model.split("/")
+    is_path = Path(model).is_absolute() or len(parts) > _HUB_PARTS or parts[0] in {".", "..", "~"}
+    return ("local", Path(model).name) if is_path else tuple(parts)
+
+
+def known_parts(facts: Mapping[str, Scalar]) -> tuple[tuple[str, str], ...]:
+    """Return the parts of a model that a recipe's facts name; see `Recipe.compared_parts`."""
+    parts = tuple(
+        (name.removeprefix(MODEL_PART), str(is_)) for name, is_ in facts.items() if name.startswith(MODEL_PART)
+    )
+    return (
+        parts if _SOURCE_FACT not in facts else (*parts, (MODEL_NAME, "/".join(named_parts(str(facts.get("model"))))))
+    )
+
+
+def other_parts(before: Mapping[str, Scalar], now: tuple[tuple[str, str], ...]) -> dict[str, tuple[str, str]]:
+    """Return the parts of the model that are others than in a recipe's facts, each as it was and as it is.
+
+    `now` is `Recipe.compared_parts`. A part that one of both does not name, as a recipe of a server and one of an
+    earlier version, is not compared.
+    """
+    was = dict(known_parts(before))
+    return {name: (was[name], is_) for name, is_ in now if name in was and was[name] != is_}
 
 
 def _facts(recipe: Recipe) -> Iterator[tuple[str, Scalar]]:
@@ -316,7 +346,7 @@ def _facts(recipe: Recipe) -> Iterator[tuple[str, Scalar]]:
         elif field.name == "scheduler":
             yield from ((f"scheduler.{name}", setting) for name, setting in value)
         elif isinstance(value, Elsewhere):
-            yield from (("elsewhere.source", value.source), ("elsewhere.file_sha256", value.file_sha256))
+            yield from ((_SOURCE_FACT, value.source), ("elsewhere.file_sha256", value.file_sha256))
             yield from ((f"{TOLD_FACT}{name}", told) for name, told in value.told)
         elif field.name == "elsewhere":
             continue

@@ -88,6 +88,18 @@ def test_goldens_of_another_maker_are_not_used(suite, images):
     assert set(verdicts(suite).values()) == {Verdict.NEW}
 
 
+def test_a_golden_of_another_model_by_the_same_maker_is_not_compared(suite, images):
+    record(suite)
+    for golden in suite.path.joinpath("golden").rglob("*.json"):
+        golden.write_text(golden.read_text().replace('"model": "tiny"', '"model": "someone/finetune"'))
+    result = judge(suite)
+    assert result.ret == 1
+    assert_says(result, "the golden is of an image of someone/finetune, this one is of tiny: another model")
+    assert set(verdicts(suite).values()) == {Verdict.INCOMPARABLE}
+    assert judge(suite, "--qil-update=changed").ret == 0
+    assert judge(suite).ret == 0
+
+
 def test_a_missing_image_is_an_error_of_its_sample_and_is_named(suite, images):
     record(suite)
     (images / f"{POSTER_BASE}.png").unlink()

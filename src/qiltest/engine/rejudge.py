@@ -37,7 +37,7 @@ class ImageFacts:
 
     sha256: str
     effective: Size
-    #: `Recipe.model_parts`.
+    #: `Recipe.compared_parts`.
     parts: tuple[tuple[str, str], ...]
     #: None where nothing was timed.
     denoise_seconds: float | None
@@ -49,7 +49,7 @@ class ImageFacts:
         return cls(
             sha256=event.sha256,
             effective=event.recipe.effective,
-            parts=event.recipe.model_parts,
+            parts=event.recipe.compared_parts,
             denoise_seconds=None if event.timing is None else event.timing.denoise_seconds,
             cohort=event.cohort,
         )

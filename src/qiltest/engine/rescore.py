@@ -156,7 +156,7 @@ def _again(result: CaseResult, case: Case, reader: Reader, run: Run, writer: Run
             golden,
             sample=result.sample,
             effective=recipe.effective,
-            parts=recipe.model_parts,
+            parts=recipe.compared_parts,
             tiny=run.is_tiny,
         )
     except QiltestError as error:

@@ -197,7 +197,7 @@ class SampleRun:
             golden,
             sample=self.sample,
             effective=recipe.effective,
-            parts=recipe.model_parts,
+            parts=recipe.compared_parts,
             tiny=self._context.generator.is_tiny,
             score=score,
         )

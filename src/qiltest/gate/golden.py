@@ -22,7 +22,7 @@ from qiltest.files import read_file, sync_folder, write_atomically
 from qiltest.gate.agreement import accepts_no_text, count_again, extra_alnum, extra_distance, may_be_extra
 from qiltest.quality.scene import Scene, scene_change
 from qiltest.reading.records import ReaderInfo
-from qiltest.recipe import MODEL_PART, Recipe, Scalar, Size, other_parts, recipe_changes
+from qiltest.recipe import Recipe, Scalar, Size, known_parts, named_parts, other_parts, recipe_changes
 from qiltest.scoring.records import Score
 from qiltest.strict_json import MOST_BYTES, STORED, StrictJsonError, decode, other_schema
 from qiltest.suite.cases import Case
@@ -32,7 +32,6 @@ from qiltest.suite.selection import Sample
 SCHEMA = 3
 #: one part of a model's name that may be part of a path: no separator, no leading dot, so never `..`.
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
-_HUB_PARTS = 2
 #: the fact that tells the version of the code that read (`ReaderInfo.code`); it is not compared.
 _READING = "qiltest-reading"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -83,8 +82,8 @@ class Golden:
     noise_floor: float | None
     texts: tuple[GoldenText, ...]
     extra: tuple[GoldenExtra, ...]
-    #: `Recipe.key`, `facts_of` and SHA-256 of the accepted image: to report what changed. Of the facts only the hashes
-    #: of the model's parts are compared (`other_parts`).
+    #: `Recipe.key`, `facts_of` and SHA-256 of the accepted image: to report what changed. Of the facts only the
+    #: parts of the model are compared (`other_parts`).
     recipe_key: str
     recipe: dict[str, Scalar]
     image: str
@@ -116,12 +115,11 @@ class Golden:
 
     @property
     def parts(self) -> tuple[tuple[str, str], ...]:
-        """(component, SHA-256) of the model that generated the image; () where the golden does not say."""
-        named = ((name, value) for name, value in self.recipe.items() if name.startswith(MODEL_PART))
-        return tuple((name.removeprefix(MODEL_PART), str(value)) for name, value in named)
+        """(component, SHA-256) of the model that made the image, or its name; () where the golden does not say."""
+        return known_parts(self.recipe)
 
     def other_parts(self, parts: tuple[tuple[str, str], ...]) -> dict[str, tuple[str, str]]:
-        """Return the parts of a model (`Recipe.model_parts`) that are others than the golden's, with both hashes."""
+        """Return the parts of a model (`Recipe.compared_parts`) that are others than the golden's, with both."""
         return other_parts(self.recipe, parts)
 
     def origin_changes(self, *, recipe_key: str, recipe: Mapping[str, Scalar], image: str) -> Iterator[str]:
@@ -150,10 +148,7 @@ class GoldenStore:
         A Hugging Face id is two folders. A folder of weights counts by the last part of its path, below `local/`, so
         that its goldens are found on another machine.
         """
-        parts = model.split("/")
-        is_path = Path(model).is_absolute() or len(parts) > _HUB_PARTS or parts[0] in {".", "..", "~"}
-        if is_path:
-            parts = ["local", Path(model).name]
+        parts = named_parts(model)
         if not all(_PART.fullmatch(part) for part in parts):
             raise GoldenError(
                 f"model name {model!r} cannot be a folder of goldens",

@@ -18,12 +18,12 @@ from qiltest.gate.scene import with_scene
 from qiltest.gate.verdict import Judgement, Verdict, with_quality
 from qiltest.quality import Examined, Health
 from qiltest.reading.records import ReaderInfo, Reading
-from qiltest.recipe import Size
+from qiltest.recipe import MODEL_NAME, Size
 from qiltest.scoring import Score, TextScore, score_case
 from qiltest.suite.cases import Case, Limits
 from qiltest.suite.selection import Sample
 
-#: `Recipe.model_parts`.
+#: `Recipe.compared_parts`.
 Parts = tuple[tuple[str, str], ...]
 #: digits of a part's hash that a sentence shows.
 _DIGITS = 12
@@ -55,8 +55,8 @@ def judge_image(
     """Score one image and compare it with its golden. Used by the tests and by `qiltest rescore`.
 
     `sample` says which of the case's images it is, `effective` is the size generated, `parts` are the hashes of the
-    model's parts (`Recipe.model_parts`), `tiny` is True for the embedded model, and `score` is the reading's score if
-    the caller has it already. Raises ReaderError for a reading without text and StoreError for damaged calibration.
+    model's parts or its name (`Recipe.compared_parts`), `tiny` is True for the embedded model, and `score` is the
+    reading's score if the caller has it already. Raises ReaderError for a reading without text and StoreError for damaged calibration.
     """
     score, health = score or score_case(case, reading), image.outside(reading.lines)
     judgement = judge_measured(case, score, health, golden, sample=sample, effective=effective, parts=parts, tiny=tiny)
@@ -232,6 +232,9 @@ def _differences(score: Score, golden: Golden, effective: Size, parts: Parts) ->
             f"not comparable",
         )
     others = golden.other_parts(parts)
+    if MODEL_NAME in others:
+        named, this = others.pop(MODEL_NAME)
+        yield "model", f"the golden is of an image of {named}, this one is of {this}: another model"
     if others:
         shown = ", ".join(f"{part} {was[:_DIGITS]} -> {now[:_DIGITS]}" for part, (was, now) in others.items())
         same = [part for part, _ in parts if part not in others]
