@@ -1,6 +1,7 @@
 """A folder of images: which file is which sample, and what is wrong with them."""
 
 import json
+import os
 import time
 
 import pytest
@@ -125,14 +126,16 @@ def test_a_label_that_could_be_a_path_is_refused(folder):
         open_folder(folder, TASKS, SUITE, model="owner/model", kind=ModelKind.REAL, source="../x")
 
 
-def test_a_manifest_may_name_one_file_for_two_samples_which_is_found_by_its_pixels(folder):
+def test_one_image_under_two_samples_is_found_although_the_second_is_not_selected(folder):
     fill(folder)
-    entries = [{"file": f"{BASE}.png", "sample": sample.id} for sample in TASKS]
-    (folder / "manifest.jsonl").write_text("\n".join(map(json.dumps, entries)))
-    found = survey(folder, TASKS, SUITE)
-    assert set(found.faults) == set(TASKS)
-    assert "one image under several samples" in found.problems[0]
-    assert len(found.surplus) == len(TASKS) - 1
+    one, other = list(TASKS)[:2]
+    (folder / f"{other.id}.png").unlink()
+    os.link(folder / f"{one.id}.png", folder / f"{other.id}.png")
+    found = survey(folder, {one: TASKS[one]}, SUITE)
+    assert found.faults == {
+        one: (f"the same file as {other.id}.png, which is not selected: one image under several samples",)
+    }
+    assert "the same pixels as" in survey(folder, TASKS, SUITE).faults[one][0]
 
 
 def test_what_a_manifest_tells_otherwise_than_asked_is_a_fault(folder):

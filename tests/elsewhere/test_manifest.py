@@ -117,6 +117,13 @@ def test_all_mistakes_of_all_lines_are_told_at_once_and_very_many_are_counted(tm
     assert "and 160 more" in said
 
 
+def test_a_file_that_is_listed_twice_is_a_mistake(tmp_path):
+    for sample in (SAMPLE, "cafe@512x512-8step-s42"):
+        with (tmp_path / JSON_LINES).open("a") as file:
+            file.write(json.dumps({"file": "a.png", "sample": sample}) + "\n")
+    assert 'line 2: file "a.png" is in line 1 already: one image is one sample' in refused(tmp_path)
+
+
 def test_two_manifests_a_folder_a_link_out_and_a_huge_file_are_refused(tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()

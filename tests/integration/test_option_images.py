@@ -302,6 +302,15 @@ def test_images_that_are_not_selected_are_counted_and_not_judged(suite, images):
     assert sorted(verdicts(suite)) == [COFFEE_BASE, COFFEE_FAST]
 
 
+def test_one_image_under_two_samples_does_not_pass_where_the_second_is_not_selected(suite, images):
+    record(suite)
+    (images / f"{COFFEE_FAST}.png").write_bytes((images / f"{COFFEE_BASE}.png").read_bytes())
+    result = judge(suite, "--qil-case=coffee", "--qil-variant=base")
+    assert result.ret == 1
+    assert_says(result, f"{COFFEE_BASE}: the same file as {COFFEE_FAST}.png, which is not selected")
+    assert set(verdicts(suite).values()) == {Verdict.ERROR}
+
+
 def test_a_stored_run_is_verified_and_read_again_without_the_folder(suite, images, monkeypatch, capsys):
     from qiltest.cli.main import main
 

@@ -28,6 +28,7 @@ _MOST_ENTRIES = 20_000
 #: faults that a problem lists.
 _SHOWN = 100
 _ID = re.compile(r"(?P<case>[^@/]+)@(?P<size>[1-9]\d{1,4}x[1-9]\d{1,4})-(?P<variant>.+)-s(?P<seed>\d{1,19})")
+_TWICE = "one image under several samples"
 _REMEDY = "`qiltest plan` says what must be generated, and how each file is named"
 
 
@@ -38,6 +39,7 @@ class SurveyedImage:
     #: path in the folder, with `/`.
     file: str
     path: Path
+    file_bytes: int
     #: of the file's bytes, and of its pixels.
     file_sha256: str
     pixels_sha256: str
@@ -103,9 +105,12 @@ def survey(folder: Path, tasks: Mapping[Sample, Task], suite: Suite) -> Survey:
             wrong = [f"missing: no file {file_of(sample.id)}"]
         if wrong:
             faults[sample] = tuple(wrong)
-    for sample, twins in _twins(images).items():
-        faults[sample] = (f"the same pixels as {', '.join(twins[:4])}: one image under several samples",)
     selected = {sample.id for sample in tasks}
+    others = [file for name, files in found.files.items() if name not in selected for file, _ in files]
+    for sample, twins in _same_files(folder, images, others).items():
+        faults[sample] = (f"the same file as {', '.join(twins[:4])}, which is not selected: {_TWICE}",)
+    for sample, twins in _twins(images).items():
+        faults[sample] = (f"the same pixels as {', '.join(twins[:4])}: {_TWICE}",)
     return Survey(
         folder=folder,
         images={sample: image for sample, image in images.items() if sample not in faults},
@@ -207,6 +212,7 @@ def _surveyed(folder: Path, file: str, entry: Entry | None, task: Task, wrong: l
     return SurveyedImage(
         file=file,
         path=path,
+        file_bytes=len(data),
         file_sha256=hashlib.sha256(data).hexdigest(),
         pixels_sha256=digest_of(pixels),
         size=size,
@@ -249,6 +255,27 @@ def _twins(images: Mapping[Sample, SurveyedImage]) -> dict[Sample, list[str]]:
         if len(group) > 1
         for sample in group
     }
+
+
+def _same_files(folder: Path, images: Mapping[Sample, SurveyedImage], others: Iterable[str]) -> dict[Sample, list[str]]:
+    """Return the samples whose file has the bytes of other files, which are not selected, each with those."""
+    samples: dict[str, list[Sample]] = {}
+    lengths: set[int] = set()
+    for sample, image in images.items():
+        samples.setdefault(image.file_sha256, []).append(sample)
+        lengths.add(image.file_bytes)
+    found: dict[Sample, list[str]] = {}
+    for file in others:
+        path = folder / file
+        try:  # what cannot be read is no image that somebody asked for
+            if leads_out(folder, path) or path.stat().st_size not in lengths:
+                continue
+            digest = hashlib.sha256(read_file(path, most=MAX_BYTES)).hexdigest()
+        except OSError:
+            continue
+        for sample in samples.get(digest, ()):
+            found.setdefault(sample, []).append(file)
+    return found
 
 
 def _others(group: Iterable[Sample], sample: Sample) -> Iterator[Sample]:

@@ -137,6 +137,7 @@ def leads_out(folder: Path, path: Path) -> bool:
 
 def _entries(path: Path, text: str, mistakes: list[str]) -> Iterator[Entry]:
     records = _json_lines(text, mistakes) if path.name == JSON_LINES else _rows(text, mistakes)
+    lines: dict[str, int] = {}
     for count, (number, record) in enumerate(records, start=1):
         if count > MOST_ENTRIES:
             mistakes.append(f"line {number}: more than {MOST_ENTRIES:,} images")
@@ -145,6 +146,8 @@ def _entries(path: Path, text: str, mistakes: list[str]) -> Iterator[Entry]:
         if not found:
             line = _LINE.validate_python(record)
             found = list(_place_faults(line))
+            if (before := lines.setdefault(line.file, number)) != number:
+                found.append(f"file {show(line.file)} is in line {before} already: one image is one sample")
         if found:
             mistakes += [f"line {number}: {fault}" for fault in found]
             continue

@@ -56,7 +56,8 @@ def judge_image(
 
     `sample` says which of the case's images it is, `effective` is the size generated, `parts` are the hashes of the
     model's parts or its name (`Recipe.compared_parts`), `tiny` is True for the embedded model, and `score` is the
-    reading's score if the caller has it already. Raises ReaderError for a reading without text and StoreError for damaged calibration.
+    reading's score if the caller has it already. Raises ReaderError for a reading without text and StoreError for
+    damaged calibration.
     """
     score, health = score or score_case(case, reading), image.outside(reading.lines)
     judgement = judge_measured(case, score, health, golden, sample=sample, effective=effective, parts=parts, tiny=tiny)
