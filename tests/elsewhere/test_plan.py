@@ -117,6 +117,19 @@ def test_the_plan_is_written_to_a_file_and_said(tmp_path, capsys):
     assert 'no case is called "nonsense"' in capsys.readouterr().err
 
 
+def test_only_a_plan_is_overwritten(tmp_path, capsys):
+    args = ["plan", f"--cases={CASES}", "--case=pi-number"]
+    file = tmp_path / "x.toml"
+    for text in ("[case]\n", '{"schema": 1}', "[1]", "[]", "{"):
+        file.write_text(text)
+        assert main([*args, f"--output={file}"]) == 2
+        assert f"{file}: this file exists and is no plan" in capsys.readouterr().err
+        assert file.read_text() == text
+    file.write_text("")
+    for form in ("json", "csv", "comfyui-prompts", "json"):  # each replaces the one before
+        assert main([*args, f"--output={file}", f"--format={form}"]) == 0
+
+
 def test_json_is_ascii_so_that_no_terminal_obeys_it(images):
     model = PlannedModel(name="m\x1b", kind=ModelKind.REAL, source=None, scheduler=None)
     assert as_json(images, model).isascii()

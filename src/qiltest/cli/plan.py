@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from qiltest.arguments import names, seeds
 from qiltest.cli.common import AddParser, cases_flag, console, file_path, json_flag, print_json, print_lines
 from qiltest.errors import QiltestError, StoreError, os_errors_as
-from qiltest.files import write_atomically
+from qiltest.files import read_file, write_atomically
 from qiltest.generation.sources import TINY
 from qiltest.text.format import count
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from qiltest.elsewhere.plan import PlannedImage, PlannedModel
 
 REAL = "Qwen/Qwen-Image"
+#: of a file that may be a plan, and is replaced.
+_MOST_BYTES = 256 << 20
 FORMATS = ("json", "csv", "comfyui-prompts")
 
 
@@ -28,8 +30,8 @@ def add_parser(add: AddParser) -> None:
     parser = add(
         description="Writes what must be generated, one record per image: prompt with its suffix, negative prompt, "
         "size, steps, CFG, seed, LoRA, scheduler and sigmas, and the name that the file is to have. Any program can "
-        "make the images from it; `pytest --qil-images FOLDER` judges them. The options select as pytest's do. Exit "
-        "code 0: written; 2: wrong usage, or not writable.",
+        "make the images from it; `pytest --qil-images FOLDER` judges them. The options select as pytest's do. An "
+        "existing file that is no plan is not overwritten. Exit code 0: written; 2: wrong usage, or not writable.",
         parents=[cases_flag(), json_flag("with --output: print what was written as JSON")],
     )
     text = "json, csv, or prompts for ComfyUI's API (default: json)"
@@ -100,4 +102,17 @@ def _write(text: str, path: Path | None) -> None:
             console().file.write(text)
         return
     with os_errors_as(StoreError, "the plan cannot be written", where=str(path), remedy="choose another file"):
+        _refuse_other(path)
         write_atomically(path, text.encode())
+
+
+def _refuse_other(path: Path) -> None:
+    """Raise StoreError where the file exists and is no plan: somebody's case file or notes would be lost."""
+    from qiltest.elsewhere.formats import is_plan
+
+    if not path.is_file():
+        return
+    text = read_file(path, most=_MOST_BYTES).decode(errors="replace")
+    if text.strip() and not is_plan(text):
+        remedy = "choose another file, or remove this one first"
+        raise StoreError("this file exists and is no plan: it is not overwritten", where=str(path), remedy=remedy)

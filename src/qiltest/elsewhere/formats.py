@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from qiltest import strict_json
 from qiltest.elsewhere.plan import PlannedImage, PlannedModel
 
 SCHEMA = 1
@@ -36,6 +37,8 @@ COLUMNS = (
     "sigmas",
     "max_sequence_length",
 )
+#: keys of an image's entry in the prompts for ComfyUI.
+_PROMPT = {"file", "sample", "prompt"}
 #: the files of the repackaged weights that ComfyUI's own Qwen-Image template names.
 _UNET = "qwen_image_bf16.safetensors"
 _CLIP = "qwen_2.5_vl_7b.safetensors"
@@ -62,6 +65,23 @@ def as_comfyui(images: Sequence[PlannedImage]) -> str:
     """Return a JSON list with one `prompt` per image in the form that ComfyUI's `POST /prompt` takes."""
     prompts = [{"file": image.file, "sample": image.sample, "prompt": graph(image)} for image in images]
     return json.dumps(prompts, ensure_ascii=True, indent=1, allow_nan=False) + "\n"
+
+
+def is_plan(text: str) -> bool:
+    """Return whether a text is a plan, in one of the three forms."""
+    if text.startswith(",".join(COLUMNS)):
+        return True
+    try:
+        record = strict_json.parse(text)
+    except strict_json.StrictJsonError:
+        return False
+    if isinstance(record, dict):
+        return set(record) == {"schema", "model", "images"}
+    return (
+        isinstance(record, list)
+        and bool(record)
+        and all(isinstance(one, dict) and set(one) == _PROMPT for one in record)
+    )
 
 
 def graph(image: PlannedImage) -> Graph:
