@@ -29,15 +29,16 @@ def make(
     size: tuple[int, int] = SIZE,
     notes: Path,
     told: Mapping[str, str] | None = None,
+    maker: str = "",
     **save: Any,
 ) -> None:
-    """Draw the texts into an image of the format that its name says; another name gives other pixels.
+    """Draw the texts into an image of the format that its name says; another name or `maker` gives other pixels.
 
     `told` are text chunks of a PNG, `notes` is the folder of `lines.json`, `save` goes to Pillow.
     """
     image = Image.new("RGB", size, "white")
     pen, font, lines = ImageDraw.Draw(image), ImageFont.load_default(12), []
-    pen.rectangle((0, size[1] - 3, 3, size[1]), fill=tuple(hashlib.sha256(path.name.encode()).digest()[:3]))
+    pen.rectangle((0, size[1] - 3, 3, size[1]), fill=tuple(hashlib.sha256(f"{maker}{path.name}".encode()).digest()[:3]))
     for row, text in enumerate(texts):
         place = (8, 8 + 24 * row)
         pen.text(place, text, fill="black", font=font)
@@ -81,10 +82,15 @@ def _line(text: str, left: float, top: float, right: float, bottom: float) -> Li
 
 
 def make_all(
-    folder: Path, *, notes: Path, typos: Mapping[str, str] | None = None, samples: Iterable[str] = SAMPLES
+    folder: Path,
+    *,
+    notes: Path,
+    typos: Mapping[str, str] | None = None,
+    samples: Iterable[str] = SAMPLES,
+    maker: str = "",
 ) -> None:
     """Draw every sample of tests/standin_suite.py, by the names of the plan; `typos` replace texts."""
     wrong = typos or {}
     for sample in samples:
         texts = (wrong.get(text, text) for text in TEXTS[sample.partition("@")[0]])
-        make(folder / f"{sample}.png", *texts, notes=notes)
+        make(folder / f"{sample}.png", *texts, notes=notes, maker=maker)

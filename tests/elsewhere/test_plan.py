@@ -117,6 +117,14 @@ def test_the_plan_is_written_to_a_file_and_said(tmp_path, capsys):
     assert 'no case is called "nonsense"' in capsys.readouterr().err
 
 
+def test_comfyui_is_not_told_to_load_other_weights_than_the_plans(tmp_path, capsys):
+    file = tmp_path / "plan.json"
+    args = ["--format=comfyui-prompts", "--model=tiny", f"--cases={CASES}", f"--output={file}"]
+    assert main(["plan", *args]) == 2
+    assert "graphs that load Qwen-Image's weights, not the embedded model" in capsys.readouterr().err
+    assert not file.exists()
+
+
 def test_only_a_plan_is_overwritten(tmp_path, capsys):
     args = ["plan", f"--cases={CASES}", "--case=pi-number"]
     file = tmp_path / "x.toml"

@@ -30,13 +30,13 @@ def assert_ends_with(code, *args):
 
 
 def test_a_folder_that_writes_as_well_ships_and_one_that_does_not_does_not(folders, capsys):
-    make_all(folders / "new", notes=folders, samples=SAMPLES)
+    make_all(folders / "new", notes=folders, maker="new", samples=SAMPLES)
     assert_ends_with(0)
     said = capsys.readouterr().out
     assert "SHIP: no worse (within the margin of 5 edits per 100 characters)" in said
     assert "8 images of new" in said
     assert "not checked: weights, LoRA" in said
-    make_all(folders / "new", notes=folders, samples=SAMPLES, typos=TYPOS)
+    make_all(folders / "new", notes=folders, maker="new", samples=SAMPLES, typos=TYPOS)
     assert_ends_with(1, "--json")
     record = json.loads(capsys.readouterr().out)
     assert record["verdict"] == "DO NOT SHIP"
@@ -50,8 +50,17 @@ def test_a_folder_that_writes_as_well_ships_and_one_that_does_not_does_not(folde
     assert models == ["elsewhere/old", "elsewhere/new"]
 
 
+def test_a_copy_of_the_old_folder_does_not_ship(folders, capsys):
+    make_all(folders / "new", notes=folders, samples=SAMPLES)
+    assert_ends_with(1)
+    said = capsys.readouterr().out
+    assert "note   8 of 8 images have the same pixels in both folders" in said
+    assert "ERROR: " in said
+    assert "all 8 images have the same pixels in both folders: one is a copy of the other" in said
+
+
 def test_half_a_folder_does_not_ship(folders, capsys):
-    make_all(folders / "new", notes=folders, samples=SAMPLES[:4])
+    make_all(folders / "new", notes=folders, maker="new", samples=SAMPLES[:4])
     assert_ends_with(1)
     said = capsys.readouterr().out
     assert "ERROR" in said
@@ -61,12 +70,14 @@ def test_half_a_folder_does_not_ship(folders, capsys):
 
 
 def test_a_file_too_many_does_not_ship(folders, capsys):
-    make_all(folders / "new", notes=folders, samples=SAMPLES)
+    make_all(folders / "new", notes=folders, maker="new", samples=SAMPLES)
+    make_all(folders / "new", notes=folders, samples=SAMPLES[:1])
     make(folders / "new" / "grid.png", "all of them", notes=folders)
     assert_ends_with(1)
     said = capsys.readouterr().out
     assert "grid.png: no sample of the suite is called 'grid'" in said
     assert "and yet exit code 1" in said
+    assert "note   1 of 8 images have the same pixels in both folders" in said
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,18 +90,18 @@ def _report(args: argparse.Namespace, checked: FoldersChecked) -> int:
         record = comparison_record(checked.found, old, new, problems)
         print_json({**record, "passes": checked.passes, "runs": [old.id, new.id], "page": str(path)})
     else:
-        print_lines(_run_lines((old, args.against), (new, args.images), page=path))
+        print_lines(_run_lines((old, args.against), (new, args.images), notes=checked.notes, page=path))
         print_comparisons(console(), checked.found, problems)
         if checked.found.passes and not checked.passes:
             print_lines(["  -> and yet exit code 1: what is wrong with the folders stands above"])
     return 0 if checked.passes else 1
 
 
-def _run_lines(*sides: tuple[Run, Path], page: Path) -> Iterator[str]:
+def _run_lines(*sides: tuple[Run, Path], notes: Iterable[str], page: Path) -> Iterator[str]:
     for run, folder in sides:
         yield f"run    {run.path}: {count(len(run.results), 'image')} of {folder}"
-    notes = dict.fromkeys(note for run, _ in sides for note in run.notes)
-    yield from (f"note   {note}" for note in notes)
+    known = dict.fromkeys(note for run, _ in sides for note in run.notes)
+    yield from (f"note   {note}" for note in (*known, *notes))
     yield f"page   {page.resolve()}"
     yield ""
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 REAL = "Qwen/Qwen-Image"
 #: of a file that may be a plan, and is replaced.
 _MOST_BYTES = 256 << 20
-FORMATS = ("json", "csv", "comfyui-prompts")
+COMFYUI = "comfyui-prompts"
+FORMATS = ("json", "csv", COMFYUI)
 
 
 def add_parser(add: AddParser) -> None:
@@ -74,6 +75,11 @@ def run_plan(args: argparse.Namespace) -> int:
         base=base_of_model(args.model, insisted=args.base_model),
     )
     model = planned_model(args.model, kind=kind, base=args.base_model)
+    if args.format == COMFYUI and kind is ModelKind.TINY:
+        raise QiltestError(
+            f"--format {COMFYUI} writes graphs that load Qwen-Image's weights, not the embedded model",
+            remedy="give another --format, or remove --model tiny",
+        )
     images = plan(tasks, model)
     if args.json and args.output is None:
         raise QiltestError(
@@ -93,7 +99,7 @@ def _formatted(form: str, images: Sequence[PlannedImage], model: PlannedModel) -
 
     if form == "csv":
         return as_csv(images)
-    return as_comfyui(images) if form == "comfyui-prompts" else as_json(images, model)
+    return as_comfyui(images) if form == COMFYUI else as_json(images, model)
 
 
 def _write(text: str, path: Path | None) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qiltest.comparison.records import Comparisons
+from qiltest.comparison.records import Comparison, Comparisons, Release
 from qiltest.elsewhere.folder import samples_in
 from qiltest.elsewhere.source import LABEL, open_folder
 from qiltest.engine.context import open_run
@@ -18,6 +18,7 @@ from qiltest.errors import GenerationError, ImagesError
 from qiltest.suite.load import Suite
 from qiltest.suite.selection import Sample, Task
 from qiltest.suite.variants import ModelKind
+from qiltest.text.format import count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,13 @@ class FoldersChecked:
     def problems(self) -> tuple[str, ...]:
         """What is wrong with either folder."""
         return (*self.old.problems, *self.new.problems)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How many images are the same in both folders; () where none is."""
+        pairs = sum(each.pairs for each in self.found.comparisons)
+        same = sum(each.same_images for each in self.found.comparisons)
+        return (f"{same} of {count(pairs, 'image')} have the same pixels in both folders",) if same else ()
 
     @property
     def passes(self) -> bool:
@@ -85,7 +93,8 @@ def check_folders(
 ) -> FoldersChecked:
     """Read, score and judge the images of two folders, the old one first, and compare them in pairs.
 
-    A sample that one of both lacks is an ERROR there, so that half a folder does not pass. Raises ImagesError,
+    A sample that one of both lacks is an ERROR there, so that half a folder does not pass, and so are two folders of
+    the same images: a copy was compared with itself. Raises ImagesError,
     ReaderError and StoreError where no run can be opened, and GenerationError where one was interrupted.
     """
     from qiltest.comparison.compare import compare_runs  # needs scipy, which is slow to import
@@ -96,7 +105,21 @@ def check_folders(
     )
     if old.run is None or new.run is None:
         raise GenerationError("; ".join((*old.problems, *new.problems)), remedy="repeat the command to resume")
-    return FoldersChecked(old=old, new=new, found=compare_runs(old.run, new.run, margin=margin))
+    return FoldersChecked(old=old, new=new, found=_copied(compare_runs(old.run, new.run, margin=margin)))
+
+
+def _copied(found: Comparisons) -> Comparisons:
+    """Return the comparisons, as ERROR where every image of one folder is the other's: nothing was compared."""
+    if not all(each.pairs and each.same_images == each.pairs for each in found.comparisons):
+        return found
+    return replace(found, comparisons=tuple(map(_error_of_copy, found.comparisons)))
+
+
+def _error_of_copy(found: Comparison) -> Comparison:
+    if found.verdict not in {Release.SHIP, Release.CANNOT_TELL}:
+        return found
+    what = f"all {found.pairs} images have the same pixels in both folders: one is a copy of the other"
+    return replace(found, verdict=Release.ERROR, reasons=(what,), plan=None)
 
 
 def _judged(
