@@ -361,6 +361,7 @@ def stored(root: Path, run: Run) -> str:
                 variants=run.variants,
                 planned=run.planned,
                 full=run.full,
+                shards=run.shards,
                 purpose=run.purpose,
             )
         )

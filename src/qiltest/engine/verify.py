@@ -34,6 +34,8 @@ MAX_FAULTS = 100
 _SHOWN = 300
 _RESTORE = "restore the file, or run the suite again with --qil-fresh"
 
+_WHOLE = "`qiltest report RUN+RUN --exit-code`, with all parts, answers for the session"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
@@ -226,6 +228,10 @@ class _Verifier:
         if self.started is None:
             yield "the run never began", "remove the folder; run the suite again"
             return
+        shards = self.started.shards
+        if shards is not None and shards.missing:
+            here, absent = (", ".join(f"{n}/{shards.of}" for n in parts) for parts in (shards.numbers, shards.missing))
+            yield f"part {here} of a session (--qil-shard): {absent} is not in this run", _WHOLE
         if not self.planned:
             yield "no image was planned", "select images, and run the suite again"
         if self.ended is None:
