@@ -66,14 +66,15 @@ def test_nothing_is_removed_before_somebody_says_so(
     words = ["prune", "--runs", str(folder), "--golden", str(tmp_path / "golden"), "--keep", "1"]
     assert main(words) == 0
     out = capsys.readouterr().out
-    assert out.startswith("2 runs to remove, which frees ")
+    assert out.startswith("1 run to remove, which frees ")
     assert f"  {before[0]}  2026-11-23 02:00  " in out
-    assert "1 newest run and 0 older ones stay" in out
+    assert "1 newest run and 1 older one stay" in out
+    assert f"  {before[1]}: it is the last run of its model that passes" in out
     assert out.endswith("nothing was removed: --remove removes them\n")
     assert ids(folder) == before
     assert main([*words, "--remove"]) == 0
-    assert capsys.readouterr().out.endswith("removed 2 runs\n")
-    assert ids(folder) == before[2:]
+    assert capsys.readouterr().out.endswith("removed 1 run\n")
+    assert ids(folder) == before[1:]
 
 
 def test_the_plan_and_what_was_done_as_json(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

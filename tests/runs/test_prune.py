@@ -134,6 +134,33 @@ def test_of_the_runs_with_a_goldens_image_the_newest_stays(
     assert pruned(kept, golden, 1) == []
 
 
+def test_nights_without_an_image_push_no_run_out(
+    kept: RunStore, nights: Callable[..., list[str]], golden: Path
+) -> None:
+    made = nights(7)
+    refused = made[1:2] + made[4:]
+    for name in refused:
+        path = kept.root / name / "events.jsonl"
+        opening = path.read_bytes().splitlines(keepends=True)[0]
+        path.write_bytes(opening)
+        with RunWriter(kept.root / name) as writer:
+            writer.append(Ended(at=AT, state=RunState.FINISHED, exit_status=4, problems=("no weights here",)))
+    assert [run.id for run in plan(kept, golden, newest=2).remove] == made[:2]
+    assert [run.id for run in plan(kept, golden, newest=3).remove] == []
+    assert plan(kept, golden, newest=5).remove == ()
+    assert pruned(kept, golden, 1) == made[:3]
+    assert ids(kept) == made[3:]
+
+
+def test_the_last_run_that_passes_stays(kept: RunStore, nights: Callable[..., list[str]], golden: Path) -> None:
+    _, good = nights(2, text="night")
+    nights(3, begin=2)
+    found = plan(kept, golden, newest=1)
+    assert [(old.run.id, old.why) for old in found.kept] == [(good, "it is the last run of its model that passes")]
+    assert len(found.remove) == 3
+    assert good not in [run.id for run in found.remove]
+
+
 def test_a_golden_whose_image_a_newest_run_has_keeps_no_older_one(
     kept: RunStore, nights: Callable[..., list[str]], golden: Path
 ) -> None:
@@ -244,7 +271,7 @@ def test_shared_images_are_freed_only_with_the_last_run_that_has_them(
     some, all_but_one = (plan(kept, golden, newest=newest) for newest in (2, 1))
     assert some.frees == some.remove[0].size - size
     assert all_but_one.frees == sum(run.size for run in all_but_one.remove) - 2 * size
-    nights(1, begin=7)
+    nights(1, begin=7, text="night")
     everything = plan(kept, golden, newest=1)
     assert everything.frees == sum(run.size for run in everything.remove) - 2 * size
 

@@ -20,12 +20,17 @@ def add_parser(add: AddParser) -> None:
     """Add the options of `qiltest prune`."""
     parser = add(
         description="Says which runs are old and needed by nobody; with --remove it removes them. Of the others stay "
-        "those that have a golden's image, those that a comparison's page links to, and those that a process writes. "
-        "The history keeps its lines. Exit code 0: done; 2: wrong usage, or one cannot be removed.",
+        "those that have a golden's image, those that a comparison's page links to, those that a process writes, and "
+        "the last run of each model that passes. The history keeps its lines. Exit code 0: done; 2: wrong usage, or "
+        "one cannot be removed.",
         parents=[golden_flag(), runs_flag(), json_flag()],
     )
     parser.add_argument(
-        "--keep", type=positive_int, default=KEEP, metavar="N", help=f"the newest runs, which stay (default: {KEEP})"
+        "--keep",
+        type=positive_int,
+        default=KEEP,
+        metavar="N",
+        help=f"the newest runs with images, which stay (default: {KEEP})",
     )
     parser.add_argument("--remove", action="store_true", help="remove them; without it nothing is changed")
     parser.set_defaults(handler=run_prune)

@@ -17,6 +17,7 @@ from qiltest.runs.images import IMAGES
 from qiltest.runs.lines import EVENTS
 from qiltest.runs.listing import ListedRun, files_of, list_runs, size_of
 from qiltest.runs.references import pages_of
+from qiltest.runs.status import Status
 from qiltest.runs.store import RunStore, is_active, is_run_id
 from qiltest.strict_json import MOST_BYTES
 
@@ -42,21 +43,23 @@ class Plan:
     remove: tuple[ListedRun, ...]
     #: old runs that stay, oldest first.
     kept: tuple[Kept, ...]
-    #: the newest ones, which stay.
+    #: the newest ones, which stay, with or without images.
     newest: int
     #: bytes that removing them frees: an image that a kept run shares is none of them.
     frees: int
 
 
 def plan(store: RunStore, golden: Path, *, newest: int) -> Plan:
-    """Decide what goes: all but the `newest` runs, and those that are needed.
+    """Decide what goes: all but the `newest` runs with images and what came after them, and those that are needed.
 
-    Of the runs with a golden's image the newest one stays. Raises StoreError where the goldens or the history cannot
-    be read: then nobody knows what is needed.
+    A session that was refused has no image, so any number of them pushes no run out. Of the runs with a golden's image
+    the newest one stays, and of each model the last run that passes. Raises StoreError where the goldens or the
+    history cannot be read: then nobody knows what is needed.
     """
     runs = list_runs(store)
-    old = runs[: max(0, len(runs) - newest)]
-    needed = _with_goldens(runs, golden)
+    with_images = [place for place, run in enumerate(runs) if run.images]
+    old = runs[: with_images[-newest]] if len(with_images) >= newest else ()
+    needed = _last_good(runs) | _with_goldens(runs, golden)
     kept, remove = [], []
     for run in old:
         why = _why_kept(run) or needed.get(run.id, "")
@@ -108,6 +111,12 @@ def _why_kept(run: ListedRun) -> str:
         return f"it cannot be read: {run.unreadable}"
     pages = pages_of(run.path)
     return f"a page links to its images: {pages[0]}" if pages else ""
+
+
+def _last_good(runs: Sequence[ListedRun]) -> dict[str, str]:
+    """Return, by a run's id, why it stays as the last of its model that passes."""
+    last = {run.model: run.id for run in runs if run.images and run.status is Status.PASS}
+    return dict.fromkeys(last.values(), "it is the last run of its model that passes")
 
 
 def _with_goldens(runs: Sequence[ListedRun], golden: Path) -> dict[str, str]:
