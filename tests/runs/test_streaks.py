@@ -93,6 +93,19 @@ def test_where_nothing_changed_the_image_says_where_to_look() -> None:
     assert prompt.changed == ("the recipe, in what the history does not keep (prompt, size)",)
 
 
+@pytest.mark.parametrize("statuses", [("PASS", "ERROR"), ("ERROR", "PASS")])
+def test_an_error_without_an_image_says_nothing_of_recipes(statuses: tuple[str, str]) -> None:
+    def night(number: int, status: str) -> HistoryEntry:
+        made = status == "PASS"
+        facts = {"commit": str(number), "driver": "570.1"}
+        known = {"recipe": "a", "image": "i"} if made else {"recipe": "", "image": "", "golden": ""}
+        variants = {"base": {"steps": 50, "lora.sha256": "c" * 64}} if made else {}
+        return replace(entry(number, status, facts=facts, **known), variants=variants)
+
+    found = only([night(number, status) for number, status in enumerate(statuses, start=1)])
+    assert found.changed == ("no image was made, so its recipe is not known", "commit 1 -> 2")
+
+
 def test_an_image_that_changes_to_and_fro_with_nothing_changed_is_flaky() -> None:
     assert only(series("pfpf")).flips == FLAKY
     assert only(series("pfpf")).flaky

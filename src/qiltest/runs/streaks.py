@@ -18,6 +18,8 @@ from qiltest.runs.records import Purpose, Run
 WINDOW, FLAKY = 10, 3
 #: runs in a row after which an image fails steadily, whatever it did before.
 STEADY = 5
+#: said of two runs one of which has no image of the sample.
+NO_RECIPE = "no image was made, so its recipe is not known"
 
 
 class Standing(StrEnum):
@@ -150,12 +152,17 @@ def _moment(seen: _Seen) -> Moment:
 
 def _changed(sample: str, then: _Seen, now: _Seen) -> Iterator[str]:
     """Yield what changed between two runs of a sample, field by field."""
+    old, new = then[1], now[1]
+    if not (old.recipe and new.recipe):
+        # one side has an error for an image: what its recipe would have been is not what changed
+        yield NO_RECIPE
+        yield from recipe_changes(then[0].facts, now[0].facts)
+        return
     facts = [*recipe_changes(then[0].facts_of(sample), now[0].facts_of(sample))]
     yield from facts
-    old, new = then[1], now[1]
     if old.golden and new.golden and old.golden != new.golden:
         yield f"golden {old.golden} -> {new.golden}"
-    if facts or not (old.recipe and new.recipe):
+    if facts:
         return
     if old.recipe != new.recipe:
         yield "the recipe, in what the history does not keep (prompt, size)"
