@@ -103,6 +103,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(gh: Any, night: Nigh
     said = json.loads(capsys.readouterr().out)
     assert [(action["do"], action["case"]) for action in said["actions"]] == [("open", "wall")]
     assert said["webhook"]["failing"] == ["wall@256x256-4step-s42"]
+    assert said["webhook_state"] is None
 
 
 def test_a_session_that_generated_nothing_has_an_issue_too(typical: Run) -> None:
@@ -229,6 +230,39 @@ def test_the_webhook_gets_a_small_json(night: Night, hook: Any, monkeypatch: pyt
     assert len(hook.bodies) == 2
     assert tell(folder, "--webhook", "OTHER", "--dry-run") == 0
     assert len(hook.bodies) == 2
+
+
+@pytest.mark.parametrize(
+    ("url", "words", "state", "line"),
+    [
+        ("", [], "not_set", "  HOOK is not set: nothing is posted"),
+        (" ", ["--dry-run"], "not_set", "  HOOK is not set: nothing is posted"),
+        ("https://hooks.example.org/secret-token", ["--dry-run"], "would_post", "  would post to the address in HOOK"),
+        ("here", [], "posted", "  posted to the address in HOOK"),
+        ("ftp://localhost/x", ["--dry-run"], "failed", ""),
+    ],
+)
+def test_what_became_of_the_webhook_is_said(
+    night: Night,
+    hook: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+    url: str,
+    words: list[str],
+    state: str,
+    line: str,
+) -> None:
+    folder = night()
+    monkeypatch.setenv("HOOK", hook.url if url == "here" else url)
+    assert tell(folder, "--webhook", "HOOK", *words) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-1] == (line or "dry run: nothing was done; this would be:")
+    assert "secret-token" not in out + err
+    assert tell(folder, "--webhook", "HOOK", *words, "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["webhook_state"] == state
+    assert bool(said["webhook_failed"]) == (state == "failed")
+    assert len(hook.bodies) == (2 if state == "posted" else 0)
 
 
 @pytest.mark.parametrize(

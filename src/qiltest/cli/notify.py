@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from qiltest.cli.common import AddParser, console, json_flag, print_json, print_lines, runs_flag
@@ -18,6 +20,25 @@ if TYPE_CHECKING:
     from qiltest.notify.github import Action, Issue
 
 _VARIABLE = "QILTEST_WEBHOOK"
+
+
+class _State(StrEnum):
+    """What became of the webhook."""
+
+    NOT_SET = "not_set"
+    WOULD_POST = "would_post"
+    POSTED = "posted"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Posting:
+    """What became of the webhook, in words; the address is in none of them."""
+
+    state: _State
+    line: str = ""
+    #: why it failed, "" where it did not.
+    why: str = ""
 
 
 def add_parser(add: AddParser) -> None:
@@ -49,16 +70,16 @@ def run_notify(args: argparse.Namespace) -> int:
     if run.purpose is not Purpose.SUITE:
         what = "the run is no run of the suite: a check or a try has no case that fails"
         raise StoreError(what, where=str(run.path), remedy="name a run of the suite: `qiltest runs` lists them")
-    posted = None if args.webhook is None else _posted(run, args.webhook, dry=args.dry_run)
+    posting = None if args.webhook is None else _posted(run, args.webhook, dry=args.dry_run)
     actions: list[Action] = []
     failed = ""
     if args.github:
         actions, failed = _on_github(run, dry=args.dry_run)
     if args.json:
-        print_json(_record(run, actions, failed, posted, dry=args.dry_run))
+        print_json(_record(run, actions, failed, posting, dry=args.dry_run))
     else:
-        print_lines(_lines(run, actions, dry=args.dry_run, github=args.github))
-    _warn(filter(None, (failed, posted)))
+        print_lines(_lines(run, actions, posting, dry=args.dry_run, github=args.github))
+    _warn(filter(None, (failed, posting.why if posting is not None else "")))
     return 1 if failed else 0
 
 
@@ -90,24 +111,30 @@ def _known() -> tuple[Issue, ...]:
         return ()
 
 
-def _posted(run: Run, variable: str, *, dry: bool) -> str:
-    """Post, and return why that failed, or ""; nothing is posted where the variable is not set."""
+def _posted(run: Run, variable: str, *, dry: bool) -> _Posting:
+    """Post to the address in a variable, if it is set; a dry run only looks at the address."""
     from qiltest.notify.webhook import post, record_of, refused
 
     url = os.environ.get(variable, "").strip()
     if not url:
-        return ""
+        return _Posting(state=_State.NOT_SET, line=f"{variable} is not set: nothing is posted")
     why = refused(url) if dry else post(url, record_of(run))
-    return why and f"{why}; nothing depends on it"
+    if why:
+        return _Posting(state=_State.FAILED, why=f"{why}; nothing depends on it")
+    if dry:
+        return _Posting(state=_State.WOULD_POST, line=f"would post to the address in {variable}")
+    return _Posting(state=_State.POSTED, line=f"posted to the address in {variable}")
 
 
-def _lines(run: Run, actions: Sequence[Action], *, dry: bool, github: bool) -> Iterator[str]:
+def _lines(run: Run, actions: Sequence[Action], posting: _Posting | None, *, dry: bool, github: bool) -> Iterator[str]:
     yield f"run {run.path}"
     if dry:
         yield "dry run: nothing was done; this would be:"
     yield from (f"  {action.words()}" for action in actions)
     if github and not actions:
         yield "  no issue to open, comment or close"
+    if posting is not None and posting.line:
+        yield f"  {posting.line}"
 
 
 def _warn(lines: Iterable[str]) -> None:
@@ -116,7 +143,9 @@ def _warn(lines: Iterable[str]) -> None:
         console(stderr=True).out(printable(f"qiltest: {line}"), highlight=False)
 
 
-def _record(run: Run, actions: Sequence[Action], failed: str, posted: str | None, *, dry: bool) -> dict[str, object]:
+def _record(
+    run: Run, actions: Sequence[Action], failed: str, posting: _Posting | None, *, dry: bool
+) -> dict[str, object]:
     from qiltest.notify.webhook import record_of
 
     return {
@@ -127,6 +156,7 @@ def _record(run: Run, actions: Sequence[Action], failed: str, posted: str | None
             for action in actions
         ],
         "github_failed": failed,
-        "webhook_failed": posted,
+        "webhook_state": None if posting is None else posting.state.value,
+        "webhook_failed": None if posting is None else posting.why,
         "webhook": record_of(run),
     }
