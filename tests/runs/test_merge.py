@@ -119,3 +119,15 @@ def test_a_case_that_changed_between_the_runs_is_refused(run):
     other = replace(run, cases=(replace(CASES["tea"], prompt="another"),))
     with pytest.raises(StoreError, match="tea differs between the runs"):
         merge_runs([run, other])
+
+
+def test_a_case_with_other_seeds_names_them_and_what_helps(run):
+    other = replace(run, id="b", cases=(replace(CASES["tea"], seeds=(43, 44)),))
+    with pytest.raises(StoreError) as refused:
+        merge_runs([run, other])
+    assert refused.value.what == "tea has other seeds in its case file: 42 in a; 43, 44 in b"
+    assert "--qil-seeds" in refused.value.remedy
+    assert "--qil-reuse" in refused.value.remedy
+    both = replace(other, cases=(replace(other.cases[0], prompt="another"),))
+    with pytest.raises(StoreError, match="tea differs between the runs"):
+        merge_runs([run, both])

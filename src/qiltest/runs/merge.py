@@ -12,11 +12,15 @@ from qiltest.runs.records import CaseResult, Run, RunState, Shards
 from qiltest.runs.room import Room
 from qiltest.runs.status import Status
 from qiltest.runs.store import RunStore
+from qiltest.suite.cases import Case
 from qiltest.suite.selection import Sample
+from qiltest.text.escape import one_line
 
 T = TypeVar("T")
 _STATES = (RunState.FINISHED, RunState.INTERRUPTED, RunState.UNFINISHED)
 _JOINT = "+"
+#: characters of a list of seeds in a message.
+_SEEDS_SHOWN = 60
 
 
 def merge_runs(runs: Sequence[Run]) -> Run:
@@ -103,7 +107,7 @@ def _setup(runs: Sequence[Run]) -> dict[str, Any]:
         "device_name": _joined(run.device_name for run in runs),
         "versions": tuple(sorted({pair for run in runs for pair in run.versions})),
         "reader": min((run.reader for run in runs), key=lambda reader: reader.fingerprint),
-        "cases": _same({case.id: case for case in run.cases} for run in runs),
+        "cases": _same_cases(runs),
         "variants": _same({variant.name: variant for variant in run.variants} for run in runs),
         "rescored_from": _joined(run.rescored_from for run in runs),
         "notes": tuple(sorted({note for run in runs for note in run.notes})),
@@ -131,6 +135,27 @@ def _latest(values: Iterable[T | None]) -> T | None:
 def _joined(values: Iterable[str]) -> str:
     parts = {part for value in values for part in value.split(f" {_JOINT} ") if part}
     return f" {_JOINT} ".join(sorted(parts))
+
+
+def _same_cases(runs: Sequence[Run]) -> tuple[Case, ...]:
+    """Return the cases of all runs. Raises StoreError where one differs, and says so where only its seeds do."""
+    first: dict[str, tuple[Run, Case]] = {}
+    for run in runs:
+        for case in run.cases:
+            one, known = first.setdefault(case.id, (run, case))
+            if known.seeds != case.seeds and replace(known, seeds=case.seeds) == case:
+                raise StoreError(
+                    f"{case.id} has other seeds in its case file: {_listed(known)} in {one.id}; "
+                    f"{_listed(case)} in {run.id}",
+                    where="merging runs",
+                    remedy="leave `seeds` of the case as it is and name other seeds with --qil-seeds; run the suite "
+                    "again so, with --qil-reuse to generate no image twice",
+                )
+    return _same({case.id: case for case in run.cases} for run in runs)
+
+
+def _listed(case: Case) -> str:
+    return one_line(", ".join(map(str, case.seeds)), _SEEDS_SHOWN)
 
 
 def _same(tables: Iterable[dict[str, T]]) -> tuple[T, ...]:
