@@ -96,3 +96,17 @@ def test_a_browser_is_opened_only_where_there_is_a_screen(environment, screen, m
         monkeypatch.setenv(name, value)
     common.open_page(Path("report.html"))
     assert opened == ([Path("report.html").resolve().as_uri()] if screen else [])
+
+
+@pytest.mark.parametrize("command", [["report", "--bundle"], ["verify"]])
+def test_what_takes_one_run_says_so_of_several(root: Path, tmp_path: Path, capsys: Any, command: list[str]) -> None:
+    (run,) = (path.name for path in root.iterdir() if path.is_dir())
+    assert main([command[0], f"{run}+{run}", *command[1:], "--runs", str(root)]) == 2
+    err = capsys.readouterr().err
+    assert f"'{run}+{run}' names several runs, and this takes one at a time" in err
+    assert (
+        "repeat the command for each of them; `qiltest report` (without --bundle) and `qiltest compare` take several"
+        in err
+    )
+    assert main([command[0], "nobody+", *command[1:], "--runs", str(root)]) == 2
+    assert "no run 'nobody+'" in capsys.readouterr().err

@@ -11,14 +11,13 @@ from qiltest.errors import StoreError
 from qiltest.runs.records import CaseResult, Run, RunState, Shards
 from qiltest.runs.room import Room
 from qiltest.runs.status import Status
-from qiltest.runs.store import RunStore
+from qiltest.runs.store import JOINT, RunStore
 from qiltest.suite.cases import Case
 from qiltest.suite.selection import Sample
 from qiltest.text.escape import one_line
 
 T = TypeVar("T")
 _STATES = (RunState.FINISHED, RunState.INTERRUPTED, RunState.UNFINISHED)
-_JOINT = "+"
 #: characters of a list of seeds in a message.
 _SEEDS_SHOWN = 60
 
@@ -40,14 +39,14 @@ def merge_runs(runs: Sequence[Run]) -> Run:
     results = _worst(runs)
     shards = _shards(runs)
     planned = sorted({*results, *(sample for run in runs for sample in _whole(run))}, key=_place)
-    ids = {part for run in runs for part in run.id.split(_JOINT)}
+    ids = {part for run in runs for part in run.id.split(JOINT)}
     first = min(runs, key=lambda run: (str(run.path), repr(run.command)))
     return replace(
         first,
         **_setup(runs),
         full=any(run.full for run in runs) or any(one.full and not one.missing for one in shards),
         shards=next((one for one in shards if one.missing), None),
-        id=_JOINT.join(sorted(ids)),
+        id=JOINT.join(sorted(ids)),
         state=max((run.state for run in runs), key=_STATES.index),
         started=min(run.started for run in runs),
         finished=_latest(run.finished for run in runs),
@@ -63,7 +62,7 @@ def load_runs(store: RunStore, names: str, *, wanted: Callable[[Sample], bool] |
 
     With `wanted` each is read as far as there is room (`qiltest.runs.room`), the results that are wanted first.
     """
-    parts = [names] if Path(names).is_dir() else names.split(_JOINT)
+    parts = [names] if Path(names).is_dir() else names.split(JOINT)
     found = [store.load(name, room=None if wanted is None else Room(wanted=wanted)) for name in parts]
     return merge_runs(found) if len(found) > 1 else found[0]
 
@@ -133,8 +132,8 @@ def _latest(values: Iterable[T | None]) -> T | None:
 
 
 def _joined(values: Iterable[str]) -> str:
-    parts = {part for value in values for part in value.split(f" {_JOINT} ") if part}
-    return f" {_JOINT} ".join(sorted(parts))
+    parts = {part for value in values for part in value.split(f" {JOINT} ") if part}
+    return f" {JOINT} ".join(sorted(parts))
 
 
 def _same_cases(runs: Sequence[Run]) -> tuple[Case, ...]:

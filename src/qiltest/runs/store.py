@@ -27,6 +27,8 @@ from qiltest.runs.writer import LOCK, RunWriter
 from qiltest.suite.selection import Sample
 
 LATEST = "latest"
+#: between the names of runs that are taken as one.
+JOINT = "+"
 #: the folder of runs in a project, and in a bundle.
 RUNS = "runs"
 _STAMP, _ID = "%Y%m%d-%H%M%S-%f", re.compile(r"(\d{8}-\d{6}-\d{6})-[0-9a-f]{4}")
@@ -142,6 +144,11 @@ class RunStore:
                 "no runs here", where=str(self.root), remedy="run pytest first, or give the folder of runs as --runs"
             )
         shown = f"{name[:_SHOWN]!r}"
+        if not found and JOINT in name.strip(JOINT):
+            others = "`qiltest report` (without --bundle) and `qiltest compare` take several"
+            remedy = f"repeat the command for each of them; {others}"
+            what = f"{shown} names several runs, and this takes one at a time"
+            raise StoreError(what, where=str(self.root), remedy=remedy)
         what = f"{len(found)} runs begin with {shown}" if found else f"no run {shown}"
         known = ", ".join(folder.name for folder in folders[-3:])
         raise StoreError(what, where=str(self.root), remedy=f"write `latest` or an id; the last ids: {known}")
