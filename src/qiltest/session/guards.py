@@ -50,10 +50,13 @@ def refuse_without_benchmark(config: pytest.Config) -> None:
 
 
 def refuse_on_worker(config: pytest.Config) -> None:
-    """Fail a test that runs on a pytest-xdist worker, because parallel images distort its latency."""
-    if hasattr(config, "workerinput"):
-        why = "pytest-xdist would generate several images at once"
-        pytest.fail(_unmeasured(why, "remove -n"), pytrace=False)
+    """Fail a test that runs on a pytest-xdist worker, because workers distort latency and share no run."""
+    if not hasattr(config, "workerinput"):
+        return
+    if config.option.qil_images is not None:
+        pytest.fail("--qil-images judges a folder as one run, in one process\n  -> remove -n", pytrace=False)
+    why = "pytest-xdist would generate several images at once"
+    pytest.fail(_unmeasured(why, "remove -n"), pytrace=False)
 
 
 def only_lists(config: pytest.Config) -> bool:
