@@ -82,7 +82,9 @@ def _report(args: argparse.Namespace, checked: FoldersChecked) -> int:
     old, new = checked.old.run, checked.new.run
     assert old is not None
     assert new is not None
-    problems = tuple(dict.fromkeys((*run_problems(old), *run_problems(new), *checked.problems)))
+    stored = {*old.problems, *new.problems}  # which are told with the name of their run
+    others = (problem for problem in checked.problems if problem not in stored)
+    problems = tuple(dict.fromkeys((*run_problems(old), *run_problems(new), *others)))
     path: Path = args.report or new.path / PAGE
     for each in dict.fromkeys((new.path / PAGE, path)):
         write_page(checked.found, old, new, each, problems=problems)

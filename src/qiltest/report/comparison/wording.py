@@ -18,7 +18,7 @@ _MEANINGS = {
     Release.DO_NOT_SHIP: "worse",
     Release.CANNOT_TELL: "not enough evidence yet: more seeds are needed",
     Release.INCOMPARABLE: "the two sides are not comparable",
-    Release.ERROR: "an image to be compared has no score",
+    Release.ERROR: "an image to be compared has no score, or all are copies",
     Release.MISSING: "an image to be compared is missing",
 }
 

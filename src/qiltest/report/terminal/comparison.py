@@ -32,8 +32,10 @@ def print_comparisons(
         for line in _words(comparison):
             console.print(one_line(line), soft_wrap=True)
         console.print()
-    for line in (*found.unpaired, *problems):
-        console.print(one_line(line), soft_wrap=True)
+    for text in (*found.unpaired, *problems):
+        # indented, so that no line of a problem can be taken for the verdict
+        for line in text.replace("\n", "\n  ").split("\n"):
+            console.print(one_line(line), soft_wrap=True)
     console.print(correction(found), soft_wrap=True)
     if about is not None and len(found.comparisons) > 1:
         console.print(ranking(found, about), soft_wrap=False)
