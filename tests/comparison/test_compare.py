@@ -134,7 +134,7 @@ def test_an_image_without_a_score_keeps_a_release_back():
     assert compared(rows_of([0] * 20), obstacles=(other, error)).verdict is Release.ERROR
     found = compared(rows_of([0] * 20), obstacles=(other,))
     assert found.verdict is Release.INCOMPARABLE
-    assert found.reasons == ("1 of 21 images are not comparable; listed below",)
+    assert found.reasons == ("1 of 21 images are not comparable; each is listed",)
     assert compared(rows_of([1] * 20), obstacles=(error,)).verdict is Release.DO_NOT_SHIP
 
 
@@ -144,7 +144,7 @@ def test_an_image_that_never_came_keeps_a_release_back_and_has_a_verdict_of_its_
     error = Obstacle(id="c@1x1-s1", verdict=Verdict.ERROR, why="after: out of memory")
     found = compared(rows_of([0] * 20), obstacles=(other, missing))
     assert found.verdict is Release.MISSING
-    assert found.reasons == ("1 of 22 images are missing on one side; listed below",)
+    assert found.reasons == ("1 of 22 images are missing on one side; each is listed",)
     assert compared(rows_of([0] * 20), obstacles=(error, missing)).verdict is Release.ERROR
     assert compared(rows_of([1] * 20), obstacles=(missing,)).verdict is Release.DO_NOT_SHIP
 

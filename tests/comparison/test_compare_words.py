@@ -89,9 +89,9 @@ def test_a_gain_is_shown_with_its_sign():
 @pytest.mark.parametrize(
     ("kind", "release", "what"),
     [
-        (Verdict.ERROR, Release.ERROR, "1 of 9 images could not be scored on one side; listed below"),
-        (Verdict.MISSING, Release.MISSING, "1 of 9 images are missing on one side; listed below"),
-        (Verdict.INCOMPARABLE, Release.INCOMPARABLE, "1 of 9 images are not comparable; listed below"),
+        (Verdict.ERROR, Release.ERROR, "1 of 9 images could not be scored on one side; each is listed"),
+        (Verdict.MISSING, Release.MISSING, "1 of 9 images are missing on one side; each is listed"),
+        (Verdict.INCOMPARABLE, Release.INCOMPARABLE, "1 of 9 images are not comparable; each is listed"),
     ],
 )
 def test_obstacles_are_counted_in_words(kind, release, what):
@@ -103,7 +103,7 @@ def test_the_worst_obstacle_is_told_and_the_others_are_kept():
     obstacles = tuple(Obstacle(id=str(kind), verdict=kind, why="y") for kind in (Verdict.INCOMPARABLE, Verdict.MISSING))
     found = one([0] * 8, obstacles=obstacles)
     assert found.verdict is Release.MISSING
-    assert found.reasons == ("1 of 10 images are missing on one side; listed below",)
+    assert found.reasons == ("1 of 10 images are missing on one side; each is listed",)
     assert found.obstacles == obstacles
 
 

@@ -96,7 +96,7 @@ def test_a_case_that_only_the_replaced_release_drew_is_missing():
     assert found.unpaired == ("milk@256x128-s0: only in run b, variant 4step",)
     verdict = compare_runs(before, after)
     assert verdict.verdict is Release.MISSING
-    assert verdict.comparisons[0].reasons == ("2 of 42 images are missing on one side; listed below",)
+    assert verdict.comparisons[0].reasons == ("2 of 42 images are missing on one side; each is listed",)
     assert compare_runs(only_cases(before, ["coffee"]), only_cases(after, ["coffee"])).verdict is Release.SHIP
 
 

@@ -139,7 +139,7 @@ class _Judge:
     def _obstructed(self, kind: Verdict, what: str) -> str:
         obstacles = self.pairing.obstacles
         number = sum(obstacle.verdict is kind for obstacle in obstacles)
-        return f"{number} of {len(self.pairs) + len(obstacles)} images {what}; listed below"
+        return f"{number} of {len(self.pairs) + len(obstacles)} images {what}; each is listed"
 
     def _same(self) -> Iterator[str]:
         if all(pair.same_image for pair in self.pairs):
