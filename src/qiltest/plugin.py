@@ -385,6 +385,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         for line in job_lines(str(error)):
             terminalreporter.write_line(line)
     if session is None or session.silent:
+        if session is not None and session.stopped_early:
+            from qiltest.session.refusals import STOPPED_EARLY
+
+            terminalreporter.write_line(STOPPED_EARLY)
         return
     from qiltest.session.echo import told
     from qiltest.session.summary import summary_lines

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from qiltest.cli.main import main
+from qiltest.session.generating import Generating
+from qiltest.session.refusals import STOPPED_EARLY
 
 Suite = Any
 NO_WEIGHTS = """
@@ -182,7 +184,26 @@ def test_nothing_is_left_of_a_session_that_only_lists_and_of_one_that_somebody_s
     assert suite.run("--collect-only", "-m", "gpu", "-k", "nothing").ret != 0
     path = suite.path / "conftest.py"
     path.write_text(path.read_text() + "\n\n@pytest.fixture(autouse=True)\ndef stop():\n    raise KeyboardInterrupt\n")
-    assert suite.run_apart().ret == pytest.ExitCode.INTERRUPTED
+    stopped = suite.run_apart()
+    assert stopped.ret == pytest.ExitCode.INTERRUPTED
+    stopped.stdout.fnmatch_lines_random(
+        ["qiltest: interrupted before the first image, *: repeat the command to begin*"]
+    )
+    assert not (suite.path / "runs").exists()
+
+
+def test_ctrl_c_while_workers_start_says_what_to_repeat(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pressed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Generating, "start", lambda _: None)
+    monkeypatch.setattr(Generating, "open", pressed)
+    path = suite.path / "conftest.py"
+    path.write_text(path.read_text().replace("def qil_generator(", "def standin_generator("))
+    words = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "--qil-workers=2")
+    stopped = suite.pytester.runpytest_inprocess(*words, no_reraise_ctrlc=True)
+    assert stopped.ret == pytest.ExitCode.INTERRUPTED
+    assert stopped.outlines.count(STOPPED_EARLY) == 1
     assert not (suite.path / "runs").exists()
 
 

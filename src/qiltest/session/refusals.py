@@ -14,6 +14,8 @@ from qiltest.text.escape import one_line, visible
 #: most characters of an error's message in JUnit XML; its text is whole.
 _MOST = 1_000
 _PREFIX = "qiltest: "
+#: of a session that Ctrl-C ended before a run was opened.
+STOPPED_EARLY = "qiltest: interrupted before the first image, nothing is stored: repeat the command to begin again"
 
 
 class Refusals:

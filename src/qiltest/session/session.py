@@ -351,6 +351,11 @@ class SuiteSession:
         """True where a session has no run, no problem and no refusal."""
         return self.ending.run is None and not self.ending.problems and not self.refusals.told
 
+    @property
+    def stopped_early(self) -> bool:
+        """True where somebody pressed Ctrl-C before a run was opened, as while workers start."""
+        return self.context is None and bool(self._selected) and self.refusals.interrupted
+
     # inside
 
     def _begun(self, generator: Generator, open_reader: OpenReader) -> RunContext:
