@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from qiltest.errors import StoreError
 from qiltest.files import read_file
 
 #: Most lists and objects inside one another.
@@ -75,6 +76,19 @@ def decode(kind: type[T], text: str | bytes, *, whole: str = "file") -> T:
     except StrictJsonError as error:
         raise StrictJsonError(f"{whole}: {error}") from error
     return found
+
+
+def decode_stored(kind: type[T], path: Path, *, what: str, remedy: str) -> T | None:
+    """Return the record of a stored file of at most `MOST_BYTES`; None where there is none.
+
+    Raises OSError, and StoreError for a damaged file: `what` cannot be read, and the remedy.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return decode(kind, read_file(path, most=MOST_BYTES))
+    except StrictJsonError as error:
+        raise StoreError(f"{what} cannot be read ({error.faults[0]})", where=str(path), remedy=remedy) from error
 
 
 def other_schema(text: str | bytes, known: int) -> dict[str, Any] | None:

@@ -7,9 +7,8 @@ import json
 import pytest
 
 from qiltest.errors import ServerError
-from qiltest.recipe import Size
 from qiltest.serving.client import Answer
-from qiltest.serving.dialect import IMAGES, Ask, ServedLora
+from qiltest.serving.dialect import IMAGES, ServedLora
 from qiltest.serving.generator import sent
 from qiltest.serving.openai import OpenAI
 from qiltest.serving.openapi import check_fields, fields_of
@@ -17,22 +16,10 @@ from qiltest.serving.opening import _golden_name
 from qiltest.serving.settings import Api, Says, Server
 from qiltest.serving.sglang import SGLang, nickname
 from qiltest.serving.vllm_omni import VllmOmni
-from served_asks import GUIDED, LIGHTNING, LORA, PLAIN, asked, image
+from served_asks import ASK, GUIDED, LIGHTNING, LORA, PLAIN, asked, image
 from served_schemas import REQUESTS
 
 DIALECTS = (VllmOmni(), SGLang(), OpenAI())
-ASK = Ask(
-    model="m",
-    prompt="p",
-    negative_prompt=" ",
-    size=Size(1328, 1328),
-    steps=50,
-    true_cfg_scale=4.0,
-    seed=42,
-    generator_device="cuda",
-    max_sequence_length=512,
-    lora=None,
-)
 COMMON = {"model", "prompt", "n", "size", "response_format", "output_format", "num_inference_steps", "seed"}
 
 

@@ -12,6 +12,7 @@ import os
 import sys
 import types
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,28 +21,18 @@ from pydantic import ValidationError
 
 from qiltest.recipe import Size
 from qiltest.serving.client import Answer
-from qiltest.serving.dialect import Ask, ServedLora
+from qiltest.serving.dialect import ServedLora
 from qiltest.serving.image import pixels_of
 from qiltest.serving.settings import Says
 from qiltest.serving.sglang import SGLang
 from qiltest.serving.vllm_omni import VllmOmni
+from served_asks import ASK as PLAIN_ASK
 from served_schemas import REQUESTS
 
 VARIABLE = "QILTEST_VENDOR_WHEELS"
 #: 16 x 16 pixels.
 PNG = "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAIAAACQkWg2AAAAGUlEQVR4nGM8ISfHQApgIkn1qIZRDUNKAwBPHwEkcYw1mAAAAABJRU5ErkJggg=="
-ASK = Ask(
-    model="m",
-    prompt="p",
-    negative_prompt=" ",
-    size=Size(1328, 1328),
-    steps=50,
-    true_cfg_scale=4.0,
-    seed=42,
-    generator_device="cuda",
-    max_sequence_length=512,
-    lora=ServedLora(name="a", path="/a"),
-)
+ASK = replace(PLAIN_ASK, lora=ServedLora(name="a", path="/a"))
 
 
 def source(wheel: str, path: str) -> str:

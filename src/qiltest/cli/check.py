@@ -23,6 +23,7 @@ from qiltest.cli.common import (
     print_lines,
     reader_flag,
     runs_flag,
+    session_options,
 )
 from qiltest.comparison.records import MARGIN, Comparisons
 from qiltest.errors import CaseError, GenerationError, QiltestError, StoreError
@@ -272,7 +273,7 @@ def _options(args: argparse.Namespace) -> tuple[Options, ReleaseRequest]:
 
     Raises DeviceError for ways to generate that exclude each other.
     """
-    from qiltest.engine.options import Options, ReleaseRequest, Trial
+    from qiltest.engine.options import ReleaseRequest, Trial
     from qiltest.generation.settings import Offload, Settings
     from qiltest.runs.store import Reuse
     from qiltest.suite.variants import CANDIDATE
@@ -286,37 +287,24 @@ def _options(args: argparse.Namespace) -> tuple[Options, ReleaseRequest]:
         Trial(lora=file, strength=strength, name=name) for (file, strength), name in zip(tried, called, strict=True)
     )
     release = ReleaseRequest(trials=trials, like=args.like, margin=args.margin, by_size=bool(args.size))
-    options = Options(
-        model=args.model,
-        base=args.base_model,
+    options = replace(
+        session_options(args),
         device=args.device or ("cuda" if gpu else "cpu"),
         gpu=gpu,
         threads=args.threads,
         workers=default_workers(args) if args.workers is None else args.workers,
         cluster=args.cluster,
         readers=args.readers,
-        reader=args.reader,
-        cases=tuple(dict.fromkeys(args.case)),
         # the candidates first, so that an error in one shows at once
         variants=(*called, args.like),
-        sizes=(),
         seed_count=args.seeds,
-        seeds=(),
-        update=None,
         # the replaced variant is generated once for all candidates
         reuse=Reuse.NEVER if args.fresh else Reuse.ANY,
-        merge=None,
-        compiled=False,
         offload=way.offload,
         fp8=way.fp8,
         allow_partial_lora=args.allow_partial_lora,
         expect=ALL,
-        rounds=1,
         release=release,
-        cases_folder=args.cases.absolute(),
-        golden_folder=Path.cwd() / "golden",
-        runs_folder=args.runs.absolute(),
-        given=(),
     )
     return options, release
 

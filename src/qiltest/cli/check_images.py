@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qiltest.cli.common import console, print_json, print_lines
+from qiltest.cli.common import console, print_json, print_lines, session_options
 from qiltest.errors import QiltestError
 from qiltest.text.format import count
 
@@ -110,40 +111,16 @@ def _run_lines(*sides: tuple[Run, Path], notes: Iterable[str], page: Path) -> It
 
 def _options(args: argparse.Namespace, folder: Path, label: str) -> Options:
     """Return the options of a session that judges one folder."""
-    from qiltest.engine.options import Options
-    from qiltest.generation.settings import Offload
     from qiltest.runs.store import Reuse
 
-    return Options(
-        model=args.model,
-        base=args.base_model,
-        device=None,
-        gpu=False,
-        threads=None,
-        reader=args.reader,
-        cases=tuple(dict.fromkeys(args.case)),
+    return replace(
+        session_options(args),
         variants=tuple(dict.fromkeys(args.variant)),
-        sizes=(),
-        seed_count=None,
-        seeds=(),
-        update=None,
         # a folder that was read before is not read again
         reuse=Reuse.NEVER if args.fresh else Reuse.ANY,
-        merge=None,
-        compiled=False,
-        offload=Offload.NONE,
-        fp8=False,
-        allow_partial_lora=False,
-        expect=None,
-        rounds=1,
-        release=None,
-        cases_folder=args.cases.absolute(),
-        golden_folder=Path.cwd() / "golden",
-        runs_folder=args.runs.absolute(),
         images=folder.absolute(),
         images_from=label,
         paired=True,
-        given=(),
     )
 
 

@@ -17,6 +17,7 @@ from qiltest.text.console import SafeConsole
 from qiltest.text.escape import printable_json, printable_line
 
 if TYPE_CHECKING:
+    from qiltest.engine.options import Options
     from qiltest.runs.records import Run
 
 #: makes the parser of a command; takes what argparse.ArgumentParser takes.
@@ -55,6 +56,44 @@ def case_flag() -> argparse.ArgumentParser:
 def reader_flag(default: str = DEFAULT_READER) -> argparse.ArgumentParser:
     """Return a parent with `--reader`, None by default; `default` describes the reader used then."""
     return _parent("--reader", metavar="READER", help=f"{', '.join(reader_names())} (default: {default})")
+
+
+def session_options(args: argparse.Namespace) -> Options:
+    """Return the options of a session that a command begins: what all have in common, without a device.
+
+    `args` has model, base_model, reader, case, cases and runs. Each image is new and timed once; nothing is recorded.
+    """
+    from qiltest.engine.options import Options
+    from qiltest.generation.settings import Offload
+    from qiltest.runs.store import Reuse
+
+    return Options(
+        model=args.model,
+        base=args.base_model,
+        device=None,
+        gpu=False,
+        threads=None,
+        reader=args.reader,
+        cases=tuple(dict.fromkeys(args.case)),
+        variants=(),
+        sizes=(),
+        seed_count=None,
+        seeds=(),
+        update=None,
+        reuse=Reuse.NEVER,
+        merge=None,
+        compiled=False,
+        offload=Offload.NONE,
+        fp8=False,
+        allow_partial_lora=False,
+        expect=None,
+        rounds=1,
+        release=None,
+        cases_folder=args.cases.absolute(),
+        golden_folder=Path.cwd() / "golden",
+        runs_folder=args.runs.absolute(),
+        given=(),
+    )
 
 
 def with_images(run: Run) -> Run:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from qiltest.arguments import names, positive_int, seed_count
@@ -19,6 +18,7 @@ from qiltest.cli.common import (
     print_lines,
     reader_flag,
     runs_flag,
+    session_options,
 )
 from qiltest.errors import GenerationError
 from qiltest.generation.sources import TINY
@@ -144,39 +144,16 @@ def _drawn(args: argparse.Namespace, draw: Draw) -> Run:
 
 
 def _options(args: argparse.Namespace, draw: Draw) -> Options:
-    from qiltest.engine.options import Options
-    from qiltest.generation.settings import Offload
-    from qiltest.runs.store import Reuse
-
     gpu = args.model != TINY and not (draw.device or "cuda").startswith("cpu")
-    return Options(
-        model=args.model,
-        base=args.base_model,
+    # every draw is to be one: nothing is reused
+    return replace(
+        session_options(args),
         device=draw.device or ("cuda" if gpu else "cpu"),
         gpu=gpu,
         threads=draw.threads,
-        reader=args.reader,
-        cases=tuple(dict.fromkeys(args.case)),
         variants=tuple(dict.fromkeys(args.variant)),
-        sizes=(),
         seed_count=args.seeds,
-        seeds=(),
-        update=None,
-        # every draw is to be one
-        reuse=Reuse.NEVER,
-        merge=None,
-        compiled=False,
-        offload=Offload.NONE,
-        fp8=False,
-        allow_partial_lora=False,
-        expect=None,
-        rounds=1,
         latency_gates=False,
-        release=None,
-        cases_folder=args.cases.absolute(),
-        golden_folder=Path.cwd() / "golden",
-        runs_folder=args.runs.absolute(),
-        given=(),
         again=True,
     )
 

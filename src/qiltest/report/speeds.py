@@ -13,13 +13,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-from qiltest.errors import StoreError
-from qiltest.files import read_file, write_atomically
+from qiltest.files import write_atomically
 from qiltest.lora.bases import Base
 from qiltest.recipe import Recipe
 from qiltest.runs.aggregate import median_speed_up, speed_ups
 from qiltest.runs.records import CaseResult, Run
-from qiltest.strict_json import MOST_BYTES, StrictJsonError, decode
+from qiltest.strict_json import decode_stored
 
 NAME = "speeds.json"
 _HEAD = "| size | variant | NFE | images | seconds | base speed | seconds / forward | T operations / forward | share |"
@@ -99,17 +98,8 @@ def write_speeds(speeds: Speeds, folder: Path) -> Path:
 
 def read_speeds(folder: Path) -> Speeds | None:
     """Return the speeds of a run's folder; None where it has none. Raises OSError; StoreError for a damaged file."""
-    path = folder / NAME
-    if not path.is_file():
-        return None
-    try:
-        return decode(Speeds, read_file(path, most=MOST_BYTES))
-    except StrictJsonError as error:
-        raise StoreError(
-            f"the run's speeds cannot be read ({error.faults[0]})",
-            where=str(path),
-            remedy="remove the damaged file; the report is then written without speeds",
-        ) from error
+    remedy = "remove the damaged file; the report is then written without speeds"
+    return decode_stored(Speeds, folder / NAME, what="the run's speeds", remedy=remedy)
 
 
 def _row(

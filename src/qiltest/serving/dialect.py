@@ -99,6 +99,39 @@ class Dialect:
         yield from sorted(says.fixed)
 
 
+def one_png(ask: Ask) -> dict[str, Any]:
+    """Return the fields that ask for one image, as PNG in the answer itself: all dialects have them."""
+    return {
+        "model": ask.model,
+        "prompt": ask.prompt,
+        "n": 1,
+        "size": str(ask.size),
+        "response_format": "b64_json",
+        "output_format": "png",
+    }
+
+
+def one_diffusion(ask: Ask) -> dict[str, Any]:
+    """Return `one_png` with the parameters of servers made for diffusion; without guidance no negative prompt."""
+    body = {
+        **one_png(ask),
+        "num_inference_steps": ask.steps,
+        "true_cfg_scale": ask.true_cfg_scale,
+        # of distilled guidance, which Qwen-Image has none of
+        "guidance_scale": ask.true_cfg_scale,
+        "seed": ask.seed,
+        "generator_device": ask.generator_device,
+    }
+    return body if ask.negative_prompt is None else {**body, "negative_prompt": ask.negative_prompt}
+
+
+def told_version(client: Client, path: str) -> str:
+    """Return the version that a server tells at a path, "" for nothing."""
+    found = client.get(path)
+    version = found.get("version") if isinstance(found, dict) else None
+    return version if isinstance(version, str) else ""
+
+
 def plain(value: Any) -> dict[str, Scalar]:  # noqa: ANN401 -- JSON
     """Return the fields of a JSON object that are plain values, without those that change with time."""
     if not isinstance(value, dict):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from qiltest.serving.dialect import Ask, Dialect, ServedLora, refuse_lora
+from qiltest.serving.dialect import Ask, Dialect, ServedLora, one_png, refuse_lora
 from qiltest.serving.settings import Api, Says
 
 
@@ -35,15 +35,7 @@ class OpenAI(Dialect):
         }
         if ask.negative_prompt is not None:
             own["negative_prompt"] = ask.negative_prompt
-        return {
-            "model": ask.model,
-            "prompt": ask.prompt,
-            "n": 1,
-            "size": str(ask.size),
-            "response_format": "b64_json",
-            "output_format": "png",
-            **{name: value for name, value in own.items() if name not in says.fixed},
-        }
+        return {**one_png(ask), **{name: value for name, value in own.items() if name not in says.fixed}}
 
     def not_checked(self, says: Says, lora: ServedLora | None) -> Iterator[str]:
         """Yield where the noise is made too: no parameter asks for it."""

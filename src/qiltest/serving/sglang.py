@@ -10,7 +10,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from qiltest.errors import AnswerError, ServerError
-from qiltest.serving.dialect import STRENGTH, Ask, Dialect, ServedLora, Took, told_seconds
+from qiltest.serving.dialect import STRENGTH, Ask, Dialect, ServedLora, Took, one_diffusion, told_seconds, told_version
 from qiltest.serving.settings import Api, Says
 
 if TYPE_CHECKING:
@@ -33,30 +33,12 @@ class SGLang(Dialect):
 
     def body(self, ask: Ask, says: Says) -> dict[str, Any]:
         """Return the request; without guidance there is no negative prompt."""
-        body: dict[str, Any] = {
-            "model": ask.model,
-            "prompt": ask.prompt,
-            "n": 1,
-            "size": str(ask.size),
-            "response_format": "b64_json",
-            "output_format": "png",
-            "num_inference_steps": ask.steps,
-            "true_cfg_scale": ask.true_cfg_scale,
-            "guidance_scale": ask.true_cfg_scale,
-            "seed": ask.seed,
-            "generator_device": ask.generator_device,
-            "max_sequence_length": ask.max_sequence_length,
-            **dict.fromkeys(sorted(self.optional), False),
-        }
-        if ask.negative_prompt is not None:
-            body["negative_prompt"] = ask.negative_prompt
-        return body
+        length = {"max_sequence_length": ask.max_sequence_length}
+        return {**one_diffusion(ask), **length, **dict.fromkeys(sorted(self.optional), False)}
 
     def version(self, client: Client) -> str:
         """Return what `/server_info` says, "" for nothing."""
-        found = client.get("/server_info")
-        version = found.get("version") if isinstance(found, dict) else None
-        return version if isinstance(version, str) else ""
+        return told_version(client, "/server_info")
 
     def sends_length(self) -> bool:
         """Return True: `max_sequence_length`."""

@@ -12,9 +12,8 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
-from qiltest.errors import StoreError
-from qiltest.files import read_file, write_atomically
-from qiltest.strict_json import MOST_BYTES, STORED, StrictJsonError, decode
+from qiltest.files import write_atomically
+from qiltest.strict_json import STORED, decode_stored
 
 NAME = "served.json"
 _HEAD = (
@@ -123,17 +122,8 @@ def write_speeds(speeds: ServedSpeeds, folder: Path) -> Path:
 
 def read_speeds(folder: Path) -> ServedSpeeds | None:
     """Return the speeds of a run's folder; None where it has none. Raises OSError; StoreError for a damaged file."""
-    path = folder / NAME
-    if not path.is_file():
-        return None
-    try:
-        return decode(ServedSpeeds, read_file(path, most=MOST_BYTES))
-    except StrictJsonError as error:
-        raise StoreError(
-            f"the run's speeds cannot be read ({error.faults[0]})",
-            where=str(path),
-            remedy="remove the damaged file; the report is then written without speeds",
-        ) from error
+    remedy = "remove the damaged file; the report is then written without speeds"
+    return decode_stored(ServedSpeeds, folder / NAME, what="the run's speeds", remedy=remedy)
 
 
 def _row(size: str, variant: str, concurrency: int, found: Sequence[Request]) -> ServedSpeed:

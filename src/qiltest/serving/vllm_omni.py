@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from qiltest.serving.dialect import STRENGTH, Ask, Dialect, Took, told_seconds
+from qiltest.serving.dialect import STRENGTH, Ask, Dialect, Took, one_diffusion, told_seconds, told_version
 from qiltest.serving.settings import Api, Says
 
 if TYPE_CHECKING:
@@ -26,31 +26,14 @@ class VllmOmni(Dialect):
 
     def body(self, ask: Ask, says: Says) -> dict[str, Any]:
         """Return the request; without guidance there is no negative prompt."""
-        body: dict[str, Any] = {
-            "model": ask.model,
-            "prompt": ask.prompt,
-            "n": 1,
-            "size": str(ask.size),
-            "response_format": "b64_json",
-            "output_format": "png",
-            "num_inference_steps": ask.steps,
-            "true_cfg_scale": ask.true_cfg_scale,
-            # of distilled guidance, which Qwen-Image has none of
-            "guidance_scale": ask.true_cfg_scale,
-            "seed": ask.seed,
-            "generator_device": ask.generator_device,
-        }
-        if ask.negative_prompt is not None:
-            body["negative_prompt"] = ask.negative_prompt
+        body = one_diffusion(ask)
         if ask.lora is not None:
             body["lora"] = {"name": ask.lora.name, "path": ask.lora.path, "scale": STRENGTH}
         return body
 
     def version(self, client: Client) -> str:
         """Return what `/version` says, "" for nothing."""
-        found = client.get("/version")
-        version = found.get("version") if isinstance(found, dict) else None
-        return version if isinstance(version, str) else ""
+        return told_version(client, "/version")
 
     def took(self, answer: Answer) -> Took:
         """Return the denoise loop's seconds, which `--enable-diffusion-pipeline-profiler` adds, else those waited."""
