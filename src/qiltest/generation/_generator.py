@@ -31,7 +31,7 @@ from qiltest.generation.settings import Settings
 from qiltest.generation.sources import RANDOM_LORA, ModelSource
 from qiltest.hashing import cache_folder
 from qiltest.lora import LoraReport
-from qiltest.recipe import LoraRecipe, Recipe, Size
+from qiltest.recipe import LoraRecipe, Prompt, Recipe, Size
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import Variant
 
@@ -77,7 +77,7 @@ class DiffusersGenerator(Generator):
         """Return the recipe of an image without generating it or loading weights. Raises RecipeError."""
         return self._recipes.build(case, size, variant, seed)
 
-    def prepare(self, prompts: Iterable[str]) -> None:
+    def prepare(self, prompts: Iterable[Prompt]) -> None:
         """Encode prompts (and negative prompts) once; then free the text encoder where that is set."""
         with self._stage("encode"):
             self._prompts.encode(prompts)

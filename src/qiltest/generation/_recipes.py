@@ -84,6 +84,12 @@ class RecipeBuilder:
         """Return an image's recipe. Raises RecipeError where the variant cannot be generated."""
         check_variant(variant, self._source.base)
         check_numbers(size, seed)
+        if case.inputs:
+            raise RecipeError(
+                f"it has {len(case.inputs)} input images, and the model generates from text alone",
+                where=f"case {case.id}",
+                remedy="choose an editing model, such as Qwen/Qwen-Image-Edit-2511",
+            )
         effective = size.effective()
         with self._own_settings(variant.scheduler):
             scheduler = self.scheduler(variant.scheduler)

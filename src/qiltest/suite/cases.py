@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from qiltest.input_images import InputImage
 from qiltest.recipe import Size
 
 
@@ -123,6 +124,8 @@ class Case:
     reader: str | None = None
     path: str = ""
     known_typos: tuple[KnownTypo, ...] = ()
+    #: images to edit, in the order in which the model is given them; () of a case of text alone.
+    inputs: tuple[InputImage, ...] = ()
     #: mistakes that concern this case alone, kept by `load_suite(keep_doubtful=True)`, as messages.
     doubts: tuple[str, ...] = ()
 
