@@ -23,7 +23,8 @@ from qiltest.input_images import InputImage
 from qiltest.strict_json import STORED, StrictJsonError, decode
 
 _SIZE = re.compile(r"([1-9][0-9]{1,4})x([1-9][0-9]{1,4})")
-#: QwenImagePipeline floors width and height to this multiple: VAE stride 8 times patch size 2.
+#: QwenImagePipeline floors width and height to this multiple: VAE stride 8 times patch size 2. Other pipelines floor to
+#: multiples of it.
 SIZE_MULTIPLE = 16
 
 #: value of `Recipe.offload` that is left out of the canonical JSON, so that recipes from before it keep their key.
@@ -58,9 +59,9 @@ class Size:
             raise ValueError(f"{text!r} is not a size: write WIDTHxHEIGHT in pixels, for example 1328x1328")
         return cls(int(match[1]), int(match[2]))
 
-    def effective(self) -> Size:
-        """Return the size that the pipeline generates: both sides floored to a multiple of 16."""
-        return Size(self.width // SIZE_MULTIPLE * SIZE_MULTIPLE, self.height // SIZE_MULTIPLE * SIZE_MULTIPLE)
+    def effective(self, multiple: int = SIZE_MULTIPLE) -> Size:
+        """Return the size that the pipeline generates: both sides floored to a multiple."""
+        return Size(self.width // multiple * multiple, self.height // multiple * multiple)
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height}"

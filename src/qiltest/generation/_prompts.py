@@ -23,6 +23,7 @@ from qiltest.errors import GenerationError, RecipeError
 from qiltest.files import write_atomically
 from qiltest.generation._decode import tensor_sha256
 from qiltest.generation._errors import translated
+from qiltest.generation.families import Family
 from qiltest.recipe import EditPrompt, Prompt
 
 _log = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class PromptMemory(ABC):
 
 
 class EmbeddingCache(PromptMemory):
-    """Encodes prompts and remembers them. `load` gives a pipeline that has a text encoder and a tokenizer.
+    """Encodes prompts and remembers them. `load` gives a family's pipeline that has a text encoder and a tokenizer.
 
     `may_lose_prose`: a prompt that is too long may lose an end that quotes no text. For the embedded model alone, whose
     tokens are characters, so that prompts which fit the real model do not fit the pipeline's 1,024.
@@ -84,6 +85,7 @@ class EmbeddingCache(PromptMemory):
         self,
         load: Callable[[], Any],
         *,
+        family: Family,
         identity: dict[str, str],
         max_sequence_length: int,
         device: torch.device,
@@ -92,7 +94,7 @@ class EmbeddingCache(PromptMemory):
     ) -> None:
         super().__init__()
         self._may_lose_prose = may_lose_prose
-        self._load, self._device, self._folder = load, device, folder
+        self._load, self._family, self._device, self._folder = load, family, device, folder
         self._max_length = max_sequence_length
         self._identity = {**identity, "max_sequence_length": str(max_sequence_length)}
         self._pipeline: Any = None
@@ -114,11 +116,10 @@ class EmbeddingCache(PromptMemory):
         with translated("encoding a prompt"):
             if self._pipeline is None:
                 self._pipeline = self._load()
-            self._refuse_cut(text_of(prompt))
+            if self._family.longest_prompt:
+                self._refuse_cut(text_of(prompt))
             with torch.no_grad():
-                embeds, _ = self._pipeline.encode_prompt(
-                    prompt=[text_of(prompt)], device=self._device, max_sequence_length=self._max_length
-                )
+                embeds = self._family.encode(self._pipeline, prompt, device=self._device, longest=self._max_length)
         if not bool(torch.isfinite(embeds).all()):
             raise GenerationError("the text encoder gives NaN or infinite values", where=text_of(prompt)[:60])
         self.encoded += 1
@@ -128,18 +129,18 @@ class EmbeddingCache(PromptMemory):
 
     def _refuse_cut(self, prompt: str) -> None:
         """Refuse a prompt that is too long: the pipeline cuts it silently, and the end may be a text to generate."""
-        pipeline = self._pipeline
-        ids = pipeline.tokenizer(pipeline.prompt_template_encode.format(prompt))["input_ids"]
-        tokens = len(ids) - pipeline.prompt_template_encode_start_idx
+        ids, dropped = self._family.prompt_tokens(self._pipeline, prompt)
+        tokens = len(ids) - dropped
         if tokens > self._max_length:
-            lost = pipeline.tokenizer.decode(ids[pipeline.prompt_template_encode_start_idx + self._max_length :])
+            lost = self._pipeline.tokenizer.decode(ids[dropped + self._max_length :])
             if self._may_lose_prose and not _QUOTATION.intersection(lost):
                 _log.info("the end of the prompt %s… is cut; it quotes no text: %s", prompt[:30], lost)
                 return
             raise RecipeError(
                 f"the prompt has {tokens} tokens, the model reads only {self._max_length} of them",
                 where=prompt[:60],
-                remedy="shorten the prompt, or open the generator with a larger max_sequence_length (at most 1024)",
+                remedy="shorten the prompt, or open the generator with a larger max_sequence_length "
+                f"(at most {self._family.longest_prompt})",
             )
 
     def _path(self, prompt: Prompt) -> Path | None:
