@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import builders as make
 from qiltest.suite.load import load_variants
 from qiltest.suite.problems import CaseFileError
 from qiltest.suite.variants import LoraSource, ModelBase, ModelKind, SchedulerKind, Variant
@@ -88,7 +89,8 @@ ONE_MISTAKE = {
     "unknown key": (
         ("default = false", "defualt = false"),
         '"4steps-v2.0".defualt: unknown key (did you mean "default"?); allowed: title, steps, true_cfg_scale, '
-        "negative_prompt, scheduler, prompt_suffix, loras, merged, group, base_model, default, note",
+        "negative_prompt, scheduler, sigmas, guidance_scale, family, prompt_suffix, loras, merged, group, "
+        "base_model, default, note",
     ),
     "no title": (('title = "Base"\n', ""), "base.title: missing; allowed: a string that is not empty"),
     "no step": (("steps = 50", "steps = 0"), "base.steps: 0 is not allowed; allowed: a whole number from 1 to 1000"),
@@ -133,7 +135,8 @@ ONE_MISTAKE = {
     ),
     "unknown scheduler": (
         ('"lightning"', '"euler"'),
-        '"4steps-v2.0".scheduler: "euler" is not allowed; allowed: model, lightning',
+        '"4steps-v2.0".scheduler: "euler" is not allowed; allowed: model, lightning, or a table of settings such as '
+        '{ shift_terminal = "none" }',
     ),
     "lightning scheduler without LoRA": (
         ('scheduler = "model"', 'scheduler = "lightning"'),
@@ -339,3 +342,59 @@ def test_a_model_takes_the_variants_of_its_base_and_where_it_is_unknown_nobody_k
     base = ModelBase(model=model, id=identity)
     assert base.takes(variants["2512-base"]) is takes
     assert base.takes(replace(variants["2512-base"], base_model=None)) is True
+
+
+def scheduled(*lines: str) -> str:
+    return FILE.replace('scheduler = "model"', "\n".join(lines))
+
+
+def test_a_table_of_settings_is_what_the_models_scheduler_is_changed_by(tmp_path: Path) -> None:
+    table = 'scheduler = { class = "FlowMatchEulerDiscreteScheduler", shift_terminal = "none", max_shift = 0.8 }'
+    (base, _) = load_variants(write(tmp_path, scheduled(table)))
+    assert base.scheduler is SchedulerKind.SETTINGS
+    assert base.scheduler_settings == (("max_shift", 0.8), ("shift_terminal", None))
+
+
+def test_sigmas_a_guidance_scale_and_a_family_are_as_written(tmp_path: Path) -> None:
+    text = FILE.replace("steps = 50", "steps = 3").replace(
+        'scheduler = "model"', 'scheduler = "model"\nsigmas = [1, 0.5, 0.25]\nguidance_scale = 3\nfamily = "qwen-image"'
+    )
+    (base, other) = load_variants(write(tmp_path, text))
+    assert (base.sigmas, base.guidance_scale, base.family) == ((1.0, 0.5, 0.25), 3.0, "qwen-image")
+    assert (other.sigmas, other.guidance_scale, other.family, other.scheduler_settings) == ((), None, None, ())
+
+
+@pytest.mark.parametrize(
+    ("lines", "key", "message"),
+    [
+        (('scheduler = { class = "FlowMatchHeunDiscreteScheduler", shift = 3 }',), "scheduler.class", "is not allowed"),
+        (("scheduler = { stochastic_sampling = true }",), "scheduler.stochastic_sampling", "unknown key"),
+        (("scheduler = { shift_terminal = 1.5 }",), "scheduler.shift_terminal", "1.5 is not allowed"),
+        (("scheduler = { shift = 0 }",), "scheduler.shift", "0 is not allowed"),
+        (("scheduler = {}",), "scheduler", "a table without a setting"),
+        (('scheduler = "settings"',), "scheduler", '"settings" is what'),
+        (('scheduler = "model"', "sigmas = [1.0, 0.5]"), "sigmas", "2 sigmas for 50 steps"),
+        (('scheduler = "model"', f"sigmas = {[0.5] * 50}"), "sigmas", "not falling"),
+        (('scheduler = "model"', "sigmas = [2.0]"), "sigmas[0]", "2.0 is not allowed"),
+        (('scheduler = "model"', "sigmas = []"), "sigmas", "[] is not allowed"),
+        (('scheduler = "model"', 'family = "Qwen Image"'), "family", '"Qwen Image" is not allowed'),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused(tmp_path: Path, lines: tuple[str, ...], key: str, message: str) -> None:
+    with pytest.raises(CaseFileError) as caught:
+        load_variants(write(tmp_path, scheduled(*lines)))
+    found = [str(mistake) for mistake in caught.value.mistakes]
+    assert any(text.startswith(f"base.{key}: ") and message in text for text in found), found
+
+
+def test_sigmas_on_the_lightning_scheduler_are_refused(tmp_path: Path) -> None:
+    text = FILE.replace('scheduler = "lightning"', 'scheduler = "lightning"\nsigmas = [1.0, 0.75, 0.5, 0.25]')
+    with pytest.raises(CaseFileError, match="which shifts them"):
+        load_variants(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(("family", "takes"), [("qwen-image", True), ("qwen-image-edit", False), (None, True)])
+def test_a_base_takes_the_variants_of_its_own_family(family: str | None, takes: bool) -> None:
+    base = ModelBase(model="random", family="qwen-image")
+    assert base.takes(make.variant(family=family)) is takes
+    assert ModelBase(model="x").takes(make.variant(family=family)) is True

@@ -115,7 +115,8 @@ class DiffusersGenerator(Generator):
         prompt, negative = self._embeddings(recipe)
         with self._stage("load"):
             self._switch(recipe)
-        short = replace(recipe, steps=min(WARM_STEPS, recipe.steps))
+        steps = min(WARM_STEPS, recipe.steps)
+        short = replace(recipe, steps=steps, given_sigmas=recipe.given_sigmas[:steps])
         with self._stage("denoise"), translated(f"warming up {place(recipe)}"):
             run_loop(self._family, self._pipeline, short, prompt, negative, device=self._device)
 
@@ -222,7 +223,7 @@ class DiffusersGenerator(Generator):
         self._pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(config)
         check_scheduler(self._pipeline.scheduler, recipe.scheduler)
         tokens = self._family.tokens(recipe.effective)
-        if sigmas_of(self._pipeline.scheduler, recipe.steps, tokens) != recipe.sigmas:
+        if sigmas_of(self._pipeline.scheduler, recipe.steps, tokens, recipe.given_sigmas) != recipe.sigmas:
             raise RecipeError("the scheduler's sigmas are not the recipe's", where=place(recipe))
         lora = recipe.lora
         if lora is None or lora.merged:

@@ -21,7 +21,7 @@ from qiltest.generation._device import device_name
 from qiltest.generation._errors import first_line
 from qiltest.generation._load import RANDOM_SEED, RANDOM_STD, scheduler_config, versions
 from qiltest.generation.identity import parts_sha256, whole_sha256
-from qiltest.generation.schedule import LIGHTNING, SchedulerConfig, as_tuple, check_sigmas
+from qiltest.generation.schedule import SchedulerConfig, as_tuple, check_sigmas, config_of
 from qiltest.generation.settings import Settings
 from qiltest.generation.sources import RANDOM_LORA, ModelSource, base_of, resolve_lora
 from qiltest.generation.variant_faults import check_numbers, check_variant
@@ -62,6 +62,7 @@ class RecipeBuilder:
         self._source, self._settings = source, settings
         self.base = base_of(source)
         self._own_scheduler = scheduler_config(source)
+        self._sample_sigmas = source.sample_sigmas
         self._inspected: dict[Path, tuple[tuple[int, ...], LoraReport]] = {}
         parts = () if source.folder is None else parts_sha256(source.folder, source.family.components)
         self.environment = Environment(
@@ -91,10 +92,11 @@ class RecipeBuilder:
                 remedy="choose an editing model, such as Qwen/Qwen-Image-Edit-2511",
             )
         effective = size.effective(self._source.family.size_multiple)
+        given = self._given_sigmas(variant)
         with self._own_settings(variant.scheduler):
-            scheduler = self.scheduler(variant.scheduler)
+            scheduler = self.scheduler(variant)
             config = as_tuple(scheduler.config, type(scheduler).__name__)
-            sigmas = sigmas_of(scheduler, variant.steps, self._source.family.tokens(effective))
+            sigmas = sigmas_of(scheduler, variant.steps, self._source.family.tokens(effective), given)
         guided = variant.true_cfg_scale > 1
         return Recipe(
             **vars(self.environment),
@@ -102,6 +104,7 @@ class RecipeBuilder:
             lora=self._lora(variant),
             scheduler=config,
             sigmas=sigmas,
+            given_sigmas=given,
             steps=variant.steps,
             true_cfg_scale=variant.true_cfg_scale,
             negative_prompt=variant.negative_prompt if guided else None,
@@ -122,12 +125,25 @@ class RecipeBuilder:
                 remedy="build the recipe with this generator",
             )
 
-    def scheduler(self, kind: SchedulerKind) -> FlowMatchEulerDiscreteScheduler:
-        """Return a new scheduler of a variant's kind. Raises RecipeError where it drops a setting."""
-        config = dict(LIGHTNING if kind is SchedulerKind.LIGHTNING else self._own_scheduler)
+    def scheduler(self, variant: Variant) -> FlowMatchEulerDiscreteScheduler:
+        """Return a new scheduler with a variant's settings. Raises RecipeError where it drops a setting."""
+        config = config_of(variant, self._own_scheduler)
         made = FlowMatchEulerDiscreteScheduler.from_config(config)
         check_scheduler(made, as_tuple({**made.config, **config}, FlowMatchEulerDiscreteScheduler.__name__))
         return made
+
+    def _given_sigmas(self, variant: Variant) -> tuple[float, ...]:
+        """Return the sigmas that the pipeline is given: the variant's, else those that the model's release names."""
+        own = () if variant.scheduler is SchedulerKind.LIGHTNING else self._sample_sigmas
+        if variant.sigmas or not own:
+            return variant.sigmas
+        if len(own) != variant.steps:
+            raise RecipeError(
+                f"it takes {variant.steps} steps, and the model's model_index.json has sample_sigmas for {len(own)}",
+                where=f"variant {variant.name}",
+                remedy=f"steps = {len(own)}, or sigmas of its own",
+            )
+        return own
 
     @contextmanager
     def _own_settings(self, kind: SchedulerKind) -> Iterator[None]:
@@ -216,8 +232,15 @@ class RecipeBuilder:
         return variant.merged if asked is None else asked
 
 
-def sigmas_of(scheduler: Any, steps: int, tokens: int) -> tuple[float, ...]:  # noqa: ANN401  any scheduler
+def sigmas_of(
+    scheduler: Any,  # noqa: ANN401  any scheduler
+    steps: int,
+    tokens: int,
+    given: tuple[float, ...] = (),
+) -> tuple[float, ...]:
     """Return the sigmas that a pipeline will use for a latent sequence of `tokens`, by its own functions.
+
+    `given` are the sigmas that it is given, (): its own.
 
     Raises RecipeError where they are not finite (one step with a terminal shift divides by zero) or differ from the
     config's formula.
@@ -230,11 +253,11 @@ def sigmas_of(scheduler: Any, steps: int, tokens: int) -> tuple[float, ...]:  # 
         config.get("base_shift", 0.5),
         config.get("max_shift", 1.15),
     )
-    linear = np.linspace(1.0, 1 / steps, steps)
+    linear = list(given) or np.linspace(1.0, 1 / steps, steps)
     with np.errstate(divide="ignore", invalid="ignore"):
         retrieve_timesteps(scheduler, steps, "cpu", sigmas=linear, mu=shift)
     sigmas = tuple(float(sigma) for sigma in scheduler.sigmas[:-1])
-    check_sigmas(sigmas, as_tuple(config, type(scheduler).__name__), steps=steps, image_tokens=tokens)
+    check_sigmas(sigmas, as_tuple(config, type(scheduler).__name__), steps=steps, image_tokens=tokens, given=given)
     return sigmas
 
 

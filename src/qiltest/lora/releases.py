@@ -10,6 +10,7 @@ from qiltest.errors import RecipeError
 from qiltest.lora.bases import qwen_image
 from qiltest.lora.catalogue import Kind, Recognised, Release, Schedule, Task, catalogue, hinted_words, recognise
 from qiltest.lora.report import LoraFinding, Severity
+from qiltest.suite.variants import SchedulerKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,8 +134,19 @@ def _differences(release: Release, like: Variant, wanted: str | None) -> Iterato
         yield f"takes {like.steps} steps"
     if like.true_cfg_scale != release.true_cfg_scale:
         yield f"has CFG {like.true_cfg_scale:g} (not {release.true_cfg_scale:g})"
-    if like.scheduler.value != release.scheduler.value:
+    if not _has_schedule(like, release):
         yield f'has scheduler "{like.scheduler}" (not {_SCHEDULES[release.scheduler]})'
+
+
+def _has_schedule(like: Variant, release: Release) -> bool:
+    """Return whether a variant generates with the sigmas that a release was distilled with."""
+    if release.scheduler is Schedule.SIGMAS:
+        return like.sigmas == tuple(release.sigmas or ())
+    if like.sigmas:
+        return False
+    if release.scheduler is Schedule.DYNAMIC:
+        return like.scheduler_settings == (("shift_terminal", None),)
+    return like.scheduler is SchedulerKind.LIGHTNING
 
 
 def _remedy(release: Release, like: Variant, wanted: str | None) -> str:
