@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 import builders as make
+from qiltest.lora.catalogue import catalogue, recognise
+from qiltest.lora.releases import mismatch
 from qiltest.suite.load import load_variants
 from qiltest.suite.problems import CaseFileError
 from qiltest.suite.variants import LoraSource, ModelBase, ModelKind, SchedulerKind, Variant
 
+OTHERS = Path(__file__).parents[2] / "docs" / "guide" / "variants-of-other-models.toml"
 SHIPPED = Path(__file__).parents[2] / "cases" / "variants.toml"
 MAGIC = "Ultra HD, 4K, cinematic composition."
 HUB = "lightx2v/Qwen-Image-Lightning::Qwen-Image-Lightning-"
@@ -398,3 +401,27 @@ def test_a_base_takes_the_variants_of_its_own_family(family: str | None, takes: 
     base = ModelBase(model="random", family="qwen-image")
     assert base.takes(make.variant(family=family)) is takes
     assert ModelBase(model="x").takes(make.variant(family=family)) is True
+
+
+def test_the_variants_of_other_models_load_and_are_those_that_the_catalogue_knows() -> None:
+    found = {variant.name: variant for variant in load_variants(OTHERS)}
+    assert list(found) == ["2.1-base", "2.1-lightning", "2.1-turbo", "wuli-2512-4steps-v3.0", "wuli-2512-2steps-v1.0"]
+    for variant in found.values():
+        for _, lora in variant.loras:
+            assert recognise(sha256="", source=lora.source) is not None
+            assert mismatch(sha256="", source=lora.source, like=variant, base=None) is None
+    turbo = next(release for release in catalogue().releases if release.name == "Qwen-Image-2.1-Turbo")
+    assert found["2.1-turbo"].sigmas == tuple(turbo.sigmas or ())
+
+
+def test_a_release_in_a_variant_of_another_schedule_is_refused() -> None:
+    source = "lightx2v/Qwen-Image-2.1-Lightning::pytorch_lora_weights.safetensors"
+    lightning = next(variant for variant in load_variants(OTHERS) if variant.name == "2.1-lightning")
+    for other in (
+        replace(lightning, scheduler=SchedulerKind.LIGHTNING, scheduler_settings=()),
+        replace(lightning, sigmas=(1.0, 0.75, 0.5, 0.25)),
+        replace(lightning, scheduler=SchedulerKind.MODEL, scheduler_settings=()),
+    ):
+        told = mismatch(sha256="", source=source, like=other, base=None)
+        assert told is not None
+        assert "a dynamic shift without terminal" in told.what

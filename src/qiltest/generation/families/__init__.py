@@ -2,9 +2,10 @@
 
 from qiltest.generation.families.family import Family
 from qiltest.generation.families.qwen_image import QwenImage
+from qiltest.generation.families.qwen_image_21 import QwenImage21
 
 #: the first is the one that is meant where nothing names another.
-FAMILIES: tuple[Family, ...] = (QwenImage(),)
+FAMILIES: tuple[Family, ...] = (QwenImage(), QwenImage21())
 
 
 def family_of(pipeline: object) -> Family | None:

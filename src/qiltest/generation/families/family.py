@@ -77,7 +77,7 @@ class Family(Protocol):
 
         Asked only of a family that cuts prompts.
         """
-        raise NotImplementedError
+        return [], 0
 
     @abstractmethod
     def encode(self, pipeline: Any, prompt: Prompt, *, device: torch.device, longest: int) -> torch.Tensor:  # noqa: ANN401
@@ -94,6 +94,16 @@ class Family(Protocol):
     def text_width(self, base: Base) -> int:
         """Return the channels of a prompt's embedding."""
         return base.joint_attention_dim
+
+    def image_operations(self, base: Base, recipe: Recipe, *, text_tokens: int, negative_tokens: int) -> int:
+        """Return the operations of all forwards of an image (`random.operations` says what counts)."""
+        from qiltest.generation.random.operations import image_operations
+
+        return image_operations(base, recipe, text_tokens=text_tokens, negative_tokens=negative_tokens)
+
+    def lora_rank(self, recipe: Recipe) -> int:
+        """Return the rank of a LoRA that is computed beside the weights; 0 for none."""
+        return 0 if recipe.lora is None or recipe.lora.merged else recipe.lora.rank
 
     def random_configs(self) -> Mapping[str, Mapping[str, Any]]:
         """Return the configs of the random model's transformer and VAE; empty ones are the release's sizes."""

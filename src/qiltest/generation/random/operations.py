@@ -36,9 +36,10 @@ def image_operations(base: Base, recipe: Recipe, *, text_tokens: int, negative_t
 
 
 def random_prompt_tokens(prompt: str, longest: int) -> int:
-    """Return the length that the random model gives a prompt, about that of Qwen's tokenizer."""
+    """Return the length that the random model gives a prompt, about that of Qwen's tokenizer; `longest` 0: uncut."""
     wide = sum(ord(character) >= _CJK for character in prompt)
-    return min(longest, _TEMPLATE_END + math.ceil(_WIDE * wide + _NARROW * (len(prompt) - wide)))
+    tokens = _TEMPLATE_END + math.ceil(_WIDE * wide + _NARROW * (len(prompt) - wide))
+    return min(longest, tokens) if longest else tokens
 
 
 def forward_operations(base: Base, size: Size, *, text_tokens: int, lora_rank: int = 0) -> int:
