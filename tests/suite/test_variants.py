@@ -405,7 +405,7 @@ def test_a_base_takes_the_variants_of_its_own_family(family: str | None, takes: 
 
 def test_the_variants_of_other_models_load_and_are_those_that_the_catalogue_knows() -> None:
     found = {variant.name: variant for variant in load_variants(OTHERS)}
-    assert list(found) == ["2.1-base", "2.1-lightning", "2.1-turbo", "wuli-2512-4steps-v3.0", "wuli-2512-2steps-v1.0"]
+    assert {"2.1-base", "2.1-lightning", "2.1-turbo", "wuli-2512-4steps-v3.0", "edit-2511-4steps-v1.0"} <= found.keys()
     for variant in found.values():
         for _, lora in variant.loras:
             assert recognise(sha256="", source=lora.source) is not None
@@ -425,3 +425,14 @@ def test_a_release_in_a_variant_of_another_schedule_is_refused() -> None:
         told = mismatch(sha256="", source=source, like=other, base=None)
         assert told is not None
         assert "a dynamic shift without terminal" in told.what
+
+
+def test_a_lora_for_editing_belongs_to_a_variant_of_an_editing_model_alone() -> None:
+    edit = next(variant for variant in load_variants(OTHERS) if variant.name == "edit-2511-4steps-v1.0")
+    source = dict(edit.loras)["real"].source
+    text = replace(edit, base_model="Qwen/Qwen-Image-2512", family="qwen-image")
+    told = mismatch(sha256="", source=source, like=text, base=None)
+    assert told is not None
+    assert "generates from text alone" in told.what
+    unknown = replace(edit, base_model=None)
+    assert mismatch(sha256="", source=source, like=unknown, base=None) is None

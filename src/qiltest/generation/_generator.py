@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -95,7 +95,7 @@ class DiffusersGenerator(Generator):
         with self._stage("load"):
             pipeline = self._pipeline
             self._switch(recipe)
-        with self._stage("denoise"), translated(f"denoising {place(recipe)}"):
+        with self._stage("denoise"), translated(f"denoising {place(recipe)}"), self._around(recipe):
             result = run_loop(
                 self._family, pipeline, recipe, prompt, negative, device=self._device, on_step=self._settings.on_step
             )
@@ -117,7 +117,7 @@ class DiffusersGenerator(Generator):
             self._switch(recipe)
         steps = min(WARM_STEPS, recipe.steps)
         short = replace(recipe, steps=steps, given_sigmas=recipe.given_sigmas[:steps])
-        with self._stage("denoise"), translated(f"warming up {place(recipe)}"):
+        with self._stage("denoise"), translated(f"warming up {place(recipe)}"), self._around(recipe):
             run_loop(self._family, self._pipeline, short, prompt, negative, device=self._device)
 
     def decode(self, denoised: Denoised) -> Generation:
@@ -162,12 +162,13 @@ class DiffusersGenerator(Generator):
         own = self._recipes.environment
         length, family = own.max_sequence_length, self._family
         if self._source.folder is None:
-            return RandomPrompts(family.text_width(self._recipes.base), length, self._dtype, self._device)
+            width = family.text_width(self._recipes.base)
+            return RandomPrompts(width, length, self._dtype, self._device, family.read_tokens)
         packages, parts = dict(own.versions), dict(own.model_parts)
         code = ("torch", "transformers", "diffusers", "qiltest-generation")
-        identity = {
+        identity: dict[str, str] = {
             "text_encoder": parts["text_encoder"],
-            family.vocabulary: parts[family.vocabulary],
+            **{name: parts[name] for name in ("tokenizer", "processor") if name in parts},
             "template": family.template(),
             "encoder_code": " ".join(packages[name] for name in code),
             "dtype": own.dtype,
@@ -216,6 +217,9 @@ class DiffusersGenerator(Generator):
         self.prepare(recipe.prompts)
         prompt, *negative = map(self._prompts.get, recipe.prompts)
         return prompt, negative[0] if negative else None
+
+    def _around(self, recipe: Recipe) -> AbstractContextManager[None]:
+        return self._family.around(recipe, embedded=self.is_tiny)
 
     def _switch(self, recipe: Recipe) -> None:
         """Switch to the recipe's scheduler and LoRA, and check the scheduler."""

@@ -128,9 +128,10 @@ def _operations(family: Family, recipe: Recipe) -> int:
     from qiltest.generation.random.operations import random_prompt_tokens
 
     longest = recipe.max_sequence_length
+    read = family.read_tokens(recipe.prompts[0])
     return family.image_operations(
         family.base(),
         recipe,
-        text_tokens=random_prompt_tokens(recipe.prompt, longest),
-        negative_tokens=random_prompt_tokens(recipe.negative_prompt or "", longest),
+        text_tokens=random_prompt_tokens(recipe.prompt, longest) + read,
+        negative_tokens=random_prompt_tokens(recipe.negative_prompt or "", longest) + read,
     )

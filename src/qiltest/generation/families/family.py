@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -86,6 +87,16 @@ class Family(Protocol):
     @abstractmethod
     def arguments(self, recipe: Recipe, prompt: torch.Tensor, negative: torch.Tensor | None) -> dict[str, Any]:
         """Return the pipeline's arguments that are its own: embeddings, guidance, input images."""
+
+    def around(self, recipe: Recipe, *, embedded: bool) -> AbstractContextManager[None]:
+        """Return what surrounds a call of the pipeline; `embedded` is True for the embedded model."""
+        del recipe, embedded
+        return nullcontext()
+
+    def read_tokens(self, prompt: Prompt) -> int:
+        """Return how many tokens the text encoder makes of a prompt's images."""
+        del prompt
+        return 0
 
     @abstractmethod
     def decode(self, pipeline: Any, latents: torch.Tensor, size: Size) -> torch.Tensor:  # noqa: ANN401
