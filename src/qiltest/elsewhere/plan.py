@@ -68,7 +68,11 @@ class PlannedImage:
     #: the scheduler's settings; None where they are the model's own and its folder is not here.
     scheduler_config: dict[str, Scalar] | None
     sigmas: tuple[float, ...] | None
-    #: tokens of the prompt beyond which it is cut.
+    #: the settings that the variant changes of the model's own; {} for none.
+    scheduler_settings: dict[str, Scalar]
+    #: what the pipeline is given as its `sigmas`, before the scheduler's shift; () for its own.
+    given_sigmas: tuple[float, ...]
+    #: tokens of the prompt beyond which it is cut; 0: the pipeline cuts none.
     max_sequence_length: int
 
 
@@ -165,7 +169,9 @@ def _planned(task: Task, model: PlannedModel, lora: PlannedLora | None) -> Plann
         scheduler=str(variant.scheduler),
         scheduler_config=None if config is None else dict(config),
         sigmas=sigmas,
-        max_sequence_length=LONGEST[model.kind],
+        scheduler_settings=dict(variant.scheduler_settings),
+        given_sigmas=given_sigmas(variant, model),
+        max_sequence_length=LONGEST[model.kind] if model.family.longest_prompt else 0,
     )
 
 
