@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from qiltest.errors import StoreError, os_errors_as
 from qiltest.files import read_file, stamp, write_atomically
+from qiltest.spans import span
 
 #: bytes from which on a file's hash is cached on disk.
 REMEMBERED_FROM = 64 << 20
@@ -73,7 +74,11 @@ def _sha256(path: Path, state: tuple[int, ...]) -> str:
         return _read_sha256(path)
     key = "|".join(map(str, (path, *state)))
     known = _remembered().get(key)
-    return known if known is not None else _remember(key, _read_sha256(path))
+    if known is not None:
+        return known
+    with span("hash files", path.name):
+        found = _read_sha256(path)
+    return _remember(key, found)
 
 
 def _read_sha256(path: Path) -> str:

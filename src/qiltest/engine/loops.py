@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from statistics import median
 
@@ -11,6 +12,7 @@ from qiltest.errors import GenerationError, OutOfMemoryError
 from qiltest.gate.latency import Cohort
 from qiltest.generation.records import Decoded, Denoised, Generation, Generator
 from qiltest.recipe import Recipe
+from qiltest.spans import Span, record, span
 from qiltest.text.format import count
 
 #: timed loops that a cohort should have; its latency golden is the median over them.
@@ -72,7 +74,8 @@ class Loops:
         after = self._device_state(recipe)
         chosen = sorted(loops, key=lambda loop: loop.denoise_seconds)[(len(loops) - 1) // 2]
         disturbed = _disturbed(chosen, loops) if self._generator.on_cpu else 0.0
-        decoded = self._generator.decode_pixels(chosen)
+        with span("decode", _named(recipe)):
+            decoded = self._generator.decode_pixels(chosen)
         return Made(loops=loops, decoded=decoded, notes=notes, disturbed=disturbed, device=(*before, *after))
 
     def _loops(self, recipe: Recipe, known: int) -> tuple[tuple[Denoised, ...], tuple[str, ...]]:
@@ -80,30 +83,38 @@ class Loops:
         notes: tuple[str, ...] = ()
         try:
             if cohort not in self._warm and self._timed.warms_up:
-                self._generator.warm_up(recipe)
+                with span("warm up", _named(recipe)):
+                    self._generator.warm_up(recipe)
             first = self._denoise(recipe)
         except OutOfMemoryError as error:
             first, notes = self._denoise(recipe), (f"generated on the second attempt, after: {error.what}",)
         rounds = rounds_of(self._timed.rounds, seconds=first.denoise_seconds, known=known)
-        loops = (first, *(self._denoise(recipe) for _ in range(rounds - 1)))
+        loops = (first, *(self._denoise(recipe, "denoise again") for _ in range(rounds - 1)))
         self._warm.add(cohort)
         told = dict.fromkeys(note for loop in loops for note in loop.notes)
         return loops, (*notes, *told, *_unsteady(loops))
 
-    def _denoise(self, recipe: Recipe) -> Denoised:
+    def _denoise(self, recipe: Recipe, name: str = "denoise") -> Denoised:
+        begun = time.monotonic()
         denoised = self._generator.denoise(recipe)
-        seconds = denoised.denoise_seconds
+        seconds, end = denoised.denoise_seconds, time.monotonic()
         if not (math.isfinite(seconds) and seconds > 0):
             raise GenerationError(
                 f"invalid denoise time: {seconds} s",
                 where=recipe.variant,
                 remedy="the generator must time each loop",
             )
+        # the loop alone: what the generator loads and merges for it is work of other kinds
+        record(Span(name=name, start=max(begun, end - seconds), end=end, what=_named(recipe)))
         return denoised
 
     def _device_state(self, recipe: Recipe) -> tuple[DeviceState, ...]:
         elsewhere = self._generator.on_cpu or recipe.served is not None
         return () if elsewhere else device_state(self._timed.device)
+
+
+def _named(recipe: Recipe) -> str:
+    return f"{recipe.variant} {recipe.effective}"
 
 
 def _disturbed(chosen: Denoised, loops: tuple[Denoised, ...]) -> float:

@@ -36,6 +36,7 @@ from qiltest.runs.history import HISTORY
 from qiltest.runs.records import MadeOn
 from qiltest.runs.store import Stored, usable
 from qiltest.runs.writer import RunWriter
+from qiltest.spans import span
 from qiltest.suite.selection import Sample, Task
 from qiltest.text.format import count
 
@@ -249,7 +250,7 @@ class ImageProducer:
         """Measure image quality in the thread that stores images."""
         if not self._generator.judges_text:
             return None
-        return self._stores.submit(lambda: examine(load_image(image) if isinstance(image, Path | bytes) else image))
+        return self._stores.submit(_examined, image)
 
     def _store(
         self,
@@ -261,7 +262,8 @@ class ImageProducer:
         beside: int = 0,
         made_on: MadeOn | None = None,
     ) -> Generated:
-        generation = made if isinstance(made, Generation) else finish(made)
+        with span("write PNG", sample.id):
+            generation = made if isinstance(made, Generation) else finish(made)
         recipe = generation.recipe
         _check(generation, recipe)
         generated = Generated(
@@ -312,6 +314,11 @@ class ImageProducer:
 
     def _told(self, recipe: Recipe) -> float | None:
         return self._generator.told_seconds(recipe) if isinstance(self._generator, FindsImages) else None
+
+
+def _examined(image: Path | bytes | Pixels) -> Examined:
+    with span("measure image"):
+        return examine(load_image(image) if isinstance(image, Path | bytes) else image)
 
 
 def timed_by(options: Options) -> Timed:

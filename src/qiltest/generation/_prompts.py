@@ -23,6 +23,7 @@ from qiltest.errors import GenerationError, RecipeError
 from qiltest.files import write_atomically
 from qiltest.generation._decode import tensor_sha256
 from qiltest.generation._errors import translated
+from qiltest.spans import span
 
 _log = logging.getLogger(__name__)
 _QUOTATION = frozenset('"“”‘’')
@@ -114,7 +115,7 @@ class EmbeddingCache(PromptMemory):
             if self._pipeline is None:
                 self._pipeline = self._load()
             self._refuse_cut(prompt)
-            with torch.no_grad():
+            with torch.no_grad(), span("encode prompt", prompt[:30]):
                 embeds, _ = self._pipeline.encode_prompt(
                     prompt=[prompt], device=self._device, max_sequence_length=self._max_length
                 )

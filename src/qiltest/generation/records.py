@@ -134,6 +134,10 @@ class Generator(Protocol):
         """
         ...
 
+    def look_ahead(self, variants: Iterable[Variant], *, load: bool) -> None:
+        """Begin in threads what images of these variants need, `load` the model too; nothing is believed yet."""
+        return
+
     def prepare(self, prompts: Iterable[str]) -> None:
         """Encode prompts once; embeddings are kept and shared by all variants."""
 
