@@ -46,6 +46,8 @@ class Timing:
     kind: str = LOOP
     #: requests in flight at once, of a server.
     concurrency: int = 1
+    #: timed loops of the image, of which this one is the median; 0 where that is not told, as before it was.
+    loops: int = 0
 
     @property
     def comparable(self) -> bool:

@@ -95,6 +95,7 @@ class LatencyModel(_Model):
     """The denoise loop alone, in seconds; of a server's image what `kind` says."""
 
     denoise_seconds: float
+    loops: int = Field(description="timed loops of the image, of which this is the median one; 0: not told")
     kind: Text = Field(description="what was timed: loop; of a server diffuse, request (its whole work) or wall")
     concurrency: int = Field(description="requests in flight at once, of a server")
     decode_seconds: float
