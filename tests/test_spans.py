@@ -2,6 +2,7 @@
 
 import threading
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -28,6 +29,26 @@ def test_a_block_that_raises_is_a_span_too(timeline):
     with pytest.raises(ValueError, match="no"), span("load"):
         raise ValueError("no")
     assert [one.name for one in timeline.take()] == ["load"]
+
+
+def test_a_block_inside_another_is_work_of_its_own_kind_alone(timeline):
+    with span("recipes"):
+        time.sleep(0.01)
+        with span("inspect"):
+            time.sleep(0.01)
+        time.sleep(0.01)
+    seen = timeline.take()
+    assert [one.name for one in seen] == ["recipes", "inspect", "recipes"]
+    assert all(one.end <= other.start + 1e-3 for one, other in pairwise(seen))
+    assert all(one.seconds >= 0.009 for one in seen)
+
+
+def test_a_block_that_only_holds_others_is_recorded_once(timeline):
+    with span("outer"):
+        for _ in range(3):
+            with span("inner"):
+                time.sleep(0.002)
+    assert [one.name for one in timeline.take()].count("outer") == 1
 
 
 def test_threads_record_into_the_same_timeline_sorted_by_their_starts(timeline):

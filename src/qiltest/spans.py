@@ -22,6 +22,11 @@ KEPT, MOST = 20_000, 5_000
 #: the name of the span that stands for those beyond `MOST`.
 LEFT_OUT = "more, not listed"
 
+#: seconds of the shortest piece before or between the blocks inside a block.
+_SHORTEST = 0.001
+
+#: the blocks that each thread is in, outermost first.
+_open_blocks = threading.local()
 _recorded: deque[tuple[int, Span]] = deque(maxlen=KEPT)
 _numbers = itertools.count()
 _turn = threading.Lock()
@@ -50,12 +55,44 @@ class Span:
 
 @contextmanager
 def span(name: str, what: str = "") -> Iterator[None]:
-    """Record the block as work of a kind, also where it raises."""
-    start = time.monotonic()
+    """Record the block as work of a kind, also where it raises.
+
+    A block inside it, in the same thread, is work of its own kind alone: the outer one then has several pieces.
+    """
+    outer: list[_Open] = _open_blocks.__dict__.setdefault("stack", [])
+    if outer:
+        outer[-1].pause()
+    own = _Open(name=name, what=what, start=time.monotonic())
+    outer.append(own)
     try:
         yield
     finally:
-        record(Span(name=name, start=start, end=time.monotonic(), what=what))
+        own.end()
+        outer.pop()
+        if outer:
+            outer[-1].start = time.monotonic()
+
+
+@dataclass(kw_only=True)
+class _Open:
+    """A block that a thread is in, and since when it is not in a block inside it."""
+
+    name: str
+    what: str
+    start: float
+    pieces: int = 0
+
+    def pause(self) -> None:
+        """Record the piece until now, unless it is too short to matter."""
+        if time.monotonic() - self.start >= _SHORTEST:
+            self.end()
+
+    def end(self) -> None:
+        """Record the piece until now; the last one always, if it is the only one."""
+        here = time.monotonic()
+        if here - self.start >= _SHORTEST or not self.pieces:
+            record(Span(name=self.name, start=self.start, end=here, what=self.what))
+            self.pieces += 1
 
 
 def record(one: Span) -> None:

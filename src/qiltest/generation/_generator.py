@@ -38,7 +38,7 @@ from qiltest.spans import span
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import Variant
 
-#: steps that a warm-up takes: the model's own scheduler divides by zero with one.
+#: steps that a warm-up takes where the scheduler has a terminal shift, by which it divides by zero with one step.
 WARM_STEPS = 2
 
 
@@ -123,12 +123,13 @@ class DiffusersGenerator(Generator):
         )
 
     def warm_up(self, recipe: Recipe) -> None:
-        """Run `WARM_STEPS` steps of a recipe and forget them. Raises as `denoise` does."""
+        """Run a step of a recipe, or `WARM_STEPS`, and forget it. Raises as `denoise` does."""
         self._recipes.check(recipe)
         prompt, negative = self._embeddings(recipe)
         with self._stage("load"):
             self._switch(recipe)
-        short = replace(recipe, steps=min(WARM_STEPS, recipe.steps))
+        least = WARM_STEPS if dict(recipe.scheduler).get("shift_terminal") else 1
+        short = replace(recipe, steps=min(least, recipe.steps))
         with self._stage("denoise"), translated(f"warming up {place(recipe)}"):
             run_loop(self._pipeline, short, prompt, negative, device=self._device)
 
