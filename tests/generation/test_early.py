@@ -1,4 +1,4 @@
-"""The image stage that is loaded ahead is the one that is loaded when asked for; its faults are told where it is used."""
+"""The image stage that is loaded ahead is the one that is loaded when asked for; its faults show where it is used."""
 
 import threading
 
