@@ -385,6 +385,7 @@ def main() -> None:
     parser.add_argument("--hf-home", type=Path, help="a Hugging Face cache that real_size.py has filled")
     parser.add_argument("--tiny", action="store_true", help="the embedded model, on the CPU")
     parser.add_argument("--seconds", type=float, default=1800, help="after which no further step begins")
+    parser.add_argument("--only", default="", help="names of steps, separated by commas")
     parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--vendor", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--same", action="store_true", help=argparse.SUPPRESS)
@@ -404,6 +405,8 @@ def main() -> None:
         bench = Bench(out=asked.out.absolute(), home=Path(folder), model=model, hf_home=hf_home, end=end)
         prepare(bench)
         for step in STEPS:
+            if asked.only and step.__name__ not in asked.only.split(","):
+                continue
             if bench.end - time.monotonic() < LEAST:
                 bench.found[step.__name__] = {"skipped": "no time was left"}
                 continue
