@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from qiltest import spans
-from qiltest.spans import LEFT_OUT, Span, Timeline, process_begun, record, span
+from qiltest.spans import LEFT_OUT, Span, Timeline, Unread, process_begun, record, record_of, span
 
 
 @pytest.fixture
@@ -90,10 +90,19 @@ def test_what_ended_before_the_session_began_is_not_its_own():
 
 def test_spans_of_other_processes_are_named_by_them(timeline):
     here = time.monotonic()
-    timeline.add([Span(name="denoise", start=here, end=here + 1)], "worker 2")
+    record_of([Span(name="denoise", start=here, end=here + 1)], "worker 2")
     (seen,) = timeline.take()
     assert (seen.name, seen.where) == ("denoise", "worker 2")
     assert seen.seconds == pytest.approx(1, abs=1e-3)
+
+
+def test_a_worker_tells_each_of_its_spans_once():
+    unread = Unread()
+    unread.take()
+    with span("denoise"):
+        pass
+    assert [one.name for one in unread.take()] == ["denoise"]
+    assert unread.take() == ()
 
 
 def test_what_goes_beyond_the_most_is_one_span_that_says_how_many(timeline, monkeypatch):

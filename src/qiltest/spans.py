@@ -95,10 +95,29 @@ class _Open:
             self.pieces += 1
 
 
+def record_of(spans: Iterable[Span], where: str) -> None:
+    """Record the spans of another process of this host."""
+    for one in spans:
+        record(replace(one, where=where))
+
+
 def record(one: Span) -> None:
     """Record a span that was timed elsewhere, on the same clock."""
     with _turn:
         _recorded.append((next(_numbers), one))
+
+
+class Unread:
+    """The spans of this process, each taken once."""
+
+    def __init__(self) -> None:
+        self._last = -1
+
+    def take(self) -> tuple[Span, ...]:
+        """Return the spans since the last call."""
+        pairs = recorded(self._last)
+        self._last = max((number for number, _ in pairs), default=self._last)
+        return tuple(one for _, one in pairs)
 
 
 def recorded(after: int = -1) -> tuple[tuple[int, Span], ...]:
@@ -117,26 +136,18 @@ class Timeline:
         here = time.monotonic()
         #: on the monotonic clock.
         self.begun = process_begun(here) if first else here
-        self._last = -1
+        self._own = Unread()
         if first:
             record(Span(name="start Python", start=self.begun, end=here))
-        self._others: list[Span] = []
         self._stored = 0
-
-    def add(self, spans: Iterable[Span], where: str) -> None:
-        """Add the spans of another process of this host, on the monotonic clock."""
-        self._others += (replace(one, where=where) for one in spans)
 
     def take(self) -> tuple[Span, ...]:
         """Return the spans since the last call, in seconds since the command began, by their starts.
 
         A session stores at most `MOST`; what goes beyond is one span that says how many there were.
         """
-        pairs = recorded(self._last)
-        self._last = max((number for number, _ in pairs), default=self._last)
-        own = [one for _, one in pairs if one.end >= self.begun]
-        others, self._others = self._others, []
-        found = [self._since_begun(one) for one in sorted((*own, *others), key=lambda one: (one.start, one.end))]
+        own = [one for one in self._own.take() if one.end >= self.begun]
+        found = [self._since_begun(one) for one in sorted(own, key=lambda one: (one.start, one.end))]
         room = max(0, MOST - self._stored)
         listed, rest = found[:room], found[room:]
         self._stored += len(listed)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
+from socket import gethostname
 
 from qiltest.elsewhere.records import FindsImages, Found
 from qiltest.engine.environment import DeviceState, cohort_of
@@ -37,7 +38,7 @@ from qiltest.runs.history import HISTORY
 from qiltest.runs.records import MadeOn
 from qiltest.runs.store import Stored, usable
 from qiltest.runs.writer import RunWriter
-from qiltest.spans import span
+from qiltest.spans import record_of, span
 from qiltest.suite.selection import Sample, Task
 from qiltest.text.format import count
 
@@ -178,6 +179,8 @@ class ImageProducer:
             return
         sample = self._samples[number]
         made = arrival.denoising
+        if arrival.made_on.host == gethostname():  # another host has another clock
+            record_of(made.spans, f"worker {arrival.made_on.worker}")
         try:
             generated = self._stores.submit(
                 self._store,
