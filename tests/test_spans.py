@@ -90,10 +90,11 @@ def test_what_ended_before_the_session_began_is_not_its_own():
 
 def test_spans_of_other_processes_are_named_by_them(timeline):
     here = time.monotonic()
-    record_of([Span(name="denoise", start=here, end=here + 1)], "worker 2")
+    time.sleep(0.01)
+    record_of([Span(name="denoise", start=here, end=time.monotonic())], "worker 2")
     (seen,) = timeline.take()
     assert (seen.name, seen.where) == ("denoise", "worker 2")
-    assert seen.seconds == pytest.approx(1, abs=1e-3)
+    assert seen.seconds >= 0.009
 
 
 def test_a_worker_tells_each_of_its_spans_once():
