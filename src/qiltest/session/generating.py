@@ -69,7 +69,10 @@ class Generating:
             raise self._error
         if self._workers is not None:
             return self._workers
-        return open_generator(self._options.model, self._options.settings(on_step), ahead=self._ahead)
+        model, settings = self._options.model, self._options.settings(on_step)
+        if self._ahead is None:
+            return open_generator(model, settings)
+        return open_generator(model, settings, ahead=self._ahead)
 
     def check(self, generator: Generator) -> None:
         """Raise DeviceError where workers were asked for and another generator, of a conftest, is used."""
