@@ -31,7 +31,9 @@ _HALF_CHARACTER = 3.3
 _FEWEST_RUNS = 2
 _LEFT, _RIGHT, _ROW, _TOP = 96.0, 150.0, 34.0, 8.0
 #: width of the timeline, height of a row of it, and pieces of a row that are drawn.
-_TIMELINE, _TIMELINE_ROW, _MOST_PIECES = 760.0, 20.0, 1_000
+_TIMELINE, _TIMELINE_ROW, _MOST_PIECES = 790.0, 20.0, 1_000
+#: characters of a row's name that fit beside it.
+_LABEL = 26
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,12 +82,14 @@ def charts(run: Run) -> tuple[Chart, ...]:
 
 def timeline_chart(view: TimelineView) -> Chart:
     """Lay out a session from left to right, a row per kind of work."""
-    left, right = 168.0, 64.0
+    left, right = 196.0, 64.0
     scale = (_TIMELINE - left - right) / max(view.wall, 1e-9)
     elements: list[Element] = []
     for number, stage in enumerate(view.stages):
         middle = _TOP + _TIMELINE_ROW * (number + 0.5)
-        elements.append(Element(kind="text", style="label", x=left - 10, y=middle + 4, text=stage.name, anchor="end"))
+        elements.append(
+            Element(kind="text", style="label", x=left - 10, y=middle + 4, text=_label(stage.name), anchor="end")
+        )
         for start, end in stage.pieces[:_MOST_PIECES]:
             width = max((end - start) * scale, 1.0)
             elements.append(Element(kind="rect", style="v0", x=left + start * scale, y=middle - 6, x2=width, y2=12))
@@ -113,6 +117,10 @@ def timeline_chart(view: TimelineView) -> Chart:
         columns=("work", "pieces", "from", "until", "seconds", "alone", "beside"),
         rows=rows,
     )
+
+
+def _label(name: str) -> str:
+    return name if len(name) <= _LABEL else f"{name[: _LABEL - 1]}…"
 
 
 def _styles(run: Run) -> dict[str, str]:
