@@ -1,13 +1,14 @@
 """The report's section on where the time went: what ran alone, what beside what, and old runs without it."""
 
 import json
+import time
 from dataclasses import replace
 
 import pytest
 
 from qiltest.report import write_html, write_json, write_markdown
 from qiltest.report.timeline import MOST_STAGES, timeline_lines, timeline_of
-from qiltest.spans import Span
+from qiltest.spans import MOST, Span
 
 #: a session of 12 seconds: loading beside encoding, then two images; one is read while the other is made.
 SPANS = (
@@ -112,3 +113,13 @@ def test_the_lines_for_a_terminal_have_a_row_for_each_kind(timed):
     lines = list(timeline_lines(timeline_of(timed)))
     assert len(lines) == 2 + len(timeline_of(timed).stages)
     assert lines[3] == "| load transformer | 1 | 2.0 | 6.0 | 4.00 | 2.00 | encode prompt 2.0 |"
+
+
+def test_a_run_of_more_spans_than_any_session_stores_is_summed_up_in_a_moment(timed):
+    spans = tuple(
+        Span(name=f"kind {number % 40}", start=number / 100, end=number / 100 + 0.35) for number in range(60_000)
+    )
+    begin = time.process_time()
+    seen = timeline_of(replace(timed, spans=spans))
+    assert time.process_time() - begin < 5
+    assert seen.wall == pytest.approx(2 * MOST / 100, abs=1)

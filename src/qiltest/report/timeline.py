@@ -6,16 +6,17 @@ was: only by these would the session be shorter without it.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from qiltest.runs.records import Run
-from qiltest.spans import Span
+from qiltest.spans import MOST, Span
 from qiltest.text.format import count, percent, seconds
 
 #: kinds of work that are told, those of most time; a run of the suite has about 25.
 MOST_STAGES = 30
+#: spans that are summed up: as many as a session stores, of its end and of its reports.
+_MOST_SPANS = 2 * MOST
 #: kinds beside one, and characters of a kind's name.
 _MOST_BESIDE, _LONGEST = 4, 60
 #: the kind of work that ends with the first image's pixels, and the one that a session is for.
@@ -81,37 +82,44 @@ class TimelineView:
 
 def timeline_of(run: Run) -> TimelineView | None:
     """Return where a run's time went; None for a run without spans, as of before there were any."""
-    if not run.spans:
+    spans = run.spans[:_MOST_SPANS]
+    if not spans:
         return None
     by_name: dict[str, list[Span]] = {}
-    for span in run.spans:
+    for span in spans:
         by_name.setdefault(span.name[:_LONGEST], []).append(span)
     pieces = {name: tuple(_joined((span.start, span.end) for span in spans)) for name, spans in by_name.items()}
     told = dict(sorted(pieces.items(), key=lambda item: -_length(item[1]))[:MOST_STAGES])
-    wall = max(span.end for span in run.spans)
-    swept = _swept(told, wall)
-    stages = [_stage(name, len(by_name[name]), own, swept) for name, own in told.items()]
+    wall = max(span.end for span in spans)
+    alone, idle = _alone(told, wall)
+    stages = [
+        Stage(
+            name=name,
+            times=len(by_name[name]),
+            start=own[0][0],
+            end=own[-1][1],
+            seconds=_length(own),
+            alone=alone[name],
+            beside=tuple(_beside(name, told)),
+            pieces=own,
+        )
+        for name, own in told.items()
+    ]
     return TimelineView(
         wall=wall,
-        first_image=min((span.end for span in run.spans if span.name == _FIRST_IMAGE), default=None),
-        unrecorded=swept.idle,
+        first_image=min((span.end for span in spans if span.name == _FIRST_IMAGE), default=None),
+        unrecorded=idle,
         stages=tuple(sorted(stages, key=lambda stage: (stage.start, stage.end))),
         left_out=len(pieces) - len(told),
     )
 
 
-def _stage(name: str, times: int, own: tuple[tuple[float, float], ...], swept: _Swept) -> Stage:
-    longest = sorted(swept.beside[name].items(), key=lambda item: -item[1])[:_MOST_BESIDE]
-    return Stage(
-        name=name,
-        times=times,
-        start=own[0][0],
-        end=own[-1][1],
-        seconds=_length(own),
-        alone=swept.alone[name],
-        beside=tuple(Beside(name=other, seconds=value) for other, value in longest),
-        pieces=own,
-    )
+def _beside(name: str, pieces: Mapping[str, Sequence[tuple[float, float]]]) -> Iterator[Beside]:
+    """Yield the kinds that ran beside one longest."""
+    shared = {other: _overlap(pieces[name], own) for other, own in pieces.items() if other != name}
+    for other in sorted(shared, key=lambda other: -shared[other])[:_MOST_BESIDE]:
+        if shared[other] > 0:
+            yield Beside(name=other, seconds=shared[other])
 
 
 def timeline_lines(view: TimelineView) -> Iterator[str]:
@@ -124,26 +132,6 @@ def timeline_lines(view: TimelineView) -> Iterator[str]:
             f"| {stage.name} | {stage.times} | {stage.start:.1f} | {stage.end:.1f} | {stage.seconds:.2f} "
             f"| {stage.alone:.2f} | {beside} |"
         )
-
-
-@dataclass(kw_only=True)
-class _Swept:
-    """Seconds of each kind alone and beside each other kind, and of nothing."""
-
-    alone: dict[str, float]
-    beside: dict[str, dict[str, float]]
-    idle: float = 0.0
-
-    def count(self, going: set[str], passed: float) -> None:
-        """Count seconds in which these kinds were going on."""
-        if not going:
-            self.idle += passed
-        elif len(going) == 1:
-            self.alone[next(iter(going))] += passed
-        else:
-            for one in going:
-                for other in going - {one}:
-                    self.beside[one][other] += passed
 
 
 def _joined(pieces: Iterable[tuple[float, float]]) -> Iterator[tuple[float, float]]:
@@ -163,8 +151,21 @@ def _length(pieces: Sequence[tuple[float, float]]) -> float:
     return sum(end - start for start, end in pieces)
 
 
-def _swept(pieces: dict[str, tuple[tuple[float, float], ...]], wall: float) -> _Swept:
-    """Walk through the session once, from mark to mark."""
+def _overlap(one: Sequence[tuple[float, float]], other: Sequence[tuple[float, float]]) -> float:
+    """Return the seconds in which pieces of both kinds were going on; each kind's are sorted and do not touch."""
+    here = there = 0
+    shared = 0.0
+    while here < len(one) and there < len(other):
+        shared += max(0.0, min(one[here][1], other[there][1]) - max(one[here][0], other[there][0]))
+        if one[here][1] <= other[there][1]:
+            here += 1
+        else:
+            there += 1
+    return shared
+
+
+def _alone(pieces: Mapping[str, Sequence[tuple[float, float]]], wall: float) -> tuple[dict[str, float], float]:
+    """Return the seconds of each kind in which no other was going on, and those of nothing at all."""
     marks = sorted(
         (at, begins, name)
         for name, own in pieces.items()
@@ -172,15 +173,16 @@ def _swept(pieces: dict[str, tuple[tuple[float, float], ...]], wall: float) -> _
         if start < end
         for at, begins in ((start, True), (end, False))
     )
-    swept = _Swept(alone=dict.fromkeys(pieces, 0.0), beside={name: defaultdict(float) for name in pieces})
+    alone, idle, before = dict.fromkeys(pieces, 0.0), 0.0, 0.0
     going: set[str] = set()
-    before = 0.0
     for at, begins, name in marks:
-        swept.count(going, at - before)
+        if not going:
+            idle += at - before
+        elif len(going) == 1:
+            alone[next(iter(going))] += at - before
         before = at
         if begins:
             going.add(name)
         else:
             going.discard(name)
-    swept.count(going, wall - before)
-    return swept
+    return alone, idle + wall - before
