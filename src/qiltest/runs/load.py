@@ -27,7 +27,7 @@ from qiltest.runs.plain_file import open_plain
 from qiltest.runs.readings import reading_digest
 from qiltest.runs.records import CaseResult, Outcome, Run, RunState, Setup, shared
 from qiltest.runs.room import Room, collector_paused, in_brief
-from qiltest.spans import Span
+from qiltest.spans import MOST, Span
 from qiltest.suite.selection import Sample
 
 __all__ = ["EVENTS", "Bound", "load_run", "read_events"]
@@ -193,7 +193,7 @@ class _Merged:
     def _add(self, event: Event | Noted) -> None:
         if isinstance(event, Ended | Reported):
             self.ended = event if isinstance(event, Ended) else self.ended
-            self.spans = (*self.spans, *event.spans)
+            self.spans = (*self.spans, *event.spans)[: 2 * MOST]  # those of its end and of its reports
         elif isinstance(event, Generated | Noted):
             self.results[event.sample] = self._generated(event)
         elif isinstance(event, Judged | Failed):
