@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from qiltest.errors import StoreError, os_errors_as
 from qiltest.files import read_file, stamp, write_atomically
+from qiltest.spans import span
 
 #: bytes from which on a file's hash is cached on disk.
 REMEMBERED_FROM = 64 << 20
@@ -50,6 +51,15 @@ def file_sha256(path: Path) -> str:
     return _sha256(path.resolve(), stamp(path.stat()))
 
 
+def known_sha256(path: Path) -> str | None:
+    """Return the SHA-256 of an unchanged file from the cache, without reading the file; None where it is not there.
+
+    Raises OSError.
+    """
+    state = stamp(path.stat())
+    return _remembered().get(_key(path.resolve(), state)) if state[0] >= REMEMBERED_FROM else None
+
+
 def forget() -> None:
     """Forget every remembered hash, so that files are hashed again, whatever the file system says of them.
 
@@ -71,9 +81,17 @@ def forget() -> None:
 def _sha256(path: Path, state: tuple[int, ...]) -> str:
     if state[0] < REMEMBERED_FROM:
         return _read_sha256(path)
-    key = "|".join(map(str, (path, *state)))
+    key = _key(path, state)
     known = _remembered().get(key)
-    return known if known is not None else _remember(key, _read_sha256(path))
+    if known is not None:
+        return known
+    with span("hash files", path.name):
+        found = _read_sha256(path)
+    return _remember(key, found)
+
+
+def _key(path: Path, state: tuple[int, ...]) -> str:
+    return "|".join(map(str, (path, *state)))
 
 
 def _read_sha256(path: Path) -> str:

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from qiltest.errors import DeviceError, ModelError, QiltestError
-from qiltest.generation import Settings, open_generator, resolve_model
+from qiltest.generation import Settings, border, open_generator, resolve_model
 from qiltest.generation.families import FAMILIES
 from qiltest.suite.variants import ModelKind
 
@@ -414,3 +414,18 @@ def test_a_folder_of_endless_entries_is_not_listed_whole(made):
 def test_a_name_too_long_for_a_path_is_no_model():
     with pytest.raises(DeviceError, match="unknown model"):
         resolve_model("a" * 5_000)
+
+
+def test_a_large_file_is_parsed_once_while_it_stays_as_it_is_and_then_let_go(tmp_path, monkeypatch):
+    path, seen = tmp_path / "tokenizer.json", []
+    path.write_text('{"version": "1.0"}')
+    monkeypatch.setattr(border, "_LARGE", 1)
+    parse = border.parse_file
+    monkeypatch.setattr(border, "parse_file", lambda file, **more: (seen.append(file.name), parse(file, **more))[1])
+    assert border.read_object(path) == border.read_object(path) == {"version": "1.0"}
+    assert seen == ["tokenizer.json"]
+    path.write_text('{"version": "2.0"}')
+    assert border.read_object(path) == {"version": "2.0"}
+    border.forget_parsed()
+    assert border.read_object(path) == {"version": "2.0"}
+    assert len(seen) == 3

@@ -209,3 +209,18 @@ def test_a_model_that_is_offloaded_already_is_left_alone(monkeypatch):
     blocks._hf_hook = object()
     with room_to_decode(Pipeline(blocks), PIXELS, CUDA):
         assert blocks.moves == []
+
+
+@pytest.mark.parametrize(
+    ("device", "host", "together"), [(79.0, 120.0, True), (56.0, 30.0, True), (54.0, 30.0, False), (79.0, 1.0, False)]
+)
+def test_text_encoder_and_transformer_are_loaded_at_once_only_where_both_fit(machine, device, host, together):
+    machine(device, host)
+    assert _memory.fit_together(SOURCE, torch.bfloat16, CUDA, Settings()) == together
+
+
+@pytest.mark.parametrize("offload", [Offload.MODEL, Offload.GROUP, Offload.SEQUENTIAL])
+def test_weights_that_wait_elsewhere_and_those_of_a_cpu_are_never_loaded_at_once(machine, offload):
+    machine(200.0, 200.0)
+    assert not _memory.fit_together(SOURCE, torch.bfloat16, CUDA, Settings(offload=offload))
+    assert not _memory.fit_together(SOURCE, torch.bfloat16, torch.device("cpu"), Settings())

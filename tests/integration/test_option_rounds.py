@@ -51,3 +51,22 @@ def test_another_value_is_refused(suite, value, said):
     result = suite.run(f"--qil-rounds={value}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"*--qil-rounds: {value} {said}*", "*auto, or 1 to 100*"])
+
+
+def test_a_second_night_times_one_loop_an_image_and_more_where_one_is_near_its_limit(suite):
+    """The golden is of the first night; the loops that are spared go to no later image."""
+    suite.run("-m", "gpu", "--qil-update=missing")
+
+    def again(*args):
+        suite.run("-m", "gpu", "--qil-fresh", "--benchmark-json=benchmark.json", *args)
+        found = json.loads((suite.path / "benchmark.json").read_text())["benchmarks"]
+        return [one["stats"]["rounds"] for one in found if one["extra_info"]["variant"] == "fast"]
+
+    assert again() == [1, 1]
+    suite.plan(coffee__fast={"seconds": 0.6}, poster__fast={"seconds": 0.6})
+    assert again() == [3, 1]
+
+
+def test_the_run_says_how_many_loops_an_image_had(suite):
+    suite.run("-m", "gpu", "--qil-update=missing", "--qil-variant=fast")
+    assert [result.timing.loops for result in suite.latest().results] == [3, 1]

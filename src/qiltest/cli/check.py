@@ -219,7 +219,11 @@ def _generator(options: Options, suite: Suite, on_step: Callable[[int, int], Non
     from qiltest.engine.context import selected_tasks
     from qiltest.engine.parallel.opening import open_workers
     from qiltest.generation import open_generator
+    from qiltest.generation.opening import begin_ahead
 
+    if not options.on_workers and options.gpu:  # the model's files are hashed while libraries are imported
+        settings = options.settings(on_step)
+        return open_generator(options.model, settings, ahead=begin_ahead(options.model, settings))
     if not options.on_workers:
         return open_generator(options.model, options.settings(on_step))
     most = len(selected_tasks(suite, options))

@@ -27,6 +27,7 @@ from qiltest.runs.records import CaseResult, Shards
 from qiltest.runs.store import RunStore
 from qiltest.runs.writer import RunWriter
 from qiltest.serving.generator import ServedGenerator
+from qiltest.spans import Timeline, span
 from qiltest.suite.load import Suite
 from qiltest.suite.selection import Sample, Task, select
 
@@ -51,6 +52,8 @@ class RunContext:
     problems: tuple[str, ...]
     #: measured matrix operations per second of the device, with random weights; else None.
     matrix_rate: float | None
+    #: where the session's time goes.
+    timeline: Timeline
     #: seconds of every denoise loop by cohort, for latency goldens.
     seconds: dict[Cohort, list[float]] = field(default_factory=dict)
     #: cohorts whose latency did not pass.
@@ -122,23 +125,33 @@ def open_run(
     open_reader: OpenReader,
     command: Sequence[str],
     whole: Sequence[Sample] = (),
+    timeline: Timeline | None = None,
 ) -> RunContext:
     """Check recipes, open the run and encode prompts; without workers nothing is generated yet.
 
-    `whole` is what all runners of a shared session generate, where `tasks` is a part of it.
+    `whole` is what all runners of a shared session generate, where `tasks` is a part of it. `timeline` is the session's
+    from its command on; None: it begins here.
     Raises ReaderError where the reader cannot be loaded and StoreError where no run can be written.
     """
+    timeline = timeline or Timeline()
     with ExitStack() as on_error:
+        store = RunStore(root=options.runs_folder)
+        with span("look for stored images"):
+            offer = store.offer(options.reuse)
+        # where none is stored, some must be generated; else the recipes will tell
+        generator.look_ahead([task.variant for task in tasks.values()], load=not offer.images)
         readers = Readers(open_reader, default=options.reader, at_once=_read_at_once(generator, options))
         on_error.callback(readers.close)
-        reader = readers.default()
+        with span("open reader"):
+            reader = readers.default()
         refused = _refused(readers, tasks.values()) if generator.judges_text else {}
-        recipes = {sample: refused.get(task.case.id) or _recipe(generator, task) for sample, task in tasks.items()}
+        with span("build recipes"):
+            recipes = {sample: refused.get(task.case.id) or _recipe(generator, task) for sample, task in tasks.items()}
         good = [recipe for recipe in recipes.values() if isinstance(recipe, Recipe)]
         device = good[0].device if good else options.device or "cpu"
         found = generator if isinstance(generator, FindsImages) else None
-        store = RunStore(root=options.runs_folder)
-        offer = store.offer(options.reuse)
+        wanted = [recipe for recipe in good if recipe.key() not in offer.images]
+        generator.look_ahead((), load=bool(wanted))
         writer = store.create()
         producer = ImageProducer(
             tasks=tasks,
@@ -164,15 +177,17 @@ def open_run(
             shards=_shards(options, whole, full=set(whole) >= suites),
             problems=(*offer.problems, *(found.problems if found else ())),
             matrix_rate=None if generator.judges_text else generator.matrix_rate(),
+            timeline=timeline,
         )
         notes = tuple(run_notes(options.model_base, {task.variant.name: task.variant for task in tasks.values()}, good))
         if found is not None:
             notes = (*notes, *found.notes)
         if isinstance(generator, ServedGenerator):
             notes = (*notes, *generator.notes)
-            generator.expect(recipe for recipe in good if recipe.key() not in offer.images)
+            generator.expect(wanted)
         writer.append(_started(context, device, reader, command, notes))
-        generator.prepare(_prompts(recipe for recipe in good if recipe.key() not in offer.images))
+        with span("prepare prompts"):
+            generator.prepare(_prompts(wanted))
         producer.begin()
         on_error.pop_all()
     return context

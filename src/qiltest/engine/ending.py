@@ -20,6 +20,7 @@ from qiltest.runs.status import Status, status_of
 from qiltest.serving import speed
 from qiltest.serving.generator import ServedGenerator
 from qiltest.serving.speed import ServedSpeeds
+from qiltest.spans import span
 from qiltest.suite.selection import Sample
 from qiltest.text.format import count
 
@@ -79,7 +80,8 @@ def finish_run(
     try:
         if unjudged is not None:
             ending.problems += _add_missing(context, unjudged)
-        run = load_run(context.writer.folder)
+        with span("load run"):
+            run = load_run(context.writer.folder)
         ending.problems += _lost_verdicts(context, run, failed)
         ending.problems += _too_few(run, expected)
         if context.complete and (context.full or (context.shards is not None and context.shards.full)):
@@ -93,9 +95,16 @@ def finish_run(
                 run, like=release.like, names=names, margin=release.margin, by_size=release.by_size
             )
         state = RunState.FINISHED if context.complete else RunState.INTERRUPTED
-        ended = Ended(at=now(), state=state, exit_status=ending.status, problems=tuple(ending.problems))
+        ended = Ended(
+            at=now(),
+            state=state,
+            exit_status=ending.status,
+            problems=tuple(ending.problems),
+            spans=context.timeline.take(),
+        )
         context.writer.append(ended)
-        ending.run = load_run(context.writer.folder)
+        with span("load run"):
+            ending.run = load_run(context.writer.folder)
         _report(context, ending, ending.run, page)
     except QiltestError as error:
         ending.problems.append(f"the run cannot be closed: {error}")
@@ -107,8 +116,9 @@ def finish_run(
 def _report(context: RunContext, ending: Ending, run: Run, page: WritePage | None) -> None:
     """Write the run's reports and its line of the history, then its last line. Raises StoreError."""
     # slow imports, only needed when there is a run to show
-    from qiltest.report import write_html, write_markdown
-    from qiltest.runs.history import record
+    with span("import libraries", "report"):
+        from qiltest.report import write_html, write_markdown
+        from qiltest.runs.history import record
 
     faults: list[str] = []
     if context.matrix_rate is not None:
@@ -120,14 +130,14 @@ def _report(context: RunContext, ending: Ending, run: Run, page: WritePage | Non
         with _told(f"the speeds of {run.path} cannot be written", faults):
             _write_served(ending, run, context.generator.speeds())
     for write, name in ((write_html, HTML), (write_markdown, MARKDOWN)):
-        with _told(f"the report {run.path / name} cannot be written", faults):
+        with _told(f"the report {run.path / name} cannot be written", faults), span("write report", name):
             write(run, run.path / name, golden_folder=context.goldens.root)
             ending.reports.append(f"report {run.path / name}")
     if ending.comparisons is not None and page is not None:
         with _told(f"the comparison page of {run.path} cannot be written", faults):
             ending.reports.append(f"comparison {page(ending.comparisons, run)}")
     if not faults:
-        context.writer.append(Reported(at=now()))
+        context.writer.append(Reported(at=now(), spans=context.timeline.take()))
         return
     ending.problems += faults
     ending.run = replace(run, problems=(*run.problems, *faults), exit_status=ending.status)

@@ -13,18 +13,20 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
+from socket import gethostname
 
 from qiltest.elsewhere.records import FindsImages, Found
 from qiltest.engine.environment import DeviceState, cohort_of
-from qiltest.engine.loops import Loops, Timed
-from qiltest.engine.options import Options
+from qiltest.engine.loops import Loops, timed_by
+from qiltest.engine.options import Options, Update
 from qiltest.engine.parallel.expected import kind_of, known_seconds
 from qiltest.engine.parallel.generator import WorkersGenerator
 from qiltest.engine.parallel.orders import Arrival
 from qiltest.engine.readers import Readers
 from qiltest.engine.workers import InlineExecutor, executor
-from qiltest.errors import GenerationError, ModelError, QiltestError, RecipeError
-from qiltest.gate.latency import Cohort
+from qiltest.errors import GenerationError, GoldenError, ModelError, QiltestError, RecipeError
+from qiltest.gate.golden import GoldenStore
+from qiltest.gate.latency import Cohort, LatencyGolden, LatencyStore
 from qiltest.generation.images import finish
 from qiltest.generation.records import Decoded, Denoised, Generation, Generator, Timing
 from qiltest.quality import Examined, examine
@@ -36,6 +38,7 @@ from qiltest.runs.history import HISTORY
 from qiltest.runs.records import MadeOn
 from qiltest.runs.store import Stored, usable
 from qiltest.runs.writer import RunWriter
+from qiltest.spans import record_of, span
 from qiltest.suite.selection import Sample, Task
 from qiltest.text.format import count
 
@@ -75,7 +78,8 @@ class ImageProducer:
         self._tasks, self._recipes, self._reusable = tasks, recipes, reusable
         self._generator, self._readers, self._writer = generator, readers, writer
         self._device_name, self._options = device_name, options
-        self._loops = Loops(generator, timed_by(options))
+        self._latencies = LatencyStore(goldens=GoldenStore(root=options.golden_folder))
+        self._loops = Loops(generator, timed_by(options), self._latency_golden)
         self._workers = generator if isinstance(generator, WorkersGenerator) else None
         #: one stores images, in order, and as many as there are reading processes read them.
         self._stores, self._readings = executor(min(1, readers.at_once)), executor(readers.at_once)
@@ -175,6 +179,8 @@ class ImageProducer:
             return
         sample = self._samples[number]
         made = arrival.denoising
+        if arrival.made_on.host == gethostname():  # another host has another clock
+            record_of(made.spans, f"worker {arrival.made_on.worker}")
         try:
             generated = self._stores.submit(
                 self._store,
@@ -182,6 +188,7 @@ class ImageProducer:
                 arrival.image,
                 (*arrival.notes, *made.notes),
                 made.disturbed,
+                len(made.loops),
                 beside=arrival.beside,
                 made_on=arrival.made_on,
             )
@@ -220,9 +227,9 @@ class ImageProducer:
         cohort = self._cohort(recipe)
         known = self._timed.get(cohort, 0)
         made = self._loops.make(recipe, known=known)
-        self._timed[cohort] = known + len(made.loops)
+        self._timed[cohort] = known + len(made.loops) + made.spared
         decoded = made.decoded
-        generated = self._stores.submit(self._store, sample, decoded, made.notes, made.disturbed)
+        generated = self._stores.submit(self._store, sample, decoded, made.notes, made.disturbed, len(made.loops))
         health = self._health(decoded.png if isinstance(decoded, Generation) else decoded.pixels)
         reading = self._reading(sample, generated)
         return PendingImage(loops=made.loops, generated=generated, reading=reading, health=health, device=made.device)
@@ -237,6 +244,15 @@ class ImageProducer:
         model = self._generator.model
         return cohort_of(recipe, model=model, device=self._device_name, timing=timing, beside=beside)
 
+    def _latency_golden(self, cohort: Cohort) -> LatencyGolden | None:
+        """Return a cohort's golden; None for one that is recorded anew, or cannot be read, which the judgement says."""
+        if self._options.update is Update.ALL:
+            return None
+        try:
+            return self._latencies.load(cohort)
+        except GoldenError:
+            return None
+
     def _reading(self, sample: Sample, generated: Future[Generated]) -> Future[Reading] | None:
         if not self._generator.judges_text:
             return None
@@ -249,7 +265,7 @@ class ImageProducer:
         """Measure image quality in the thread that stores images."""
         if not self._generator.judges_text:
             return None
-        return self._stores.submit(lambda: examine(load_image(image) if isinstance(image, Path | bytes) else image))
+        return self._stores.submit(_examined, image)
 
     def _store(
         self,
@@ -257,11 +273,13 @@ class ImageProducer:
         made: Decoded | Generation,
         notes: tuple[str, ...],
         disturbed: float,
+        loops: int,
         *,
         beside: int = 0,
         made_on: MadeOn | None = None,
     ) -> Generated:
-        generation = made if isinstance(made, Generation) else finish(made)
+        with span("write PNG", sample.id):
+            generation = made if isinstance(made, Generation) else finish(made)
         recipe = generation.recipe
         _check(generation, recipe)
         generated = Generated(
@@ -270,7 +288,7 @@ class ImageProducer:
             recipe=recipe,
             key=recipe.key(),
             sha256=self._writer.put(generation.png),
-            timing=replace(generation.timing, disturbed=disturbed),
+            timing=replace(generation.timing, disturbed=disturbed, loops=loops),
             latents=generation.latents,
             cohort=self._cohort(recipe, generation.timing, beside),
             notes=notes,
@@ -314,9 +332,9 @@ class ImageProducer:
         return self._generator.told_seconds(recipe) if isinstance(self._generator, FindsImages) else None
 
 
-def timed_by(options: Options) -> Timed:
-    """Return how a session times its loops."""
-    return Timed(rounds=options.rounds, warms_up=options.gpu, device=options.device)
+def _examined(image: Path | bytes | Pixels) -> Examined:
+    with span("measure image"):
+        return examine(load_image(image) if isinstance(image, Path | bytes) else image)
 
 
 def _check(generation: Generation, recipe: Recipe) -> None:

@@ -11,6 +11,7 @@ from qiltest.reading.records import Reader, Reading
 from qiltest.reading.registry import DEFAULT_READER, open_reader
 from qiltest.runs.store import Stored, StoredReading, readings_of
 from qiltest.scoring.alphabet import reader_of, require_readable_case
+from qiltest.spans import span
 from qiltest.suite.cases import Case
 
 OpenReader = Callable[[str], Reader]
@@ -54,7 +55,9 @@ class Readers:
     def read(self, case: Case, image: Path) -> Reading:
         """Read an image with its case's reader. Raises ReaderError."""
         if self._process is None:
-            return self._open(self._name(case)).read(image)
+            reader = self._open(self._name(case))
+            with span("read", case.id):
+                return reader.read(image)
         return self._process.read(self._name(case), image)
 
     def stored(self, case: Case, stored: Stored) -> StoredReading | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -17,6 +18,7 @@ from typing import ParamSpec, TypeVar
 
 from qiltest.errors import ReaderError
 from qiltest.reading.records import Reader, Reading
+from qiltest.spans import Span, record
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -93,7 +95,7 @@ class ReadingProcess:
 
     def start(self, name: str) -> None:
         """Start the process and open a reader without waiting; errors are raised by `read`."""
-        self._begun().submit(_start, self._open_reader, name)
+        self._begun().submit(_start, self._open_reader, name).add_done_callback(_note_opening)
 
     def read(self, name: str, image: Path) -> Reading:
         """Read an image with the named reader. Raises ReaderError, also if the process crashes twice on the image."""
@@ -120,7 +122,9 @@ class ReadingProcess:
             self._pool = None
 
     def _try(self, name: str, image: Path) -> Reading:
-        return self._begun().submit(_read, self._open_reader, name, image).result()
+        reading, done = self._begun().submit(_read, self._open_reader, name, image).result()
+        record(done)
+        return reading
 
     def _begun(self) -> ProcessPoolExecutor:
         if self._pool is None:
@@ -150,10 +154,23 @@ def _open(open_reader: Callable[[str], Reader], name: str) -> Reader:
     return _opened[name]
 
 
-def _start(open_reader: Callable[[str], Reader], name: str) -> None:
-    """Open a reader ahead of its first image; returns nothing, because a reader cannot be sent back."""
+def _start(open_reader: Callable[[str], Reader], name: str) -> Span:
+    """Open a reader ahead of its first image; returns how long, because a reader cannot be sent back."""
+    start = time.monotonic()
     _open(open_reader, name)
+    return _of_reader("open reader", start, name)
 
 
-def _read(open_reader: Callable[[str], Reader], name: str, image: Path) -> Reading:
-    return _open(open_reader, name).read(image)
+def _read(open_reader: Callable[[str], Reader], name: str, image: Path) -> tuple[Reading, Span]:
+    reader, start = _open(open_reader, name), time.monotonic()
+    reading = reader.read(image)
+    return reading, _of_reader("read", start, image.name[:8])
+
+
+def _of_reader(name: str, start: float, what: str) -> Span:
+    return Span(name=name, start=start, end=time.monotonic(), what=what, where=f"reader {os.getpid()}")
+
+
+def _note_opening(opening: Future[Span]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        record(opening.result())

@@ -29,22 +29,28 @@ def file_tensors(weights: Weights) -> Tensors:
                 yield name, file.get_tensor(name)
 
 
-def fill(model: torch.nn.Module, tensors: Tensors, *, dtype: torch.dtype, put: Put) -> None:
+def fill(
+    model: torch.nn.Module, tensors: Tensors, *, dtype: torch.dtype, put: Put, stop: Callable[[], bool] | None = None
+) -> None:
     """Give a model on the meta device its weights: rounded to `dtype`, then to the dtype of each one's storage.
 
-    Raises ModelError where a tensor has no place in the model, or a weight stays without values.
+    `stop` is asked before each weight whether nobody wants the model any more. Raises ModelError where a tensor has no
+    place in the model, or a weight stays without values.
     """
     for name, tensor in tensors:
+        if stop is not None and stop():
+            raise ModelError("nobody wants the model any more")
         path, _, own = name.rpartition(".")
         module = model.get_submodule(path)
         stored = getattr(module, own)
         if stored.shape != tensor.shape:
             raise ModelError(f"{name} has shape {tuple(tensor.shape)}, not {tuple(stored.shape)}")
         value = put(tensor.to(dtype).to(stored.dtype))
+        # not by `setattr`: accelerate patches how modules register parameters while another thread builds a model
         if isinstance(stored, torch.nn.Parameter):
-            setattr(module, own, torch.nn.Parameter(value, requires_grad=False))
+            module._parameters[own] = torch.nn.Parameter(value, requires_grad=False)
         else:
-            module.register_buffer(own, value)
+            module._buffers[own] = value
     empty = [name for name, tensor in model.state_dict().items() if tensor.is_meta]
     if empty:
         raise ModelError(f"{len(empty)} weights have no values: {shown(empty)}")

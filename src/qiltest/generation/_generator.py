@@ -16,13 +16,15 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from qiltest.errors import DeviceError, RecipeError
 from qiltest.generation._decode import decode_latents, latent_stats, place, tensor_sha256
 from qiltest.generation._denoise import LoopResult, run_loop
-from qiltest.generation._device import choose_device, choose_dtype, measured_matrix_rate
+from qiltest.generation._device import choose_device, choose_dtype, measured_matrix_rate, synchronise
+from qiltest.generation._early import EarlyImageStage
 from qiltest.generation._errors import translated
-from qiltest.generation._load import base_weights, load_image_stage, load_text_stage
+from qiltest.generation._load import base_weights, load_text_stage
 from qiltest.generation._lora import LoraAdapters
 from qiltest.generation._merge import MergedLora, file_factors
 from qiltest.generation._prompts import Embedding, EmbeddingCache
 from qiltest.generation._recipes import RecipeBuilder, check_scheduler, sigmas_of
+from qiltest.generation.ahead import Ahead
 from qiltest.generation.images import finish
 from qiltest.generation.random.lora import random_factors, random_lora
 from qiltest.generation.random.prompts import RandomPrompts
@@ -32,24 +34,28 @@ from qiltest.generation.sources import RANDOM_LORA, ModelSource
 from qiltest.hashing import cache_folder
 from qiltest.lora import LoraReport
 from qiltest.recipe import LoraRecipe, Prompt, Recipe, Size
+from qiltest.spans import span
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import Variant
 
-#: steps that a warm-up takes: the model's own scheduler divides by zero with one.
+#: steps that a warm-up takes where the scheduler has a terminal shift, by which it divides by zero with one step.
 WARM_STEPS = 2
 
 
 class DiffusersGenerator(Generator):
     """Generates with the pipeline of the model's family. See `records.Generator` for the meaning of each method."""
 
-    def __init__(self, source: ModelSource, settings: Settings) -> None:
+    def __init__(self, source: ModelSource, settings: Settings, ahead: Ahead | None = None) -> None:
+        """`ahead` may have begun hashing and inspecting; None: nobody has."""
         self._source, self._settings, self._family = source, settings, source.family
+        self._ahead = ahead or Ahead(source)
         self._device = choose_device(settings, source.kind)
         self._dtype = choose_dtype(settings, self._device, source.kind)
         if settings.threads is not None:
             if settings.threads < 1:
                 raise DeviceError(f"threads={settings.threads}", remedy="give 1 or more")
             torch.set_num_threads(settings.threads)
+        self._early = EarlyImageStage(source, self._dtype, self._device, settings)
         #: peak bytes allocated on the device, by stage ("encode", "load", "denoise", "decode"); empty on the CPU.
         self.peaks: dict[str, int] = {}
 
@@ -79,10 +85,19 @@ class DiffusersGenerator(Generator):
 
     def prepare(self, prompts: Iterable[Prompt]) -> None:
         """Encode prompts (and negative prompts) once; then free the text encoder where that is set."""
+        wanted = tuple(prompts)
         with self._stage("encode"):
-            self._prompts.encode(prompts)
+            self._prompts.encode(wanted)
         if self._frees_text_encoder:
             self.free_text_encoder()
+            if wanted and "_pipeline" not in vars(self):
+                self._early.begin()  # the next thing that is wanted is an image
+
+    def look_ahead(self, variants: Iterable[Variant], *, load: bool) -> None:
+        """Begin to inspect LoRAs, and to load transformer and VAE where a GPU has room beside the text encoder."""
+        self._ahead.inspect(variants)
+        if load and "_pipeline" not in vars(self):
+            self._early.begin_beside()
 
     def free_text_encoder(self) -> None:
         """Give the text encoder's memory back; a prompt that is not known yet loads it again."""
@@ -110,12 +125,13 @@ class DiffusersGenerator(Generator):
         )
 
     def warm_up(self, recipe: Recipe) -> None:
-        """Run `WARM_STEPS` steps of a recipe and forget them. Raises as `denoise` does."""
+        """Run a step of a recipe, or `WARM_STEPS`, and forget it. Raises as `denoise` does."""
         self._recipes.check(recipe)
         prompt, negative = self._embeddings(recipe)
         with self._stage("load"):
             self._switch(recipe)
-        steps = min(WARM_STEPS, recipe.steps)
+        least = WARM_STEPS if dict(recipe.scheduler).get("shift_terminal") else 1
+        steps = min(least, recipe.steps)
         short = replace(recipe, steps=steps, given_sigmas=recipe.given_sigmas[:steps])
         with self._stage("denoise"), translated(f"warming up {place(recipe)}"), self._around(recipe):
             run_loop(self._family, self._pipeline, short, prompt, negative, device=self._device)
@@ -147,6 +163,8 @@ class DiffusersGenerator(Generator):
 
     def close(self) -> None:
         """Give the device's memory back; the next image would load again."""
+        self._early.close()
+        self._ahead.close()
         for name in ("_pipeline", "_prompts", "_adapters", "_merged"):
             self.__dict__.pop(name, None)
         gc.collect()
@@ -155,7 +173,7 @@ class DiffusersGenerator(Generator):
 
     @cached_property
     def _recipes(self) -> RecipeBuilder:
-        return RecipeBuilder(self._source, self._settings, self._device, self._dtype)
+        return RecipeBuilder(self._source, self._settings, self._device, self._dtype, self._ahead)
 
     @cached_property
     def _prompts(self) -> EmbeddingCache | RandomPrompts:
@@ -175,7 +193,7 @@ class DiffusersGenerator(Generator):
             "device": own.device,
         }
         return EmbeddingCache(
-            lambda: load_text_stage(self._source, self._dtype, self._device, self._settings),
+            self._load_text,
             family=family,
             identity=identity,
             max_sequence_length=length,
@@ -183,6 +201,11 @@ class DiffusersGenerator(Generator):
             device=self._device,
             folder=self._embeddings_folder,
         )
+
+    def _load_text(self) -> Any:  # noqa: ANN401  QwenImagePipeline, untyped
+        # what stands on the device already was fitted in beside it
+        beside = {"beside": True} if self._early.begun else {}
+        return load_text_stage(self._source, self._dtype, self._device, self._settings, **beside)
 
     @property
     def _embeddings_folder(self) -> Path | None:
@@ -197,7 +220,7 @@ class DiffusersGenerator(Generator):
 
     @cached_property
     def _pipeline(self) -> Any:  # noqa: ANN401  a diffusers pipeline, untyped
-        pipeline = load_image_stage(self._source, self._dtype, self._device, self._settings)
+        pipeline = self._early.take()
         if self._settings.compiled:
             torch._dynamo.config.cache_size_limit = 64  # each size and each LoRA is compiled once
             pipeline.transformer.compile_repeated_blocks()
@@ -234,20 +257,31 @@ class DiffusersGenerator(Generator):
             self._adapters.switch(None)
             self._merge(lora)
         else:
-            self._merged.switch(None)
+            self._restore()
             self._load_adapter(lora)
             self._adapters.switch(lora.sha256, lora.strength)
 
     def _merge(self, lora: LoraRecipe | None) -> None:
         """Merge a LoRA into the weights, or restore the base's own."""
         if lora is None:
-            self._merged.switch(None)
+            self._restore()
         elif lora.sha256 != self._merged.active and lora.source.startswith(RANDOM_LORA):
             self._merged.switch(lora.sha256, lambda: random_factors(self._random_tensors(lora)))
         elif lora.delta != self._merged.active:
             path, report = self._inspected(lora)
-            factors = partial(file_factors, path, self._recipes.base, report, strength=lora.strength)
-            self._merged.switch(lora.delta, factors)
+            factors = partial(
+                file_factors, path, self._recipes.base, report, strength=lora.strength, device=self._device
+            )
+            with span("merge LoRA", path.name):
+                self._merged.switch(lora.delta, factors, [module.name for module in report.modules])
+                synchronise(self._device)
+
+    def _restore(self) -> None:
+        """Restore the base's own weights."""
+        if self._merged.active is not None:
+            with span("restore base weights"):
+                self._merged.switch(None)
+                synchronise(self._device)
 
     def _load_adapter(self, lora: LoraRecipe) -> None:
         if lora.sha256 in self._adapters:
@@ -258,7 +292,9 @@ class DiffusersGenerator(Generator):
                 lora.sha256, lora.source, lambda name: self._pipeline.load_lora_weights(tensors, adapter_name=name)
             )
         else:
-            self._adapters.load(*self._inspected(lora))
+            path, report = self._inspected(lora)
+            with span("load LoRA", path.name):
+                self._adapters.load(path, report)
 
     def _random_tensors(self, lora: LoraRecipe) -> dict[str, torch.Tensor]:
         seed = int(lora.sha256[:8], 16)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from qiltest.generation._errors import LIBRARIES_RAISE, first_line, translated
 from qiltest.generation._fill import HostMemory, Tensors, file_tensors, fill, mapped, onto
 from qiltest.generation._keys import empty_part
 from qiltest.generation._memory import ENCODING, check_memory, free_bytes, sizes_of
+from qiltest.generation._stream import device_tensors, readable, streams, wanted_of
 from qiltest.generation._weights import BaseWeights, FolderWeights, RandomWeights
 from qiltest.generation.families import FAMILIES, Family
 from qiltest.generation.settings import Offload, Settings
@@ -28,6 +30,7 @@ from qiltest.generation.sources import ModelSource
 from qiltest.generation.version import GENERATION_VERSION
 from qiltest.generation.whole import shown, weights_of
 from qiltest.recipe import Scalar
+from qiltest.spans import span
 
 #: seed of the random model's weights; part of its hash.
 RANDOM_SEED = 0
@@ -59,14 +62,18 @@ def quiet_loading() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def load_text_stage(source: ModelSource, dtype: torch.dtype, device: torch.device, settings: Settings) -> Any:  # noqa: ANN401
+def load_text_stage(
+    source: ModelSource, dtype: torch.dtype, device: torch.device, settings: Settings, *, beside: bool = False
+) -> Any:  # noqa: ANN401
     """Return a pipeline with text encoder and tokenizer alone, read straight onto the device if it has room.
 
-    Raises ModelError where the whole model does not fit, this or the image stage, or cannot be loaded.
+    `beside`: the image stage is being loaded meanwhile, and room for both was found. Raises ModelError where the whole
+    model does not fit, this or the image stage, or cannot be loaded.
     """
-    check_memory(source, dtype, device, settings)
+    if not beside:
+        check_memory(source, dtype, device, settings)
     assert source.folder is not None
-    with loading(source, "loading the text encoder"):
+    with loading(source, "loading the text encoder"), span("load text encoder"):
         room = device.type == "cpu" or sizes_of(source, dtype).text_encoder + ENCODING <= free_bytes(device)
         whole = settings.offload in (Offload.NONE, Offload.MODEL) or room
         encoder = _text_encoder(source.family, source.folder, dtype, device if whole else torch.device("cpu"))
@@ -86,14 +93,47 @@ def load_image_stage(source: ModelSource, dtype: torch.dtype, device: torch.devi
     Raises ModelError where it does not fit or cannot be loaded.
     """
     check_memory(source, dtype, device, settings)
-    with loading(source, "loading the model"):
-        if source.folder is None:
+    return filled_image_stage(empty_image_stage(source, dtype, settings), source, dtype, device, settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmptyStage:
+    """Transformer and VAE on the meta device, with the dtypes in which their weights will be stored."""
+
+    transformer: Any
+    vae: Any
+
+
+def empty_image_stage(source: ModelSource, dtype: torch.dtype, settings: Settings) -> EmptyStage | None:
+    """Return the image stage without weights; None for random ones. Raises ModelError.
+
+    While a model is built no other thread may build one: the libraries patch how any module registers its parameters.
+    """
+    if source.folder is None:
+        return None
+    with loading(source, "building the model"), span("build empty model"):
+        transformer = _in_storage(empty_part(source.family, "transformer", source.folder), dtype, settings)
+        vae = torch.nn.Module.to(empty_part(source.family, "vae", source.folder), dtype)
+        return EmptyStage(transformer=transformer, vae=vae)
+
+
+def filled_image_stage(
+    empty: EmptyStage | None,
+    source: ModelSource,
+    dtype: torch.dtype,
+    device: torch.device,
+    settings: Settings,
+    stop: Callable[[], bool] | None = None,
+) -> Any:  # noqa: ANN401
+    """Return an empty stage with its weights, as a pipeline; see `load_image_stage`. `stop` is that of `fill`."""
+    with loading(source, "loading the model"), span("load transformer and VAE"):
+        if empty is None or source.folder is None:
             configs = source.family.random_configs()
             pipeline = random_pipeline(
                 dict(configs["transformer"]), dict(configs["vae"]), dtype, device, settings, source.family
             )
         else:
-            pipeline = _file_pipeline(source.family, source.folder, dtype, device, settings)
+            pipeline = _file_pipeline(empty, source, dtype, device, settings, stop)
         pipeline.set_progress_bar_config(disable=True)
         for part in (pipeline.transformer, pipeline.vae):
             part.eval().requires_grad_(False)
@@ -154,14 +194,36 @@ def _vocabulary(family: Family, folder: Path) -> dict[str, Any]:
     return found
 
 
-def _file_pipeline(family: Family, folder: Path, dtype: torch.dtype, device: torch.device, settings: Settings) -> Any:  # noqa: ANN401
-    transformer = _in_storage(empty_part(family, "transformer", folder), dtype, settings)
-    _fill_transformer(transformer, file_tensors(weights_of(folder, "transformer")), dtype, device, settings)
-    vae = torch.nn.Module.to(empty_part(family, "vae", folder), dtype)
+def _file_pipeline(
+    empty: EmptyStage,
+    source: ModelSource,
+    dtype: torch.dtype,
+    device: torch.device,
+    settings: Settings,
+    stop: Callable[[], bool] | None,
+) -> Any:  # noqa: ANN401
+    folder = source.folder
+    assert folder is not None
+    transformer, vae = empty.transformer, empty.vae
+    # float8 is rounded on the host, as it always was
+    whole = settings.offload is Offload.NONE and not settings.fp8
+    tensors = _tensors_for(device, folder, "transformer", whole=whole)
+    _fill_transformer(transformer, tensors, dtype, device, settings, stop)
     resident = device.type == "cpu" or settings.offload in (Offload.NONE, Offload.GROUP)
-    fill(vae, file_tensors(weights_of(folder, "vae")), dtype=dtype, put=onto(device) if resident else mapped)
+    tensors = _tensors_for(device, folder, "vae", whole=whole)
+    fill(vae, tensors, dtype=dtype, put=onto(device) if resident else mapped, stop=stop)
     scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(folder, subfolder="scheduler", local_files_only=True)
-    return family.assemble(scheduler=scheduler, vae=vae, transformer=transformer)
+    return source.family.assemble(scheduler=scheduler, vae=vae, transformer=transformer)
+
+
+def _tensors_for(device: torch.device, folder: Path, component: str, *, whole: bool) -> Tensors:
+    """Yield a component's weights: straight from the files onto a GPU that holds them all, else mapped."""
+    weights = weights_of(folder, component)
+    if whole and streams(device):
+        wanted = wanted_of(weights.files)
+        if readable(wanted):
+            return device_tensors(wanted, device)
+    return file_tensors(weights)
 
 
 def _in_storage(transformer: Any, dtype: torch.dtype, settings: Settings) -> Any:  # noqa: ANN401
@@ -178,15 +240,16 @@ def _fill_transformer(
     dtype: torch.dtype,
     device: torch.device,
     settings: Settings,
+    stop: Callable[[], bool] | None = None,
 ) -> None:
     if settings.offload is Offload.NONE:
-        fill(transformer, tensors, dtype=dtype, put=onto(device))
+        fill(transformer, tensors, dtype=dtype, put=onto(device), stop=stop)
     elif settings.offload is Offload.GROUP and device.type == "cuda":
         memory = HostMemory(transformer)
-        fill(transformer, tensors, dtype=dtype, put=memory.put)
+        fill(transformer, tensors, dtype=dtype, put=memory.put, stop=stop)
         memory.pin(transformer, device)
     else:
-        fill(transformer, tensors, dtype=dtype, put=onto(device) if device.type == "cpu" else mapped)
+        fill(transformer, tensors, dtype=dtype, put=onto(device) if device.type == "cpu" else mapped, stop=stop)
 
 
 def _offload(pipeline: Any, device: torch.device, settings: Settings) -> None:  # noqa: ANN401

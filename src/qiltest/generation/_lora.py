@@ -16,9 +16,9 @@ from typing import Any
 import torch
 
 from qiltest.errors import RecipeError
+from qiltest.generation._merge import Factors, file_factors
 from qiltest.lora import LoraReport
 from qiltest.lora.bases import Base
-from qiltest.lora.factors import ModuleFactors, module_factors
 
 #: columns of random vectors that a delta is tried on: two linear maps that agree on these agree.
 _PROBES = 4
@@ -78,7 +78,8 @@ class LoraAdapters:
         self.load_tensors(report.sha256, path.name, lambda name: self._load_file(path, name))
         adapter = self._adapters[report.sha256]
         try:
-            _check_applied(self._transformer, adapter, module_factors(path, self._base, report), where=str(path))
+            meant = file_factors(path, self._base, report, device=self._transformer.device)
+            _check_applied(self._transformer, adapter, meant, where=str(path))
         except BaseException:  # also an interrupted check
             del self._adapters[report.sha256]
             self._transformer.delete_adapters(adapter.name)
@@ -136,18 +137,16 @@ def _modules_of(transformer: torch.nn.Module, adapter: str) -> dict[str, Any]:
     }
 
 
-def _check_applied(
-    transformer: torch.nn.Module, adapter: _Adapter, factors: Iterable[ModuleFactors], *, where: str
-) -> None:
+def _check_applied(transformer: torch.nn.Module, adapter: _Adapter, factors: Iterable[Factors], *, where: str) -> None:
     """Compare the live modules with a file's factors, one module at a time. Raises RecipeError."""
     live, seen = set(adapter.modules), set()
     ignored, other = [], []
     for one in factors:
-        seen.add(one.name)
-        if one.name not in live:
-            ignored.append(one.name)
-        elif not _same_delta(transformer.get_submodule(one.name), adapter.name, one):
-            other.append(one.name)
+        seen.add(one.module)
+        if one.module not in live:
+            ignored.append(one.module)
+        elif not _same_delta(transformer.get_submodule(one.module), adapter.name, one):
+            other.append(one.module)
     faults = [
         f"{len(names)} modules {what}: {', '.join(names[:_SHOWN])}{' ...' if len(names) > _SHOWN else ''}"
         for names, what in (
@@ -165,9 +164,9 @@ def _check_applied(
         )
 
 
-def _same_delta(module: Any, adapter: str, meant: ModuleFactors) -> bool:  # noqa: ANN401
+def _same_delta(module: Any, adapter: str, meant: Factors) -> bool:  # noqa: ANN401
     """Compare two low-rank maps on random vectors, in float32 on the module's device."""
-    down, up = torch.from_numpy(meant.down), torch.from_numpy(meant.up)
+    down, up = meant.down, meant.up
     live_down, live_up = module.lora_A[adapter].weight, module.lora_B[adapter].weight
     if live_down.shape[1] != down.shape[1] or live_up.shape[0] != up.shape[0]:
         return False

@@ -107,6 +107,15 @@ def check_memory(source: ModelSource, dtype: torch.dtype, device: torch.device, 
     )
 
 
+def fit_together(source: ModelSource, dtype: torch.dtype, device: torch.device, settings: Settings) -> bool:
+    """Return whether the text encoder has room beside the image stage, so that both may be loaded at once."""
+    if device.type != "cuda" or settings.offload is not Offload.NONE:
+        return False
+    sizes = sizes_of(source, dtype)
+    wanted = needed(sizes, settings)
+    return wanted.host <= free_host_bytes() and wanted.device + sizes.text_encoder + ENCODING <= free_bytes(device)
+
+
 def free_bytes(device: torch.device) -> int:
     """Return the bytes of a GPU that this process may still allocate, torch's own cache included."""
     index = device.index  # None is the current GPU; not each of these takes a device without an index

@@ -7,8 +7,8 @@ rounds the factors to the weight's dtype first and so gives other weights in alm
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,10 @@ import torch
 
 from qiltest.errors import RecipeError
 from qiltest.generation._place import read_weight, write_weight
-from qiltest.generation._weights import BaseWeights
+from qiltest.generation._stream import Wanted, device_tensors, readable, streams
+from qiltest.generation._weights import BaseWeights, ReadWeight
 from qiltest.lora import Base, LoraReport
-from qiltest.lora.factors import module_factors
+from qiltest.lora.factors import factor_places, module_factors
 
 #: no hash: some weights may be the base's and others merged.
 _BETWEEN = "between"
@@ -39,7 +40,8 @@ class Factors:
 class MergedLora:
     """The transformer's weights with one LoRA merged into them, or none.
 
-    Every switch reads the weights that it changes anew from the model's files, so rounding never adds up.
+    The first LoRA is added to the base's weights where they are. Every later switch reads the weights that it changes
+    anew from the model's files, so rounding never adds up.
     """
 
     def __init__(
@@ -55,18 +57,24 @@ class MergedLora:
         """Name of the merged delta (`LoraRecipe.delta`); None: the base's own weights."""
         return self._active
 
-    def switch(self, delta: str | None, factors: Callable[[], Iterable[Factors]] = tuple) -> None:
+    def switch(
+        self, delta: str | None, factors: Callable[[], Iterable[Factors]] = tuple, modules: Sequence[str] = ()
+    ) -> None:
         """Merge a LoRA, or none, and take off the one before. Raises RecipeError for a module that is not there.
 
+        `modules` are those of the factors, in their order, where that is known: their weights are read ahead.
         An interrupt leaves the weights between the two; the next switch does everything again.
         """
         if delta == self._active:
             return
         self._active = _BETWEEN
-        with self._weights.reading() as read, torch.no_grad(), exact_products():
+        own = not self._merged  # the transformer's weights are the base's own: they need not be read
+        ahead = [] if own else [*modules, *sorted(self._merged - set(modules))]
+        names = [f"{module}.weight" for module in ahead]
+        with self._weights.reading(names, self._device) as read, torch.no_grad(), exact_products():
             done: set[str] = set()
             for one in factors() if delta is not None else ():
-                base = read(self._weight(one.module)).to(device=self._device, dtype=self._dtype)
+                base = self._base(self._weight(one.module), read, own=own and one.module not in done)
                 self._merged.add(one.module)  # before it is written, so that an interrupt leaves it to be restored
                 write_weight(self._transformer, self._weight(one.module), merged(base, one))
                 done.add(one.module)
@@ -74,6 +82,12 @@ class MergedLora:
                 write_weight(self._transformer, self._weight(module), read(self._weight(module)))
             self._merged = done
         self._active = delta
+
+    def _base(self, name: str, read: ReadWeight, *, own: bool) -> torch.Tensor:
+        """Return a weight of the base in the dtype of computing, which its storage may have rounded to float8."""
+        stored = read_weight(self._transformer, name) if own else None
+        found = read(name) if stored is None or stored.dtype != self._dtype else stored
+        return found.to(device=self._device, dtype=self._dtype)
 
     def _weight(self, module: str) -> str:
         """Return the name of a module's weight. Raises RecipeError where the transformer has none of that name."""
@@ -85,11 +99,23 @@ class MergedLora:
         return name
 
 
-def file_factors(path: Path, base: Base, report: LoraReport, *, strength: float = 1.0) -> Iterator[Factors]:
+def file_factors(
+    path: Path, base: Base, report: LoraReport, *, strength: float = 1.0, device: torch.device | None = None
+) -> Iterator[Factors]:
     """Yield an inspected file's factors in float32, one module at a time; `report` must be of this file.
 
-    `strength` is a factor on every delta.
+    `strength` is a factor on every delta. For a GPU they are read straight onto it, and widened there to the same
+    values.
     """
+    if device is not None and streams(device):
+        file, places = factor_places(path, base, report)
+        wanted = [Wanted(name=i.name, file=file, info=i) for place in places for i in (place.down, place.up)]
+        if readable(wanted):
+            with closing(device_tensors(wanted, device)) as tensors:
+                for place in places:
+                    down, up = (next(tensors)[1].float() for _ in range(2))
+                    yield Factors(module=place.name, down=down, up=up, scale=place.scale * strength)
+            return
     for one in module_factors(path, base, report):
         # copied, because numpy's memory begins at any address, by which the CPU's kernels add in another order
         down, up = torch.from_numpy(one.down).clone(), torch.from_numpy(one.up).clone()

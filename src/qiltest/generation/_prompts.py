@@ -25,6 +25,7 @@ from qiltest.generation._decode import tensor_sha256
 from qiltest.generation._errors import translated
 from qiltest.generation.families import Family
 from qiltest.recipe import EditPrompt, Prompt
+from qiltest.spans import span
 
 _log = logging.getLogger(__name__)
 _QUOTATION = frozenset('"“”‘’')
@@ -118,7 +119,7 @@ class EmbeddingCache(PromptMemory):
                 self._pipeline = self._load()
             if self._family.longest_prompt:
                 self._refuse_cut(text_of(prompt))
-            with torch.no_grad():
+            with torch.no_grad(), span("encode prompt", text_of(prompt)[:30]):
                 embeds = self._family.encode(self._pipeline, prompt, device=self._device, longest=self._max_length)
         if not bool(torch.isfinite(embeds).all()):
             raise GenerationError("the text encoder gives NaN or infinite values", where=text_of(prompt)[:60])

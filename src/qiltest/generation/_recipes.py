@@ -20,13 +20,14 @@ from qiltest.files import stamp
 from qiltest.generation._device import device_name
 from qiltest.generation._errors import first_line
 from qiltest.generation._load import RANDOM_SEED, RANDOM_STD, scheduler_config, versions
+from qiltest.generation.ahead import Ahead
 from qiltest.generation.families import Family
-from qiltest.generation.identity import parts_sha256, whole_sha256
+from qiltest.generation.identity import whole_sha256
 from qiltest.generation.schedule import SchedulerConfig, as_tuple, check_sigmas, config_of
 from qiltest.generation.settings import Settings
 from qiltest.generation.sources import RANDOM_LORA, ModelSource, base_of, resolve_lora
 from qiltest.generation.variant_faults import check_numbers, check_variant
-from qiltest.lora import Base, LoraReport, inspect_lora
+from qiltest.lora import Base, LoraReport
 from qiltest.lora.findings import LEFT_OUT
 from qiltest.lora.releases import refuse_other_release
 from qiltest.recipe import LoraRecipe, Recipe, Size
@@ -60,13 +61,22 @@ class Environment:
 class RecipeBuilder:
     """Builds recipes for one model on one device."""
 
-    def __init__(self, source: ModelSource, settings: Settings, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        source: ModelSource,
+        settings: Settings,
+        device: torch.device,
+        dtype: torch.dtype,
+        ahead: Ahead | None = None,
+    ) -> None:
+        """`ahead` may have begun hashing and inspecting; None: nobody has."""
         self._source, self._settings = source, settings
+        self._ahead = ahead or Ahead(source)
         self.base = base_of(source)
         self._own_scheduler = scheduler_config(source)
         self._sample_sigmas = source.sample_sigmas
         self._inspected: dict[Path, tuple[tuple[int, ...], LoraReport]] = {}
-        parts = () if source.folder is None else parts_sha256(source.folder, source.family.components)
+        parts = self._ahead.parts()
         self.environment = Environment(
             model=source.model,
             model_revision=source.revision,
@@ -171,7 +181,7 @@ class RecipeBuilder:
         now = stamp(path.stat())
         known = self._inspected.get(path)
         if known is None or known[0] != now:
-            known = (now, inspect_lora(path, base=self.base))
+            known = (now, self._ahead.inspection(path, now, self.base))
             self._inspected[path] = known
         report = known[1]
         partial = self._settings.allow_partial_lora

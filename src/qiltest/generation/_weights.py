@@ -6,7 +6,8 @@ So no second copy of the model is kept, and the base is bit for bit what its fil
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 
 from qiltest.errors import DeviceError
 from qiltest.files import stamp
+from qiltest.generation._stream import device_tensors, readable, streams, wanted_of
 
 
 class ReadWeight(Protocol):
@@ -39,12 +41,21 @@ class FolderWeights:
                 self._places |= dict.fromkeys(file.keys(), path)
 
     @contextmanager
-    def reading(self) -> Iterator[ReadWeight]:
-        """Keep each file open until the block ends. Raises DeviceError where one changed since the model was loaded."""
+    def reading(self, ahead: Sequence[str] = (), device: torch.device | None = None) -> Iterator[ReadWeight]:
+        """Keep each file open until the block ends. Raises DeviceError where one changed since the model was loaded.
+
+        The weights `ahead` will be asked for in this order: for a GPU the next ones are read while one is in use.
+        """
         with ExitStack() as stack:
             files: dict[Path, Any] = {}
+            coming, following = self._ahead(ahead, device), deque(ahead)
+            if coming is not None:
+                stack.callback(coming.close)
 
             def read(name: str) -> torch.Tensor:
+                if coming is not None and following and following[0] == name:
+                    following.popleft()
+                    return next(coming)[1]
                 path = self._places.get(name)
                 if path is None:
                     raise DeviceError(f"no file of the transformer has the weight {name}", where=str(self._folder))
@@ -55,6 +66,19 @@ class FolderWeights:
                 return tensor
 
             yield read
+
+    def _ahead(
+        self, names: Sequence[str], device: torch.device | None
+    ) -> Generator[tuple[str, torch.Tensor], None, None] | None:
+        """Return the weights of these names as they come onto a GPU; None where they are not read so."""
+        if device is None or not names or not streams(device) or not self._places.keys() >= set(names):
+            return None
+        used = {self._places[name] for name in names}
+        for path in used:
+            _refuse_change(path, self._files[path])
+        places = {one.name: one for one in wanted_of(sorted(used))}
+        wanted = [places[name] for name in names]
+        return device_tensors(wanted, device) if readable(wanted) else None
 
 
 class RandomWeights:
@@ -67,8 +91,8 @@ class RandomWeights:
         self._shapes, self._seed, self._std, self._dtype, self._device = shapes, seed, std, dtype, device
 
     @contextmanager
-    def reading(self) -> Iterator[ReadWeight]:
-        """Nothing is opened."""
+    def reading(self, ahead: Sequence[str] = (), device: torch.device | None = None) -> Iterator[ReadWeight]:
+        """Nothing is opened, and nothing read ahead."""
         yield self.make
 
     def make(self, name: str) -> torch.Tensor:

@@ -10,13 +10,17 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from qiltest.files import stamp
 from qiltest.strict_json import StrictJsonError, parse_file
 
 #: bytes of a JSON or text file of a component that are read; the largest, Qwen's tokenizer.json, has 11 million.
 MOST_BYTES = 64 << 20
+#: bytes of a JSON file from which on it is not parsed twice.
+_LARGE = 1 << 20
 #: entries of a component's folder. The largest release has 20 files in one.
 _MOST_ENTRIES = 5_000
 #: suffixes of the files that decide an image: weights, configs and vocabularies.
@@ -51,10 +55,29 @@ def border_faults(folder: Path, components: tuple[str, ...]) -> Iterator[str]:
 def read_object(path: Path) -> dict[str, Any]:
     """Return a JSON object of a model folder; an empty one where it is missing or refused, which its own check says."""
     try:
-        found = parse_file(path, most=MOST_BYTES)
+        found = _parsed(path)
     except (OSError, StrictJsonError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _parsed(path: Path) -> Any:  # noqa: ANN401 -- a JSON value
+    """Return the value of a JSON file; a large one is parsed once while it stays as it is, and nobody changes it.
+
+    Raises OSError and StrictJsonError.
+    """
+    state = stamp(path.stat())
+    return _large(path.resolve(), state) if state[0] >= _LARGE else parse_file(path, most=MOST_BYTES)
+
+
+def forget_parsed() -> None:
+    """Let the memory of a large file's value go, once the folder is checked."""
+    _large.cache_clear()
+
+
+@lru_cache(maxsize=1)
+def _large(path: Path, _state: tuple[int, ...]) -> Any:  # noqa: ANN401 -- a JSON value
+    return parse_file(path, most=MOST_BYTES)
 
 
 def indices_of(component: Path) -> Iterator[Path]:
@@ -128,7 +151,7 @@ def _content_faults(component: Path, path: Path) -> Iterator[str]:
         return
     name = _name(component.parent, path)
     try:
-        found = parse_file(path, most=MOST_BYTES)
+        found = _parsed(path)
     except OSError as error:
         yield f"{name} cannot be read: {error.strerror or error}"
         return

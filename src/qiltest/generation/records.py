@@ -46,6 +46,8 @@ class Timing:
     kind: str = LOOP
     #: requests in flight at once, of a server.
     concurrency: int = 1
+    #: timed loops of the image, of which this one is the median; 0 where that is not told, as before it was.
+    loops: int = 0
 
     @property
     def comparable(self) -> bool:
@@ -133,6 +135,10 @@ class Generator(Protocol):
         `Recipe.device` names the hardware, such as "NVIDIA H200": latencies are compared on equal devices only.
         """
         ...
+
+    def look_ahead(self, variants: Iterable[Variant], *, load: bool) -> None:
+        """Begin in threads what images of these variants need, `load` the model too; nothing is believed yet."""
+        return
 
     def prepare(self, prompts: Iterable[Prompt]) -> None:
         """Encode prompts once; embeddings are kept and shared by all variants.

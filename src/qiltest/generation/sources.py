@@ -11,7 +11,7 @@ from typing import Any
 
 from qiltest.errors import DeviceError, ModelError, RecipeError
 from qiltest.files import expanded
-from qiltest.generation.border import MOST_BYTES, SUFFIXES, border_faults, read_object
+from qiltest.generation.border import MOST_BYTES, SUFFIXES, border_faults, forget_parsed, read_object
 from qiltest.generation.families import FAMILIES, Family, family_named, family_of
 from qiltest.generation.identity import name_of_folder
 from qiltest.generation.model_base import base_of_folder
@@ -322,6 +322,7 @@ def _checked(folder: Path, *, remedy: str) -> Path:
         more = f"; and {len(unsafe) - _MOST_FAULTS} more" if len(unsafe) > _MOST_FAULTS else ""
         raise ModelError("; ".join(unsafe[:_MOST_FAULTS]) + more, where=str(folder), remedy=_ONLY_PLAIN)
     faults = list(folder_faults(folder, family))
+    forget_parsed()
     missing = [fault.what.removeprefix(MISSING) for fault in faults if fault.what.startswith(MISSING)]
     others = [fault.what for fault in faults if not fault.what.startswith(MISSING)]
     if faults:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from qiltest.hashing import known_sha256
+from qiltest.lora import known as kept
 from qiltest.lora.bases import qwen_image
 from qiltest.lora.blocks import block_norms, left_out, silenced
 from qiltest.lora.contents import Contents, contents_of, takes
@@ -29,6 +33,9 @@ if TYPE_CHECKING:
 
     from qiltest.lora.bases import Base
     from qiltest.suite.variants import Variant
+
+#: modules that are measured at once, and most bytes of one's factors for that.
+_AT_ONCE, _SMALL = 4, 16 << 20
 
 
 def header_refuses(path: Path, base: Base) -> bool:
@@ -53,9 +60,10 @@ def inspect_lora(
     """Inspect a LoRA file against `base`, or the best fit of the `known` bases, or Qwen-Image.
 
     The header decides what is read: nothing of a file that it refuses, or of a module with another shape than the
-    base's. Values are read one module at a time: memory is that of the header and one pair of factors. The file is
-    hashed meanwhile; one above `SIZE_LIMIT` is refused, and not hashed (its `sha256` is empty), nor is any where
-    `hashed` is False. Raises RecipeError where the file is not a whole safetensors file, or changes while it is read.
+    base's. Values are read a module at a time, small ones in a few threads: memory is that of the header and a few
+    pairs of factors. What was measured of a large file is kept (`qiltest.lora.known`). The file is hashed meanwhile;
+    one above `SIZE_LIMIT` is refused, and not hashed (its `sha256` is empty), nor is any where `hashed` is False.
+    Raises RecipeError where the file is not a whole safetensors file, or changes while it is read.
     """
     file = open_safetensors(path)
     candidates = dict.fromkeys((*(() if base is None else (base,)), *known)) or {qwen_image(): None}
@@ -64,14 +72,48 @@ def inspect_lora(
     found = contents[chosen]
     if file.size > SIZE_LIMIT and found.kind is None:
         found = replace(found, kind=f"{too_large(file.size)}: extract a LoRA of lower rank, or save it in bfloat16")
-    with ThreadPoolExecutor(1) as pool:
-        sha256 = pool.submit(lora_sha256, path) if hashed and file.size <= SIZE_LIMIT else None
-        measured = [_measured(pair, file, chosen, found) for pair in found.pairs]
+    measured, sha256 = _measured_and_hashed(file, chosen, found, hashed=hashed and file.size <= SIZE_LIMIT)
     file.check_unchanged()
-    report = _report(file, chosen, found, measured, sha256.result() if sha256 else "")
+    report = _report(file, chosen, found, measured, sha256)
     fits = tuple(name for candidate, each in contents.items() for name in _fits(each, candidate))
     report = replace(report, fits=fits, variants=_named(report.sha256, variants))
     return replace(report, findings=find(report, chosen))
+
+
+def _measured_and_hashed(
+    file: SafetensorsFile, base: Base, contents: Contents, *, hashed: bool
+) -> tuple[Sequence[Measured], str]:
+    """Return what is measured of each pair, and the file's SHA-256, "" unless `hashed`; from memory where it is known.
+
+    Two that ask for the same large file at once have it measured once.
+    """
+    if contents.kind is not None or not kept.is_kept(file):
+        return _measure_all(file, base, contents, hashed=hashed)
+    key = kept.Key(path=file.path.resolve(), state=file.state, base=base)
+    with kept.one_at_a_time(key):
+        measured = kept.recall(key, known_sha256(file.path))
+        if measured is not None:
+            return measured, lora_sha256(file.path) if hashed else ""
+        measured, sha256 = _measure_all(file, base, contents, hashed=hashed)
+        kept.keep(key, measured, sha256)
+    return measured, sha256
+
+
+def _measure_all(
+    file: SafetensorsFile, base: Base, contents: Contents, *, hashed: bool
+) -> tuple[tuple[Measured, ...], str]:
+    """Measure all pairs in a few threads, large ones one at a time, while the file is hashed."""
+    turn = threading.Lock()
+
+    def one(pair: FactorPair) -> Measured:
+        small = pair.down.end - pair.down.start + pair.up.end - pair.up.start <= _SMALL
+        with nullcontext() if small else turn:
+            return _measured(pair, file, base, contents)
+
+    with ThreadPoolExecutor(1) as hashing, ThreadPoolExecutor(_AT_ONCE) as pool:
+        sha256 = hashing.submit(lora_sha256, file.path) if hashed else None
+        measured = tuple(pool.map(one, contents.pairs))
+    return measured, "" if sha256 is None else sha256.result()
 
 
 def _measured(pair: FactorPair, file: SafetensorsFile, base: Base, contents: Contents) -> Measured:

@@ -95,6 +95,7 @@ class LatencyModel(_Model):
     """The denoise loop alone, in seconds; of a server's image what `kind` says."""
 
     denoise_seconds: float
+    loops: int = Field(description="timed loops of the image, of which this is the median one; 0: not told")
     kind: Text = Field(description="what was timed: loop; of a server diffuse, request (its whole work) or wall")
     concurrency: int = Field(description="requests in flight at once, of a server")
     decode_seconds: float
@@ -242,6 +243,35 @@ class PublishedModel(_Model):
     verdicts: tuple[ReportMark, ...] = Field(description="its marks on single images; images without one are left out")
 
 
+class BesideModel(_Model):
+    """A kind of work that went on at the same time."""
+
+    name: Text
+    seconds: float = Field(ge=0)
+
+
+class StageModel(_Model):
+    """All work of one kind in a session; times are seconds since the command began."""
+
+    name: Text
+    times: int = Field(ge=1, description="pieces of work")
+    start: float = Field(ge=0, description="of the first piece")
+    end: float = Field(ge=0, description="of the last piece")
+    seconds: float = Field(ge=0, description="in which at least one piece was going on")
+    alone: float = Field(ge=0, description="in which nothing else was")
+    beside: tuple[BesideModel, ...] = Field(description="the kinds that it ran beside longest")
+
+
+class TimelineModel(_Model):
+    """Where the time of the run's session went."""
+
+    wall: float = Field(ge=0, description="seconds from the command to the end of the last piece of work")
+    first_image: float | None = Field(description="seconds from the command to the first decoded image")
+    unrecorded: float = Field(ge=0, description="seconds in which no work was recorded")
+    stages: tuple[StageModel, ...]
+    left_out: int = Field(ge=0, description="kinds of little time that are not listed")
+
+
 class ReportModel(_Model):
     """The report of one run."""
 
@@ -271,6 +301,7 @@ class ReportModel(_Model):
     published: PublishedModel | None = Field(
         default=None, description="only where the run has a case with a `report_table`"
     )
+    timeline: TimelineModel | None = Field(default=None, description="only where the run tells where its time went")
 
 
 def schema() -> dict[str, Any]:
@@ -293,7 +324,7 @@ def report_json(run: Run, folder: Path, *, previous: Run | None = None) -> dict[
 
 
 def _values(page: RunView, folder: Path) -> dict[str, Any]:
-    left_out = {"published"} if page.published is None else None
+    left_out = {name for name in ("published", "timeline") if getattr(page, name) is None} or None
     return _report(page, folder).model_dump(mode="json", by_alias=True, exclude=left_out)
 
 

@@ -44,6 +44,7 @@ def render_markdown(page: RunView, folder: Path) -> str:
             caveat=CAVEAT,
             speeds_by_variant=_by_variant(page.run),
             speeds=tuple(chain.from_iterable(lines)),
+            timeline=page.timeline,
         )
     )
 

@@ -32,6 +32,7 @@ from qiltest.runs.names import not_hashes, not_plain, wrong_sample, wrong_size
 from qiltest.runs.readings import SURROGATE
 from qiltest.runs.records import CaseResult, Origin, Outcome, RunState, Setup, StoredImage, shared
 from qiltest.scoring.records import Score
+from qiltest.spans import Span
 from qiltest.suite.selection import Sample
 
 
@@ -175,10 +176,12 @@ class Ended:
     state: RunState
     exit_status: int
     problems: tuple[str, ...] = ()
+    #: where the time went until now; none of a run before there were any.
+    spans: tuple[Span, ...] = ()
 
     def faults(self) -> Iterator[str]:
-        """Yield nothing: it has no names."""
-        yield from ()
+        """Yield spans that end before they begin; there are no names."""
+        yield from _backward(self.spans)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,10 +189,18 @@ class Reported:
     """Last line of a run: its reports are written, and its line of the history. Only now is it finished."""
 
     at: str
+    #: where the time went since its end was written.
+    spans: tuple[Span, ...] = ()
 
     def faults(self) -> Iterator[str]:
-        """Yield nothing: it has no names."""
-        yield from ()
+        """Yield spans that end before they begin; there are no names."""
+        yield from _backward(self.spans)
+
+
+def _backward(spans: tuple[Span, ...]) -> Iterator[str]:
+    for number, span in enumerate(spans):
+        if not (0 <= span.start <= span.end):
+            yield f"spans.{number}: it ends before it begins"
 
 
 Event = Started | Generated | Judged | Failed | Ended | Reported

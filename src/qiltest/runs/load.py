@@ -15,6 +15,7 @@ from qiltest.runs.events import (
     Judged,
     Noted,
     OfSample,
+    Reported,
     Started,
     decode,
     decode_brief,
@@ -26,6 +27,7 @@ from qiltest.runs.plain_file import open_plain
 from qiltest.runs.readings import reading_digest
 from qiltest.runs.records import CaseResult, Outcome, Run, RunState, Setup, shared
 from qiltest.runs.room import Room, collector_paused, in_brief
+from qiltest.spans import MOST, Span
 from qiltest.suite.selection import Sample
 
 __all__ = ["EVENTS", "Bound", "load_run", "read_events"]
@@ -135,6 +137,7 @@ def load_run(run: Path, *, room: Room | None = None) -> Run:
         exit_status=None if ended is None else ended.exit_status,
         results=merged.in_order(started.planned),
         problems=(*problems, *merged.problems, *(() if ended is None else ended.problems)),
+        spans=merged.spans,
     )
 
 
@@ -146,6 +149,7 @@ class _Merged:
     room: Room | None
     results: dict[Sample, CaseResult] = field(default_factory=dict)
     ended: Ended | None = None
+    spans: tuple[Span, ...] = ()
     #: as keys, because an image that is read again has its problem again.
     problems: dict[str, None] = field(default_factory=dict)
     bound: Bound = field(default_factory=Bound)
@@ -187,8 +191,9 @@ class _Merged:
                     self._add(_checked(line, self.bound, where=f"{path}:{place.number}"))
 
     def _add(self, event: Event | Noted) -> None:
-        if isinstance(event, Ended):
-            self.ended = event
+        if isinstance(event, Ended | Reported):
+            self.ended = event if isinstance(event, Ended) else self.ended
+            self.spans = (*self.spans, *event.spans)[: 2 * MOST]  # those of its end and of its reports
         elif isinstance(event, Generated | Noted):
             self.results[event.sample] = self._generated(event)
         elif isinstance(event, Judged | Failed):

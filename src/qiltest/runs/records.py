@@ -17,6 +17,7 @@ from qiltest.quality.records import Health
 from qiltest.reading.records import ReaderInfo, Reading
 from qiltest.recipe import Recipe, Size
 from qiltest.scoring.records import Score
+from qiltest.spans import Span
 from qiltest.suite.cases import Case
 from qiltest.suite.selection import Sample
 from qiltest.suite.variants import ModelKind, Variant
@@ -238,6 +239,8 @@ class Run(Setup):
     results: tuple[CaseResult, ...]
     #: what is wrong with the run or the session, such as a quarantined image or an unused golden.
     problems: tuple[str, ...] = ()
+    #: where the session's time went; empty for runs before there were any, killed ones and merged ones.
+    spans: tuple[Span, ...] = ()
 
     @property
     def not_checked(self) -> tuple[str, ...]:

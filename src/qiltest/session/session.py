@@ -28,6 +28,7 @@ from qiltest.session.interrupts import Interrupts
 from qiltest.session.junit import add_properties, reason_of, verdict_of
 from qiltest.session.progress import progress_bar
 from qiltest.session.refusals import Refusals, add_junit_errors
+from qiltest.spans import Timeline, span
 from qiltest.suite.load import Suite, load_suite
 from qiltest.suite.selection import Sample, Task
 from qiltest.text.escape import one_line, printable_line
@@ -57,6 +58,7 @@ class SuiteSession:
     def __init__(self, config: pytest.Config, options: Options) -> None:
         self.config = config
         self.options = options
+        self.timeline = Timeline()
         self.progress = progress_bar(config)
         #: with --qil-lora: the inspection of the file.
         self.inspection: CandidateInspection | None = None
@@ -152,6 +154,7 @@ class SuiteSession:
         left = {sample_of_item(item) for item in items}
         self._selected = {sample: task for sample, task in self._selected.items() if sample in left}
         if self._selected and not self.config.option.collectonly:
+            self.generating.expect(task.variant for task in self._selected.values())
             with self.refusals.of_usage():
                 self._try_release()
                 if self.options.images is not None:
@@ -374,6 +377,7 @@ class SuiteSession:
                     open_reader=open_reader,
                     command=("pytest", *self.config.invocation_params.args),
                     whole=self._whole,
+                    timeline=self.timeline,
                 )
             except QiltestError as error:
                 self._refused = error
@@ -387,7 +391,8 @@ class SuiteSession:
 
     def _loaded(self) -> Suite:
         if self._suite is None:
-            suite, release = load_suite(self.options.cases_folder, keep_doubtful=True), self.options.release
+            with span("read cases"):
+                suite, release = load_suite(self.options.cases_folder, keep_doubtful=True), self.options.release
             if release is not None:
                 from qiltest.release.check import admit
 

@@ -14,6 +14,7 @@ from qiltest.engine.parallel.records import Asked, Denoising, Hello, Setup
 from qiltest.generation.images import finish
 from qiltest.generation.records import Generation, Generator
 from qiltest.recipe import Prompt, Recipe
+from qiltest.spans import Unread
 
 #: facts of a recipe that are of its image; all others are of the worker.
 _OF_THE_IMAGE = frozenset({"prompt", "seed", "asked", "effective", "variant"})
@@ -22,8 +23,10 @@ _OF_THE_IMAGE = frozenset({"prompt", "seed", "asked", "effective", "variant"})
 class WorkerCalls:
     """See `records.Calls`. All calls but `image` come from one thread."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, *, own_process: bool = False) -> None:
+        """`own_process`: what this process records is the worker's alone, and is told with its images."""
         self._setup = setup
+        self._spans = Unread() if own_process else None
         self._opened: tuple[Generator, Loops] | None = None
         self._pngs = ThreadPoolExecutor(max_workers=1, thread_name_prefix="qiltest-png")
         self._images: dict[int, Future[Generation]] = {}
@@ -68,6 +71,7 @@ class WorkerCalls:
             notes=made.notes,
             disturbed=made.disturbed,
             device=made.device,
+            spans=() if self._spans is None else self._spans.take(),
         )
 
     def image(self, number: int) -> Generation:

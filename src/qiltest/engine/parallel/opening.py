@@ -8,7 +8,7 @@ from functools import partial
 
 from qiltest.arguments import ALL
 from qiltest.engine.environment import visible_gpus
-from qiltest.engine.loops import Timed
+from qiltest.engine.loops import timed_by
 from qiltest.engine.options import Options
 from qiltest.engine.parallel.generator import WorkersGenerator
 from qiltest.engine.parallel.pool import WorkerPool
@@ -70,7 +70,7 @@ def _open_cluster(
 def _setup(options: Options, settings: Settings, opener: OpenGenerator | None) -> Setup:
     # what this process shows of its loops, no worker can show
     settings = replace(settings, on_step=None)
-    timed = Timed(rounds=options.rounds, warms_up=options.gpu, device=settings.device)
+    timed = replace(timed_by(options), device=settings.device)
     return Setup(open_generator=opener or partial(open_generator, options.model, settings), timed=timed)
 
 

@@ -166,7 +166,7 @@ class _Server:
     """Does the calls of a connection: `image` in a thread of its own, all others in the main thread."""
 
     def __init__(self, connection: Connection[Any, Any], setup: Setup) -> None:
-        self._connection, self._calls = connection, WorkerCalls(setup)
+        self._connection, self._calls = connection, WorkerCalls(setup, own_process=True)
         self._turn = threading.Lock()
 
     def serve(self) -> None:

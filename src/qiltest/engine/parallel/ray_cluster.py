@@ -140,7 +140,7 @@ class _Actor:
     """The calls of a worker. Errors come back as values: Ray would wrap them into others."""
 
     def __init__(self, setup: Setup) -> None:
-        self._calls = WorkerCalls(setup)
+        self._calls = WorkerCalls(setup, own_process=True)
 
     def ping(self) -> None:
         """Do nothing: the actor is there."""

@@ -11,6 +11,7 @@ from qiltest.engine.environment import DeviceState
 from qiltest.engine.loops import Timed
 from qiltest.generation.records import Denoised, Generator
 from qiltest.recipe import Prompt, Recipe, Size
+from qiltest.spans import Span
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import Variant
 
@@ -69,6 +70,8 @@ class Denoising:
     notes: tuple[str, ...]
     disturbed: float
     device: tuple[DeviceState, ...]
+    #: what the worker's process did since it told so last, on its host's monotonic clock.
+    spans: tuple[Span, ...] = ()
 
 
 class Calls(Protocol):

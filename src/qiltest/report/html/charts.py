@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from qiltest.report.choice import MOST_VARIANTS
+from qiltest.report.timeline import TimelineView
 from qiltest.runs.aggregate import (
     LENGTH_CLASSES,
     by_variant,
@@ -29,6 +30,10 @@ _HALF_CHARACTER = 3.3
 #: a trend needs two runs.
 _FEWEST_RUNS = 2
 _LEFT, _RIGHT, _ROW, _TOP = 96.0, 150.0, 34.0, 8.0
+#: width of the timeline, height of a row of it, and pieces of a row that are drawn.
+_TIMELINE, _TIMELINE_ROW, _MOST_PIECES = 790.0, 20.0, 1_000
+#: characters of a row's name that fit beside it.
+_LABEL = 26
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +78,49 @@ def charts(run: Run) -> tuple[Chart, ...]:
         return ()
     made = (_rate_chart(run), _denoise_chart(run), _length_chart(run), _step_chart(run), _history_chart(run))
     return tuple(chart for chart in made if chart is not None)
+
+
+def timeline_chart(view: TimelineView) -> Chart:
+    """Lay out a session from left to right, a row per kind of work."""
+    left, right = 196.0, 64.0
+    scale = (_TIMELINE - left - right) / max(view.wall, 1e-9)
+    elements: list[Element] = []
+    for number, stage in enumerate(view.stages):
+        middle = _TOP + _TIMELINE_ROW * (number + 0.5)
+        elements.append(
+            Element(kind="text", style="label", x=left - 10, y=middle + 4, text=_label(stage.name), anchor="end")
+        )
+        for start, end in stage.pieces[:_MOST_PIECES]:
+            width = max((end - start) * scale, 1.0)
+            elements.append(Element(kind="rect", style="v0", x=left + start * scale, y=middle - 6, x2=width, y2=12))
+        last = min(left + stage.end * scale, _TIMELINE - right)
+        elements.append(Element(kind="text", style="tick", x=last + 6, y=middle + 4, text=seconds(stage.seconds)))
+    height = _TOP * 2 + _TIMELINE_ROW * len(view.stages)
+    for at in (0.0, view.wall) if view.first_image is None else (0.0, view.first_image, view.wall):
+        x = left + at * scale
+        elements.append(Element(kind="line", style="grid", x=x, y=_TOP, x2=x, y2=height - _TOP))
+    rows = tuple(
+        (
+            stage.name,
+            str(stage.times),
+            *(f"{value:.2f}" for value in (stage.start, stage.end, stage.seconds, stage.alone)),
+            ", ".join(f"{one.name} {one.seconds:.1f}" for one in stage.beside),
+        )
+        for stage in view.stages
+    )
+    return Chart(
+        title="Work by kind",
+        note="From the command to the last piece of work, in seconds; the line within is the first image.",
+        width=_TIMELINE,
+        height=height,
+        elements=tuple(elements),
+        columns=("work", "pieces", "from", "until", "seconds", "alone", "beside"),
+        rows=rows,
+    )
+
+
+def _label(name: str) -> str:
+    return name if len(name) <= _LABEL else f"{name[: _LABEL - 1]}…"
 
 
 def _styles(run: Run) -> dict[str, str]:

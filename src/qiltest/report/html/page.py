@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from qiltest.report.benchmarks import CAVEAT
 from qiltest.report.earlier import Earlier
-from qiltest.report.html.charts import charts
+from qiltest.report.html.charts import charts, timeline_chart
 from qiltest.report.html.preview import (
     MOST_PIXELS,
     Crop,
@@ -76,6 +76,8 @@ def render_html(page: RunView, folder: Path) -> str:
             page=page,
             embedded=embed(page.cells, folder),
             charts=charts(page.run),
+            timeline=page.timeline,
+            timeline_chart=None if page.timeline is None else timeline_chart(page.timeline),
             caveat=CAVEAT,
             speeds=read_speeds(page.run.path),
             style=Markup(style),  # noqa: S704 - the package's own

@@ -1,0 +1,136 @@
+"""Hashes and inspections that are begun ahead are those that are made when asked for; errors wait for who asks."""
+
+import shutil
+import threading
+from dataclasses import replace
+
+import pytest
+
+from qiltest.errors import DeviceError, RecipeError
+from qiltest.files import stamp
+from qiltest.generation import ahead as module
+from qiltest.generation.ahead import Ahead
+from qiltest.generation.identity import parts_sha256
+from qiltest.generation.sources import COMPONENTS, base_of, resolve_model
+from qiltest.lora import inspect_lora
+from qiltest.suite.variants import LoraSource, ModelKind
+
+from .conftest import EIGHT, FOUR
+
+
+@pytest.fixture
+def source(folder):
+    return resolve_model(str(folder), kind=ModelKind.TINY)
+
+
+@pytest.fixture
+def ahead(source):
+    one = Ahead(source)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def inspected(monkeypatch):
+    """The names of files that were inspected."""
+    seen = []
+    monkeypatch.setattr(
+        module, "inspect_lora", lambda path, **more: (seen.append(path.name), inspect_lora(path, **more))[1]
+    )
+    return seen
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_hashes_are_the_same_whether_they_were_begun_or_not(ahead, source, begun):
+    if begun:
+        ahead.begin()
+    assert ahead.parts() == parts_sha256(source.folder, COMPONENTS)
+
+
+def test_an_inspection_that_was_begun_is_made_once(ahead, source, inspected, folder):
+    ahead.begin()
+    ahead.inspect([EIGHT, FOUR, EIGHT])
+    path = folder / "loras" / "8step.safetensors"
+    report = ahead.inspection(path, stamp(path.stat()), base_of(source))
+    assert report == inspect_lora(path, base=base_of(source))
+    ahead.close()
+    assert sorted(inspected) == ["4step.safetensors", "8step.safetensors"]
+
+
+def test_nothing_is_inspected_ahead_where_nothing_was_begun(ahead, inspected):
+    ahead.inspect([EIGHT])
+    assert inspected == []
+
+
+def test_a_file_that_changed_since_is_inspected_again(ahead, source, inspected, tmp_path, folder):
+    path = tmp_path / "own.safetensors"
+    shutil.copy(folder / "loras" / "8step.safetensors", path)
+    ahead.begin()
+    ahead.inspect([replace(EIGHT, loras=(("tiny", LoraSource(source=str(path))),))])
+    shutil.copy(folder / "loras" / "4step.safetensors", path)
+    report = ahead.inspection(path, stamp(path.stat()), base_of(source))
+    assert report.sha256 == inspect_lora(path, base=base_of(source)).sha256
+    assert inspected == ["own.safetensors", "own.safetensors"]
+
+
+def test_a_broken_file_is_an_error_of_who_asks_for_it_and_a_missing_one_of_nobody(ahead, source, tmp_path):
+    path = tmp_path / "broken.safetensors"
+    path.write_bytes(b"no")
+    ahead.begin()
+    ahead.inspect(
+        [replace(EIGHT, loras=(("tiny", LoraSource(source=str(file))),)) for file in (path, tmp_path / "none")]
+    )
+    with pytest.raises(RecipeError, match="safetensors"):
+        ahead.inspection(path, stamp(path.stat()), base_of(source))
+
+
+def test_hashing_that_nobody_wants_any_more_ends_with_the_file_in_hand(ahead, monkeypatch):
+    from qiltest.generation import identity
+
+    reached, on, read = threading.Event(), threading.Event(), []
+
+    def slowly(path):
+        read.append(path)
+        reached.set()
+        on.wait(30)
+        return "0" * 64
+
+    monkeypatch.setattr(identity, "file_sha256", slowly)
+    monkeypatch.setattr(identity, "ThreadPoolExecutor", lambda max_workers: one_thread())
+    ahead.begin()
+    coming = ahead._parts
+    reached.wait(30)
+    ahead._unwanted.set()
+    on.set()
+    ahead.close()
+    assert len(read) == 1
+    with pytest.raises(DeviceError, match="nobody wants"):
+        coming.result()
+
+
+def one_thread():
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(1)
+
+
+def test_once_closed_it_still_answers(ahead, source):
+    ahead.begin()
+    ahead.close()
+    assert ahead.parts() == parts_sha256(source.folder, COMPONENTS)
+
+
+def test_a_generator_builds_its_recipes_from_what_was_begun(source, fresh, generator, inspected):
+    from qiltest.generation import Settings, open_generator
+
+    from .conftest import SIZE, case
+
+    wanted = generator.recipe(case(), SIZE, EIGHT, 42).key()
+    inspected.clear()
+    begun = Ahead(source)
+    begun.begin()
+    begun.inspect([EIGHT])
+    one = open_generator(str(source.folder), Settings(), kind=ModelKind.TINY, ahead=begun)
+    assert one.recipe(case(), SIZE, EIGHT, 42).key() == wanted
+    assert inspected == ["8step.safetensors"]
+    one.close()
