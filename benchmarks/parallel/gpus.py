@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
 from gpus_cpu import check_begins, check_ends, suite_begins, suite_ends
+from gpus_loads import loads
 from gpus_neighbour import neighbours
 from gpus_ray import ray_session
 from gpus_sessions import (
@@ -187,6 +188,7 @@ STAGES: tuple[tuple[str, Stage, float], ...] = (
     ("killed", killed, 45),
     ("check", check_ends, 0),
     ("suite", suite_ends, 0),
+    ("loads", loads, 45),
     ("second_gpu", second_gpu, 50),
     ("ray", ray_session, 60),
 )

@@ -88,7 +88,7 @@ def pytest_command(*args: str) -> list[str]:
     """Return the command of a session; the plugin is named where it is not installed."""
     installed = {entry.value for entry in metadata.entry_points(group="pytest11")}
     named = [] if "qiltest.plugin" in installed else ["-p", "qiltest.plugin"]
-    return [sys.executable, "-m", "pytest", *named, "-p", "no:cacheprovider", "-p", "no:timeout", "-q", *args]
+    return [sys.executable, "-m", "pytest", *named, "-p", "no:cacheprovider", "-q", *args]
 
 
 def on_cores(cores: Sequence[int], command: Sequence[str]) -> list[str]:

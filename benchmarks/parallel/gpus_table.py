@@ -33,6 +33,7 @@ def lines_of(results: Found) -> Iterator[str]:
     yield from _ratios(stages)
     yield from _forwards(stages)
     yield from _neighbours(stages.get("neighbours", {}))
+    yield from _loads(stages.get("loads", {}))
     yield from _killed(stages.get("killed", {}))
     yield from _cpu(stages)
 
@@ -102,6 +103,20 @@ def _neighbours(found: Found) -> Iterator[str]:
         yield f"| {state} | {' | '.join('' if cell is None else f'{cell:.4f}' for cell in cells)} |"
     differ = f"{found['different_latents']} of {found['loops']} loops differ"
     yield f"latents: {differ}; {found['loading_seconds']:.1f} s to load both"
+
+
+def _loads(found: Found) -> Iterator[str]:
+    if "bytes" not in found:
+        return
+    yield ""
+    yield f"reading {found['bytes'] / 1e9:.1f} GB onto GPUs (seconds, GB from the disk, GB of own memory):"
+    for name in ("one alone, cold", "one alone, known", "two at once, cold", "two in turns, cold"):
+        each = "; ".join(
+            f"{one['seconds']:.2f}, {one['from_disk'] / 1e9:.1f}, {one['own_memory_peak'] / 1e9:.1f}"
+            for one in found[name]
+        )
+        yield f"  {name}: {each}"
+    yield f"  wall of two: at once {found['two at once, wall']:.2f}, in turns {found['two in turns, wall']:.2f}"
 
 
 def _killed(found: Found) -> Iterator[str]:

@@ -85,6 +85,10 @@ class RunContext:
         workers = self.generator.notices if isinstance(self.generator, WorkersGenerator) else ()
         return (*self.readers.notices, *workers)
 
+    def working(self) -> tuple[str, ...]:
+        """Return what each worker does, a line each; nothing without workers."""
+        return self.producer.working()
+
     def stop(self) -> None:
         """Stop background work; generated images are stored first."""
         self.producer.close()

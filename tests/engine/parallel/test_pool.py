@@ -276,3 +276,40 @@ def test_a_test_that_calls_the_generator_itself_is_told():
     with pytest.raises(GenerationError, match="--qil-workers"):
         session.generator.denoise(recipe)
     session.generator.close()
+
+
+def test_what_workers_do_is_heard_without_waiting_for_them():
+    session = Session(Fakes(lambda: FakeGenerator(wait=0.4)), workers=2)
+    recipes = session.recipes(1)
+    assert {one.image for one in session.generator.working()} == {None}
+    session.generator.begin(session.deliver)
+    session.generator.order(recipes)
+    heard = set()
+    deadline = time.monotonic() + 10
+    while len(session.delivered) < len(recipes) and time.monotonic() < deadline:
+        begin = time.monotonic()
+        heard |= set(session.generator.working())
+        assert time.monotonic() - begin < 0.2
+        time.sleep(0.01)
+    assert {one.image for one in heard} >= {0, 1}
+    steps = {(one.image, one.done, one.of) for one in heard if one.of}
+    # the loop of the 8-step image has its first steps behind it, and each worker tells of its own image
+    assert {of for image, _, of in steps if image == 0} == {8}
+    assert {of for image, _, of in steps if image == 1} == {4}
+    assert len({done for image, done, _ in steps if image == 0}) > 2
+    session.generator.close()
+    assert session.generator.working() == ()
+
+
+def test_a_worker_that_does_not_say_how_far_it_is_keeps_its_image_in_sight():
+    session = Session(Fakes(lambda: FakeGenerator(wait=0.3), faults={(1, "progress", 1): "hang"}), workers=1)
+    recipes = session.recipes(1)
+    session.generator.begin(session.deliver)
+    session.generator.order(recipes)
+    seen = []
+    deadline = time.monotonic() + 10
+    while not seen and time.monotonic() < deadline:
+        seen = [one for one in session.generator.working() if one.image is not None]
+        time.sleep(0.01)
+    assert [(one.done, one.of) for one in seen] == [(0, 0)]
+    session.generator.close()

@@ -20,7 +20,7 @@ from itertools import zip_longest
 from typing import Any
 
 from qiltest.arguments import ALL
-from qiltest.engine.parallel.calls import CALLS, WorkerCalls, sendable
+from qiltest.engine.parallel.calls import BESIDE, CALLS, WorkerCalls, sendable
 from qiltest.engine.parallel.records import Place, Setup, StartWorker, Worker, WorkerDiedError
 from qiltest.errors import DeviceError
 from qiltest.text.escape import printable_line
@@ -135,7 +135,7 @@ def _start(on: dict[int, _Node], threads: int | None, place: Place, setup: Setup
     return RayWorker(on[place.number].id, place, setup, threads=threads)
 
 
-@ray.remote(max_restarts=0, max_task_retries=0, concurrency_groups={"images": 2})
+@ray.remote(max_restarts=0, max_task_retries=0, concurrency_groups={"beside": 2})
 class _Actor:
     """The calls of a worker. Errors come back as values: Ray would wrap them into others."""
 
@@ -149,10 +149,10 @@ class _Actor:
         """Do a call in the actor's own thread."""
         return self._done(name, args)
 
-    @ray.method(concurrency_group="images")  # type: ignore[untyped-decorator]
-    def image(self, args: tuple[Any, ...]) -> tuple[BaseException | None, object]:
-        """Return an image beside the next call."""
-        return self._done("image", args)
+    @ray.method(concurrency_group="beside")  # type: ignore[untyped-decorator]
+    def beside(self, name: str, args: tuple[Any, ...]) -> tuple[BaseException | None, object]:
+        """Do a call of `BESIDE` beside the others: an image may wait for its PNG, so there are two threads."""
+        return self._done(name, args)
 
     def _done(self, name: str, args: tuple[Any, ...]) -> tuple[BaseException | None, object]:
         try:
@@ -187,11 +187,15 @@ class RayWorker:
                 future.set_exception(WorkerDiedError(self._ended))
                 return future
             self._waiting.add(future)
-        try:
-            reference = self._actor.image.remote(args) if name == "image" else self._actor.do.remote(name, args)
-            reference.future().add_done_callback(partial(self._settle, future))
-        except RayError as error:
-            self._fail(future, error)
+            method = self._actor.beside if name in BESIDE else self._actor.do
+            try:
+                # in turn with `kill`: once this process has left the cluster, any call would join it again
+                reference = method.remote(name, args)
+            except RayError as error:
+                self._waiting.discard(future)
+                future.set_exception(_died(error))
+                return future
+        reference.future().add_done_callback(partial(self._settle, future))
         return future
 
     def kill(self) -> None:
@@ -221,15 +225,18 @@ class RayWorker:
         self._done(future, lambda: future.set_result(value) if raised is None else future.set_exception(raised))
 
     def _fail(self, future: Future[Any], error: BaseException) -> None:
-        # RayActorError has died and unavailable actors below it; node and object losses are other RayErrors
-        died = WorkerDiedError(f"{type(error).__name__}: {_first_line(error)}")
-        self._done(future, lambda: future.set_exception(died))
+        self._done(future, lambda: future.set_exception(_died(error)))
 
     def _done(self, future: Future[Any], settle: Callable[[], None]) -> None:
         with self._turn:
             self._waiting.discard(future)
         with suppress(InvalidStateError):
             settle()
+
+
+def _died(error: BaseException) -> WorkerDiedError:
+    # RayActorError has died and unavailable actors below it; node and object losses are other RayErrors
+    return WorkerDiedError(f"{type(error).__name__}: {_first_line(error)}")
 
 
 def _first_line(error: BaseException) -> str:
