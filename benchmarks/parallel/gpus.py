@@ -104,12 +104,6 @@ def two(lab: Lab) -> Found:
     return found | {"same_as_none": same_images(lab.stages.get("none", {}), found)}
 
 
-def second_gpu(lab: Lab) -> Found:
-    """Generate the few-step images without workers on the second GPU: two GPUs are never equally fast."""
-    found = suite_session(lab, "second", "--qil-variant=8step", gpus="1")
-    return found | {"same_as_none": same_images(lab.stages.get("none", {}), found)}
-
-
 def killed(lab: Lab) -> Found:
     """End a worker with SIGKILL in the middle of an image."""
     told: Found = {}
@@ -189,7 +183,6 @@ STAGES: tuple[tuple[str, Stage, float], ...] = (
     ("check", check_ends, 0),
     ("suite", suite_ends, 0),
     ("loads", loads, 45),
-    ("second_gpu", second_gpu, 50),
     ("ray", ray_session, 60),
 )
 
@@ -219,6 +212,8 @@ def main() -> int:
             stage, estimate = known[name]
             lab.stages[name] = _run(name, partial(stage, lab), lab, 0 if args.dry_run else estimate)
             _write(args, lab, time.monotonic() - begin)
+        for beside in lab.beside.values():  # each ends with the budget
+            beside.join()
     return 1 if any("error" in found for found in lab.stages.values()) else 0
 
 
@@ -242,7 +237,11 @@ def _write(args: argparse.Namespace, lab: Lab, seconds: float) -> None:
         "stages": lab.stages,
     }  # fmt: skip
     write_atomically(args.out / "workers.json", json.dumps(results, indent=1, ensure_ascii=False).encode())
-    write_atomically(args.out / "workers.txt", ("\n".join(lines_of(results)) + "\n").encode())
+    try:
+        lines = list(lines_of(results))
+    except (KeyError, TypeError, ValueError) as error:  # of a stage that ended half-way; its results are above
+        lines = [f"no table: {type(error).__name__}: {error}"]
+    write_atomically(args.out / "workers.txt", ("\n".join(lines) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def _sessions(stages: Found) -> Iterator[str]:
     yield "seconds from the command; `equal`: images of the same bytes as those of `none`"
     yield "| session | images | wall | first image | last image | after loading | busy | equal | by worker |"
     yield "|---|---:|---:|---:|---:|---:|---:|---:|---|"
-    for name in ("none", "one", "two", "second_gpu", "killed", "ray"):
+    for name in ("none", "one", "two", "killed", "ray"):
         found = stages.get(name, {})
         if not found.get("images"):
             continue
@@ -74,9 +74,7 @@ def _ratios(stages: Found) -> Iterator[str]:
 
 def _forwards(stages: Found) -> Iterator[str]:
     columns = [
-        (name, worker)
-        for name in ("none", "second_gpu", "one", "two")
-        for worker in sorted(stages.get(name, {}).get("workers", {}))
+        (name, worker) for name in ("none", "one", "two") for worker in sorted(stages.get(name, {}).get("workers", {}))
     ]
     if not columns:
         return

@@ -13,7 +13,7 @@ from qiltest.engine.parallel.generator import WorkersGenerator
 from qiltest.engine.parallel.orders import Arrival, Limits
 from qiltest.engine.parallel.pool import WorkerPool
 from qiltest.engine.parallel.records import Place, Setup
-from qiltest.errors import GenerationError, ModelError, WorkersLostError
+from qiltest.errors import DeviceError, GenerationError, ModelError, WorkersLostError
 
 CASE, VARIANTS = case(), (variant("base", steps=8), variant("4step"))
 
@@ -169,6 +169,22 @@ def test_a_place_that_makes_no_image_is_given_up_and_the_others_go_on(alone):
     assert {one.made_on.worker for one in found.values()} == {1}
     assert session.pool.notices[-1] == "worker 2 died (killed by SIGSEGV) and was given up"
     assert len(session.pool.notices) == 3
+
+
+def test_where_none_can_be_started_its_reason_and_remedy_are_told():
+    class Once(Fakes):
+        def __call__(self, place, setup):
+            if self.started:
+                raise DeviceError("the head node has not answered for 40 s", remedy="start the cluster again")
+            return super().__call__(place, setup)
+
+    found = Session(Once(faults={(1, "make", 2): "die"}), workers=1).run()
+    lost = [str(one) for one in found.values() if isinstance(one, WorkersLostError)]
+    assert len(lost) >= 2
+    assert set(lost) == {
+        "no worker is left: worker 1 died (killed by SIGSEGV; none could be started in its place: "
+        "the head node has not answered for 40 s) and was given up\n  -> start the cluster again"
+    }
 
 
 @pytest.mark.parametrize("name", ["hello", "make"])

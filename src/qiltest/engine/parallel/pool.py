@@ -95,6 +95,8 @@ class WorkerPool:
         #: one worker of a host encodes at a time; those after it find its embeddings.
         self._encoding: dict[str, threading.Lock] = {}
         self._slots: list[_Slot] = []
+        #: what to do where no worker is left.
+        self._remedy = "look at the kernel log (`dmesg`) and `nvidia-smi`; repeat the command to resume"
         self._threads: list[threading.Thread] = []
         try:
             for place in places:
@@ -232,7 +234,9 @@ class WorkerPool:
             try:
                 new = self._opened(slot.place)
             except QiltestError as failed:
-                slot.gone, why = True, f"{why}; none could be started in its place: {failed.what}"
+                slot.gone, self._remedy = True, failed.remedy or self._remedy
+                if failed.what not in why:
+                    why = f"{why}; none could be started in its place: {failed.what}"
             else:
                 slot.worker, slot.greeting, slot.warm = new.worker, new.greeting, False
         if self._shared.closed:
@@ -252,7 +256,7 @@ class WorkerPool:
     def _none_left(self) -> WorkersLostError:
         return WorkersLostError(
             f"no worker is left: {'; '.join(self.notices[-DEATHS:])}",
-            remedy="look at the kernel log (`dmesg`) and `nvidia-smi`; repeat the command to resume",
+            remedy=self._remedy,
         )
 
     def _fail(self, error: QiltestError) -> None:

@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -41,9 +42,16 @@ PLACING = 120.0
 _CONNECTING = 10.0
 #: characters of what Ray says that are told.
 _SHOWN = 200
+#: seconds without an answer after which the head node counts as lost. Ray ends this process after 60.
+LOST = 40.0
+#: seconds between two looks at the head node.
+_BEAT = 5.0
 _REMEDY = "start it with `ray start --head`, and give its address (docs/guide/many-gpus.md)"
 #: what `ray.init` raises where there is no cluster, or one of another version.
 _REFUSED = (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError, RayError)
+
+
+_AGAIN = "start the cluster again, and repeat the command to resume"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +95,7 @@ def join(address: str, asked: int | str | None, *, threads: int | None) -> tuple
         for k, node in enumerate(chosen, start=1)
     )
     on = {place.number: node for place, node in zip(places, chosen, strict=True)}
+    _head.watch(str(ray.get_runtime_context().gcs_address))
     return places, partial(_start, on, threads)
 
 
@@ -114,7 +123,57 @@ def placed(workers: list[Worker]) -> None:
 
 def leave() -> None:
     """Disconnect from the cluster; its nodes go on."""
+    _head.forget()
     ray.shutdown()
+
+
+class Head:
+    """Looks whether the cluster's head node answers, so that its loss ends the session and not this process.
+
+    Ray itself ends the process of a session a minute after it lost the head node, at once and without a word of the
+    run.
+    """
+
+    def __init__(self) -> None:
+        #: why no worker can be had any more; "" as long as the head node answers.
+        self.lost = ""
+        self._workers: list[RayWorker] = []
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, address: str) -> None:
+        """Look at an address until `forget`."""
+        self.lost, self._workers = "", []
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._look, args=(address,), name="qiltest-head", daemon=True)
+        self._thread.start()
+
+    def add(self, worker: RayWorker) -> None:
+        """Have a worker end with the head node."""
+        self._workers.append(worker)
+
+    def forget(self) -> None:
+        """Look no more."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _look(self, address: str) -> None:
+        answered = time.monotonic()
+        while not self._stop.wait(_BEAT):
+            try:
+                _reach(address)
+            except OSError:
+                if time.monotonic() - answered < LOST:
+                    continue
+                self.lost = f"the cluster's head node {address} has not answered for {LOST:.0f} s"
+                for worker in list(self._workers):
+                    worker.end(self.lost)
+                return
+            answered = time.monotonic()
+
+
+_head = Head()
 
 
 def _nodes(threads: int | None) -> Iterator[_Node]:
@@ -132,7 +191,11 @@ def _spread(nodes: list[_Node]) -> Iterator[_Node]:
 
 
 def _start(on: dict[int, _Node], threads: int | None, place: Place, setup: Setup) -> Worker:
-    return RayWorker(on[place.number].id, place, setup, threads=threads)
+    if _head.lost:
+        raise DeviceError(_head.lost, remedy=_AGAIN)
+    worker = RayWorker(on[place.number].id, place, setup, threads=threads)
+    _head.add(worker)
+    return worker
 
 
 @ray.remote(max_restarts=0, max_task_retries=0, concurrency_groups={"beside": 2})
@@ -200,17 +263,23 @@ class RayWorker:
 
     def kill(self) -> None:
         """End the actor at once; what it has in hand is lost, and what it still answers is dropped."""
+        # where it has ended already, this process may have left the cluster by now, and any call would join it again
+        if self.end("it was ended"):
+            # an actor that is dead already, or a cluster that is gone
+            with suppress(*_REFUSED):
+                ray.kill(self._actor, no_restart=True)
+
+    def end(self, why: str) -> bool:
+        """Take the actor for dead, without a call to the cluster. Returns False where it was already."""
         with self._turn:
             if self._ended:
-                return  # by now this process may have left the cluster, and any call would join it again
-            self._ended = "it was ended"
+                return False
+            self._ended = why
             left, self._waiting = self._waiting, set()
         for future in left:
             with suppress(InvalidStateError):
-                future.set_exception(WorkerDiedError(self._ended))
-        # an actor that is dead already, or a cluster that is gone
-        with suppress(*_REFUSED):
-            ray.kill(self._actor, no_restart=True)
+                future.set_exception(WorkerDiedError(why))
+        return True
 
     def close(self) -> None:
         """End the actor."""
