@@ -84,7 +84,7 @@ def _check(lab: Lab) -> Found:
     cores = lab.gpu_cores[:CHECK_CORES]
     few = ["--case", "pi-number", "--seeds", "1"] if lab.dry else ["--seeds", "4"]
     found: Found = {"cores": len(cores)}
-    for name, more in (("default", ()), ("readers_4", ("--readers", "4"))):
+    for name, more in (("default", ()), ("readers_1", ("--readers", "1"))):
         runs = lab.scratch / "cpu-check" / name / "runs"
         command = [
             sys.executable, "-m", "qiltest", "check", "--lora", "embedded::4step", "--strength", "0.99", "--like",

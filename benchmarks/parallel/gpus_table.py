@@ -134,7 +134,7 @@ def _cpu(stages: Found) -> Iterator[str]:
             f"suite and report on {suite['cores']} free cores: {suite['wall_seconds']:.1f} s, {suite['images']} "
             f"images, exit {suite['suite']['exit_status']}, {_last(suite['suite'])} (aim: 150 s)"
         )
-    for name in ("default", "readers_4"):
+    for name in ("default", "readers_1"):
         if name in check:
             one = check[name]
             yield (
