@@ -53,7 +53,7 @@ def check_ends(lab: Lab) -> Found:
 
 
 def _ended(lab: Lab, name: str) -> Found:
-    beside = lab.beside.pop(name, None)
+    beside = lab.beside.get(name)
     if beside is None:
         return {"left_out": "it was not begun: its stage was left out"}
     beside.join(max(1.0, lab.left))

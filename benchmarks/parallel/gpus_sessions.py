@@ -39,7 +39,7 @@ class Lab:
     deadline: float
     #: what earlier stages found.
     stages: dict[str, Found] = field(default_factory=dict)
-    #: what goes on while stages run.
+    #: what goes on while stages run: threads of `gpus_cpu`.
     beside: dict[str, Any] = field(default_factory=dict)
 
     @property
