@@ -44,19 +44,20 @@ def check_begins(lab: Lab) -> None:
 
 def suite_ends(lab: Lab) -> Found:
     """Wait for the suite."""
-    return _ended(lab, "suite")
+    return ended(lab, "suite")
 
 
 def check_ends(lab: Lab) -> Found:
     """Wait for `qiltest check`."""
-    return _ended(lab, "check")
+    return ended(lab, "check")
 
 
-def _ended(lab: Lab, name: str) -> Found:
+def ended(lab: Lab, name: str) -> Found:
+    """Wait for work that was begun beside the stages; it ends with the budget."""
     beside = lab.beside.get(name)
     if beside is None:
         return {"left_out": "it was not begun: its stage was left out"}
-    beside.join(max(1.0, lab.left))
+    beside.join(max(0.0, lab.left) + 5.0)
     return {"left_out": "it had not ended when the budget did"} if beside.is_alive() else beside.found
 
 
