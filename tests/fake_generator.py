@@ -6,6 +6,7 @@ import hashlib
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -32,6 +33,7 @@ class FakeGenerator(Generator):
     faults: Path | None = None
     cpu: bool = True
     prepared: list[str] = field(default_factory=list)
+    on_step: Callable[[int, int], None] | None = None
 
     model, is_tiny, judges_text = "fake", False, True
 
@@ -53,9 +55,15 @@ class FakeGenerator(Generator):
         self._act("prepare")
         self.prepared += prompts
 
+    def report_steps(self, on_step):
+        self.on_step = on_step
+
     def denoise(self, recipe: Recipe) -> Denoised:
         self._act("denoise")
-        time.sleep(self.wait)
+        for step in range(recipe.steps):
+            time.sleep(self.wait / recipe.steps)
+            if self.on_step is not None:
+                self.on_step(step + 1, recipe.steps)
         if recipe.seed in self.broken:
             raise GenerationError(f"seed {recipe.seed} holds NaN", remedy="use bfloat16")
         steps = (self.seconds / recipe.steps,) * recipe.steps

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from qiltest.engine.parallel.calls import WorkerCalls
+from qiltest.engine.parallel.calls import BESIDE, WorkerCalls
 from qiltest.engine.parallel.records import Place, Setup, WorkerDiedError
 from qiltest.errors import DeviceLostError, ModelError, QiltestError
 from qiltest.generation.records import Generator
@@ -75,7 +75,7 @@ class FakeWorker:
                 future.set_exception(WorkerDiedError(self.ended))
                 return future
             self._waiting.add(future)
-            (self._beside if name == "image" else self._main).submit(self._do, future, name, args)
+            (self._beside if name in BESIDE else self._main).submit(self._do, future, name, args)
         return future
 
     def kill(self) -> None:

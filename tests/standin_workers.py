@@ -11,6 +11,19 @@ from qiltest.engine.parallel.process import ProcessWorker
 from qiltest.engine.parallel.records import Place, Setup
 from qiltest.generation.records import Generator
 
+#: the end of a suite's conftest.py whose sessions start such workers.
+OWN_WORKERS = """
+
+if __name__ != "standin_conftest_copy":  # and no worker starts workers
+    from functools import partial
+
+    import qiltest.engine.parallel.opening
+    from standin_workers import start
+
+    qiltest.engine.parallel.opening.start_process = partial(start, HERE)
+    qiltest.engine.parallel.opening.cores = lambda: (0, 1)
+"""
+
 
 class Texts(dict):
     """Cases and settings by recipe key, in a folder that all workers share."""

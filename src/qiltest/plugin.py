@@ -82,7 +82,8 @@ _VALUES = (
         "--qil-readers",
         "K",
         arguments.positive_int,
-        "read images in K processes while others are generated. Default: 1 beside a GPU or workers",
+        "read images in K processes while others are generated. Default: 1 beside a GPU or workers, on a CPU 1 for 4 "
+        "workers",
     ),
     (
         "--qil-shard",

@@ -62,7 +62,7 @@ class OneAtATime:
 
     made: ClassVar[list["OneAtATime"]] = []
 
-    def __init__(self, open_reader):
+    def __init__(self, open_reader, share):
         self.busy, self.read_here, self.started, self.closed = False, [], [], False
         self.notices, self.restarted = [], set()
         OneAtATime.made.append(self)
@@ -100,6 +100,18 @@ def test_several_reading_processes_read_at_once_and_a_crash_is_told_of_its_image
     assert processes.notices == ["OCR worker crashed on crash and was restarted"]
     processes.close()
     assert all(one.closed for one in OneAtATime.made)
+
+
+@pytest.mark.parametrize(
+    ("number", "of", "kept"),
+    [(0, 1, {1, 2, 3, 4, 5, 6}), (0, 2, {1, 3, 5}), (1, 2, {2, 4, 6}), (6, 7, {1, 2, 3, 4, 5, 6})],
+)
+def test_reading_processes_share_the_cores_but_one(monkeypatch, number, of, kept):
+    found = []
+    monkeypatch.setattr(workers.os, "sched_getaffinity", lambda _: set(range(7)), raising=False)
+    monkeypatch.setattr(workers.os, "sched_setaffinity", lambda _, cores: found.append(set(cores)), raising=False)
+    workers._make_room(number, of)
+    assert found == [kept]
 
 
 def test_without_threads_work_is_done_inline():

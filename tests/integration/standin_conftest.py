@@ -48,6 +48,7 @@ class StandinGenerator(Generator):
         self.log = HERE / "generated.log"
         self.texts = {}
         self.failed = set()
+        self.on_step = lambda step, steps: None
 
     def recipe(self, case, size, variant, seed):
         settings = plan().get(f"{case.id}/{variant.name}", {})
@@ -88,12 +89,17 @@ class StandinGenerator(Generator):
         with self.log.open("a") as log:
             log.write(f"prepare {len(list(prompts))}\n")
 
+    def report_steps(self, on_step):
+        self.on_step = on_step
+
     def denoise(self, recipe):
         case, settings = self.texts[recipe.key()]
         fault = settings.get("fault", "")
         with self.log.open("a") as log:
             log.write(f"{case.id} {recipe.variant} {recipe.seed}\n")
-        time.sleep(settings.get("wait", 0))
+        for step in range(recipe.steps):
+            time.sleep(settings.get("wait", 0) / recipe.steps)
+            self.on_step(step + 1, recipe.steps)
         if fault == "oom" or (fault == "oom-once" and recipe.key() not in self.failed):
             self.failed.add(recipe.key())
             raise OutOfMemoryError("out of memory", remedy="--qil-offload")

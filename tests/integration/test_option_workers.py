@@ -17,6 +17,7 @@ from fake_generator import FakeGenerator
 from fake_workers import Fakes
 from qiltest.gate import Verdict
 from qiltest.runs import RunState
+from standin_workers import OWN_WORKERS
 
 IDS = [f"{case}@1328x1328-{variant}-s42" for variant in ("base", "fast") for case in ("coffee", "poster")]
 IMAGES = [f"{case} {variant} 42" for case in ("coffee", "poster") for variant in ("base", "fast")]
@@ -206,19 +207,6 @@ def test_what_workers_made_ahead_of_a_session_that_stopped_is_not_generated_agai
     after = suite.generated()
     # at most what was in hand is begun twice
     assert 4 <= len(before) + len(after) <= 5
-
-
-OWN_WORKERS = """
-
-if __name__ != "standin_conftest_copy":  # and no worker starts workers
-    from functools import partial
-
-    import qiltest.engine.parallel.opening
-    from standin_workers import start
-
-    qiltest.engine.parallel.opening.start_process = partial(start, HERE)
-    qiltest.engine.parallel.opening.cores = lambda: (0, 1)
-"""
 
 
 def gone(pid):

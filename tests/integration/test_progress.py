@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from standin_workers import OWN_WORKERS
+
 #: sessions on a terminal of their own.
 pytestmark = pytest.mark.slow
 
@@ -110,6 +112,23 @@ def test_a_failure_in_the_middle_leaves_the_line_whole(slow):
     slow.plan(coffee__base={"wait": 0.3}, poster__base={"wait": 0.3, "typos": {"Enter a world": "Enter world"}})
     _, written = on_a_terminal(slow.path, "-q")
     assert ".F.." in screen_of(written)
+
+
+def test_what_each_worker_does_is_below_the_bar_and_nothing_of_it_is_left(slow):
+    path = slow.path / "conftest.py"
+    own = '@pytest.fixture(scope="session")\ndef qil_generator('
+    path.write_text(path.read_text().replace(own, "def standin_generator(") + OWN_WORKERS)
+    slow.plan(**{f"{case}__{variant}": {"wait": 1.2} for case in ("coffee", "poster") for variant in ("base", "fast")})
+    code, written = on_a_terminal(slow.path, "--qil-workers=2", PYTHONPATH=os.pathsep.join(sys.path))
+    assert code == 0
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", written)
+    for number in (1, 2):
+        # two steps of `base`, one of `fast`
+        assert re.search(rf"worker {number}  (coffee|poster)@1328x1328-(base|fast)-s42  step \d/\d", plain)
+    screen = screen_of(written)
+    assert "step " not in screen
+    assert "worker 1  " not in screen
+    assert "4 passed" in screen
 
 
 def test_a_dumb_terminal_gets_none(slow):

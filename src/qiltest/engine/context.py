@@ -12,6 +12,7 @@ from qiltest.engine.environment import commit_of, device_state, versions
 from qiltest.engine.notes import run_notes
 from qiltest.engine.options import Options
 from qiltest.engine.parallel.generator import WorkersGenerator
+from qiltest.engine.parallel.opening import cores
 from qiltest.engine.producer import ImageProducer
 from qiltest.engine.readers import OpenReader, Readers
 from qiltest.errors import QiltestError, ReaderError
@@ -30,6 +31,9 @@ from qiltest.serving.generator import ServedGenerator
 from qiltest.spans import Timeline, span
 from qiltest.suite.load import Suite
 from qiltest.suite.selection import Sample, Task, select
+
+#: workers on the CPU whose images one process reads.
+WORKERS_READ = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +90,10 @@ class RunContext:
         """What happened to reading processes and workers, a sentence each."""
         workers = self.generator.notices if isinstance(self.generator, WorkersGenerator) else ()
         return (*self.readers.notices, *workers)
+
+    def working(self) -> tuple[str, ...]:
+        """Return what each worker does, a line each; nothing without workers."""
+        return self.producer.working()
 
     def stop(self) -> None:
         """Stop background work; generated images are stored first."""
@@ -201,9 +209,17 @@ def _shards(options: Options, whole: Sequence[Sample], *, full: bool) -> Shards 
 
 
 def _read_at_once(generator: Generator, options: Options) -> int:
-    """Return how many images are read while others are generated; 0 where the CPU of this process generates."""
-    beside = not generator.on_cpu or isinstance(generator, WorkersGenerator)
-    return options.readers or int(beside)
+    """Return how many images are read while others are generated; 0 where the CPU of this process generates.
+
+    The embedded model is read in about the time in which it is generated, so one process cannot follow many workers.
+    """
+    if options.readers is not None:
+        return options.readers
+    if not isinstance(generator, WorkersGenerator):
+        return int(not generator.on_cpu)
+    # not `generator.on_cpu`, which waits for a worker: the reader is opened meanwhile
+    on_cpu = (options.device or "cuda").startswith("cpu")
+    return max(1, min(generator.workers, len(cores())) // WORKERS_READ) if on_cpu else 1
 
 
 def _started(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +22,9 @@ class Progress(Protocol):
 
     def begin(self, total: int) -> None:
         """Set the number of images."""
+
+    def watch(self, working: Callable[[], Sequence[str]]) -> None:
+        """Show these lines below the current image from now on: what each worker does."""
 
     def show(self, text: str) -> None:
         """Name the current image."""
@@ -52,6 +56,7 @@ def run_all(context: RunContext, progress: Progress) -> Ending:
 
 def _run_through(context: RunContext, progress: Progress) -> _Through:
     status = 0
+    progress.watch(context.working)
     try:
         for sample in context.tasks:
             status = max(status, _take(context, sample, progress))

@@ -22,6 +22,7 @@ from qiltest.engine.options import Options, Update
 from qiltest.engine.parallel.expected import kind_of, known_seconds
 from qiltest.engine.parallel.generator import WorkersGenerator
 from qiltest.engine.parallel.orders import Arrival
+from qiltest.engine.parallel.progress import Working
 from qiltest.engine.readers import Readers
 from qiltest.engine.workers import InlineExecutor, executor
 from qiltest.errors import GenerationError, GoldenError, ModelError, QiltestError, RecipeError
@@ -125,6 +126,16 @@ class ImageProducer:
             self._ahead[following] = self._generate(following)
         except Exception as error:  # noqa: BLE001  raised by that image's own test
             self._ahead[following] = error
+
+    def working(self) -> tuple[str, ...]:
+        """Return what each worker does, a line each; nothing without workers."""
+        return () if self._workers is None else tuple(map(self._at_work, self._workers.working()))
+
+    def _at_work(self, one: Working) -> str:
+        if one.image is None:
+            return f"worker {one.worker}  {'starts' if one.starts else 'has no image'}"
+        step = f"  step {one.done}/{one.of}" if one.of else ""
+        return f"worker {one.worker}  {self._samples[one.image].id}{step}"
 
     def close(self) -> None:
         """End workers; finish storing images; cancel readings that have not begun."""

@@ -47,7 +47,7 @@ class ReadingProcesses:
 
     def __init__(self, open_reader: Callable[[str], Reader], count: int) -> None:
         """`open_reader` is called in the worker processes, so it must be importable by name."""
-        self._processes = tuple(ReadingProcess(open_reader) for _ in range(count))
+        self._processes = tuple(ReadingProcess(open_reader, share=(number, count)) for number in range(count))
         self._free: SimpleQueue[ReadingProcess] = SimpleQueue()
         for process in self._processes:
             self._free.put(process)
@@ -84,9 +84,12 @@ class ReadingProcesses:
 class ReadingProcess:
     """Readers in a worker process. If it crashes, it is restarted, once per image."""
 
-    def __init__(self, open_reader: Callable[[str], Reader]) -> None:
-        """`open_reader` is called in the worker process, so it must be importable by name."""
-        self._open_reader = open_reader
+    def __init__(self, open_reader: Callable[[str], Reader], share: tuple[int, int] = (0, 1)) -> None:
+        """`open_reader` is called in the worker process, so it must be importable by name.
+
+        `share` is the number of the process, from 0, and how many share the cores.
+        """
+        self._open_reader, self._share = open_reader, share
         self._pool: ProcessPoolExecutor | None = None
         #: a sentence for each restart.
         self.notices: list[str] = []
@@ -130,18 +133,24 @@ class ReadingProcess:
         if self._pool is None:
             # fork would copy a process that holds a GPU
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=_make_room)
+            self._pool = ProcessPoolExecutor(
+                max_workers=1, mp_context=context, initializer=_make_room, initargs=self._share
+            )
         return self._pool
 
 
-def _make_room() -> None:
-    """Leave one core to the process that feeds the GPU, and let waiting OpenMP threads sleep."""
+def _make_room(number: int, of: int) -> None:
+    """Leave one core to the process that feeds the GPU, and share the others; let waiting OpenMP threads sleep.
+
+    A reader has a thread for each of its cores: several, each with all, would wait for one another.
+    """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if not hasattr(os, "sched_setaffinity"):
         return
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) > 1:
-        os.sched_setaffinity(0, cores[1:])
+        mine = cores[1:]
+        os.sched_setaffinity(0, mine[number::of] if len(mine) >= of else mine)
 
 
 #: the worker process's readers by name.

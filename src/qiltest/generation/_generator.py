@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
@@ -123,6 +123,10 @@ class DiffusersGenerator(Generator):
             latents_sha256=tensor_sha256(result.latents),
             waited_seconds=result.waited,
         )
+
+    def report_steps(self, on_step: Callable[[int, int], None]) -> None:
+        """Call `on_step` after each step of a timed loop."""
+        self._settings = replace(self._settings, on_step=on_step)
 
     def warm_up(self, recipe: Recipe) -> None:
         """Run a step of a recipe, or `WARM_STEPS`, and forget it. Raises as `denoise` does."""

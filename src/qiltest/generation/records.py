@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -160,6 +160,13 @@ class Generator(Protocol):
     def decode(self, denoised: Denoised) -> Generation:
         """Decode latents to an image. Raises GenerationError for a NaN or blank image."""
         ...
+
+    def report_steps(self, on_step: Callable[[int, int], None]) -> None:
+        """Call `on_step` after each step of a timed loop, with the step's number from 1 and how many there are.
+
+        Progress alone depends on it: a generator may leave it out.
+        """
+        return
 
     def matrix_rate(self) -> float | None:
         """Return operations per second in the model's dtype, measured now; None where that cannot be measured."""

@@ -1,6 +1,7 @@
 """A progress bar on terminals while images are generated.
 
-The bar is on the line below pytest's dots: shown while a test runs, and erased before pytest continues its line.
+The bar is on the line below pytest's dots, and what each worker does below it: shown while a test runs, and erased
+before pytest continues its line.
 """
 
 from __future__ import annotations
@@ -8,13 +9,15 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from functools import partial
 from io import StringIO
 from typing import TYPE_CHECKING
 
+from rich.console import RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from qiltest.text.console import SafeConsole
 
@@ -24,9 +27,11 @@ if TYPE_CHECKING:
     from qiltest.runs.status import Status
 
 _REFRESH_SECONDS = 0.25
-_DEFAULT_WIDTH = 80
+_DEFAULT_WIDTH, _DEFAULT_HEIGHT = 80, 24
 _ERASE_LINE = "\x1b[2K"
 _SAVE, _RESTORE = "\x1b7", "\x1b8"
+#: workers that are shown, and rows of the terminal that are left to pytest.
+_WORKERS, _OTHERS = 8, 3
 
 
 class ProgressBar:
@@ -37,6 +42,9 @@ class ProgressBar:
         self._terminal = terminal
         self._text = ""
         self._column = column
+        self._working: Callable[[], Sequence[str]] = tuple
+        #: lines of workers for which there is room while the bar is shown.
+        self._rows = 0
         self._bar = Progress(
             MofNCompleteColumn(),
             BarColumn(bar_width=12),
@@ -62,11 +70,21 @@ class ProgressBar:
             return
         self._text = text
         self._bar.update(self._task, description=text)
-        # make a line below, then return to pytest's cursor
-        self._write(f"\n\x1b[1A\x1b[{self._column() + 1}G")
+        room = (_size(self._terminal)[1] or _DEFAULT_HEIGHT) - _OTHERS
+        self._rows = max(0, min(len(self._working()), _WORKERS, room))
+        # make lines below, then return to pytest's cursor
+        below = 1 + self._rows
+        self._write("\n" * below + f"\x1b[{below}A\x1b[{self._column() + 1}G")
         self._stop.clear()
         self._thread = threading.Thread(target=self._refresh, name="qiltest-progress", daemon=True)
         self._thread.start()
+
+    def watch(self, working: Callable[[], Sequence[str]]) -> None:
+        """Show these lines below the bar from now on: what each worker does. It must not wait."""
+        self._working = working
+        if self._thread is not None:
+            self._end()
+            self.show(self._text)
 
     def step(self, step: int, steps: int) -> None:
         """Show the step of the current image, from 1; costs nothing without a terminal."""
@@ -83,24 +101,38 @@ class ProgressBar:
         found = sorted(self._verdicts.items(), key=lambda item: item[0].rank)
         self._bar.update(self._task, verdicts="".join(f"{status.icon} {number}  " for status, number in found))
         self._bar.advance(self._task)
+        self._end()
+
+    def _end(self) -> None:
+        assert self._thread is not None
         self._stop.set()
         self._thread.join()
         self._thread = None
-        self._write(f"{_SAVE}\n{_ERASE_LINE}{_RESTORE}")
+        self._write(_SAVE + f"\n{_ERASE_LINE}" * (1 + self._rows) + _RESTORE)
 
     def _refresh(self) -> None:
         while True:
-            self._write(f"{_SAVE}\n{_ERASE_LINE}{self._line()}{_RESTORE}")
+            lines = (self._line(self._bar.get_renderable()), *self._of_workers())
+            self._write(_SAVE + "".join(f"\n{_ERASE_LINE}{line}" for line in lines) + _RESTORE)
             if self._stop.wait(_REFRESH_SECONDS):
                 return
 
-    def _line(self) -> str:
+    def _of_workers(self) -> list[str]:
+        """Return as many lines as there is room for; the last one says how many workers have none."""
+        found = list(self._working()) if self._rows else []
+        texts, more = found[: self._rows], len(found) - self._rows
+        if more > 0:
+            texts[-1] = f"{more + 1} other workers"
+        texts += [""] * (self._rows - len(texts))
+        return [self._line(Text(f"  {text}" if text else "")) for text in texts]
+
+    def _line(self, shown: RenderableType) -> str:
         assert self._terminal is not None
         # one column stays free, so that no terminal wraps; some report width 0
-        width = (_columns(self._terminal) or _DEFAULT_WIDTH) - 1
+        width = (_size(self._terminal)[0] or _DEFAULT_WIDTH) - 1
         console = SafeConsole(file=StringIO(), force_terminal=True, width=width)
         with console.capture() as captured:
-            console.print(self._bar.get_renderable(), no_wrap=True, crop=True, end="")
+            console.print(shown, no_wrap=True, crop=True, end="")
         return captured.get().split("\n")[0]
 
     def _write(self, text: str) -> None:
@@ -125,11 +157,13 @@ def open_terminal() -> int | None:
         return None
 
 
-def _columns(terminal: int) -> int:
+def _size(terminal: int) -> tuple[int, int]:
+    """Return columns and rows of a terminal; 0 for what it does not say."""
     try:
-        return os.get_terminal_size(terminal).columns
+        found = os.get_terminal_size(terminal)
     except OSError:
-        return 0
+        return 0, 0
+    return found.columns, found.lines
 
 
 def _column(config: pytest.Config) -> int:

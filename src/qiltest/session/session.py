@@ -382,6 +382,7 @@ class SuiteSession:
             except QiltestError as error:
                 self._refused = error
                 self.unusable(error)
+            self.progress.watch(self.context.working)
         return self.context
 
     def _node_from_here(self, node: str) -> str:

@@ -83,6 +83,20 @@ def removed(found, nodes):
     return session(found.address, partial(FakeGenerator, wait=0.7), during=during)
 
 
+def head_lost(found, nodes):
+    """End the head's control process while images are generated."""
+    done = []
+
+    def during(number):
+        if number >= 2 and not done:
+            done.append(time.monotonic())
+            found.head_node.kill_gcs_server()
+
+    ray_cluster.LOST, ray_cluster._BEAT = 6.0, 1.0
+    result = session(found.address, partial(FakeGenerator, wait=3.0), during=during)
+    return {**result, "after": time.monotonic() - done[0]}
+
+
 def unplaceable(found, nodes):
     """Another job holds the nodes."""
     ray.init(address=found.address, log_to_driver=False)
@@ -116,6 +130,7 @@ def told(act):
 SCENARIOS = {
     "plain": lambda found, nodes: session(found.address, partial(FakeGenerator, wait=0.3)),
     "removed": removed,
+    "head_lost": head_lost,
     "unplaceable": unplaceable,
     "too_many": too_many,
     "none": lambda found, nodes: told(lambda: ray_cluster.join("127.0.0.1:1", 1, threads=1)),

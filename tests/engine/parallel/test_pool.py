@@ -13,7 +13,7 @@ from qiltest.engine.parallel.generator import WorkersGenerator
 from qiltest.engine.parallel.orders import Arrival, Limits
 from qiltest.engine.parallel.pool import WorkerPool
 from qiltest.engine.parallel.records import Place, Setup
-from qiltest.errors import GenerationError, ModelError, WorkersLostError
+from qiltest.errors import DeviceError, GenerationError, ModelError, WorkersLostError
 
 CASE, VARIANTS = case(), (variant("base", steps=8), variant("4step"))
 
@@ -171,6 +171,22 @@ def test_a_place_that_makes_no_image_is_given_up_and_the_others_go_on(alone):
     assert len(session.pool.notices) == 3
 
 
+def test_where_none_can_be_started_its_reason_and_remedy_are_told():
+    class Once(Fakes):
+        def __call__(self, place, setup):
+            if self.started:
+                raise DeviceError("the head node has not answered for 40 s", remedy="start the cluster again")
+            return super().__call__(place, setup)
+
+    found = Session(Once(faults={(1, "make", 2): "die"}), workers=1).run()
+    lost = [str(one) for one in found.values() if isinstance(one, WorkersLostError)]
+    assert len(lost) >= 2
+    assert set(lost) == {
+        "no worker is left: worker 1 died (killed by SIGSEGV; none could be started in its place: "
+        "the head node has not answered for 40 s) and was given up\n  -> start the cluster again"
+    }
+
+
 @pytest.mark.parametrize("name", ["hello", "make"])
 def test_without_a_worker_every_image_says_that_none_is_left(name):
     faults = {(number, name, nth): "die" for number in (1, 2) for nth in range(1, 9)}
@@ -275,4 +291,41 @@ def test_a_test_that_calls_the_generator_itself_is_told():
     (recipe, *_) = session.recipes(1).values()
     with pytest.raises(GenerationError, match="--qil-workers"):
         session.generator.denoise(recipe)
+    session.generator.close()
+
+
+def test_what_workers_do_is_heard_without_waiting_for_them():
+    session = Session(Fakes(lambda: FakeGenerator(wait=0.4)), workers=2)
+    recipes = session.recipes(1)
+    assert {one.image for one in session.generator.working()} == {None}
+    session.generator.begin(session.deliver)
+    session.generator.order(recipes)
+    heard = set()
+    deadline = time.monotonic() + 10
+    while len(session.delivered) < len(recipes) and time.monotonic() < deadline:
+        begin = time.monotonic()
+        heard |= set(session.generator.working())
+        assert time.monotonic() - begin < 0.2
+        time.sleep(0.01)
+    assert {one.image for one in heard} >= {0, 1}
+    steps = {(one.image, one.done, one.of) for one in heard if one.of}
+    # the loop of the 8-step image has its first steps behind it, and each worker tells of its own image
+    assert {of for image, _, of in steps if image == 0} == {8}
+    assert {of for image, _, of in steps if image == 1} == {4}
+    assert len({done for image, done, _ in steps if image == 0}) > 2
+    session.generator.close()
+    assert session.generator.working() == ()
+
+
+def test_a_worker_that_does_not_say_how_far_it_is_keeps_its_image_in_sight():
+    session = Session(Fakes(lambda: FakeGenerator(wait=0.3), faults={(1, "progress", 1): "hang"}), workers=1)
+    recipes = session.recipes(1)
+    session.generator.begin(session.deliver)
+    session.generator.order(recipes)
+    seen = []
+    deadline = time.monotonic() + 10
+    while not seen and time.monotonic() < deadline:
+        seen = [one for one in session.generator.working() if one.image is not None]
+        time.sleep(0.01)
+    assert [(one.done, one.of) for one in seen] == [(0, 0)]
     session.generator.close()

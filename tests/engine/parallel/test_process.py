@@ -177,6 +177,23 @@ def test_no_process_outlives_its_session_however_that_ends(number):
     assert all(map(gone, pids))
 
 
+def test_a_process_says_how_far_it_is_while_it_makes_an_image():
+    worker = started(partial(FakeGenerator, wait=1.0))
+    try:
+        assert worker.call("progress").result(30) is None
+        recipe = worker.call("recipe", asked(1)).result(30)
+        made, heard = worker.call("make", 7, recipe, 0), set()
+        while not made.done():
+            heard.add(worker.call("progress").result(10))
+            time.sleep(0.02)
+    finally:
+        worker.kill()
+    told = {step for step in heard if step is not None}
+    assert {step.image for step in told} == {7}
+    assert {0, 1, 2} < {step.done for step in told}
+    assert all(0 <= step.done <= recipe.steps and step.of in (0, recipe.steps) for step in told)
+
+
 @pytest.fixture
 def one_thread():
     """This process generates with one thread, as a worker on a CPU does."""

@@ -34,14 +34,14 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def results():
     """What each scenario printed; one cluster serves all."""
-    scenarios = ["plain", "too_many", "unplaceable", "none", "removed"]
+    scenarios = ["plain", "too_many", "unplaceable", "none", "removed", "head_lost"]
     path = os.pathsep.join(part for part in sys.path if part)
     done = subprocess.run(
         [*NAMESPACE, sys.executable, str(NODES), *scenarios],
         env={**os.environ, "PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0"},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=260,
         check=False,
     )
     lines = [line.removeprefix("RESULT ") for line in done.stdout.splitlines() if line.startswith("RESULT ")]
@@ -68,6 +68,18 @@ def test_a_node_that_is_removed_costs_no_image(results, alone):
     assert results["removed"]["errors"] == []
     assert len(results["removed"]["notes"]) >= 1
     assert all("died over it" in note and note.endswith("; generated again") for note in results["removed"]["notes"])
+
+
+def test_a_lost_head_node_ends_the_session_with_the_remedy_and_not_its_process(results, alone):
+    lost = results["head_lost"]
+    assert lost["images"].items() < alone.items()
+    assert len(lost["images"]) >= 2
+    said = [error for error in lost["errors"] if error.startswith("WorkersLostError: no worker is left: ")]
+    assert len(lost["images"]) + len(lost["errors"]) == 9
+    assert said == lost["errors"]
+    assert all("head node 127.0.0.1:" in error and "has not answered for 6 s" in error for error in said)
+    assert all(error.endswith("start the cluster again, and repeat the command to resume") for error in said)
+    assert lost["after"] < 40
 
 
 def test_workers_that_have_no_place_are_one_error_in_bounded_time(results):

@@ -10,7 +10,7 @@ from typing import Any
 
 from qiltest.engine.environment import device_state, gpu_uuid, versions
 from qiltest.engine.loops import Loops, Made
-from qiltest.engine.parallel.records import Asked, Denoising, Hello, Setup
+from qiltest.engine.parallel.records import Asked, Denoising, Hello, Setup, Step
 from qiltest.generation.images import finish
 from qiltest.generation.records import Generation, Generator
 from qiltest.recipe import Prompt, Recipe
@@ -21,7 +21,7 @@ _OF_THE_IMAGE = frozenset({"prompt", "seed", "asked", "effective", "variant"})
 
 
 class WorkerCalls:
-    """See `records.Calls`. All calls but `image` come from one thread."""
+    """See `records.Calls`. All calls but those of `BESIDE` come from one thread."""
 
     def __init__(self, setup: Setup, *, own_process: bool = False) -> None:
         """`own_process`: what this process records is the worker's alone, and is told with its images."""
@@ -30,6 +30,7 @@ class WorkerCalls:
         self._opened: tuple[Generator, Loops] | None = None
         self._pngs = ThreadPoolExecutor(max_workers=1, thread_name_prefix="qiltest-png")
         self._images: dict[int, Future[Generation]] = {}
+        self._at: Step | None = None
 
     def hello(self) -> Hello:
         """Open the generator."""
@@ -64,6 +65,7 @@ class WorkerCalls:
 
     def make(self, number: int, recipe: Recipe, known: int) -> Denoising:
         """Generate an image, and begin to write its PNG beside the next one."""
+        self._at = Step(image=number, done=0, of=0)
         made = self._open()[1].make(recipe, known=known)
         self._images[number] = self._pngs.submit(_written, made)
         return Denoising(
@@ -82,6 +84,10 @@ class WorkerCalls:
         """Return the device's measured matrix rate."""
         return self._open()[0].matrix_rate()
 
+    def progress(self) -> Step | None:
+        """Return how far the image in hand is."""
+        return self._at
+
     def close(self) -> None:
         """Give the device's memory back."""
         self._pngs.shutdown(cancel_futures=True)
@@ -91,12 +97,19 @@ class WorkerCalls:
     def _open(self) -> tuple[Generator, Loops]:
         if self._opened is None:
             generator = self._setup.open_generator()
+            generator.report_steps(self._stepped)
             self._opened = generator, Loops(generator, self._setup.timed)
         return self._opened
 
+    def _stepped(self, done: int, of: int) -> None:
+        if self._at is not None:
+            self._at = replace(self._at, done=done, of=of)
+
 
 #: what a session may call.
-CALLS = frozenset({"hello", "recipe", "surroundings", "prepare", "make", "image", "matrix_rate"})
+CALLS = frozenset({"hello", "recipe", "surroundings", "prepare", "make", "image", "matrix_rate", "progress"})
+#: those that are answered beside the others.
+BESIDE = frozenset({"image", "progress"})
 
 
 def _written(made: Made) -> Generation:

@@ -9,6 +9,7 @@ from qiltest.engine.environment import cohort_of
 from qiltest.engine.parallel.orders import Deliver, Order
 from qiltest.engine.parallel.plan import Job
 from qiltest.engine.parallel.pool import WorkerPool
+from qiltest.engine.parallel.progress import Working
 from qiltest.engine.parallel.records import Asked, Hello
 from qiltest.engine.parallel.scheduler import estimated_load, estimated_seconds
 from qiltest.errors import GenerationError
@@ -94,6 +95,10 @@ class WorkersGenerator(Generator):
     def taken(self, number: int) -> None:
         """Say that a test has its image."""
         self._pool.taken(number)
+
+    def working(self) -> tuple[Working, ...]:
+        """Return what each worker does, without waiting; nothing once they have ended."""
+        return self._pool.working()
 
     def warm_up(self, recipe: Recipe) -> None:
         """Do nothing: each worker warms up for itself."""

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from qiltest.engine.parallel.orders import Arrival, Deliver, Limits, Order
 from qiltest.engine.parallel.plan import Job
+from qiltest.engine.parallel.progress import Asking, Working
 from qiltest.engine.parallel.records import Asked, Denoising, Hello, Place, Setup, StartWorker, Worker, WorkerDiedError
 from qiltest.engine.parallel.scheduler import LOOK_AGAIN, Scheduler
 from qiltest.errors import DeviceError, DeviceLostError, GenerationError, ModelError, QiltestError, WorkersLostError
@@ -48,6 +49,7 @@ class _Slot:
     warm: bool = False
     #: given up.
     gone: bool = False
+    asking: Asking = field(default_factory=Asking)
 
     @property
     def number(self) -> int:
@@ -94,6 +96,8 @@ class WorkerPool:
         #: one worker of a host encodes at a time; those after it find its embeddings.
         self._encoding: dict[str, threading.Lock] = {}
         self._slots: list[_Slot] = []
+        #: what to do where no worker is left.
+        self._remedy = "look at the kernel log (`dmesg`) and `nvidia-smi`; repeat the command to resume"
         self._threads: list[threading.Thread] = []
         try:
             for place in places:
@@ -159,6 +163,14 @@ class WorkerPool:
             self._shared.scheduler.taken(number)
             self._changed.notify_all()
 
+    def working(self) -> tuple[Working, ...]:
+        """Return what each worker does, as far as it is known: they are asked, and heard at a later call."""
+        with self._changed:
+            if self._shared.closed:
+                return ()
+            hands = [(slot, self._shared.scheduler.in_hand(slot.number)) for slot in self._slots if not slot.gone]
+        return tuple(_working(slot, job) for slot, job in hands)
+
     def close(self) -> None:
         """End all workers at once; what they have in hand is lost."""
         with self._changed:
@@ -223,7 +235,9 @@ class WorkerPool:
             try:
                 new = self._opened(slot.place)
             except QiltestError as failed:
-                slot.gone, why = True, f"{why}; none could be started in its place: {failed.what}"
+                slot.gone, self._remedy = True, failed.remedy or self._remedy
+                if failed.what not in why:
+                    why = f"{why}; none could be started in its place: {failed.what}"
             else:
                 slot.worker, slot.greeting, slot.warm = new.worker, new.greeting, False
         if self._shared.closed:
@@ -243,7 +257,7 @@ class WorkerPool:
     def _none_left(self) -> WorkersLostError:
         return WorkersLostError(
             f"no worker is left: {'; '.join(self.notices[-DEATHS:])}",
-            remedy="look at the kernel log (`dmesg`) and `nvidia-smi`; repeat the command to resume",
+            remedy=self._remedy,
         )
 
     def _fail(self, error: QiltestError) -> None:
@@ -390,6 +404,15 @@ class WorkerPool:
             wanted = self._shared.orders.pop(order.job.number, None) is not None and not self._shared.closed
         if wanted:
             self._deliver(order.job.number, arrival)
+
+
+def _working(slot: _Slot, job: Job | None) -> Working:
+    starts = not slot.greeting.done()
+    if job is None:
+        return Working(worker=slot.number, starts=starts, image=None)
+    step = slot.asking.of(slot.worker, job.number)
+    done, of = (0, 0) if step is None else (step.done, step.of)
+    return Working(worker=slot.number, starts=starts, image=job.number, done=done, of=of)
 
 
 def _why(error: BaseException) -> str:

@@ -22,7 +22,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import IO, Any
 
-from qiltest.engine.parallel.calls import CALLS, WorkerCalls, sendable
+from qiltest.engine.parallel.calls import BESIDE, CALLS, WorkerCalls, sendable
 from qiltest.engine.parallel.records import Place, Setup, WorkerDiedError
 from qiltest.text.escape import printable_line
 
@@ -163,7 +163,7 @@ def main(handle: int) -> None:
 
 
 class _Server:
-    """Does the calls of a connection: `image` in a thread of its own, all others in the main thread."""
+    """Does the calls of a connection: those of `BESIDE` in threads of their own, all others in the main thread."""
 
     def __init__(self, connection: Connection[Any, Any], setup: Setup) -> None:
         self._connection, self._calls = connection, WorkerCalls(setup, own_process=True)
@@ -189,7 +189,7 @@ class _Server:
             if message is None:
                 # what is in hand is not worth waiting for
                 threading.Thread(target=_leave, daemon=True).start()
-            if message is not None and message[1] == "image":
+            if message is not None and message[1] in BESIDE:
                 threading.Thread(target=self._do, args=message, daemon=True).start()
             else:
                 queue.put(message)

@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -20,7 +21,7 @@ from itertools import zip_longest
 from typing import Any
 
 from qiltest.arguments import ALL
-from qiltest.engine.parallel.calls import CALLS, WorkerCalls, sendable
+from qiltest.engine.parallel.calls import BESIDE, CALLS, WorkerCalls, sendable
 from qiltest.engine.parallel.records import Place, Setup, StartWorker, Worker, WorkerDiedError
 from qiltest.errors import DeviceError
 from qiltest.text.escape import printable_line
@@ -41,9 +42,16 @@ PLACING = 120.0
 _CONNECTING = 10.0
 #: characters of what Ray says that are told.
 _SHOWN = 200
+#: seconds without an answer after which the head node counts as lost. Ray ends this process after 60.
+LOST = 40.0
+#: seconds between two looks at the head node.
+_BEAT = 5.0
 _REMEDY = "start it with `ray start --head`, and give its address (docs/guide/many-gpus.md)"
 #: what `ray.init` raises where there is no cluster, or one of another version.
 _REFUSED = (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError, RayError)
+
+
+_AGAIN = "start the cluster again, and repeat the command to resume"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +95,7 @@ def join(address: str, asked: int | str | None, *, threads: int | None) -> tuple
         for k, node in enumerate(chosen, start=1)
     )
     on = {place.number: node for place, node in zip(places, chosen, strict=True)}
+    _head.watch(str(ray.get_runtime_context().gcs_address))
     return places, partial(_start, on, threads)
 
 
@@ -114,7 +123,57 @@ def placed(workers: list[Worker]) -> None:
 
 def leave() -> None:
     """Disconnect from the cluster; its nodes go on."""
+    _head.forget()
     ray.shutdown()
+
+
+class Head:
+    """Looks whether the cluster's head node answers, so that its loss ends the session and not this process.
+
+    Ray itself ends the process of a session a minute after it lost the head node, at once and without a word of the
+    run.
+    """
+
+    def __init__(self) -> None:
+        #: why no worker can be had any more; "" as long as the head node answers.
+        self.lost = ""
+        self._workers: list[RayWorker] = []
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, address: str) -> None:
+        """Look at an address until `forget`."""
+        self.lost, self._workers = "", []
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._look, args=(address,), name="qiltest-head", daemon=True)
+        self._thread.start()
+
+    def add(self, worker: RayWorker) -> None:
+        """Have a worker end with the head node."""
+        self._workers.append(worker)
+
+    def forget(self) -> None:
+        """Look no more."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _look(self, address: str) -> None:
+        answered = time.monotonic()
+        while not self._stop.wait(_BEAT):
+            try:
+                _reach(address)
+            except OSError:
+                if time.monotonic() - answered < LOST:
+                    continue
+                self.lost = f"the cluster's head node {address} has not answered for {LOST:.0f} s"
+                for worker in list(self._workers):
+                    worker.end(self.lost)
+                return
+            answered = time.monotonic()
+
+
+_head = Head()
 
 
 def _nodes(threads: int | None) -> Iterator[_Node]:
@@ -132,10 +191,14 @@ def _spread(nodes: list[_Node]) -> Iterator[_Node]:
 
 
 def _start(on: dict[int, _Node], threads: int | None, place: Place, setup: Setup) -> Worker:
-    return RayWorker(on[place.number].id, place, setup, threads=threads)
+    if _head.lost:
+        raise DeviceError(_head.lost, remedy=_AGAIN)
+    worker = RayWorker(on[place.number].id, place, setup, threads=threads)
+    _head.add(worker)
+    return worker
 
 
-@ray.remote(max_restarts=0, max_task_retries=0, concurrency_groups={"images": 2})
+@ray.remote(max_restarts=0, max_task_retries=0, concurrency_groups={"beside": 2})
 class _Actor:
     """The calls of a worker. Errors come back as values: Ray would wrap them into others."""
 
@@ -149,10 +212,10 @@ class _Actor:
         """Do a call in the actor's own thread."""
         return self._done(name, args)
 
-    @ray.method(concurrency_group="images")  # type: ignore[untyped-decorator]
-    def image(self, args: tuple[Any, ...]) -> tuple[BaseException | None, object]:
-        """Return an image beside the next call."""
-        return self._done("image", args)
+    @ray.method(concurrency_group="beside")  # type: ignore[untyped-decorator]
+    def beside(self, name: str, args: tuple[Any, ...]) -> tuple[BaseException | None, object]:
+        """Do a call of `BESIDE` beside the others: an image may wait for its PNG, so there are two threads."""
+        return self._done(name, args)
 
     def _done(self, name: str, args: tuple[Any, ...]) -> tuple[BaseException | None, object]:
         try:
@@ -187,26 +250,36 @@ class RayWorker:
                 future.set_exception(WorkerDiedError(self._ended))
                 return future
             self._waiting.add(future)
-        try:
-            reference = self._actor.image.remote(args) if name == "image" else self._actor.do.remote(name, args)
-            reference.future().add_done_callback(partial(self._settle, future))
-        except RayError as error:
-            self._fail(future, error)
+            method = self._actor.beside if name in BESIDE else self._actor.do
+            try:
+                # in turn with `kill`: once this process has left the cluster, any call would join it again
+                reference = method.remote(name, args)
+            except RayError as error:
+                self._waiting.discard(future)
+                future.set_exception(_died(error))
+                return future
+        reference.future().add_done_callback(partial(self._settle, future))
         return future
 
     def kill(self) -> None:
         """End the actor at once; what it has in hand is lost, and what it still answers is dropped."""
+        # where it has ended already, this process may have left the cluster by now, and any call would join it again
+        if self.end("it was ended"):
+            # an actor that is dead already, or a cluster that is gone
+            with suppress(*_REFUSED):
+                ray.kill(self._actor, no_restart=True)
+
+    def end(self, why: str) -> bool:
+        """Take the actor for dead, without a call to the cluster. Returns False where it was already."""
         with self._turn:
             if self._ended:
-                return  # by now this process may have left the cluster, and any call would join it again
-            self._ended = "it was ended"
+                return False
+            self._ended = why
             left, self._waiting = self._waiting, set()
         for future in left:
             with suppress(InvalidStateError):
-                future.set_exception(WorkerDiedError(self._ended))
-        # an actor that is dead already, or a cluster that is gone
-        with suppress(*_REFUSED):
-            ray.kill(self._actor, no_restart=True)
+                future.set_exception(WorkerDiedError(why))
+        return True
 
     def close(self) -> None:
         """End the actor."""
@@ -221,15 +294,18 @@ class RayWorker:
         self._done(future, lambda: future.set_result(value) if raised is None else future.set_exception(raised))
 
     def _fail(self, future: Future[Any], error: BaseException) -> None:
-        # RayActorError has died and unavailable actors below it; node and object losses are other RayErrors
-        died = WorkerDiedError(f"{type(error).__name__}: {_first_line(error)}")
-        self._done(future, lambda: future.set_exception(died))
+        self._done(future, lambda: future.set_exception(_died(error)))
 
     def _done(self, future: Future[Any], settle: Callable[[], None]) -> None:
         with self._turn:
             self._waiting.discard(future)
         with suppress(InvalidStateError):
             settle()
+
+
+def _died(error: BaseException) -> WorkerDiedError:
+    # RayActorError has died and unavailable actors below it; node and object losses are other RayErrors
+    return WorkerDiedError(f"{type(error).__name__}: {_first_line(error)}")
 
 
 def _first_line(error: BaseException) -> str:

@@ -74,10 +74,22 @@ class Denoising:
     spans: tuple[Span, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """How far a worker is with an image."""
+
+    #: the image's number, as `make` was given it.
+    image: int
+    #: steps of the loop that are done; 0 while it loads, warms up and begins.
+    done: int
+    #: 0 as long as none is done.
+    of: int
+
+
 class Calls(Protocol):
     """What a worker does; the session calls it through `Worker.call`, by name.
 
-    All but `image` are done in turn, in one thread; `image` is answered beside them.
+    All but `image` and `progress` are done in turn, in one thread; those two are answered beside them.
     """
 
     def hello(self) -> Hello:
@@ -106,6 +118,10 @@ class Calls(Protocol):
 
     def matrix_rate(self) -> float | None:
         """See `Generator.matrix_rate`."""
+        ...
+
+    def progress(self) -> Step | None:
+        """Return how far it is with the image that it makes; None for none."""
         ...
 
 

@@ -160,7 +160,11 @@ class Scheduler:
 
     def is_busy(self, slot: int) -> bool:
         """Return whether a worker has a job in hand."""
-        return slot in self._slots and self._slots[slot].job is not None
+        return self.in_hand(slot) is not None
+
+    def in_hand(self, slot: int) -> Job | None:
+        """Return the job that a worker has in hand."""
+        return self._slots[slot].job if slot in self._slots else None
 
     def is_loading(self, slot: int) -> bool:
         """Return whether a worker had to load another variant for its job."""

@@ -53,7 +53,7 @@ class RapidReader:
         """Load both models.
 
         `looks`: largest number of views of a line; 1 is faster and worse. `threads`: number of lines read at once,
-        0 for one per core; the reading does not depend on it.
+        0 for one per core that this process may use; the reading does not depend on it.
         `pins`: file name to SHA-256, in place of `PINNED`; a file of another hash is refused. Raises ReaderError.
         """
         if not 1 <= looks <= len(VIEWS):
@@ -64,7 +64,7 @@ class RapidReader:
         require_files(files, reader="rapidocr", remedy="pip install --force-reinstall 'rapidocr==3.10.*'")
         refuse_unknown_pins(pins or {}, (path.name for path in files), reader="rapidocr")
         require_hashes(files, {**PINNED, **(pins or {})}, reader="rapidocr")
-        threads = threads or os.cpu_count() or 1
+        threads = threads or _cores()
         self._detector = Detector(threads)
         self._recogniser = _recogniser(folder / RECOGNISER)
         self._workers = ThreadPoolExecutor(threads, thread_name_prefix="reader")
@@ -216,3 +216,8 @@ def _recogniser(weights: Path) -> Recogniser:
 
     # One thread: lines are short, and several at once keep the cores busier than one line on all of them.
     return Recogniser(weights, threads=1)
+
+
+def _cores() -> int:
+    """Return how many cores this process may use: more threads would wait for one another."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
