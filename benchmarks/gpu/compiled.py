@@ -1,0 +1,389 @@
+"""What compiling the transformer gives, step by step, against the floor of its operations.
+
+    python benchmarks/gpu/compiled.py --out RESULTS [--budget 285] [--steps eager,blocks,marked] [--dry-run]
+
+Qwen-Image at full size with random weights made on the device and a random LoRA of rank 64 merged into them, at the
+report's three sizes. The floor is the forward's counted operations at the matrix rate measured here. Each step is timed
+by device events, profiled (products, attention, elementwise passes, gaps), and compared with the uncompiled forward;
+the last stage compares whole images' latents. `compile.json` and `compile.txt` are written after every measurement; a
+step that fails is recorded with its error, and one that no longer fits the budget says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partialmethod
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
+
+import compiled_split as splitting
+import gpu_parts as parts
+import torch
+from compiled_steps import STEPS, Step, library, take_off, ways
+from compiled_table import table
+from diffusers import QwenImageTransformer2DModel
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from qiltest.engine.environment import gpu_state, versions
+from qiltest.generation._device import measured_matrix_rate
+from qiltest.generation._generator import DiffusersGenerator
+from qiltest.generation.random.operations import forward_operations, image_tokens
+from qiltest.recipe import Recipe, Size
+
+Found = dict[str, Any]
+
+SIZES = (Size(1328, 1328), Size(704, 1280), Size(1280, 1280))
+CASE = "pi-number"
+#: tokens by which the second prompt is longer than the first.
+LONGER = 37
+#: steps in which a second prompt is tried, and those in which whole images are generated.
+_PROMPTS, _IMAGES = ("blocks", "marked"), ("eager", "marked", "graph")
+#: blocks of the model that a process of its own compiles: all blocks share one code.
+FEW_BLOCKS = 2
+
+
+@dataclass
+class Bench:
+    """What the measurements share."""
+
+    out: Path
+    scale: parts.Scale
+    budget: float
+    results: Found
+    begin: float = field(default_factory=time.monotonic)
+    eager_outputs: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @property
+    def left(self) -> float:
+        """Seconds that remain of the budget."""
+        return self.budget - (time.monotonic() - self.begin)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Dtype of computing."""
+        return torch.float32 if self.scale.dry else torch.bfloat16
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """The sizes that are measured."""
+        return tuple(self.scale.size(size).effective() for size in SIZES)
+
+    def wait(self) -> None:
+        """Wait for the device."""
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+
+    def write(self) -> None:
+        """Write what is known."""
+        self.results["wall_seconds"] = time.monotonic() - self.begin
+        (self.out / "compile.json").write_text(json.dumps(self.results, indent=1, default=str), encoding="utf-8")
+        (self.out / "compile.txt").write_text(table(self.results), encoding="utf-8")
+
+    def attempt(self, name: str, act: Callable[[], Found], *, into: Found | None = None, estimate: float = 0.0) -> None:
+        """Do one thing and note what it found, or why it failed."""
+        found = self.results if into is None else into
+        begin = time.monotonic()
+        if self.left < (0 if self.scale.dry else estimate):
+            found[name] = {"left_out": f"{self.left:.0f} s remained, it takes about {estimate:.0f}"}
+        else:
+            try:
+                with torch.no_grad():
+                    found[name] = act()
+            except Exception as error:  # noqa: BLE001  one boundary: the other steps go on
+                found[name] = {
+                    "error": f"{type(error).__name__}: {error}"[:1500],
+                    "traceback": traceback.format_exc()[-3000:],
+                }
+        state = found[name].get("error") or found[name].get("left_out") or "done"
+        print(f"[{time.monotonic() - self.begin:6.1f}] {name}: {str(state)[:300]}", flush=True)
+        found[name].setdefault("took_seconds", time.monotonic() - begin)
+        self.write()
+
+
+def inputs_of(bench: Bench, size: Size, tokens: int) -> Found:
+    """Return what the pipeline gives the transformer at this size, with random values."""
+    random = torch.Generator(bench.scale.device).manual_seed(7)
+
+    def noise(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=random, device=bench.scale.device, dtype=torch.float32).to(bench.dtype)
+
+    return {
+        "hidden_states": noise(1, image_tokens(size), 64),
+        "encoder_hidden_states": noise(1, tokens, bench.scale.base().joint_attention_dim),
+        "encoder_hidden_states_mask": None,
+        "timestep": torch.tensor([0.7], device=bench.scale.device, dtype=bench.dtype),
+        "img_shapes": [[(1, size.height // 16, size.width // 16)]],
+        "guidance": None,
+        "attention_kwargs": {},
+        "return_dict": False,
+    }
+
+
+def machine(bench: Bench) -> Found:
+    """Device, versions and the matrix rate."""
+    rate = measured_matrix_rate(torch.device(bench.scale.device), bench.dtype)
+    bench.results["matrix_rate"] = rate
+    cuda = torch.cuda.is_available()
+    return {
+        "device": torch.cuda.get_device_name() if cuda else "cpu",
+        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+        "cuda": torch.version.cuda,
+        "cores": len(os.sched_getaffinity(0)),
+        "versions": dict(versions()),
+        "tera_operations_a_second": rate / 1e12,
+        "state": [asdict(state) for state in gpu_state()],
+    }
+
+
+def floors(bench: Bench, tokens: int) -> Found:
+    """Return each size's floor: counted operations at the measured rate; and its own products and attention alone."""
+    base, found = bench.scale.base(), {}
+    for size in bench.sizes:
+        image = image_tokens(size)
+        operations = forward_operations(base, size, text_tokens=tokens)
+        width = base.num_attention_heads * base.attention_head_dim
+        shapes = {
+            (rows, into, out): count * base.num_layers
+            for rows in (image, tokens)
+            for (into, out), count in {(width, width): 4, (width, 4 * width): 1, (4 * width, width): 1}.items()
+        }
+        shapes[1, width, 6 * width] = 2 * base.num_layers
+        products = splitting.own_products(shapes, bench.scale.device, bench.dtype)
+        attention = splitting.own_attention(
+            image + tokens, base.num_attention_heads, base.attention_head_dim, bench.scale.device, bench.dtype
+        )
+        best = min((one["seconds"] for one in attention.values() if "seconds" in one), default=0.0)
+        found[str(size)] = {
+            "image_tokens": image,
+            "prompt_tokens": tokens,
+            "tera_operations": operations / 1e12,
+            "floor_seconds": operations / bench.results["matrix_rate"],
+            "products_alone_seconds": products["seconds"],
+            "attention_alone_seconds": best * base.num_layers,
+            "products": products,
+            "attention": attention,
+        }
+    return found
+
+
+def measured(bench: Bench, transformer: Any, step: str, size: Size, tokens: int) -> Found:  # noqa: ANN401
+    """Time, profile and compare one way at one size; the first forward includes compiling."""
+    given, longer = inputs_of(bench, size, tokens), inputs_of(bench, size, tokens + LONGER)
+
+    def forward() -> torch.Tensor:
+        made: torch.Tensor = transformer(**given)[0]
+        return made
+
+    first = _seconds(bench, forward)
+    second = _seconds(bench, lambda: transformer(**longer)) if size == bench.sizes[0] and step in _PROMPTS else None
+    for _ in range(2):
+        made = forward()
+    spent = splitting.seconds_each(forward, 2 if bench.scale.dry else 6 if image_tokens(size) > 4000 else 10)
+    state = [asdict(one) for one in gpu_state()]
+    found: Found = {
+        "seconds": spent["median"],
+        "spent": spent,
+        "first_seconds": first,
+        "first_of_another_prompt_seconds": second,
+        "finite": bool(torch.isfinite(made).all()),
+        "state": state,
+    }
+    found["profile"] = splitting.split(forward)
+    busy = found["profile"].get("busy_milliseconds")
+    if busy is not None:
+        found["gap_share"] = max(0.0, 1 - busy / 1000 / spent["median"])
+    reference = bench.eager_outputs.setdefault(str(size), made.clone()) if step == "eager" else None
+    reference = bench.eager_outputs.get(str(size)) if reference is None else reference
+    if reference is not None:
+        found["relative_error"] = relative(made, reference)
+    if torch.cuda.is_available():
+        found["allocated_gib"] = torch.cuda.memory_allocated() / 2**30
+        found["reserved_gib"] = torch.cuda.memory_reserved() / 2**30
+    return found
+
+
+def _seconds(bench: Bench, act: Callable[[], object]) -> float:
+    bench.wait()
+    begin = time.perf_counter()
+    act()
+    bench.wait()
+    return time.perf_counter() - begin
+
+
+def done(act: Callable[[], None]) -> Found:
+    """Do what finds nothing."""
+    act()
+    return {}
+
+
+def relative(made: torch.Tensor, reference: torch.Tensor) -> float:
+    """Return the norm of the difference over the norm of the reference."""
+    return float((made.float() - reference.float()).norm() / reference.float().norm())
+
+
+def run_step(bench: Bench, transformer: Any, step: Step, tokens: int, images: Callable[[], Found]) -> None:  # noqa: ANN401
+    """Install a step, measure it at its sizes, generate whole images, take it off."""
+    found = bench.results["steps"].setdefault(step.name, {"what": step.what, "sizes": {}})
+    if step.gpu and not torch.cuda.is_available():
+        found["left_out"] = "it takes a GPU"
+        return
+    if bench.left < step.estimate and not bench.scale.dry:
+        found["left_out"] = f"{bench.left:.0f} s remained, it takes about {step.estimate:.0f}"
+        return
+    try:
+        bench.attempt("install", lambda: done(lambda: step.install(transformer)), into=found)
+        if "error" in found["install"]:
+            return
+        for place in step.sizes:
+            size = bench.sizes[place]
+            name = str(size)
+            bench.attempt(
+                name,
+                lambda size=size: measured(bench, transformer, step.name, size, tokens),  # type: ignore[misc]
+                into=found["sizes"],
+                estimate=5,
+            )
+            if step.name in ("marked", "eager"):
+                also(bench, transformer, step, size, tokens)
+        if step.name in _IMAGES:
+            bench.attempt(f"latents {step.name}", images, estimate=15)
+    finally:
+        take_off(transformer)
+        bench.write()
+
+
+def also(bench: Bench, transformer: Any, step: Step, size: Size, tokens: int) -> None:  # noqa: ANN401
+    """Try what needs no code of its own: the other library of products; and how far two attentions are apart."""
+    if not torch.cuda.is_available():
+        return
+    given = inputs_of(bench, size, tokens)
+
+    def other_library() -> Found:
+        with library("cublaslt"):
+            for _ in range(2):
+                transformer(**given)
+            return {"seconds": splitting.seconds_each(lambda: transformer(**given), 4)["median"]}
+
+    def other_attention() -> Found:
+        with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+            made = transformer(**given)[0]
+        return {"relative_error": relative(made, bench.eager_outputs[str(size)])}
+
+    name, act = ("cublaslt", other_library) if step.name == "marked" else ("flash attention", other_attention)
+    bench.attempt(f"{name} at {size}", act, into=bench.results["steps"][step.name].setdefault("also", {}), estimate=5)
+
+
+def loops(bench: Bench, generator: DiffusersGenerator, recipes: list[Recipe], kept: dict[str, torch.Tensor]) -> Found:
+    """Generate each image's latents, timed as the suite times them; compare them with those in `kept`."""
+    found: Found = {}
+    for recipe in recipes:
+        name = str(recipe.effective)
+        generator.warm_up(recipe)
+        done = generator.denoise(recipe)
+        before = kept.setdefault(name, done.latents.clone())
+        found[name] = {
+            "seconds": done.denoise_seconds,
+            "seconds_a_forward": done.denoise_seconds / recipe.nfe,
+            "finite": bool(torch.isfinite(done.latents).all()),
+            "relative_error": relative(done.latents, before),
+        }
+        if name == str(recipes[0].effective):
+            found[name]["same_twice"] = done.latents_sha256 == generator.denoise(recipe).latents_sha256
+    return found
+
+
+def child(bench: Bench, tokens: int) -> int:
+    """Compile a model of few blocks in this process and print the seconds of its first forwards."""
+    config = {**bench.scale.transformer, "num_layers": FEW_BLOCKS}
+    with torch.device(bench.scale.device):
+        transformer = QwenImageTransformer2DModel(**config)
+    transformer = transformer.to(bench.dtype).eval().requires_grad_(False)
+    ways()(transformer)
+    with torch.no_grad():
+        given = [inputs_of(bench, size, tokens) for size in bench.sizes[:2]]
+        print(json.dumps([_seconds(bench, lambda one=one: transformer(**one)) for one in given]))  # type: ignore[misc]
+    return 0
+
+
+def start_child(bench: Bench, tokens: int) -> subprocess.Popen[str]:
+    """Start a process that compiles as this one does, with the same cache."""
+    command = [sys.executable, __file__, "--out", str(bench.out), "--child", str(tokens)]
+    command += ["--dry-run"] if bench.scale.dry else []
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def finish_child(started: subprocess.Popen[str], patience: float) -> Found:
+    """Return the seconds that the process printed: of the first forward at the first two sizes."""
+    try:
+        said, _ = started.communicate(timeout=patience)
+    except subprocess.TimeoutExpired:
+        started.kill()
+        return {"error": f"did not end within {patience:.0f} s"}
+    if started.returncode != 0:
+        return {"error": f"exit code {started.returncode}: {said[-800:]}"}
+    return {"first_seconds": json.loads(said.strip().splitlines()[-1])}
+
+
+def run(bench: Bench, steps: list[str]) -> None:
+    """Everything, in order of worth."""
+    generator = parts.generator_of(bench.scale, merge=True)
+    variant = parts.the_suite().variant("8step")
+    case = parts.case_of(CASE)
+    recipes = [generator.recipe(case, size, variant, 42) for size in bench.sizes]
+    generator.prepare([recipe.prompt for recipe in recipes])
+    tokens = generator._prompts.get(recipes[0].prompt).tokens
+    bench.results |= {"prompt_tokens": tokens, "steps": {}, "matrix_rate": 0.0}
+    cold = start_child(bench, tokens)
+    bench.attempt("fill and merge", lambda: done(lambda: generator._switch(recipes[0])))
+    bench.attempt("compile cold, beside filling", lambda: finish_child(cold, 120))
+    bench.attempt("machine", lambda: machine(bench))
+    bench.attempt("floor", lambda: floors(bench, tokens))
+    transformer, kept = generator._pipeline.transformer, dict[str, torch.Tensor]()
+    for step in STEPS:
+        if step.name in steps:
+            run_step(bench, transformer, step, tokens, lambda: loops(bench, generator, recipes[:2], kept))
+        if step.name == "graph":  # what comes after is not part of the product
+            bench.attempt("compile from the cache", lambda: finish_child(start_child(bench, tokens), 60), estimate=25)
+    bench.attempt("matrix rate at the end", lambda: {"rate": generator.matrix_rate()})
+    generator.close()
+
+
+def main() -> int:
+    """Run it; 0 where nothing failed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--budget", type=float, default=285.0, help="seconds in all")
+    parser.add_argument("--steps", default=",".join(step.name for step in STEPS))
+    parser.add_argument("--dry-run", action="store_true", help="a small model on the CPU, traced and not compiled")
+    parser.add_argument("--child", type=int, default=0, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    bench = Bench(out=args.out, scale=parts.Scale(dry=args.dry_run), budget=args.budget, results={})
+    if args.dry_run:
+        compile_blocks = QwenImageTransformer2DModel.compile_repeated_blocks
+        QwenImageTransformer2DModel.compile_repeated_blocks = partialmethod(compile_blocks, backend="eager")
+    if args.child:
+        return child(bench, args.child)
+    with tempfile.TemporaryDirectory(prefix="qiltest-compiled-") as scratch:
+        os.environ["QILTEST_CACHE"] = f"{scratch}/cache"
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = f"{scratch}/inductor"
+        run(bench, args.steps.split(","))
+    bench.write()
+    print(table(bench.results))
+    return int('"error"' in json.dumps(bench.results, default=str))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
