@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from diffusers.models.transformers.transformer_qwenimage import QwenDoubleStreamAttnProcessor2_0, QwenEmbedRope
+from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from qiltest.generation._graphs import Replayed
 from qiltest.hashing import cache_folder
@@ -23,6 +24,7 @@ from qiltest.hashing import cache_folder
 #: The version of this way of compiling: part of the recipe of a compiled image. Raise it whenever a change here may
 #: change one.
 COMPILED_VERSION = 2
+_CODE_FOLDER = "TORCHINDUCTOR_CACHE_DIR"
 #: kinds of code that may stand side by side: one for each size, with and without LoRA layers.
 _KINDS_OF_CODE = 64
 
@@ -52,8 +54,7 @@ def compile_transformer(transformer: Any, ways: CompileWays = DEFAULT) -> None: 
 
     A transformer of another class than Qwen-Image's is compiled as diffusers does it.
     """
-    # torch's default is a folder in /tmp, which many runners empty between nights
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
+    keep_code()
     torch._dynamo.config.cache_size_limit = _KINDS_OF_CODE
     if ways.real_rotary and takes_real_rotary(transformer):
         use_real_rotary(transformer)
@@ -62,6 +63,16 @@ def compile_transformer(transformer: Any, ways: CompileWays = DEFAULT) -> None: 
     transformer.compile_repeated_blocks()
     if ways.graphs_up_to:
         transformer.forward = Replayed(transformer, up_to=ways.graphs_up_to)
+
+
+def keep_code() -> None:
+    """Let the compiler keep its code in the user's cache folder, unless the user named another one.
+
+    Its default is a folder in /tmp, which many runners empty between nights; torch writes it into the environment when
+    it is imported.
+    """
+    if os.environ.get(_CODE_FOLDER) in (None, os.path.abspath(default_cache_dir())):  # noqa: PTH100  as torch does
+        os.environ[_CODE_FOLDER] = str(cache_folder() / "compiled")
 
 
 def takes_real_rotary(transformer: Any) -> bool:  # noqa: ANN401
