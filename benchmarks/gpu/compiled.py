@@ -37,6 +37,7 @@ from diffusers import QwenImageTransformer2DModel
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from qiltest.engine.environment import gpu_state, versions
+from qiltest.generation._compile import _linear_gelu as linear_gelu
 from qiltest.generation._device import measured_matrix_rate
 from qiltest.generation._generator import DiffusersGenerator
 from qiltest.generation.random.operations import forward_operations, image_tokens
@@ -233,6 +234,17 @@ def relative(made: torch.Tensor, reference: torch.Tensor) -> float:
     return float((made.float() - reference.float()).norm() / reference.float().norm())
 
 
+def gelus(bench: Bench) -> Found:
+    """Return how far GELU within a product is from both GELUs after it, in float32: which of them the library has."""
+    made = [torch.randn(shape, device=bench.scale.device) for shape in ((300, 64), (128, 64), (128,))]
+    plain = torch.nn.functional.linear(*made)
+    inside = linear_gelu(*made)
+    return {
+        kind: float((inside - torch.nn.functional.gelu(plain, approximate=kind)).abs().max())
+        for kind in ("tanh", "none")
+    }
+
+
 def run_step(bench: Bench, transformer: Any, step: Step, tokens: int, images: Callable[[], Found]) -> None:  # noqa: ANN401
     """Install a step, measure it at its sizes, generate whole images, take it off."""
     found = bench.results["steps"].setdefault(step.name, {"what": step.what, "sizes": {}})
@@ -349,6 +361,7 @@ def run(bench: Bench, steps: list[str]) -> None:
     bench.attempt("fill and merge", lambda: done(lambda: generator._switch(recipes[0])))
     bench.attempt("compile cold, beside filling", lambda: finish_child(cold, 120))
     bench.attempt("machine", lambda: machine(bench))
+    bench.attempt("gelu within a product", lambda: gelus(bench))
     bench.attempt("floor", lambda: floors(bench, tokens))
     transformer, kept = generator._pipeline.transformer, dict[str, torch.Tensor]()
     for step in STEPS:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from diffusers.models.activations import GELU
 from diffusers.models.transformers.transformer_qwenimage import QwenDoubleStreamAttnProcessor2_0
 from torch.nn import functional
 
@@ -44,32 +45,6 @@ def ways(**chosen: Any) -> Install:  # noqa: ANN401
     return partial(compile_transformer, ways=CompileWays(**chosen))
 
 
-def with_gelu(transformer: Any, *, also: Install) -> None:  # noqa: ANN401
-    """Let the library of matrix products compute GELU before it writes the product."""
-    for block in transformer.transformer_blocks:
-        for part in (block.img_mlp.net[0], block.txt_mlp.net[0]):
-            part.forward = partial(_linear_gelu_of, part)
-    also(transformer)
-
-
-def _linear_gelu_of(part: Any, states: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
-    made: torch.Tensor = linear_gelu(states, part.proj.weight, part.proj.bias)
-    return made
-
-
-@torch.library.custom_op("qiltest_benchmark::linear_gelu", mutates_args=())
-def linear_gelu(states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    """Return GELU (tanh) of a linear layer."""
-    flat = states.reshape(-1, states.shape[-1])
-    made: torch.Tensor = torch._addmm_activation(bias, flat, weight.t(), use_gelu=True)
-    return made.reshape(*states.shape[:-1], weight.shape[0])
-
-
-@linear_gelu.register_fake
-def _(states: torch.Tensor, weight: torch.Tensor, _bias: torch.Tensor) -> torch.Tensor:
-    return states.new_empty((*states.shape[:-1], weight.shape[0]))
-
-
 class FusedProjections(RealRotaryAttention):
     """One product for queries, keys and values of a stream: its weights are a copy, for the measurement alone."""
 
@@ -100,12 +75,7 @@ def with_fused_projections(transformer: Any, *, gelu: bool = False) -> None:  # 
     real_rotary(transformer)
     for block in transformer.transformer_blocks:
         block.attn.processor = FusedProjections(block.attn)
-    mark_lengths(transformer)
-    compiling = ways(real_rotary=False, marked=False)
-    if gelu:
-        with_gelu(transformer, also=compiling)
-    else:
-        compiling(transformer)
+    compile_transformer(transformer, CompileWays(gelu_in_product=gelu))
 
 
 def tuned(transformer: Any) -> None:  # noqa: ANN401
@@ -125,7 +95,7 @@ def take_off(transformer: Any) -> None:  # noqa: ANN401
         block._compiled_call_impl = None
         block.attn.processor = QwenDoubleStreamAttnProcessor2_0()
         for part in (block.img_mlp.net[0], block.txt_mlp.net[0]):
-            part.__dict__.pop("forward", None)
+            part.__class__ = GELU
 
 
 #: the way in which each thing is added to the one before, then what was tried and is not part of the product.
@@ -141,8 +111,8 @@ STEPS: tuple[Step, ...] = (
         sizes=(0, 1, 2),
         gpu=True,
     ),
-    Step(name="gelu", what="marked + GELU within the product", install=partial(with_gelu, also=ways()), sizes=(0,)),
-    Step(name="qkv", what="marked + one product for Q, K and V", install=with_fused_projections, sizes=(0,)),
+    Step(name="gelu", what="marked + GELU within the product", install=ways(gelu_in_product=True)),
+    Step(name="qkv", what="marked + one product for Q, K and V", install=with_fused_projections),
     Step(name="both", what="marked + GELU, QKV", install=partial(with_fused_projections, gelu=True), sizes=(0, 1)),
     Step(name="tuned", what="marked + max-autotune", install=tuned, sizes=(0,), estimate=60),
 )

@@ -10,6 +10,7 @@ from torch._dynamo.testing import CompileCounter
 from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from qiltest.generation._compile import (
+    gelu_in_product,
     keep_code,
     mark_lengths,
     rotate,
@@ -84,6 +85,16 @@ def test_the_whole_forward_is_the_same_also_with_a_masked_prompt(transformer):
         torch.testing.assert_close(forward(transformer, **one), expected, rtol=1e-6, atol=1e-6)
     unmasked = forward(transformer, **(given[1] | {"encoder_hidden_states_mask": None}))
     assert not torch.allclose(unmasked, before[1], atol=1e-4)
+
+
+def test_gelu_within_the_product_is_the_same_and_leaves_the_weights_names(transformer):
+    before, names = forward(transformer, **inputs(4, 6, 7)), list(transformer.state_dict())
+    gelu_in_product(transformer)
+    torch.testing.assert_close(forward(transformer, **inputs(4, 6, 7)), before, rtol=1e-5, atol=1e-6)
+    assert list(transformer.state_dict()) == names
+    plain = transformer.transformer_blocks[0].img_mlp.net[0]
+    plain.proj = torch.nn.Sequential(plain.proj)  # as a LoRA beside a layer wraps it
+    torch.testing.assert_close(forward(transformer, **inputs(4, 6, 7)), before, rtol=1e-5, atol=1e-6)
 
 
 def test_an_attention_of_another_kind_is_left_alone(transformer):

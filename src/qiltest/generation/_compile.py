@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from diffusers.models.activations import GELU
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from diffusers.models.transformers.transformer_qwenimage import QwenDoubleStreamAttnProcessor2_0, QwenEmbedRope
 from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+from torch.nn import functional
 
 from qiltest.generation._graphs import Replayed
 from qiltest.hashing import cache_folder
@@ -37,6 +39,8 @@ class CompileWays:
     real_rotary: bool = True
     #: code for each size of the image and for all lengths of the prompt; else the compiler decides.
     marked: bool = True
+    #: GELU within the matrix product before it, which saves writing and reading the widest activations.
+    gelu_in_product: bool = False
     #: replay the whole forward from a CUDA graph for images of up to so many tokens; 0: never.
     graphs_up_to: int = 0
 
@@ -58,6 +62,8 @@ def compile_transformer(transformer: Any, ways: CompileWays = DEFAULT) -> None: 
     torch._dynamo.config.cache_size_limit = _KINDS_OF_CODE
     if ways.real_rotary and takes_real_rotary(transformer):
         use_real_rotary(transformer)
+    if ways.gelu_in_product:
+        gelu_in_product(transformer)
     if ways.marked:
         mark_lengths(transformer)
     transformer.compile_repeated_blocks()
@@ -175,6 +181,41 @@ def _joint_mask(mask: torch.Tensor | None, image: torch.Tensor) -> torch.Tensor 
     if mask is None:
         return None
     return torch.cat([mask, mask.new_ones(image.shape[:2])], dim=1)[:, None, None]
+
+
+def gelu_in_product(transformer: Any) -> None:  # noqa: ANN401
+    """Let the blocks' feed-forwards compute GELU before the product is written; weights keep their names."""
+    for block in transformer.transformer_blocks:
+        for part in (block.img_mlp.net[0], block.txt_mlp.net[0]):
+            if type(part) is GELU and part.approximate == "tanh":
+                part.__class__ = GeluInProduct
+
+
+class GeluInProduct(GELU):  # type: ignore[misc]
+    """A linear layer and GELU, in one operation where no LoRA stands beside the layer."""
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """Return GELU of the layer's output."""
+        if type(self.proj) is not torch.nn.Linear:
+            made: torch.Tensor = super().forward(hidden_states)
+        else:
+            made = _linear_gelu(hidden_states, self.proj.weight, self.proj.bias)
+        return made
+
+
+@torch.library.custom_op("qiltest::linear_gelu", mutates_args=())
+def _linear_gelu(states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """Return GELU, approximated by tanh, of a linear layer; an operation of its own, for the compiler splits it."""
+    if not states.is_cuda:  # torch's own takes the exact GELU there
+        return functional.gelu(functional.linear(states, weight, bias), approximate="tanh")
+    flat = states.reshape(-1, states.shape[-1])
+    made: torch.Tensor = torch._addmm_activation(bias, flat, weight.t(), use_gelu=True)
+    return made.reshape(*states.shape[:-1], weight.shape[0])
+
+
+@_linear_gelu.register_fake
+def _(states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    return states.new_empty((*states.shape[:-1], weight.shape[0]))
 
 
 def mark_lengths(transformer: Any) -> None:  # noqa: ANN401
