@@ -16,7 +16,11 @@ from typing import Any
 import torch
 from diffusers.models.activations import GELU
 from diffusers.models.attention_dispatch import dispatch_attention_fn
-from diffusers.models.transformers.transformer_qwenimage import QwenDoubleStreamAttnProcessor2_0, QwenEmbedRope
+from diffusers.models.transformers.transformer_qwenimage import (
+    QwenDoubleStreamAttnProcessor2_0,
+    QwenEmbedRope,
+    QwenImageTransformer2DModel,
+)
 from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 from torch.nn import functional
 
@@ -60,15 +64,20 @@ def compile_transformer(transformer: Any, ways: CompileWays = DEFAULT) -> None: 
     """
     keep_code()
     torch._dynamo.config.cache_size_limit = _KINDS_OF_CODE
+    if isinstance(transformer, QwenImageTransformer2DModel):
+        _prepare(transformer, ways)
+    transformer.compile_repeated_blocks()
+    if ways.graphs_up_to:
+        transformer.forward = Replayed(transformer, up_to=ways.graphs_up_to)
+
+
+def _prepare(transformer: Any, ways: CompileWays) -> None:  # noqa: ANN401
     if ways.real_rotary and takes_real_rotary(transformer):
         use_real_rotary(transformer)
     if ways.gelu_in_product:
         gelu_in_product(transformer)
     if ways.marked:
         mark_lengths(transformer)
-    transformer.compile_repeated_blocks()
-    if ways.graphs_up_to:
-        transformer.forward = Replayed(transformer, up_to=ways.graphs_up_to)
 
 
 def keep_code() -> None:
