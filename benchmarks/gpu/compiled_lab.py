@@ -106,6 +106,7 @@ def inputs_of(bench: Bench, size: Size, tokens: int) -> Found:
 
 
 def seconds_of(bench: Bench, act: Callable[[], object]) -> float:
+    """Return the seconds of one act, the device idle before and after it."""
     bench.wait()
     begin = time.perf_counter()
     act()
