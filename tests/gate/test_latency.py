@@ -106,6 +106,7 @@ def test_a_cohort_that_differs_in_any_field_has_another_golden(store):
         "model": "random", "device_name": "NVIDIA H200", "dtype": "float32", "effective": "928x1664", "variant": "base",
         "nfe": 8, "attention_backend": "flash", "compiled": True, "torch": "2.15",
         "offload": "group", "kind": "wall", "concurrency": 4, "beside": 1,
+        "compiled_way": "2",
     }  # fmt: skip
     assert set(others) == {field.name for field in fields(Cohort)}
     for name, value in others.items():

@@ -4,7 +4,9 @@ from dataclasses import fields, replace
 
 import pytest
 
+from qiltest.engine.environment import cohort_of
 from qiltest.errors import RecipeError
+from qiltest.generation._compile import COMPILED_VERSION
 from qiltest.generation.schedule import LIGHTNING
 from qiltest.hashing import file_sha256
 from qiltest.lora.catalogue import ReleaseFile, Task, catalogue
@@ -159,3 +161,12 @@ def test_every_field_of_the_recipe_is_filled(recipe):
     assert empty == ["lora", "given_sigmas", "inputs", "elsewhere", "served"]
     packages = [name for name, _ in asked.versions]
     assert packages == sorted(["diffusers", "peft", "qiltest-generation", "torch", "transformers"])
+
+
+def test_a_compiled_recipe_names_the_way_of_compiling_and_another_one_does_not(fresh, recipe):
+    compiled = fresh(compiled=True).recipe(case(), SIZE, EIGHT, 42)
+    assert dict(compiled.versions)["qiltest-compiled"] == str(COMPILED_VERSION)
+    assert compiled.versions == tuple(sorted(compiled.versions))
+    assert "qiltest-compiled" not in dict(recipe(EIGHT).versions)
+    assert cohort_of(compiled, model="tiny", device="cpu").compiled_way == str(COMPILED_VERSION)
+    assert cohort_of(recipe(EIGHT), model="tiny", device="cpu").compiled_way == ""

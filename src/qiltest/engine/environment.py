@@ -30,7 +30,8 @@ def cohort_of(recipe: Recipe, *, model: str, device: str, timing: Timing | None 
     `timing` says what was timed, the denoise loop where it is None; `beside` is how many other GPUs of the host
     generate meanwhile.
     """
-    torch = dict(recipe.versions).get("torch", "none")
+    packages = dict(recipe.versions)
+    torch = packages.get("torch", "none")
     return Cohort(
         model=model,
         device_name=device,
@@ -45,6 +46,7 @@ def cohort_of(recipe: Recipe, *, model: str, device: str, timing: Timing | None 
         kind=LOOP if timing is None else timing.kind,
         concurrency=1 if timing is None else timing.concurrency,
         beside=beside,
+        compiled_way=packages.get("qiltest-compiled", ""),
     )
 
 

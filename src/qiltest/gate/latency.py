@@ -28,7 +28,7 @@ from qiltest.strict_json import STORED, StrictJsonError, decode
 
 SCHEMA = 1
 #: of latencies that were not measured by a server, nor beside other GPUs: left out of key and file.
-_USUAL: dict[str, str | int] = {"kind": "loop", "concurrency": 1, "beside": 0}
+_USUAL: dict[str, str | int] = {"kind": "loop", "concurrency": 1, "beside": 0, "compiled_way": ""}
 #: a latency above the golden's by more than this share ...
 RELATIVE_FLOOR = 0.08
 #: ... and by more than this many seconds fails.
@@ -58,6 +58,9 @@ class Cohort:
     #: how many other GPUs of the same host generated meanwhile (`--qil-workers`); 0 is left out of key and file, so
     #: that goldens from before it keep theirs.
     beside: int = 0
+    #: version of the way of compiling (`qiltest-compiled` of the recipe): each has its own speed. "" is left out of
+    #: key and file: not compiled, or before there were versions.
+    compiled_way: str = ""
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
 

@@ -14,6 +14,7 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from qiltest.errors import DeviceError, RecipeError
+from qiltest.generation._compile import compile_transformer
 from qiltest.generation._decode import decode_latents, latent_stats, place, tensor_sha256
 from qiltest.generation._denoise import LoopResult, run_loop
 from qiltest.generation._device import choose_device, choose_dtype, measured_matrix_rate, synchronise
@@ -226,8 +227,7 @@ class DiffusersGenerator(Generator):
     def _pipeline(self) -> Any:  # noqa: ANN401  a diffusers pipeline, untyped
         pipeline = self._early.take()
         if self._settings.compiled:
-            torch._dynamo.config.cache_size_limit = 64  # each size and each LoRA is compiled once
-            pipeline.transformer.compile_repeated_blocks()
+            compile_transformer(pipeline.transformer)
         return pipeline
 
     @cached_property

@@ -17,6 +17,7 @@ from diffusers.pipelines.qwenimage.pipeline_qwenimage import calculate_shift, re
 
 from qiltest.errors import ModelError, RecipeError
 from qiltest.files import stamp
+from qiltest.generation._compile import compiled_versions
 from qiltest.generation._device import device_name
 from qiltest.generation._errors import first_line
 from qiltest.generation._load import RANDOM_SEED, RANDOM_STD, scheduler_config, versions
@@ -90,7 +91,7 @@ class RecipeBuilder:
             attention_backend=str(_AttentionBackendRegistry.get_active_backend()[0].value),
             compiled=settings.compiled,
             offload=str(settings.offload),
-            versions=versions(),
+            versions=tuple(sorted([*versions(), *(compiled_versions() if settings.compiled else ())])),
         )
 
     def build(self, case: Case, size: Size, variant: Variant, seed: int) -> Recipe:
