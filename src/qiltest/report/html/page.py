@@ -6,7 +6,7 @@ import base64
 import hashlib
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -40,8 +40,9 @@ from qiltest.serving.speed import read_speeds
 MAX_CROPS = 4
 #: each holds one decoded image, 5 MB at 1328x1328.
 MAX_THREADS = 8
-#: cells of which the images are made before the work is looked at again.
-_BATCH = 16
+#: cells of which the images are made before the work is looked at again, and the pixels of these images together;
+#: without the second, sixteen of 16 million pixels each were eight seconds' work beyond what is allowed.
+_BATCH, _BATCH_PIXELS = 16, 32_000_000
 #: nanoseconds of work on the images of up to so many cells, and for each of their bytes up to 100 MB, and beyond. It
 #: is enough for 100 images of the embedded model of which none passes, and for as many of a real one.
 _WORK, _CELLS, _PER_BYTE, _LIMITED, _PER_BYTE_BEYOND = 5_000_000_000, 300, 40, 100_000_000, 150
@@ -110,8 +111,7 @@ def embed(cells: Iterable[ImageView], folder: Path) -> dict[str, Embedded]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of damage that Pillow gets over, and of sizes that are checked
         # not one at a time: Pillow decodes, scales and encodes without Python's lock, so threads use all cores
-        for start in range(0, len(worst), _BATCH):
-            some = worst[start : start + _BATCH]
+        for some in _batches(worst):
             if meter.exhausted:
                 made |= {
                     cell.anchor: _linked(cell, folder, "is not shown here: the report has too many") for cell in some
@@ -131,6 +131,21 @@ def _allowed(cells: int, paths: Iterable[Path]) -> int:
             size += path.stat().st_size
     for_any = _WORK * _CELLS // max(_CELLS, cells)  # more cells take more time themselves
     return for_any + min(size, _LIMITED) * _PER_BYTE + max(0, size - _LIMITED) * _PER_BYTE_BEYOND
+
+
+def _batches(cells: Sequence[ImageView]) -> Iterator[list[ImageView]]:
+    """Yield the cells in their order, as many at once as `_BATCH` and `_BATCH_PIXELS` allow, and at least one."""
+    some: list[ImageView] = []
+    pixels = 0
+    for cell in cells:
+        more = sum(map(pixels_of, _paths(cell)))
+        if some and (len(some) == _BATCH or pixels + more > _BATCH_PIXELS):
+            yield some
+            some, pixels = [], 0
+        some.append(cell)
+        pixels += more
+    if some:
+        yield some
 
 
 def _threads(cells: Iterable[ImageView]) -> int:

@@ -112,7 +112,9 @@ def open_image(path: Path, meter: Meter | None = None) -> Image.Image | None:
                 return None
             if meter is not None:
                 meter.spend(decoded=image.width * image.height)
-            return image.convert("RGB")
+            image.load()
+            # converting copies what is RGB already, and doubles the memory of a large one
+            return image if image.mode == "RGB" else image.convert("RGB")
     except (*DECODERS_RAISE, Image.DecompressionBombError) as error:
         logger.warning("no preview of %s: %s", path, error)
         return None
