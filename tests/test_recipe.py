@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qiltest.errors import RecipeError
-from qiltest.recipe import Elsewhere, LoraRecipe, Recipe, ServedRecipe, Size, other_parts, recipe_changes
+from qiltest.input_images import InputImage
+from qiltest.recipe import EditPrompt, Elsewhere, LoraRecipe, Recipe, ServedRecipe, Size, other_parts, recipe_changes
 
 SLOW_FIRST_DRAW = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 REALS = st.floats(allow_nan=False, allow_infinity=False)
@@ -49,6 +50,7 @@ BY_FIELD: dict[str, st.SearchStrategy[Any]] = {
     "true_cfg_scale": REALS,
     "negative_prompt": st.none() | WORDS,
     "prompt": WORDS,
+    "inputs": st.lists(st.builds(InputImage, path=WORDS, sha256=WORDS), max_size=2).map(tuple),
     "max_sequence_length": st.integers(1, 1024),
     "seed": st.integers(0, 2**63 - 1),
     "generator_device": WORDS,
@@ -97,6 +99,18 @@ def test_without_offloading_the_canonical_json_is_what_it_was_before_there_was_t
     assert list(recipe_changes(RECIPE.facts(), offloaded.facts())) == ["offload (none) -> group"]
 
 
+def test_input_images_are_their_bytes_and_a_recipe_of_text_alone_is_what_it_was() -> None:
+    assert "inputs" not in RECIPE.canonical()
+    assert RECIPE.prompts == (RECIPE.prompt,)
+    one, moved = InputImage(path="/a/x.png", sha256="ef"), InputImage(path="/b/y.png", sha256="ef")
+    edit = replace(RECIPE, inputs=(one,), true_cfg_scale=4.0, negative_prompt=" ")
+    assert edit.key() != replace(edit, inputs=()).key()
+    assert edit.key() == replace(edit, inputs=(moved,)).key()
+    assert edit.key() != replace(edit, inputs=(one, one)).key()
+    assert edit.facts()["inputs.1"] == "ef"
+    assert edit.prompts == tuple(EditPrompt(text=text, inputs=(one,)) for text in (RECIPE.prompt, " "))
+
+
 def test_without_a_server_the_canonical_json_is_what_it_was_before_there_was_the_field() -> None:
     assert "served" not in RECIPE.canonical()
     assert not any(name.startswith("served") for name in RECIPE.facts())
@@ -123,6 +137,8 @@ def test_the_key_changes_if_and_only_if_a_field_changes_that_decides_the_image(
         same = True
     elif field == "lora" and recipe.lora is not None and other.lora is not None:
         same = repr(replace(other.lora, source="")) == repr(replace(recipe.lora, source=""))
+    elif field == "inputs":
+        same = [image.sha256 for image in other.inputs] == [image.sha256 for image in recipe.inputs]
     elif field == "elsewhere" and recipe.elsewhere is not None and other.elsewhere is not None:
         same = _bytes_of(other.elsewhere) == _bytes_of(recipe.elsewhere)
     assert (other.key() == recipe.key()) is same
@@ -220,7 +236,7 @@ def test_a_stored_recipe_that_is_not_one_is_refused_by_field(change: dict[str, A
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize("field", sorted(BY_FIELD.keys() - {"offload", "model_parts", "served", "elsewhere"}))
+@pytest.mark.parametrize("field", sorted(BY_FIELD.keys() - {"offload", "model_parts", "served", "elsewhere", "inputs"}))
 def test_a_stored_recipe_that_lacks_a_field_is_refused(field: str) -> None:
     record = json.loads(RECIPE.canonical())
     del record[field]

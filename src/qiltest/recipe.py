@@ -19,10 +19,12 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict
 
 from qiltest.errors import RecipeError
+from qiltest.input_images import InputImage
 from qiltest.strict_json import STORED, StrictJsonError, decode
 
 _SIZE = re.compile(r"([1-9][0-9]{1,4})x([1-9][0-9]{1,4})")
-#: QwenImagePipeline floors width and height to this multiple: VAE stride 8 times patch size 2.
+#: QwenImagePipeline floors width and height to this multiple: VAE stride 8 times patch size 2. Other pipelines floor to
+#: multiples of it.
 SIZE_MULTIPLE = 16
 
 #: value of `Recipe.offload` that is left out of the canonical JSON, so that recipes from before it keep their key.
@@ -57,9 +59,9 @@ class Size:
             raise ValueError(f"{text!r} is not a size: write WIDTHxHEIGHT in pixels, for example 1328x1328")
         return cls(int(match[1]), int(match[2]))
 
-    def effective(self) -> Size:
-        """Return the size that the pipeline generates: both sides floored to a multiple of 16."""
-        return Size(self.width // SIZE_MULTIPLE * SIZE_MULTIPLE, self.height // SIZE_MULTIPLE * SIZE_MULTIPLE)
+    def effective(self, multiple: int = SIZE_MULTIPLE) -> Size:
+        """Return the size that the pipeline generates: both sides floored to a multiple."""
+        return Size(self.width // multiple * multiple, self.height // multiple * multiple)
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height}"
@@ -145,6 +147,23 @@ class ServedRecipe:
         object.__setattr__(self, "said", _by_name("served.said", self.said))
 
 
+@dataclass(frozen=True, kw_only=True)
+class EditPrompt:
+    """A prompt that is read together with images: the same words with other images are another prompt."""
+
+    text: str
+    inputs: tuple[InputImage, ...]
+
+    @property
+    def key(self) -> str:
+        """Return what tells prompts apart: the words and the images' bytes, and not where these lie."""
+        return "\n".join((*(image.sha256 for image in self.inputs), self.text))
+
+
+#: what an encoder reads: words, or words and images.
+Prompt = str | EditPrompt
+
+
 class Guided:
     """Steps with or without classifier-free guidance: of a variant and of a recipe."""
 
@@ -182,6 +201,9 @@ class Recipe(Guided):
     true_cfg_scale: float
     negative_prompt: str | None
     prompt: str
+    #: images that the model is given beside the prompt, in order; () for a model of text alone, and then left out of
+    #: the canonical JSON.
+    inputs: tuple[InputImage, ...] = ()
     max_sequence_length: int
     seed: int
     #: device type of the torch.Generator that generates the initial noise: "cpu" and "cuda" generate other noise.
@@ -237,6 +259,8 @@ class Recipe(Guided):
             del known["model"], known["model_revision"]
             if known["lora"] is not None:
                 del known["lora"]["source"]
+        if self.inputs:
+            known["inputs"] = [image.sha256 for image in self.inputs]
         if self.elsewhere is not None:  # the file's bytes are the image, whatever its name and what was told of it
             del known["elsewhere"]["file"], known["elsewhere"]["told"]
         return _canonical(known)
@@ -255,6 +279,10 @@ class Recipe(Guided):
             del known["served"]
         else:
             known["served"] = asdict(self.served)
+        if self.inputs:
+            known["inputs"] = [asdict(image) for image in self.inputs]
+        else:
+            del known["inputs"]
         if self.offload == _NO_OFFLOAD:
             del known["offload"]
         if not self.model_parts:
@@ -264,6 +292,16 @@ class Recipe(Guided):
         else:
             known["elsewhere"] = asdict(self.elsewhere)
         return known
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """What is to be encoded: the prompt and, with guidance, the negative one; with its images, if it has any."""
+        texts = (
+            [self.prompt]
+            if self.nfe == self.steps or self.negative_prompt is None
+            else [self.prompt, self.negative_prompt]
+        )
+        return tuple(EditPrompt(text=text, inputs=self.inputs) if self.inputs else text for text in texts)
 
     @property
     def not_checked(self) -> tuple[str, ...]:
@@ -358,6 +396,8 @@ def _facts(recipe: Recipe) -> Iterator[tuple[str, Scalar]]:
             continue
         elif field.name == "sigmas":
             yield field.name, " ".join(map(str, value))
+        elif field.name == "inputs":
+            yield from ((f"inputs.{number}", image.sha256) for number, image in enumerate(value, 1))
         elif field.name == "offload" and value == _NO_OFFLOAD:
             continue  # as in the canonical JSON
         else:

@@ -13,11 +13,13 @@ from safetensors.torch import load_file
 
 from qiltest.errors import DeviceError, ModelError, QiltestError
 from qiltest.generation import Settings, open_generator, resolve_model
-from qiltest.generation.sources import COMPONENTS
+from qiltest.generation.families import FAMILIES
 from qiltest.suite.variants import ModelKind
 
 from .conftest import BASE, SIZE, case
 from .test_whole import DIFFUSERS, edit, shards, weights
+
+COMPONENTS = FAMILIES[0].components
 
 WEIGHTED = ("transformer", "vae", "text_encoder")
 

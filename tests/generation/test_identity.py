@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 from qiltest.generation import Settings, identity, open_generator, resolve_model
+from qiltest.generation.families import FAMILIES
 from qiltest.generation.identity import name_of_folder, parts_sha256, whole_sha256
-from qiltest.generation.sources import COMPONENTS
 from qiltest.recipe import Recipe
 from qiltest.suite.variants import ModelKind
 
 from .conftest import BASE, EIGHT, SIZE, case
 from .test_whole import DIFFUSERS
+
+COMPONENTS = FAMILIES[0].components
 
 FILES = {
     "transformer": f"{DIFFUSERS}.safetensors",

@@ -7,6 +7,7 @@ import torch
 
 from qiltest.generation import _load
 from qiltest.generation._generator import DiffusersGenerator
+from qiltest.generation.families import FAMILIES
 from qiltest.generation.random.prompts import RandomPrompts
 from qiltest.generation.settings import Settings
 from qiltest.generation.sources import resolve_model
@@ -31,12 +32,12 @@ def random_generator(monkeypatch):
     build = _load.random_pipeline
     small_vae = {"base_dim": 16, "num_res_blocks": 1}
     monkeypatch.setattr(_load, "random_pipeline", lambda _t, _v, *rest: build(SMALL, small_vae, *rest))
-    from qiltest.generation import sources
+    from qiltest.generation.families import qwen_image
 
     base = Base(
         name="random", num_layers=LAYERS, attention_head_dim=64, num_attention_heads=3, joint_attention_dim=WIDTH
     )
-    monkeypatch.setattr(sources, "qwen_image", lambda: base)
+    monkeypatch.setattr(qwen_image, "qwen_image", lambda: base)
     return DiffusersGenerator(resolve_model("random"), Settings(device="cpu"))
 
 
@@ -92,7 +93,7 @@ def test_the_rotary_tables_are_real_though_the_model_was_built_on_meta():
     """They are attributes, not buffers: `to_empty` leaves them on meta, where every forward fails or reads nothing."""
     from diffusers import QwenImageTransformer2DModel
 
-    built = _load._random_transformer(SMALL, torch.float32, torch.device("cpu")).pos_embed
+    built = _load._random_transformer(FAMILIES[0], SMALL, torch.float32, torch.device("cpu")).pos_embed
     wanted = QwenImageTransformer2DModel(**SMALL).pos_embed
     assert torch.equal(built.pos_freqs, wanted.pos_freqs)
     assert torch.equal(built.neg_freqs, wanted.neg_freqs)

@@ -154,6 +154,6 @@ def test_sigmas_that_are_not_the_recipes_are_refused(generator, recipe):
 def test_every_field_of_the_recipe_is_filled(recipe):
     asked = recipe(BASE)
     empty = [field.name for field in fields(asked) if getattr(asked, field.name) in ("", (), None)]
-    assert empty == ["lora", "elsewhere", "served"]
+    assert empty == ["lora", "inputs", "elsewhere", "served"]
     packages = [name for name, _ in asked.versions]
     assert packages == sorted(["diffusers", "peft", "qiltest-generation", "torch", "transformers"])

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from qiltest.errors import RecipeError
 from qiltest.generation._recipes import sigmas_of
 from qiltest.generation.schedule import LIGHTNING, QWEN_IMAGE, as_tuple, check_sigmas, expected_sigmas
-from qiltest.recipe import Size
 
 sides = st.integers(1, 120).map(lambda cells: 16 * cells)
 
@@ -19,7 +18,7 @@ sides = st.integers(1, 120).map(lambda cells: 16 * cells)
 @given(steps=st.integers(2, 60), width=sides, height=sides, lightning=st.booleans())
 def test_the_formulas_are_those_of_the_scheduler(steps, width, height, lightning):
     scheduler = FlowMatchEulerDiscreteScheduler.from_config(LIGHTNING if lightning else QWEN_IMAGE)
-    sigmas = sigmas_of(scheduler, steps, Size(width, height))
+    sigmas = sigmas_of(scheduler, steps, (width // 16) * (height // 16))
     config = as_tuple(scheduler.config, "FlowMatchEulerDiscreteScheduler")
     assert sigmas == pytest.approx(expected_sigmas(config, steps=steps, image_tokens=width * height // 256), abs=2e-6)
     assert sigmas[-1] == pytest.approx(3 / (2 + steps) if lightning else 0.02, abs=1e-6)
@@ -27,7 +26,7 @@ def test_the_formulas_are_those_of_the_scheduler(steps, width, height, lightning
 
 def test_a_static_shift_is_known_too():
     scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
-    sigmas = sigmas_of(scheduler, 4, Size(64, 64))
+    sigmas = sigmas_of(scheduler, 4, 16)
     assert sigmas == pytest.approx([3 * s / (1 + 2 * s) for s in (1, 0.75, 0.5, 0.25)], abs=1e-6)
 
 

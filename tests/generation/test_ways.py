@@ -152,12 +152,14 @@ def test_whatever_a_library_raises_while_it_loads_is_one_line(folder, monkeypatc
 
 def test_weights_that_transformers_left_random_are_refused(folder, monkeypatch):
     """The headers were compared before; this is for a version of transformers that names weights in another way."""
-    load = _load.Qwen2_5_VLForConditionalGeneration.from_pretrained
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+    load = Qwen2_5_VLForConditionalGeneration.from_pretrained
 
     def forgetful(*args, **options):
         encoder, info = load(*args, **options)
         return encoder, info | {"missing_keys": ["lm_head.weight", "model.language_model.norm.weight"]}
 
-    monkeypatch.setattr(_load.Qwen2_5_VLForConditionalGeneration, "from_pretrained", forgetful)
+    monkeypatch.setattr(Qwen2_5_VLForConditionalGeneration, "from_pretrained", forgetful)
     with pytest.raises(ModelError, match=r"left random 1 weights of the text encoder: model\.language_model\.norm"):
         load_text_stage(resolve_model(str(folder)), torch.bfloat16, CPU, Settings())

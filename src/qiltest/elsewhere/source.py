@@ -15,7 +15,7 @@ from qiltest.files import read_file
 from qiltest.generation.images import BLANK_BELOW, encode_png, spread
 from qiltest.generation.records import Denoised, Generation, Generator
 from qiltest.reading.images import MAX_BYTES, load_image
-from qiltest.recipe import Elsewhere, Recipe, Size
+from qiltest.recipe import Elsewhere, Prompt, Recipe, Size
 from qiltest.suite.cases import Case
 from qiltest.suite.load import Suite
 from qiltest.suite.selection import Sample, Task
@@ -157,7 +157,7 @@ class FolderSource(Generator):
         image = None if recipe.elsewhere is None else self._image(recipe.elsewhere.file)
         return None if image is None else image.seconds
 
-    def prepare(self, prompts: Iterable[str]) -> None:
+    def prepare(self, prompts: Iterable[Prompt]) -> None:
         """Encode nothing: the images are there."""
         return
 

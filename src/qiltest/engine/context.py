@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import chain
 
 from qiltest import __version__
 from qiltest.elsewhere.records import FindsImages
@@ -21,7 +20,7 @@ from qiltest.gate.latency import Cohort
 from qiltest.generation.records import Generator
 from qiltest.quality import gating
 from qiltest.reading.records import Reader
-from qiltest.recipe import Recipe
+from qiltest.recipe import Prompt, Recipe
 from qiltest.runs.events import Failed, Started, now
 from qiltest.runs.lines import SCHEMA
 from qiltest.runs.records import CaseResult, Shards
@@ -240,7 +239,6 @@ def _recipe(generator: Generator, task: Task) -> Recipe | QiltestError:
         return error
 
 
-def _prompts(recipes: Iterable[Recipe]) -> list[str]:
+def _prompts(recipes: Iterable[Recipe]) -> list[Prompt]:
     """Return the recipes' prompts and negative prompts without duplicates."""
-    pairs = ((recipe.prompt, recipe.negative_prompt if recipe.true_cfg_scale > 1 else None) for recipe in recipes)
-    return list(dict.fromkeys(prompt for prompt in chain.from_iterable(pairs) if prompt is not None))
+    return list(dict.fromkeys(prompt for recipe in recipes for prompt in recipe.prompts))

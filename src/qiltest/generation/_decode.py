@@ -1,4 +1,4 @@
-"""Decode latents to pixels as `QwenImagePipeline.__call__` does after its loop (a test compares them bit for bit)."""
+"""Decode latents to pixels as a pipeline's `__call__` does after its loop (tests compare them bit for bit)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from qiltest.errors import GenerationError
 from qiltest.generation._device import synchronise
 from qiltest.generation._place import room_to_decode
+from qiltest.generation.families import Family
 from qiltest.generation.records import LatentStats
 from qiltest.recipe import Recipe
 
@@ -41,7 +42,8 @@ def tensor_sha256(tensor: torch.Tensor) -> str:
 
 
 def decode_latents(
-    pipeline: Any,  # noqa: ANN401  QwenImagePipeline, untyped
+    family: Family,
+    pipeline: Any,  # noqa: ANN401  a diffusers pipeline, untyped
     latents: torch.Tensor,
     recipe: Recipe,
     *,
@@ -54,7 +56,7 @@ def decode_latents(
     synchronise(device)
     begin = time.perf_counter()
     with torch.no_grad(), room_to_decode(pipeline, recipe.effective, device):
-        decoded = _vae_decode(pipeline, latents.to(device), recipe)
+        decoded = family.decode(pipeline, latents.to(device), recipe.effective)
         finite = bool(torch.isfinite(decoded).all())
         image = pipeline.image_processor.postprocess(decoded, output_type="pil")[0] if finite else None
     synchronise(device)
@@ -66,17 +68,6 @@ def decode_latents(
     if pixels.shape != (size.height, size.width, 3):
         raise GenerationError(f"the image has shape {pixels.shape}, expected {size}", where=place(recipe))
     return pixels, seconds
-
-
-def _vae_decode(pipeline: Any, latents: torch.Tensor, recipe: Recipe) -> torch.Tensor:  # noqa: ANN401
-    vae, config = pipeline.vae, pipeline.vae.config
-    size = recipe.effective
-    unpacked = pipeline._unpack_latents(latents, size.height, size.width, pipeline.vae_scale_factor).to(vae.dtype)
-    mean = torch.tensor(config.latents_mean).view(1, config.z_dim, 1, 1, 1).to(unpacked.device, unpacked.dtype)
-    # the pipeline divides by the inverse: the same rounding is wanted here
-    inverse = 1.0 / torch.tensor(config.latents_std).view(1, config.z_dim, 1, 1, 1).to(unpacked.device, unpacked.dtype)
-    decoded: torch.Tensor = vae.decode(unpacked / inverse + mean, return_dict=False)[0]
-    return decoded[:, :, 0]
 
 
 def place(recipe: Recipe) -> str:

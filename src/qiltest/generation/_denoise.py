@@ -1,4 +1,4 @@
-"""Run the pipeline's own denoise loop from embeddings to latents; count its forwards and time it."""
+"""Run a pipeline's own denoise loop from embeddings to latents; count its forwards and time it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import torch
 
 from qiltest.generation._device import StepClock
 from qiltest.generation._prompts import Embedding
+from qiltest.generation.families import Family
 from qiltest.generation.records import Timing
 from qiltest.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoopResult:
-    """Packed latents (1, tokens, channels), and the time of the loop."""
+    """Latents as the pipeline returns them, and the time of the loop."""
 
     latents: torch.Tensor
     timing: Timing
@@ -49,7 +50,8 @@ def _counted(transformer: torch.nn.Module, clock: StepClock) -> Iterator[_Forwar
 
 
 def run_loop(
-    pipeline: Any,  # noqa: ANN401  QwenImagePipeline, untyped
+    family: Family,
+    pipeline: Any,  # noqa: ANN401  a diffusers pipeline, untyped
     recipe: Recipe,
     prompt: Embedding,
     negative: Embedding | None,
@@ -68,13 +70,10 @@ def run_loop(
 
     with _counted(pipeline.transformer, clock) as forwards, torch.no_grad():
         latents = pipeline(
-            **_conditions(prompt, ""),
-            **({} if negative is None else _conditions(negative, "negative_")),
-            true_cfg_scale=recipe.true_cfg_scale,
+            **family.arguments(recipe, prompt.embeds, None if negative is None else negative.embeds),
             width=recipe.effective.width,
             height=recipe.effective.height,
             num_inference_steps=steps,
-            max_sequence_length=recipe.max_sequence_length,
             generator=[_noise(recipe, device)],
             callback_on_step_end=after_step,
             output_type="latent",
@@ -87,9 +86,3 @@ def _noise(recipe: Recipe, device: torch.device) -> torch.Generator:
     """Return the generator of an image's noise; "cuda" means the GPU that generates."""
     where = device if device.type == recipe.generator_device else torch.device(recipe.generator_device)
     return torch.Generator(where).manual_seed(recipe.seed)
-
-
-def _conditions(prompt: Embedding, prefix: str) -> dict[str, torch.Tensor]:
-    """Return a prompt's embeddings as the pipeline takes them, with no token masked."""
-    mask = torch.ones_like(prompt.embeds[:, :, 0], dtype=torch.long)
-    return {f"{prefix}prompt_embeds": prompt.embeds, f"{prefix}prompt_embeds_mask": mask}

@@ -18,7 +18,7 @@ from qiltest.generation._decode import decode_latents, latent_stats, place, tens
 from qiltest.generation._denoise import LoopResult, run_loop
 from qiltest.generation._device import choose_device, choose_dtype, measured_matrix_rate
 from qiltest.generation._errors import translated
-from qiltest.generation._load import base_weights, load_image_stage, load_text_stage, prompt_template
+from qiltest.generation._load import base_weights, load_image_stage, load_text_stage
 from qiltest.generation._lora import LoraAdapters
 from qiltest.generation._merge import MergedLora, file_factors
 from qiltest.generation._prompts import Embedding, EmbeddingCache
@@ -31,7 +31,7 @@ from qiltest.generation.settings import Settings
 from qiltest.generation.sources import RANDOM_LORA, ModelSource
 from qiltest.hashing import cache_folder
 from qiltest.lora import LoraReport
-from qiltest.recipe import LoraRecipe, Recipe, Size
+from qiltest.recipe import LoraRecipe, Prompt, Recipe, Size
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import Variant
 
@@ -40,10 +40,10 @@ WARM_STEPS = 2
 
 
 class DiffusersGenerator(Generator):
-    """Generates with QwenImagePipeline. See `records.Generator` for the meaning of each method."""
+    """Generates with the pipeline of the model's family. See `records.Generator` for the meaning of each method."""
 
     def __init__(self, source: ModelSource, settings: Settings) -> None:
-        self._source, self._settings = source, settings
+        self._source, self._settings, self._family = source, settings, source.family
         self._device = choose_device(settings, source.kind)
         self._dtype = choose_dtype(settings, self._device, source.kind)
         if settings.threads is not None:
@@ -77,7 +77,7 @@ class DiffusersGenerator(Generator):
         """Return the recipe of an image without generating it or loading weights. Raises RecipeError."""
         return self._recipes.build(case, size, variant, seed)
 
-    def prepare(self, prompts: Iterable[str]) -> None:
+    def prepare(self, prompts: Iterable[Prompt]) -> None:
         """Encode prompts (and negative prompts) once; then free the text encoder where that is set."""
         with self._stage("encode"):
             self._prompts.encode(prompts)
@@ -96,7 +96,9 @@ class DiffusersGenerator(Generator):
             pipeline = self._pipeline
             self._switch(recipe)
         with self._stage("denoise"), translated(f"denoising {place(recipe)}"):
-            result = run_loop(pipeline, recipe, prompt, negative, device=self._device, on_step=self._settings.on_step)
+            result = run_loop(
+                self._family, pipeline, recipe, prompt, negative, device=self._device, on_step=self._settings.on_step
+            )
         self._check_loop(recipe, result)
         latent_stats(result.latents, recipe)
         return Denoised(
@@ -115,7 +117,7 @@ class DiffusersGenerator(Generator):
             self._switch(recipe)
         short = replace(recipe, steps=min(WARM_STEPS, recipe.steps))
         with self._stage("denoise"), translated(f"warming up {place(recipe)}"):
-            run_loop(self._pipeline, short, prompt, negative, device=self._device)
+            run_loop(self._family, self._pipeline, short, prompt, negative, device=self._device)
 
     def decode(self, denoised: Denoised) -> Generation:
         """Decode latents to an image. Raises GenerationError for a NaN or blank image."""
@@ -126,7 +128,9 @@ class DiffusersGenerator(Generator):
         recipe = denoised.recipe
         stats = latent_stats(denoised.latents, recipe)
         with self._stage("decode"), translated(f"decoding {place(recipe)}"):
-            pixels, seconds = decode_latents(self._pipeline, denoised.latents, recipe, device=self._device)
+            pixels, seconds = decode_latents(
+                self._family, self._pipeline, denoised.latents, recipe, device=self._device
+            )
         return Decoded(
             recipe=recipe,
             pixels=pixels,
@@ -155,21 +159,22 @@ class DiffusersGenerator(Generator):
     @cached_property
     def _prompts(self) -> EmbeddingCache | RandomPrompts:
         own = self._recipes.environment
-        length = own.max_sequence_length
+        length, family = own.max_sequence_length, self._family
         if self._source.folder is None:
-            return RandomPrompts(self._recipes.base.joint_attention_dim, length, self._dtype, self._device)
+            return RandomPrompts(family.text_width(self._recipes.base), length, self._dtype, self._device)
         packages, parts = dict(own.versions), dict(own.model_parts)
         code = ("torch", "transformers", "diffusers", "qiltest-generation")
         identity = {
             "text_encoder": parts["text_encoder"],
-            "tokenizer": parts["tokenizer"],
-            "template": prompt_template(),
+            family.vocabulary: parts[family.vocabulary],
+            "template": family.template(),
             "encoder_code": " ".join(packages[name] for name in code),
             "dtype": own.dtype,
             "device": own.device,
         }
         return EmbeddingCache(
             lambda: load_text_stage(self._source, self._dtype, self._device, self._settings),
+            family=family,
             identity=identity,
             max_sequence_length=length,
             may_lose_prose=self._source.is_tiny,
@@ -189,7 +194,7 @@ class DiffusersGenerator(Generator):
         return not self.is_tiny if free is None else free
 
     @cached_property
-    def _pipeline(self) -> Any:  # noqa: ANN401  QwenImagePipeline, untyped
+    def _pipeline(self) -> Any:  # noqa: ANN401  a diffusers pipeline, untyped
         pipeline = load_image_stage(self._source, self._dtype, self._device, self._settings)
         if self._settings.compiled:
             torch._dynamo.config.cache_size_limit = 64  # each size and each LoRA is compiled once
@@ -207,16 +212,17 @@ class DiffusersGenerator(Generator):
         return MergedLora(transformer, weights, self._dtype, self._device)
 
     def _embeddings(self, recipe: Recipe) -> tuple[Embedding, Embedding | None]:
-        negative = recipe.negative_prompt
-        self.prepare([recipe.prompt] if negative is None else [recipe.prompt, negative])
-        return self._prompts.get(recipe.prompt), None if negative is None else self._prompts.get(negative)
+        self.prepare(recipe.prompts)
+        prompt, *negative = map(self._prompts.get, recipe.prompts)
+        return prompt, negative[0] if negative else None
 
     def _switch(self, recipe: Recipe) -> None:
         """Switch to the recipe's scheduler and LoRA, and check the scheduler."""
         config = {name: value for name, value in recipe.scheduler if name != "class"}
         self._pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(config)
         check_scheduler(self._pipeline.scheduler, recipe.scheduler)
-        if sigmas_of(self._pipeline.scheduler, recipe.steps, recipe.effective) != recipe.sigmas:
+        tokens = self._family.tokens(recipe.effective)
+        if sigmas_of(self._pipeline.scheduler, recipe.steps, tokens) != recipe.sigmas:
             raise RecipeError("the scheduler's sigmas are not the recipe's", where=place(recipe))
         lora = recipe.lora
         if lora is None or lora.merged:

@@ -7,23 +7,22 @@ compared with a model that is built from the config without memory.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
+import transformers
 from accelerate import init_empty_weights
-from diffusers import AutoencoderKLQwenImage, QwenImageTransformer2DModel
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from qiltest.errors import ModelError
 from qiltest.generation._errors import LIBRARIES_RAISE
 from qiltest.generation.border import read_object
+from qiltest.generation.families import Family
 from qiltest.generation.sources import ModelSource
 from qiltest.generation.whole import WEIGHTED, shown, weights_of
 
-#: parts of the text encoder that encode no prompt: they may be absent, each as a whole.
-UNUSED = ("lm_head.", "model.visual.")
 _LANGUAGE = re.compile(r"model\.(?!language_model\.|visual\.)")
 #: settings that Qwen/Qwen-Image's config still has and no class takes any more; diffusers warns of each.
 _LEFT_OVER = ("pooled_projection_dim",)
@@ -35,7 +34,7 @@ def check_keys(source: ModelSource) -> None:
     """Raise ModelError where a component would keep a random weight, or the files have one that it does not take."""
     if source.folder is None:
         return
-    faults = [fault for component in WEIGHTED for fault in key_faults(source.folder, component)]
+    faults = [fault for component in WEIGHTED for fault in key_faults(source.folder, component, source.family)]
     if faults:
         raise ModelError(
             f"the model's weights are not those of its config: {'; '.join(faults[:_MOST])}",
@@ -44,10 +43,10 @@ def check_keys(source: ModelSource) -> None:
         )
 
 
-def key_faults(folder: Path, component: str) -> Iterator[str]:
+def key_faults(folder: Path, component: str, family: Family) -> Iterator[str]:
     """Yield what differs between the headers of a component's files and the model that its config describes."""
     try:
-        wanted = _shapes(EMPTY[component](folder / component))
+        wanted = _shapes(empty_part(family, component, folder))
     except LIBRARIES_RAISE as error:
         yield f"{component}: no model can be built from its config: {' '.join(str(error).split())[:200]}"
         return
@@ -55,7 +54,7 @@ def key_faults(folder: Path, component: str) -> Iterator[str]:
     found = {name: info.shape for name, info in weights_of(folder, component).tensors.items()}
     if component == "text_encoder":
         found = {current_name(name): shape for name, shape in found.items()}
-        wanted = _without_unused(wanted, found)
+        wanted = _without_unused(wanted, found, family.unused)
     both = found.keys() & wanted.keys()
     other = [f"{name} {found[name]} for {wanted[name]}" for name in sorted(both) if found[name] != wanted[name]]
     for names, what in (
@@ -89,33 +88,16 @@ def current_name(name: str) -> str:
     return _LANGUAGE.sub("model.language_model.", name, count=1) if _LANGUAGE.match(name) else name
 
 
-def empty_transformer(folder: Path) -> Any:  # noqa: ANN401  diffusers' model, untyped
-    """Return the transformer of a component's folder on the meta device."""
-    return _empty_diffusers(QwenImageTransformer2DModel, folder)
-
-
-def empty_vae(folder: Path) -> Any:  # noqa: ANN401
-    """Return the VAE of a component's folder on the meta device."""
-    return _empty_diffusers(AutoencoderKLQwenImage, folder)
-
-
-def empty_text_encoder(folder: Path) -> Any:  # noqa: ANN401
-    """Return the text encoder of a component's folder on the meta device."""
-    with init_empty_weights():
-        return Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig.from_pretrained(folder, local_files_only=True))
-
-
-#: how each component with weights is built without memory.
-EMPTY: dict[str, Callable[[Path], torch.nn.Module]] = {
-    "transformer": empty_transformer,
-    "vae": empty_vae,
-    "text_encoder": empty_text_encoder,
-}
-
-
-def _empty_diffusers(kind: Any, folder: Path) -> Any:  # noqa: ANN401
-    found = kind.load_config(folder, local_files_only=True)
-    config = {name: value for name, value in dict(found).items() if name not in _LEFT_OVER}
+def empty_part(family: Family, component: str, folder: Path) -> Any:  # noqa: ANN401  a model, untyped
+    """Return the model of a component with weights on the meta device, by the config in the model's folder."""
+    name, place = family.classes[component], folder / component
+    if component == "text_encoder":
+        kind = getattr(transformers, name)
+        with init_empty_weights():
+            return kind(kind.config_class.from_pretrained(place, local_files_only=True))
+    kind = getattr(diffusers, name)
+    found = kind.load_config(place, local_files_only=True)
+    config = {key: value for key, value in dict(found).items() if key not in _LEFT_OVER}
     with init_empty_weights():
         return kind.from_config(config)
 
@@ -124,7 +106,9 @@ def _shapes(model: torch.nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
-def _without_unused(wanted: dict[str, tuple[int, ...]], found: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+def _without_unused(
+    wanted: dict[str, tuple[int, ...]], found: dict[str, Any], unused: tuple[str, ...]
+) -> dict[str, tuple[int, ...]]:
     """Leave out parts that encode no prompt and that the files have nothing of; a tied head is never stored."""
-    absent = [part for part in UNUSED if not any(name.startswith(part) for name in found)]
+    absent = [part for part in unused if not any(name.startswith(part) for name in found)]
     return {name: shape for name, shape in wanted.items() if not name.startswith(tuple(absent))} if absent else wanted

@@ -10,24 +10,19 @@ from typing import Any
 
 import diffusers
 import torch
+import transformers
 from accelerate import init_empty_weights
-from diffusers import (
-    AutoencoderKLQwenImage,
-    FlowMatchEulerDiscreteScheduler,
-    QwenImagePipeline,
-    QwenImageTransformer2DModel,
-)
+from diffusers import FlowMatchEulerDiscreteScheduler
 from diffusers.hooks import apply_group_offloading
-from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer
 from transformers.utils import logging as transformers_logging
 
 from qiltest.errors import GenerationError, ModelError, RecipeError
 from qiltest.generation._errors import LIBRARIES_RAISE, first_line, translated
 from qiltest.generation._fill import HostMemory, Tensors, file_tensors, fill, mapped, onto
-from qiltest.generation._keys import UNUSED, empty_transformer, empty_vae
+from qiltest.generation._keys import empty_part
 from qiltest.generation._memory import ENCODING, check_memory, free_bytes, sizes_of
 from qiltest.generation._weights import BaseWeights, FolderWeights, RandomWeights
-from qiltest.generation.schedule import QWEN_IMAGE
+from qiltest.generation.families import FAMILIES, Family
 from qiltest.generation.settings import Offload, Settings
 from qiltest.generation.sources import ModelSource
 from qiltest.generation.version import GENERATION_VERSION
@@ -74,16 +69,10 @@ def load_text_stage(source: ModelSource, dtype: torch.dtype, device: torch.devic
     with loading(source, "loading the text encoder"):
         room = device.type == "cpu" or sizes_of(source, dtype).text_encoder + ENCODING <= free_bytes(device)
         whole = settings.offload in (Offload.NONE, Offload.MODEL) or room
-        encoder = _text_encoder(source.folder / "text_encoder", dtype, device if whole else torch.device("cpu"))
+        encoder = _text_encoder(source.family, source.folder, dtype, device if whole else torch.device("cpu"))
         encoder.requires_grad_(False)
         # not `from_pretrained`, which would look for code in the folder
-        pipeline = QwenImagePipeline(
-            scheduler=None,
-            vae=None,
-            text_encoder=encoder,
-            tokenizer=_tokenizer(source.folder / "tokenizer"),
-            transformer=None,
-        )
+        pipeline = source.family.assemble(text_encoder=encoder, **_vocabulary(source.family, source.folder))
         if not whole and settings.offload is Offload.GROUP:
             apply_group_offloading(encoder, device, offload_type="leaf_level", use_stream=True, low_cpu_mem_usage=True)
         elif not whole:
@@ -99,9 +88,12 @@ def load_image_stage(source: ModelSource, dtype: torch.dtype, device: torch.devi
     check_memory(source, dtype, device, settings)
     with loading(source, "loading the model"):
         if source.folder is None:
-            pipeline = random_pipeline({}, {}, dtype, device, settings)
+            configs = source.family.random_configs()
+            pipeline = random_pipeline(
+                dict(configs["transformer"]), dict(configs["vae"]), dtype, device, settings, source.family
+            )
         else:
-            pipeline = _file_pipeline(source.folder, dtype, device, settings)
+            pipeline = _file_pipeline(source.family, source.folder, dtype, device, settings)
         pipeline.set_progress_bar_config(disable=True)
         for part in (pipeline.transformer, pipeline.vae):
             part.eval().requires_grad_(False)
@@ -125,9 +117,10 @@ def loading(source: ModelSource, what: str) -> Iterator[None]:
         ) from error
 
 
-def _text_encoder(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:  # noqa: ANN401
+def _text_encoder(family: Family, model: Path, dtype: torch.dtype, device: torch.device) -> Any:  # noqa: ANN401
     """Read the text encoder; transformers fills what it does not find with random values, which is refused."""
-    encoder, info = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+    folder = model / "text_encoder"
+    encoder, info = getattr(transformers, family.classes["text_encoder"]).from_pretrained(
         folder,
         dtype=dtype,
         device_map=None if device.type == "cpu" else {"": device},
@@ -135,7 +128,7 @@ def _text_encoder(folder: Path, dtype: torch.dtype, device: torch.device) -> Any
         local_files_only=True,
         output_loading_info=True,
     )
-    missing = [name for name in info["missing_keys"] if not name.startswith(UNUSED)]
+    missing = [name for name in info["missing_keys"] if not name.startswith(family.unused)]
     for names, did in (
         (missing, "left random"),
         (info["unexpected_keys"], "did not take"),
@@ -147,26 +140,28 @@ def _text_encoder(folder: Path, dtype: torch.dtype, device: torch.device) -> Any
     return encoder.eval()
 
 
-def _tokenizer(folder: Path) -> Any:  # noqa: ANN401
+def _vocabulary(family: Family, folder: Path) -> dict[str, Any]:
     """Read the tokenizer. Its parser raises plain Exceptions for files that it does not take."""
     try:
-        tokenizer = Qwen2Tokenizer.from_pretrained(folder, local_files_only=True)
-        tokenizer("a")  # which settings it cannot work with shows only then
+        found = dict(family.load_vocabulary(folder))
+        found[family.vocabulary](text="a")  # which settings it cannot work with shows only then
     except Exception as error:
         if type(error) is not Exception:
             raise
-        raise ModelError(f"the tokenizer cannot be read: {first_line(error)}", where=str(folder)) from error
-    return tokenizer
+        raise ModelError(
+            f"the {family.vocabulary} cannot be read: {first_line(error)}", where=str(folder / family.vocabulary)
+        ) from error
+    return found
 
 
-def _file_pipeline(folder: Path, dtype: torch.dtype, device: torch.device, settings: Settings) -> Any:  # noqa: ANN401
-    transformer = _in_storage(empty_transformer(folder / "transformer"), dtype, settings)
+def _file_pipeline(family: Family, folder: Path, dtype: torch.dtype, device: torch.device, settings: Settings) -> Any:  # noqa: ANN401
+    transformer = _in_storage(empty_part(family, "transformer", folder), dtype, settings)
     _fill_transformer(transformer, file_tensors(weights_of(folder, "transformer")), dtype, device, settings)
-    vae = torch.nn.Module.to(empty_vae(folder / "vae"), dtype)
+    vae = torch.nn.Module.to(empty_part(family, "vae", folder), dtype)
     resident = device.type == "cpu" or settings.offload in (Offload.NONE, Offload.GROUP)
     fill(vae, file_tensors(weights_of(folder, "vae")), dtype=dtype, put=onto(device) if resident else mapped)
     scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(folder, subfolder="scheduler", local_files_only=True)
-    return QwenImagePipeline(scheduler=scheduler, vae=vae, text_encoder=None, tokenizer=None, transformer=transformer)
+    return family.assemble(scheduler=scheduler, vae=vae, transformer=transformer)
 
 
 def _in_storage(transformer: Any, dtype: torch.dtype, settings: Settings) -> Any:  # noqa: ANN401
@@ -207,16 +202,10 @@ def _offload(pipeline: Any, device: torch.device, settings: Settings) -> None:  
         )
 
 
-def prompt_template() -> str:
-    """Return the installed pipeline's own prompt template, and how many tokens it drops of it."""
-    empty = QwenImagePipeline(scheduler=None, vae=None, text_encoder=None, tokenizer=None, transformer=None)
-    return f"{empty.prompt_template_encode_start_idx} {empty.prompt_template_encode}"
-
-
 def scheduler_config(source: ModelSource) -> dict[str, Scalar]:
     """Return the model's own scheduler config."""
     if source.is_random:
-        return dict(QWEN_IMAGE)
+        return dict(source.family.scheduler)
     config = FlowMatchEulerDiscreteScheduler.load_config(source.folder, subfolder="scheduler", local_files_only=True)
     return {key: value for key, value in dict(config).items() if not key.startswith("_")}
 
@@ -227,25 +216,26 @@ def random_pipeline(
     dtype: torch.dtype,
     device: torch.device,
     settings: Settings = PLAIN,
+    family: Family = FAMILIES[0],
 ) -> Any:  # noqa: ANN401
-    """Return a pipeline with random weights; empty configs give Qwen-Image at full size (41 GB in bfloat16).
+    """Return a pipeline with random weights; empty configs give the release's sizes (Qwen-Image: 41 GB in bfloat16).
 
     The transformer is built without memory, then filled one weight at a time, with the same values in every way.
     """
     with translated("filling the random model"):
-        transformer = _random_transformer(transformer_config, dtype, device, settings)
+        transformer = _random_transformer(family, transformer_config, dtype, device, settings)
         with torch.random.fork_rng():
             torch.manual_seed(RANDOM_SEED)
-            vae = AutoencoderKLQwenImage(**vae_config).to(device=device, dtype=dtype).eval()
-    scheduler = FlowMatchEulerDiscreteScheduler.from_config(QWEN_IMAGE)
-    return QwenImagePipeline(scheduler=scheduler, vae=vae, text_encoder=None, tokenizer=None, transformer=transformer)
+            vae = getattr(diffusers, family.classes["vae"])(**vae_config).to(device=device, dtype=dtype).eval()
+    scheduler = FlowMatchEulerDiscreteScheduler.from_config(dict(family.scheduler))
+    return family.assemble(scheduler=scheduler, vae=vae, transformer=transformer)
 
 
 def _random_transformer(
-    config: dict[str, Any], dtype: torch.dtype, device: torch.device, settings: Settings = PLAIN
-) -> QwenImageTransformer2DModel:
+    family: Family, config: dict[str, Any], dtype: torch.dtype, device: torch.device, settings: Settings = PLAIN
+) -> Any:  # noqa: ANN401
     with init_empty_weights():
-        transformer = _in_storage(QwenImageTransformer2DModel(**config), dtype, settings)
+        transformer = _in_storage(getattr(diffusers, family.classes["transformer"])(**config), dtype, settings)
     weights = _random_weights(transformer, dtype, device)
     made = ((name, weights.make(name)) for name, _ in list(own_parameters(transformer)))
     _fill_transformer(transformer, made, dtype, device, settings)

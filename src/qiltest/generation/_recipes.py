@@ -23,12 +23,12 @@ from qiltest.generation._load import RANDOM_SEED, RANDOM_STD, scheduler_config, 
 from qiltest.generation.identity import parts_sha256, whole_sha256
 from qiltest.generation.schedule import LIGHTNING, SchedulerConfig, as_tuple, check_sigmas
 from qiltest.generation.settings import Settings
-from qiltest.generation.sources import COMPONENTS, RANDOM_LORA, ModelSource, base_of, resolve_lora
+from qiltest.generation.sources import RANDOM_LORA, ModelSource, base_of, resolve_lora
 from qiltest.generation.variant_faults import check_numbers, check_variant
-from qiltest.lora import LoraReport, inspect_lora, qwen_image
+from qiltest.lora import Base, LoraReport, inspect_lora
 from qiltest.lora.findings import LEFT_OUT
 from qiltest.lora.releases import refuse_other_release
-from qiltest.recipe import SIZE_MULTIPLE, LoraRecipe, Recipe, Size
+from qiltest.recipe import LoraRecipe, Recipe, Size
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import LoraSource, SchedulerKind, Variant
 
@@ -63,13 +63,13 @@ class RecipeBuilder:
         self.base = base_of(source)
         self._own_scheduler = scheduler_config(source)
         self._inspected: dict[Path, tuple[tuple[int, ...], LoraReport]] = {}
-        parts = () if source.folder is None else parts_sha256(source.folder, COMPONENTS)
+        parts = () if source.folder is None else parts_sha256(source.folder, source.family.components)
         self.environment = Environment(
             model=source.model,
             model_revision=source.revision,
-            model_sha256=whole_sha256(parts) if parts else _random_sha256(),
+            model_sha256=whole_sha256(parts) if parts else _random_sha256(self.base),
             model_parts=tuple(sorted(parts)),
-            max_sequence_length=settings.max_sequence_length or _LONGEST[source.is_tiny],
+            max_sequence_length=_longest_prompt(source, settings),
             # the embedded model's goldens are valid on every machine, so its noise is the same on all
             generator_device="cpu" if source.is_tiny else device.type,
             dtype=_dtype_name(dtype, settings),
@@ -84,11 +84,17 @@ class RecipeBuilder:
         """Return an image's recipe. Raises RecipeError where the variant cannot be generated."""
         check_variant(variant, self._source.base)
         check_numbers(size, seed)
-        effective = size.effective()
+        if case.inputs:
+            raise RecipeError(
+                f"it has {len(case.inputs)} input images, and the model generates from text alone",
+                where=f"case {case.id}",
+                remedy="choose an editing model, such as Qwen/Qwen-Image-Edit-2511",
+            )
+        effective = size.effective(self._source.family.size_multiple)
         with self._own_settings(variant.scheduler):
             scheduler = self.scheduler(variant.scheduler)
             config = as_tuple(scheduler.config, type(scheduler).__name__)
-            sigmas = sigmas_of(scheduler, variant.steps, effective)
+            sigmas = sigmas_of(scheduler, variant.steps, self._source.family.tokens(effective))
         guided = variant.true_cfg_scale > 1
         return Recipe(
             **vars(self.environment),
@@ -210,13 +216,12 @@ class RecipeBuilder:
         return variant.merged if asked is None else asked
 
 
-def sigmas_of(scheduler: Any, steps: int, size: Size) -> tuple[float, ...]:  # noqa: ANN401  any scheduler
-    """Return the sigmas that the pipeline will use, by its own functions.
+def sigmas_of(scheduler: Any, steps: int, tokens: int) -> tuple[float, ...]:  # noqa: ANN401  any scheduler
+    """Return the sigmas that a pipeline will use for a latent sequence of `tokens`, by its own functions.
 
     Raises RecipeError where they are not finite (one step with a terminal shift divides by zero) or differ from the
     config's formula.
     """
-    tokens = (size.width // SIZE_MULTIPLE) * (size.height // SIZE_MULTIPLE)
     config = scheduler.config
     shift = calculate_shift(
         tokens,
@@ -248,8 +253,14 @@ def _dtype_name(dtype: torch.dtype, settings: Settings) -> str:
     return f"{name} (weights in float8_e4m3fn)" if settings.fp8 else name
 
 
-def _random_sha256() -> str:
-    return hashlib.sha256(f"random {qwen_image()!r} seed {RANDOM_SEED} std {RANDOM_STD}".encode()).hexdigest()
+def _longest_prompt(source: ModelSource, settings: Settings) -> int:
+    """Return the tokens of a prompt that are used; 0 where the pipeline cuts none."""
+    family = source.family
+    return (settings.max_sequence_length or _LONGEST[source.is_tiny]) if family.longest_prompt else 0
+
+
+def _random_sha256(base: Base) -> str:
+    return hashlib.sha256(f"random {base!r} seed {RANDOM_SEED} std {RANDOM_STD}".encode()).hexdigest()
 
 
 def _random_lora(named: str, *, merged: bool) -> LoraRecipe:

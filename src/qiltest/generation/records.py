@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from qiltest.recipe import Recipe, Size
+from qiltest.recipe import Prompt, Recipe, Size
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import Variant
 
@@ -134,8 +134,11 @@ class Generator(Protocol):
         """
         ...
 
-    def prepare(self, prompts: Iterable[str]) -> None:
-        """Encode prompts once; embeddings are kept and shared by all variants."""
+    def prepare(self, prompts: Iterable[Prompt]) -> None:
+        """Encode prompts once; embeddings are kept and shared by all variants.
+
+        One with images is a `recipe.EditPrompt`: only a model that edits is given any.
+        """
 
     def warm_up(self, recipe: Recipe) -> None:
         """Pay the cost of a first loop of this size and variant: compiling, choosing kernels, memory."""

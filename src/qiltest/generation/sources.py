@@ -11,11 +11,12 @@ from typing import Any
 
 from qiltest.errors import DeviceError, ModelError, RecipeError
 from qiltest.files import expanded
-from qiltest.generation.border import MOST_BYTES, SUFFIXES, border_faults
+from qiltest.generation.border import MOST_BYTES, SUFFIXES, border_faults, read_object
+from qiltest.generation.families import FAMILIES, Family, family_of
 from qiltest.generation.identity import name_of_folder
 from qiltest.generation.model_base import base_of_folder
-from qiltest.generation.whole import CLASSES, MISSING, folder_faults
-from qiltest.lora.bases import Base, base_from_folder, qwen_image
+from qiltest.generation.whole import MISSING, folder_faults
+from qiltest.lora.bases import Base
 from qiltest.lora.catalogue import catalogue, recognise
 from qiltest.strict_json import StrictJsonError, parse_file
 from qiltest.suite.variants import ModelBase, ModelKind
@@ -24,10 +25,7 @@ from qiltest.suite.variants import ModelBase, ModelKind
 TINY, RANDOM = "tiny", "random"
 #: the embedded model, in diffusers layout.
 EMBEDDED = Path(__file__).parent / TINY
-PIPELINE = "QwenImagePipeline"
-#: the parts of a QwenImagePipeline that have files.
-COMPONENTS = tuple(CLASSES)
-_ANOTHER_FOLDER = "name the release's own folder, whole and in bfloat16, for example Qwen/Qwen-Image"
+_ANOTHER_FOLDER = "name the release's own folder, whole and in bfloat16, for example {}"
 _ONLY_PLAIN = (
     "nothing of the folder was opened; get it from its source again, with .safetensors, .json and .txt files of its own"
 )
@@ -58,6 +56,12 @@ class ModelSource:
         if self.folder is None or self.name == TINY or _folder(self.name) is None:
             return self.name
         return name_of_folder(self.folder)
+
+    @cached_property
+    def family(self) -> Family:
+        """The family that generates with it; of a folder that is none, the first. A folder was checked before."""
+        index = {} if self.folder is None else read_object(self.folder / "model_index.json")
+        return family_of(index.get("_class_name")) or FAMILIES[0]
 
     @property
     def is_random(self) -> bool:
@@ -176,21 +180,29 @@ def resolve_lora(source: str, *, model: ModelSource, download: bool = False) -> 
 
 
 def known_bases() -> tuple[Base, ...]:
-    """Return the bases that a file is compared with when none is named: Qwen-Image and the embedded model."""
+    """Return the bases that a file is compared with when none is named: the releases' and the embedded model."""
     installed = (EMBEDDED / "transformer" / "config.json").exists()
-    return (qwen_image(), open_base(TINY)) if installed else (qwen_image(),)
+    return (*_released_bases(), *((open_base(TINY),) if installed else ()))
 
 
 def open_base(text: str) -> Base:
     """Return the base that `--base` names: `qwen-image`, `tiny` or a folder in diffusers layout. Raises RecipeError."""
-    if text == "qwen-image":
-        return qwen_image()
-    return base_from_folder(EMBEDDED, name=TINY) if text == TINY else base_from_folder(Path(text))
+    named = next((base for base in _released_bases() if base.name == text), None)
+    if named is not None:
+        return named
+    source = ModelSource(name=text, kind=ModelKind.REAL, folder=EMBEDDED if text == TINY else Path(text), revision="")
+    return base_of(replace(source, name=text if text == TINY else Path(text).name))
+
+
+def _released_bases() -> tuple[Base, ...]:
+    """Return the modules of each family's release; families of the same modules share one."""
+    return tuple(dict.fromkeys(family.base() for family in FAMILIES))
 
 
 def base_of(model: ModelSource) -> Base:
-    """Return the modules that a LoRA of this model must fit; random weights have those of Qwen-Image."""
-    return qwen_image() if model.folder is None else base_from_folder(model.folder, name=model.name)
+    """Return the modules that a LoRA of this model must fit; random weights have those of the family's release."""
+    family = model.family
+    return family.base() if model.folder is None else family.base_of_folder(model.folder, name=model.name)
 
 
 def _lora_path(source: str, model: ModelSource, *, download: bool) -> Path:
@@ -254,28 +266,34 @@ def _commit_of(folder: Path) -> str:
 
 
 def _checked(folder: Path, *, remedy: str) -> Path:
-    """Return the folder if it has a whole QwenImagePipeline with safetensors weights. Raises DeviceError."""
+    """Return the folder if it has a whole pipeline of a family with safetensors weights. Raises DeviceError."""
     index = _read_json(folder / "model_index.json", remedy)
-    if index.get("_class_name") != PIPELINE:
+    family = family_of(index.get("_class_name"))
+    if family is None:
         raise DeviceError(
-            f"the folder has a {index.get('_class_name')}, qiltest needs a {PIPELINE}",
+            f"the folder has a {index.get('_class_name')}, qiltest needs a "
+            f"{_one_of([family.pipeline for family in FAMILIES])}",
             where=str(folder),
-            remedy="name a text-to-image model, for example Qwen/Qwen-Image",
+            remedy=f"name a model of one of these, for example {FAMILIES[0].release}",
         )
-    unsafe = list(border_faults(folder, COMPONENTS))
+    unsafe = list(border_faults(folder, family.components))
     if unsafe:
         more = f"; and {len(unsafe) - _MOST_FAULTS} more" if len(unsafe) > _MOST_FAULTS else ""
         raise ModelError("; ".join(unsafe[:_MOST_FAULTS]) + more, where=str(folder), remedy=_ONLY_PLAIN)
-    faults = list(folder_faults(folder))
+    faults = list(folder_faults(folder, family))
     missing = [fault.what.removeprefix(MISSING) for fault in faults if fault.what.startswith(MISSING)]
     others = [fault.what for fault in faults if not fault.what.startswith(MISSING)]
     if faults:
         told = ([f"{MISSING}{', '.join(missing)}"] if missing else []) + others
         own = "; ".join(dict.fromkeys(fault.remedy for fault in faults))
         # another folder mends whatever is wrong with this one, and what mends single faults would contradict it
-        whole = _ANOTHER_FOLDER if not all(fault.remedy for fault in faults) else own
+        whole = _ANOTHER_FOLDER.format(family.release) if not all(fault.remedy for fault in faults) else own
         raise ModelError("; ".join(told), where=str(folder), remedy=remedy if missing else whole)
     return folder
+
+
+def _one_of(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}" if names[1:] else names[0]
 
 
 def _read_json(path: Path, remedy: str) -> dict[str, Any]:

@@ -12,16 +12,9 @@ from typing import Any
 
 from qiltest.errors import RecipeError
 from qiltest.generation.border import indices_of, read_object, shards_of
+from qiltest.generation.families import Family
 from qiltest.lora.safetensors_file import TensorInfo, open_safetensors
 
-#: the classes of a QwenImagePipeline's components; a tokenizer is `Qwen2Tokenizer` or its `Fast` twin.
-CLASSES = {
-    "transformer": "QwenImageTransformer2DModel",
-    "vae": "AutoencoderKLQwenImage",
-    "text_encoder": "Qwen2_5_VLForConditionalGeneration",
-    "tokenizer": "Qwen2Tokenizer",
-    "scheduler": "FlowMatchEulerDiscreteScheduler",
-}
 #: the parts that have weights, and the name of each one's weight file.
 WEIGHTED = {"transformer": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
 #: safetensors' names of the dtypes that are computed with as they are.
@@ -63,23 +56,23 @@ class FolderFault:
     remedy: str = ""
 
 
-def folder_faults(folder: Path) -> Iterator[FolderFault]:
-    """Yield what keeps a folder in diffusers layout from being loaded whole; `model_index.json` was read before."""
-    for fault in _folder_faults(folder):
+def folder_faults(folder: Path, family: Family) -> Iterator[FolderFault]:
+    """Yield what keeps a folder of a family from being loaded whole; `model_index.json` was read before."""
+    for fault in _folder_faults(folder, family):
         yield fault if isinstance(fault, FolderFault) else FolderFault(what=fault)
 
 
-def _folder_faults(folder: Path) -> Iterator[str | FolderFault]:
+def _folder_faults(folder: Path, family: Family) -> Iterator[str | FolderFault]:
     index = read_object(folder / "model_index.json")
-    for component, expected in CLASSES.items():
+    for component, expected in family.classes.items():
         if not (folder / component).is_dir():
             yield f"{MISSING}{component}"
             continue
         yield from _class_faults(component, index.get(component), expected)
         if component in WEIGHTED:
-            yield from _weight_faults(folder, component)
-    yield from _scheduler_faults(folder / "scheduler")
-    yield from _tokenizer_faults(folder)
+            yield from _weight_faults(folder, component, family.pipeline)
+    yield from _scheduler_faults(folder / "scheduler", family.classes["scheduler"])
+    yield from _tokenizer_faults(folder, family.vocabulary)
 
 
 def weights_of(folder: Path, component: str) -> Weights:
@@ -96,7 +89,7 @@ def _class_faults(component: str, named: object, expected: str) -> Iterator[str]
         yield f"{component}: model_index.json names {found}, qiltest needs {expected}"
 
 
-def _weight_faults(folder: Path, component: str) -> Iterator[str | FolderFault]:
+def _weight_faults(folder: Path, component: str, pipeline: str) -> Iterator[str | FolderFault]:
     path = folder / component
     config = read_object(path / "config.json")
     if not config:
@@ -109,7 +102,7 @@ def _weight_faults(folder: Path, component: str) -> Iterator[str | FolderFault]:
         yield f"{component}: its weights are quantised ({method}): {_REDUCED_COPY}"
         return
     if component == "transformer" and config.get("guidance_embeds"):
-        yield f"{component}: guidance_embeds is true, a guidance-distilled model that QwenImagePipeline cannot call"
+        yield f"{component}: guidance_embeds is true, a guidance-distilled model that {pipeline} cannot call"
     missing = list(_file_faults(path, WEIGHTED[component]))
     yield from missing
     if not missing:
@@ -183,10 +176,10 @@ def _header_faults(folder: Path, component: str) -> Iterator[str | FolderFault]:
         yield f"{component}: its weights are stored as {names}: {_REDUCED_COPY}"
 
 
-def _scheduler_faults(component: Path) -> Iterator[str]:
+def _scheduler_faults(component: Path, wanted: str) -> Iterator[str]:
     if not component.is_dir():
         return
-    config, wanted = read_object(component / "scheduler_config.json"), CLASSES["scheduler"]
+    config = read_object(component / "scheduler_config.json")
     if not config:
         yield "scheduler: scheduler_config.json is missing or no JSON object"
     elif config.get("_class_name", wanted) != wanted:
@@ -199,22 +192,22 @@ def _scheduler_faults(component: Path) -> Iterator[str]:
     )
 
 
-def _tokenizer_faults(folder: Path) -> Iterator[str]:
-    """Compare the tokenizer's vocabulary with the template's tokens and the text encoder's embedding."""
-    component = folder / "tokenizer"
+def _tokenizer_faults(folder: Path, part: str) -> Iterator[str]:
+    """Compare the vocabulary of a part with the template's tokens and the text encoder's embedding."""
+    component = folder / part
     if not component.is_dir():
         return
     tokens = _vocabulary(component)
     if not tokens:
-        yield "tokenizer: it has neither tokenizer.json nor vocab.json with merges.txt"
+        yield f"{part}: it has neither tokenizer.json nor vocab.json with merges.txt"
         return
     absent = [token for token in _TEMPLATE_TOKENS if token not in tokens]
     if absent:
-        yield f"tokenizer: its vocabulary lacks {' and '.join(absent)}, of which the prompt's template is made"
+        yield f"{part}: its vocabulary lacks {' and '.join(absent)}, of which the prompt's template is made"
     rows = _embedding_rows(folder)
     top = max(tokens.values()) + 1
     if rows and not (1 - _SPARE_ROWS) * rows <= top <= rows:
-        yield f"tokenizer: its {top:,} tokens do not match the {rows:,} rows of the text encoder's embedding"
+        yield f"{part}: its {top:,} tokens do not match the {rows:,} rows of the text encoder's embedding"
 
 
 def _vocabulary(component: Path) -> dict[str, int]:

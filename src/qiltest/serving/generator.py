@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from qiltest.errors import LateError, ModelError, QiltestError, RecipeError
 from qiltest.generation.images import finish
 from qiltest.generation.records import Decoded, Denoised, Generation, Generator, Timing
-from qiltest.recipe import Recipe, Size
+from qiltest.recipe import Prompt, Recipe, Size
 from qiltest.serving.ahead import Ahead
 from qiltest.serving.dialect import IMAGES, Ask, Dialect, ServedLora, Took
 from qiltest.serving.image import most_bytes, pixels_of
@@ -92,7 +92,7 @@ class ServedGenerator(Generator):
         """Return the recipe of an image without asking for it. Raises RecipeError."""
         return self._recipes.build(case, size, variant, seed)
 
-    def prepare(self, prompts: Iterable[str]) -> None:
+    def prepare(self, prompts: Iterable[Prompt]) -> None:
         """Do nothing: the server encodes prompts itself."""
 
     def expect(self, recipes: Iterable[Recipe]) -> None:

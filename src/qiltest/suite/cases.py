@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from qiltest.input_images import InputImage
 from qiltest.recipe import Size
 
 
@@ -199,6 +200,9 @@ class Case:
     known_typos: tuple[KnownTypo, ...] = ()
     #: None for text-to-image.
     edit: EditRules | None = None
+    #: images to edit, in the order in which the model is given them; () of a case of text alone, and of an edit case
+    #: until they are found for a sample (`qiltest.engine.inputs`).
+    inputs: tuple[InputImage, ...] = ()
     #: mistakes that concern this case alone, kept by `load_suite(keep_doubtful=True)`, as messages.
     doubts: tuple[str, ...] = ()
 

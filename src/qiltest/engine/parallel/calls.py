@@ -13,7 +13,7 @@ from qiltest.engine.loops import Loops, Made
 from qiltest.engine.parallel.records import Asked, Denoising, Hello, Setup
 from qiltest.generation.images import finish
 from qiltest.generation.records import Generation, Generator
-from qiltest.recipe import Recipe
+from qiltest.recipe import Prompt, Recipe
 
 #: facts of a recipe that are of its image; all others are of the worker.
 _OF_THE_IMAGE = frozenset({"prompt", "seed", "asked", "effective", "variant"})
@@ -55,7 +55,7 @@ class WorkerCalls:
         driver = {} if not states else {"driver": states[0].driver}
         return {**dict(versions()), **found, **driver}
 
-    def prepare(self, prompts: tuple[str, ...]) -> None:
+    def prepare(self, prompts: tuple[Prompt, ...]) -> None:
         """Encode prompts."""
         self._open()[0].prepare(prompts)
 

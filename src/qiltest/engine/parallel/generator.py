@@ -13,7 +13,7 @@ from qiltest.engine.parallel.records import Asked, Hello
 from qiltest.engine.parallel.scheduler import estimated_load, estimated_seconds
 from qiltest.errors import GenerationError
 from qiltest.generation.records import Denoised, Generation, Generator
-from qiltest.recipe import Recipe, Size
+from qiltest.recipe import Prompt, Recipe, Size
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import Variant
 
@@ -26,7 +26,7 @@ class WorkersGenerator(Generator):
         self._pool, self._on_close = pool, on_close
         #: an image whose recipe could be built: all workers must build it alike.
         self._reference: Asked | None = None
-        self._prompts: tuple[str, ...] = ()
+        self._prompts: tuple[Prompt, ...] = ()
 
     @cached_property
     def _hello(self) -> Hello:
@@ -69,7 +69,7 @@ class WorkersGenerator(Generator):
         self._reference = self._reference or asked
         return found
 
-    def prepare(self, prompts: Iterable[str]) -> None:
+    def prepare(self, prompts: Iterable[Prompt]) -> None:
         """Keep prompts for `begin`: one worker of each host encodes them, and the others read what it kept."""
         self._prompts = tuple(prompts)
 

@@ -23,6 +23,7 @@ from qiltest.engine.parallel.records import Asked, Denoising, Hello, Place, Setu
 from qiltest.engine.parallel.scheduler import LOOK_AGAIN, Scheduler
 from qiltest.errors import DeviceError, DeviceLostError, GenerationError, ModelError, QiltestError, WorkersLostError
 from qiltest.generation.records import Generation
+from qiltest.recipe import Prompt
 from qiltest.runs.records import MadeOn
 
 T = TypeVar("T")
@@ -89,7 +90,7 @@ class WorkerPool:
         self._deliver: Deliver = lambda number, arrival: None
         #: what the surroundings are compared by, and the worker whose they are.
         self._reference: tuple[Asked, int, dict[str, str]] | None = None
-        self._prompts: tuple[str, ...] = ()
+        self._prompts: tuple[Prompt, ...] = ()
         #: one worker of a host encodes at a time; those after it find its embeddings.
         self._encoding: dict[str, threading.Lock] = {}
         self._slots: list[_Slot] = []
@@ -117,7 +118,7 @@ class WorkerPool:
         """Return what the first worker says of itself. Raises DeviceError, ModelError and WorkersLostError."""
         return self._first(lambda slot: slot.greeting)[1]
 
-    def begin(self, deliver: Deliver, *, reference: Asked | None, prompts: Sequence[str]) -> None:
+    def begin(self, deliver: Deliver, *, reference: Asked | None, prompts: Sequence[Prompt]) -> None:
         """Begin to generate what `add` orders; each image is delivered once.
 
         `reference` is an image whose recipe all workers must build alike; `prompts` are encoded first.

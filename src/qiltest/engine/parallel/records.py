@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from qiltest.engine.environment import DeviceState
 from qiltest.engine.loops import Timed
 from qiltest.generation.records import Denoised, Generator
-from qiltest.recipe import Recipe, Size
+from qiltest.recipe import Prompt, Recipe, Size
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import Variant
 
@@ -89,7 +89,7 @@ class Calls(Protocol):
         """Return what must be equal on all workers: the recipe of an image, versions, driver."""
         ...
 
-    def prepare(self, prompts: tuple[str, ...]) -> None:
+    def prepare(self, prompts: tuple[Prompt, ...]) -> None:
         """Encode prompts."""
         ...
 

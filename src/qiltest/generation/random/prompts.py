@@ -6,8 +6,9 @@ import hashlib
 
 import torch
 
-from qiltest.generation._prompts import Embedding, PromptMemory
+from qiltest.generation._prompts import Embedding, PromptMemory, text_of
 from qiltest.generation.random.operations import random_prompt_tokens
+from qiltest.recipe import Prompt
 
 
 class RandomPrompts(PromptMemory):
@@ -17,11 +18,11 @@ class RandomPrompts(PromptMemory):
         super().__init__()
         self._channels, self._max, self._dtype, self._device = channels, max_sequence_length, dtype, device
 
-    def _make(self, prompt: str) -> Embedding:
-        seed = int.from_bytes(hashlib.sha256(prompt.encode()).digest()[:4], "big")
+    def _make(self, prompt: Prompt) -> Embedding:
+        seed = int.from_bytes(hashlib.sha256(text_of(prompt).encode()).digest()[:4], "big")
         noise = torch.randn(
             1,
-            random_prompt_tokens(prompt, self._max),
+            random_prompt_tokens(text_of(prompt), self._max),
             self._channels,
             generator=torch.Generator().manual_seed(seed),
             dtype=torch.float32,

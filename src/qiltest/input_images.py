@@ -1,0 +1,95 @@
+"""Input images: what an editing model is given beside the prompt. A file, known by its bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from qiltest.errors import RecipeError
+from qiltest.files import read_file
+from qiltest.strict_json import STORED
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from pydantic import ConfigDict
+
+#: Pillow's names of the decoders that are used for input images.
+FORMATS = ("PNG", "JPEG", "WEBP")
+#: of a file.
+MOST_BYTES = 64 << 20
+#: an editing model scales its inputs to 1024 x 1024; eight times that on each side is more than any camera gives.
+MOST_PIXELS = 64 << 20
+#: longest side by shortest: scaled to one area, a longer one has sides of no tokens.
+MOST_RATIO = 16
+_REMEDY = f"give an intact {', '.join(FORMATS)} file without transparency"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputImage:
+    """One input image: where its file is, and the SHA-256 of its bytes. Two with the same bytes are the same image."""
+
+    #: where the file is; told, and no part of an image's identity.
+    path: str
+    #: of the file's bytes, hexadecimal in lower case.
+    sha256: str
+
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
+
+    @classmethod
+    def of(cls, path: Path) -> InputImage:
+        """Return a file as an input image. Raises RecipeError where it cannot be read."""
+        return cls(path=str(path), sha256=hashlib.sha256(_read(path)).hexdigest())
+
+    def load(self) -> Image.Image:
+        """Decode the file into RGB, upright as its EXIF says (diffusers' `load_image` does the same).
+
+        Raises RecipeError where the file is missing, was changed, is damaged, too large, or is transparent: what lies
+        behind the transparency is nobody's to choose.
+        """
+        data = _read(Path(self.path))
+        if hashlib.sha256(data).hexdigest() != self.sha256:
+            raise RecipeError(
+                f"the input image's SHA-256 is not {self.sha256}",
+                where=self.path,
+                remedy="the file was changed; restore it, or correct the hash in the case",
+            )
+        return _decoded(data, self.path)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_file(path, most=MOST_BYTES)
+    except OSError as error:
+        why = error.strerror or error
+        raise RecipeError(f"the input image cannot be read: {why}", where=str(path), remedy=_REMEDY) from error
+
+
+def _decoded(data: bytes, where: str) -> Image.Image:
+    from PIL import Image, ImageOps
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of sizes that are checked here
+            with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+                _check_size(opened.size, where)
+                upright = ImageOps.exif_transpose(opened)
+                if upright.has_transparency_data and min(upright.convert("RGBA").getchannel("A").tobytes()) < 255:
+                    raise RecipeError("the input image is transparent in places", where=where, remedy=_REMEDY)
+                return upright.convert("RGB")
+    except (OSError, SyntaxError, ValueError, RuntimeError, LookupError, MemoryError, TypeError) as error:
+        why = str(error) or type(error).__name__
+        raise RecipeError(f"the input image cannot be decoded: {why}", where=where, remedy=_REMEDY) from error
+
+
+def _check_size(size: tuple[int, int], where: str) -> None:
+    if not 0 < size[0] * size[1] <= MOST_PIXELS or max(size) > MOST_RATIO * min(size):
+        raise RecipeError(
+            f"the input image has {size[0]}x{size[1]} pixels, at most {MOST_PIXELS:,} in all are taken and one side "
+            f"{MOST_RATIO} times the other",
+            where=where,
+            remedy="give a smaller one, or a part of it",
+        )
