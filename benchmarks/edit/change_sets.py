@@ -42,7 +42,6 @@ def edit_of(pixels: Pixels, lines: Sequence[Line], rng: np.random.Generator) -> 
     boxes = [_bounds(line, width, height) for line in lines]
     largest = sorted(boxes, key=lambda box: -(box[2] - box[0]) * (box[3] - box[1]))[:EDITED]
     image = Image.fromarray(pixels)
-    pen = ImageDraw.Draw(image)
     text = np.zeros((height, width), dtype=bool)
     for left, top, right, bottom in boxes:
         text[top:bottom, left:right] = True
@@ -50,10 +49,11 @@ def edit_of(pixels: Pixels, lines: Sequence[Line], rng: np.random.Generator) -> 
         around = pixels[max(0, top - 4) : bottom + 4, max(0, left - 4) : right + 4].reshape(-1, 3)
         ground = tuple(int(value) for value in np.median(around, axis=0))
         ink = (0, 0, 0) if sum(ground) > 380 else (255, 255, 255)
-        pen.rectangle((left, top, right, bottom), fill=ground)
+        sign = Image.new("RGB", (right - left, bottom - top), ground)
         size = max(8, round((bottom - top) * 0.8))
         words = "".join(rng.choice([*_LETTERS], max(2, round((right - left) / size / 0.75))))
-        pen.text((left, top), words, fill=ink, font=ImageFont.truetype(FONT, size))
+        ImageDraw.Draw(sign).text((0, 0), words, fill=ink, font=ImageFont.truetype(FONT, size))
+        image.paste(sign, (left, top))
     may = tuple(
         Box(left=left / width, top=top / height, right=right / width, bottom=bottom / height)
         for left, top, right, bottom in largest

@@ -34,7 +34,7 @@ _SEED_LIMIT = 2**63
 #: rounds of a repeated edit, against typing errors.
 MOST_ROUNDS = 10
 #: keys of a case file that become `Case.edit`.
-_OF_EDITS = frozenset({"task", "inputs", "gone", "rest", "rounds"})
+_OF_EDITS = frozenset({"task", "inputs", "removed", "rest", "rounds"})
 #: the absolute limit of a case whose limits are the published report's pass marks.
 REPORT = "report"
 
@@ -167,7 +167,7 @@ class CaseTable(FileModel):
     known_typos: Annotated[list[TypoTable], Field(description="a list of tables")] = Field(default_factory=list)
     task: Annotated[TaskKind, Field(strict=False, description=", ".join(TaskKind))] = TaskKind.TEXT_TO_IMAGE
     inputs: Annotated[list[InputTable], Field(description="a list of tables")] = Field(default_factory=list)
-    gone: Annotated[list[Words], Field(description="a list of texts that must be gone")] = Field(default_factory=list)
+    removed: Annotated[list[Words], Field(description="a list of texts that must be gone")] = Field(default_factory=list)
     rest: Annotated[RestTable, Field(description="a table")] = RestTable()
     rounds: Annotated[int, Field(ge=1, le=MOST_ROUNDS, description=f"a whole number from 1 to {MOST_ROUNDS}")] = 1
 
@@ -197,7 +197,7 @@ def case_from(table: CaseTable, path: Path, doubts: Iterable[Mistake] = ()) -> C
 def _edit(table: CaseTable) -> EditRules:
     return EditRules(
         inputs=tuple(map(_input, table.inputs)),
-        gone=tuple(table.gone),
+        gone=tuple(table.removed),
         may_change=tuple(Region(left=a, top=b, right=c, bottom=d) for a, b, c, d in table.rest.may_change),
         change_gates=table.rest.change == "gate",
         rounds=table.rounds,

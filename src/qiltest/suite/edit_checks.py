@@ -14,7 +14,7 @@ from qiltest.text.format import count
 from qiltest.text.normalise import normalise, required_text, units
 
 #: keys that only an edit case may have.
-_EDIT_ONLY = ("inputs", "gone", "rest", "rounds")
+_EDIT_ONLY = ("inputs", "removed", "rest", "rounds")
 _SAMPLE = ("variant", "seed")
 
 
@@ -79,14 +79,14 @@ def _file(table: Raw, file: str, at: Location) -> Iterator[Fault]:
 def _gone(raw: Raw) -> Iterator[Fault]:
     texts = {normalise(t["text"]): i for i, t in items(raw, "texts", dict) if isinstance(t.get("text"), str)}
     seen: dict[str, int] = {}
-    for index, text in items(raw, "gone", str):
+    for index, text in items(raw, "removed", str):
         bare = normalise(text)
         if not bare:
-            yield ("gone", index), f"{show(text)} has no character that can be read", "a text of the input image"
+            yield ("removed", index), f"{show(text)} has no character that can be read", "a text of the input image"
         elif bare in texts:
-            yield ("gone", index), f"{show(text)} is also texts[{texts[bare]}]", "a text that the image must not show"
+            yield ("removed", index), f"{show(text)} is also texts[{texts[bare]}]", "a text that the image must not show"
         elif seen.setdefault(bare, index) != index:
-            yield ("gone", index), f"{show(text)} duplicates gone[{seen[bare]}]", "each text once"
+            yield ("removed", index), f"{show(text)} duplicates removed[{seen[bare]}]", "each text once"
 
 
 def _regions(raw: Raw) -> Iterator[Fault]:
@@ -104,7 +104,7 @@ def _untouched(raw: Raw) -> Iterator[Fault]:
     """Refuse a case that its own input, without any edit, would pass."""
     tables = [table for _, table in items(raw, "texts", dict) if isinstance(table.get("text"), str)]
     wanted = [_bare(table) for table in tables if table.get("kept") is not True and table.get("required") is not False]
-    gone = [normalise(text) for _, text in items(raw, "gone", str)]
+    gone = [normalise(text) for _, text in items(raw, "removed", str)]
     if not tables:
         return  # the schema says so
     if not wanted and not gone:

@@ -1,7 +1,7 @@
 """Measure what an edit changed outside the texts that it was to change (docs/reference/edits.md).
 
 The input is laid over the output (`registration`), both are blurred a little in CIE Lab, a shift of all colours is
-taken back, and blocks of 8 x 8 pixels of a small copy are compared, each with the nearest place within one pixel. A
+taken back, and blocks of 8 x 8 pixels of a small copy are compared, each with the best place within three pixels. A
 block changed where its mean colour or its structure is another. Scattered blocks are what resampling, JPEG and a pass
 through a VAE leave; a patch of them is something that was moved, removed or added.
 """
@@ -29,11 +29,13 @@ MARGIN = 0.02
 #: Difference of a block's mean colour from which on it changed, CIE Lab units.
 COLOUR = 8.0
 #: Structure that differs, over the structure there is (and `_QUIET`), from which on a block changed.
-STRUCTURE = 0.9
+STRUCTURE = 0.7
 #: Units of CIE L added to the structure there is: in a flat block a small difference is no change.
 _QUIET = 4.0
 #: Largest shift of all colours that is taken back, CIE Lab units per channel, and largest factor of contrast.
 _MOST_COLOUR, _MOST_CONTRAST = 5.0, 1.15
+#: Pixels of the small copy within which a block's place is looked for: edits move parts by up to one per cent.
+NEAR = 3
 #: Share of a block that must be compared for the block to count.
 _LEAST = 0.6
 #: Cells along each side of the grid of the layout.
@@ -114,8 +116,8 @@ def _compared(old: Lab, new: Lab, free: Mask) -> tuple[Mask, Mask]:
     weight = _means(free.astype(np.float32))
     compared = weight >= _LEAST
     least: Values | None = None
-    for down in (-1, 0, 1):
-        for right in (-1, 0, 1):
+    for down in range(-NEAR, NEAR + 1):
+        for right in range(-NEAR, NEAR + 1):
             found = _differences(np.roll(old, (down, right), (0, 1)), new, free, weight)
             least = found if least is None else np.minimum(least, found)
     assert least is not None
