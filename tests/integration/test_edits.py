@@ -11,7 +11,9 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from qiltest.cli.main import main
-from qiltest.gate import Verdict
+from qiltest.engine.rescore import rescore
+from qiltest.gate import GoldenStore, Verdict
+from qiltest.reading.records import Line, Reading
 from qiltest.runs import RunStore
 
 CASE = """
@@ -184,26 +186,36 @@ def test_the_input_may_be_the_image_of_a_sample(street):
     assert [gone.distance for gone in result.score.gone] == [0]
 
 
-def test_a_stored_run_is_scored_again_without_the_case_and_input_files(street, capsys):
+def reader_of(run):
+    """A reader that returns what the stand-in noted in each image."""
+
+    class Noted:
+        info = run.reader
+
+        def read(self, path):
+            with Image.open(path) as opened:
+                noted, (width, height) = json.loads(opened.text["lines"]), opened.size
+            lines = []
+            for each in noted:
+                left, top, right, bottom = map(float, each["box"])
+                box = ((left, top), (right, top), (right, bottom), (left, bottom))
+                lines.append(Line(text=each["text"], box=box, confidence=0.99))
+            return Reading(reader=self.info, width=width, height=height, lines=tuple(lines), seconds=0.001)
+
+    return Noted()
+
+
+def test_a_stored_run_is_scored_again_without_the_files_of_the_case(street):
     street.run(*FAST, "--qil-update=missing")
     street.plan(sign__fast={"ignore": True})
     street.run(*FAST)
     run = street.latest()
     shutil.rmtree(street.path / "cases/edit")
-    from qiltest.engine.rescore import rescore
-    from qiltest.gate import GoldenStore
-
-    found = rescore(
-        run, store=RunStore(root=street.path / "runs"), goldens=GoldenStore(root=street.path / "golden"),
-        opener=__import__("sys").modules["conftest"].StandinReader,
-    )  # fmt: skip
-    again = found.after.result(SAMPLE)
-    assert not found.passes
-    assert (again.change, again.score, again.verdict) == (only_of(run).change, only_of(run).score, Verdict.FAIL)
-
-
-def only_of(run):
-    return run.result(SAMPLE)
+    store, goldens = RunStore(root=street.path / "runs"), GoldenStore(root=street.path / "golden")
+    found = rescore(run, store=store, goldens=goldens, opener=lambda _: reader_of(run))
+    before, again = run.result(SAMPLE), found.after.result(SAMPLE)
+    assert (again.change, again.score, again.verdict) == (before.change, before.score, Verdict.FAIL)
+    assert again.before[0].path.parent.parent == found.after.path
 
 
 def test_a_run_of_edits_verifies_and_its_input_is_part_of_it(street, capsys):

@@ -13,7 +13,7 @@ from qiltest.gate.verdict import Judgement, Verdict
 from qiltest.quality.change import VERSION, Change
 
 #: Largest share of the compared blocks that may change, and largest patch of them as a share of the image.
-SHARE, PATCH = 0.05, 0.015
+SHARE, PATCH = 0.04, 0.012
 #: Share of changed blocks from which on identity or layout is lost, and correlation of the layout below which it is.
 COLLAPSED, LAYOUT = 0.35, 0.6
 #: Share of an image that must be compared for a verdict.

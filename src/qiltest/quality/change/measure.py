@@ -33,7 +33,7 @@ STRUCTURE = 0.7
 #: Units of CIE L added to the structure there is: in a flat block a small difference is no change.
 _QUIET = 4.0
 #: Largest shift of all colours that is taken back, CIE Lab units per channel, and largest factor of contrast.
-_MOST_COLOUR, _MOST_CONTRAST = 5.0, 1.15
+_MOST_COLOUR, _MOST_CONTRAST = 8.0, 1.15
 #: Pixels of the small copy within which a block's place is looked for: edits move parts by up to one per cent.
 NEAR = 3
 #: Share of a block that must be compared for the block to count.
