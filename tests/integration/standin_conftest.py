@@ -185,11 +185,13 @@ def noted_png(image, lines, recipe):
 
 
 def edit(case, settings, recipe):
-    """Write the wanted texts where the input has those that must go; "ignore" leaves it, "scene" changes the rest."""
+    """Write the wanted texts where the input has those that must go; "ignore", "scene" and "patch" do otherwise."""
     with Image.open(recipe.inputs[0].path) as opened:
         lines, image = json.loads(opened.text["lines"]), opened.convert("RGB")
     if "scene" in settings:
         image = paint(image.size, settings["scene"])
+    if "patch" in settings:
+        ImageDraw.Draw(image).rectangle((10, 20, 70, 90), fill="red")
     typos = settings.get("typos", {})
     wanted = [typos.get(text.text, text.text) for text in case.texts if not text.kept]
     ignores = settings.get("ignore", False)

@@ -239,3 +239,21 @@ def test_the_report_shows_before_after_and_wanted(street):
     markdown = (street.latest().path / "report.md").read_text()
     assert "must be gone: “SALE 50%”, still read as “SALE 50%”" in markdown
     assert markdown.count("<img src") == 2
+
+
+def test_a_variant_that_changes_the_rest_is_found_worse_although_its_texts_are_right(street, capsys):
+    street.plan(sign__fast={"patch": True})
+    street.run("--qil-case=sign", "--qil-seeds=12")
+    assert main(["compare", "latest", "--variant", "base", "--with", "fast", "--report", "page.html"]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "DO NOT SHIP rest of the image: 12 images lost it and 0 gained it, p = " in out
+    assert "wanted texts: right in both 12, lost 0, gained 0, in neither 0" in out
+    assert "texts that must be gone: right in both 12" in out
+    assert "rest of the image: right in both 0, lost 12" in (street.path / "page.html").read_text()
+
+
+def test_an_image_that_collapsed_is_not_shipped_however_few_there_are(street, capsys):
+    street.plan(sign__fast={"scene": 3})
+    street.run("--qil-case=sign")
+    assert main(["compare", "latest", "--variant", "base", "--with", "fast"]) == 1
+    assert "DO NOT SHIP 1 of 1 image lost identity or layout" in " ".join(capsys.readouterr().out.split())

@@ -14,8 +14,11 @@ from qiltest.quality.change import VERSION, Change
 
 #: Largest share of the compared blocks that may change, and largest patch of them as a share of the image.
 SHARE, PATCH = 0.04, 0.012
-#: Share of changed blocks from which on identity or layout is lost, and correlation of the layout below which it is.
-COLLAPSED, LAYOUT = 0.35, 0.6
+#: Share of changed blocks above which identity or layout is lost.
+COLLAPSED = 0.35
+#: The same share where the layout correlates less than this with the input's: on a plain ground a correlation alone says
+#: little.
+OTHERWISE, LAYOUT = 0.2, 0.6
 #: Share of an image that must be compared for a verdict.
 COMPARED = 0.1
 
@@ -43,8 +46,9 @@ def change_fault(change: Change, golden: GoldenRest | None = None) -> str:
     """Return what is wrong with the rest of an edit's image in one sentence, or ""."""
     if is_collapse(change):
         return (
-            f"collapse: {change.share:.0%} of the rest of the image changed (limit {COLLAPSED:.0%}), and its layout "
-            f"correlates with the input's by {change.layout:.2f} (at least {LAYOUT:g})"
+            f"collapse: {change.share:.0%} of the rest of the image changed (limit {COLLAPSED:.0%}, {OTHERWISE:.0%} "
+            f"where it lies otherwise), and its layout correlates with the input's by {change.layout:.2f} ({LAYOUT:g} "
+            f"is alike)"
         )
     if not is_too_much(change) or _accepted(change, golden):
         return ""
@@ -74,7 +78,7 @@ def is_collapse(change: Change) -> bool:
     """Return whether the image is another one: its identity or layout is lost. Nothing is said of too small a rest."""
     if not change.compared >= COMPARED:
         return False
-    return not (change.share <= COLLAPSED and change.layout >= LAYOUT)
+    return not (change.share <= COLLAPSED and (change.share <= OTHERWISE or change.layout >= LAYOUT))
 
 
 def _accepted(change: Change, golden: GoldenRest | None) -> bool:
