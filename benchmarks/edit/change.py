@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,14 @@ def main() -> int:
     others = [_other(name, names, half) for name in names]
     found: list[dict[str, Any]] = []
     with ProcessPoolExecutor(args.jobs) as pool:
-        jobs = pool.map(rows_of, names, paths.values(), [paths[o] for o in others], [args.vae] * len(names), [args.store] * len(names))
+        jobs = pool.map(
+            rows_of,
+            names,
+            paths.values(),
+            [paths[o] for o in others],
+            [args.vae] * len(names),
+            [args.store] * len(names),
+        )
         for name, rows in zip(names, jobs, strict=True):
             found += [{"name": name, "half": half[name], **row} for row in rows]
             print(name, flush=True)
@@ -105,7 +113,7 @@ def _rows(name: str, path: Path, other: Path, vae: bool, store: Path) -> list[di
 def _variants(paths: dict[str, Path], half: dict[str, str]) -> Iterator[dict[str, Any]]:
     """Yield images of one prompt by other engines: most show the same scene with other things in it."""
     for group, names in VARIANTS.items():
-        for one, other in zip(names, names[1:], strict=False):
+        for one, other in pairwise(names):
             if one in paths and other in paths:
                 found = measure_change(_reduced(load_image(paths[one])), _reduced(load_image(paths[other])), ())
                 row = {"name": f"{group}: {one} -> {other}", "half": half[one], "kind": "variants"}
@@ -194,7 +202,7 @@ def through_vae(pixels: Pixels) -> Pixels:
 
 
 @cache
-def _vae() -> Any:
+def _vae() -> Any:  # noqa: ANN401  a model of diffusers
     from diffusers import AutoencoderKLQwenImage
 
     from qiltest.generation.sources import EMBEDDED

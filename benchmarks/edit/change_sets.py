@@ -123,7 +123,10 @@ def by_area(pixels: Pixels, area: int = 768 * 768, multiple: int = 32) -> Pixels
     """Scale an image to an area, both sides floored to a multiple: the aspect changes a little."""
     height, width = pixels.shape[:2]
     scale = (area / (width * height)) ** 0.5
-    size = (max(multiple, int(width * scale) // multiple * multiple), max(multiple, int(height * scale) // multiple * multiple))
+    size = (
+        max(multiple, int(width * scale) // multiple * multiple),
+        max(multiple, int(height * scale) // multiple * multiple),
+    )
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
 
 
@@ -146,7 +149,9 @@ def wobbled(pixels: Pixels, most: float, rng: np.random.Generator) -> Pixels:
     down, across = (field[:height, :width] for field in fields)
     rows, columns = np.mgrid[0:height, 0:width]
     planes = [
-        ndimage.map_coordinates(pixels[..., k].astype(np.float32), (rows + down, columns + across), order=1, mode="nearest")
+        ndimage.map_coordinates(
+            pixels[..., k].astype(np.float32), (rows + down, columns + across), order=1, mode="nearest"
+        )
         for k in range(3)
     ]
     return _bytes(np.stack(planes, axis=-1))
@@ -197,7 +202,8 @@ def _swapped(edit: Edit, place: Place, side: int) -> Pixels | None:
     for down, across in ((0, 1), (0, -1), (1, 0), (-1, 0)):
         top, left = rows.start + round(1.5 * side * down), columns.start + round(1.5 * side * across)
         target = (slice(top, top + side), slice(left, left + side))
-        if 0 <= top and top + side <= height and 0 <= left and left + side <= width and not edit.text[target].any():
+        inside = min(top, left) >= 0 and top + side <= height and left + side <= width
+        if inside and not edit.text[target].any():
             made = removed(edit.after, place).copy()
             made[target] = edit.after[place]
             return made
@@ -231,5 +237,3 @@ def _resized(pixels: Pixels, scale: float = 1.0, size: tuple[int, int] | None = 
 
 def _bytes(values: NDArray[np.floating]) -> Pixels:
     return np.clip(np.round(values), 0, 255).astype(np.uint8)
-
-

@@ -107,7 +107,12 @@ def test_an_ignored_instruction_fails_by_the_text_that_is_not_gone(street):
     result = street.run(*FAST)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        ["must be gone  SALE 50%", "still read    SALE 50%   distance 7", "expected      OPEN", "read          (not found)*"]
+        [
+            "must be gone  SALE 50%",
+            "still read    SALE 50%   distance 7",
+            "expected      OPEN",
+            "read          (not found)*",
+        ]
     )
     found = only(street)
     assert found.score.distance == 4 + 7
@@ -118,7 +123,9 @@ def test_a_right_text_on_another_image_is_a_collapse_that_no_golden_accepts(stre
     street.plan(sign__fast={"scene": 3})
     result = street.run(*FAST, "--qil-update=all")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["FAIL          collapse: *% of the rest of the image changed*", "accept        not possible: collapse*"])
+    result.stdout.fnmatch_lines(
+        ["FAIL          collapse: *% of the rest of the image changed*", "accept        not possible: collapse*"]
+    )
     assert street.goldens() == []
     assert only(street).score.distance == 0
 
@@ -138,7 +145,12 @@ def test_a_missing_input_is_an_error_that_says_how_to_get_it(street):
     image.unlink()
     result = street.run(*FAST)
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*the input image inputs/sign.png of sign is not here", "*curl *--output*sign.png https://example.org/sign.png"])
+    result.stdout.fnmatch_lines(
+        [
+            "*the input image inputs/sign.png of sign is not here",
+            "*curl *--output*sign.png https://example.org/sign.png",
+        ]
+    )
     assert only(street).verdict is Verdict.ERROR
 
 
@@ -249,7 +261,7 @@ def test_a_variant_that_changes_the_rest_is_found_worse_although_its_texts_are_r
     assert "DO NOT SHIP rest of the image: 12 images lost it and 0 gained it, p = " in out
     assert "wanted texts: right in both 12, lost 0, gained 0, in neither 0" in out
     assert "texts that must be gone: right in both 12" in out
-    assert "rest of the image: right in both 0, lost 12" in (street.path / "page.html").read_text()
+    assert "Rest of the image: right in both 0, lost 12" in (street.path / "page.html").read_text()
 
 
 def test_an_image_that_collapsed_is_not_shipped_however_few_there_are(street, capsys):

@@ -1,6 +1,7 @@
-"""What a comparison of edits asks besides the edit distance: are wanted, kept and removed texts right, and the rest?
+"""What a comparison of edits asks besides the edit distance: whether each part of an edit is right.
 
-Each part of an edit is right or not; McNemar's table over the pairs says whether one got worse. A text can be right
+Wanted, kept and removed texts and the rest of the image are each right or not; McNemar's table over the pairs says
+whether one got worse. A text can be right
 while the rest of the image changes, and the other way round, so that one number would hide either.
 """
 

@@ -302,6 +302,6 @@ def _differences(before: CaseResult, after: CaseResult, old: Score, new: Score) 
     if [image.sha256 for image in before.before] != [image.sha256 for image in after.before]:
         yield "different input images"
     texts = [[(text.expected, text.required, text.length) for text in score.texts] for score in (old, new)]
-    texts = [[*own, *(gone.expected for gone in score.gone)] for own, score in zip(texts, (old, new), strict=True)]
-    if texts[0] != texts[1] or old.length != new.length:
+    gone = [[each.expected for each in score.gone] for score in (old, new)]
+    if texts[0] != texts[1] or gone[0] != gone[1] or old.length != new.length:
         yield "different expected texts"

@@ -30,6 +30,7 @@ from qiltest.runs.records import CaseResult, Shards
 from qiltest.runs.store import RunStore
 from qiltest.runs.writer import RunWriter
 from qiltest.serving.generator import ServedGenerator
+from qiltest.suite.cases import Case
 from qiltest.suite.load import Suite
 from qiltest.suite.selection import Sample, Task, select
 
@@ -169,9 +170,7 @@ def open_run(
             options=options,
             inputs=inputs,
         )
-        suites = {
-            task.sample for task in select(suite, kind=options.kind, base=options.model_base, able=options.able)
-        }
+        suites = {task.sample for task in select(suite, kind=options.kind, base=options.model_base, able=options.able)}
         context = RunContext(
             options=options,
             suite=suite,

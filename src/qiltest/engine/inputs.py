@@ -41,7 +41,7 @@ class Inputs:
     def __init__(
         self, suite: Suite, options: Options, writer: RunWriter, *, opener: OpenGenerator | None = None
     ) -> None:
-        """`opener` opens the embedded text-to-image model."""
+        """Generate no image yet; `opener` opens the embedded text-to-image model."""
         self._suite, self._options, self._writer = suite, options, writer
         self._opener = opener or (lambda: open_generator(TINY, Settings(threads=options.threads)))
         self._found: dict[InputSource, InputImage] = {}

@@ -150,6 +150,7 @@ class ImageProducer:
             recipe = self._recipes[sample] = self._later(sample)
         if isinstance(recipe, QiltestError):
             raise recipe
+        assert recipe is not None
         return recipe
 
     def _later(self, sample: Sample) -> Recipe | QiltestError | None:

@@ -16,16 +16,14 @@ from qiltest.quality.change import VERSION, Change
 SHARE, PATCH = 0.04, 0.012
 #: Share of changed blocks above which identity or layout is lost.
 COLLAPSED = 0.35
-#: The same share where the layout correlates less than this with the input's: on a plain ground a correlation alone says
-#: little.
+#: The same share where the layout correlates less than `LAYOUT` with the input's: on a plain ground a correlation alone
+#: says little.
 OTHERWISE, LAYOUT = 0.2, 0.6
 #: Share of an image that must be compared for a verdict.
 COMPARED = 0.1
 
 
-def with_change(
-    judgement: Judgement, change: Change | None, golden: GoldenRest | None, *, gates: bool
-) -> Judgement:
+def with_change(judgement: Judgement, change: Change | None, golden: GoldenRest | None, *, gates: bool) -> Judgement:
     """Return the verdict on an edit's texts and on the rest of its image together.
 
     A rest that changed beyond the limits is FAIL, unless the golden accepted as much; a collapse is FAIL whatever the

@@ -322,9 +322,7 @@ def golden_from(
         image=image,
         scene=scene,
         gone=tuple(GoldenGone(expected=g.expected, read=g.read, distance=g.distance) for g in score.gone),
-        change=None
-        if change is None
-        else GoldenRest(version=change.version, share=change.share, patch=change.patch),
+        change=None if change is None else GoldenRest(version=change.version, share=change.share, patch=change.patch),
         round=sample.round,
     )
 
@@ -376,7 +374,8 @@ def _faults(golden: Golden) -> Iterator[str]:
     for index, gone in enumerate(golden.gone):
         if gone.distance != (counted := left_of(gone.expected, gone.read)):
             yield f"gone[{index}].distance {gone.distance}, but {gone.read!r} of {gone.expected!r} counts {counted}"
-    total = sum(item.distance for item in (*golden.texts, *golden.extra, *golden.gone))
+    total = sum(text.distance for text in golden.texts) + sum(extra.distance for extra in golden.extra)
+    total += sum(gone.distance for gone in golden.gone)
     if total != golden.distance:
         yield f"distance {golden.distance}, but its texts and extras add up to {total}"
 

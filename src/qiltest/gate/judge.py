@@ -58,9 +58,9 @@ def judge_image(
     """Score one image and compare it with its golden. Used by the tests and by `qiltest rescore`.
 
     `sample` says which of the case's images it is, `effective` is the size generated, `parts` are the hashes of the
-    model's parts or its name (`Recipe.compared_parts`), `tiny` is True for the embedded model, and `score` is the
-    reading's score if the caller has it already, and `change` of an edit what it changed besides. Raises ReaderError for a reading without text and StoreError for
-    damaged calibration.
+    model's parts or its name (`Recipe.compared_parts`), `tiny` is True for the embedded model, `score` is the
+    reading's score if the caller has it already, and `change` is what an edit changed besides its texts. Raises
+    ReaderError for a reading without text and StoreError for damaged calibration.
     """
     score, health = score or score_case(case, reading), image.outside(reading.lines)
     judgement = judge_measured(
@@ -193,9 +193,7 @@ def unread(score: Score) -> str:
     if any(_is_read(text) for text in wanted or score.texts):
         return ""
     which = "wanted" if len(wanted) < len(score.texts) else "expected"
-    return (
-        f"no {which} text was read with half of its characters right, so only `qiltest review` accepts it, by itself"
-    )
+    return f"no {which} text was read with half of its characters right, so only `qiltest review` accepts it, by itself"
 
 
 def unseen(score: Score, golden: Golden | None) -> str:

@@ -102,9 +102,7 @@ class Generated(Origin, OfSample):
         """Return the sample's result so far, with its image at `path`."""
         image = StoredImage(path=path, sha256=self.sha256)
         before = tuple(StoredImage(path=image_path(path.parent.parent, each), sha256=each) for each in self.inputs)
-        return CaseResult(
-            **shared(self, Origin), sample=self.sample, image=image, before=before, notes=self.notes
-        )
+        return CaseResult(**shared(self, Origin), sample=self.sample, image=image, before=before, notes=self.notes)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,8 +33,8 @@ class Written:
 def wrong_cost(char: str) -> int:
     """Return what it costs in a chain of several lines where a line has another character than `char`, or lacks it.
 
-    In edits x `EDIT`: meeting the character would be worth its bits, and `WRONG_BITS` bits speak against a line that does
-    not. Two edits at most.
+    In edits x `EDIT`: meeting the character would be worth its bits, and `WRONG_BITS` bits speak against a line that
+    does not. Two edits at most.
     """
     return min(2 * EDIT, EDIT + int(EDIT * WRONG_BITS / bits(char)))
 

@@ -27,7 +27,9 @@ class EmptyReadingError(ReaderError):
 
 def score_case(case: Case, reading: Reading) -> Score:
     """Score a reading against a case's texts by the case's policies. Raises as `score` does."""
-    return score(case.texts, reading, gone=case.gone, line_breaks=case.line_breaks, forgiven=case.forgiven, alone=case.alone)
+    return score(
+        case.texts, reading, gone=case.gone, line_breaks=case.line_breaks, forgiven=case.forgiven, alone=case.alone
+    )
 
 
 def score(
@@ -41,7 +43,8 @@ def score(
 ) -> Score:
     """Match expected texts to the lines of a reading and count the edits; `Score.texts` is in the order asked.
 
-    `gone` are texts that must not be there: what is still read of one counts. `alone`: other text beside a text in its line counts as part of it.
+    `gone` are texts that must not be there: what is still read of one counts. `alone`: other text beside a text in its
+    line counts as part of it.
 
     Raises EmptyReadingError where the reading has no lines (blank images are refused earlier), CaseError where a text
     is empty or a name in `forgiven` is not a look-alike class.
@@ -70,7 +73,9 @@ def score(
         reader=reading.reader,
         texts=scores,
         extra=extra,
-        distance=sum(item.distance for item in (*scores, *extra, *left)),
+        distance=sum(text.distance for text in scores)
+        + sum(item.distance for item in extra)
+        + sum(item.distance for item in left),
         distance_alnum=sum(text.distance_alnum for text in scores)
         + sum(alnum_of(item.text) for item in extra if item.distance)
         + sum(alnum_of(item.read) for item in left),

@@ -26,6 +26,7 @@ LEAST_REQUIRED = 4
 #: emoji that Unicode makes of a letter or a digit: keycaps and the information sign.
 _EMOJI_LETTER = re.compile("[0-9]\ufe0f?\u20e3|\u2139")
 
+
 @dataclass(frozen=True, kw_only=True)
 class Known:
     """The names that a case file may use. None: unknown, so not checked."""
@@ -256,9 +257,7 @@ def _limits(raw: Raw) -> Iterator[Fault]:
     """Refuse limits below the reader's noise floor: they would fail good images; and one that limits nothing."""
     limits = raw.get("limits")
     if isinstance(limits, Mapping) and limits.get("absolute") == REPORT:
-        tables = [
-            report for _, table in items(raw, "resolutions", dict) for _, report in items(table, "report", dict)
-        ]
+        tables = [report for _, table in items(raw, "resolutions", dict) for _, report in items(table, "report", dict)]
         if not any(table.get("passes") is True for table in tables):
             allowed = "a whole number of edits, or `passes = true` in a [[resolutions.report]]"
             yield ("limits", "absolute"), f"{show(REPORT)} limits nothing: the report marks no image right", allowed

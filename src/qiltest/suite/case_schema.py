@@ -167,7 +167,9 @@ class CaseTable(FileModel):
     known_typos: Annotated[list[TypoTable], Field(description="a list of tables")] = Field(default_factory=list)
     task: Annotated[TaskKind, Field(strict=False, description=", ".join(TaskKind))] = TaskKind.TEXT_TO_IMAGE
     inputs: Annotated[list[InputTable], Field(description="a list of tables")] = Field(default_factory=list)
-    removed: Annotated[list[Words], Field(description="a list of texts that must be gone")] = Field(default_factory=list)
+    removed: Annotated[list[Words], Field(description="a list of texts that must be gone")] = Field(
+        default_factory=list
+    )
     rest: Annotated[RestTable, Field(description="a table")] = RestTable()
     rounds: Annotated[int, Field(ge=1, le=MOST_ROUNDS, description=f"a whole number from 1 to {MOST_ROUNDS}")] = 1
 

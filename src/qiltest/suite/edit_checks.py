@@ -84,7 +84,11 @@ def _gone(raw: Raw) -> Iterator[Fault]:
         if not bare:
             yield ("removed", index), f"{show(text)} has no character that can be read", "a text of the input image"
         elif bare in texts:
-            yield ("removed", index), f"{show(text)} is also texts[{texts[bare]}]", "a text that the image must not show"
+            yield (
+                ("removed", index),
+                f"{show(text)} is also texts[{texts[bare]}]",
+                "a text that the image must not show",
+            )
         elif seen.setdefault(bare, index) != index:
             yield ("removed", index), f"{show(text)} duplicates removed[{seen[bare]}]", "each text once"
 
@@ -108,7 +112,11 @@ def _untouched(raw: Raw) -> Iterator[Fault]:
     if not tables:
         return  # the schema says so
     if not wanted and not gone:
-        yield ("texts",), "the input itself would pass: no text is wanted and none must be gone", "a text of either kind"
+        yield (
+            ("texts",),
+            "the input itself would pass: no text is wanted and none must be gone",
+            "a text of either kind",
+        )
         return
     least = sum(map(len, gone)) + sum(_least(text, gone) for text in wanted)
     limits = raw.get("limits")

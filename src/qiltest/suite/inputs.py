@@ -30,4 +30,6 @@ def find_input(case: Case, file: InputFile) -> InputImage:
 def _get(file: InputFile, path: Path) -> str:
     if not file.get:
         return "restore the file: it belongs to the case"
-    return f"get it once: curl --fail --location --create-dirs --output {shlex.quote(str(path))} {shlex.quote(file.get)}"
+    return (
+        f"get it once: curl --fail --location --create-dirs --output {shlex.quote(str(path))} {shlex.quote(file.get)}"
+    )

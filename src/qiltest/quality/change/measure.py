@@ -9,6 +9,8 @@ through a VAE leave; a patch of them is something that was moved, removed or add
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +46,7 @@ _DECIMALS = 4
 
 Lab = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-Values = NDArray[np.float32]
+Values = NDArray[np.float64]
 
 
 def measure_change(before: Pixels, after: Pixels, may_change: Sequence[Box]) -> Change:
@@ -74,8 +76,6 @@ def measure_change(before: Pixels, after: Pixels, may_change: Sequence[Box]) -> 
         may_change=tuple(may_change),
         blocks=tuple(_rows(compared, changed)),
     )
-
-
 
 
 def _parts(may_change: Sequence[Box], size: tuple[int, int]) -> Iterator[tuple[float, float, float, float]]:
@@ -113,42 +113,63 @@ def _recoloured(old: Lab, new: Lab, free: Mask) -> tuple[Lab, float]:
 
 def _compared(old: Lab, new: Lab, free: Mask) -> tuple[Mask, Mask]:
     """Return which blocks are compared, and which of them changed."""
-    weight = _means(free.astype(np.float32))
-    compared = weight >= _LEAST
-    least: Values | None = None
+    weight = _means(free.astype(np.float64)[..., None])[..., 0]
+    compared: Mask = weight >= _LEAST
+    now = _Moments.of(new, free, weight)
+    least = np.full(weight.shape, np.inf)
     for down in range(-NEAR, NEAR + 1):
         for right in range(-NEAR, NEAR + 1):
-            found = _differences(np.roll(old, (down, right), (0, 1)), new, free, weight)
-            least = found if least is None else np.minimum(least, found)
-    assert least is not None
-    changed: Mask = compared & ~(least <= 1.0)
-    return compared, changed
+            moved = np.roll(old, (down, right), (0, 1))
+            before = _Moments.of(moved, free, weight)
+            both = _within(moved[..., :1] * new[..., :1], free, weight)[..., 0]
+            np.minimum(least, _difference(before, now, both), out=least)
+    return compared, compared & ~(least <= 1.0)
 
 
-def _differences(old: Lab, new: Lab, free: Mask, weight: Values) -> Values:
-    """Return each block's difference: 1 where its colour or its structure is at its limit."""
-    share = np.maximum(weight, np.float32(1e-3))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Moments:
+    """Of each block, where it is compared: the mean colour, and the mean square of the lightness."""
 
-    def mean(values: Values) -> Values:
-        found: Values = _means(values * free) / share
+    colour: Values
+    square: Values
+
+    @classmethod
+    def of(cls, lab: Lab, free: Mask, weight: Values) -> _Moments:
+        found = _within(np.concatenate([lab, lab[..., :1] ** 2], axis=-1), free, weight)
+        return cls(colour=found[..., :3], square=found[..., 3])
+
+    @property
+    def spread(self) -> Values:
+        """Variance of the lightness."""
+        found: Values = np.maximum(self.square - self.colour[..., 0] ** 2, 0)
         return found
 
-    apart = new - old
-    colour = np.sqrt(sum(mean(apart[..., k]) ** 2 for k in range(3)))
-    lightness = apart[..., 0]
-    structure = np.sqrt(np.maximum(mean(lightness**2) - mean(lightness) ** 2, 0))
-    there = [np.maximum(mean(side[..., 0] ** 2) - mean(side[..., 0]) ** 2, 0) for side in (old, new)]
-    relative = structure / (np.sqrt((there[0] + there[1]) / 2) + _QUIET)
-    worse: Values = np.maximum(colour / COLOUR, relative / STRUCTURE).astype(np.float32)
+
+def _difference(before: _Moments, now: _Moments, both: Values) -> Values:
+    """Return each block's difference: 1 where its colour or its structure is at its limit.
+
+    `both` is the mean product of the two lightnesses.
+    """
+    apart = now.colour - before.colour
+    colour = np.sqrt((apart**2).sum(axis=-1))
+    structure = np.sqrt(np.maximum(now.square - 2 * both + before.square - apart[..., 0] ** 2, 0))
+    relative = structure / (np.sqrt((before.spread + now.spread) / 2) + _QUIET)
+    worse: Values = np.maximum(colour / COLOUR, relative / STRUCTURE)
     return worse
 
 
-def _means(plane: Values) -> Values:
+def _within(planes: Lab, free: Mask, weight: Values) -> Values:
+    """Return the means of planes over the compared part of each block."""
+    found: Values = _means(planes * free[..., None]) / np.maximum(weight, 1e-3)[..., None]
+    return found
+
+
+def _means(planes: Values | Lab) -> Values:
     """Return means of whole blocks; a last row or column of blocks that is not whole is made up by repeating."""
-    rows, columns = (-side % BLOCK for side in plane.shape)
-    whole = np.pad(plane, ((0, rows), (0, columns)), mode="edge")
-    shape = (whole.shape[0] // BLOCK, BLOCK, whole.shape[1] // BLOCK, BLOCK)
-    means: Values = whole.reshape(shape).mean(axis=(1, 3))
+    rows, columns = (-side % BLOCK for side in planes.shape[:2])
+    whole = np.pad(planes, ((0, rows), (0, columns), (0, 0)), mode="edge")
+    down = np.add.reduceat(whole, range(0, whole.shape[0], BLOCK), axis=0, dtype=np.float64)
+    means: Values = np.add.reduceat(down, range(0, whole.shape[1], BLOCK), axis=1) / BLOCK**2
     return means
 
 
@@ -171,8 +192,8 @@ def _layout(old: Lab, new: Lab, free: Mask) -> float:
 
 def _cells(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
     tops, lefts = (np.linspace(0, side, _CELLS + 1).round().astype(int) for side in shape)
-    for top, bottom in zip(tops, tops[1:], strict=False):
-        yield from ((slice(top, bottom), slice(left, right)) for left, right in zip(lefts, lefts[1:], strict=False))
+    for top, bottom in pairwise(tops):
+        yield from ((slice(top, bottom), slice(left, right)) for left, right in pairwise(lefts))
 
 
 def _rows(compared: Mask, changed: Mask) -> Iterator[str]:
@@ -182,5 +203,3 @@ def _rows(compared: Mask, changed: Mask) -> Iterator[str]:
 
 def _rounded(value: float) -> float:
     return round(float(value), _DECIMALS)
-
-
