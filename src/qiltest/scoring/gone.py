@@ -8,7 +8,8 @@ What is read counts as the text where chance or another text does not explain it
   chance (`evidence`), each wrong character taken off. Texts that have nothing to do with each other differ by more.
 - A part of it without an error, from a weight of `FRAGMENT_WEIGHT` on, as for a repeated text (`extras`).
 
-It does not count where a text that the image is to show explains the same characters as well: "SALE 70%" is no rest
+Only letters and digits are compared, whatever their case, where the text has any: a sign whose letters are read with
+full stops between them still says the same. It does not count where a text that the image is to show explains the same characters as well: "SALE 70%" is no rest
 of "SALE 50%". A line that was matched to an expected text may be a part of that text; any other line must be all of it.
 """
 
@@ -28,7 +29,7 @@ from qiltest.scoring.evidence import WRONG_BITS, Piece, joints
 from qiltest.scoring.extras import FRAGMENT_WEIGHT, WEIGHT
 from qiltest.scoring.geometry import place_of
 from qiltest.scoring.records import GoneScore, TextScore
-from qiltest.text.normalise import normalise
+from qiltest.text.normalise import letters_and_digits, normalise
 
 #: share of a text's characters that may be wrong where it stands by itself.
 WRONG = 0.25
@@ -45,7 +46,7 @@ class _Found:
     lines: tuple[int, ...]
     #: as read, with its white space.
     raw: str
-    #: normalised.
+    #: its letters and digits (`_bare`).
     whole: str
     start: int
     end: int
@@ -60,7 +61,7 @@ def score_gone(gone: Sequence[str], reading: Reading, texts: Sequence[TextScore]
     pieces = [
         Piece(text=bare, place=place_of(line, len(bare)), confidence=line.confidence, line=index, raw=line.text)
         for index, line in enumerate(reading.lines)
-        if (bare := normalise(line.text))
+        if (bare := _bare(line.text))
     ]
     return tuple(_score(text, pieces, texts) for text in gone)
 
@@ -69,12 +70,17 @@ def left_of(text: str, read: str) -> int:
     """Return how many characters of a text that must be gone are still read, given what was read of it; 0 for ""."""
     if not read:
         return 0
-    wanted = normalise(text)
-    return max(1, len(wanted) - distance(wanted, normalise(read)))
+    wanted = _bare(text)
+    return max(1, len(wanted) - distance(wanted, _bare(read)))
+
+
+def _bare(text: str) -> str:
+    """Return the letters and digits of a text, case folded; a text of marks alone is normalised."""
+    return letters_and_digits(text) or normalise(text)
 
 
 def _score(text: str, pieces: Sequence[Piece], texts: Sequence[TextScore]) -> GoneScore:
-    wanted = normalise(text)
+    wanted = _bare(text)
     for found in _places(wanted, pieces):
         if _stands(wanted, found, pieces) and not _explained(wanted, found, texts):
             read = _as_read(found)
@@ -121,7 +127,7 @@ def _by_itself(found: _Found) -> bool:
     ends = {0, len(found.whole)}
     done = 0
     for word in found.raw.split():
-        done += len(normalise(word))
+        done += len(letters_and_digits(word)) or len(normalise(word)) * (not letters_and_digits(found.raw))
         ends.add(done)
     return found.start in ends and found.end in ends
 
@@ -132,7 +138,7 @@ def _explained(wanted: str, found: _Found, texts: Sequence[TextScore]) -> bool:
 
 def _explains(text: TextScore, wanted: str, found: _Found) -> bool:
     """Return whether an expected text explains the characters as well as the one that must be gone."""
-    own, taken = normalise(text.expected), bool(set(text.lines) & set(found.lines))
+    own, taken = _bare(text.expected), bool(set(text.lines) & set(found.lines))
     start, end = 0, len(found.whole)
     if len(own) < len(found.whole):
         near = fuzz.partial_ratio_alignment(own, found.whole)
@@ -174,7 +180,8 @@ def _as_read(found: _Found) -> str:
     """Return the part as read; in its normalised form where the line cannot be cut there."""
     if (found.start, found.end) == (0, len(found.whole)):
         return found.raw
-    ends = [len(normalise(found.raw[:at])) for at in range(len(found.raw) + 1)]
+    bare = letters_and_digits if letters_and_digits(found.raw) else normalise
+    ends = [len(bare(found.raw[:at])) for at in range(len(found.raw) + 1)]
     if found.start not in ends or found.end not in ends:
         return found.part
     first = len(ends) - 1 - ends[::-1].index(found.start)

@@ -62,9 +62,9 @@ class GoneScore:
     expected: str
     #: what is still read of it (`qiltest.scoring.gone`); "" where it is gone.
     read: str
-    #: characters of it that are still read; 0 where it is gone.
+    #: letters and digits of it that are still read; 0 where it is gone.
     distance: int
-    #: characters of the normalised text.
+    #: letters and digits of the text.
     length: int
     #: indices into `Reading.lines`.
     lines: tuple[int, ...]

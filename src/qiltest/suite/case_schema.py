@@ -139,8 +139,8 @@ class RestTable(FileModel):
     """`[rest]`: what an edit may not change."""
 
     may_change: Annotated[
-        list[tuple[Share, Share, Share, Share]],
-        Field(strict=False, description="a list of [left, top, right, bottom] in shares of the sides, 0 to 1"),
+        list[Annotated[list[Share], Field(min_length=4, max_length=4)]],
+        Field(description="a list of [left, top, right, bottom] in shares of the sides, 0 to 1"),
     ] = Field(default_factory=list)
     change: Annotated[Literal["gate", "report"], Field(description='"gate" or "report"')] = "gate"
 

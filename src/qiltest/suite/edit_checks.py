@@ -11,7 +11,7 @@ from qiltest.recipe import Size
 from qiltest.suite.cases import TaskKind
 from qiltest.suite.problems import Fault, Location, Raw, items, show, suggest
 from qiltest.text.format import count
-from qiltest.text.normalise import normalise, required_text, units
+from qiltest.text.normalise import letters_and_digits, normalise, required_text, units
 
 #: keys that only an edit case may have.
 _EDIT_ONLY = ("inputs", "removed", "rest", "rounds")
@@ -108,7 +108,7 @@ def _untouched(raw: Raw) -> Iterator[Fault]:
     """Refuse a case that its own input, without any edit, would pass."""
     tables = [table for _, table in items(raw, "texts", dict) if isinstance(table.get("text"), str)]
     wanted = [_bare(table) for table in tables if table.get("kept") is not True and table.get("required") is not False]
-    gone = [normalise(text) for _, text in items(raw, "removed", str)]
+    gone = [letters_and_digits(text) or normalise(text) for _, text in items(raw, "removed", str)]
     if not tables:
         return  # the schema says so
     if not wanted and not gone:
