@@ -46,6 +46,7 @@ BY_FIELD: dict[str, st.SearchStrategy[Any]] = {
     "lora": st.none() | LORAS,
     "scheduler": st.dictionaries(WORDS, SCALARS, max_size=3).map(lambda pairs: tuple(pairs.items())),
     "sigmas": st.lists(REALS, max_size=3).map(tuple),
+    "given_sigmas": st.lists(REALS, max_size=3).map(tuple),
     "steps": st.integers(1, 100),
     "true_cfg_scale": REALS,
     "negative_prompt": st.none() | WORDS,
@@ -236,7 +237,10 @@ def test_a_stored_recipe_that_is_not_one_is_refused_by_field(change: dict[str, A
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize("field", sorted(BY_FIELD.keys() - {"offload", "model_parts", "served", "elsewhere", "inputs"}))
+MAY_BE_ABSENT = {"offload", "model_parts", "served", "elsewhere", "inputs", "given_sigmas"}
+
+
+@pytest.mark.parametrize("field", sorted(BY_FIELD.keys() - MAY_BE_ABSENT))
 def test_a_stored_recipe_that_lacks_a_field_is_refused(field: str) -> None:
     record = json.loads(RECIPE.canonical())
     del record[field]

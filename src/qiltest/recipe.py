@@ -196,7 +196,11 @@ class Recipe(Guided):
     variant: str
     lora: LoraRecipe | None
     scheduler: tuple[tuple[str, Scalar], ...]
+    #: what the loop uses, after the scheduler's shift.
     sigmas: tuple[float, ...]
+    #: what the pipeline is given as its `sigmas`, before the shift; () for its own, and then left out of the canonical
+    #: JSON.
+    given_sigmas: tuple[float, ...] = ()
     steps: int
     true_cfg_scale: float
     negative_prompt: str | None
@@ -235,6 +239,7 @@ class Recipe(Guided):
             "versions": _by_name("versions", self.versions),
             "model_parts": _by_name("model_parts", self.model_parts),
             "sigmas": _finite_all("sigmas", self.sigmas),
+            "given_sigmas": _finite_all("given_sigmas", self.given_sigmas),
             "true_cfg_scale": _finite("true_cfg_scale", self.true_cfg_scale),
         }
         for field, normalised in normal.items():
@@ -283,6 +288,8 @@ class Recipe(Guided):
             known["inputs"] = [asdict(image) for image in self.inputs]
         else:
             del known["inputs"]
+        if not self.given_sigmas:
+            del known["given_sigmas"]
         if self.offload == _NO_OFFLOAD:
             del known["offload"]
         if not self.model_parts:
@@ -394,7 +401,9 @@ def _facts(recipe: Recipe) -> Iterator[tuple[str, Scalar]]:
             yield from _served_facts(value)
         elif field.name == "served":
             continue
-        elif field.name == "sigmas":
+        elif field.name == "given_sigmas" and not value:
+            continue  # as in the canonical JSON
+        elif field.name in ("sigmas", "given_sigmas"):
             yield field.name, " ".join(map(str, value))
         elif field.name == "inputs":
             yield from ((f"inputs.{number}", image.sha256) for number, image in enumerate(value, 1))

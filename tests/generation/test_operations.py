@@ -20,16 +20,17 @@ BASE = Base(
 )
 
 
-def counted(model, size, text):
-    shape = (1, size.height // 16, size.width // 16)
+def counted(model, size, text, *beside):
+    shapes = [(1, one.height // 16, one.width // 16) for one in (size, *beside)]
+    tokens = sum(image_tokens(one) for one in (size, *beside))
     # torch's counter knows no count for the fused attention of some processors; by plain products it counts all
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.no_grad():
         model(
-            hidden_states=torch.randn(1, image_tokens(size), 64),
+            hidden_states=torch.randn(1, tokens, 64),
             encoder_hidden_states=torch.randn(1, text, WIDTH),
             encoder_hidden_states_mask=torch.ones(1, text, dtype=torch.long),
             timestep=torch.tensor([0.5]),
-            img_shapes=[[shape]],
+            img_shapes=[shapes],
         )
     return counter.get_total_flops()
 
@@ -37,6 +38,13 @@ def counted(model, size, text):
 @pytest.mark.parametrize(("size", "text"), [(Size(64, 48), 7), (Size(128, 256), 31)])
 def test_it_is_torchs_own_count(size, text):
     assert forward_operations(BASE, size, text_tokens=text) == counted(transformer(), size, text)
+
+
+def test_input_images_stand_beside_the_image():
+    size, beside = Size(64, 48), (Size(96, 32), Size(32, 32))
+    tokens = sum(map(image_tokens, beside))
+    wanted = counted(transformer(), size, 7, *beside)
+    assert forward_operations(BASE, size, text_tokens=7, beside_tokens=tokens) == wanted
 
 
 def test_an_unfused_lora_adds_what_torch_counts_for_it():

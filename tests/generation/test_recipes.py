@@ -65,6 +65,8 @@ def test_one_step_on_the_models_scheduler_divides_by_zero_and_is_refused(generat
         ({"negative_prompt": None}, "generates without guidance"),
         ({"scheduler": SchedulerKind.LIGHTNING}, "guidance is already distilled in"),
         ({"loras": (("real", LoraSource(source="a/b::c.safetensors")),)}, "no LoRA for the tiny model"),
+        ({"guidance_scale": 3.5}, "guidance_scale 3.5, which only a guidance-distilled model reads"),
+        ({"sigmas": (1.0, 0.5, 0.6)}, "not 3 falling numbers"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
@@ -139,7 +141,7 @@ def test_another_scheduler_than_the_recipes_is_refused_by_the_settings_that_diff
     from qiltest.generation import _generator
 
     assert generator._pipeline is not None  # loaded before the class is not itself any more
-    own, asked = generator._recipes.scheduler(SchedulerKind.MODEL), recipe(EIGHT)
+    own, asked = generator._recipes.scheduler(BASE), recipe(EIGHT)
     monkeypatch.setattr(_generator.FlowMatchEulerDiscreteScheduler, "from_config", classmethod(lambda cls, config: own))
     for draw in (lambda: recipe(EIGHT), lambda: generator.denoise(asked)):
         with pytest.raises(RecipeError, match=r"max_shift 0\.9 instead of 1\.09.*shift_terminal 0\.02 instead of None"):
@@ -154,6 +156,6 @@ def test_sigmas_that_are_not_the_recipes_are_refused(generator, recipe):
 def test_every_field_of_the_recipe_is_filled(recipe):
     asked = recipe(BASE)
     empty = [field.name for field in fields(asked) if getattr(asked, field.name) in ("", (), None)]
-    assert empty == ["lora", "inputs", "elsewhere", "served"]
+    assert empty == ["lora", "given_sigmas", "inputs", "elsewhere", "served"]
     packages = [name for name, _ in asked.versions]
     assert packages == sorted(["diffusers", "peft", "qiltest-generation", "torch", "transformers"])

@@ -16,7 +16,7 @@ def pixels(png: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(png)))
 
 
-def drawn_plainly(plain, recipe):
+def drawn_plainly(plain, recipe, **options):
     return np.asarray(
         plain(
             prompt=recipe.prompt,
@@ -27,6 +27,7 @@ def drawn_plainly(plain, recipe):
             height=recipe.asked.height,
             max_sequence_length=recipe.max_sequence_length,
             generator=torch.Generator("cpu").manual_seed(recipe.seed),
+            **options,
         ).images[0]
     )
 

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+import builders as make
+from qiltest.lora.catalogue import catalogue, recognise
+from qiltest.lora.releases import mismatch
 from qiltest.suite.load import load_variants
 from qiltest.suite.problems import CaseFileError
 from qiltest.suite.variants import LoraSource, ModelBase, ModelKind, SchedulerKind, Variant
 
+OTHERS = Path(__file__).parents[2] / "docs" / "guide" / "variants-of-other-models.toml"
 SHIPPED = Path(__file__).parents[2] / "cases" / "variants.toml"
 MAGIC = "Ultra HD, 4K, cinematic composition."
 HUB = "lightx2v/Qwen-Image-Lightning::Qwen-Image-Lightning-"
@@ -88,7 +92,8 @@ ONE_MISTAKE = {
     "unknown key": (
         ("default = false", "defualt = false"),
         '"4steps-v2.0".defualt: unknown key (did you mean "default"?); allowed: title, steps, true_cfg_scale, '
-        "negative_prompt, scheduler, prompt_suffix, loras, merged, group, base_model, default, note",
+        "negative_prompt, scheduler, sigmas, guidance_scale, family, prompt_suffix, loras, merged, group, "
+        "base_model, default, note",
     ),
     "no title": (('title = "Base"\n', ""), "base.title: missing; allowed: a string that is not empty"),
     "no step": (("steps = 50", "steps = 0"), "base.steps: 0 is not allowed; allowed: a whole number from 1 to 1000"),
@@ -133,7 +138,8 @@ ONE_MISTAKE = {
     ),
     "unknown scheduler": (
         ('"lightning"', '"euler"'),
-        '"4steps-v2.0".scheduler: "euler" is not allowed; allowed: model, lightning',
+        '"4steps-v2.0".scheduler: "euler" is not allowed; allowed: model, lightning, or a table of settings such as '
+        '{ shift_terminal = "none" }',
     ),
     "lightning scheduler without LoRA": (
         ('scheduler = "model"', 'scheduler = "lightning"'),
@@ -339,3 +345,94 @@ def test_a_model_takes_the_variants_of_its_base_and_where_it_is_unknown_nobody_k
     base = ModelBase(model=model, id=identity)
     assert base.takes(variants["2512-base"]) is takes
     assert base.takes(replace(variants["2512-base"], base_model=None)) is True
+
+
+def scheduled(*lines: str) -> str:
+    return FILE.replace('scheduler = "model"', "\n".join(lines))
+
+
+def test_a_table_of_settings_is_what_the_models_scheduler_is_changed_by(tmp_path: Path) -> None:
+    table = 'scheduler = { class = "FlowMatchEulerDiscreteScheduler", shift_terminal = "none", max_shift = 0.8 }'
+    (base, _) = load_variants(write(tmp_path, scheduled(table)))
+    assert base.scheduler is SchedulerKind.SETTINGS
+    assert base.scheduler_settings == (("max_shift", 0.8), ("shift_terminal", None))
+
+
+def test_sigmas_a_guidance_scale_and_a_family_are_as_written(tmp_path: Path) -> None:
+    text = FILE.replace("steps = 50", "steps = 3").replace(
+        'scheduler = "model"', 'scheduler = "model"\nsigmas = [1, 0.5, 0.25]\nguidance_scale = 3\nfamily = "qwen-image"'
+    )
+    (base, other) = load_variants(write(tmp_path, text))
+    assert (base.sigmas, base.guidance_scale, base.family) == ((1.0, 0.5, 0.25), 3.0, "qwen-image")
+    assert (other.sigmas, other.guidance_scale, other.family, other.scheduler_settings) == ((), None, None, ())
+
+
+@pytest.mark.parametrize(
+    ("lines", "key", "message"),
+    [
+        (('scheduler = { class = "FlowMatchHeunDiscreteScheduler", shift = 3 }',), "scheduler.class", "is not allowed"),
+        (("scheduler = { stochastic_sampling = true }",), "scheduler.stochastic_sampling", "unknown key"),
+        (("scheduler = { shift_terminal = 1.5 }",), "scheduler.shift_terminal", "1.5 is not allowed"),
+        (("scheduler = { shift = 0 }",), "scheduler.shift", "0 is not allowed"),
+        (("scheduler = {}",), "scheduler", "a table without a setting"),
+        (('scheduler = "settings"',), "scheduler", '"settings" is what'),
+        (('scheduler = "model"', "sigmas = [1.0, 0.5]"), "sigmas", "2 sigmas for 50 steps"),
+        (('scheduler = "model"', f"sigmas = {[0.5] * 50}"), "sigmas", "not falling"),
+        (('scheduler = "model"', "sigmas = [2.0]"), "sigmas[0]", "2.0 is not allowed"),
+        (('scheduler = "model"', "sigmas = []"), "sigmas", "[] is not allowed"),
+        (('scheduler = "model"', 'family = "Qwen Image"'), "family", '"Qwen Image" is not allowed'),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused(tmp_path: Path, lines: tuple[str, ...], key: str, message: str) -> None:
+    with pytest.raises(CaseFileError) as caught:
+        load_variants(write(tmp_path, scheduled(*lines)))
+    found = [str(mistake) for mistake in caught.value.mistakes]
+    assert any(text.startswith(f"base.{key}: ") and message in text for text in found), found
+
+
+def test_sigmas_on_the_lightning_scheduler_are_refused(tmp_path: Path) -> None:
+    text = FILE.replace('scheduler = "lightning"', 'scheduler = "lightning"\nsigmas = [1.0, 0.75, 0.5, 0.25]')
+    with pytest.raises(CaseFileError, match="which shifts them"):
+        load_variants(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(("family", "takes"), [("qwen-image", True), ("qwen-image-edit", False), (None, True)])
+def test_a_base_takes_the_variants_of_its_own_family(family: str | None, takes: bool) -> None:
+    base = ModelBase(model="random", family="qwen-image")
+    assert base.takes(make.variant(family=family)) is takes
+    assert ModelBase(model="x").takes(make.variant(family=family)) is True
+
+
+def test_the_variants_of_other_models_load_and_are_those_that_the_catalogue_knows() -> None:
+    found = {variant.name: variant for variant in load_variants(OTHERS)}
+    assert {"2.1-base", "2.1-lightning", "2.1-turbo", "wuli-2512-4steps-v3.0", "edit-2511-4steps-v1.0"} <= found.keys()
+    for variant in found.values():
+        for _, lora in variant.loras:
+            assert recognise(sha256="", source=lora.source) is not None
+            assert mismatch(sha256="", source=lora.source, like=variant, base=None) is None
+    turbo = next(release for release in catalogue().releases if release.name == "Qwen-Image-2.1-Turbo")
+    assert found["2.1-turbo"].sigmas == tuple(turbo.sigmas or ())
+
+
+def test_a_release_in_a_variant_of_another_schedule_is_refused() -> None:
+    source = "lightx2v/Qwen-Image-2.1-Lightning::pytorch_lora_weights.safetensors"
+    lightning = next(variant for variant in load_variants(OTHERS) if variant.name == "2.1-lightning")
+    for other in (
+        replace(lightning, scheduler=SchedulerKind.LIGHTNING, scheduler_settings=()),
+        replace(lightning, sigmas=(1.0, 0.75, 0.5, 0.25)),
+        replace(lightning, scheduler=SchedulerKind.MODEL, scheduler_settings=()),
+    ):
+        told = mismatch(sha256="", source=source, like=other, base=None)
+        assert told is not None
+        assert "a dynamic shift without terminal" in told.what
+
+
+def test_a_lora_for_editing_belongs_to_a_variant_of_an_editing_model_alone() -> None:
+    edit = next(variant for variant in load_variants(OTHERS) if variant.name == "edit-2511-4steps-v1.0")
+    source = dict(edit.loras)["real"].source
+    text = replace(edit, base_model="Qwen/Qwen-Image-2512", family="qwen-image")
+    told = mismatch(sha256="", source=source, like=text, base=None)
+    assert told is not None
+    assert "generates from text alone" in told.what
+    unknown = replace(edit, base_model=None)
+    assert mismatch(sha256="", source=source, like=unknown, base=None) is None

@@ -11,11 +11,11 @@ from pathlib import Path, PurePosixPath
 
 from qiltest.elsewhere.manifest import Entry, leads_out, read_manifest
 from qiltest.elsewhere.metadata import contradictions, told_by
-from qiltest.elsewhere.plan import expected_size, file_of
+from qiltest.elsewhere.plan import file_of
 from qiltest.errors import ImagesError, ReaderError
 from qiltest.files import read_file
 from qiltest.reading.images import MAX_BYTES, Pixels, load_image
-from qiltest.recipe import Scalar, Size
+from qiltest.recipe import SIZE_MULTIPLE, Scalar, Size
 from qiltest.suite.load import Suite
 from qiltest.suite.selection import Sample, Task
 from qiltest.text.escape import one_line
@@ -86,10 +86,11 @@ class _Candidates:
     surplus: dict[str, str] = field(default_factory=dict)
 
 
-def survey(folder: Path, tasks: Mapping[Sample, Task], suite: Suite) -> Survey:
+def survey(folder: Path, tasks: Mapping[Sample, Task], suite: Suite, multiple: int = SIZE_MULTIPLE) -> Survey:
     """Look at every file of a folder once. Images are decoded one at a time, and none is kept.
 
-    Raises ImagesError where there is no such folder, or its manifest has mistakes.
+    `multiple` is the one that the model's pipeline floors sizes to. Raises ImagesError where there is no such
+    folder, or its manifest has mistakes.
     """
     found = candidates(folder, suite)
     images: dict[Sample, SurveyedImage] = {}
@@ -98,7 +99,7 @@ def survey(folder: Path, tasks: Mapping[Sample, Task], suite: Suite) -> Survey:
         own = found.files.get(sample.id, [])
         if len(own) == 1:
             wrong: list[str] = []
-            image = _surveyed(folder, *own[0], task, wrong)
+            image = _surveyed(folder, *own[0], task, task.size.effective(multiple), wrong)
             if image is not None and not wrong:
                 images[sample] = image
         elif own:
@@ -185,7 +186,9 @@ def _image_files(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def _surveyed(folder: Path, file: str, entry: Entry | None, task: Task, wrong: list[str]) -> SurveyedImage | None:
+def _surveyed(
+    folder: Path, file: str, entry: Entry | None, task: Task, asked: Size, wrong: list[str]
+) -> SurveyedImage | None:
     """Look at one file, and add what is wrong with it to `wrong`; None where it cannot be read at all."""
     path = folder / file
     if leads_out(folder, path):
@@ -203,7 +206,7 @@ def _surveyed(folder: Path, file: str, entry: Entry | None, task: Task, wrong: l
     except ReaderError as error:
         wrong.append(f"{file} cannot be read: {error.what}")
         return None
-    size, asked = Size(pixels.shape[1], pixels.shape[0]), expected_size(task)
+    size = Size(pixels.shape[1], pixels.shape[0])
     if size != asked:
         wrong.append(f"{file} is {size}, asked was {asked}")
     told = told_by(data)
@@ -211,7 +214,7 @@ def _surveyed(folder: Path, file: str, entry: Entry | None, task: Task, wrong: l
         f"{file}: {fault}" for fault in contradictions(told, seed=task.seed, steps=task.variant.steps, size=asked)
     )
     facts = {} if entry is None else dict(entry.facts)
-    wrong += (f"{file}: {fault}" for fault in _told_otherwise(facts, task))
+    wrong += (f"{file}: {fault}" for fault in _told_otherwise(facts, task, asked))
     return SurveyedImage(
         file=file,
         path=path,
@@ -229,9 +232,9 @@ def digest_of(pixels: Pixels) -> str:
     return hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()
 
 
-def _told_otherwise(facts: Mapping[str, Scalar], task: Task) -> Iterator[str]:
+def _told_otherwise(facts: Mapping[str, Scalar], task: Task, size: Size) -> Iterator[str]:
     """Yield where a manifest tells something else than was asked for."""
-    size, variant = expected_size(task), task.variant
+    variant = task.variant
     asked: dict[str, Scalar] = {
         "seed": task.seed,
         "steps": variant.steps,

@@ -8,18 +8,17 @@ from pathlib import PurePosixPath
 
 from qiltest.errors import DeviceError, ModelError, RecipeError
 from qiltest.generation.border import read_object
-from qiltest.generation.schedule import LIGHTNING, QWEN_IMAGE, as_tuple, expected_sigmas
+from qiltest.generation.families import FAMILIES, Family, family_named
+from qiltest.generation.schedule import as_tuple, config_of, expected_sigmas
 from qiltest.generation.sources import RANDOM, ModelSource, base_of_model, resolve_lora, resolve_model
 from qiltest.lora.catalogue import recognise
 from qiltest.lora.safetensors_file import lora_sha256
-from qiltest.recipe import SIZE_MULTIPLE, Scalar, Size
+from qiltest.recipe import Scalar, Size
 from qiltest.suite.selection import Task
 from qiltest.suite.variants import ModelKind, SchedulerKind, Variant
 
 #: class of the schedulers of all variants.
 _SCHEDULER = "FlowMatchEulerDiscreteScheduler"
-#: the base whose scheduler config is known without its weights.
-_KNOWN_SCHEDULER = "Qwen/Qwen-Image"
 _WEIGHTS = ".safetensors"
 #: longest prompts in tokens, as qiltest's own generator has it.
 LONGEST = {ModelKind.REAL: 512, ModelKind.TINY: 1024}
@@ -84,6 +83,13 @@ class PlannedModel:
     #: settings of its own scheduler; None where they are not known.
     scheduler: SchedulerConfig | None
 
+    @property
+    def family(self) -> Family:
+        """The family that would generate with it; the first where nothing names one."""
+        if self.source is not None:
+            return self.source.family
+        return family_named(base_of_model(self.name).family or "") or FAMILIES[0]
+
 
 def planned_model(name: str, *, kind: ModelKind, base: str | None = None) -> PlannedModel:
     """Look a model up without loading it. `base` says which base model it is (None: recognised).
@@ -97,11 +103,11 @@ def planned_model(name: str, *, kind: ModelKind, base: str | None = None) -> Pla
         raise
     except DeviceError:  # an id whose weights are not here: its images are made elsewhere
         known = base_of_model(name, insisted=base).id
-        own = QWEN_IMAGE if known == _KNOWN_SCHEDULER else None
+        own = dict(FAMILIES[0].scheduler) if known == FAMILIES[0].release else None
         if known is None and "/" not in name:
             raise
     else:
-        own = QWEN_IMAGE if source.folder is None else _own_scheduler(source)
+        own = dict(source.family.scheduler) if source.folder is None else _own_scheduler(source)
     return PlannedModel(name=name, kind=kind, source=source, scheduler=None if own is None else _config(own))
 
 
@@ -124,17 +130,23 @@ def file_of(sample: str) -> str:
 
 def schedule(task: Task, model: PlannedModel) -> tuple[SchedulerConfig | None, tuple[float, ...] | None]:
     """Return the scheduler's settings and the sigmas of an image, None each where they are not known."""
-    lightning = task.variant.scheduler is SchedulerKind.LIGHTNING
-    config = _config(LIGHTNING) if lightning else model.scheduler
-    if config is None:
+    variant = task.variant
+    if model.scheduler is None and variant.scheduler is not SchedulerKind.LIGHTNING:
         return None, None
-    size = task.size.effective()
-    tokens = (size.width // SIZE_MULTIPLE) * (size.height // SIZE_MULTIPLE)
-    return config, expected_sigmas(config, steps=task.variant.steps, image_tokens=tokens)
+    own = {name: value for name, value in model.scheduler or () if name != "class"}
+    config = _config(config_of(variant, own))
+    tokens = model.family.tokens(expected_size(task, model))
+    return config, expected_sigmas(config, steps=variant.steps, image_tokens=tokens, given=given_sigmas(variant, model))
+
+
+def given_sigmas(variant: Variant, model: PlannedModel) -> tuple[float, ...]:
+    """Return the sigmas that the pipeline is given before the shift; (): its own."""
+    own = () if model.source is None or variant.scheduler is SchedulerKind.LIGHTNING else model.source.sample_sigmas
+    return variant.sigmas or own
 
 
 def _planned(task: Task, model: PlannedModel, lora: PlannedLora | None) -> PlannedImage:
-    variant, size = task.variant, task.size.effective()
+    variant, size = task.variant, expected_size(task, model)
     config, sigmas = schedule(task, model)
     return PlannedImage(
         sample=task.sample.id,
@@ -193,6 +205,6 @@ def _config(config: Mapping[str, Scalar]) -> SchedulerConfig:
     return as_tuple(config, _SCHEDULER)
 
 
-def expected_size(task: Task) -> Size:
-    """Return the size that a task's image must have: what the pipeline would generate."""
-    return task.size.effective()
+def expected_size(task: Task, model: PlannedModel) -> Size:
+    """Return the size that a task's image must have: what the model's pipeline would generate."""
+    return task.size.effective(model.family.size_multiple)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from qiltest.elsewhere.folder import Survey, SurveyedImage, survey
-from qiltest.elsewhere.plan import PlannedModel, negative_prompt, planned_model, schedule
+from qiltest.elsewhere.plan import PlannedModel, given_sigmas, negative_prompt, planned_model, schedule
 from qiltest.elsewhere.records import Found
 from qiltest.errors import GenerationError, ImagesError, RecipeError
 from qiltest.files import read_file
@@ -111,6 +111,7 @@ class FolderSource(Generator):
             lora=None,
             scheduler=config or (),
             sigmas=sigmas or (),
+            given_sigmas=given_sigmas(variant, self._planned),
             steps=variant.steps,
             true_cfg_scale=variant.true_cfg_scale,
             negative_prompt=negative_prompt(variant),
@@ -208,4 +209,4 @@ def open_folder(
         remedy = "write letters, digits, '.', '_' and '-', at most 64, first a letter or digit"
         raise ImagesError(f"{source!r} is no label of images made elsewhere", remedy=remedy)
     planned = planned_model(model, kind=kind, base=base)
-    return FolderSource(survey(folder, tasks, suite), tasks, planned, source=source)
+    return FolderSource(survey(folder, tasks, suite, planned.family.size_multiple), tasks, planned, source=source)

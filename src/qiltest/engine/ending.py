@@ -146,10 +146,10 @@ def _told(what: str, faults: list[str]) -> Iterator[None]:
 
 def _write_speeds(ending: Ending, run: Run, matrix_rate: float) -> None:
     """Write the speeds of random weights as JSON, for the Markdown report, and keep their table."""
-    from qiltest.lora import qwen_image
+    from qiltest.generation.sources import resolve_model
     from qiltest.report.speeds import speed_lines, speeds_of, write_speeds
 
-    speeds = speeds_of(run, qwen_image(), matrix_rate)
+    speeds = speeds_of(run, resolve_model(run.model).family, matrix_rate)
     ending.speeds = list(speed_lines(speeds))
     ending.reports.append(f"speeds {write_speeds(speeds, run.path)}")
 

@@ -9,7 +9,7 @@ from qiltest.gate.golden import GoldenStore
 from qiltest.gate.judge import judge_measured
 from qiltest.gate.latency import Cohort, LatencyStore, judge_latency
 from qiltest.gate.verdict import Judgement, Verdict
-from qiltest.generation.sources import RANDOM
+from qiltest.generation.sources import is_random
 from qiltest.quality import VERSION
 from qiltest.quality.change import VERSION as CHANGE_VERSION
 from qiltest.quality.scene import VERSION as SCENE_VERSION
@@ -79,7 +79,7 @@ def why_not(
         yield "judged, but no image of it was stored", DAMAGED
     else:
         yield from _latency(event, image, goldens)
-        if started.model != RANDOM:  # whose text is not judged
+        if not is_random(started.model):  # whose text is not judged
             yield from _text(event, image, started, cases.get(event.sample.case), goldens)
 
 

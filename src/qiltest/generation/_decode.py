@@ -63,11 +63,20 @@ def decode_latents(
     seconds = time.perf_counter() - begin
     if image is None:
         raise GenerationError("the decoded image has NaN or infinite values", where=place(recipe), remedy=_REMEDY)
-    pixels = np.asarray(image)
+    pixels = np.asarray(_on_white(image))
     size = recipe.effective
     if pixels.shape != (size.height, size.width, 3):
         raise GenerationError(f"the image has shape {pixels.shape}, expected {size}", where=place(recipe))
     return pixels, seconds
+
+
+def _on_white(image: Any) -> Any:  # noqa: ANN401  PIL's image
+    """Return an image in RGB; what is transparent is laid on white, as viewers and readers show it."""
+    if image.mode != "RGBA":
+        return image
+    from PIL import Image
+
+    return Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image).convert("RGB")
 
 
 def place(recipe: Recipe) -> str:

@@ -74,6 +74,7 @@ def run_loop(
             width=recipe.effective.width,
             height=recipe.effective.height,
             num_inference_steps=steps,
+            **({"sigmas": list(recipe.given_sigmas)} if recipe.given_sigmas else {}),
             generator=[_noise(recipe, device)],
             callback_on_step_end=after_step,
             output_type="latent",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -95,7 +95,7 @@ class DiffusersGenerator(Generator):
         with self._stage("load"):
             pipeline = self._pipeline
             self._switch(recipe)
-        with self._stage("denoise"), translated(f"denoising {place(recipe)}"):
+        with self._stage("denoise"), translated(f"denoising {place(recipe)}"), self._around(recipe):
             result = run_loop(
                 self._family, pipeline, recipe, prompt, negative, device=self._device, on_step=self._settings.on_step
             )
@@ -115,8 +115,9 @@ class DiffusersGenerator(Generator):
         prompt, negative = self._embeddings(recipe)
         with self._stage("load"):
             self._switch(recipe)
-        short = replace(recipe, steps=min(WARM_STEPS, recipe.steps))
-        with self._stage("denoise"), translated(f"warming up {place(recipe)}"):
+        steps = min(WARM_STEPS, recipe.steps)
+        short = replace(recipe, steps=steps, given_sigmas=recipe.given_sigmas[:steps])
+        with self._stage("denoise"), translated(f"warming up {place(recipe)}"), self._around(recipe):
             run_loop(self._family, self._pipeline, short, prompt, negative, device=self._device)
 
     def decode(self, denoised: Denoised) -> Generation:
@@ -161,12 +162,13 @@ class DiffusersGenerator(Generator):
         own = self._recipes.environment
         length, family = own.max_sequence_length, self._family
         if self._source.folder is None:
-            return RandomPrompts(family.text_width(self._recipes.base), length, self._dtype, self._device)
+            width = family.text_width(self._recipes.base)
+            return RandomPrompts(width, length, self._dtype, self._device, family.read_tokens)
         packages, parts = dict(own.versions), dict(own.model_parts)
         code = ("torch", "transformers", "diffusers", "qiltest-generation")
-        identity = {
+        identity: dict[str, str] = {
             "text_encoder": parts["text_encoder"],
-            family.vocabulary: parts[family.vocabulary],
+            **{name: parts[name] for name in ("tokenizer", "processor") if name in parts},
             "template": family.template(),
             "encoder_code": " ".join(packages[name] for name in code),
             "dtype": own.dtype,
@@ -216,13 +218,16 @@ class DiffusersGenerator(Generator):
         prompt, *negative = map(self._prompts.get, recipe.prompts)
         return prompt, negative[0] if negative else None
 
+    def _around(self, recipe: Recipe) -> AbstractContextManager[None]:
+        return self._family.around(recipe, embedded=self.is_tiny)
+
     def _switch(self, recipe: Recipe) -> None:
         """Switch to the recipe's scheduler and LoRA, and check the scheduler."""
         config = {name: value for name, value in recipe.scheduler if name != "class"}
         self._pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(config)
         check_scheduler(self._pipeline.scheduler, recipe.scheduler)
         tokens = self._family.tokens(recipe.effective)
-        if sigmas_of(self._pipeline.scheduler, recipe.steps, tokens) != recipe.sigmas:
+        if sigmas_of(self._pipeline.scheduler, recipe.steps, tokens, recipe.given_sigmas) != recipe.sigmas:
             raise RecipeError("the scheduler's sigmas are not the recipe's", where=place(recipe))
         lora = recipe.lora
         if lora is None or lora.merged:

@@ -24,8 +24,8 @@ DENOISING, ENCODING = GIB, GIB // 2
 _LIBRARIES = 2 * GIB
 #: a model below this is never refused: it fits wherever torch itself does.
 _SMALL = GIB
-#: blocks that group offloading has on the device at a time, and their share of the 60: the one that computes, the next.
-_GROUPS = 3 / 60
+#: blocks that group offloading has on the device at a time: the one that computes, the next and the last.
+_GROUPS = 3
 #: exact ways first, each slower than the one before.
 _WAYS = (
     Settings(),
@@ -45,6 +45,8 @@ class Sizes:
     reduced: int
     vae: int
     text_encoder: int
+    #: of the transformer, of about one size each.
+    blocks: int = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +62,9 @@ class Memory:
 
 def sizes_of(source: ModelSource, dtype: torch.dtype) -> Sizes:
     """Return a model's sizes from its files' headers, or from the config of the random one."""
+    base = base_of(source)
     if source.folder is None:
-        numbers = {"transformer": sum(rows * columns for rows, columns in base_of(source).modules.values())}
+        numbers = {"transformer": sum(rows * columns for rows, columns in base.modules.values())}
     else:
         numbers = {component: weights_of(source.folder, component).numbers for component in WEIGHTED}
     transformer, item = numbers["transformer"], dtype.itemsize
@@ -70,6 +73,7 @@ def sizes_of(source: ModelSource, dtype: torch.dtype) -> Sizes:
         reduced=transformer,
         vae=numbers.get("vae", 0) * item,
         text_encoder=numbers.get("text_encoder", 0) * item,
+        blocks=base.num_layers,
     )
 
 
@@ -79,7 +83,7 @@ def needed(sizes: Sizes, settings: Settings, *, on_cpu: bool = False) -> Memory:
     if on_cpu:
         return Memory(device=0, host=max(sizes.text_encoder, weights + sizes.vae) + _LIBRARIES)
     whole = settings.offload in (Offload.NONE, Offload.MODEL)
-    generating = (weights if whole else int(weights * _GROUPS)) + sizes.vae + DENOISING
+    generating = (weights if whole else weights * _GROUPS // sizes.blocks) + sizes.vae + DENOISING
     # the text encoder is on the device as a whole where there is room, else layer by layer
     encoding = sizes.text_encoder + ENCODING if whole else 0
     held = settings.offload in (Offload.MODEL, Offload.GROUP)

@@ -20,8 +20,9 @@ from qiltest.files import stamp
 from qiltest.generation._device import device_name
 from qiltest.generation._errors import first_line
 from qiltest.generation._load import RANDOM_SEED, RANDOM_STD, scheduler_config, versions
+from qiltest.generation.families import Family
 from qiltest.generation.identity import parts_sha256, whole_sha256
-from qiltest.generation.schedule import LIGHTNING, SchedulerConfig, as_tuple, check_sigmas
+from qiltest.generation.schedule import SchedulerConfig, as_tuple, check_sigmas, config_of
 from qiltest.generation.settings import Settings
 from qiltest.generation.sources import RANDOM_LORA, ModelSource, base_of, resolve_lora
 from qiltest.generation.variant_faults import check_numbers, check_variant
@@ -31,6 +32,7 @@ from qiltest.lora.releases import refuse_other_release
 from qiltest.recipe import LoraRecipe, Recipe, Size
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import LoraSource, SchedulerKind, Variant
+from qiltest.text.format import count
 
 #: rank of the LoRAs that stand in for the released ones where weights are random: that of the Lightning files.
 RANDOM_RANK = 64
@@ -62,6 +64,7 @@ class RecipeBuilder:
         self._source, self._settings = source, settings
         self.base = base_of(source)
         self._own_scheduler = scheduler_config(source)
+        self._sample_sigmas = source.sample_sigmas
         self._inspected: dict[Path, tuple[tuple[int, ...], LoraReport]] = {}
         parts = () if source.folder is None else parts_sha256(source.folder, source.family.components)
         self.environment = Environment(
@@ -84,17 +87,13 @@ class RecipeBuilder:
         """Return an image's recipe. Raises RecipeError where the variant cannot be generated."""
         check_variant(variant, self._source.base)
         check_numbers(size, seed)
-        if case.inputs:
-            raise RecipeError(
-                f"it has {len(case.inputs)} input images, and the model generates from text alone",
-                where=f"case {case.id}",
-                remedy="choose an editing model, such as Qwen/Qwen-Image-Edit-2511",
-            )
+        _check_inputs(case, self._source.family)
         effective = size.effective(self._source.family.size_multiple)
+        given = self._given_sigmas(variant)
         with self._own_settings(variant.scheduler):
-            scheduler = self.scheduler(variant.scheduler)
+            scheduler = self.scheduler(variant)
             config = as_tuple(scheduler.config, type(scheduler).__name__)
-            sigmas = sigmas_of(scheduler, variant.steps, self._source.family.tokens(effective))
+            sigmas = sigmas_of(scheduler, variant.steps, self._source.family.tokens(effective), given)
         guided = variant.true_cfg_scale > 1
         return Recipe(
             **vars(self.environment),
@@ -102,10 +101,12 @@ class RecipeBuilder:
             lora=self._lora(variant),
             scheduler=config,
             sigmas=sigmas,
+            given_sigmas=given,
             steps=variant.steps,
             true_cfg_scale=variant.true_cfg_scale,
             negative_prompt=variant.negative_prompt if guided else None,
             prompt=variant.prompt(case.prompt, case.language),
+            inputs=case.inputs,
             seed=seed,
             asked=size,
             effective=effective,
@@ -122,12 +123,25 @@ class RecipeBuilder:
                 remedy="build the recipe with this generator",
             )
 
-    def scheduler(self, kind: SchedulerKind) -> FlowMatchEulerDiscreteScheduler:
-        """Return a new scheduler of a variant's kind. Raises RecipeError where it drops a setting."""
-        config = dict(LIGHTNING if kind is SchedulerKind.LIGHTNING else self._own_scheduler)
+    def scheduler(self, variant: Variant) -> FlowMatchEulerDiscreteScheduler:
+        """Return a new scheduler with a variant's settings. Raises RecipeError where it drops a setting."""
+        config = config_of(variant, self._own_scheduler)
         made = FlowMatchEulerDiscreteScheduler.from_config(config)
         check_scheduler(made, as_tuple({**made.config, **config}, FlowMatchEulerDiscreteScheduler.__name__))
         return made
+
+    def _given_sigmas(self, variant: Variant) -> tuple[float, ...]:
+        """Return the sigmas that the pipeline is given: the variant's, else those that the model's release names."""
+        own = () if variant.scheduler is SchedulerKind.LIGHTNING else self._sample_sigmas
+        if variant.sigmas or not own:
+            return variant.sigmas
+        if len(own) != variant.steps:
+            raise RecipeError(
+                f"it takes {variant.steps} steps, and the model's model_index.json has sample_sigmas for {len(own)}",
+                where=f"variant {variant.name}",
+                remedy=f"steps = {len(own)}, or sigmas of its own",
+            )
+        return own
 
     @contextmanager
     def _own_settings(self, kind: SchedulerKind) -> Iterator[None]:
@@ -216,8 +230,15 @@ class RecipeBuilder:
         return variant.merged if asked is None else asked
 
 
-def sigmas_of(scheduler: Any, steps: int, tokens: int) -> tuple[float, ...]:  # noqa: ANN401  any scheduler
+def sigmas_of(
+    scheduler: Any,  # noqa: ANN401  any scheduler
+    steps: int,
+    tokens: int,
+    given: tuple[float, ...] = (),
+) -> tuple[float, ...]:
     """Return the sigmas that a pipeline will use for a latent sequence of `tokens`, by its own functions.
+
+    `given` are the sigmas that it is given, (): its own.
 
     Raises RecipeError where they are not finite (one step with a terminal shift divides by zero) or differ from the
     config's formula.
@@ -230,11 +251,11 @@ def sigmas_of(scheduler: Any, steps: int, tokens: int) -> tuple[float, ...]:  # 
         config.get("base_shift", 0.5),
         config.get("max_shift", 1.15),
     )
-    linear = np.linspace(1.0, 1 / steps, steps)
+    linear = list(given) or np.linspace(1.0, 1 / steps, steps)
     with np.errstate(divide="ignore", invalid="ignore"):
         retrieve_timesteps(scheduler, steps, "cpu", sigmas=linear, mu=shift)
     sigmas = tuple(float(sigma) for sigma in scheduler.sigmas[:-1])
-    check_sigmas(sigmas, as_tuple(config, type(scheduler).__name__), steps=steps, image_tokens=tokens)
+    check_sigmas(sigmas, as_tuple(config, type(scheduler).__name__), steps=steps, image_tokens=tokens, given=given)
     return sigmas
 
 
@@ -251,6 +272,23 @@ def _dtype_name(dtype: torch.dtype, settings: Settings) -> str:
     """Return the dtype of computing, and that of storage where it is another: such a model generates other images."""
     name = str(dtype).removeprefix("torch.")
     return f"{name} (weights in float8_e4m3fn)" if settings.fp8 else name
+
+
+def _check_inputs(case: Case, family: Family) -> None:
+    """Raise RecipeError for a case with other input images than the family's pipeline takes."""
+    have, most = len(case.inputs), family.most_inputs
+    if have and not most:
+        raise RecipeError(
+            f"it has {count(have, 'input image')}, and the model generates from text alone",
+            where=f"case {case.id}",
+            remedy="choose an editing model, such as Qwen/Qwen-Image-Edit-2511, or other cases with --qil-case",
+        )
+    if most and not 0 < have <= most:
+        raise RecipeError(
+            f"it has {count(have, 'input image')}, and {family.pipeline} takes 1{f' to {most}' if most > 1 else ''}",
+            where=f"case {case.id}",
+            remedy="choose an edit case with --qil-case, or a model that generates from text",
+        )
 
 
 def _longest_prompt(source: ModelSource, settings: Settings) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qiltest.errors import DeviceError
 from qiltest.generation.settings import Settings
-from qiltest.generation.sources import resolve_model
+from qiltest.generation.sources import base_of, resolve_model
 from qiltest.generation.waiting import let_waiting_threads_sleep
 
 if TYPE_CHECKING:
@@ -38,9 +38,10 @@ def open_generator(model: str, settings: Settings = DEFAULTS, *, kind: ModelKind
     if not source.is_tiny or source.revision != "embedded":
         check_keys(source)
     if source.is_random and generator.on_cpu:
+        numbers = sum(rows * columns for rows, columns in base_of(source).modules.values())
         raise DeviceError(
-            "the random model is Qwen-Image at full size (41 GB), for a GPU",
-            where="--qil-model=random",
+            f"the random model is {source.family.release} at full size ({2 * numbers / 1e9:.0f} GB), for a GPU",
+            where=f"--qil-model={source.name}",
             remedy="run on a GPU machine, or choose --qil-model=tiny",
         )
     return generator

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 
 from qiltest.errors import RecipeError
 from qiltest.recipe import Scalar
+from qiltest.suite.variants import SchedulerKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from qiltest.suite.variants import Variant
 
 SchedulerConfig = tuple[tuple[str, Scalar], ...]
 
@@ -48,6 +51,13 @@ LIGHTNING: dict[str, Scalar] = {
 TOLERANCE = 2e-6
 
 
+def config_of(variant: Variant, own: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """Return the scheduler settings of a variant; `own` are those of the model."""
+    if variant.scheduler is SchedulerKind.LIGHTNING:
+        return dict(LIGHTNING)
+    return {**own, **dict(variant.scheduler_settings)}
+
+
 def as_tuple(config: Mapping[str, object], class_name: str) -> SchedulerConfig:
     """Return a scheduler's config for the recipe: sorted, with its class, without private keys."""
     kept = {key: value for key, value in config.items() if not key.startswith("_")}
@@ -57,16 +67,19 @@ def as_tuple(config: Mapping[str, object], class_name: str) -> SchedulerConfig:
     return tuple(sorted({**kept, "class": class_name}.items()))  # type: ignore[arg-type]
 
 
-def expected_sigmas(config: SchedulerConfig, *, steps: int, image_tokens: int) -> tuple[float, ...] | None:
+def expected_sigmas(
+    config: SchedulerConfig, *, steps: int, image_tokens: int, given: Sequence[float] = ()
+) -> tuple[float, ...] | None:
     """Return the sigmas that a config requires, or None where its formula is not implemented here.
 
-    `image_tokens` is the length of the packed latent sequence: width / 16 times height / 16.
+    `image_tokens` is the length of the packed latent sequence: width / 16 times height / 16. `given` are the sigmas
+    before the shift; without any they are evenly spaced from 1 to 1 / `steps`.
     """
     values = dict(config)
     other = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "invert_sigmas")
     if values.get("class") != _SCHEDULER or any(values.get(key) for key in other):
         return None
-    linear = [1 - place * (1 - 1 / steps) / max(1, steps - 1) for place in range(steps)]
+    linear = list(given) or [1 - place * (1 - 1 / steps) / max(1, steps - 1) for place in range(steps)]
     if not values.get("use_dynamic_shifting"):
         shift = _number(values, "shift", 1.0)
         shifted = [shift * sigma / (1 + (shift - 1) * sigma) for sigma in linear]
@@ -100,7 +113,9 @@ def _stretch(sigmas: Sequence[float], terminal: float) -> list[float]:
     return [1 - (1 - sigma) / factor for sigma in sigmas]
 
 
-def check_sigmas(sigmas: Sequence[float], config: SchedulerConfig, *, steps: int, image_tokens: int) -> None:
+def check_sigmas(
+    sigmas: Sequence[float], config: SchedulerConfig, *, steps: int, image_tokens: int, given: Sequence[float] = ()
+) -> None:
     """Raise RecipeError unless the scheduler's sigmas are finite, falling, and those that the config requires."""
     if not all(math.isfinite(sigma) for sigma in sigmas):
         raise RecipeError(
@@ -110,7 +125,7 @@ def check_sigmas(sigmas: Sequence[float], config: SchedulerConfig, *, steps: int
     falling = all(first > second for first, second in pairwise(sigmas))
     if len(sigmas) != steps or not falling or not all(0 < sigma <= 1 + TOLERANCE for sigma in sigmas):
         raise RecipeError(f"sigmas are not {steps} falling numbers between 1 and 0: {_short(sigmas)}")
-    wanted = expected_sigmas(config, steps=steps, image_tokens=image_tokens)
+    wanted = expected_sigmas(config, steps=steps, image_tokens=image_tokens, given=given)
     if wanted is None:
         return
     if not max(abs(have - want) for have, want in zip(sigmas, wanted, strict=True)) <= TOLERANCE:

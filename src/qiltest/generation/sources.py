@@ -12,7 +12,7 @@ from typing import Any
 from qiltest.errors import DeviceError, ModelError, RecipeError
 from qiltest.files import expanded
 from qiltest.generation.border import MOST_BYTES, SUFFIXES, border_faults, read_object
-from qiltest.generation.families import FAMILIES, Family, family_of
+from qiltest.generation.families import FAMILIES, Family, family_named, family_of
 from qiltest.generation.identity import name_of_folder
 from qiltest.generation.model_base import base_of_folder
 from qiltest.generation.whole import MISSING, folder_faults
@@ -60,8 +60,17 @@ class ModelSource:
     @cached_property
     def family(self) -> Family:
         """The family that generates with it; of a folder that is none, the first. A folder was checked before."""
+        if self.folder is None:
+            return _random_family(self.name) or FAMILIES[0]
+        return family_of(read_object(self.folder / "model_index.json").get("_class_name")) or FAMILIES[0]
+
+    @cached_property
+    def sample_sigmas(self) -> tuple[float, ...]:
+        """The sigmas that `model_index.json` names for every image, before the shift; () for none."""
         index = {} if self.folder is None else read_object(self.folder / "model_index.json")
-        return family_of(index.get("_class_name")) or FAMILIES[0]
+        found = index.get("sample_sigmas")
+        numbers = found if isinstance(found, list) else []
+        return tuple(float(one) for one in numbers if isinstance(one, int | float))
 
     @property
     def is_random(self) -> bool:
@@ -91,17 +100,46 @@ def resolve_model(
     return source if source.is_tiny else replace(source, base=base_of_model(name, insisted=base, folder=source.folder))
 
 
+def is_random(name: str) -> bool:
+    """Return whether a model's name is that of random weights: `random`, or `random/` and a family's name."""
+    return name == RANDOM or name.startswith(f"{RANDOM}/")
+
+
+def _random_family(name: str) -> Family | None:
+    return FAMILIES[0] if name == RANDOM else family_named(name.removeprefix(f"{RANDOM}/"))
+
+
 def base_of_model(name: str, *, insisted: str | None = None, folder: Path | None = None) -> ModelBase:
     """Return which base model a model is, whether or not its weights are here. `insisted` is `--qil-base`.
 
     Nothing is read but a model's card, its configs and, where these tell nothing, one file of its weights.
     """
+    found = _base_of_model(name, insisted=insisted, folder=folder)
+    return replace(found, family=_family_name(name, found, folder))
+
+
+def _family_name(name: str, base: ModelBase, folder: Path | None) -> str | None:
+    """Return the name of a model's family: by its folder, else by its base's entry in the catalogue."""
+    if is_random(name):
+        named = _random_family(name)
+        return named.name if named else None
+    folder = EMBEDDED if name == TINY else folder or _folder(name) or _cached(name)
+    known = None if base.id is None else catalogue().base(base.id)
+    pipeline = known.pipeline if known else None
+    if folder is not None:
+        pipeline = read_object(folder / "model_index.json").get("_class_name", pipeline)
+    family = family_of(pipeline)
+    return family.name if family else None
+
+
+def _base_of_model(name: str, *, insisted: str | None, folder: Path | None) -> ModelBase:
     if insisted is not None:
         known = catalogue().base(insisted)
         return ModelBase(model=name, id=known.id if known else insisted, evidence="--qil-base")
     if name == TINY:
         return ModelBase(model=name)
-    named = "Qwen/Qwen-Image" if name == RANDOM else name
+    family = _random_family(name) if is_random(name) else None
+    named = family.release if family else name
     here = _folder(name)
     known = None if here else catalogue().base(named)
     if known is not None:
@@ -137,7 +175,10 @@ def _cached(name: str) -> Path | None:
 
 
 def _resolved(name: str, *, kind: ModelKind | None, revision: str | None, download: bool) -> ModelSource:
-    if name == RANDOM:
+    if is_random(name):
+        if _random_family(name) is None:
+            known = _one_of([RANDOM, *(f"{RANDOM}/{family.name}" for family in FAMILIES)])
+            raise DeviceError(f"{name!r} names no family of random weights", remedy=f"write {known}")
         return ModelSource(name=name, kind=ModelKind.REAL, folder=None, revision=RANDOM)
     if name == TINY:
         folder = _checked(EMBEDDED, remedy="this installation lacks the embedded model; install qiltest again")

@@ -33,9 +33,15 @@ def _faults(variant: Variant, base: ModelBase | None) -> Iterator[tuple[str, str
     if scale > 1 and variant.negative_prompt is None:
         what = f"true CFG {scale} without a negative prompt generates without guidance"
         yield what, 'give negative_prompt, for example " "'
+    if variant.guidance_scale is not None:
+        what = f"guidance_scale {variant.guidance_scale}, which only a guidance-distilled model reads"
+        yield what, "leave it out: none of Qwen's releases is one, and their guidance is true_cfg_scale"
     if variant.scheduler is SchedulerKind.LIGHTNING and scale > 1:
         what = "guidance is already distilled in; CFG > 1 over-saturates and doubles the cost"
         yield f"true CFG {scale} on the Lightning scheduler: {what}", "true_cfg_scale = 1"
+    if base is not None and base.family and variant.family and variant.family != base.family:
+        what = f"it is for the family {variant.family}, the model is of {base.family}"
+        yield what, f"choose a model of {variant.family}, or another variant"
     if base is not None and base.takes(variant) is False:
         what = f"it needs the base model {variant.base_model}, the model is {base.id} ({base.evidence})"
         yield what, f"--qil-model={variant.base_model}, or --qil-base={variant.base_model} if that is what it is"

@@ -96,8 +96,11 @@ def qwen_image() -> Base:
     return Base(name="qwen-image", also=also)
 
 
-def base_from_folder(folder: Path, *, name: str | None = None) -> Base:
-    """Read `transformer/config.json` of a diffusers folder; missing numbers get their default. Raises RecipeError."""
+def base_from_folder(folder: Path, *, name: str | None = None, kind: type[Base] = Base) -> Base:
+    """Read `transformer/config.json` of a diffusers folder; missing numbers get their default. Raises RecipeError.
+
+    `kind` is the class of the family's bases.
+    """
     path = folder / "transformer" / "config.json"
     try:
         config = parse_file(path, most=_CONFIG_LIMIT)
@@ -110,11 +113,11 @@ def base_from_folder(folder: Path, *, name: str | None = None) -> Base:
             where=str(path),
             remedy="name tiny, qwen-image or a folder in diffusers layout",
         ) from error
-    names = [field.name for field in fields(Base) if field.type == "int"]
+    names = [field.name for field in fields(kind) if field.type == "int"]
     numbers = {key: config[key] for key in names if config.get(key) is not None}
     for key, value in numbers.items():
         most = _MOST_LAYERS if key == "num_layers" else _MOST_WIDTH
         if type(value) is not int or not 0 < value <= most:
             what = f"`{key}` is {str(value)[:40]}, not a whole number from 1 to {most:,}"
             raise RecipeError(what, where=str(path), remedy="name the folder of a Qwen-Image model")
-    return Base(name=name or folder.name, **numbers)
+    return kind(name=name or folder.name, **numbers)

@@ -117,7 +117,8 @@ def _by_name(names: Collection[str]) -> str | None:
 
 
 def _family(tensors: Tensors) -> str | None:
-    names = [*(key.raw for key in tensors.keys), *tensors.unparsed]
+    own = tensors.base.modules
+    names = [*(key.raw for key in tensors.keys if key.module not in own), *tensors.unparsed]
     for pattern, family in _FAMILIES:
         name = next((name for name in names if pattern.search(name)), None)
         if name is not None:

@@ -10,6 +10,7 @@ from qiltest.errors import RecipeError
 from qiltest.lora.bases import qwen_image
 from qiltest.lora.catalogue import Kind, Recognised, Release, Schedule, Task, catalogue, hinted_words, recognise
 from qiltest.lora.report import LoraFinding, Severity
+from qiltest.suite.variants import SchedulerKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +86,7 @@ def hints_against(source: str, metadata: dict[str, str], like: Variant, base: st
     """Yield what the words of a file's name and metadata speak of that `like` is not."""
     words, wanted = hinted_words(source, metadata), like.base_model or base
     said = []
-    if _EDIT.search(words):
+    if _EDIT.search(words) and not _edits(like, wanted):
         said.append(("editing", "generates from text alone"))
     steps = {int(number) for number in _STEPS.findall(words) if int(number) <= _FEW}
     if steps and like.steps not in steps:
@@ -125,7 +126,7 @@ def _is(found: Recognised) -> str:
 def _differences(release: Release, like: Variant, wanted: str | None) -> Iterator[str]:
     if release.kind is Kind.MERGED:
         yield "takes a LoRA"
-    if Task.TEXT_TO_IMAGE not in release.tasks:
+    if Task.TEXT_TO_IMAGE not in release.tasks and not _edits(like, wanted):
         yield "generates from text alone"
     if wanted is not None and wanted.lower() != release.base_model.lower():
         yield f"is for {wanted}"
@@ -133,8 +134,25 @@ def _differences(release: Release, like: Variant, wanted: str | None) -> Iterato
         yield f"takes {like.steps} steps"
     if like.true_cfg_scale != release.true_cfg_scale:
         yield f"has CFG {like.true_cfg_scale:g} (not {release.true_cfg_scale:g})"
-    if like.scheduler.value != release.scheduler.value:
+    if not _has_schedule(like, release):
         yield f'has scheduler "{like.scheduler}" (not {_SCHEDULES[release.scheduler]})'
+
+
+def _edits(like: Variant, wanted: str | None) -> bool:
+    """Return whether a variant is one of an editing model, by its base model, else by its family's name."""
+    base = None if wanted is None else catalogue().base(wanted)
+    return Task.EDIT in base.tasks if base is not None else "-edit" in (like.family or "")
+
+
+def _has_schedule(like: Variant, release: Release) -> bool:
+    """Return whether a variant generates with the sigmas that a release was distilled with."""
+    if release.scheduler is Schedule.SIGMAS:
+        return like.sigmas == tuple(release.sigmas or ())
+    if like.sigmas:
+        return False
+    if release.scheduler is Schedule.DYNAMIC:
+        return like.scheduler_settings == (("shift_terminal", None),)
+    return like.scheduler is SchedulerKind.LIGHTNING
 
 
 def _remedy(release: Release, like: Variant, wanted: str | None) -> str:

@@ -84,7 +84,7 @@ def _source(model: str, base: str | None) -> ModelSource:
     if source.is_random:
         raise RecipeError(
             "random weights write no text to compare",
-            where="--qil-model=random",
+            where=f"--qil-model={model}",
             remedy="choose tiny, a folder or a Hugging Face id",
         )
     return source

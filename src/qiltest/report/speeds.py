@@ -12,13 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 from qiltest.files import write_atomically
-from qiltest.lora.bases import Base
 from qiltest.recipe import Recipe
 from qiltest.runs.aggregate import median_speed_up, speed_ups
 from qiltest.runs.records import CaseResult, Run
 from qiltest.strict_json import decode_stored
+
+if TYPE_CHECKING:
+    from qiltest.generation.families import Family
 
 NAME = "speeds.json"
 _HEAD = "| size | variant | NFE | images | seconds | base speed | seconds / forward | T operations / forward | share |"
@@ -57,7 +60,7 @@ class Speeds:
     rows: tuple[Speed, ...]
 
 
-def speeds_of(run: Run, base: Base, matrix_rate: float) -> Speeds:
+def speeds_of(run: Run, family: Family, matrix_rate: float) -> Speeds:
     """Return a row per size and variant, in the order of generating within a size."""
     timed: dict[tuple[str, str], list[CaseResult]] = {}
     for result in run.results:
@@ -66,7 +69,7 @@ def speeds_of(run: Run, base: Base, matrix_rate: float) -> Speeds:
     ratios = speed_ups(run)
     ordered = sorted(timed.items(), key=lambda item: item[0][0])
     return Speeds(
-        matrix_rate=matrix_rate, rows=tuple(_row(key, found, base, ratios, matrix_rate) for key, found in ordered)
+        matrix_rate=matrix_rate, rows=tuple(_row(key, found, family, ratios, matrix_rate) for key, found in ordered)
     )
 
 
@@ -103,11 +106,11 @@ def read_speeds(folder: Path) -> Speeds | None:
 
 
 def _row(
-    key: tuple[str, str], found: Sequence[CaseResult], base: Base, ratios: Mapping[str, float], matrix_rate: float
+    key: tuple[str, str], found: Sequence[CaseResult], family: Family, ratios: Mapping[str, float], matrix_rate: float
 ) -> Speed:
     timed = [(r.timing.denoise_seconds, r.recipe) for r in found if r.timing is not None and r.recipe is not None]
     nfe = timed[0][1].nfe
-    counted = [(_operations(base, recipe), seconds) for seconds, recipe in timed]
+    counted = [(_operations(family, recipe), seconds) for seconds, recipe in timed]
     return Speed(
         size=key[0],
         variant=key[1],
@@ -120,14 +123,15 @@ def _row(
     )
 
 
-def _operations(base: Base, recipe: Recipe) -> int:
+def _operations(family: Family, recipe: Recipe) -> int:
     # imported here, so that showing a stored run does not load it
-    from qiltest.generation.random.operations import image_operations, random_prompt_tokens
+    from qiltest.generation.random.operations import random_prompt_tokens
 
     longest = recipe.max_sequence_length
-    return image_operations(
-        base,
+    read = family.read_tokens(recipe.prompts[0])
+    return family.image_operations(
+        family.base(),
         recipe,
-        text_tokens=random_prompt_tokens(recipe.prompt, longest),
-        negative_tokens=random_prompt_tokens(recipe.negative_prompt or "", longest),
+        text_tokens=random_prompt_tokens(recipe.prompt, longest) + read,
+        negative_tokens=random_prompt_tokens(recipe.negative_prompt or "", longest) + read,
     )

@@ -122,6 +122,12 @@ class ServedRecipes:
     def _check_scheduler(self, variant: Variant) -> None:
         """Raise RecipeError where the variant needs another scheduler than the server has: no request selects one."""
         used = self._says.scheduler
+        if variant.sigmas or variant.scheduler is SchedulerKind.SETTINGS:
+            raise RecipeError(
+                "it has a scheduler or sigmas of its own, which no request can ask a server for",
+                where=f"variant {variant.name}",
+                remedy="generate it in this process, or leave it out with --qil-variant",
+            )
         if variant.scheduler is used:
             return
         if variant.scheduler is SchedulerKind.LIGHTNING:

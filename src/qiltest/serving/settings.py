@@ -24,6 +24,8 @@ _LORA = "lora."
 _VALUE = re.compile(r"\S(?:[^\n\r]{0,398}\S)?")
 #: parameters that a server of the plain OpenAI dialect may not take.
 FIXABLE = ("seed", "num_inference_steps", "guidance_scale", "negative_prompt")
+#: schedulers that a server may be said to have.
+_SCHEDULERS = (SchedulerKind.MODEL, SchedulerKind.LIGHTNING)
 _KEYS = {
     "scheduler": "model or lightning: the scheduler that the server uses for every image",
     "lora": "VARIANT: the server was started with the LoRA of this variant, and uses it for every image",
@@ -91,8 +93,8 @@ def _faults(key: str, value: str, api: Api) -> Iterator[str]:
         yield f"{key[:40]!r} is no key of it"
     elif _VALUE.fullmatch(value) is None or not value.isprintable():
         yield f"{key} has no value, one of more than 400 characters, or one that cannot be printed"
-    elif key == "scheduler" and value not in set(SchedulerKind):
-        yield f"scheduler={value[:40]} is not one of {', '.join(SchedulerKind)}"
+    elif key == "scheduler" and value not in _SCHEDULERS:
+        yield f"scheduler={value[:40]} is not one of {', '.join(_SCHEDULERS)}"
     elif key == "fixed":
         yield from (f"fixed={name[:40]} is not one of {', '.join(FIXABLE)}" for name in _unfixable(value))
         if api is not Api.OPENAI:

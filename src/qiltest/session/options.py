@@ -15,7 +15,7 @@ from qiltest.engine.options import UNNAMED, Options, ReleaseRequest, Trial, Upda
 from qiltest.errors import DeviceError, StoreError
 from qiltest.files import expanded
 from qiltest.generation.settings import Offload, Settings
-from qiltest.generation.sources import RANDOM, TINY, is_hub_id
+from qiltest.generation.sources import TINY, is_hub_id, is_random
 from qiltest.hashing import forget
 from qiltest.recipe import Size
 from qiltest.runs.store import Reuse
@@ -126,8 +126,8 @@ def _images(config: pytest.Config, *, gpu: bool) -> Path | None:
         )
     named = (name for name, value in vars(asked).items() if name.startswith("qil_") and value is not None)
     given = [f"--{name.replace('_', '-')}" for name in named if name not in _JUDGING]
-    if given or asked.qil_model == RANDOM:
-        what = given[0] if given else "--qil-model=random"
+    if given or is_random(asked.qil_model or ""):
+        what = given[0] if given else f"--qil-model={asked.qil_model}"
         remedy = "compare two folders with `qiltest check --images NEW --against OLD`" if "lora" in what else ""
         raise pytest.UsageError(
             f"{what} is for images that this session generates, and --qil-images has them made elsewhere\n"
@@ -198,9 +198,9 @@ def _release(config: pytest.Config, *, model: str) -> ReleaseRequest | None:
                 f"{flag} and --qil-lora exclude each other: a candidate is compared with --qil-like, not with goldens\n"
                 f"  -> remove {flag}"
             )
-    if model == RANDOM:
+    if is_random(model):
         raise pytest.UsageError(
-            "--qil-lora compares texts, but random weights write none\n  -> remove --qil-model=random"
+            f"--qil-lora compares texts, but random weights write none\n  -> remove --qil-model={model}"
         )
     return ReleaseRequest(
         trials=(Trial(lora=_lora(config, lora)),), like=like, margin=MARGIN if margin is None else margin

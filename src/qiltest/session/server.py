@@ -7,7 +7,7 @@ import argparse
 import pytest
 
 from qiltest.errors import ServerError
-from qiltest.generation.sources import RANDOM
+from qiltest.generation.sources import is_random
 from qiltest.serving.settings import MOST_CONCURRENT, READ_SECONDS, Api, Says, Server
 
 #: options about how this process generates, which a server decides itself.
@@ -36,9 +36,9 @@ def read_server(asked: argparse.Namespace, *, model: str) -> Server | None:
         raise pytest.UsageError(
             f"--qil-server needs --qil-server-api: how the server is asked\n  -> write one of: {', '.join(Api)}"
         )
-    if model == RANDOM:
+    if is_random(model):
         raise pytest.UsageError(
-            "--qil-model=random is made in this process\n  -> name the model that the server serves with --qil-model"
+            f"--qil-model={model} is made in this process\n  -> name the model that the server serves with --qil-model"
         )
     several = asked.qil_server_concurrency or 1
     if several > MOST_CONCURRENT:

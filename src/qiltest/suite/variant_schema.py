@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from qiltest.recipe import Scalar
 from qiltest.suite.problems import FileModel, Location, Mistake, check_shape, show, spell
 from qiltest.suite.variants import LoraSource, ModelKind, SchedulerKind, Variant, is_candidate
 
@@ -24,6 +26,44 @@ _SOURCES = {
     ModelKind.REAL: (_REAL_FILE, "a file.safetensors, or owner/name::file.safetensors on the Hugging Face hub"),
     ModelKind.TINY: (re.compile(f"{_EMBEDDED.pattern}|{_REAL_FILE.pattern}"), "embedded::name, or a file.safetensors"),
 }
+
+
+_SCHEDULERS = 'model, lightning, or a table of settings such as { shift_terminal = "none" }'
+_NONE = "none"
+
+
+class SchedulerTable(FileModel):
+    """`[name.scheduler]`: settings of diffusers' class that are not the model's own. TOML has no null: "none" is it.
+
+    Left out are those by which an image could not be made again (`stochastic_sampling` draws noise of no seed) and
+    those that the model was trained with.
+    """
+
+    class_: Annotated[
+        Literal["FlowMatchEulerDiscreteScheduler"] | None,
+        Field(alias="class", description="FlowMatchEulerDiscreteScheduler, the one that takes the pipelines' sigmas"),
+    ] = None
+    shift: Annotated[float | None, Field(gt=0, description="a number above 0")] = None
+    use_dynamic_shifting: Annotated[bool | None, Field(description="true or false")] = None
+    base_shift: Annotated[float | None, Field(description="a finite number")] = None
+    max_shift: Annotated[float | None, Field(description="a finite number")] = None
+    base_image_seq_len: Annotated[int | None, Field(gt=0, description="a whole number above 0")] = None
+    max_image_seq_len: Annotated[int | None, Field(gt=0, description="a whole number above 0")] = None
+    shift_terminal: Annotated[
+        float | Literal["none"] | None, Field(description='a number between 0 and 1, or "none"')
+    ] = None
+    time_shift_type: Annotated[Literal["exponential", "linear"] | None, Field(description="exponential or linear")] = (
+        None
+    )
+    use_karras_sigmas: Annotated[bool | None, Field(description="true or false")] = None
+    use_exponential_sigmas: Annotated[bool | None, Field(description="true or false")] = None
+    use_beta_sigmas: Annotated[bool | None, Field(description="true or false")] = None
+
+    @property
+    def settings(self) -> tuple[tuple[str, Scalar], ...]:
+        """What the table sets, sorted by name."""
+        given = self.model_dump(exclude_unset=True, exclude={"class_"})
+        return tuple(sorted((name, None if value == _NONE else value) for name, value in given.items()))
 
 
 class LoraTable(FileModel):
@@ -49,7 +89,13 @@ class VariantTable(FileModel):
     steps: Annotated[int, Field(ge=1, le=1000, description="a whole number from 1 to 1000")]
     true_cfg_scale: Annotated[float, Field(ge=1, description="a finite number, 1 or more")]
     negative_prompt: Annotated[str | None, Field(description='a string; the vendor\'s is " "')] = None
-    scheduler: Annotated[SchedulerKind, Field(strict=False, description=", ".join(SchedulerKind))]
+    scheduler: Annotated[SchedulerKind, Field(strict=False, description=_SCHEDULERS)]
+    sigmas: Annotated[
+        list[Annotated[float, Field(gt=0, le=1)]],
+        Field(min_length=1, max_length=1000, description="numbers from 1 downwards, without the final 0"),
+    ] = Field(default_factory=list)
+    guidance_scale: Annotated[float | None, Field(ge=0, description="a finite number, 0 or more")] = None
+    family: Annotated[str | None, Field(pattern=f"^{NAME_PATTERN}$", description='such as "qwen-image-2.1"')] = None
     prompt_suffix: Annotated[
         dict[Annotated[str, Field(pattern="^[a-z]{2}$")], str],
         Field(description='strings by language, such as { en = ", Ultra HD" }'),
@@ -68,7 +114,9 @@ def parse_variants(raw: Mapping[str, Any], path: Path) -> tuple[tuple[Variant, .
     for name, table in raw.items():
         found = list(_check(name, table, path))
         if not found:
-            variants.append(_variant(name, VariantTable.model_validate(table)))
+            scheduler = table["scheduler"]
+            settings = SchedulerTable.model_validate(scheduler).settings if isinstance(scheduler, Mapping) else ()
+            variants.append(_variant(name, VariantTable.model_validate(_plain(table)), settings))
         mistakes += found
     mistakes += _groups(variants, path)
     if not raw:
@@ -95,10 +143,42 @@ def _check(name: str, raw: object, path: Path) -> Iterator[Mistake]:
     if not isinstance(raw, Mapping):
         yield Mistake(path=path, key=key, seen=f"{show(raw)} is not allowed", allowed="one table per variant")
         return
-    shape = check_shape(VariantTable, raw, path, (name,))
+    shape = check_shape(VariantTable, _plain(raw), path, (name,))
     yield from shape if isinstance(shape, list) else ()
-    for location, seen, allowed in (*_guidance(raw), *_lora(raw), *_merging(raw), *_base_model(raw)):
+    if isinstance(raw.get("scheduler"), Mapping):
+        found = check_shape(SchedulerTable, raw["scheduler"], path, (name, "scheduler"))
+        yield from found if isinstance(found, list) else ()
+    rules = (*_guidance(raw), *_lora(raw), *_merging(raw), *_base_model(raw), *_schedule(raw))
+    for location, seen, allowed in rules:
         yield Mistake(path=path, key=spell((name, *location)), seen=seen, allowed=allowed)
+
+
+def _plain(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a variant's table with its scheduler as one word; a table of settings has a shape of its own."""
+    table = isinstance(raw.get("scheduler"), Mapping)
+    return {**raw, "scheduler": SchedulerKind.SETTINGS.value} if table else dict(raw)
+
+
+def _schedule(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
+    """Yield a scheduler's settings that are none or contradict, and sigmas that are no schedule of the steps."""
+    scheduler, sigmas, steps = raw.get("scheduler"), raw.get("sigmas"), raw.get("steps")
+    if scheduler == SchedulerKind.SETTINGS:
+        yield ("scheduler",), '"settings" is what a table of settings is called in reports', _SCHEDULERS
+    if isinstance(scheduler, Mapping):
+        if not scheduler.keys() - {"class"}:
+            yield ("scheduler",), "a table without a setting", 'scheduler = "model", or a setting'
+        terminal = scheduler.get("shift_terminal")
+        if isinstance(terminal, float) and not 0 < terminal < 1:
+            yield ("scheduler", "shift_terminal"), f"{show(terminal)} is not allowed", 'between 0 and 1, or "none"'
+    if not isinstance(sigmas, list) or not all(isinstance(sigma, int | float) for sigma in sigmas):
+        return
+    if isinstance(steps, int) and len(sigmas) != steps:
+        yield ("sigmas",), f"{len(sigmas)} sigmas for {steps} steps", "one for each step, without the final 0"
+    if any(first <= second for first, second in pairwise(sigmas)):
+        yield ("sigmas",), "not falling", "numbers from 1 downwards, each below the one before"
+    if scheduler == SchedulerKind.LIGHTNING:
+        seen = 'with the scheduler "lightning", which shifts them: sigmas of a release are seldom meant so'
+        yield ("sigmas",), seen, 'scheduler = "model", or a table of the settings that are meant'
 
 
 def _guidance(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
@@ -149,10 +229,12 @@ def _unshifted(raw: Mapping[str, Any], loras: Mapping[str, Any]) -> Iterator[tup
         yield ("scheduler",), seen, 'scheduler = "lightning"'
 
 
-def _variant(name: str, table: VariantTable) -> Variant:
+def _variant(name: str, table: VariantTable, settings: tuple[tuple[str, Scalar], ...]) -> Variant:
     loras = ((ModelKind.REAL, table.loras.real), (ModelKind.TINY, table.loras.tiny))
     converted: dict[str, Any] = {
         "prompt_suffix": tuple(sorted(table.prompt_suffix.items())),
+        "sigmas": tuple(table.sigmas),
+        "scheduler_settings": settings,
         "loras": tuple((kind.value, LoraSource(**vars(lora))) for kind, lora in loras if lora is not None),
     }
     return Variant(**{**vars(table), **converted}, name=name)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from qiltest.recipe import Guided
+from qiltest.recipe import Guided, Scalar
 
 #: name of the variant that a LoRA file under test is generated as (`--qil-lora`, `qiltest check`).
 CANDIDATE = "candidate"
@@ -19,12 +19,14 @@ def is_candidate(name: str) -> bool:
 
 
 class SchedulerKind(StrEnum):
-    """The two scheduler configurations of the report."""
+    """Where a variant's scheduler settings are from: the first two are those of the report."""
 
     #: the model's own scheduler config (for Qwen-Image: dynamic shift 0.5 to 0.9, terminal 0.02).
     MODEL = "model"
     #: shift 3 for every size: base_shift = max_shift = log 3, exponential, no terminal.
     LIGHTNING = "lightning"
+    #: the model's own, with some of its settings changed (`Variant.scheduler_settings`): a table in `variants.toml`.
+    SETTINGS = "settings"
 
 
 class ModelKind(StrEnum):
@@ -56,9 +58,13 @@ class ModelBase:
     id: str | None = None
     #: what says so, such as "its model card".
     evidence: str = ""
+    #: name of the family that generates with it; None: not known.
+    family: str | None = None
 
     def takes(self, variant: Variant) -> bool | None:
         """Return whether a variant belongs to this base; None where that cannot be known."""
+        if variant.family is not None and self.family is not None and variant.family != self.family:
+            return False
         wanted = variant.base_model
         if wanted is None or wanted == self.model or (self.id is not None and wanted.lower() == self.id.lower()):
             return True
@@ -75,6 +81,15 @@ class Variant(Guided):
     true_cfg_scale: float
     negative_prompt: str | None
     scheduler: SchedulerKind
+    #: (name, value) of the scheduler's settings that are not the model's own, sorted; with `SchedulerKind.SETTINGS`.
+    scheduler_settings: tuple[tuple[str, Scalar], ...] = ()
+    #: what the pipeline is given as its `sigmas`, before the scheduler shifts them, from 1 downwards and without the
+    #: final 0; (): the pipeline's own, evenly spaced or as the model's `sample_sigmas`.
+    sigmas: tuple[float, ...] = ()
+    #: of a guidance-distilled model; None: there is none.
+    guidance_scale: float | None = None
+    #: name of the family whose models it is for; None: any.
+    family: str | None = None
     #: appended to the prompt, by language ("en", "zh"), as the vendor's script does.
     prompt_suffix: tuple[tuple[str, str], ...]
     #: LoRA per model kind: "real" and "tiny"; one that is absent cannot generate this variant (unless no LoRA at all).

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from qiltest.lora import qwen_image
+from qiltest.generation.families import FAMILIES
 from qiltest.report import write_html
 from qiltest.report.html.charts import WIDTH, Chart, charts
 from qiltest.report.speeds import speeds_of
@@ -78,7 +78,7 @@ def test_a_variants_speed_up_is_the_median_over_its_images_against_the_base_wher
         "8step": "–",
         "4step": "5×",
     }
-    rows = speeds_of(built, qwen_image(), matrix_rate=1e15).rows
+    rows = speeds_of(built, FAMILIES[0], matrix_rate=1e15).rows
     assert {row.variant: row.speed_up for row in rows} == by_name
 
 
@@ -118,5 +118,5 @@ def test_without_the_base_no_variant_has_a_speed_up(fake: Fake, case: Make) -> N
     run = fake(case("wall", "text"))
     run.add("wall", "8step", "text", seconds=2.0)
     run.add("wall", "4step", "text", seconds=1.0)
-    rows = speeds_of(run.build(), qwen_image(), matrix_rate=1e15).rows
+    rows = speeds_of(run.build(), FAMILIES[0], matrix_rate=1e15).rows
     assert [row.speed_up for row in rows] == [None, None]

@@ -2,9 +2,11 @@
 
 from qiltest.generation.families.family import Family
 from qiltest.generation.families.qwen_image import QwenImage
+from qiltest.generation.families.qwen_image_21 import QwenImage21
+from qiltest.generation.families.qwen_image_edit import QwenImageEdit, QwenImageEditPlus, edit_size
 
 #: the first is the one that is meant where nothing names another.
-FAMILIES: tuple[Family, ...] = (QwenImage(),)
+FAMILIES: tuple[Family, ...] = (QwenImage(), QwenImage21(), QwenImageEdit(), QwenImageEditPlus())
 
 
 def family_of(pipeline: object) -> Family | None:
@@ -17,4 +19,4 @@ def family_named(name: str) -> Family | None:
     return next((family for family in FAMILIES if family.name == name), None)
 
 
-__all__ = ["FAMILIES", "Family", "family_named", "family_of"]
+__all__ = ["FAMILIES", "Family", "edit_size", "family_named", "family_of"]

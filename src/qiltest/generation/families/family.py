@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -77,7 +78,7 @@ class Family(Protocol):
 
         Asked only of a family that cuts prompts.
         """
-        raise NotImplementedError
+        return [], 0
 
     @abstractmethod
     def encode(self, pipeline: Any, prompt: Prompt, *, device: torch.device, longest: int) -> torch.Tensor:  # noqa: ANN401
@@ -87,6 +88,16 @@ class Family(Protocol):
     def arguments(self, recipe: Recipe, prompt: torch.Tensor, negative: torch.Tensor | None) -> dict[str, Any]:
         """Return the pipeline's arguments that are its own: embeddings, guidance, input images."""
 
+    def around(self, recipe: Recipe, *, embedded: bool) -> AbstractContextManager[None]:
+        """Return what surrounds a call of the pipeline; `embedded` is True for the embedded model."""
+        del recipe, embedded
+        return nullcontext()
+
+    def read_tokens(self, prompt: Prompt) -> int:
+        """Return how many tokens the text encoder makes of a prompt's images."""
+        del prompt
+        return 0
+
     @abstractmethod
     def decode(self, pipeline: Any, latents: torch.Tensor, size: Size) -> torch.Tensor:  # noqa: ANN401
         """Decode the loop's latents as the pipeline does: shape (1, channels, height, width), from -1 to 1."""
@@ -94,6 +105,16 @@ class Family(Protocol):
     def text_width(self, base: Base) -> int:
         """Return the channels of a prompt's embedding."""
         return base.joint_attention_dim
+
+    def image_operations(self, base: Base, recipe: Recipe, *, text_tokens: int, negative_tokens: int) -> int:
+        """Return the operations of all forwards of an image (`random.operations` says what counts)."""
+        from qiltest.generation.random.operations import image_operations
+
+        return image_operations(base, recipe, text_tokens=text_tokens, negative_tokens=negative_tokens)
+
+    def lora_rank(self, recipe: Recipe) -> int:
+        """Return the rank of a LoRA that is computed beside the weights; 0 for none."""
+        return 0 if recipe.lora is None or recipe.lora.merged else recipe.lora.rank
 
     def random_configs(self) -> Mapping[str, Mapping[str, Any]]:
         """Return the configs of the random model's transformer and VAE; empty ones are the release's sizes."""

@@ -27,28 +27,37 @@ def image_tokens(size: Size) -> int:
     return (size.width // SIZE_MULTIPLE) * (size.height // SIZE_MULTIPLE)
 
 
-def image_operations(base: Base, recipe: Recipe, *, text_tokens: int, negative_tokens: int) -> int:
-    """Return the operations of all forwards of an image; with true CFG every step has one with each prompt."""
+def image_operations(
+    base: Base, recipe: Recipe, *, text_tokens: int, negative_tokens: int, beside_tokens: int = 0
+) -> int:
+    """Return the operations of all forwards of an image; with true CFG every step has one with each prompt.
+
+    `beside_tokens` are those of input images, which stand beside the image's own.
+    """
     rank = 0 if recipe.lora is None or recipe.lora.merged else recipe.lora.rank
     lengths = [text_tokens] + ([negative_tokens] if recipe.nfe > recipe.steps else [])
-    forwards = (forward_operations(base, recipe.effective, text_tokens=n, lora_rank=rank) for n in lengths)
+    forwards = (
+        forward_operations(base, recipe.effective, text_tokens=n, lora_rank=rank, beside_tokens=beside_tokens)
+        for n in lengths
+    )
     return recipe.steps * sum(forwards)
 
 
 def random_prompt_tokens(prompt: str, longest: int) -> int:
-    """Return the length that the random model gives a prompt, about that of Qwen's tokenizer."""
+    """Return the length that the random model gives a prompt, about that of Qwen's tokenizer; `longest` 0: uncut."""
     wide = sum(ord(character) >= _CJK for character in prompt)
-    return min(longest, _TEMPLATE_END + math.ceil(_WIDE * wide + _NARROW * (len(prompt) - wide)))
+    tokens = _TEMPLATE_END + math.ceil(_WIDE * wide + _NARROW * (len(prompt) - wide))
+    return min(longest, tokens) if longest else tokens
 
 
-def forward_operations(base: Base, size: Size, *, text_tokens: int, lora_rank: int = 0) -> int:
+def forward_operations(base: Base, size: Size, *, text_tokens: int, lora_rank: int = 0, beside_tokens: int = 0) -> int:
     """Return the operations of one forward for one image.
 
-    With C = heads x head dimension, N image and T prompt tokens: for each linear layer 2 x tokens x in x out, and for
-    each block 4 (N + T)^2 C in attention. A LoRA of rank r that is not merged adds 2 x tokens x r x (in + out) to each
-    of its layers: attention's and the feed-forwards'.
+    With C = heads x head dimension, N image tokens (those of input images among them) and T prompt tokens: for each
+    linear layer 2 x tokens x in x out, and for each block 4 (N + T)^2 C in attention. A LoRA of rank r that is not
+    merged adds 2 x tokens x r x (in + out) to each of its layers: attention's and the feed-forwards'.
     """
-    image = image_tokens(size)
+    image = image_tokens(size) + beside_tokens
     total = 0
     for name, (rows, columns) in base.modules.items():
         tokens = _tokens(name, image, text_tokens)
