@@ -20,7 +20,9 @@ def picture(seed=0, size=(640, 480)):
     for _ in range(60):
         x, y, w, h = (int(v) for v in rng.integers((0, 0, 20, 20), (size[0], size[1], 130, 110)))
         pen.rectangle((x, y, x + w, y + h), fill=tuple(map(int, rng.integers(0, 255, 3))))
-    pixels = np.asarray(image).astype(float) + ndimage.gaussian_filter(rng.normal(0, 60, (size[1], size[0], 1)), (2, 2, 0))
+    pixels = np.asarray(image).astype(float) + ndimage.gaussian_filter(
+        rng.normal(0, 60, (size[1], size[0], 1)), (2, 2, 0)
+    )
     return sign(np.clip(pixels, 0, 255).astype(np.uint8), "white")
 
 

@@ -9,8 +9,9 @@ What is read counts as the text where chance or another text does not explain it
 - A part of it without an error, from a weight of `FRAGMENT_WEIGHT` on, as for a repeated text (`extras`).
 
 Only letters and digits are compared, whatever their case, where the text has any: a sign whose letters are read with
-full stops between them still says the same. It does not count where a text that the image is to show explains the same characters as well: "SALE 70%" is no rest
-of "SALE 50%". A line that was matched to an expected text may be a part of that text; any other line must be all of it.
+full stops between them still says the same. It does not count where a text that the image is to show explains the same
+characters as well: "SALE 70%" is no rest of "SALE 50%". A line that was matched to an expected text may be a part of
+that text; any other line must be all of it.
 """
 
 from __future__ import annotations
