@@ -106,6 +106,7 @@ def test_an_ignored_instruction_fails_by_the_text_that_is_not_gone(street):
     street.plan(sign__fast={"ignore": True})
     result = street.run(*FAST)
     result.assert_outcomes(failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
         [
             "must be gone  SALE 50%",
@@ -123,6 +124,7 @@ def test_a_right_text_on_another_image_is_a_collapse_that_no_golden_accepts(stre
     street.plan(sign__fast={"scene": 3})
     result = street.run(*FAST, "--qil-update=all")
     result.assert_outcomes(failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
         ["FAIL          collapse: *% of the rest of the image changed*", "accept        not possible: collapse*"]
     )
@@ -145,6 +147,7 @@ def test_a_missing_input_is_an_error_that_says_how_to_get_it(street):
     image.unlink()
     result = street.run(*FAST)
     result.assert_outcomes(failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
         [
             "*the input image inputs/sign.png of sign is not here",
@@ -157,12 +160,14 @@ def test_a_missing_input_is_an_error_that_says_how_to_get_it(street):
 def test_another_file_than_the_case_names_is_an_error(street):
     write(street, more=f'sha256 = "{"0" * 64}"')
     result = street.run(*FAST)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*the input image has the SHA-256 *, the case names 000*"])
 
 
 def test_an_input_that_does_not_show_what_the_case_says_is_an_error(street):
     sign(street.path / "cases/edit/inputs/sign.png", "CLOSED", "Main Street")
     result = street.run(*FAST)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*the input image does not show what the case says: 'SALE 50%' is to be removed*"])
     assert only(street).verdict is Verdict.ERROR
 
@@ -183,6 +188,7 @@ def test_a_later_round_alone_says_that_the_one_before_is_missing(street):
     write(street, rounds="rounds = 2")
     result = street.run(*FAST, "-k", "r2")
     result.assert_outcomes(failed=1, deselected=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*round 1 of this edit is not part of the session*"])
 
 
