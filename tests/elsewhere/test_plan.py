@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,37 @@ def test_an_image_has_all_that_a_program_must_know(images):
     config = tuple(base.scheduler_config.items())
     assert base.sigmas == expected_sigmas(config, steps=50, image_tokens=44 * 80)
     assert QWEN_IMAGE.items() <= base.scheduler_config.items()
+
+
+def test_the_plan_of_another_family_has_its_sizes_its_uncut_prompts_and_the_variants_own_schedule():
+    case = make.case("sign", size=Size(111, 80))
+    variant = replace(
+        FAST,
+        steps=2,
+        scheduler=SchedulerKind.SETTINGS,
+        scheduler_settings=(("shift_terminal", None),),
+        sigmas=(1.0, 0.4),
+    )
+    task = Task(case=case, resolution=case.resolutions[0], variant=variant, seed=1, kind=ModelKind.REAL)
+    (image,) = plan([task], planned_model("Qwen/Qwen-Image-2.1", kind=ModelKind.REAL))
+    assert (image.width, image.height, image.max_sequence_length) == (96, 64, 0)
+    assert (image.scheduler_config, image.sigmas) == (None, None)
+    assert (image.scheduler_settings, image.given_sigmas) == ({"shift_terminal": None}, (1.0, 0.4))
+    (known,) = plan([task], planned_model("random/qwen-image-2.1", kind=ModelKind.REAL))
+    assert known.sigmas == expected_sigmas(
+        tuple(known.scheduler_config.items()), steps=2, image_tokens=6 * 4, given=(1.0, 0.4)
+    )
+
+
+def test_comfyuis_graphs_are_not_written_for_another_family(tmp_path, capsys):
+    others = CASES.parent / "docs" / "guide" / "variants-of-other-models.toml"
+    (tmp_path / "variants.toml").write_bytes(others.read_bytes())
+    (tmp_path / "sign.toml").write_text(
+        'id = "sign"\ntitle = "Sign"\nlanguage = "en"\nprompt = "A sign that reads \\"HELLO\\""\n'
+        '[[texts]]\ntext = "HELLO"\n[[resolutions]]\nsize = "96x96"\ntiny = "96x96"\n'
+    )
+    assert main(["plan", "--model=Qwen/Qwen-Image-2.1", f"--cases={tmp_path}", "--format=comfyui-prompts"]) == 2
+    assert "not those of qwen-image-2.1" in capsys.readouterr().err
 
 
 def test_what_is_not_known_of_a_model_that_is_not_here_is_none():

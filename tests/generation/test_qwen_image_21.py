@@ -176,6 +176,38 @@ def test_a_lora_of_qwen_image_is_refused(generator, tmp_path):
         generator.recipe(case(), SIZE, variant, 1)
 
 
+def test_kohyas_names_are_those_that_diffusers_turns_into_the_modules():
+    from diffusers.loaders.lora_conversion_utils import _convert_non_diffusers_qwen_lora_to_diffusers
+
+    base = Base21(name="small", num_layers=2, attention_head_dim=32, num_attention_heads=2, context_in_dim=48)
+    for name in base.modules:
+        flat, factor = name.replace(".", "_"), torch.zeros(2, 2)
+        parts = {"lora_down.weight": factor, "lora_up.weight": factor, "alpha": torch.tensor(2.0)}
+        try:
+            read = _convert_non_diffusers_qwen_lora_to_diffusers(
+                {f"lora_unet_{flat}.{key}": parts[key] for key in parts}
+            )
+        except ValueError:  # its names are no pairs any more
+            read = {}
+        found = {key.removeprefix("transformer.").partition(".lora_")[0] for key in read}
+        assert (found == {name}) == (base.flat_names.get(flat) == name), (name, found)
+
+
+def test_a_file_in_kohyas_names_is_refused_for_what_diffusers_would_lose(model, tmp_path):
+    from safetensors.torch import save_file
+
+    tensors = {}
+    for key, value in lora_weights(seed=1).items():
+        name, _, ending = key.removeprefix("transformer.").partition(".lora_")
+        flat = f"lora_unet_{name.replace('.', '_')}"
+        tensors[f"{flat}.lora_{'down' if ending.startswith('A') else 'up'}.weight"] = value
+        tensors[f"{flat}.alpha"] = torch.tensor(4.0)
+    save_file(tensors, tmp_path / "kohya.safetensors")
+    report = inspect_lora(tmp_path / "kohya.safetensors", base=open_base(str(model)))
+    assert not report.passes
+    assert any("gate_layer" in error for error in report.errors)
+
+
 SMALL = {
     "num_layers": LAYERS,
     "attention_head_dim": 32,

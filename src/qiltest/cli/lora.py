@@ -40,7 +40,9 @@ def add_parser(add: AddParser) -> None:
     )
     parser.add_argument("file", metavar="FILE", help="a .safetensors file, embedded::NAME, or repo::file in the cache")
     parser.add_argument(
-        "--base", metavar="BASE", help="qwen-image, tiny, or a folder in diffusers layout (default: the best fit)"
+        "--base",
+        metavar="BASE",
+        help="qwen-image, qwen-image-2.1, tiny, or a folder in diffusers layout (default: the best fit)",
     )
     parser.add_argument("--like", metavar="VARIANT|FILE", help="compare strength and direction with this release")
     parser.set_defaults(handler=run_lora)

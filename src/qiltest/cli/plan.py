@@ -58,7 +58,9 @@ def add_parser(add: AddParser) -> None:
 def run_plan(args: argparse.Namespace) -> int:
     """Write the plan. Returns 0; raises CaseError, DeviceError and StoreError."""
     from qiltest.elsewhere.plan import plan, planned_model
+    from qiltest.generation.families import FAMILIES
     from qiltest.generation.sources import base_of_model
+    from qiltest.generation.tasks import tasks_of
     from qiltest.suite.load import load_suite
     from qiltest.suite.selection import select
     from qiltest.suite.variants import ModelKind
@@ -73,12 +75,14 @@ def run_plan(args: argparse.Namespace) -> int:
         seeds=args.seeds if isinstance(args.seeds, tuple) else (),
         seed_count=args.seeds if isinstance(args.seeds, int) else None,
         base=base_of_model(args.model, insisted=args.base_model),
+        able=tasks_of(args.model),
     )
     model = planned_model(args.model, kind=kind, base=args.base_model)
-    if args.format == COMFYUI and kind is ModelKind.TINY:
+    if args.format == COMFYUI and (kind is ModelKind.TINY or model.family is not FAMILIES[0]):
+        other = "the embedded model" if kind is ModelKind.TINY else f"those of {model.family.name}"
         raise QiltestError(
-            f"--format {COMFYUI} writes graphs that load Qwen-Image's weights, not the embedded model",
-            remedy="give another --format, or remove --model tiny",
+            f"--format {COMFYUI} writes graphs that load Qwen-Image's weights, not {other}",
+            remedy=f"give another --format, or remove --model {args.model}",
         )
     images = plan(tasks, model)
     if args.json and args.output is None:

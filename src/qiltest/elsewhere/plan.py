@@ -68,8 +68,14 @@ class PlannedImage:
     #: the scheduler's settings; None where they are the model's own and its folder is not here.
     scheduler_config: dict[str, Scalar] | None
     sigmas: tuple[float, ...] | None
-    #: tokens of the prompt beyond which it is cut.
+    #: the settings that the variant changes of the model's own; {} for none.
+    scheduler_settings: dict[str, Scalar]
+    #: what the pipeline is given as its `sigmas`, before the scheduler's shift; () for its own.
+    given_sigmas: tuple[float, ...]
+    #: tokens of the prompt beyond which it is cut; 0: the pipeline cuts none.
     max_sequence_length: int
+    #: of an edit: where its input images come from, in order; left out of the plan of a text-to-image case.
+    inputs: tuple[dict[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +171,9 @@ def _planned(task: Task, model: PlannedModel, lora: PlannedLora | None) -> Plann
         scheduler=str(variant.scheduler),
         scheduler_config=None if config is None else dict(config),
         sigmas=sigmas,
-        max_sequence_length=LONGEST[model.kind],
+        scheduler_settings=dict(variant.scheduler_settings),
+        given_sigmas=given_sigmas(variant, model),
+        max_sequence_length=LONGEST[model.kind] if model.family.longest_prompt else 0,
     )
 
 

@@ -39,7 +39,7 @@ def _faults(variant: Variant, base: ModelBase | None) -> Iterator[tuple[str, str
     if variant.scheduler is SchedulerKind.LIGHTNING and scale > 1:
         what = "guidance is already distilled in; CFG > 1 over-saturates and doubles the cost"
         yield f"true CFG {scale} on the Lightning scheduler: {what}", "true_cfg_scale = 1"
-    if base is not None and base.family and variant.family and variant.family != base.family:
+    if base is not None and not base.of_family(variant):
         what = f"it is for the family {variant.family}, the model is of {base.family}"
         yield what, f"choose a model of {variant.family}, or another variant"
     if base is not None and base.takes(variant) is False:

@@ -24,7 +24,7 @@ from rapidfuzz import fuzz
 
 from qiltest.reading.records import Reading
 from qiltest.scoring.chains import cheapest_chain, relevant
-from qiltest.scoring.characters import bits, weight
+from qiltest.scoring.characters import mean_bits, weight
 from qiltest.scoring.distance import distance
 from qiltest.scoring.evidence import WRONG_BITS, Piece, joints
 from qiltest.scoring.extras import FRAGMENT_WEIGHT, WEIGHT
@@ -117,9 +117,11 @@ def _stands(wanted: str, found: _Found, pieces: Sequence[Piece]) -> bool:
         return True
     if weight(_longest_common(wanted, found.part)) >= FRAGMENT_WEIGHT:
         return True
-    met = len(wanted) - wrong
+    # what is missing at its ends was removed, and says nothing against what is left
+    wrong = _apart(wanted, found.part)
+    met = len(found.part) - wrong
     places = sum(len(piece.text) for piece in pieces)
-    worth = met * sum(map(bits, wanted)) / len(wanted) - WRONG_BITS * wrong - math.log2(max(1, places))
+    worth = met * mean_bits(wanted) - WRONG_BITS * wrong - math.log2(max(1, places))
     return met >= LEAST * len(wanted) and worth >= CHANCE
 
 

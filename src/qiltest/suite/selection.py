@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qiltest.arguments import ALL
 from qiltest.errors import CaseError
@@ -145,13 +145,21 @@ def _places(
 def variants_of(suite: Suite, base: ModelBase) -> list[Variant]:
     """Return the variants of a base; where it is unknown, those of the first base that a default variant names."""
     if base.id is None:
-        first = next((variant.base_model for variant in suite.variants if variant.default and variant.base_model), None)
-        base = ModelBase(model=base.model, id=first or base.model)
+        own = (variant for variant in suite.variants if variant.default and base.of_family(variant))
+        first = next((variant.base_model for variant in own if variant.base_model), None)
+        base = replace(base, id=first or base.model)
     return [variant for variant in suite.variants if base.takes(variant)]
 
 
 def refuse_other_base(variant: Variant, base: ModelBase, suite: Suite) -> None:
-    """Raise CaseError for a variant of another base than the model's."""
+    """Raise CaseError for a variant of another family or base than the model's."""
+    if not base.of_family(variant):
+        able = ", ".join(other.name for other in suite.variants if base.of_family(other))
+        raise CaseError(
+            f"variant {variant.name} is for the family {variant.family}, the model is of {base.family}",
+            where=base.model,
+            remedy=f"choose among {able or 'none'}, or a model of {variant.family}",
+        )
     if base.takes(variant) is False:
         others = [other.name for other in variants_of(suite, base) if other.base_model]
         instead = f"choose among its own: {', '.join(others)}; or generate" if others else "generate"

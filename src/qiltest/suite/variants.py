@@ -61,9 +61,13 @@ class ModelBase:
     #: name of the family that generates with it; None: not known.
     family: str | None = None
 
+    def of_family(self, variant: Variant) -> bool:
+        """Return False for a variant of another family than the model's."""
+        return variant.family is None or self.family is None or variant.family == self.family
+
     def takes(self, variant: Variant) -> bool | None:
         """Return whether a variant belongs to this base; None where that cannot be known."""
-        if variant.family is not None and self.family is not None and variant.family != self.family:
+        if not self.of_family(variant):
             return False
         wanted = variant.base_model
         if wanted is None or wanted == self.model or (self.id is not None and wanted.lower() == self.id.lower()):

@@ -54,6 +54,13 @@ class Base21(Base):
         }
 
     @cached_property
+    def flat_names(self) -> dict[str, str]:
+        """Kohya's names, without those that diffusers' loader, made for Qwen-Image, turns into names of no module."""
+        lost = ("gate_layer",), ("txt_in.", "modulation.")
+        names = (name for name in self.modules if not (name.endswith(lost[0]) or name.startswith(lost[1])))
+        return {name.replace(".", "_"): name for name in names}
+
+    @cached_property
     def unused(self) -> frozenset[str]:
         """Nothing: prompt and image share each module."""
         return frozenset()
