@@ -5,11 +5,13 @@ import io
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
+import builders
 from qiltest.cli.main import main
 from qiltest.engine.rescore import rescore
 from qiltest.gate import GoldenStore, Verdict
@@ -275,3 +277,80 @@ def test_an_image_that_collapsed_is_not_shipped_however_few_there_are(street, ca
     street.run("--qil-case=sign")
     assert main(["compare", "latest", "--variant", "base", "--with", "fast"]) == 1
     assert "DO NOT SHIP 1 of 1 image lost identity or layout" in " ".join(capsys.readouterr().out.split())
+
+
+def edited(path, target, text):
+    """What an edit makes of a picture: another first text, and the rest as it was; returns the lines of it."""
+    with Image.open(path) as opened:
+        lines, image = json.loads(opened.text["lines"]), opened.convert("RGB")
+    left, top, right, bottom = lines[0]["box"]
+    pen = ImageDraw.Draw(image)
+    pen.rectangle((left, top, right, bottom), fill="white")
+    pen.text((left, top - 3), text, fill="black", font=ImageFont.load_default(12))
+    made = [{"text": text, "box": lines[0]["box"]}, *lines[1:]]
+    note = PngInfo()
+    note.add_itxt("lines", json.dumps(made))
+    image.save(target, pnginfo=note)
+    return hashlib.sha256(image.tobytes()).hexdigest(), made
+
+
+def test_edits_that_were_made_elsewhere_are_judged_by_name(street):
+    write(street, rounds="rounds = 2")
+    folder = street.path / "made"
+    folder.mkdir()
+    given = street.path / "cases/edit/inputs/sign.png"
+    texts = {"": "OPEN", "-r2": "OPEN!"}
+    lines = dict(edited(given, folder / f"{SAMPLE}{end}.png", text) for end, text in texts.items())
+    (street.path / "lines.json").write_text(json.dumps(lines))
+    conftest = street.path / "conftest.py"  # the plugin itself opens the folder
+    own = '@pytest.fixture(scope="session")\ndef qil_generator('
+    conftest.write_text(conftest.read_text().replace(own, "def standin_generator("))
+    street.run(*FAST, "--qil-images=made", "--qil-model=tiny", "--qil-update=missing").assert_outcomes(passed=2)
+    second = only(street, f"{SAMPLE}-r2")
+    assert (second.score.distance, second.score.gone[0].distance, second.change.share) == (1, 0, 0)
+
+
+def test_a_plan_says_where_the_input_images_come_from(street, capsys):
+    write(street, rounds="rounds = 2", more=f'sha256 = "{"a" * 64}"\nget = "https://example.org/sign.png"')
+    assert main(["plan", "--cases", "cases", "--model", "tiny", "--case", "sign", "--variant", "fast"]) == 0
+    first, second = json.loads(capsys.readouterr().out)["images"]
+    assert first["inputs"] == [{"file": "inputs/sign.png", "sha256": "a" * 64, "get": "https://example.org/sign.png"}]
+    assert second["inputs"] == [{"sample": SAMPLE}]
+
+
+@pytest.fixture
+def score(street, capsys, monkeypatch):
+    """Score an image as the stand-in noted it; returns the exit code and what was printed."""
+    info = builders.FAKE
+    monkeypatch.setattr("qiltest.cli.score.open_reader", lambda _: reader_of(SimpleNamespace(reader=info)))
+
+    def run(*args):
+        code = main(["score", "output.png", *args])
+        return code, " ".join(capsys.readouterr().out.split())
+
+    return run
+
+
+def test_one_edit_is_scored_against_its_input(street, score):
+    given = "cases/edit/inputs/sign.png"
+    edited(street.path / given, street.path / "output.png", "OPEN")
+    code, said = score("--case=sign")
+    assert (code, "rest of the image: 0 % changed" in said, "PASS: distance 0, limit 0" in said) == (0, True, True)
+    assert score("--expect", "OPEN", "Main Street", "--removed", "SALE 50%", "--input", given)[0] == 0
+    shutil.copy(street.path / given, street.path / "output.png")
+    code, said = score("--case=sign")
+    assert code == 1
+    assert "not gone: 'SALE 50%', read as 'SALE 50%', distance 6" in said
+    code, said = score("--case=sign", "--json")
+    record = json.loads(said)
+    assert (record["removed"][0]["distance"], record["rest"]["share"]) == (6, 0.0)
+
+
+def test_a_score_without_the_input_says_what_was_not_compared(street, score, capsys):
+    edited(street.path / "cases/edit/inputs/sign.png", street.path / "output.png", "OPEN")
+    assert "rest of the image: not compared" in score("--expect", "OPEN", "--removed", "SALE 50%")[1]
+    shutil.rmtree(street.path / "cases/edit/inputs")
+    assert main(["score", "output.png", "--case=sign"]) == 2
+    assert "or name it: --input IMAGE" in capsys.readouterr().err
+    assert main(["score", "output.png", "--case=coffee", "--input", "output.png"]) == 2
+    assert "coffee is no edit case" in capsys.readouterr().err

@@ -73,9 +73,10 @@ def add_parser(add: AddParser) -> None:
 def run_score(args: argparse.Namespace) -> int:
     """Score the image. Returns 0 where the edits are within the limit, else 1; raises QiltestError."""
     asked = _asked(args)
+    given = _input(args.input, asked)
     name = args.reader or asked.reader or DEFAULT_READER
     reader = open_reader(reader_for(name, asked.texts, asked.forgiven))
-    outcome = _outcome(args.image, asked, reader, name, _input(args.input, asked))
+    outcome = _outcome(args.image, asked, reader, name, given)
     if args.json:
         print_json(_record(args.image, asked, reader, outcome), readable=True)
     else:
