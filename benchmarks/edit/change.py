@@ -1,6 +1,6 @@
 """How often an edit that changed the rest is found, and how often a faithful one is called changed.
 
-    python benchmarks/edit/change.py [--images FOLDER] [--jobs 2] [--vae]
+    python benchmarks/edit/change.py [--images FOLDER] [--jobs 2] [--vae] [--edits CHECKOUT]
 
 Each image (the real ones, and the small copies of the embedded model's goldens) has its largest texts replaced; the
 result is drawn again faithfully (JPEG, resampling, shifts of 1 to 8 pixels, colours, noise, a wobble, with --vae a pass
@@ -37,15 +37,34 @@ from scene_sets import VARIANTS, group_of, halves
 from qiltest.files import write_atomically
 from qiltest.gate.change import COLLAPSED, LAYOUT, PATCH, SHARE, is_collapse, is_too_much
 from qiltest.generation.images import encode_png
-from qiltest.quality.change import VERSION, Change, measure, measure_change
+from qiltest.quality.change import VERSION, Box, Change, measure, measure_change
 from qiltest.reading import Reader, Reading, open_reader
 from qiltest.reading.images import Pixels, load_image
+from qiltest.reading.records import Line
 from qiltest.strict_json import decode
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "change.json"
 #: longer side to which images are reduced, so that all have a pipeline's size.
 SIDE = 512
+#: how the names of the embedded model's images begin.
+_EMBEDDED = "tiny "
+#: edits by real models that stable-diffusion.cpp shows, below `assets` of its repository (97d2990): all of one image,
+#: whose sign is to read otherwise, and that image by other quantisations of its model.
+BEFORE = "flux/flux1-dev-q8_0.png"
+EDITS = (
+    "boogu/edit_example.png",
+    "flux/kontext1_dev_output.png",
+    "flux2/flux2-klein-4b-edit.png",
+    "flux2/flux2-klein-9b-edit.png",
+    "mage_flow/edit_example.png",
+    "qwen/qwen_image_edit.png",
+    "qwen/qwen_image_edit_2509.png",
+    "qwen/qwen_image_edit_2511.png",
+    "flux/flux1-dev-q4_k.png",
+    "flux/flux1-dev-q3_k.png",
+    "flux/flux1-dev-q2_k.png",
+)
 #: percentiles of the distributions.
 PERCENTILES = (50, 90, 99, 100)
 
@@ -77,6 +96,7 @@ def main() -> int:
         found += list(_variants(paths, half))
     write_atomically(args.raw, (json.dumps(found) + "\n").encode())
     result = summary(found)
+    result["edits"] = list(_real_edits(args.edits / "assets", args.store)) if args.edits else _kept_edits(args.output)
     write_atomically(args.output, (json.dumps(result, ensure_ascii=False, indent=1) + "\n").encode())
     print(table(result))
     return 0
@@ -90,7 +110,9 @@ def rows_of(name: str, path: Path, other: Path, vae: bool, store: Path) -> list[
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(kept, json.dumps(rows).encode())
     found: list[dict[str, Any]] = json.loads(kept.read_text(encoding="utf-8"))
-    return [{**row, **_judged(row)} for row in found]
+    # the embedded VAE has seen what the embedded model draws, and no photograph
+    own = [row for row in found if row["way"] != "embedded VAE" or name.startswith(_EMBEDDED)]
+    return [{**row, **_judged(row)} for row in own]
 
 
 def _rows(name: str, path: Path, other: Path, vae: bool, store: Path) -> list[dict[str, Any]]:
@@ -119,6 +141,34 @@ def _variants(paths: dict[str, Path], half: dict[str, str]) -> Iterator[dict[str
                 row = {"name": f"{group}: {one} -> {other}", "half": half[one], "kind": "variants"}
                 numbers = _numbers(found)
                 yield {**row, "way": f"one prompt, {group}", **numbers, **_judged(numbers)}
+
+
+def _real_edits(assets: Path, store: Path) -> Iterator[dict[str, Any]]:
+    """Yield what real models' edits changed outside the lines that were read before and after."""
+    before = load_image(assets / BEFORE)
+    lines = read(before, store).lines
+    for name in EDITS:
+        after = load_image(assets / name)
+        boxes = [
+            box for pixels, own in ((before, lines), (after, read(after, store).lines)) for box in _boxes(pixels, own)
+        ]
+        numbers = _numbers(measure_change(before, after, boxes))
+        yield {"image": name, **numbers, **_judged(numbers)}
+
+
+def _boxes(pixels: Pixels, lines: Sequence[Line]) -> Iterator[Box]:
+    height, width = pixels.shape[:2]
+    for line in lines:
+        xs = [min(1.0, max(0.0, x / width)) for x, _ in line.box]
+        ys = [min(1.0, max(0.0, y / height)) for _, y in line.box]
+        yield Box(left=min(xs), top=min(ys), right=max(xs), bottom=max(ys))
+
+
+def _kept_edits(output: Path) -> list[dict[str, Any]]:
+    """Return what an earlier run wrote of real edits."""
+    known = json.loads(output.read_text(encoding="utf-8")) if output.is_file() else {}
+    kept: list[dict[str, Any]] = known.get("edits", [])
+    return kept
 
 
 def _numbers(change: Change) -> dict[str, Any]:
@@ -162,6 +212,9 @@ def table(result: dict[str, Any]) -> str:
             f"{row['half']:<5} {row['kind']:<9} {row['way']:<34} {row['too much']:>3} {row['collapse']:>3} of "
             f"{row['images']:<3} share {row['share']} patch {row['patch']}"
         )
+    for row in result["edits"]:
+        said = "collapse" if row["collapse"] else "changed" if row["too much"] else "unchanged"
+        lines.append(f"{row['image']:<34} {said:<10} share {row['share']:.3f} patch {row['patch']:.3f}")
     return "\n".join(lines)
 
 
@@ -174,7 +227,7 @@ def images_of(folder: Path) -> dict[str, Path]:
 
 def embedded_of(folder: Path) -> dict[str, Path]:
     """Return one small copy of each case of the embedded model."""
-    return {f"tiny {path.parent.name}": path for path in sorted(folder.glob("*@*/base-s42.webp"))}
+    return {f"{_EMBEDDED}{path.parent.name}": path for path in sorted(folder.glob("*@*/base-s42.webp"))}
 
 
 def read(pixels: Pixels, store: Path) -> Reading:
@@ -235,6 +288,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--store", type=Path, default=ROOT / "build" / "change", help="readings")
     parser.add_argument("--raw", type=Path, default=ROOT / "build" / "change" / "rows.json", help="one row per output")
     parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--edits", type=Path, help="a checkout of leejet/stable-diffusion.cpp, for its edits")
     parser.add_argument("--vae", action="store_true", help="with a pass through the embedded VAE, which needs torch")
     parser.add_argument("--every", type=int, default=1, help="every so many images, for a quick look")
     parser.add_argument("--jobs", type=int, default=1)
