@@ -117,6 +117,33 @@ def test_the_grid_of_a_turbo_is_taken_from_its_own_index_as_the_pipeline_does(mo
     assert base.recipe(case(), SIZE, written, 3).sigmas == asked.sigmas
 
 
+@pytest.mark.parametrize(
+    "sigmas",
+    [[1.0, "0.5"], [1.0, True], [2.0, 1.0], [1.0, 0.0], 7, {"a": 1}, [0.5] * 2000],
+    ids=lambda one: str(one)[:12],
+)
+def test_sigmas_of_an_index_that_are_no_sigmas_are_refused(model, tmp_path, sigmas):
+    turbo = tmp_path / "turbo"
+    shutil.copytree(model, turbo)
+    index = json.loads((turbo / "model_index.json").read_text())
+    (turbo / "model_index.json").write_text(json.dumps({**index, "sample_sigmas": sigmas}))
+    with pytest.raises(ModelError, match=r"model_index\.json: sample_sigmas"):
+        resolve_model(str(turbo))
+
+
+@pytest.mark.parametrize("options", [{"offload": "group"}, {"fp8": True}, {"offload": "group", "fp8": True}])
+def test_each_way_of_saving_memory_makes_the_same_image_and_takes_a_merged_lora_off_again(model, four, options):
+    alone = open_generator(str(model), Settings(device="cpu", fp8=options.get("fp8", False)))
+    apart = open_generator(str(model), Settings(device="cpu", **options))
+    variants = (BASE, replace(four, merged=True), BASE)
+    one, other = (
+        [made.denoise(made.recipe(case(), SIZE, variant, 1)).latents_sha256 for variant in variants]
+        for made in (alone, apart)
+    )
+    assert one == other
+    assert one[0] == one[2] != one[1]
+
+
 def test_sizes_are_floored_to_multiples_of_32(generator):
     asked = generator.recipe(case(), Size(111, 80), PLAIN, 1)
     assert asked.effective == Size(96, 64)

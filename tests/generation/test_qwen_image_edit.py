@@ -1,6 +1,7 @@
 """Editing models on stand-ins of their layout: the image is the pipeline's own, of one input image or of several."""
 
 import importlib
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from safetensors.torch import load_file, save_file
 
-from qiltest.errors import RecipeError
+from qiltest.errors import ModelError, RecipeError
 from qiltest.generation import Settings, open_generator
 from qiltest.generation.families import edit_size, family_named
 from qiltest.generation.schedule import LIGHTNING
@@ -155,6 +157,17 @@ def test_a_folder_is_of_its_family_and_takes_the_loras_of_qwen_images_shape(mode
     assert base_of_model(str(model)).family == family.name
     assert family.base() == family_named("qwen-image").base()
     assert generator._recipes.base.num_layers == 2
+
+
+def test_a_text_encoder_that_cannot_see_is_refused(model, tmp_path):
+    """Of a model of text alone these weights may be absent; here they would stay random."""
+    blind = tmp_path / "blind"
+    shutil.copytree(model, blind)
+    (file,) = (blind / "text_encoder").glob("*.safetensors")
+    kept = {name: one for name, one in load_file(file).items() if "visual." not in name}
+    save_file(kept, file, {"format": "pt"})
+    with pytest.raises(ModelError, match=r"text_encoder: \d+ weights missing: model\.visual\."):
+        open_generator(str(blind), Settings(device="cpu"))
 
 
 @pytest.mark.parametrize("kind", ["2509", "2511"])

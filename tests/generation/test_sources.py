@@ -113,12 +113,15 @@ def copy(folder: Path, to: Path) -> Path:
     return Path(shutil.copytree(folder, to / "copy"))
 
 
-def test_an_editing_model_is_refused_by_its_name(folder, tmp_path):
+def test_a_pipeline_of_no_family_is_refused_by_its_name(folder, tmp_path):
     made = copy(folder, tmp_path)
     index = json.loads((made / "model_index.json").read_text())
-    (made / "model_index.json").write_text(json.dumps(index | {"_class_name": "QwenImageEditPipeline"}))
-    with pytest.raises(DeviceError, match="has a QwenImageEditPipeline"):
+    (made / "model_index.json").write_text(json.dumps(index | {"_class_name": "QwenImageLayeredPipeline"}))
+    with pytest.raises(
+        DeviceError, match="has a QwenImageLayeredPipeline, qiltest needs a QwenImagePipeline, "
+    ) as caught:
         resolve_model(str(made))
+    assert "QwenImageEditPlusPipeline" in caught.value.what
 
 
 def test_a_shard_that_was_not_downloaded_is_named(folder, tmp_path):

@@ -64,6 +64,7 @@ def folder_faults(folder: Path, family: Family) -> Iterator[FolderFault]:
 
 def _folder_faults(folder: Path, family: Family) -> Iterator[str | FolderFault]:
     index = read_object(folder / "model_index.json")
+    yield from _sigma_faults(index.get("sample_sigmas"))
     for component, expected in family.classes.items():
         if not (folder / component).is_dir():
             yield f"{MISSING}{component}"
@@ -73,6 +74,16 @@ def _folder_faults(folder: Path, family: Family) -> Iterator[str | FolderFault]:
             yield from _weight_faults(folder, component, family.pipeline)
     yield from _scheduler_faults(folder / "scheduler", family.classes["scheduler"])
     yield from _tokenizer_faults(folder, family.vocabulary)
+
+
+def _sigma_faults(found: object) -> Iterator[str]:
+    """Yield why what a pipeline's index names as the sigmas of every image is no list of them."""
+    numbers: list[object] = found if isinstance(found, list) else [found]
+    good = (isinstance(one, int | float) and one is not True and 0 < one <= 1 for one in numbers[:_MOST_LAYERS])
+    if found is not None and not all(good):
+        yield "model_index.json: sample_sigmas is no list of numbers from 1 down to above 0"
+    if len(numbers) > _MOST_LAYERS:
+        yield f"model_index.json: sample_sigmas has {len(numbers):,} numbers, and no image takes as many steps"
 
 
 def weights_of(folder: Path, component: str) -> Weights:
