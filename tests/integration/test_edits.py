@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import shutil
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,9 @@ from qiltest.engine.rescore import rescore
 from qiltest.gate import GoldenStore, Verdict
 from qiltest.reading.records import Line, Reading
 from qiltest.runs import RunStore
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from generation import stand_in_edit
 
 CASE = """
 id = "sign"
@@ -354,3 +358,28 @@ def test_a_score_without_the_input_says_what_was_not_compared(street, score, cap
     assert "or name it: --input IMAGE" in capsys.readouterr().err
     assert main(["score", "output.png", "--case=coffee", "--input", "output.png"]) == 2
     assert "coffee is no edit case" in capsys.readouterr().err
+
+
+EDITING = """
+[plain]
+title = "Plain"
+steps = 2
+true_cfg_scale = 1.0
+scheduler = "model"
+"""
+
+
+@pytest.mark.slow
+def test_a_session_on_an_editing_model_takes_the_edit_cases_alone_and_its_rounds_follow_each_other(street, tmp_path):
+    model = stand_in_edit.build(tmp_path / "stand-in-edit", "QwenImageEditPlusPipeline")
+    street.pytester.makeconftest("")
+    (street.path / "cases" / "variants.toml").write_text(EDITING)
+    write(street, rounds="rounds = 2")
+    case = street.path / "cases/edit/sign.toml"
+    case.write_text(case.read_text().replace('size = "1328x1328"', 'size = "64x64"'))
+    result = street.run_apart(f"--qil-model={model}", "--qil-device=cpu")
+    result.stdout.fnmatch_lines(["qiltest: 2 text-to-image cases left out: * does edit; name one with --qil-case, *"])
+    first, second = street.latest().results  # random weights write nothing, which is an error of each
+    assert [one.id for one in (first, second)] == ["sign@64x64-plain-s42", "sign@64x64-plain-s42-r2"]
+    assert second.recipe.inputs[0].sha256 == first.image.sha256
+    assert first.before[0].sha256 == second.before[0].sha256 == first.recipe.inputs[0].sha256
