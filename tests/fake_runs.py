@@ -21,6 +21,8 @@ from qiltest.gate.judge import judge
 from qiltest.gate.latency import Cohort, LatencyJudgement
 from qiltest.gate.small_copy import SmallCopies, digest_of, make_copy
 from qiltest.gate.verdict import Verdict
+from qiltest.quality.change import VERSION as CHANGE_VERSION
+from qiltest.quality.change import Change
 from qiltest.reading.records import Line, ReaderInfo
 from qiltest.recipe import LoraRecipe, Recipe, Size
 from qiltest.report import write_html
@@ -30,7 +32,7 @@ from qiltest.runs.lines import SCHEMA
 from qiltest.runs.records import CaseResult, Run, RunState, StoredImage
 from qiltest.runs.writer import RunWriter
 from qiltest.scoring import Score, score_case
-from qiltest.suite.cases import Case, ReportVerdict
+from qiltest.suite.cases import Case, EditRules, ExpectedText, InputFile, InputSource, ReportVerdict
 from qiltest.suite.selection import Sample
 from qiltest.suite.variants import LoraSource, SchedulerKind
 
@@ -60,6 +62,15 @@ def make_case(identity: str, *texts: str, **changes: object) -> Case:
     return make.case(
         identity, **{"size": Size(256, 256), "prompt": prompt, "texts": tuple(make.texts(*texts))} | changes
     )
+
+
+def edit_case(**changes: object) -> Case:
+    """A case that has SALE 50% replaced by OPEN, and Main Street left as it is."""
+    texts = (ExpectedText(text="OPEN"), ExpectedText(text="Main Street", kept=True))
+    source = InputSource(file=InputFile(path="inputs/sign.png"))
+    rules = EditRules(inputs=(source,), gone=("SALE 50%",))
+    prompt = "Replace SALE 50% with OPEN."
+    return make.case("sign", **{"size": Size(256, 256), "prompt": prompt, "texts": texts, "edit": rules} | changes)
 
 
 def reported(case: Case, table: int, **marks: bool | None) -> Case:
@@ -507,3 +518,16 @@ def open_report(open_page: Callable[..., Opened]) -> Callable[..., Opened]:
         return open_page(path, **look)
 
     return opener
+
+
+def with_input(run: FakeRun, result: CaseResult, *blocks: str) -> CaseResult:
+    """Give an edit's result an input image that reads "SALE 50%", and a map of what else changed."""
+    size = result.sample.size
+    before = run._store(draw(lines_of(("SALE 50%", "Main Street"), size), size, 3))
+    share = sum(row.count("#") for row in blocks) / max(1, sum(map(len, blocks)))
+    change = Change(
+        version=CHANGE_VERSION, share=share, patch=share, compared=0.9, right=0.01, down=-0.005, scale=1.02,
+        colour=0.5, layout=0.9, may_change=(), blocks=blocks,
+    )  # fmt: skip
+    run.results[run.results.index(result)] = found = replace(result, before=(before,), change=change)
+    return found

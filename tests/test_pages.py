@@ -63,6 +63,8 @@ def test_every_path_of_the_repository_that_a_page_names_exists(page):
     named = {path for path in PATH.findall(page.read_text(encoding="utf-8")) if "<" not in path}
     made_by_hand = {
         "cases/summer-sale.toml",
+        "cases/edit/shop-sign.toml",
+        "cases/edit/inputs/",
         "cases/ID.toml",
         "cases/hello-world.toml",
         "tests/report_cases/conftest.py",
@@ -155,6 +157,8 @@ def keys(page, heading):
     [
         ("## A case", case_schema.CaseTable),
         ("### `[[texts]]`", case_schema.TextTable),
+        ("### `[[inputs]]`", case_schema.InputTable),
+        ("### `[rest]`", case_schema.RestTable),
         ("### `[[resolutions]]`", case_schema.ResolutionTable),
         ("### `[limits]`", case_schema.LimitsTable),
         ("## Variants", variant_schema.VariantTable),

@@ -47,6 +47,10 @@ class CaseError(QiltestError):
     several_lines = True
 
 
+class InputError(QiltestError):
+    """The input image of an edit case is not there, is another one, or cannot be read."""
+
+
 class RecipeError(QiltestError):
     """The recipe is not what the variant asks for: scheduler, LoRA, CFG, hash."""
 

@@ -71,6 +71,7 @@ class StandinGenerator(Generator):
             true_cfg_scale=variant.true_cfg_scale,
             negative_prompt=variant.negative_prompt,
             prompt=variant.prompt(case.prompt, case.language),
+            inputs=case.inputs,
             max_sequence_length=512,
             seed=seed,
             generator_device="cpu",
@@ -158,6 +159,8 @@ def blank(denoised):
 
 def draw(case, settings, recipe):
     """Write the expected texts, with the planted faults, as a PNG that notes what stands where."""
+    if recipe.inputs:
+        return edit(case, settings, recipe)
     size = (recipe.effective.width, recipe.effective.height)
     image = paint(size, settings["scene"]) if "scene" in settings else Image.new("RGB", size, "white")
     pen, font = ImageDraw.Draw(image), ImageFont.load_default(12)
@@ -174,13 +177,42 @@ def draw(case, settings, recipe):
             np.asarray(image) * 0.8 + 20 + np.random.default_rng(0).normal(0, settings["noise"], (*image.size[::-1], 3))
         )
         image = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
-    # two seeds or variants never draw the same bytes
+    return noted_png(image, lines, recipe)
+
+
+def noted_png(image, lines, recipe):
+    """Encode an image with what stands where in it; two seeds or variants never draw the same bytes."""
     note = PngInfo()
     note.add_itxt("lines", json.dumps(lines))
     note.add_itxt("recipe", recipe.key())
     out = io.BytesIO()
     image.save(out, "PNG", pnginfo=note)
     return out.getvalue()
+
+
+def edit(case, settings, recipe):
+    """Write the wanted texts where the input has those that must go; "ignore", "scene" and "patch" do otherwise."""
+    with Image.open(recipe.inputs[0].path) as opened:
+        lines, image = json.loads(opened.text["lines"]), opened.convert("RGB")
+    if "scene" in settings:
+        image = paint(image.size, settings["scene"])
+    if "patch" in settings:
+        ImageDraw.Draw(image).rectangle((10, 20, 70, 90), fill="red")
+    typos = settings.get("typos", {})
+    wanted = [typos.get(text.text, text.text) for text in case.texts if not text.kept]
+    ignores = settings.get("ignore", False)
+    pen, font, noted = ImageDraw.Draw(image), ImageFont.load_default(12), []
+    for line in lines:
+        replaced = line["text"] in case.edit.gone and not ignores
+        text = (wanted.pop(0) if wanted else "") if replaced else typos.get(line["text"], line["text"])
+        if replaced or "scene" in settings:
+            left, top, right, bottom = line["box"]
+            pen.rectangle((left, top, right, bottom), fill="white")
+            pen.text((left, top - 3), text, fill="black", font=font)
+        if text:
+            box = pen.textbbox((line["box"][0], line["box"][1] - 3), text, font=font) if replaced else line["box"]
+            noted.append({"text": text, "box": box})
+    return noted_png(image, noted, recipe)
 
 
 def paint(size, number):

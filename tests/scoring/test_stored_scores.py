@@ -8,6 +8,7 @@ import pytest
 
 from builders import FAKE, line, reading, stack
 from qiltest.scoring import Edit, EditKind, Extra, ExtraKind, Score, TextScore
+from qiltest.scoring.records import GoneScore
 from qiltest.strict_json import StrictJsonError, decode
 
 EDITS = (
@@ -37,6 +38,7 @@ SCORE = Score(
     distance=7,
     distance_alnum=8,
     length=20,
+    gone=(GoneScore(expected="SALE", read="SALF", distance=3, length=4, lines=(1,)),),
 )
 
 
@@ -60,7 +62,7 @@ def test_a_score_is_written_field_by_field():
         "distance_alnum": 8,
         "length": 20,
     }
-    assert set(written) == {"reader", "texts", "extra", "distance", "distance_alnum", "length"}
+    assert set(written) == {"reader", "texts", "extra", "distance", "distance_alnum", "length", "gone"}
     assert written["texts"][1] == {
         "expected": "Hello World",
         "read": "Hel1ox\nWor",
@@ -83,7 +85,9 @@ def test_a_score_is_written_field_by_field():
         "required": False,
         "layout": ["hyphen '-' missing at a line break"],
         "beside": ["Tom:", "again"],
+        "kept": False,
     }
+    assert written["gone"] == [{"expected": "SALE", "read": "SALF", "distance": 3, "length": 4, "lines": [1]}]
     assert written["extra"] == [
         {"text": "Hello", "kind": "doubled", "line": 5, "distance": 5, "of": "HelloWorld"},
         {"text": "nothing", "kind": "other", "line": 6, "distance": 0, "of": ""},
@@ -144,6 +148,8 @@ def test_a_lost_field_is_named_with_its_record(record, path):
         "device",
         "characters",
         "code",
+        "kept",
+        "gone",
     }
     if optional:
         assert decode(type(record), json.dumps(damaged)) is not None

@@ -106,7 +106,7 @@ ONE_MISTAKE = {
     "unknown key": (
         ("vertical = true", "vertcal = true"),
         'texts[1].vertcal: unknown key (did you mean "vertical"?); '
-        "allowed: text, vertical, optional_marks, required, in_prompt",
+        "allowed: text, vertical, optional_marks, required, in_prompt, kept",
     ),
     "missing text": (
         ('text = "夜市 open"\n', ""),
@@ -286,7 +286,8 @@ ONE_MISTAKE = {
     "a text without a table of texts": (
         ("[[texts]]\ntext", "[[text]]\ntext"),
         'text: unknown key (did you mean "texts"?); allowed: id, title, prompt, language, report_table, texts, '
-        "resolutions, limits, line_breaks, forgiven, alone, seeds, reader, known_typos",
+        "resolutions, limits, line_breaks, forgiven, alone, seeds, reader, known_typos, "
+        "task, inputs, removed, rest, rounds",
     ),
 }
 

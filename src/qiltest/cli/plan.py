@@ -60,6 +60,7 @@ def run_plan(args: argparse.Namespace) -> int:
     from qiltest.elsewhere.plan import plan, planned_model
     from qiltest.generation.families import FAMILIES
     from qiltest.generation.sources import base_of_model
+    from qiltest.generation.tasks import tasks_of
     from qiltest.suite.load import load_suite
     from qiltest.suite.selection import select
     from qiltest.suite.variants import ModelKind
@@ -74,6 +75,7 @@ def run_plan(args: argparse.Namespace) -> int:
         seeds=args.seeds if isinstance(args.seeds, tuple) else (),
         seed_count=args.seeds if isinstance(args.seeds, int) else None,
         base=base_of_model(args.model, insisted=args.base_model),
+        able=tasks_of(args.model),
     )
     model = planned_model(args.model, kind=kind, base=args.base_model)
     if args.format == COMFYUI and (kind is ModelKind.TINY or model.family is not FAMILIES[0]):

@@ -53,7 +53,7 @@ def run_rescore(args: argparse.Namespace) -> int:
         store=store,
         goldens=GoldenStore(root=args.golden),
         reader=args.reader,
-        cases=None if args.cases is None else load_cases(args.cases),
+        cases=None if args.cases is None else load_cases(args.cases, edits=True),
     )
     if args.json:
         print_json(_record(result), readable=True)

@@ -14,14 +14,20 @@ from rich.text import Text
 from qiltest.arguments import natural_int
 from qiltest.cli.common import AddParser, cases_flag, console, json_flag, print_json, reader_flag
 from qiltest.cli.parser import TEXT
-from qiltest.errors import QiltestError
+from qiltest.engine.edits import Before, change_of_edit, check_input
+from qiltest.errors import InputError, QiltestError
+from qiltest.gate.change import change_fault
 from qiltest.gate.verdict import Verdict
+from qiltest.quality.change import Change
 from qiltest.reading import DEFAULT_READER, Reader, Reading, Suspicion, open_reader, suspicious
+from qiltest.reading.images import load_image
 from qiltest.report.diff import Mark, marked
+from qiltest.report.rest import rest_line
 from qiltest.scoring import EmptyReadingError, Score, TextScore, score
 from qiltest.scoring.alphabet import AlphabetError, reader_for, require_readable
 from qiltest.scoring.benchmarks import BenchmarkScore, benchmark_scores, count_image
-from qiltest.suite.cases import ExpectedText, LineBreaks
+from qiltest.suite.cases import Case, EditRules, ExpectedText, Limits, LineBreaks
+from qiltest.suite.inputs import find_input
 from qiltest.suite.load import load_suite
 from qiltest.text.escape import one_line, printable_line
 from qiltest.text.tables import plain_table
@@ -42,6 +48,10 @@ def add_parser(add: AddParser) -> None:
     asked.add_argument("--case", metavar="ID[@WxH]", help="take texts and scoring rules from this case")
     expect = "the expected texts; may be repeated, and a text may begin with a hyphen: --expect=-15~-10°C"
     asked.add_argument("--expect", nargs="+", action="extend", type=TEXT, metavar="TEXT", help=expect)
+    removed = "texts that must be gone, with --expect; may be repeated"
+    parser.add_argument("--removed", nargs="+", action="extend", default=[], type=TEXT, metavar="TEXT", help=removed)
+    given = "the image that was edited: what else changed is measured (default: the file that the case names)"
+    parser.add_argument("--input", type=Path, metavar="IMAGE", help=given)
     optional = "characters that may be missing, with --expect; may be repeated"
     parser.add_argument("--optional", action="append", default=[], type=TEXT, metavar="MARK", help=optional)
     parser.add_argument(
@@ -63,9 +73,10 @@ def add_parser(add: AddParser) -> None:
 def run_score(args: argparse.Namespace) -> int:
     """Score the image. Returns 0 where the edits are within the limit, else 1; raises QiltestError."""
     asked = _asked(args)
+    given = _input(args.input, asked)
     name = args.reader or asked.reader or DEFAULT_READER
     reader = open_reader(reader_for(name, asked.texts, asked.forgiven))
-    outcome = _outcome(args.image, asked, reader, name)
+    outcome = _outcome(args.image, asked, reader, name, given)
     if args.json:
         print_json(_record(args.image, asked, reader, outcome), readable=True)
     else:
@@ -84,6 +95,9 @@ class _Asked:
     alone: bool
     limit: int
     reader: str | None
+    removed: tuple[str, ...] = ()
+    #: of an edit; None for text-to-image.
+    edit: Case | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +109,10 @@ class _Outcome:
     error: str = ""
     benchmarks: BenchmarkScore | None = None
     suspicions: tuple[Suspicion, ...] = ()
+    #: what an edit changed besides its texts; None where no input image was given.
+    change: Change | None = None
+    #: why it fails by that, or "".
+    fault: str = ""
 
 
 def _asked(args: argparse.Namespace) -> _Asked:
@@ -109,7 +127,11 @@ def _asked(args: argparse.Namespace) -> _Asked:
             alone=args.alone,
             limit=args.limit or 0,
             reader=None,
+            removed=tuple(args.removed),
+            edit=_case_of(args) if args.input is not None or args.removed else None,
         )
+    if args.removed:
+        raise QiltestError("--removed needs --expect", remedy="an edit case has its own list of removed texts")
     if marks:
         raise QiltestError("--optional needs --expect", remedy="a case has its own optional_marks")
     case, _ = load_suite(args.cases).case(args.case)
@@ -122,23 +144,75 @@ def _asked(args: argparse.Namespace) -> _Asked:
         alone=case.alone or args.alone,
         limit=allowed if args.limit is None else args.limit,
         reader=case.reader,
+        removed=case.gone,
+        edit=case if case.edit is not None else None,
     )
 
 
-def _outcome(image: Path, asked: _Asked, reader: Reader, name: str) -> _Outcome:
+def _case_of(args: argparse.Namespace) -> Case:
+    """Return a case of the options, for what else an edit changed."""
+    texts = tuple(ExpectedText(text=text) for text in args.expect)
+    limits = Limits(tolerance=0)
+    return Case(
+        id="--expect", title="", prompt="", language="en", report_table=None, texts=texts, resolutions=(),
+        limits=limits, edit=EditRules(inputs=(), gone=tuple(args.removed)),
+    )  # fmt: skip
+
+
+def _input(given: Path | None, asked: _Asked) -> Path | None:
+    """Return the image that was edited; None where nothing is to be compared. Raises QiltestError."""
+    if asked.edit is None:
+        if given is not None:
+            raise QiltestError(f"{asked.case} is no edit case, so --input has no use", remedy="leave out --input")
+        return None
+    if given is not None or asked.case is None:
+        return given
+    assert asked.edit.edit is not None
+    first = asked.edit.edit.inputs[0]
+    if first.file is None:
+        what = f"the input image of {asked.case} is generated: the image of {first}"
+        raise QiltestError(what, remedy="give it with --input IMAGE")
+    try:
+        return Path(find_input(asked.edit, first.file).path)
+    except InputError as error:
+        raise InputError(error.what, where=error.where, remedy=f"{error.remedy}; or name it: --input IMAGE") from error
+
+
+def _outcome(image: Path, asked: _Asked, reader: Reader, name: str, given: Path | None) -> _Outcome:
     where = f"case {asked.case}" if asked.case else "--expect"
     try:
         require_readable(reader, asked.texts, where=where, forgiven=asked.forgiven, asked=name)
         reading = reader.read(image)
-        found = score(asked.texts, reading, line_breaks=asked.line_breaks, forgiven=asked.forgiven, alone=asked.alone)
-    except (AlphabetError, EmptyReadingError) as error:
+        found = score(
+            asked.texts,
+            reading,
+            gone=asked.removed,
+            line_breaks=asked.line_breaks,
+            forgiven=asked.forgiven,
+            alone=asked.alone,
+        )
+        change = (
+            None if given is None or asked.edit is None else _change(asked.edit, given, image, reader, reading, found)
+        )
+    except (AlphabetError, EmptyReadingError, InputError) as error:
         return _Outcome(score=None, verdict=Verdict.ERROR, error=str(error))
+    fault = "" if change is None else change_fault(change)
+    gates = asked.edit is None or asked.edit.edit is None or asked.edit.edit.change_gates
     return _Outcome(
         score=found,
-        verdict=Verdict.PASS if found.distance <= asked.limit else Verdict.FAIL,
+        verdict=Verdict.PASS if found.distance <= asked.limit and not (fault and gates) else Verdict.FAIL,
+        change=change,
+        fault=fault,
         benchmarks=_benchmarks(asked, reading),
         suspicions=suspicious(reading, {line for text in found.texts for line in text.lines}),
     )
+
+
+def _change(case: Case, given: Path, image: Path, reader: Reader, reading: Reading, found: Score) -> Change:
+    """Measure what an edit changed besides its texts. Raises InputError, ReaderError."""
+    before = Before(pixels=load_image(given), reading=reader.read(given))
+    check_input(case, before.reading)
+    return change_of_edit(case, before, load_image(image), reading, found)
 
 
 def _benchmarks(asked: _Asked, reading: Reading) -> BenchmarkScore | None:
@@ -172,6 +246,9 @@ def _record(image: Path, asked: _Asked, reader: Reader, outcome: _Outcome) -> di
         "benchmarks": _benchmark_record(outcome.benchmarks),
         "verdict": str(outcome.verdict),
     }
+    if asked.edit is not None:
+        gone = [asdict(gone) for gone in found.gone] if found else []
+        record |= {"removed": gone, "rest": outcome.change and asdict(outcome.change)}
     return record | ({"error": outcome.error} if outcome.error else {})
 
 
@@ -209,6 +286,15 @@ def _lines(image: Path, asked: _Asked, outcome: _Outcome) -> Iterator[str]:
     if outcome.score is None:
         yield f"{outcome.verdict}: {image}: {outcome.error}"
         return
+    for gone in outcome.score.gone:
+        if gone.distance:
+            yield f"not gone: {gone.expected!r}, read as {gone.read!r}, distance {gone.distance}"
+    if outcome.change is not None:
+        yield f"rest of the image: {rest_line(outcome.change)}"
+    elif asked.edit is not None:
+        yield "rest of the image: not compared; give the image that was edited with --input IMAGE"
+    if outcome.fault:
+        yield outcome.fault
     for extra in outcome.score.extra:
         if extra.distance:
             yield f"{extra.kind}: {extra.text!r} (of {extra.of!r}), distance {extra.distance}"

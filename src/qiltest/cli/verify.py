@@ -31,7 +31,7 @@ def add_parser(add: AddParser) -> None:
 def run_verify(args: argparse.Namespace) -> int:
     """Verify a run and print its faults. Returns 0 or 1; raises StoreError and CaseError."""
     folder = RunStore(root=args.runs).find(args.run)
-    found = verify_run(folder, cases=load_cases(args.cases), goldens=GoldenStore(root=args.golden))
+    found = verify_run(folder, cases=load_cases(args.cases, edits=True), goldens=GoldenStore(root=args.golden))
     if args.json:
         faults = [asdict(fault) for fault in found.faults]
         known = {"run": found.run, "passes": found.passes, "images": found.images, "full": found.full}

@@ -14,6 +14,8 @@ from itertools import groupby
 from math import isfinite
 from operator import attrgetter
 
+from qiltest.comparison import edits
+from qiltest.comparison.edits import PartTally
 from qiltest.comparison.pairing import Pair, Pairing, pair_runs
 from qiltest.comparison.records import MARGIN, CaseTally, Comparison, Comparisons, ExactText, Release
 from qiltest.comparison.sample_size import Seen, plan
@@ -62,18 +64,20 @@ def compare(
     exact = _exact(pairings)
     tallies = _tallies(pairings)
     case_tests = sum(map(len, tallies))
+    parts = edits.tallies([[pair.edit for pair in one.pairs if pair.edit is not None] for one in pairings])
     comparisons = tuple(
         _Judge(
             pairing=pairing,
             exact=found,
             cases=cases,
+            parts=own,
             margin=margin,
             alpha=alpha,
             tests=len(pairings),
             case_tests=case_tests,
             resamples=resamples,
         ).comparison()
-        for pairing, found, cases in zip(pairings, exact, tallies, strict=True)
+        for pairing, found, cases, own in zip(pairings, exact, tallies, parts, strict=True)
     )
     return Comparisons(margin=margin, alpha=alpha, comparisons=comparisons)
 
@@ -85,6 +89,7 @@ class _Judge:
     pairing: Pairing
     exact: ExactText
     cases: tuple[CaseTally, ...]
+    parts: tuple[PartTally, ...]
     margin: float
     alpha: float
     tests: int
@@ -116,10 +121,11 @@ class _Judge:
             unpaired=self.pairing.unpaired,
             candidate=self.pairing.candidate,
             size=self.pairing.size,
+            parts=self.parts,
         )
 
     def _verdict(self) -> tuple[Release, tuple[str, ...]]:
-        worse = (*self._worse(), *self._lost_scenes())
+        worse = (*self._collapsed(), *self._worse(), *self._worse_parts(), *self._lost_scenes())
         kinds = {obstacle.verdict for obstacle in self.pairing.obstacles}
         if worse:
             return Release.DO_NOT_SHIP, worse
@@ -165,6 +171,24 @@ class _Judge:
         if above and not self._few():
             yield f"the error rate rose by more than the margin: {self._change()}"
 
+    def _collapsed(self) -> Iterator[str]:
+        """Yield edits whose image is another one than the input, and was not before."""
+        found = [p for p in self.pairs if p.edit is not None and p.edit[1].collapse and not p.edit[0].collapse]
+        if found:
+            first = found[0]
+            assert first.edit is not None
+            images = count(len(self.pairs), "image")
+            yield f"{len(found)} of {images} lost identity or layout: {first.id}: {first.edit[1].collapse}"
+
+    def _worse_parts(self) -> Iterator[str]:
+        """Yield what shows that a part of the edits is worse."""
+        for tally in self.parts:
+            if not (tally.p_holm > self.alpha):
+                yield (
+                    f"{tally.part}: {tally.broken} images lost it and {tally.fixed} gained it, p = {tally.p_holm:.2g} "
+                    f"(McNemar, Holm-corrected over the parts of edits)"
+                )
+
     def _lost_scenes(self) -> Iterator[str]:
         """Yield what shows that scenes were lost: one that is gone, or more replaced ones than equal releases have."""
         gone = self._changed(ChangeKind.GONE)
@@ -198,6 +222,9 @@ class _Judge:
             yield f"too few images ({images}): even if every one were worse, it could be chance"
         if self.interval is None or not (self.interval.high <= self.margin and self._difference <= self.margin):
             yield f"the change may be above the margin: {self._change()}"
+        for tally in self.parts:
+            if tally.part is edits.Part.REST and tally.broken > tally.fixed:  # which no edit distance tells
+                yield f"{tally.part}: {tally.broken} images lost it and {tally.fixed} gained it: it may be chance"
         if not (self._difference + self._unseen <= self.margin):
             yield (
                 f"after {images}, up to {unseen_share(len(self.pairs), self._tail):.0%} of all images could still have "

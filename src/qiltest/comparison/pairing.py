@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from qiltest.comparison.edits import EditSide, edit_side
 from qiltest.errors import StoreError
 from qiltest.gate.verdict import Verdict
 from qiltest.quality.scene import SceneChange, scene_change
@@ -13,7 +14,7 @@ from qiltest.runs.records import CaseResult, Run
 from qiltest.scoring.records import Score
 from qiltest.suite.selection import Sample
 
-_Key = tuple[str, Size, int]
+_Key = tuple[str, Size, int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,10 @@ class Pair:
     lost: SceneChange | None = None
     #: True where both begin with the same noise as far as anybody knows: then their scenes are of one kind.
     same_noise: bool = True
+    #: of a repeated edit, from 1.
+    round: int = 1
+    #: which parts of an edit are right, before and after; None for text-to-image.
+    edit: tuple[EditSide, EditSide] | None = None
 
     def __post_init__(self) -> None:
         if min(self.before, self.after) < 0 or self.length < 1:
@@ -43,7 +48,7 @@ class Pair:
     @property
     def id(self) -> str:
         """Name of the pair: `coffee-shop@1280x1280-s42`."""
-        return f"{self.case}@{self.size}-s{self.seed}"
+        return _named(self.case, self.size, self.seed, self.round)
 
     @property
     def change(self) -> int:
@@ -163,7 +168,7 @@ def pair_up(before: Run, after: Run, *, variant: str, with_variant: str) -> Pair
 
 def _dropped(left: set[_Key], right: set[_Key]) -> list[_Key]:
     """Return the images of cases and resolutions that only the left side has; none without any common image."""
-    places = {(case, size) for case, size, _ in right}
+    places = {(case, size) for case, size, *_ in right}
     gone = [key for key in left if key[:2] not in places] if left & right else []
     return sorted(gone, key=_order)
 
@@ -187,17 +192,21 @@ def _results(run: Run, variant: str) -> dict[_Key, CaseResult]:
 
 
 def _key(sample: Sample) -> _Key:
-    return sample.case, sample.size, sample.seed
+    return sample.case, sample.size, sample.seed, sample.round
 
 
-def _order(key: _Key) -> tuple[str, int, int, int]:
-    case, size, seed = key
-    return case, size.width, size.height, seed
+def _order(key: _Key) -> tuple[str, int, int, int, int]:
+    case, size, seed, number = key
+    return case, size.width, size.height, seed, number
 
 
 def _name(key: _Key) -> str:
-    case, size, seed = key
-    return f"{case}@{size}-s{seed}"
+    case, size, seed, number = key
+    return _named(case, str(size), seed, number)
+
+
+def _named(case: str, size: str, seed: int, number: int) -> str:
+    return f"{case}@{size}-s{seed}" + (f"-r{number}" if number > 1 else "")
 
 
 def _label(run: Run, variant: str, *, other: Run) -> str:
@@ -223,7 +232,8 @@ def _pair(
     differences = (*case_changes, *_differences(before, after, before.score, after.score))
     if differences:
         return Obstacle(id=_name(key), verdict=Verdict.INCOMPARABLE, why="; ".join(differences))
-    case, size, seed = key
+    case, size, seed, number = key
+    sides = edit_side(before.score, before.change), edit_side(after.score, after.change)
     return Pair(
         case=case,
         size=str(size),
@@ -232,6 +242,8 @@ def _pair(
         after=after.score.distance,
         length=after.score.length,
         same_image=before.image is not None and after.image is not None and before.image.sha256 == after.image.sha256,
+        round=number,
+        edit=None if sides[0] is None or sides[1] is None else (sides[0], sides[1]),
     )
 
 
@@ -261,7 +273,7 @@ def _case_changes(case: str, before: Run, after: Run) -> tuple[str, ...]:
     old, new = ({known.id: known for known in run.cases}.get(case) for run in (before, after))
     if old is None or new is None:
         return ()
-    keys = ("prompt", "texts", "line_breaks", "forgiven", "alone")
+    keys = ("prompt", "texts", "line_breaks", "forgiven", "alone", "edit")
     changed = [key for key in keys if getattr(old, key) != getattr(new, key)]
     return (f"the case's {', '.join(changed)} changed between the runs",) if changed else ()
 
@@ -287,6 +299,9 @@ def _differences(before: CaseResult, after: CaseResult, old: Score, new: Score) 
         yield f"read by {old.reader.fingerprint} and by {new.reader.fingerprint}: different readers are not comparable"
     if before.effective != after.effective:
         yield f"different sizes: {before.effective} and {after.effective}"
+    if [image.sha256 for image in before.before] != [image.sha256 for image in after.before]:
+        yield "different input images"
     texts = [[(text.expected, text.required, text.length) for text in score.texts] for score in (old, new)]
-    if texts[0] != texts[1] or old.length != new.length:
+    gone = [[each.expected for each in score.gone] for score in (old, new)]
+    if texts[0] != texts[1] or gone[0] != gone[1] or old.length != new.length:
         yield "different expected texts"

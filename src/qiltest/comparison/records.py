@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from qiltest.comparison.edits import PartTally
 from qiltest.comparison.pairing import Obstacle
 from qiltest.comparison.statistics import Interval
 from qiltest.runs.status import Status
@@ -130,6 +131,8 @@ class Comparison:
     #: the candidate that it is about, and the only size of its images; "" where that is no matter (`Pairing`).
     candidate: str = ""
     size: str = ""
+    #: of edits: wanted, kept and removed texts, and the rest of the image.
+    parts: tuple[PartTally, ...] = ()
 
     def __post_init__(self) -> None:
         numbers = (self.rate_before, self.rate_after, self.difference, self.unseen)

@@ -27,7 +27,9 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".tif", ".tiff",
 _MOST_ENTRIES = 20_000
 #: faults that a problem lists.
 _SHOWN = 100
-_ID = re.compile(r"(?P<case>[^@/]+)@(?P<size>[1-9]\d{1,4}x[1-9]\d{1,4})-(?P<variant>.+)-s(?P<seed>\d{1,19})")
+_ID = re.compile(
+    r"(?P<case>[^@/]+)@(?P<size>[1-9]\d{1,4}x[1-9]\d{1,4})-(?P<variant>.+)-s(?P<seed>\d{1,19})(?:-r(?P<round>\d{1,2}))?"
+)
 _TWICE = "one image under several samples"
 _REMEDY = "`qiltest plan` says what must be generated, and how each file is named"
 
@@ -133,11 +135,12 @@ def sample_named(name: str, suite: Suite) -> Sample | None:
     if match is None:
         return None
     size = Size.parse(match["size"])
-    case = next((case for case in suite.cases if case.id == match["case"]), None)
+    case = next((case for case in suite.every if case.id == match["case"]), None)
     known = case is not None and any(resolution.size == size for resolution in case.resolutions)
     if not known or all(variant.name != match["variant"] for variant in suite.variants):
         return None
-    sample = Sample(case=match["case"], size=size, variant=match["variant"], seed=int(match["seed"]))
+    number = int(match["round"] or 1)
+    sample = Sample(case=match["case"], size=size, variant=match["variant"], seed=int(match["seed"]), round=number)
     return sample if sample.id == name else None  # not s042
 
 

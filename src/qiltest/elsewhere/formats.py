@@ -48,8 +48,13 @@ Graph = dict[str, dict[str, Any]]
 
 def as_json(images: Sequence[PlannedImage], model: PlannedModel) -> str:
     """Return the plan as indented JSON."""
-    record = {"schema": SCHEMA, "model": model.name, "images": [asdict(image) for image in images]}
+    record = {"schema": SCHEMA, "model": model.name, "images": [_entry(image) for image in images]}
     return json.dumps(record, ensure_ascii=True, indent=1, allow_nan=False) + "\n"
+
+
+def _entry(image: PlannedImage) -> dict[str, Any]:
+    """Return an image's entry; only an edit has inputs."""
+    return {name: value for name, value in asdict(image).items() if name != "inputs" or value}
 
 
 def as_csv(images: Sequence[PlannedImage]) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from qiltest.errors import DeviceError, ModelError, RecipeError
@@ -74,6 +74,8 @@ class PlannedImage:
     given_sigmas: tuple[float, ...]
     #: tokens of the prompt beyond which it is cut; 0: the pipeline cuts none.
     max_sequence_length: int
+    #: of an edit: where its input images come from, in order; left out of the plan of a text-to-image case.
+    inputs: tuple[dict[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +174,20 @@ def _planned(task: Task, model: PlannedModel, lora: PlannedLora | None) -> Plann
         scheduler_settings=dict(variant.scheduler_settings),
         given_sigmas=given_sigmas(variant, model),
         max_sequence_length=LONGEST[model.kind] if model.family.longest_prompt else 0,
+        inputs=tuple(_inputs(task)),
     )
+
+
+def _inputs(task: Task) -> Iterator[dict[str, str]]:
+    """Yield each input image of an edit, as the case names it; a later round's first is the image before."""
+    for number, source in enumerate(() if task.case.edit is None else task.case.edit.inputs):
+        if task.round > 1 and number == 0:
+            yield {"sample": replace(task.sample, round=task.round - 1).id}
+        elif source.file is not None:
+            known = {"file": source.file.path, "sha256": source.file.sha256 or "", "get": source.file.get}
+            yield {name: value for name, value in known.items() if value}
+        else:
+            yield {"sample": str(source)}
 
 
 def negative_prompt(variant: Variant) -> str | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from qiltest.recipe import Recipe
+from qiltest.suite.selection import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,10 @@ class FindsImages(Protocol):
 
     def told_seconds(self, recipe: Recipe) -> float | None:
         """Return the seconds that a manifest tells of an image: reported, and never compared with what was measured."""
+        ...
+
+    def recipe_of(self, task: Task) -> Recipe:
+        """Return what was asked for, with the image that is there. Raises ImagesError."""
         ...
 
     def found(self, recipe: Recipe) -> Found:

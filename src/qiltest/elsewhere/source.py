@@ -42,7 +42,7 @@ NOT_CHECKED = (
 )
 _REMEDY = "make this image again, by `qiltest plan`, or leave it out with --qil-case, --qil-variant or --qil-seeds"
 
-Key = tuple[str, Size, str, int]
+Key = tuple[str, Size, str, int, int]
 
 
 class FolderSource(Generator):
@@ -54,7 +54,7 @@ class FolderSource(Generator):
         self._survey, self._planned, self._source = found, planned, source
         self._tasks: dict[Key, list[Sample]] = {}
         for sample, task in tasks.items():
-            key = (task.case.id, task.size, task.variant.name, task.seed)
+            key = (task.case.id, task.size, task.variant.name, task.seed, task.round)
             self._tasks.setdefault(key, []).append(sample)
         self._by_task = dict(tasks)
 
@@ -86,7 +86,14 @@ class FolderSource(Generator):
 
     def recipe(self, case: Case, size: Size, variant: Variant, seed: int) -> Recipe:
         """Return what was asked for, with the file that is there. Raises ImagesError where it cannot be judged."""
-        samples = self._tasks.get((case.id, size, variant.name, seed), [])
+        return self._recipe(case, size, variant, seed, 1)
+
+    def recipe_of(self, task: Task) -> Recipe:
+        """Return the recipe of a task, which may be a later round of an edit. Raises ImagesError."""
+        return self._recipe(task.case, task.size, task.variant, task.seed, task.round)
+
+    def _recipe(self, case: Case, size: Size, variant: Variant, seed: int, number: int) -> Recipe:
+        samples = self._tasks.get((case.id, size, variant.name, seed, number), [])
         if len(samples) != 1:
             what = "this image was not selected" if not samples else f"two resolutions of {case.id} are {size} here"
             raise RecipeError(what, where=str(self._survey.folder), remedy="select one of them with --qil-size")
@@ -109,6 +116,7 @@ class FolderSource(Generator):
             true_cfg_scale=variant.true_cfg_scale,
             negative_prompt=negative_prompt(variant),
             prompt=variant.prompt(case.prompt, case.language),
+            inputs=case.inputs,
             max_sequence_length=0,
             seed=seed,
             generator_device="",

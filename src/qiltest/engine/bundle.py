@@ -136,8 +136,9 @@ class _Bundler:
         goldens: dict[str, bool] = {}
         for event in _events(self.run):
             if isinstance(event, Generated):
-                if event.sha256 not in images:
-                    images[event.sha256] = self._image(event.sha256, folder, hash_of)
+                for sha256 in (event.sha256, *event.inputs):
+                    if sha256 not in images:
+                        images[sha256] = self._image(sha256, folder, hash_of)
                 self._latency(event.cohort)
             elif event.golden is not None:
                 goldens[event.sample.id] = self._golden(event, event.golden)

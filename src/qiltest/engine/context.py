@@ -8,18 +8,21 @@ from dataclasses import dataclass, field
 
 from qiltest import __version__
 from qiltest.elsewhere.records import FindsImages
+from qiltest.engine.edits import Before
 from qiltest.engine.environment import commit_of, device_state, versions
+from qiltest.engine.inputs import Inputs
 from qiltest.engine.notes import run_notes
 from qiltest.engine.options import Options
 from qiltest.engine.parallel.generator import WorkersGenerator
 from qiltest.engine.parallel.opening import cores
-from qiltest.engine.producer import ImageProducer
+from qiltest.engine.producer import ImageProducer, recipe_of
 from qiltest.engine.readers import OpenReader, Readers
 from qiltest.errors import QiltestError, ReaderError
 from qiltest.gate.golden import GoldenStore
 from qiltest.gate.latency import Cohort
 from qiltest.generation.records import Generator
 from qiltest.quality import gating
+from qiltest.reading.images import load_image
 from qiltest.reading.records import Reader
 from qiltest.recipe import Prompt, Recipe
 from qiltest.runs.events import Failed, Started, now
@@ -29,6 +32,7 @@ from qiltest.runs.store import RunStore
 from qiltest.runs.writer import RunWriter
 from qiltest.serving.generator import ServedGenerator
 from qiltest.spans import Timeline, span
+from qiltest.suite.cases import Case
 from qiltest.suite.load import Suite
 from qiltest.suite.selection import Sample, Task, select
 
@@ -46,6 +50,7 @@ class RunContext:
     generator: Generator
     readers: Readers
     producer: ImageProducer
+    inputs: Inputs
     writer: RunWriter
     goldens: GoldenStore
     #: True for every case, resolution, default variant and seed of the suite.
@@ -66,6 +71,8 @@ class RunContext:
     unrecorded: list[str] = field(default_factory=list)
     #: samples that have a verdict or an error.
     done: set[Sample] = field(default_factory=set)
+    #: input images of edits, read once: by their SHA-256 in the run and the case's id.
+    read_inputs: dict[tuple[str, str], Before] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -84,6 +91,14 @@ class RunContext:
         """Return whether image quality fails the sample: noise, a grid, or a blank image."""
         limits = self.tasks[result.sample].case.limits
         return result.health is not None and limits.health_gates and bool(gating(result.health))
+
+    def before(self, case: Case, sha256: str) -> Before:
+        """Return an edit's input image as the run stores it, with its reading. Raises ReaderError."""
+        key = (sha256, case.id)
+        if key not in self.read_inputs:
+            path = self.writer.image(sha256)
+            self.read_inputs[key] = Before(pixels=load_image(path), reading=self.readers.read(case, path))
+        return self.read_inputs[key]
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -119,6 +134,7 @@ def selected_tasks(suite: Suite, options: Options) -> dict[Sample, Task]:
         seeds=options.seeds,
         seed_count=options.seed_count,
         base=options.model_base,
+        able=options.able,
     )
     variants = dict.fromkeys(task.variant for task in tasks)
     return {task.sample: task for variant in variants for task in tasks if task.variant == variant}
@@ -153,14 +169,18 @@ def open_run(
         with span("open reader"):
             reader = readers.default()
         refused = _refused(readers, tasks.values()) if generator.judges_text else {}
+        writer = store.create()
+        inputs = Inputs(suite, options, writer)
         with span("build recipes"):
-            recipes = {sample: refused.get(task.case.id) or _recipe(generator, task) for sample, task in tasks.items()}
+            recipes = {
+                sample: refused.get(task.case.id) or recipe_of(generator, task, inputs)
+                for sample, task in tasks.items()
+            }
         good = [recipe for recipe in recipes.values() if isinstance(recipe, Recipe)]
         device = good[0].device if good else options.device or "cpu"
         found = generator if isinstance(generator, FindsImages) else None
         wanted = [recipe for recipe in good if recipe.key() not in offer.images]
         generator.look_ahead((), load=bool(wanted))
-        writer = store.create()
         producer = ImageProducer(
             tasks=tasks,
             recipes=recipes,
@@ -170,8 +190,9 @@ def open_run(
             writer=writer,
             device_name=device,
             options=options,
+            inputs=inputs,
         )
-        suites = {task.sample for task in select(suite, kind=options.kind, base=options.model_base)}
+        suites = {task.sample for task in select(suite, kind=options.kind, base=options.model_base, able=options.able)}
         context = RunContext(
             options=options,
             suite=suite,
@@ -179,6 +200,7 @@ def open_run(
             generator=generator,
             readers=readers,
             producer=producer,
+            inputs=inputs,
             writer=writer,
             goldens=GoldenStore(root=options.golden_folder),
             full=set(tasks) >= suites,
@@ -261,13 +283,6 @@ def _refused(readers: Readers, tasks: Iterable[Task]) -> dict[str, QiltestError]
         except ReaderError as error:
             refused[case.id] = error
     return refused
-
-
-def _recipe(generator: Generator, task: Task) -> Recipe | QiltestError:
-    try:
-        return generator.recipe(task.case, task.size, task.variant, task.seed)
-    except QiltestError as error:
-        return error
 
 
 def _prompts(recipes: Iterable[Recipe]) -> list[Prompt]:

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from qiltest.generation.settings import Offload, Settings
 from qiltest.generation.sources import TINY, base_of_model
+from qiltest.generation.tasks import tasks_of
 from qiltest.recipe import Size
 from qiltest.runs.records import Purpose
 from qiltest.runs.store import Reuse
 from qiltest.serving.settings import Server
+from qiltest.suite.cases import TaskKind
 from qiltest.suite.variants import CANDIDATE, ModelBase, ModelKind
 
 #: label of images made elsewhere whose maker nobody names.
@@ -158,6 +160,11 @@ class Options:
     def kind(self) -> ModelKind:
         """Which LoRAs and sizes the model uses."""
         return ModelKind.TINY if self.is_tiny else ModelKind.REAL
+
+    @property
+    def able(self) -> frozenset[TaskKind]:
+        """The tasks that the model does: of the cases, others are selected only by name."""
+        return tasks_of(self.model)
 
     @property
     def model_base(self) -> ModelBase:

@@ -17,6 +17,7 @@ from socket import gethostname
 
 from qiltest.elsewhere.records import FindsImages, Found
 from qiltest.engine.environment import DeviceState, cohort_of
+from qiltest.engine.inputs import Inputs
 from qiltest.engine.loops import Loops, timed_by
 from qiltest.engine.options import Options, Update
 from qiltest.engine.parallel.expected import kind_of, known_seconds
@@ -30,6 +31,7 @@ from qiltest.gate.golden import GoldenStore
 from qiltest.gate.latency import Cohort, LatencyGolden, LatencyStore
 from qiltest.generation.images import finish
 from qiltest.generation.records import Decoded, Denoised, Generation, Generator, Timing
+from qiltest.input_images import InputImage
 from qiltest.quality import Examined, examine
 from qiltest.reading.images import Pixels, load_image
 from qiltest.reading.records import Reading
@@ -39,6 +41,7 @@ from qiltest.runs.history import HISTORY
 from qiltest.runs.records import MadeOn
 from qiltest.runs.store import Stored, usable
 from qiltest.runs.writer import RunWriter
+from qiltest.serving.generator import ServedGenerator
 from qiltest.spans import record_of, span
 from qiltest.suite.selection import Sample, Task
 from qiltest.text.format import count
@@ -67,16 +70,23 @@ class ImageProducer:
         self,
         *,
         tasks: Mapping[Sample, Task],
-        recipes: Mapping[Sample, Recipe | QiltestError],
+        recipes: Mapping[Sample, Recipe | QiltestError | None],
         reusable: MutableMapping[str, Stored],
         generator: Generator,
         readers: Readers,
         writer: RunWriter,
         device_name: str,
         options: Options,
+        inputs: Inputs,
     ) -> None:
-        """`recipes` has a recipe or an error per sample, `reusable` the stored images by recipe key."""
-        self._tasks, self._recipes, self._reusable = tasks, recipes, reusable
+        """`recipes` has a recipe or an error per sample, `reusable` the stored images by recipe key.
+
+        None: a later round of an edit, whose recipe is known once the round before is there.
+        """
+        self._tasks, self._reusable, self._inputs = tasks, reusable, inputs
+        self._recipes = dict(recipes)
+        #: images that are stored or being stored, whose outputs may be the input of a later round.
+        self._outputs: dict[Sample, Future[Generated]] = {}
         self._generator, self._readers, self._writer = generator, readers, writer
         self._device_name, self._options = device_name, options
         self._latencies = LatencyStore(goldens=GoldenStore(root=options.golden_folder))
@@ -105,6 +115,11 @@ class ImageProducer:
         Raises the image's error; ModelError, and from then on for every image, where the model cannot be used, and
         WorkersLostError where no worker is left.
         """
+        image = self._take(sample)
+        self._outputs[sample] = image.generated
+        return image
+
+    def _take(self, sample: Sample) -> PendingImage:
         recipe = self._recipe(sample)
         stored = self._reusable.pop(recipe.key(), None)
         if stored is not None and usable(stored):
@@ -146,9 +161,30 @@ class ImageProducer:
 
     def _recipe(self, sample: Sample) -> Recipe:
         recipe = self._recipes[sample]
+        if recipe is None:
+            recipe = self._recipes[sample] = self._later(sample)
         if isinstance(recipe, QiltestError):
             raise recipe
+        assert recipe is not None
         return recipe
+
+    def _later(self, sample: Sample) -> Recipe | QiltestError | None:
+        """Return the recipe of a later round of an edit: its first input is the round before's output."""
+        before = replace(sample, round=sample.round - 1)
+        try:
+            if before not in self._outputs:
+                if before not in self._tasks:
+                    raise RecipeError(
+                        f"round {before.round} of this edit is not part of the session: there is no input image",
+                        where=sample.id,
+                        remedy="select all rounds of the case: leave out -k, --deselect and --qil-shard",
+                    )
+                self._outputs[before] = self.take(before).generated
+            generated = self._outputs[before].result()
+            output = InputImage.of(self._writer.image(generated.sha256).absolute())
+            return recipe_of(self._generator, self._tasks[sample], self._inputs, output=output)
+        except QiltestError as error:
+            return error
 
     def _following(self, sample: Sample) -> Sample | None:
         return next(filter(self._is_wanted, self._samples[self._numbers[sample] + 1 :]), None)
@@ -156,7 +192,7 @@ class ImageProducer:
     def _is_wanted(self, sample: Sample) -> bool:
         """Whether an image must be generated: there is none in the store, and its case and recipe are good."""
         recipe = self._recipes[sample]
-        if isinstance(recipe, QiltestError) or self._tasks[sample].case.doubts:
+        if recipe is None or isinstance(recipe, QiltestError) or self._tasks[sample].case.doubts:
             return False
         return recipe.key() not in self._reusable
 
@@ -304,9 +340,14 @@ class ImageProducer:
             cohort=self._cohort(recipe, generation.timing, beside),
             notes=notes,
             made_on=made_on,
+            inputs=self._before(sample),
         )
         self._writer.append(generated)
         return generated
+
+    def _before(self, sample: Sample) -> tuple[str, ...]:
+        """Store the input images of an edit's first round, with which every round is compared."""
+        return self._inputs.store(self._inputs.of(self._tasks[sample]))
 
     def _store_found(self, sample: Sample, found: Found) -> Generated:
         generated = Generated(
@@ -319,6 +360,7 @@ class ImageProducer:
             latents=None,
             told_seconds=self._told(found.recipe),
             cohort=self._cohort(found.recipe),
+            inputs=self._before(sample),
         )
         self._writer.append(generated)
         return generated
@@ -335,12 +377,40 @@ class ImageProducer:
             recipe=origin.recipe if recipe.elsewhere is None else recipe,
             told_seconds=self._told(recipe),
             reused_from=origin.reused_from or stored.run.name,
+            inputs=self._before(sample),
         )
         self._writer.append(generated)
         return generated
 
     def _told(self, recipe: Recipe) -> float | None:
         return self._generator.told_seconds(recipe) if isinstance(self._generator, FindsImages) else None
+
+
+def recipe_of(
+    generator: Generator, task: Task, inputs: Inputs, *, output: InputImage | None = None
+) -> Recipe | QiltestError | None:
+    """Return the recipe of a sample, or why it has none; None for a later round of an edit without `output`.
+
+    `output` is the image of the round before.
+    """
+    case = task.case
+    try:
+        if case.edit is not None:
+            if task.round > 1 and output is None:
+                return None
+            if isinstance(generator, ServedGenerator):
+                raise RecipeError(
+                    "edit cases cannot be asked of a server yet",
+                    where=case.id,
+                    remedy="generate in this process, or judge images made by it with --qil-images",
+                )
+            first, *others = inputs.of(task)
+            case = replace(case, inputs=(output or first, *others))
+        if isinstance(generator, FindsImages):
+            return generator.recipe_of(replace(task, case=case))
+        return generator.recipe(case, task.size, task.variant, task.seed)
+    except QiltestError as error:
+        return error
 
 
 def _examined(image: Path | bytes | Pixels) -> Examined:

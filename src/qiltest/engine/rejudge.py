@@ -11,6 +11,7 @@ from qiltest.gate.latency import Cohort, LatencyStore, judge_latency
 from qiltest.gate.verdict import Judgement, Verdict
 from qiltest.generation.sources import is_random
 from qiltest.quality import VERSION
+from qiltest.quality.change import VERSION as CHANGE_VERSION
 from qiltest.quality.scene import VERSION as SCENE_VERSION
 from qiltest.reading.records import Reading
 from qiltest.recipe import Size
@@ -42,6 +43,8 @@ class ImageFacts:
     #: None where nothing was timed.
     denoise_seconds: float | None
     cohort: Cohort
+    #: SHA-256 of the input images of an edit.
+    inputs: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, event: Generated) -> ImageFacts:
@@ -52,6 +55,7 @@ class ImageFacts:
             parts=event.recipe.compared_parts,
             denoise_seconds=None if event.timing is None else event.timing.denoise_seconds,
             cohort=event.cohort,
+            inputs=event.inputs,
         )
 
 
@@ -92,6 +96,9 @@ def _text(event: Judged, image: ImageFacts, started: Started, case: Case | None,
     elif health.scene is None or health.scene.version != SCENE_VERSION:
         measured = "not measured" if health.scene is None else f"measured by version {health.scene.version}"
         yield f"its scene was {measured}; version {SCENE_VERSION} of the measures is compared", _AGAIN
+    elif case.edit is not None and (event.change is None or event.change.version != CHANGE_VERSION):
+        measured = "not measured" if event.change is None else f"measured by version {event.change.version}"
+        yield f"what else it changed was {measured}; this is version {CHANGE_VERSION}", _AGAIN
     elif too_long := _too_long(reading):
         yield too_long, "look at the image; no image shows that much"
     else:
@@ -101,7 +108,15 @@ def _text(event: Judged, image: ImageFacts, started: Started, case: Case | None,
         golden = goldens.load(started.model, event.sample, case)
         tiny = started.is_tiny
         now = judge_measured(
-            case, found, health, golden, sample=event.sample, effective=image.effective, parts=image.parts, tiny=tiny
+            case,
+            found,
+            health,
+            golden,
+            sample=event.sample,
+            effective=image.effective,
+            parts=image.parts,
+            tiny=tiny,
+            change=event.change,
         )
         yield from _differences(stored, now, recorded=event.golden_recorded)
 

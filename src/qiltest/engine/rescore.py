@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from qiltest import __version__
+from qiltest.engine.edits import Before, change_of_edit, check_input
 from qiltest.errors import CaseError, GoldenError, QiltestError
 from qiltest.gate.golden import GoldenStore
 from qiltest.gate.judge import judge_image
@@ -22,6 +23,7 @@ from qiltest.runs.records import CaseResult, Origin, Run, RunState, Setup, share
 from qiltest.runs.store import RunStore
 from qiltest.runs.writer import RunWriter
 from qiltest.scoring.alphabet import reader_for, require_readable_case
+from qiltest.scoring.scorer import score_case
 from qiltest.suite.cases import Case
 from qiltest.suite.selection import Sample
 from qiltest.text.format import count
@@ -141,7 +143,8 @@ def _again(result: CaseResult, case: Case, reader: Reader, run: Run, writer: Run
     image, recipe = result.image, result.recipe
     assert image is not None
     assert recipe is not None
-    writer.link(image.path, image.sha256)
+    for stored in (image, *result.before):
+        writer.link(stored.path, stored.sha256)
     origin = shared(result, Origin) | {"reused_from": result.reused_from or run.id, "notes": result.notes}
     writer.append(Generated(at=now(), sample=result.sample, key=recipe.key(), sha256=image.sha256, **origin))
     try:
@@ -149,6 +152,13 @@ def _again(result: CaseResult, case: Case, reader: Reader, run: Run, writer: Run
         examined = examine(load_image(image.path))
         reading = reader.read(image.path)
         golden = goldens.load(run.model, result.sample, case)
+        score = score_case(case, reading)
+        change = None
+        if case.edit is not None and result.before:
+            path = result.before[0].path
+            before = Before(pixels=load_image(path), reading=reader.read(path))
+            check_input(case, before.reading)
+            change = change_of_edit(case, before, load_image(image.path), reading, score)
         found = judge_image(
             case,
             examined,
@@ -158,6 +168,8 @@ def _again(result: CaseResult, case: Case, reader: Reader, run: Run, writer: Run
             effective=recipe.effective,
             parts=recipe.compared_parts,
             tiny=run.is_tiny,
+            score=score,
+            change=change,
         )
     except QiltestError as error:
         writer.append(Failed(at=now(), sample=result.sample, error=str(error)))
@@ -174,6 +186,7 @@ def _again(result: CaseResult, case: Case, reader: Reader, run: Run, writer: Run
             golden=golden,
             golden_recorded=False,
             health=found.health,
+            change=change,
         )
     )
 

@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from qiltest.errors import GoldenError, StoreError, os_errors_as
 from qiltest.files import read_file, write_atomically
+from qiltest.gate.change import changed_more, collapsed
 from qiltest.gate.golden import Golden, GoldenStore, golden_from
 from qiltest.gate.judge import never_golden, not_golden, unread, unseen
 from qiltest.gate.latency import Cohort, LatencyStore
@@ -198,6 +199,7 @@ class Review:
             noise_floor=judgement.noise_floor,
             image=image.sha256,
             scene=_scene(result),
+            change=result.change,
         )
         current, broken = self._current(candidate)
         if current is not None and current.image == candidate.image:
@@ -216,7 +218,7 @@ class Review:
             candidate=candidate,
             before=before,
             broken=broken,
-            blocked=never_golden(score, self._limits(result)),
+            blocked=never_golden(score, self._limits(result)) or collapsed(result.change),
             doubt=self._doubt(result, score, candidate, before),
         )
 
@@ -224,7 +226,7 @@ class Review:
         """Return why somebody must look at the image before it is accepted, or "": as for `--qil-update`."""
         gates = self.run.case(result.sample.case).limits.health_gates
         scene = change_of(candidate.scene, before) if gates else ""
-        return unread(score) or unseen(score, before) or scene
+        return unread(score) or unseen(score, before) or scene or changed_more(result.change, before)
 
     def _restore(self, golden: Golden) -> None:
         """Write the golden before, with the small copy of its image where that is still stored.

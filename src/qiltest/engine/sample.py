@@ -7,15 +7,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from qiltest.engine.context import RunContext
+from qiltest.engine.edits import change_of_edit, check_input
 from qiltest.engine.options import Update
 from qiltest.engine.producer import PendingImage
 from qiltest.errors import CaseError, GoldenError, OrderError, QiltestError, WorkersLostError
+from qiltest.gate.change import changed_more, collapsed
 from qiltest.gate.golden import Golden, golden_from
 from qiltest.gate.judge import judge_image, not_golden, unseen
 from qiltest.gate.latency import LatencyStore, judge_latency, not_measured
 from qiltest.gate.scene import change_of
 from qiltest.gate.small_copy import SmallCopies
 from qiltest.gate.verdict import Verdict
+from qiltest.quality.change import Change
+from qiltest.reading.images import load_image
 from qiltest.reading.records import Reading
 from qiltest.runs.events import Failed, Generated, Judged, now
 from qiltest.runs.images import StoreWriteError
@@ -96,8 +100,18 @@ class SampleRun:
             return None
         with self._recorded():
             score = score_case(self.task.case, self.result.reading)
-        self.result = replace(self.result, score=score)
+            change = self._change(self.result.reading, score)
+        self.result = replace(self.result, score=score, change=change)
         return score
+
+    def _change(self, reading: Reading, score: Score) -> Change | None:
+        """Return what an edit changed besides its texts; None for text-to-image. Raises InputError, ReaderError."""
+        case, image = self.task.case, self.result.image
+        if case.edit is None or image is None or not self.result.before:
+            return None
+        before = self._context.before(case, self.result.before[0].sha256)
+        check_input(case, before.reading)
+        return change_of_edit(case, before, load_image(image.path), reading, score)
 
     def judge(self) -> CaseResult:
         """Compare with the goldens, and write them according to `--qil-update`; see `passes` for the outcome.
@@ -200,6 +214,7 @@ class SampleRun:
             parts=recipe.compared_parts,
             tiny=self._context.generator.is_tiny,
             score=score,
+            change=self.result.change,
         )
         self.result = replace(self.result, judgement=found.judgement, golden=golden)
         candidate = golden_from(
@@ -210,6 +225,7 @@ class SampleRun:
             noise_floor=found.judgement.noise_floor,
             image=image.sha256,
             scene=found.health.scene,
+            change=self.result.change,
         )
         copies = SmallCopies(goldens=self._context.goldens)
         if self._accepts(candidate, broken=broken):
@@ -224,13 +240,14 @@ class SampleRun:
 
     def _unfit(self, score: Score) -> str:
         """Return why the update may not record the image, or ""; `--qil-accept` says that a person has seen it."""
-        return not_golden(score, self.limits) or ("" if self._context.options.accept else self._unseen(score))
+        lost = collapsed(self.result.change)
+        return not_golden(score, self.limits) or lost or ("" if self._context.options.accept else self._unseen(score))
 
     def _unseen(self, score: Score) -> str:
         """Return why only a person who has seen the image may make it a golden, or ""."""
         health, gates = self.result.health, self.task.case.limits.health_gates
         scene = change_of(health.scene, self.result.golden) if health is not None and gates else ""
-        return unseen(score, self.result.golden) or scene
+        return unseen(score, self.result.golden) or scene or changed_more(self.result.change, self.result.golden)
 
     def _check_accepted(self) -> None:
         """Raise GoldenError where `--qil-accept` names another image: what was seen is accepted, and nothing else."""

@@ -112,7 +112,13 @@ def _golden(model: str, result: CaseResult, score: Score) -> Golden:
     assert result.recipe is not None
     assert result.image is not None
     return golden_from(
-        result.sample, model=model, recipe=result.recipe, score=score, noise_floor=None, image=result.image.sha256
+        result.sample,
+        model=model,
+        recipe=result.recipe,
+        score=score,
+        noise_floor=None,
+        image=result.image.sha256,
+        change=result.change,
     )
 
 

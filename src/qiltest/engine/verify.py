@@ -162,7 +162,7 @@ class _Verifier:
         for faults in self.verdicts.values():
             for fault in faults:
                 self._keep(fault)
-        for sha256 in dict.fromkeys(image.sha256 for image in self.images.values()):
+        for sha256 in dict.fromkeys(each for image in self.images.values() for each in (image.sha256, *image.inputs)):
             self._hash(sha256)
 
     def _faults(self, event: Judged | Failed) -> Iterator[Fault]:

@@ -57,6 +57,11 @@ def extra_alnum(text: str, kind: str) -> int:
     return 0 if kind == ExtraKind.OTHER else sum(char.isalnum() for char in normalise(text))
 
 
+def gone_alnum(read: str) -> int:
+    """Return the letters and digits that what is left of a text that must be gone counts."""
+    return sum(char.isalnum() for char in normalise(read))
+
+
 def may_be_extra(case: Case, reads: Sequence[str], text: str, kind: str) -> bool:
     """Return whether a line of this text could repeat or extend one of the case's texts, as its kind says."""
     if kind == ExtraKind.OTHER:

@@ -19,10 +19,12 @@ from pydantic import ConfigDict
 
 from qiltest.errors import GoldenError, os_errors_as
 from qiltest.files import read_file, sync_folder, write_atomically
-from qiltest.gate.agreement import accepts_no_text, count_again, extra_alnum, extra_distance, may_be_extra
+from qiltest.gate.agreement import accepts_no_text, count_again, extra_alnum, extra_distance, gone_alnum, may_be_extra
+from qiltest.quality.change import Change
 from qiltest.quality.scene import Scene, scene_change
 from qiltest.reading.records import ReaderInfo
 from qiltest.recipe import Recipe, Scalar, Size, known_parts, named_parts, other_parts, recipe_changes
+from qiltest.scoring.gone import left_of
 from qiltest.scoring.records import Score
 from qiltest.strict_json import MOST_BYTES, STORED, StrictJsonError, decode, other_schema
 from qiltest.suite.cases import Case
@@ -35,6 +37,10 @@ _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 #: the fact that tells the version of the code that read (`ReaderInfo.code`); it is not compared.
 _READING = "qiltest-reading"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+#: Share of the blocks that may change more than in the golden: what one edit drawn on another machine differs by.
+CHANGE_MORE = 0.05
+#: fields that a golden's file has only where they say something.
+_OF_EDITS = {"gone": (), "change": None, "round": 1}
 #: ending of the small copies.
 COPY_SUFFIX = ".webp"
 
@@ -59,6 +65,28 @@ class GoldenExtra:
     text: str
     kind: str
     distance: int
+
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldenGone:
+    """One text that an edit had to remove, and what of it was accepted."""
+
+    expected: str
+    read: str
+    distance: int
+
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldenRest:
+    """How much of the rest of an accepted edit changed (`qiltest.quality.change.Change`)."""
+
+    version: int
+    share: float
+    patch: float
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
 
@@ -91,27 +119,38 @@ class Golden:
     scene: Scene | None = None
     #: SHA-256 of the small copy beside the golden's file; "" before it is made, never in the file.
     small_copy: str = ""
+    #: of an edit, and left out of other goldens' files: texts that had to be gone, what else changed, and the round.
+    gone: tuple[GoldenGone, ...] = ()
+    change: GoldenRest | None = None
+    round: int = 1
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
 
     @property
     def sample(self) -> Sample:
         """The golden's sample. Raises ValueError for an invalid `size`."""
-        return Sample(case=self.case, size=Size.parse(self.size), variant=self.variant, seed=self.seed)
+        size = Size.parse(self.size)
+        return Sample(case=self.case, size=size, variant=self.variant, seed=self.seed, round=self.round)
 
     def same_text(self, other: Golden) -> bool:
         """Return whether both have the same result by the same reader and model; recipe and image may differ."""
-        keys = ("effective", "reader", "distance", "distance_alnum", "length", "noise_floor", "texts", "extra")
+        keys = ("effective", "reader", "distance", "distance_alnum", "length", "noise_floor", "texts", "extra", "gone")
         return all(getattr(self, key) == getattr(other, key) for key in keys) and not self.other_parts(other.parts)
 
     def same_result(self, other: Golden) -> bool:
         """Return whether the other has the same text (`same_text`), on a scene that is this one's still."""
-        return self.same_text(other) and self._same_scene(other)
+        return self.same_text(other) and self._same_scene(other) and self._same_change(other)
 
     def _same_scene(self, other: Golden) -> bool:
         if self.scene is None or other.scene is None or self.scene.version != other.scene.version:
             return self.scene == other.scene
         return scene_change(self.scene, other.scene) is None
+
+    def _same_change(self, other: Golden) -> bool:
+        """Return whether the other leaves as much of the rest as it was, or both are no edits."""
+        if self.change is None or other.change is None or self.change.version != other.change.version:
+            return self.change == other.change
+        return other.change.share <= self.change.share + CHANGE_MORE
 
     @property
     def parts(self) -> tuple[tuple[str, str], ...]:
@@ -159,7 +198,7 @@ class GoldenStore:
 
     def path(self, model: str, sample: Sample) -> Path:
         """Return the path of a sample's golden, whether the file exists or not."""
-        return self.folder(model) / f"{sample.case}@{sample.size}" / f"{sample.variant}-s{sample.seed}.json"
+        return self.folder(model) / f"{sample.case}@{sample.size}" / _file_of(sample)
 
     def load(self, model: str, sample: Sample, case: Case | None = None) -> Golden | None:
         """Return the golden of a sample, None where there is none. Raises GoldenError for an invalid file.
@@ -172,8 +211,9 @@ class GoldenStore:
             return None
         _check_schema(data, path)
         golden = _parse(data, path)
-        asked = (SCHEMA, model, sample.case, str(sample.size), sample.variant, sample.seed)
-        found = [(name, getattr(golden, name)) for name in ("schema", "model", "case", "size", "variant", "seed")]
+        asked = (SCHEMA, model, sample.case, str(sample.size), sample.variant, sample.seed, sample.round)
+        names = ("schema", "model", "case", "size", "variant", "seed", "round")
+        found = [(name, getattr(golden, name)) for name in names]
         wrong = [f"{name} {own!r} instead of {a!r}" for (name, own), a in zip(found, asked, strict=True) if own != a]
         if wrong:
             raise _broken(path, f"this golden belongs to another image: {', '.join(wrong)}")
@@ -215,7 +255,8 @@ class GoldenStore:
     def save(self, golden: Golden) -> Path:
         """Write a golden in place of the old one. Raises GoldenError where it cannot be written."""
         path = self.path(golden.model, golden.sample)
-        text = json.dumps(asdict(golden), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+        fields = {name: value for name, value in asdict(golden).items() if value != _OF_EDITS.get(name, ...)}
+        text = json.dumps(fields, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
         _parse(text.encode(), path)
         self.write(path, text.encode())
         return path
@@ -237,6 +278,11 @@ class GoldenStore:
         yield from sorted(path for path in folder.glob("*@*/*.json") if not path.name.startswith("."))
 
 
+def _file_of(sample: Sample) -> str:
+    repeated = f"-r{sample.round}" if sample.round > 1 else ""
+    return f"{sample.variant}-s{sample.seed}{repeated}.json"
+
+
 def facts_of(recipe: Recipe, reader: ReaderInfo) -> dict[str, Scalar]:
     """Return the facts that a golden keeps of its image: its recipe, and the version of the code that read it."""
     return recipe.facts() | ({_READING: reader.code} if reader.code else {})
@@ -251,6 +297,7 @@ def golden_from(
     noise_floor: float | None,
     image: str,
     scene: Scene | None = None,
+    change: Change | None = None,
 ) -> Golden:
     """Return the golden that a scored image would be, without its small copy; `image` is the image's SHA-256."""
     return Golden(
@@ -274,6 +321,9 @@ def golden_from(
         recipe=facts_of(recipe, score.reader),
         image=image,
         scene=scene,
+        gone=tuple(GoldenGone(expected=g.expected, read=g.read, distance=g.distance) for g in score.gone),
+        change=None if change is None else GoldenRest(version=change.version, share=change.share, patch=change.patch),
+        round=sample.round,
     )
 
 
@@ -321,14 +371,19 @@ def _faults(golden: Golden) -> Iterator[str]:
             yield f"extra[{index}].kind {extra.kind!r} is not a kind of unexpected text"
         elif extra.distance != counted:
             yield f"extra[{index}].distance {extra.distance}, but {extra.text!r} ({extra.kind}) counts {counted}"
+    for index, gone in enumerate(golden.gone):
+        if gone.distance != (counted := left_of(gone.expected, gone.read)):
+            yield f"gone[{index}].distance {gone.distance}, but {gone.read!r} of {gone.expected!r} counts {counted}"
     total = sum(text.distance for text in golden.texts) + sum(extra.distance for extra in golden.extra)
+    total += sum(gone.distance for gone in golden.gone)
     if total != golden.distance:
         yield f"distance {golden.distance}, but its texts and extras add up to {total}"
 
 
 def _check_agreement(golden: Golden, case: Case, path: Path) -> None:
     """Raise GoldenError where a golden's numbers do not follow from what was read, or would pass any image."""
-    if [text.expected for text in golden.texts] != [text.text for text in case.texts]:
+    asked = ([text.text for text in case.texts], case.gone)
+    if ([text.expected for text in golden.texts], tuple(gone.expected for gone in golden.gone)) != asked:
         return  # not comparable, which is said with the verdict
     fault = next(_disagreements(golden, case), "")
     if fault:
@@ -354,6 +409,7 @@ def _disagreements(golden: Golden, case: Case) -> Iterator[str]:
         if not may_be_extra(case, reads, extra.text, extra.kind):
             yield f"extra[{index}].kind is {extra.kind}, but {extra.text!r} repeats or extends none of the texts"
     alnum = counted.distance_alnum + sum(extra_alnum(extra.text, extra.kind) for extra in golden.extra)
+    alnum += sum(gone_alnum(gone.read) for gone in golden.gone)
     if golden.distance_alnum != alnum:
         yield f"distance_alnum is {golden.distance_alnum}, but its texts and extras add up to {alnum}"
     if golden.length != counted.length:

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 
 from qiltest.calibration.store import floors_of, read_floor
 from qiltest.gate.agreement import accepts_no_text
+from qiltest.gate.change import with_change
 from qiltest.gate.golden import Golden
 from qiltest.gate.per_text import new_errors
 from qiltest.gate.scene import with_scene
 from qiltest.gate.verdict import Judgement, Verdict, with_quality
 from qiltest.quality import Examined, Health
+from qiltest.quality.change import Change
 from qiltest.reading.records import ReaderInfo, Reading
 from qiltest.recipe import MODEL_NAME, Size
 from qiltest.scoring import Score, TextScore, score_case
@@ -51,16 +53,19 @@ def judge_image(
     parts: Parts,
     tiny: bool,
     score: Score | None = None,
+    change: Change | None = None,
 ) -> Assessment:
     """Score one image and compare it with its golden. Used by the tests and by `qiltest rescore`.
 
     `sample` says which of the case's images it is, `effective` is the size generated, `parts` are the hashes of the
-    model's parts or its name (`Recipe.compared_parts`), `tiny` is True for the embedded model, and `score` is the
-    reading's score if the caller has it already. Raises ReaderError for a reading without text and StoreError for
-    damaged calibration.
+    model's parts or its name (`Recipe.compared_parts`), `tiny` is True for the embedded model, `score` is the
+    reading's score if the caller has it already, and `change` is what an edit changed besides its texts. Raises
+    ReaderError for a reading without text and StoreError for damaged calibration.
     """
     score, health = score or score_case(case, reading), image.outside(reading.lines)
-    judgement = judge_measured(case, score, health, golden, sample=sample, effective=effective, parts=parts, tiny=tiny)
+    judgement = judge_measured(
+        case, score, health, golden, sample=sample, effective=effective, parts=parts, tiny=tiny, change=change
+    )
     return Assessment(score=score, health=health, golden=golden, judgement=judgement)
 
 
@@ -74,6 +79,7 @@ def judge_measured(
     effective: Size,
     parts: Parts,
     tiny: bool,
+    change: Change | None = None,
 ) -> Judgement:
     """Return the verdict on an image of which score and quality are known; see `judge_image`. Raises StoreError."""
     floor = noise_floor_of(case, score.reader, tiny=tiny)
@@ -81,6 +87,9 @@ def judge_measured(
     text = judge(score, golden, limits, case=case, effective=effective, parts=parts, noise_floor=floor)
     comparable = golden is not None and not any(_differences(score, golden, effective, parts))
     both = with_scene(text, health.scene, golden, comparable=comparable, gates=case.limits.health_gates)
+    if case.edit is not None:
+        kept = golden.change if golden is not None and comparable else None
+        both = with_change(both, change, kept, gates=case.edit.change_gates)
     return with_quality(both, health, gates=case.limits.health_gates)
 
 
@@ -180,9 +189,11 @@ def unread(score: Score) -> str:
     A text counts as read where at least half of its characters are right: texts of the same alphabet that have nothing
     to do with each other differ by more.
     """
-    if any(_is_read(text) for text in score.texts):
+    wanted = [text for text in score.texts if not text.kept]
+    if any(_is_read(text) for text in wanted or score.texts):
         return ""
-    return "no expected text was read with half of its characters right, so only `qiltest review` accepts it, by itself"
+    which = "wanted" if len(wanted) < len(score.texts) else "expected"
+    return f"no {which} text was read with half of its characters right, so only `qiltest review` accepts it, by itself"
 
 
 def unseen(score: Score, golden: Golden | None) -> str:
@@ -243,8 +254,8 @@ def _differences(score: Score, golden: Golden, effective: Size, parts: Parts) ->
         yield "model", f"the golden is of another model: other bytes in {shown}{rest}"
     if golden.effective != str(effective):
         yield "size", f"the golden's image is {golden.effective}, this one is {effective}"
-    before = tuple(text.expected for text in golden.texts)
-    now = tuple(text.expected for text in score.texts)
+    before = (*(text.expected for text in golden.texts), *(f"gone: {gone.expected}" for gone in golden.gone))
+    now = (*(text.expected for text in score.texts), *(f"gone: {gone.expected}" for gone in score.gone))
     if before != now:
         added = [text for text in now if text not in before]
         gone = [text for text in before if text not in now]

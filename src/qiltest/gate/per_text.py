@@ -60,6 +60,13 @@ def new_errors(case: Case, score: Score, golden: Golden) -> Iterator[NewErrors]:
             if found:
                 where = f"text {number} {one_line(asked.text, _SHOWN)!r}"
                 yield NewErrors(where=where, count=len(found), what=_in_words(now, found))
+    accepted = {gone.expected: gone.distance for gone in golden.gone}
+    for left in score.gone:
+        known = accepted.get(left.expected, 0)
+        if left.distance > known:
+            where = f"text that must be gone {one_line(left.expected, _SHOWN)!r}"
+            what = f"{one_line(left.read, _SHOWN)!r} is still read"
+            yield NewErrors(where=where, count=left.distance - known, what=what)
     for extra, known in new_extras(score.extra, golden):
         more = f"{count(known, 'character')} of it in the golden" if known else "not in the golden"
         where = f"extra {one_line(extra.text, _SHOWN)!r}"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from qiltest.gate.golden import COPY_SUFFIX, GoldenStore
 from qiltest.suite.load import Suite
 
-_FILE = re.compile(r"(?P<variant>.+)-s(?P<seed>[0-9]+)\.json")
+_FILE = re.compile(r"(?P<variant>.+)-s(?P<seed>[0-9]+)(-r[0-9]+)?\.json")
 
 
 def unused_goldens(store: GoldenStore, model: str, suite: Suite) -> Iterator[str]:
@@ -16,7 +16,7 @@ def unused_goldens(store: GoldenStore, model: str, suite: Suite) -> Iterator[str
 
     A variant that is not a default, or a seed that only `--qil-seeds` asks for, is not unused.
     """
-    places = {f"{case.id}@{resolution.size}" for case in suite.cases for resolution in case.resolutions}
+    places = {f"{case.id}@{resolution.size}" for case in suite.every for resolution in case.resolutions}
     variants = {variant.name for variant in suite.variants}
     for path in store.files(model):
         match = _FILE.fullmatch(path.name)

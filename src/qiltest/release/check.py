@@ -67,7 +67,11 @@ def resized(suite: Suite, sizes: Sequence[Size]) -> Suite:
 
     A size that is not a case's own is asked of the embedded model too, which takes 64 to 512 pixels.
     """
-    return replace(suite, cases=tuple(replace(case, resolutions=_resolutions(case, sizes)) for case in suite.cases))
+    cases, edits = (
+        tuple(replace(case, resolutions=_resolutions(case, sizes)) for case in some)
+        for some in (suite.cases, suite.edits)
+    )
+    return replace(suite, cases=cases, edits=edits)
 
 
 def _resolutions(case: Case, sizes: Sequence[Size]) -> tuple[Resolution, ...]:

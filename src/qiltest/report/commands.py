@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from qiltest.gate.change import collapsed
 from qiltest.gate.judge import not_golden
 from qiltest.gate.verdict import Verdict
 from qiltest.quality import gating
@@ -98,4 +99,6 @@ def _not_accepted(run: Run, result: CaseResult) -> str:
     case, sample = run.case(result.sample.case), result.sample
     if result.health is not None and case.limits.health_gates and gating(result.health):
         return f"the image has noise, a grid artefact or is blank; see [limits] in {case.path or 'the case file'}"
+    if why := collapsed(result.change):
+        return why
     return not_golden(result.score, case.limits_of(sample.size, sample.variant, tiny=run.is_tiny))

@@ -13,10 +13,11 @@ from qiltest.report.commands import Commands
 from qiltest.report.diff import Marked, marked
 from qiltest.report.earlier import Earlier
 from qiltest.report.geometry import Box, bounds, polygon, wrong_quads
+from qiltest.report.rest import Bar, bars
 from qiltest.report.since import Since, gating_extras
 from qiltest.runs.records import CaseResult
 from qiltest.runs.status import Status, severity
-from qiltest.scoring.records import Extra, ExtraKind, Score, TextScore
+from qiltest.scoring.records import Extra, ExtraKind, GoneScore, Score, TextScore
 from qiltest.suite.variants import Variant
 from qiltest.text.escape import one_line
 from qiltest.text.format import count
@@ -131,6 +132,22 @@ class ImageView:
         return gating_extras(self.result)
 
     @property
+    def left(self) -> tuple[GoneScore, ...]:
+        """Texts that an edit had to remove and that are still read."""
+        return () if self.score is None else tuple(gone for gone in self.score.gone if gone.distance)
+
+    @property
+    def changed(self) -> tuple[Bar, ...]:
+        """Where an edit changed the rest of the image, in the blocks of `blocks`."""
+        return () if self.result.change is None else tuple(bars(self.result.change))
+
+    @property
+    def blocks(self) -> tuple[int, int]:
+        """How many blocks an edit's map has across and down."""
+        rows = () if self.result.change is None else self.result.change.blocks
+        return max((len(row) for row in rows), default=0), len(rows)
+
+    @property
     def correct(self) -> tuple[TextView, ...]:
         """Texts without a counted edit, in the order of the case."""
         return tuple(text for text in self.texts if text.right)
@@ -140,6 +157,7 @@ class ImageView:
         """What is wrong, in one line, what is new since the golden first; "" where nothing is wrong."""
         wrong, extras = self.wrong, self.extras
         found = [(text.since, text.headline) for text in wrong]
+        found += [(Since.UNKNOWN, f"“{one_line(gone.read, 60)}” is not gone") for gone in self.left]
         found += [(since, f"extra text “{one_line(extra.text, 60)}” ({extra.kind})") for extra, since in extras]
         new = [words for since, words in found if not since.accepted]
         accepted = [words for since, words in found if since.accepted]
@@ -158,10 +176,11 @@ def _lines(result: CaseResult, texts: Iterable[TextView]) -> Iterator[Outline]:
     owner = {index: text for text in texts for index in text.score.lines}
     extras = () if result.score is None else result.score.extra
     gating = {extra.line for extra in extras if extra.kind is not ExtraKind.OTHER}
+    gating |= {line for gone in (() if result.score is None else result.score.gone) for line in gone.lines}
     for index, line in enumerate(() if result.reading is None else result.reading.lines):
         text = owner.get(index)
         kind = "gating" if index in gating else "other"
-        if text is not None:
+        if text is not None and index not in gating:
             kind = "right" if text.right else "wrong"
         title = f"{line.text} (confidence {line.confidence:.2f})"
         yield Outline(points=polygon(line.box), kind=kind, title=title, text=-1 if text is None else text.number)

@@ -74,12 +74,47 @@ class TextModel(_Model):
     golden_read: Text | None = Field(description="what the golden read here; null where it is the same")
     since: Since | None = Field(description="how its errors stand to the golden's; null where that is not known")
     required: bool
+    kept: bool = Field(description="a text of an edit's input that must stay")
     distance: int = Field(ge=0)
     distance_alnum: int = Field(ge=0)
     length: int = Field(ge=0)
     edits: tuple[EditModel, ...]
     layout: tuple[Text, ...]
     beside: tuple[Text, ...] = Field(description="other text in its line, before and after it; not counted")
+
+
+class GoneModel(_Model):
+    """One text that an edit had to remove."""
+
+    expected: Text
+    read: Text = Field(description="what is still read of it; empty where it is gone")
+    distance: int = Field(ge=0, description="characters of it that are still read")
+    length: int = Field(ge=0)
+
+
+class BoxModel(_Model):
+    """A part of an image, in shares of its sides from the top left corner."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class ChangeModel(_Model):
+    """What an edit changed outside the texts that it was to change; docs/reference/edits.md explains the measure."""
+
+    version: int = Field(description="of the measure; values of two versions are not compared")
+    share: float = Field(description="of the compared blocks that changed")
+    patch: float = Field(description="the largest patch of changed blocks, as a share of the image")
+    compared: float = Field(description="share of the image that was compared")
+    right: float
+    down: float
+    scale: float
+    colour: float = Field(description="shift of all colours, CIE Lab units; taken back before blocks are compared")
+    layout: float = Field(description="correlation of the colours of 8 x 8 cells, -1 to 1")
+    may_change: tuple[BoxModel, ...]
+    blocks: tuple[Text, ...] = Field(description="rows of blocks: . unchanged, # changed, a space: may change")
 
 
 class ExtraModel(_Model):
@@ -188,6 +223,7 @@ class ImageModel(_Model):
     effective: Text | None
     variant: Text
     seed: int
+    round: int = Field(description="of a repeated edit, from 1")
     status: Status = Field(description="the worse of the verdicts on text and, where it gates, latency")
     verdict: Verdict | None = Field(description="the verdict on the text; null where the image was not judged")
     reasons: tuple[Text, ...]
@@ -203,6 +239,9 @@ class ImageModel(_Model):
     noise_floor: float | None
     texts: tuple[TextModel, ...]
     extra: tuple[ExtraModel, ...]
+    gone: tuple[GoneModel, ...] = Field(description="texts that an edit had to remove")
+    rest: ChangeModel | None = Field(description="what an edit changed besides; null for text-to-image")
+    inputs: tuple[Text, ...] = Field(description="addresses of an edit's input images, as `image`")
     told_seconds: float | None = Field(
         description="seconds that the manifest of an image made elsewhere tells, of what nobody knows; never compared"
     )
@@ -377,6 +416,9 @@ def _image(run: Run, cell: ImageView, folder: Path) -> ImageModel:
         reasons=cell.reasons,
         texts=tuple(_filled(TextModel, text.score, text, since=text.since or None) for text in cell.texts),
         extra=() if score is None else score.extra,
+        gone=() if score is None else score.gone,
+        rest=result.change,
+        inputs=tuple(href(each.path, folder) for each in result.before),
         latency=_latency(cell),
         health=result.health and {**asdict(result.health), "symptoms": symptoms(result.health)},
         benchmarks=next(iter(benchmark_scores(filter(None, (image_counts(run, result),)))), None),

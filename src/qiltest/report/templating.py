@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from qiltest.report import published, since_when
 from qiltest.report.diagnostics import figures, reported_faults
+from qiltest.report.rest import rest_line
 from qiltest.text import format as words
 from qiltest.text.escape import one_line, visible_bounded
 
@@ -32,7 +33,7 @@ def environment(package: str, *, harmless: Callable[[str], str]) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    functions = (words.seconds, words.percent, words.times, words.number, one_line, figures, reported_faults)
+    functions = (words.seconds, words.percent, words.times, words.number, one_line, figures, reported_faults, rest_line)
     made.filters.update({function.__name__: function for function in functions})
     made.globals.update(count=words.count, streak_words=since_when.words, streaks_summary=since_when.summary_of)
     return made

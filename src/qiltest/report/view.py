@@ -207,7 +207,8 @@ def _case(anchor: str, case: Case, cells: list[ImageView]) -> CaseView:
     rows: dict[str, list[ImageView]] = {}
     for cell in cells:
         sample = cell.result.sample
-        rows.setdefault(f"{sample.size}, seed {sample.seed}" if several else str(sample.size), []).append(cell)
+        title = f"{sample.size}, seed {sample.seed}" if several else str(sample.size)
+        rows.setdefault(f"{title}, round {sample.round}" if case.rounds > 1 else title, []).append(cell)
     return CaseView(
         anchor=anchor,
         case=case,

@@ -27,6 +27,7 @@ from qiltest.generation.records import LatentStats, Timing
 from qiltest.quality.records import Health
 from qiltest.reading.records import Reading
 from qiltest.recipe import Recipe
+from qiltest.runs.images import image_path
 from qiltest.runs.lines import DAMAGED, FIRST, fits
 from qiltest.runs.names import not_hashes, not_plain, wrong_sample, wrong_size
 from qiltest.runs.readings import SURROGATE
@@ -88,7 +89,7 @@ class Generated(Origin, OfSample):
         """Yield what is wrong with its names, or does not fit its recipe: the recipe decides whether it is reused."""
         recipe, sample, cohort = self.recipe, self.sample, self.cohort
         yield from wrong_sample(sample)
-        yield from not_hashes(sha256=self.sha256)
+        yield from not_hashes(sha256=self.sha256, **{f"inputs.{n}": sha256 for n, sha256 in enumerate(self.inputs)})
         yield from not_plain(**({"reused_from": self.reused_from} if self.reused_from else {}))
         yield from wrong_size("recipe.effective", recipe.effective)
         if self.key != recipe.key():
@@ -101,7 +102,8 @@ class Generated(Origin, OfSample):
     def result(self, path: Path) -> CaseResult:
         """Return the sample's result so far, with its image at `path`."""
         image = StoredImage(path=path, sha256=self.sha256)
-        return CaseResult(**shared(self, Origin), sample=self.sample, image=image, notes=self.notes)
+        before = tuple(StoredImage(path=image_path(path.parent.parent, each), sha256=each) for each in self.inputs)
+        return CaseResult(**shared(self, Origin), sample=self.sample, image=image, before=before, notes=self.notes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +215,7 @@ _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _VALIDATORS: dict[type[Any], SchemaValidator] = {}
 #: the fields of `Noted`, and what stands for the long fields of other events in brief.
 _NOTED = ("at", "sample", "sha256")
-_LONG: dict[str, Any] = {"reading": None, "golden": None, "health": None, "notes": []}
+_LONG: dict[str, Any] = {"reading": None, "golden": None, "health": None, "change": None, "notes": []}
 #: faults of which the first is told, and characters of one.
 _TOLD, _SHOWN = 100, 300
 

@@ -205,16 +205,16 @@ class _Merged:
             self.results[event.sample] = replace(before, **found, notes=(*before.notes, *event.notes))
 
     def _generated(self, event: Generated | Noted) -> CaseResult:
-        if event.sha256 not in self.states:
-            self.states[event.sha256] = check_image(self.run, event.sha256, self.hashes)
-        state = self.states[event.sha256]
-        path = image_path(self.run, event.sha256)
-        result = event.result(path)
-        if state is ImageState.GOOD:
-            return result
-        problem = image_problem(path, state)
-        self.problems[f"{event.sample.id}: {problem}"] = None
-        return replace(result, image=None, error=problem)
+        result = event.result(image_path(self.run, event.sha256))
+        for sha256 in (event.sha256, *(image.sha256 for image in result.before)):
+            if sha256 not in self.states:
+                self.states[sha256] = check_image(self.run, sha256, self.hashes)
+            state = self.states[sha256]
+            if state is not ImageState.GOOD:
+                problem = image_problem(image_path(self.run, sha256), state)
+                self.problems[f"{event.sample.id}: {problem}"] = None
+                return replace(result, image=None, before=(), error=problem)
+        return result
 
     def in_order(self, planned: tuple[Sample, ...]) -> tuple[CaseResult, ...]:
         begun = [self.results[sample] for sample in dict.fromkeys(planned) if sample in self.results]

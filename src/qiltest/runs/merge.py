@@ -120,8 +120,8 @@ def _weight(result: CaseResult) -> tuple[int, int, str]:
     return severity, distance, repr(result)
 
 
-def _place(sample: Sample) -> tuple[str, int, int, str, int]:
-    return sample.case, sample.size.width, sample.size.height, sample.variant, sample.seed
+def _place(sample: Sample) -> tuple[str, int, int, str, int, int]:
+    return sample.case, sample.size.width, sample.size.height, sample.variant, sample.seed, sample.round
 
 
 def _latest(values: Iterable[T | None]) -> T | None:

@@ -13,7 +13,7 @@ from qiltest.suite.selection import Sample
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 #: characters of a wrong name that a message shows.
 _SHOWN = 60
-_LONGEST_SIDE, _SEEDS = 99_999, 2**63
+_LONGEST_SIDE, _SEEDS, _ROUNDS = 99_999, 2**63, 99
 
 
 def not_plain(**names: str) -> Iterator[str]:
@@ -36,6 +36,8 @@ def wrong_sample(sample: Sample) -> Iterator[str]:
     yield from wrong_size("sample.size", sample.size)
     if not 0 <= sample.seed < _SEEDS:
         yield f"sample.seed: {str(sample.seed)[:_SHOWN]} is no seed"
+    if not 1 <= sample.round <= _ROUNDS:
+        yield f"sample.round: {str(sample.round)[:_SHOWN]} is no round"
 
 
 def wrong_size(field: str, size: Size) -> Iterator[str]:

@@ -13,6 +13,7 @@ from qiltest.gate.latency import Cohort, LatencyJudgement
 from qiltest.gate.verdict import Judgement, Verdict
 from qiltest.generation.records import LatentStats, Timing
 from qiltest.generation.sources import TINY
+from qiltest.quality.change import Change
 from qiltest.quality.records import Health
 from qiltest.reading.records import ReaderInfo, Reading
 from qiltest.recipe import Recipe, Size
@@ -138,6 +139,8 @@ class Origin:
     told_seconds: float | None = None
     #: None where the session's own process generated it.
     made_on: MadeOn | None = None
+    #: SHA-256 of an edit's input images as the run stores them (PNG, RGB), in order.
+    inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +165,8 @@ class Outcome:
     health: Health | None = None
     #: id of the run that read the image, "" for this run.
     read_in: str = ""
+    #: what an edit changed outside the texts that it was to change; None for text-to-image.
+    change: Change | None = None
 
 
 def shared(record: object, base: type[Setup | Origin | Outcome]) -> dict[str, Any]:
@@ -175,6 +180,8 @@ class CaseResult(Outcome, Origin):
 
     sample: Sample
     image: StoredImage | None = None
+    #: the input images of an edit, in order.
+    before: tuple[StoredImage, ...] = ()
     #: what went wrong, "" where nothing did. With an error the verdict is ERROR.
     error: str = ""
     #: what else to report, such as a retry after a lost device.

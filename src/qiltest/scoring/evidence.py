@@ -37,6 +37,8 @@ USUAL = 2.5
 SURE = 0.5
 #: Power of strain and confidence by which the odds fall.
 FALL = 3.0
+#: Bits against a line that a wrong character in it is: one in eight is drawn or read wrong.
+WRONG_BITS = 3.0
 #: keeps a confidence of 0 finite.
 LEAST = 0.01
 

@@ -14,12 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qiltest.scoring.characters import bits, mean_bits
-from qiltest.scoring.evidence import EDIT, Costs
+from qiltest.scoring.evidence import EDIT, WRONG_BITS, Costs
 
 #: the wrong case of a letter costs half an edit in matching, or "CPP" would be no better match for "cpp" than nothing.
 CASE = 500
-#: Bits against a line that a wrong character in it is: one in eight is drawn or read wrong.
-WRONG = 3.0
 _Places = NDArray[np.int64]
 
 
@@ -35,10 +33,10 @@ class Written:
 def wrong_cost(char: str) -> int:
     """Return what it costs in a chain of several lines where a line has another character than `char`, or lacks it.
 
-    In edits x `EDIT`: meeting the character would be worth its bits, and `WRONG` bits speak against a line that does
-    not. Two edits at most.
+    In edits x `EDIT`: meeting the character would be worth its bits, and `WRONG_BITS` bits speak against a line that
+    does not. Two edits at most.
     """
-    return min(2 * EDIT, EDIT + int(EDIT * WRONG / bits(char)))
+    return min(2 * EDIT, EDIT + int(EDIT * WRONG_BITS / bits(char)))
 
 
 def gap_cost(text: str) -> int:

@@ -51,6 +51,23 @@ class TextScore:
     layout: tuple[str, ...] = ()
     #: other text in the same line, before and after, which is no part of `read`: reported, not counted.
     beside: tuple[str, ...] = ()
+    #: True for a text of an edit's input that must stay.
+    kept: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoneScore:
+    """One text that an edit had to remove."""
+
+    expected: str
+    #: what is still read of it (`qiltest.scoring.gone`); "" where it is gone.
+    read: str
+    #: letters and digits of it that are still read; 0 where it is gone.
+    distance: int
+    #: letters and digits of the text.
+    length: int
+    #: indices into `Reading.lines`.
+    lines: tuple[int, ...]
 
 
 class ExtraKind(StrEnum):
@@ -79,7 +96,10 @@ class Extra:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """An image's score. `distance` = sum over texts plus gating extras; the number that a limit is set on."""
+    """An image's score. `distance` = sum over texts, gating extras and what is left of texts that must be gone.
+
+    It is the number that a limit is set on.
+    """
 
     reader: ReaderInfo
     texts: tuple[TextScore, ...]
@@ -88,6 +108,8 @@ class Score:
     distance_alnum: int
     #: sum of `length` over required texts.
     length: int
+    #: texts that an edit had to remove, in the case's order.
+    gone: tuple[GoneScore, ...] = ()
 
     @property
     def cer(self) -> float:

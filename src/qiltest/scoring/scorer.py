@@ -12,6 +12,7 @@ from qiltest.scoring.chains import Chain
 from qiltest.scoring.distance import align
 from qiltest.scoring.evidence import Costs, Piece, joints
 from qiltest.scoring.extras import Taken, extra_of
+from qiltest.scoring.gone import score_gone
 from qiltest.scoring.groups import groups_of
 from qiltest.scoring.records import Extra, Score, TextScore
 from qiltest.scoring.split import cuts_of, pieces_of
@@ -26,20 +27,24 @@ class EmptyReadingError(ReaderError):
 
 def score_case(case: Case, reading: Reading) -> Score:
     """Score a reading against a case's texts by the case's policies. Raises as `score` does."""
-    return score(case.texts, reading, line_breaks=case.line_breaks, forgiven=case.forgiven, alone=case.alone)
+    return score(
+        case.texts, reading, gone=case.gone, line_breaks=case.line_breaks, forgiven=case.forgiven, alone=case.alone
+    )
 
 
 def score(
     texts: Sequence[ExpectedText],
     reading: Reading,
     *,
+    gone: Sequence[str] = (),
     line_breaks: LineBreaks = LineBreaks.LAYOUT,
     forgiven: tuple[str, ...] = (),
     alone: bool = False,
 ) -> Score:
     """Match expected texts to the lines of a reading and count the edits; `Score.texts` is in the order asked.
 
-    `alone`: other text beside a text in its line counts as part of it.
+    `gone` are texts that must not be there: what is still read of one counts. `alone`: other text beside a text in its
+    line counts as part of it.
 
     Raises EmptyReadingError where the reading has no lines (blank images are refused earlier), CaseError where a text
     is empty or a name in `forgiven` is not a look-alike class.
@@ -63,13 +68,19 @@ def score(
         for text, parts, group, part in zip(texts, wanted, groups, own, strict=True)
     )
     extra = _extras(plain, pieces, groups, own)
+    left = score_gone(gone, reading, scores) if gone else ()
     return Score(
         reader=reading.reader,
         texts=scores,
         extra=extra,
-        distance=sum(text.distance for text in scores) + sum(item.distance for item in extra),
-        distance_alnum=sum(text.distance_alnum for text in scores) + sum(_alnum(item) for item in extra),
+        distance=sum(text.distance for text in scores)
+        + sum(item.distance for item in extra)
+        + sum(item.distance for item in left),
+        distance_alnum=sum(text.distance_alnum for text in scores)
+        + sum(alnum_of(item.text) for item in extra if item.distance)
+        + sum(alnum_of(item.read) for item in left),
         length=sum(text.length for text in scores if text.required),
+        gone=left,
     )
 
 
@@ -156,6 +167,7 @@ def _text_score(
         edits=() if excused else found.edits,
         lines=tuple(dict.fromkeys(lines)),
         required=text.required,
+        kept=text.kept,
         layout=found.layout,
         beside=own.beside,
     )
@@ -172,5 +184,6 @@ def _extras(
     return tuple(extra_of(piece, piece.raw, taken) for i, piece in enumerate(pieces) if i not in used)
 
 
-def _alnum(extra: Extra) -> int:
-    return sum(char.isalnum() for char in normalise(extra.text)) if extra.distance else 0
+def alnum_of(text: str) -> int:
+    """Return how many letters and digits a text has."""
+    return sum(char.isalnum() for char in normalise(text))

@@ -14,6 +14,7 @@ from qiltest.engine.options import Options, Update
 from qiltest.engine.producer import PendingImage
 from qiltest.engine.sample import SampleRun
 from qiltest.errors import ModelError, QiltestError, WorkersLostError
+from qiltest.gate.change import collapsed
 from qiltest.gate.judge import above_absolute, not_golden
 from qiltest.gate.verdict import Verdict
 from qiltest.generation.records import Denoised, Timing
@@ -173,6 +174,8 @@ class CaseRun:
         if self._sample.faulty:
             remedy = f'if the prompt asks for grain, set quality = "report" under [limits] in {self.case.path}'
             return f"not possible: the image has noise, a grid artefact or is blank; {remedy}"
+        if why := collapsed(result.change):
+            return f"not possible: {why}"
         if result.score is not None and (why := not_golden(result.score, self._sample.limits)):
             return f"not possible: {why}; look at the image and at what the reader made of it"
         text = result.judgement.verdict if result.judgement else Verdict.PASS

@@ -30,7 +30,7 @@ from qiltest.session.progress import progress_bar
 from qiltest.session.refusals import Refusals, add_junit_errors
 from qiltest.spans import Timeline, span
 from qiltest.suite.load import Suite, load_suite
-from qiltest.suite.selection import Sample, Task
+from qiltest.suite.selection import Sample, Task, left_out
 from qiltest.text.escape import one_line, printable_line
 from qiltest.text.format import count
 
@@ -197,6 +197,11 @@ class SuiteSession:
                 where = f"asked of {options.server.url} ({options.server.api})"
                 line = f"qiltest: {count(len(self._selected), 'image')}, model {options.model}, {where}"
             yield printable_line(line)
+        if self._tasks and (out := left_out(self._loaded(), cases=self.options.cases, able=self.options.able)):
+            task = out[0].task
+            does = " and ".join(sorted(self.options.able))
+            what = f"{count(len(out), f'{task} case')} left out: {self.options.model} does {does}"
+            yield printable_line(f"qiltest: {what}; name one with --qil-case, or choose a model that does {task}")
 
     # the tests
 

@@ -6,12 +6,12 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 from unicodedata import category
 
 from qiltest.recipe import SIZE_MULTIPLE, Size
 from qiltest.suite.case_schema import REPORT
-from qiltest.suite.problems import Location, Mistake, show, spell, suggest
+from qiltest.suite.edit_checks import edit_faults
+from qiltest.suite.problems import Fault, Location, Mistake, Raw, items, show, spell, suggest
 from qiltest.text.format import count
 from qiltest.text.normalise import normalise, required_text, units
 from qiltest.text.unseen import is_drawn, without_glyph
@@ -25,9 +25,6 @@ TINY_SIDE, TINY_AREA = 800, 768 * 512
 LEAST_REQUIRED = 4
 #: emoji that Unicode makes of a letter or a digit: keycaps and the information sign.
 _EMOJI_LETTER = re.compile("[0-9]\ufe0f?\u20e3|\u2139")
-
-Raw = Mapping[str, Any]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +44,6 @@ def check_case(raw: Raw, path: Path, known: Known) -> Iterator[Mistake]:
             yield Mistake(path=path, key=spell(location), seen=seen, allowed=allowed, doubt=doubt)
 
 
-Fault = tuple[Location, str, str]
-
-
 def _faults(raw: Raw, stem: str, known: Known) -> Iterator[Fault]:
     yield from _identity(raw, stem, known)
     yield from _texts(raw)
@@ -57,11 +51,12 @@ def _faults(raw: Raw, stem: str, known: Known) -> Iterator[Fault]:
     yield from _resolutions(raw, known)
     yield from _limits(raw)
     yield from _cannot_fail(raw)
-    for index, name in _items(raw, "forgiven", str):
+    yield from edit_faults(raw, known.variants)
+    for index, name in items(raw, "forgiven", str):
         if name not in known.look_alikes:
             seen = f"{show(name)} is not a look-alike class{suggest(name, known.look_alikes)}"
             yield ("forgiven", index), seen, ", ".join(sorted(known.look_alikes))
-    seeds = [seed for _, seed in _items(raw, "seeds", int)]
+    seeds = [seed for _, seed in items(raw, "seeds", int)]
     for seed in sorted({seed for seed in seeds if seeds.count(seed) > 1}):
         yield ("seeds",), f"duplicate seed {seed}", "each seed once"
 
@@ -81,7 +76,7 @@ def _identity(raw: Raw, stem: str, known: Known) -> Iterator[Fault]:
 
 def _texts(raw: Raw) -> Iterator[Fault]:
     first: dict[str, int] = {}
-    for index, table in _items(raw, "texts", dict):
+    for index, table in items(raw, "texts", dict):
         text = table.get("text")
         if not isinstance(text, str) or not text:
             continue
@@ -97,16 +92,17 @@ def _doubts(raw: Raw) -> Iterator[Fault]:
     prompt = raw.get("prompt")
     if not isinstance(prompt, str) or not prompt:
         return
-    for index, table in _items(raw, "texts", dict):
+    for index, table in items(raw, "texts", dict):
         text = table.get("text")
-        if isinstance(text, str) and table.get("in_prompt") is not False and normalise(text) not in normalise(prompt):
+        asked = table.get("in_prompt") is not False and table.get("kept") is not True
+        if isinstance(text, str) and asked and normalise(text) not in normalise(prompt):
             allowed = "a text of the prompt, or in_prompt = false"
             yield ("texts", index, "text"), f"{show(text)} is not in the prompt", allowed
 
 
 def _marks(table: Raw, text: str, at: Location) -> Iterator[Fault]:
-    marks = [mark for _, mark in _items(table, "optional_marks", str)]
-    for index, mark in _items(table, "optional_marks", str):
+    marks = [mark for _, mark in items(table, "optional_marks", str)]
+    for index, mark in items(table, "optional_marks", str):
         if not normalise(mark) or normalise(mark) not in normalise(text):
             allowed = "marks that occur in the text"
             yield (*at, "optional_marks", index), f"{show(mark)} is not in {show(text)}", allowed
@@ -162,16 +158,16 @@ def _cannot_fail(raw: Raw) -> Iterator[Fault]:
 
 def _bare_texts(raw: Raw) -> Iterator[tuple[Raw, str]]:
     """Yield the tables of texts that have one, with the characters that count."""
-    for _, table in _items(raw, "texts", dict):
+    for _, table in items(raw, "texts", dict):
         text = table.get("text")
         if isinstance(text, str) and text:
-            marks = [mark for _, mark in _items(table, "optional_marks", str)]
+            marks = [mark for _, mark in items(table, "optional_marks", str)]
             yield table, required_text(units(text, marks))
 
 
 def _known_typos(raw: Raw) -> Iterator[Fault]:
-    texts = [table.get("text") for _, table in _items(raw, "texts", dict)]
-    for index, table in _items(raw, "known_typos", dict):
+    texts = [table.get("text") for _, table in items(raw, "texts", dict)]
+    for index, table in items(raw, "known_typos", dict):
         asked, shown = table.get("asked"), table.get("shown")
         if not isinstance(asked, str) or not isinstance(shown, str):
             continue
@@ -183,7 +179,7 @@ def _known_typos(raw: Raw) -> Iterator[Fault]:
 
 def _resolutions(raw: Raw, known: Known) -> Iterator[Fault]:
     first: dict[tuple[str, Size], int] = {}
-    for index, table in _items(raw, "resolutions", dict):
+    for index, table in items(raw, "resolutions", dict):
         for key, fault in (("size", _size_fault), ("tiny", _tiny_fault)):
             text = table.get(key)
             if not isinstance(text, str):
@@ -201,7 +197,7 @@ def _resolutions(raw: Raw, known: Known) -> Iterator[Fault]:
                 yield ("resolutions", index, key), seen_twin, "sizes that differ after flooring to multiples of 16"
         yield from _verdicts(table, ("resolutions", index), known)
         yield from _named_errors(raw, table, ("resolutions", index))
-        if list(_items(table, "report", object)) and raw.get("report_table") is None:
+        if list(items(table, "report", object)) and raw.get("report_table") is None:
             allowed = "report_table in the case: its table in the published report, 1 to 6"
             yield ("resolutions", index, "report"), "has no effect without `report_table`", allowed
 
@@ -226,7 +222,7 @@ def _tiny_fault(size: Size) -> tuple[str, str] | None:
 
 def _verdicts(resolution: Raw, at: Location, known: Known) -> Iterator[Fault]:
     named: set[str] = set()
-    for index, table in _items(resolution, "report", dict):
+    for index, table in items(resolution, "report", dict):
         here = (*at, "report", index)
         if table.get("passes") is None and not table.get("finding"):
             yield here, "has neither `passes` nor `finding`", "one of them, or both"
@@ -242,9 +238,9 @@ def _verdicts(resolution: Raw, at: Location, known: Known) -> Iterator[Fault]:
 
 
 def _named_errors(raw: Raw, resolution: Raw, at: Location) -> Iterator[Fault]:
-    texts = [normalise(t["text"]) for _, t in _items(raw, "texts", dict) if isinstance(t.get("text"), str)]
-    for number, verdict in _items(resolution, "report", dict):
-        for index, error in _items(verdict, "errors", dict):
+    texts = [normalise(t["text"]) for _, t in items(raw, "texts", dict) if isinstance(t.get("text"), str)]
+    for number, verdict in items(resolution, "report", dict):
+        for index, error in items(verdict, "errors", dict):
             here = (*at, "report", number, "errors", index)
             expected, read = error.get("expected"), error.get("read")
             if verdict.get("passes") is not False:
@@ -261,9 +257,7 @@ def _limits(raw: Raw) -> Iterator[Fault]:
     """Refuse limits below the reader's noise floor: they would fail good images; and one that limits nothing."""
     limits = raw.get("limits")
     if isinstance(limits, Mapping) and limits.get("absolute") == REPORT:
-        tables = [
-            report for _, table in _items(raw, "resolutions", dict) for _, report in _items(table, "report", dict)
-        ]
+        tables = [report for _, table in items(raw, "resolutions", dict) for _, report in items(table, "report", dict)]
         if not any(table.get("passes") is True for table in tables):
             allowed = "a whole number of edits, or `passes = true` in a [[resolutions.report]]"
             yield ("limits", "absolute"), f"{show(REPORT)} limits nothing: the report marks no image right", allowed
@@ -275,10 +269,3 @@ def _limits(raw: Raw) -> Iterator[Fault]:
         for reader, floor in limits["noise_floor"].items():
             if isinstance(limit, int) and isinstance(floor, int | float) and not (floor <= limit):
                 yield ("limits", key), f"{limit} is below {reader}'s noise floor", f"{floor} or more"
-
-
-def _items(raw: Raw, key: str, kind: type[T]) -> Iterator[tuple[int, T]]:
-    """Yield the items of a list that have the right type, with their indices; the schema reports the others."""
-    value = raw.get(key)
-    items: list[object] = value if isinstance(value, list) else []
-    return ((index, item) for index, item in enumerate(items) if isinstance(item, kind))

@@ -9,13 +9,32 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, PlainValidator
 
 from qiltest.recipe import Size
-from qiltest.suite.cases import Case, ExpectedText, KnownTypo, Limits, LineBreaks, NamedError, ReportVerdict, Resolution
+from qiltest.suite.cases import (
+    Case,
+    EditRules,
+    ExpectedText,
+    InputFile,
+    InputSample,
+    InputSource,
+    KnownTypo,
+    Limits,
+    LineBreaks,
+    NamedError,
+    Region,
+    ReportVerdict,
+    Resolution,
+    TaskKind,
+)
 from qiltest.suite.problems import FileModel, Mistake
 
 ID_PATTERN = "[a-z0-9][a-z0-9-]{0,63}"
 #: torch.Generator.manual_seed takes 64 bits; the sign bit is left out.
 _SEED_LIMIT = 2**63
 
+#: rounds of a repeated edit, against typing errors.
+MOST_ROUNDS = 10
+#: keys of a case file that become `Case.edit`.
+_OF_EDITS = frozenset({"task", "inputs", "removed", "rest", "rounds"})
 #: the absolute limit of a case whose limits are the published report's pass marks.
 REPORT = "report"
 
@@ -30,13 +49,14 @@ LineBreaksName = Annotated[LineBreaks, Field(strict=False, description=", ".join
 class TextTable(FileModel):
     """`[[texts]]`."""
 
-    gone: ClassVar = {"layout": "`vertical = true` for a text from top to bottom, nothing for any other"}
+    former: ClassVar = {"layout": "`vertical = true` for a text from top to bottom, nothing for any other"}
 
     text: Words
     vertical: Flag = False
     optional_marks: Strings = ()
     required: Flag = True
     in_prompt: Flag = True
+    kept: Flag = False
 
 
 class ErrorTable(FileModel):
@@ -75,7 +95,7 @@ def absolute_limit(value: object) -> int | str:
 class LimitsTable(FileModel):
     """`[limits]`."""
 
-    gone: ClassVar = {"health": '`quality = "gate"` or `quality = "report"`'}
+    former: ClassVar = {"health": '`quality = "gate"` or `quality = "report"`'}
 
     tolerance: Annotated[int, Field(ge=0, description="a whole number of edits, 0 or more")] = 0
     text_tolerance: Annotated[int | None, Field(ge=0, description="a whole number of edits, 0 or more")] = None
@@ -98,6 +118,33 @@ class TypoTable(FileModel):
     shown: Annotated[str, Field(description="what is shown in its place")]
 
 
+class InputTable(FileModel):
+    """`[[inputs]]`: a file, or the image of a sample."""
+
+    file: Annotated[str | None, Field(min_length=1, description="a path below the folder of the case's file")] = None
+    sha256: Annotated[
+        str | None, Field(pattern="^[0-9a-f]{64}$", description="64 hexadecimal digits in lower case")
+    ] = None
+    get: Annotated[str | None, Field(pattern="^https?://", description="an address that begins with https://")] = None
+    case: Annotated[str | None, Field(pattern=f"^{ID_PATTERN}$", description="the id of a text-to-image case")] = None
+    size: Annotated[str | None, Field(description="one of that case's sizes; left out for its first")] = None
+    variant: Annotated[str | None, Field(min_length=1, description="a name of variants.toml")] = None
+    seed: Annotated[int | None, Field(ge=0, lt=_SEED_LIMIT, description="a whole number, 0 or more")] = None
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class RestTable(FileModel):
+    """`[rest]`: what an edit may not change."""
+
+    may_change: Annotated[
+        list[Annotated[list[Share], Field(min_length=4, max_length=4)]],
+        Field(description="a list of [left, top, right, bottom] in shares of the sides, 0 to 1"),
+    ] = Field(default_factory=list)
+    change: Annotated[Literal["gate", "report"], Field(description='"gate" or "report"')] = "gate"
+
+
 class CaseTable(FileModel):
     """A case file."""
 
@@ -118,6 +165,13 @@ class CaseTable(FileModel):
     ] = Field(default_factory=lambda: [42])
     reader: Annotated[str | None, Field(min_length=1, description="the name of a reader")] = None
     known_typos: Annotated[list[TypoTable], Field(description="a list of tables")] = Field(default_factory=list)
+    task: Annotated[TaskKind, Field(strict=False, description=", ".join(TaskKind))] = TaskKind.TEXT_TO_IMAGE
+    inputs: Annotated[list[InputTable], Field(description="a list of tables")] = Field(default_factory=list)
+    removed: Annotated[list[Words], Field(description="a list of texts that must be gone")] = Field(
+        default_factory=list
+    )
+    rest: Annotated[RestTable, Field(description="a table")] = RestTable()
+    rounds: Annotated[int, Field(ge=1, le=MOST_ROUNDS, description=f"a whole number from 1 to {MOST_ROUNDS}")] = 1
 
 
 def case_from(table: CaseTable, path: Path, doubts: Iterable[Mistake] = ()) -> Case:
@@ -136,8 +190,30 @@ def case_from(table: CaseTable, path: Path, doubts: Iterable[Mistake] = ()) -> C
         "forgiven": tuple(table.forgiven),
         "seeds": tuple(table.seeds),
         "known_typos": tuple(KnownTypo(**vars(typo)) for typo in table.known_typos),
+        "edit": _edit(table) if table.task is TaskKind.EDIT else None,
     }
-    return Case(**{**vars(table), **converted}, path=str(path), doubts=tuple(map(str, doubts)))
+    own = {name: value for name, value in vars(table).items() if name not in _OF_EDITS}
+    return Case(**{**own, **converted}, path=str(path), doubts=tuple(map(str, doubts)))
+
+
+def _edit(table: CaseTable) -> EditRules:
+    return EditRules(
+        inputs=tuple(map(_input, table.inputs)),
+        gone=tuple(table.removed),
+        may_change=tuple(Region(left=a, top=b, right=c, bottom=d) for a, b, c, d in table.rest.may_change),
+        change_gates=table.rest.change == "gate",
+        rounds=table.rounds,
+    )
+
+
+def _input(table: InputTable) -> InputSource:
+    if table.file is not None:
+        return InputSource(file=InputFile(path=table.file, sha256=table.sha256, get=table.get or ""))
+    assert table.case is not None
+    assert table.variant is not None
+    size = None if table.size is None else Size.parse(table.size)
+    sample = InputSample(case=table.case, size=size, variant=table.variant, seed=table.seed or 0)
+    return InputSource(sample=sample)
 
 
 def _resolution(table: ResolutionTable) -> Resolution:

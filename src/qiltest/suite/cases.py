@@ -9,6 +9,14 @@ from qiltest.input_images import InputImage
 from qiltest.recipe import Size
 
 
+class TaskKind(StrEnum):
+    """What a case asks of a model."""
+
+    TEXT_TO_IMAGE = "text-to-image"
+    #: an image is given, and an instruction says what to change.
+    EDIT = "edit"
+
+
 class LineBreaks(StrEnum):
     """Whether a hyphen or white space at a line break is layout, which is not counted, or text."""
 
@@ -27,6 +35,8 @@ class ExpectedText:
     optional_marks: tuple[str, ...] = ()
     #: False for a text that may be missing (a logo); if it is shown, it is scored.
     required: bool = True
+    #: True for a text of an edit's input that must stay.
+    kept: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,11 +112,75 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InputFile:
+    """An input image that is a file."""
+
+    #: relative to the folder of the case's file.
+    path: str
+    #: of the file's bytes; None: recorded and not checked.
+    sha256: str | None = None
+    #: address where it is to be got from, of a file that is not in the repository; "" for none.
+    get: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSample:
+    """An input image that a text-to-image model of the same kind generates: the image of a sample."""
+
+    case: str
+    #: None: the case's first resolution.
+    size: Size | None = None
+    variant: str
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSource:
+    """Where an input image comes from: one of both."""
+
+    file: InputFile | None = None
+    sample: InputSample | None = None
+
+    def __str__(self) -> str:
+        if self.file is not None:
+            return self.file.path
+        assert self.sample is not None
+        size = "" if self.sample.size is None else f"@{self.sample.size}"
+        return f"{self.sample.case}{size}-{self.sample.variant}-s{self.sample.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """A part of an image, in shares of its width and height from the top left corner."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditRules:
+    """What a case of the task "edit" asks for besides its texts."""
+
+    inputs: tuple[InputSource, ...]
+    #: texts of the input that must be gone.
+    gone: tuple[str, ...] = ()
+    #: where the image may change; (): where the texts that are wanted or must be gone stand.
+    may_change: tuple[Region, ...] = ()
+    #: False where a change of the rest is reported and does not fail the image (`change = "report"`).
+    change_gates: bool = True
+    #: how often the instruction is given: each round's output is the next one's input.
+    rounds: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class Case:
     """A prompt and the texts that its image must show."""
 
     id: str
     title: str
+    #: of an edit the instruction.
     prompt: str
     language: str
     #: the case's table in the published report (`qiltest.published`); None for any other case.
@@ -124,10 +198,28 @@ class Case:
     reader: str | None = None
     path: str = ""
     known_typos: tuple[KnownTypo, ...] = ()
-    #: images to edit, in the order in which the model is given them; () of a case of text alone.
+    #: None for text-to-image.
+    edit: EditRules | None = None
+    #: images to edit, in the order in which the model is given them; () of a case of text alone, and of an edit case
+    #: until they are found for a sample (`qiltest.engine.inputs`).
     inputs: tuple[InputImage, ...] = ()
     #: mistakes that concern this case alone, kept by `load_suite(keep_doubtful=True)`, as messages.
     doubts: tuple[str, ...] = ()
+
+    @property
+    def task(self) -> TaskKind:
+        """What it asks of a model."""
+        return TaskKind.TEXT_TO_IMAGE if self.edit is None else TaskKind.EDIT
+
+    @property
+    def gone(self) -> tuple[str, ...]:
+        """Texts that must be gone; () for text-to-image."""
+        return () if self.edit is None else self.edit.gone
+
+    @property
+    def rounds(self) -> int:
+        """How often the instruction is given; 1 for text-to-image."""
+        return 1 if self.edit is None else self.edit.rounds
 
     def limits_of(self, size: Size, variant: str, *, tiny: bool) -> Limits:
         """Return the limits on one image, of a resolution and variant; `tiny` is True for the embedded model.

@@ -9,7 +9,7 @@ from pathlib import Path
 from qiltest.errors import CaseError
 from qiltest.suite.case_checks import Known, check_case
 from qiltest.suite.case_schema import CaseTable, case_from
-from qiltest.suite.cases import Case, Resolution
+from qiltest.suite.cases import Case, Resolution, TaskKind
 from qiltest.suite.problems import CaseFileError, Mistake, check_shape, read_toml, show, suggest
 from qiltest.suite.variant_schema import parse_variants
 from qiltest.suite.variants import Variant
@@ -19,6 +19,8 @@ from qiltest.text.escape import one_line
 VARIANTS_FILE = "variants.toml"
 #: Folder beside the case files where `qiltest calibrate` keeps the readers' noise floors.
 FLOORS_FOLDER = "floors"
+#: Folder beside the case files for those of the task edit, and in it the folder of their input images.
+EDITS_FOLDER, INPUTS_FOLDER = "edit", "inputs"
 _INIT = "`qiltest init FOLDER` makes a project with one"
 
 
@@ -26,13 +28,21 @@ _INIT = "`qiltest init FOLDER` makes a project with one"
 class Suite:
     """Cases sorted by id, variants in the order of their file."""
 
+    #: of the task text-to-image.
     cases: tuple[Case, ...]
     variants: tuple[Variant, ...]
+    #: of the task edit.
+    edits: tuple[Case, ...] = ()
+
+    @property
+    def every(self) -> tuple[Case, ...]:
+        """The cases of all tasks."""
+        return (*self.cases, *self.edits)
 
     def case(self, name: str) -> tuple[Case, Resolution | None]:
         """Return the case named `ID`, or `ID@WxH` with that resolution. Raises CaseError that names what exists."""
         identity, _, size = name.partition("@")
-        by_id = {case.id: case for case in self.cases}
+        by_id = {case.id: case for case in self.every}
         if identity not in by_id:
             raise unknown("case", identity, by_id)
         by_size = {str(resolution.size): resolution for resolution in by_id[identity].resolutions}
@@ -60,7 +70,7 @@ class Suite:
 
 
 def load_suite(folder: Path, *, keep_doubtful: bool = False) -> Suite:
-    """Load `folder/*.toml` as cases and `folder/variants.toml` as variants.
+    """Load `folder/*.toml` and `folder/edit/*.toml` as cases and `folder/variants.toml` as variants.
 
     Raises CaseError where there is no `variants.toml`, CaseFileError (a CaseError) with all mistakes of all files. With
     `keep_doubtful`, a text that is not in its prompt is kept in `Case.doubts`, and only that case's tests fail.
@@ -75,14 +85,21 @@ def load_suite(folder: Path, *, keep_doubtful: bool = False) -> Suite:
     known = Known(variants=names, languages=languages, look_alikes=look_alikes.names())
     cases, found = _read_cases(folder, known, keep_doubtful=keep_doubtful)
     _raise_if([*mistakes, *found], keep_doubtful=keep_doubtful)
-    return Suite(cases=cases, variants=variants)
+    return Suite(cases=_of(TaskKind.TEXT_TO_IMAGE, cases), variants=variants, edits=_of(TaskKind.EDIT, cases))
 
 
-def load_cases(folder: Path) -> tuple[Case, ...]:
-    """Load the cases alone: names of variants and languages are not checked. Raises CaseFileError."""
+def load_cases(folder: Path, *, edits: bool = False) -> tuple[Case, ...]:
+    """Load the cases alone, with `edits` those of the task edit too. Raises CaseFileError.
+
+    Names of variants and languages are not checked.
+    """
     cases, mistakes = _read_cases(folder, Known(variants=None, languages=None, look_alikes=look_alikes.names()))
     _raise_if(mistakes)
-    return cases
+    return cases if edits else _of(TaskKind.TEXT_TO_IMAGE, cases)
+
+
+def _of(task: TaskKind, cases: Iterable[Case]) -> tuple[Case, ...]:
+    return tuple(case for case in cases if case.task is task)
 
 
 def load_variants(file: Path) -> tuple[Variant, ...]:
@@ -114,6 +131,7 @@ def _read_cases(folder: Path, known: Known, *, keep_doubtful: bool = False) -> t
     cases: list[Case] = []
     mistakes = list(_strays(folder))
     files = sorted(path for path in folder.glob("*.toml") if path.name != VARIANTS_FILE)
+    files += sorted((folder / EDITS_FOLDER).glob("*.toml"))
     first: dict[str, Path] = {}
     for path in files:
         raw = read_toml(path)
@@ -129,20 +147,46 @@ def _read_cases(folder: Path, known: Known, *, keep_doubtful: bool = False) -> t
         if isinstance(shape, CaseTable) and all(keep_doubtful and mistake.doubt for mistake in found):
             cases.append(case_from(shape, path, found))
         mistakes += found
+    mistakes += _no_such_inputs(cases)
     if not files:
         seen = "no case found" if folder.is_dir() else "no such folder"
         mistakes.append(Mistake(path=folder, key="", seen=seen, allowed="a folder with one TOML file per case"))
     return tuple(sorted(cases, key=lambda case: case.id)), mistakes
 
 
-def _strays(folder: Path) -> Iterator[Mistake]:
+def _no_such_inputs(cases: Iterable[Case]) -> Iterator[Mistake]:
+    """Yield inputs that are to be the image of a sample that no text-to-image case has."""
+    cases = tuple(cases)
+    known = {case.id: case for case in cases if case.task is TaskKind.TEXT_TO_IMAGE}
+    for case in cases:
+        for index, source in enumerate(() if case.edit is None else case.edit.inputs):
+            sample, path = source.sample, Path(case.path)
+            if sample is None:
+                continue
+            if sample.case not in known:
+                seen = f"{show(sample.case)} is not a text-to-image case{suggest(sample.case, known)}"
+                yield Mistake(path=path, key=f"inputs[{index}].case", seen=seen, allowed=", ".join(sorted(known)))
+                continue
+            sizes = [resolution.size for resolution in known[sample.case].resolutions]
+            if sample.size is not None and sample.size not in sizes:
+                seen = f'"{sample.size}" is no resolution of {sample.case}'
+                allowed = ", ".join(map(str, sizes))
+                yield Mistake(path=path, key=f"inputs[{index}].size", seen=seen, allowed=allowed)
+
+
+def _strays(folder: Path, *, edits: bool = False) -> Iterator[Mistake]:
     """Yield files in the folder that are not read: a misnamed case would silently never run."""
     for path in sorted(path for path in folder.glob("[!.]*") if not path.name.endswith("~")):
         if path.name == FLOORS_FOLDER and path.is_dir():
             others = (other for other in sorted(path.glob("[!.]*[!~]")) if other.suffix != ".json")
             yield from (_stray(other, "*.json, one per case") for other in others)
+        elif path.name == EDITS_FOLDER and path.is_dir() and not edits:
+            yield from _strays(path, edits=True)
+        elif edits and path.name == INPUTS_FOLDER and path.is_dir():
+            continue  # which of them a case needs, and which are missing, its own tests say
         elif not (path.suffix in {".toml", ".md"} and path.is_file()):
-            yield _stray(path, f"*.toml, *.md and the folder {FLOORS_FOLDER}")
+            folders = f"the folder {FLOORS_FOLDER}" if not edits else f"the folders {FLOORS_FOLDER}, {INPUTS_FOLDER}"
+            yield _stray(path, f"*.toml, *.md and {folders}")
 
 
 def _stray(path: Path, allowed: str) -> Mistake:

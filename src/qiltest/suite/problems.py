@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args
@@ -26,6 +26,10 @@ _SHOWN = 80
 MOST_BYTES = 1 << 20
 
 Location = tuple[int | str, ...]
+Raw = Mapping[str, Any]
+#: where, what was found, and what is allowed.
+Fault = tuple[Location, str, str]
+T = TypeVar("T")
 
 
 class FileModel(BaseModel):
@@ -33,7 +37,7 @@ class FileModel(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
     #: keys of earlier versions, with what is written instead.
-    gone: ClassVar[Mapping[str, str]] = {}
+    former: ClassVar[Mapping[str, str]] = {}
 
 
 Model = TypeVar("Model", bound=FileModel)
@@ -96,6 +100,13 @@ def spell(location: Location) -> str:
     return spelled
 
 
+def items(raw: Raw, key: str, kind: type[T]) -> Iterator[tuple[int, T]]:
+    """Yield the items of a list that have the right type, with their indices; the schema reports the others."""
+    value = raw.get(key)
+    found: list[object] = value if isinstance(value, list) else []
+    return ((index, item) for index, item in enumerate(found) if isinstance(item, kind))
+
+
 def show(value: object) -> str:
     """Write a value for a message: strings quoted, long ones cut."""
     if isinstance(value, int) and value.bit_length() > _SHOWN:
@@ -115,7 +126,7 @@ def _mistake(model: type[FileModel], details: ErrorDetails, path: Path, at: Loca
     if details["type"] == "extra_forbidden":
         table, key = _table(model, location[:-1]), str(location[-1])
         seen = f"unknown key{suggest(key, table.model_fields)}"
-        allowed = table.gone.get(key) or ", ".join(table.model_fields)
+        allowed = table.former.get(key) or ", ".join(table.model_fields)
     else:
         field = _field(model, location)
         allowed = (field.description if field else None) or details["msg"]

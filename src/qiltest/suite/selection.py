@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from qiltest.arguments import ALL
 from qiltest.errors import CaseError
 from qiltest.recipe import Size
-from qiltest.suite.cases import Case, Resolution
+from qiltest.suite.cases import Case, Resolution, TaskKind
 from qiltest.suite.load import Suite, unknown
 from qiltest.suite.variants import ModelBase, ModelKind, Variant
 
 #: of a model that nothing is known of.
 UNKNOWN = ModelBase(model="")
+#: of most models.
+TEXT_TO_IMAGE = frozenset({TaskKind.TEXT_TO_IMAGE})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +27,14 @@ class Sample:
     size: Size
     variant: str
     seed: int
+    #: of a repeated edit, from 1: its input is the round before's output.
+    round: int = 1
 
     @property
     def id(self) -> str:
-        """Name of the sample, as in the test's id: `coffee-shop@1280x1280-4step-s42`."""
-        return f"{self.case}@{self.size}-{self.variant}-s{self.seed}"
+        """Name of the sample, as in the test's id: `coffee-shop@1280x1280-4step-s42`, with `-r2` for a second round."""
+        repeated = f"-r{self.round}" if self.round > 1 else ""
+        return f"{self.case}@{self.size}-{self.variant}-s{self.seed}{repeated}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +46,19 @@ class Task:
     variant: Variant
     seed: int
     kind: ModelKind
+    #: `Sample.round`.
+    round: int = 1
 
     @property
     def sample(self) -> Sample:
         """The sample that the task makes."""
-        return Sample(case=self.case.id, size=self.resolution.size, variant=self.variant.name, seed=self.seed)
+        return Sample(
+            case=self.case.id,
+            size=self.resolution.size,
+            variant=self.variant.name,
+            seed=self.seed,
+            round=self.round,
+        )
 
     @property
     def size(self) -> Size:
@@ -68,10 +81,12 @@ def select(
     seeds: Sequence[int] = (),
     seed_count: int | None = None,
     base: ModelBase = UNKNOWN,
+    able: Collection[TaskKind] = TEXT_TO_IMAGE,
 ) -> tuple[Task, ...]:
-    """Return the images to generate: by case, resolution, variant, seed, in that order.
+    """Return the images to generate: by case, resolution, variant, seed, round, in that order.
 
-    By default these are all cases with their own sizes and seeds, and the default variants of the model's `base`.
+    By default these are all cases of the tasks that the model is `able` to do, with their own sizes and seeds, and the
+    default variants of the model's `base`. A case that is named is selected whatever its task.
     `cases` are `ID` or `ID@WxH`; `variants` are names or groups, or `all` alone; `sizes` are the report's, also for the
     embedded model; `seeds` replace the cases' own; `seed_count` is a number of seeds per case, starting with its own.
     Duplicate names count once. Raises CaseError for an unknown name, a variant of another base or without a LoRA for
@@ -80,16 +95,22 @@ def select(
     """
     if tuple(variants) == (ALL,):
         variants = [variant.name for variant in variants_of(suite, base) if variant.generates(kind)]
-    places = _places(suite, cases, sizes)
+    places = _places(suite, cases, sizes, able)
     generated = _variants(suite, variants, kind, base)
     if negative := [seed for seed in seeds if seed < 0]:
         raise CaseError(f"seed {negative[0]} is negative", remedy="give seeds of 0 or more")
     return tuple(
-        Task(case=case, resolution=resolution, variant=variant, seed=seed, kind=kind)
+        Task(case=case, resolution=resolution, variant=variant, seed=seed, kind=kind, round=number)
         for case, resolution in places
         for variant in generated
         for seed in dict.fromkeys(seeds or _first_seeds(case, seed_count or len(case.seeds)))
+        for number in range(1, case.rounds + 1)
     )
+
+
+def left_out(suite: Suite, *, cases: Sequence[str], able: Collection[TaskKind]) -> tuple[Case, ...]:
+    """Return the cases that are not selected because the model is not able to do their task."""
+    return () if cases else tuple(case for case in suite.every if case.task not in able)
 
 
 def _first_seeds(case: Case, count: int) -> tuple[int, ...]:
@@ -99,8 +120,15 @@ def _first_seeds(case: Case, count: int) -> tuple[int, ...]:
     return (*own, *range(following, following + count - len(own)))
 
 
-def _places(suite: Suite, names: Sequence[str], sizes: Sequence[str]) -> list[tuple[Case, Resolution]]:
-    asked = [suite.case(name) for name in names] or [(case, None) for case in suite.cases]
+def _places(
+    suite: Suite, names: Sequence[str], sizes: Sequence[str], able: Collection[TaskKind]
+) -> list[tuple[Case, Resolution]]:
+    asked = [suite.case(name) for name in names] or [(case, None) for case in suite.every if case.task in able]
+    if not asked:
+        raise CaseError(
+            f"no case is selected: the suite has none of the task {' or '.join(sorted(able))}, which the model does",
+            remedy="name cases with --qil-case, or write one of that task (docs/guide/own-case.md)",
+        )
     places = dict.fromkeys(
         (case, resolution) for case, only in asked for resolution in ((only,) if only else case.resolutions)
     )

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from fake_runs import draw, lines_of, not_run
+from fake_runs import draw, edit_case, lines_of, not_run, with_input
 from qiltest.cli.main import main
 from qiltest.comparison.compare import compare_runs
 from qiltest.recipe import Size
@@ -54,6 +54,16 @@ def review(fake, case):
 
 
 @pytest.fixture
+def edits(fake):
+    """A report of two edits: one that did nothing, beside its input, and one that changed the rest."""
+    run = fake(edit_case())
+    with_input(run, run.add("sign", "base", "SALE 50%", "Main Street"), "....", "....")
+    with_input(run, run.add("sign", "4step", "OPEN", "Main Street", golden=("OPEN", "Main Street")), ".##.", "..#.")
+    write_html(run.build(), run.folder / "edits.html")
+    return run.folder / "edits.html"
+
+
+@pytest.fixture
 def comparison(typical, tmp_path):
     path = tmp_path / "comparison.html"
     write_page(
@@ -82,7 +92,7 @@ def findings(axe, tab):
     ]
 
 
-@pytest.mark.parametrize("name", ["report", "review", "comparison", "trends"])
+@pytest.mark.parametrize("name", ["report", "review", "edits", "comparison", "trends"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 390])
 def test_axe_finds_nothing(name, scheme, width, axe, open_page, request):

@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 from qiltest.comparison.pairing import Pair, pair_up, variants_of
 from qiltest.comparison.records import Comparison, Comparisons
 from qiltest.comparison.trials import pairing_of
+from qiltest.recipe import Size
 from qiltest.report.anchors import Anchors
-from qiltest.report.comparison.wording import About, exact_words, interval_words, plan_words, verdict_words
+from qiltest.report.comparison.wording import About, exact_words, interval_words, parts_words, plan_words, verdict_words
 from qiltest.report.image_builder import cell_of
 from qiltest.report.image_view import ImageView, TextView
 from qiltest.report.view import html_language
 from qiltest.runs.aggregate import denoise_median
 from qiltest.runs.records import CaseResult, Run
 from qiltest.suite.cases import Case
+from qiltest.suite.selection import Sample
 from qiltest.suite.variants import Variant
 from qiltest.text.format import count, seconds
 from qiltest.text.normalise import normalise
@@ -183,6 +185,7 @@ def _decisive(pair: Pair) -> tuple[int, bool, str]:
 def _notes(comparison: Comparison) -> Iterator[str]:
     if comparison.exact is not None:
         yield f"{exact_words(comparison.exact)}."
+    yield from (f"{sentence}." for sentence in parts_words(comparison.parts))
     if comparison.interval is not None:
         yield f"{interval_words(comparison.interval, comparison.unit)}."
     if comparison.same_images:
@@ -212,7 +215,8 @@ def _pair(anchors: Anchors, pair: Pair, before: Run, after: Run, names: tuple[st
 
 
 def _result(run: Run, pair: Pair, variant: str) -> CaseResult:
-    found = run.result(f"{pair.case}@{pair.size}-{variant}-s{pair.seed}")
+    size = Size.parse(pair.size)
+    found = run.result(Sample(case=pair.case, size=size, variant=variant, seed=pair.seed, round=pair.round).id)
     if found is None:
         raise ValueError(f"run {run.id} has no {pair.id} by {variant}")
     # without the golden, which would be mistaken for the image before

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from qiltest.comparison.edits import PartTally
 from qiltest.comparison.records import Comparisons, ExactText, Plan, Release
 from qiltest.comparison.statistics import Interval
 from qiltest.text.escape import one_line
@@ -35,6 +36,15 @@ def exact_words(exact: ExactText) -> str:
         f"exact text: {exact.both} in both, {exact.broken} lost, {exact.fixed} gained, {exact.neither} in "
         f"neither; McNemar p = {exact.p:.2g}, for worse and corrected {exact.p_holm:.2g}"
     )
+
+
+def parts_words(parts: Iterable[PartTally]) -> Iterator[str]:
+    """Yield a sentence for each part of edits that was compared."""
+    for tally in parts:
+        yield (
+            f"{tally.part}: right in both {tally.both}, lost {tally.broken}, gained {tally.fixed}, in neither "
+            f"{tally.neither}; for worse and corrected p = {tally.p_holm:.2g}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,6 +56,8 @@ class Embedded:
     href: str
     now: Preview | None
     before: Preview | None
+    #: the input image of an edit.
+    input: Preview | None = None
     #: why there is none, after "the image".
     why: str = ""
     #: by number of the expected text.
@@ -104,7 +106,7 @@ def embed(cells: Iterable[ImageView], folder: Path) -> dict[str, Embedded]:
     The worst are made first; where the work is spent, the others are linked.
     """
     cells = tuple(cells)
-    limit = budget(len(cells) + sum(cell.before is not None for cell in cells))
+    limit = budget(len(cells) + sum((cell.before is not None) + bool(cell.result.before) for cell in cells))
     meter = Meter(_allowed(len(cells), {path for cell in cells for path in _paths(cell)}))
     worst = sorted(cells, key=lambda cell: cell.badness)
     made: dict[str, Embedded] = {}
@@ -159,6 +161,7 @@ def _paths(cell: ImageView) -> Iterator[Path]:
         yield cell.result.image.path
     if cell.before is not None:
         yield cell.before.path
+    yield from (image.path for image in cell.result.before[:1])
 
 
 def _linked(cell: ImageView, folder: Path, why: str) -> Embedded:
@@ -168,12 +171,13 @@ def _linked(cell: ImageView, folder: Path, why: str) -> Embedded:
 
 def _embed(cell: ImageView, folder: Path, limit: int, meter: Meter) -> Embedded:
     then = None if cell.before is None else _then(cell.before, limit, meter)
+    given = _given(cell, limit, meter)
     path = None if cell.result.image is None else cell.result.image.path
     image = None if path is None else open_image(path, meter)
     if path is None or image is None:
         large = path is not None and pixels_of(path) > MOST_PIXELS
         linked = _linked(cell, folder, "is too large to be shown here" if large else "cannot be opened")
-        return replace(linked, before=then)
+        return replace(linked, before=then, input=given)
     crops, close = {}, {}
     for text in cell.wrong[:MAX_CROPS]:
         cut = None if text.box is None else crop(image, text.box, reading_size=cell.extent, meter=meter)
@@ -183,7 +187,15 @@ def _embed(cell: ImageView, folder: Path, limit: int, meter: Meter) -> Embedded:
             spots = cell.spots(text)
             close[text.number] = close_ups(image, text.box, spots, reading_size=cell.extent, meter=meter)
     now = preview(image, limit, meter=meter)
-    return Embedded(href=href(path, folder), now=now, before=then, crops=crops, close=close)
+    return Embedded(href=href(path, folder), now=now, before=then, input=given, crops=crops, close=close)
+
+
+def _given(cell: ImageView, limit: int, meter: Meter) -> Preview | None:
+    """Return the preview of an edit's first input image, None where there is none or it cannot be opened."""
+    for image in cell.result.before[:1]:
+        whole = open_image(image.path, meter)
+        return None if whole is None else preview(whole, limit, meter=meter)
+    return None
 
 
 def _then(before: Earlier, limit: int, meter: Meter) -> Preview | None:

@@ -10,7 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from qiltest.comparison.records import CaseTally, Comparison, Comparisons, Release
-from qiltest.report.comparison.wording import About, correction, exact_words, interval_words, plan_words, verdict_words
+from qiltest.report.comparison.wording import (
+    About,
+    correction,
+    exact_words,
+    interval_words,
+    parts_words,
+    plan_words,
+    verdict_words,
+)
 from qiltest.report.terminal.ranking import ranking
 from qiltest.runs.records import Run, RunState
 from qiltest.text.escape import one_line
@@ -93,6 +101,7 @@ def _change(found: Comparison | CaseTally) -> str:
 def _words(comparison: Comparison) -> Iterator[str]:
     if comparison.exact is not None:
         yield exact_words(comparison.exact)
+    yield from parts_words(comparison.parts)
     if comparison.interval is not None:
         yield interval_words(comparison.interval, comparison.unit)
     yield from (f"{obstacle.verdict} {obstacle.id}: {obstacle.why}" for obstacle in comparison.obstacles)

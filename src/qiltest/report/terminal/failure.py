@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from qiltest.gate.change import collapsed
 from qiltest.gate.golden import Golden, facts_of
 from qiltest.gate.verdict import Judgement, Verdict
 from qiltest.report.diff import Mark, Span, marked
+from qiltest.report.rest import rest_line
 from qiltest.report.since import Since, gating_extras, wrong_texts
 from qiltest.runs.records import CaseResult
 from qiltest.scoring.records import Score, TextScore
@@ -40,6 +42,9 @@ def _lines(result: CaseResult, task: Task, command: str) -> Iterator[str]:
         yield f"not checked   {', '.join(result.not_checked)}"
     if result.golden is not None and result.score is not None:
         yield from _labelled("golden", _changed(result, result.golden, result.score))
+    if result.change is not None:
+        yield f"rest          {rest_line(result.change)}"
+    yield from (f"input         {image.path}" for image in result.before)
     if result.image is not None:
         yield f"image         {result.image.path}"
     yield from (f"note          {one_line(note)}" for note in result.notes)
@@ -58,6 +63,9 @@ def failure_reason(result: CaseResult, case: Case) -> str:
 
 def _short(result: CaseResult, case: Case) -> tuple[str, str]:
     judgement, latency = result.judgement, result.latency
+    lost = collapsed(result.change)
+    if lost and judgement is not None and judgement.verdict is Verdict.FAIL:
+        return judgement.verdict, lost
     if result.error:
         return "ERROR", result.error.partition("\n")[0]
     if judgement is not None and judgement.verdict is not Verdict.PASS:
@@ -76,17 +84,25 @@ def _new_errors(result: CaseResult, case: Case) -> Iterator[str]:
         if not since.accepted:
             read = repr(one_line(text.read, _QUOTED)) if text.read else "nothing"
             yield f"{read} for {one_line(text.expected, _QUOTED)!r}"
+    for left in () if result.score is None else result.score.gone:
+        known = {gone.expected: gone.distance for gone in result.golden.gone} if result.golden is not None else {}
+        if left.distance > known.get(left.expected, 0):
+            yield f"{one_line(left.read, _QUOTED)!r} is not gone"
     for extra, since in gating_extras(result):
         if not since.accepted:
             yield f"{extra.kind} text {one_line(extra.text, _QUOTED)!r}"
 
 
 def _texts(result: CaseResult, score: Score, case: Case) -> Iterator[str]:
+    for left in score.gone:
+        if left.distance:
+            yield f"must be gone  {one_line(left.expected)}"
+            yield f"still read    {one_line(left.read)}   distance {left.distance}"
     wrong = wrong_texts(result, case)
     absent = sum(1 for text in score.texts if not text.read and not text.distance)
     right = len(score.texts) - len(wrong) - absent
     for text, since in wrong:
-        yield f"expected      {one_line(text.expected)}"
+        yield f"{'must stay' if text.kept else 'expected':<14}{one_line(text.expected)}"
         yield f"read          {marked_line(text)}   distance {text.distance}{_said(since)}"
         if text.beside:
             yield f"beside it     {one_line(' … '.join(text.beside))}   not counted"

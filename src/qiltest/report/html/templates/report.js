@@ -120,8 +120,11 @@
     for (const cell of all(".cell", row)) {
       const now = cell.querySelector("img.now");
       const before = cell.querySelector("img.before");
-      if (before) found.push({ label: before.dataset.label, src: before.src, boxes: null, cell });
+      const input = cell.querySelector("img.input");
+      if (input) found.push({ label: input.dataset.label, src: input.src, boxes: null, cell });
+      if (before && !input) found.push({ label: before.dataset.label, src: before.src, boxes: null, cell });
       if (now) found.push({ label: before ? `${cell.dataset.label}, now` : cell.dataset.label, src: now.src, boxes: cell.querySelector(".frame .boxes"), cell });
+      if (before && input) found.push({ label: before.dataset.label, src: before.src, boxes: null, cell });
     }
     return found;
   }

@@ -1,0 +1,81 @@
+"""What an edit changed besides its texts, and whether its input shows what the case says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from qiltest.errors import InputError, ReaderError
+from qiltest.quality.change import Box, Change, measure_change
+from qiltest.reading.images import Pixels
+from qiltest.reading.records import Line, Reading
+from qiltest.scoring import EmptyReadingError, Score, score
+from qiltest.scoring.gone import score_gone
+from qiltest.suite.cases import Case
+from qiltest.text.escape import one_line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Before:
+    """An edit's input image and what was read in it."""
+
+    pixels: Pixels
+    reading: Reading
+
+
+def change_of_edit(case: Case, before: Before, after: Pixels, reading: Reading, found: Score) -> Change:
+    """Measure what an edit changed where the image may not change; `found` is the score of `reading`."""
+    return measure_change(before.pixels, after, tuple(may_change(case, before.reading, reading, found)))
+
+
+def may_change(case: Case, before: Reading, after: Reading, found: Score) -> Iterator[Box]:
+    """Yield where an edit may change the image: as the case says, or where its texts stand.
+
+    That is where a wanted text, or what is left of one that must be gone, was read in the output, and where a text that
+    must be gone was read in the input.
+    """
+    assert case.edit is not None
+    if case.edit.may_change:
+        yield from (Box(left=r.left, top=r.top, right=r.right, bottom=r.bottom) for r in case.edit.may_change)
+        return
+    wanted = {index for text in found.texts if not text.kept for index in text.lines}
+    left = {index for gone in found.gone for index in gone.lines}
+    yield from _boxes(after, wanted | left)
+    yield from _boxes(before, {index for gone in score_gone(case.gone, before, ()) for index in gone.lines})
+
+
+def check_input(case: Case, before: Reading) -> None:
+    """Raise InputError where the input does not show a text that must stay, or one that must be gone."""
+    faults = list(_premises(case, before))
+    if faults:
+        raise InputError(
+            f"the input image does not show what the case says: {'; '.join(faults)}",
+            where=case.id,
+            remedy="look at the input image; correct the case, or give the image that it means",
+        )
+
+
+def _premises(case: Case, before: Reading) -> Iterator[str]:
+    kept = [text for text in case.texts if text.kept]
+    try:
+        texts = score(kept, before, line_breaks=case.line_breaks, forgiven=case.forgiven).texts if kept else ()
+    except EmptyReadingError as error:
+        raise ReaderError(f"nothing was read in the input image of {case.id}", remedy=error.remedy) from error
+    for text in texts:
+        if text.required and not (text.read and 2 * text.distance <= text.length):
+            yield f"{one_line(text.expected, 40)!r} is to stay, and was read as {one_line(text.read, 40)!r}"
+    for gone in score_gone(case.gone, before, texts):
+        if not gone.distance:
+            yield f"{one_line(gone.expected, 40)!r} is to be removed, and was not read"
+
+
+def _boxes(reading: Reading, lines: Iterable[int]) -> Iterator[Box]:
+    for index in sorted(lines):
+        if 0 <= index < len(reading.lines):
+            yield _box(reading.lines[index], reading)
+
+
+def _box(line: Line, reading: Reading) -> Box:
+    xs = [min(1.0, max(0.0, x / reading.width)) for x, _ in line.box]
+    ys = [min(1.0, max(0.0, y / reading.height)) for _, y in line.box]
+    return Box(left=min(xs), top=min(ys), right=max(xs), bottom=max(ys))
