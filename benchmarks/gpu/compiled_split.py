@@ -19,8 +19,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 Found = dict[str, Any]
 
-#: the first that fits a kernel's name says its kind; all others are elementwise passes and norms.
+#: the first that fits a kernel's name says its kind; all others are elementwise passes and norms. The compiler names
+#: its own kernels by all that they do, a copy or what attention takes among it.
 _KINDS = (
+    ("elementwise", re.compile(r"triton_(?!tem)")),
     ("attention", re.compile(r"flash|fmha|sdpa|attention|mha_", re.IGNORECASE)),
     ("products", re.compile(r"gemm|nvjet|cutlass|cublas|xmma|splitk|gemv|triton_tem", re.IGNORECASE)),
     ("copies", re.compile(r"memcpy|memset|copy", re.IGNORECASE)),

@@ -24,7 +24,6 @@ from diffusers.models.transformers.transformer_qwenimage import (
 from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 from torch.nn import functional
 
-from qiltest.generation._graphs import Replayed
 from qiltest.hashing import cache_folder
 
 #: The version of this way of compiling: part of the recipe of a compiled image. Raise it whenever a change here may
@@ -45,8 +44,6 @@ class CompileWays:
     marked: bool = True
     #: GELU within the matrix product before it, which saves writing and reading the widest activations.
     gelu_in_product: bool = False
-    #: replay the whole forward from a CUDA graph for images of up to so many tokens; 0: never.
-    graphs_up_to: int = 0
 
 
 DEFAULT = CompileWays()
@@ -67,8 +64,6 @@ def compile_transformer(transformer: Any, ways: CompileWays = DEFAULT) -> None: 
     if isinstance(transformer, QwenImageTransformer2DModel):
         _prepare(transformer, ways)
     transformer.compile_repeated_blocks()
-    if ways.graphs_up_to:
-        transformer.forward = Replayed(transformer, up_to=ways.graphs_up_to)
 
 
 def _prepare(transformer: Any, ways: CompileWays) -> None:  # noqa: ANN401

@@ -1,5 +1,7 @@
 """Replay a transformer's forward from a CUDA graph, so that the GPU does not wait for the processor that feeds it.
 
+A step of `compiled.py`, which measured that it is not worth two more forwards for each prompt: no part of the product.
+
 A graph holds addresses: of its inputs, which are copied into memory of its own before each replay, and of the weights.
 Merging a LoRA writes into the weights where they are, which a graph sees; weights that were moved make a new graph.
 """

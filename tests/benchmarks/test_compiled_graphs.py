@@ -1,9 +1,14 @@
 """A forward is replayed only for inputs and weights of which it was recorded. No GPU here: a recorder stands for it."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
-from qiltest.generation._graphs import Replayed
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "gpu"))
+
+from compiled_graphs import Replayed
 
 
 class Transformer(torch.nn.Module):
@@ -122,7 +127,7 @@ def test_hooks_on_the_transformer_still_see_every_forward(transformer):
 
 
 def test_the_oldest_record_makes_room(transformer, monkeypatch):
-    monkeypatch.setattr("qiltest.generation._graphs._KEPT", 2)
+    monkeypatch.setattr("compiled_graphs._KEPT", 2)
     for tokens in (3, 4, 5):
         for _ in range(2):
             transformer(**given(tokens=tokens))
