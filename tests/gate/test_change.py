@@ -41,6 +41,11 @@ def test_the_golden_accepts_as_much_and_a_little_more_by_the_same_measure():
     assert "; 5.0% in the golden" in with_change(PASSES, much, rest(0.05), gates=True).reasons[0]
 
 
+def test_a_golden_within_the_limits_accepts_nothing_beyond_them():
+    assert with_change(PASSES, change(share=0.03, patch=0.03), rest(0.03, 0.01), gates=True).verdict is Verdict.FAIL
+    assert with_change(PASSES, change(share=0.05), rest(0.039), gates=True).verdict is Verdict.FAIL
+
+
 @pytest.mark.parametrize("fields", [{"share": COLLAPSED + 0.01}, {"share": 0.25, "layout": 0.3}])
 def test_a_collapse_fails_even_where_the_golden_was_one(fields):
     gone = change(**fields)

@@ -257,7 +257,7 @@ def _report(
     if found is None or run is None:
         raise GenerationError("; ".join(ending.problems), remedy="fix this and repeat the command to resume")
     problems = tuple(dict.fromkeys((*run_problems(run), *ending.problems)))
-    about = about_release(release, inspections, run, of=len(suite.cases))
+    about = about_release(release, inspections, run, suite)
     # write CI's job summary; its lines are for the output of pytest
     tuple(ci_lines(run))
     page = _page(args, found, run, problems, about)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qiltest.gate.golden import CHANGE_MORE, Golden, GoldenRest
+from qiltest.gate.golden import Golden, GoldenRest
 from qiltest.gate.verdict import Judgement, Verdict
 from qiltest.quality.change import VERSION, Change
 
 #: Largest share of the compared blocks that may change, and largest patch of them as a share of the image.
 SHARE, PATCH = 0.04, 0.012
+#: What may change more than in a golden that was accepted beyond a limit: an edit drawn again differs a little.
+SHARE_MORE, PATCH_MORE = 0.05, 0.01
 #: Share of changed blocks above which identity or layout is lost.
 COLLAPSED = 0.35
 #: The same share where the layout correlates less than `LAYOUT` with the input's: on a plain ground a correlation alone
@@ -82,4 +84,6 @@ def is_collapse(change: Change) -> bool:
 def _accepted(change: Change, golden: GoldenRest | None) -> bool:
     if golden is None or golden.version != VERSION:
         return False
-    return change.share <= golden.share + CHANGE_MORE and change.patch <= golden.patch + CHANGE_MORE
+    share = golden.share + SHARE_MORE if golden.share > SHARE else SHARE
+    patch = golden.patch + PATCH_MORE if golden.patch > PATCH else PATCH
+    return change.share <= share and change.patch <= patch

@@ -37,8 +37,8 @@ _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 #: the fact that tells the version of the code that read (`ReaderInfo.code`); it is not compared.
 _READING = "qiltest-reading"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-#: Share of the blocks that may change more than in the golden: what one edit drawn on another machine differs by.
-CHANGE_MORE = 0.05
+#: Share of the blocks, and of the image, by which the rest of an edit may differ and still be as in its golden.
+SAME_REST = 0.005
 #: fields that a golden's file has only where they say something.
 _OF_EDITS = {"gone": (), "change": None, "round": 1}
 #: ending of the small copies.
@@ -150,7 +150,8 @@ class Golden:
         """Return whether the other leaves as much of the rest as it was, or both are no edits."""
         if self.change is None or other.change is None or self.change.version != other.change.version:
             return self.change == other.change
-        return other.change.share <= self.change.share + CHANGE_MORE
+        share, patch = (getattr(other.change, name) - getattr(self.change, name) for name in ("share", "patch"))
+        return bool(share <= SAME_REST and patch <= SAME_REST)
 
     @property
     def parts(self) -> tuple[tuple[str, str], ...]:

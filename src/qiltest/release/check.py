@@ -117,16 +117,17 @@ def check_release(
 
 
 def about_release(
-    release: ReleaseRequest, inspections: Mapping[str, CandidateInspection], run: Run, *, of: int
+    release: ReleaseRequest, inspections: Mapping[str, CandidateInspection], run: Run, suite: Suite
 ) -> About:
-    """Return what a verdict speaks of; `of` is the number of the suite's cases."""
+    """Return what a verdict speaks of: how many of the suite's cases of the same tasks, and what of each."""
+    tasks = {case.task for case in run.cases}
     found = ((trial, inspections[trial.name]) for trial in release.trials)
     return About(
         like=release.like,
         model=run.model,
         tried={trial.name: Tried(label=trial.label, sha256=one.sha256, notes=one.notes) for trial, one in found},
         cases=tuple(dict.fromkeys(sample.case for sample in run.planned)),
-        of=of,
+        of=sum(case.task in tasks for case in suite.every),
         sizes=tuple(dict.fromkeys(str(sample.size) for sample in run.planned)),
         seeds=tuple(dict.fromkeys(sample.seed for sample in run.planned)),
         images=sum(sample.variant == release.like for sample in run.planned),

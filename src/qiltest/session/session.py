@@ -321,7 +321,7 @@ class SuiteSession:
         release, inspection = self.options.release, self.inspection
         assert release is not None
         assert inspection is not None
-        return about_release(release, {release.trials[0].name: inspection}, run, of=len(self._loaded().cases))
+        return about_release(release, {release.trials[0].name: inspection}, run, self._loaded())
 
     def _expected(self) -> int | None:
         """Return how many images must be judged; None where nobody said."""
