@@ -173,7 +173,7 @@ def release_check(bench: Bench) -> Found:
 
 
 STEPS: tuple[Callable[[Bench], Found], ...] = (
-    bare, first_night, second_night, vendor, two_images, same_weights, old_release, release_check,
+    bare, first_night, second_night, vendor, two_images, old_release, release_check, same_weights,
 )  # fmt: skip
 
 
@@ -260,7 +260,7 @@ def compare_weights(model: str, *, tiny: bool) -> Found:
     from qiltest.generation.whole import weights_of
     from qiltest.suite.load import load_suite
 
-    generator = open_generator("tiny" if tiny else model, Settings(device="cpu" if tiny else "cuda"))
+    generator = open_generator("tiny" if tiny else MODEL, Settings(device="cpu" if tiny else "cuda"))
     suite, folder = load_suite(parts.ROOT / "cases"), generator._source.folder
     case = suite.case(CASES[0])[0]
     size = case.resolutions[0].for_model(tiny=tiny)
