@@ -84,10 +84,11 @@ class Bench:
         return {"wall": time.perf_counter() - begin, "exit_status": done.returncode, "tail": tail}
 
     def own(self, *args: str) -> Found:
-        """Run a step of this file in a process; its last line is JSON."""
-        found = self.run([sys.executable, __file__, str(self.out), *args, *(["--tiny"] if self.tiny else [])])
-        lines = [line for line in found["tail"].splitlines() if line.startswith("{")]
-        return found | (json.loads(lines[-1]) if lines and found["exit_status"] == 0 else {})
+        """Run a step of this file in a process, which writes what it found as JSON."""
+        told = self.home / "told.json"
+        told.unlink(missing_ok=True)
+        found = self.run([sys.executable, __file__, str(told), *args, *(["--tiny"] if self.tiny else [])])
+        return found | (json.loads(told.read_text(encoding="utf-8")) if told.exists() else {})
 
     def session(self, runs: str, *args: str, cache: str = "known") -> Found:
         """Run a session of the suite by pytest and return its timeline."""
@@ -172,7 +173,7 @@ def release_check(bench: Bench) -> Found:
 
 
 STEPS: tuple[Callable[[Bench], Found], ...] = (
-    bare, first_night, second_night, vendor, two_images, same_weights, old_release, release_check,
+    bare, first_night, second_night, vendor, two_images, old_release, release_check, same_weights,
 )  # fmt: skip
 
 
@@ -215,6 +216,7 @@ def make_as_vendor(model: str, *, tiny: bool) -> Found:
     import torch
     from vendor_way import embedded, scheduler_of, vendor_way
 
+    from qiltest.generation.sources import resolve_lora, resolve_model
     from qiltest.reading import open_reader
     from qiltest.suite.load import load_suite
     from qiltest.suite.variants import ModelKind
@@ -229,8 +231,8 @@ def make_as_vendor(model: str, *, tiny: bool) -> Found:
         pipeline = QwenImagePipeline.from_pretrained(model, torch_dtype=torch.bfloat16, **given)
         lora = variant.lora(ModelKind.REAL)
         if lora is not None:
-            repository, _, file = lora.source.partition("::")
-            pipeline.load_lora_weights(repository, weight_name=file)
+            path = resolve_lora(lora.source, model=resolve_model(MODEL))
+            pipeline.load_lora_weights(str(path.parent), weight_name=path.name)
         pipeline = pipeline.to("cuda")
         torch.cuda.synchronize()
         return pipeline
@@ -258,7 +260,7 @@ def compare_weights(model: str, *, tiny: bool) -> Found:
     from qiltest.generation.whole import weights_of
     from qiltest.suite.load import load_suite
 
-    generator = open_generator("tiny" if tiny else model, Settings(device="cpu" if tiny else "cuda"))
+    generator = open_generator("tiny" if tiny else MODEL, Settings(device="cpu" if tiny else "cuda"))
     suite, folder = load_suite(parts.ROOT / "cases"), generator._source.folder
     case = suite.case(CASES[0])[0]
     size = case.resolutions[0].for_model(tiny=tiny)
@@ -390,12 +392,14 @@ def main() -> None:
     parser.add_argument("--vendor", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--same", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    from qiltest.generation.sources import EMBEDDED
+    from qiltest.generation.sources import EMBEDDED, resolve_model
 
     model = str(EMBEDDED) if asked.tiny else MODEL
     if asked.bare or asked.vendor or asked.same:
         inside = load_bare if asked.bare else make_as_vendor if asked.vendor else compare_weights
-        print(json.dumps(inside(model, tiny=asked.tiny)))
+        # the folder itself, so that nobody asks the hub
+        folder = model if asked.tiny else str(resolve_model(model).folder)
+        asked.out.write_text(json.dumps(inside(folder, tiny=asked.tiny)), encoding="utf-8")
         return
     if asked.hf_home is None and not asked.tiny:
         parser.error("name --hf-home, or --tiny")

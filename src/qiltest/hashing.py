@@ -21,6 +21,8 @@ from qiltest.spans import span
 
 #: bytes from which on a file's hash is cached on disk.
 REMEMBERED_FROM = 64 << 20
+#: bytes that are read and hashed at once.
+_PIECE = 16 << 20
 #: bytes of the cache that are read, enough for 100,000 files.
 _MOST = 32 << 20
 #: seconds to wait for another process that writes the cache.
@@ -95,8 +97,13 @@ def _key(path: Path, state: tuple[int, ...]) -> str:
 
 
 def _read_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        # large pieces: for each the thread waits for Python's lock, which another thread may hold for milliseconds
+        piece = memoryview(bytearray(min(_PIECE, max(1, path.stat().st_size))))
+        while read := file.readinto(piece):
+            digest.update(piece[:read])
+    return digest.hexdigest()
 
 
 def _remembered() -> dict[str, str]:

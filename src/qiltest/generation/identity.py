@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from os.path import abspath
 from pathlib import Path
 
@@ -18,30 +17,22 @@ from qiltest.hashing import file_sha256
 LOCAL = "local"
 
 
-def parts_sha256(
-    folder: Path, components: tuple[str, ...], stop: Callable[[], bool] | None = None
-) -> tuple[tuple[str, str], ...]:
+def parts_sha256(folder: Path, components: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """Return (component, SHA-256) over the names and bytes of the component's files that decide an image.
 
-    What else lies in the folder, and where the folder lies, is no part of it. `stop` is asked before each file whether
-    nobody wants the hashes any more. Raises DeviceError where a file cannot be read.
+    What else lies in the folder, and where the folder lies, is no part of it. Raises DeviceError where a file cannot be
+    read.
     """
     files = [(component, path) for component in components for path in _files(folder / component)]
     try:
         with ThreadPoolExecutor(max_workers=8) as pool:  # hashlib releases the interpreter lock
-            hashes = list(pool.map(partial(_file_sha256, stop=stop), (path for _, path in files)))
+            hashes = list(pool.map(file_sha256, (path for _, path in files)))
     except OSError as error:
         raise DeviceError(f"a file of the model cannot be read: {error}", where=str(folder)) from error
     lines: dict[str, list[str]] = {component: [] for component in components}
     for (component, path), digest in zip(files, hashes, strict=True):
         lines[component].append(f"{path.relative_to(folder / component).as_posix()} {digest}\n")
     return tuple((component, _sha256(*lines[component])) for component in components)
-
-
-def _file_sha256(path: Path, *, stop: Callable[[], bool] | None) -> str:
-    if stop is not None and stop():
-        raise DeviceError("nobody wants the model's hashes any more")
-    return file_sha256(path)
 
 
 def whole_sha256(parts: tuple[tuple[str, str], ...]) -> str:
