@@ -11,13 +11,16 @@ from qiltest.errors import RecipeError
 from qiltest.files import stamp
 from qiltest.generation import ahead as module
 from qiltest.generation.ahead import Ahead
+from qiltest.generation.families import FAMILIES
 from qiltest.generation.identity import parts_sha256
-from qiltest.generation.sources import COMPONENTS, base_of, resolve_model
+from qiltest.generation.sources import base_of, resolve_model
 from qiltest.lora import inspect_lora
 from qiltest.spans import Timeline
 from qiltest.suite.variants import LoraSource, ModelKind
 
 from .conftest import EIGHT, FOUR
+
+COMPONENTS = FAMILIES[0].components
 
 
 @pytest.fixture
