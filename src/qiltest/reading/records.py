@@ -43,6 +43,8 @@ class Line:
     confidence: float
     #: confidence per character of `text` where the engine gives it, else empty.
     characters: tuple[float, ...] = ()
+    #: centre of each character of `text` along `box`, 0 (its start) to 1, where the engine gives it, else empty.
+    places: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

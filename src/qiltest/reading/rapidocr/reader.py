@@ -153,6 +153,7 @@ class RapidReader:
             box=_points(written.quad),
             confidence=round(sum(character.confidence for character in found) / len(found), 5),
             characters=tuple(round(character.confidence, 5) for character in found),
+            places=tuple(round(place, 4) for place in written.places),
         )
 
 
