@@ -54,12 +54,14 @@ def floor(case, typos, images=1):
         exact_texts=Rate(found=1, of=1),
         typos=typos,
         clean_typos=Rate(found=8, of=8) if typos else Rate(found=0, of=0),
+        strokes=Rate(found=1, of=40) if typos else Rate(found=0, of=0),
+        glyphs="net-1" if typos else "",
     )
 
 
 def lines(capsys, cases):
     assert main(["calibrate", f"--cases={cases}"]) == 0
-    return capsys.readouterr().out.splitlines()[-4:]
+    return capsys.readouterr().out.splitlines()[-5:]
 
 
 def test_typos_are_summed_over_cases_with_an_interval_and_those_that_the_cases_name_apart(found, cases, capsys):
@@ -69,12 +71,14 @@ def test_typos_are_summed_over_cases_with_an_interval_and_those_that_the_cases_n
         "known typos of the cases detected: 2 of 2 (100.0%; 95 %: 34.2% to 100.0%)",
         "all of these, counting only images whose clean version reads at its floor: "
         "16 of 16 (100.0%; 95 %: 80.6% to 100.0%)",
+        "whole characters taken for broken: 2 of 80 (2.5%; 95 %: 0.7% to 8.7%)",
         f"written to {cases / 'floors'}: classroom.json, coffee-shop.json",
     ]
 
 
 def test_where_nothing_was_planted_that_is_said(found, cases, capsys):
-    assert [line.rpartition(": ")[2] for line in lines(capsys, cases)[:3]] == ["none planted"] * 3
+    found = [line.rpartition(": ")[2] for line in lines(capsys, cases)[:4]]
+    assert found == [*["none planted"] * 3, "none judged"]
 
 
 def test_floors_are_kept_beside_the_cases_and_never_in_the_package(found, cases):

@@ -8,6 +8,7 @@ import pytest
 
 from builders import FAKE, line, reading, stack
 from qiltest.scoring import Edit, EditKind, Extra, ExtraKind, Score, TextScore
+from qiltest.scoring.records import BrokenCharacter
 from qiltest.strict_json import StrictJsonError, decode
 
 EDITS = (
@@ -26,10 +27,12 @@ TEXT = TextScore(
     required=False,
     layout=("hyphen '-' missing at a line break",),
     beside=("Tom:", "again"),
+    strokes="..x-------",
+    broken=(BrokenCharacter(char="l", position=2, line=4, index=2, log_odds=1.25, place=(9.5, 20.0)),),
 )
 SCORE = Score(
     reader=FAKE,
-    texts=(replace(TEXT, distance=0, edits=(), lines=(0,), layout=(), beside=()), TEXT),
+    texts=(replace(TEXT, distance=0, edits=(), lines=(0,), layout=(), beside=(), strokes="", broken=()), TEXT),
     extra=(
         Extra(text="Hello", kind=ExtraKind.DOUBLED, line=5, distance=5, of="HelloWorld"),
         Extra(text="nothing", kind=ExtraKind.OTHER, line=6, distance=0),
@@ -37,10 +40,13 @@ SCORE = Score(
     distance=7,
     distance_alnum=8,
     length=20,
+    strokes="------------..x-------",
+    glyphs="glyphs-1-abc",
 )
 
 
-READING = reading([*stack("Hello", "Wor1d"), line("Hello World", 900, 900, 200, 40)])
+JUDGED = replace(line("Hi", 900, 900, 200, 40), strokes=(None, -1.5), places=(0.25, 0.75))
+READING = reading([*stack("Hello", "Wor1d"), JUDGED], glyphs="glyphs-1-abc")
 
 
 def data(record=SCORE):
@@ -60,7 +66,8 @@ def test_a_score_is_written_field_by_field():
         "distance_alnum": 8,
         "length": 20,
     }
-    assert set(written) == {"reader", "texts", "extra", "distance", "distance_alnum", "length"}
+    known = {"reader", "texts", "extra", "distance", "distance_alnum", "length", "strokes", "glyphs"}
+    assert set(written) == known
     assert written["texts"][1] == {
         "expected": "Hello World",
         "read": "Hel1ox\nWor",
@@ -83,6 +90,8 @@ def test_a_score_is_written_field_by_field():
         "required": False,
         "layout": ["hyphen '-' missing at a line break"],
         "beside": ["Tom:", "again"],
+        "strokes": "..x-------",
+        "broken": [{"char": "l", "position": 2, "line": 4, "index": 2, "log_odds": 1.25, "place": [9.5, 20.0]}],
     }
     assert written["extra"] == [
         {"text": "Hello", "kind": "doubled", "line": 5, "distance": 5, "of": "HelloWorld"},
@@ -121,6 +130,9 @@ PLACES = [(record, path) for record in (SCORE, READING) for path in paths(data(r
 def test_a_value_of_another_type_is_refused_at_its_very_place(record, path, bad):
     damaged = copy.deepcopy(data(record))
     inside(damaged, path[:-1])[path[-1]] = bad
+    if bad is None and path[-2:-1] == ("strokes",):  # of a character that was not judged
+        assert decode(type(record), json.dumps(damaged)) is not None
+        return
     fault, *_ = refusal(type(record), damaged)
     assert fault.startswith(".".join(map(str, path)))
 
@@ -144,6 +156,10 @@ def test_a_lost_field_is_named_with_its_record(record, path):
         "device",
         "characters",
         "code",
+        "places",
+        "strokes",
+        "broken",
+        "glyphs",
     }
     if optional:
         assert decode(type(record), json.dumps(damaged)) is not None

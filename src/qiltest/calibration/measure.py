@@ -30,6 +30,7 @@ def calibrate(
     looks = [Look(style=style, seed=seed + i) for i, style in enumerate(islice(cycle(Style), images))]
     found: list[int] = []
     exact, texts = 0, 0
+    broken, judged, glyphs = 0, 0, ""
     hits: dict[str, list[tuple[int, bool]]] = {}
     missed: list[str] = []
     for look in looks:
@@ -38,6 +39,8 @@ def calibrate(
         found.append(_distance(untouched, case))
         texts += len(case.texts)
         exact += sum(text.distance == 0 for text in untouched.texts) if untouched else 0
+        if untouched is not None:
+            broken, judged, glyphs = broken + untouched.broken, judged + untouched.judged, untouched.glyphs
         for kind, wrong in planted(case, random.Random(f"{case.id} {look.seed}")):
             tick(f"{case.id} {look.style} {kind}")
             seen = _score(case, reader, wrong, look)
@@ -61,6 +64,8 @@ def calibrate(
         typos={kind: Rate(found=sum(r for _, r in each), of=len(each)) for kind, each in sorted(hits.items())},
         clean_typos=Rate(found=sum(clean), of=len(clean)),
         missed=tuple(missed),
+        strokes=Rate(found=broken, of=judged),
+        glyphs=glyphs,
     )
 
 

@@ -110,7 +110,7 @@ def _refuse_fewer(readers: Sequence[tuple[Case, Reader]], images: int, folder: P
 def _tables(floors: list[Floor]) -> Iterator[Table]:
     """Yield two tables, which fit 80 columns each: the reader's errors, and the typos that it finds."""
     kinds = sorted({kind for floor in floors for kind in floor.typos})
-    columns = ("median", "mean", "95 %", "most", "texts exact")
+    columns = ("median", "mean", "95 %", "most", "texts exact", "broken strokes")
     errors, typos = _table("OCR errors on correct images", columns), _table("planted typos detected", kinds)
     for floor in floors:
         rates = [floor.typos.get(kind) for kind in kinds]
@@ -121,6 +121,7 @@ def _tables(floors: list[Floor]) -> Iterator[Table]:
             f"{floor.percentile_95:g}",
             str(floor.largest),
             f"{floor.exact_texts.found}/{floor.exact_texts.of}",
+            f"{floor.strokes.found}/{floor.strokes.of}",
         )
         typos.add_row(floor.case, *("" if rate is None else f"{rate.found}/{rate.of}" for rate in rates))
     yield errors
@@ -137,7 +138,7 @@ def _table(title: str, columns: Sequence[str]) -> Table:
 
 
 def _summary(floors: list[Floor]) -> list[str]:
-    """Return the shares of typos detected: planted, known, and where the clean image reads at its floor."""
+    """Return shares over all cases: typos detected (planted, known, in images read at their floor), broken strokes."""
     planted = [rate for floor in floors for kind, rate in floor.typos.items() if kind != KNOWN]
     known = [floor.typos[KNOWN] for floor in floors if KNOWN in floor.typos]
     clean = [floor.clean_typos for floor in floors]
@@ -145,14 +146,15 @@ def _summary(floors: list[Floor]) -> list[str]:
         f"planted typos detected: {_share(planted)}",
         f"known typos of the cases detected: {_share(known)}",
         f"all of these, counting only images whose clean version reads at its floor: {_share(clean)}",
+        f"whole characters taken for broken: {_share([floor.strokes for floor in floors], none='none judged')}",
     ]
 
 
-def _share(rates: list[Rate]) -> str:
+def _share(rates: list[Rate], *, none: str = "none planted") -> str:
     from scipy.stats import binomtest  # takes a second to load
 
     found, of = sum(rate.found for rate in rates), sum(rate.of for rate in rates)
     if not of:
-        return "none planted"
+        return none
     interval = binomtest(found, of).proportion_ci(method="wilson")
     return f"{found} of {of} ({found / of:.1%}; 95 %: {interval.low:.1%} to {interval.high:.1%})"

@@ -15,15 +15,19 @@ from qiltest.arguments import natural_int
 from qiltest.cli.common import AddParser, cases_flag, console, json_flag, print_json, reader_flag
 from qiltest.cli.parser import TEXT
 from qiltest.errors import QiltestError
+from qiltest.gate.judge import stroke_rate_of
+from qiltest.gate.strokes import MEASURED, stroke_fault
 from qiltest.gate.verdict import Verdict
-from qiltest.reading import DEFAULT_READER, Reader, Reading, Suspicion, open_reader, suspicious
+from qiltest.reading import DEFAULT_READER, BrokenStrokes, Reader, Reading, broken_strokes, open_reader
 from qiltest.report.diff import Mark, marked
+from qiltest.report.terminal.broken import broken_line, broken_record
 from qiltest.scoring import EmptyReadingError, Score, TextScore, score
 from qiltest.scoring.alphabet import AlphabetError, reader_for, require_readable
 from qiltest.scoring.benchmarks import BenchmarkScore, benchmark_scores, count_image
-from qiltest.suite.cases import ExpectedText, LineBreaks
+from qiltest.suite.cases import Case, ExpectedText, LineBreaks
 from qiltest.suite.load import load_suite
 from qiltest.text.escape import one_line, printable_line
+from qiltest.text.format import count
 from qiltest.text.tables import plain_table
 
 #: Stands for a character of the expected text that was not read.
@@ -84,6 +88,17 @@ class _Asked:
     alone: bool
     limit: int
     reader: str | None
+    #: None without a case.
+    whole: Case | None = None
+
+    @property
+    def strokes_gate(self) -> bool:
+        """False where the case has `quality = "report"`."""
+        return self.whole is None or self.whole.limits.health_gates
+
+    def rate_of(self, found: Score) -> float | None:
+        """Return the share of characters of the case's faultless images that are taken for broken."""
+        return None if self.whole is None else stroke_rate_of(self.whole, found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +109,9 @@ class _Outcome:
     verdict: Verdict
     error: str = ""
     benchmarks: BenchmarkScore | None = None
-    suspicions: tuple[Suspicion, ...] = ()
+    broken: tuple[BrokenStrokes, ...] = ()
+    #: why the image fails by its strokes, or "".
+    fault: str = ""
 
 
 def _asked(args: argparse.Namespace) -> _Asked:
@@ -122,6 +139,7 @@ def _asked(args: argparse.Namespace) -> _Asked:
         alone=case.alone or args.alone,
         limit=allowed if args.limit is None else args.limit,
         reader=case.reader,
+        whole=case,
     )
 
 
@@ -133,11 +151,13 @@ def _outcome(image: Path, asked: _Asked, reader: Reader, name: str) -> _Outcome:
         found = score(asked.texts, reading, line_breaks=asked.line_breaks, forgiven=asked.forgiven, alone=asked.alone)
     except (AlphabetError, EmptyReadingError) as error:
         return _Outcome(score=None, verdict=Verdict.ERROR, error=str(error))
+    fault = stroke_fault(found, floor=MEASURED, own_rate=asked.rate_of(found)) if asked.strokes_gate else ""
     return _Outcome(
         score=found,
-        verdict=Verdict.PASS if found.distance <= asked.limit else Verdict.FAIL,
+        verdict=Verdict.PASS if found.distance <= asked.limit and not fault else Verdict.FAIL,
+        fault=fault,
         benchmarks=_benchmarks(asked, reading),
-        suspicions=suspicious(reading, {line for text in found.texts for line in text.lines}),
+        broken=broken_strokes(reading, {line for text in found.texts for line in text.lines}),
     )
 
 
@@ -162,10 +182,8 @@ def _record(image: Path, asked: _Asked, reader: Reader, outcome: _Outcome) -> di
         "reader": reader.info.fingerprint,
         "texts": [_text_record(text) for text in found.texts] if found else [_unread(text) for text in asked.texts],
         "extra": [asdict(extra) for extra in found.extra] if found else [],
-        "suspicious": [
-            {"text": item.text, "confidence": item.confidence, "place": [round(x, 1) for x in item.place]}
-            for item in outcome.suspicions
-        ],
+        "broken_strokes": [broken_record(item) for item in outcome.broken],
+        "strokes": {"broken": found.broken, "judged": found.judged, "glyphs": found.glyphs} if found else None,
         "distance": found.distance if found else None,
         "distance_alnum": found.distance_alnum if found else None,
         "limit": asked.limit,
@@ -176,12 +194,13 @@ def _record(image: Path, asked: _Asked, reader: Reader, outcome: _Outcome) -> di
 
 
 def _text_record(text: TextScore) -> dict[str, Any]:
-    keys = ("expected", "read", "distance", "distance_alnum", "edits", "layout", "beside")
+    keys = ("expected", "read", "distance", "distance_alnum", "edits", "layout", "beside", "strokes", "broken")
     return {key: value for key, value in asdict(text).items() if key in keys}
 
 
 def _unread(text: ExpectedText) -> dict[str, Any]:
     nothing: dict[str, Any] = {"distance": None, "distance_alnum": None, "edits": [], "layout": [], "beside": []}
+    nothing |= {"strokes": "", "broken": []}
     return {"expected": text.text, "read": "", **nothing}
 
 
@@ -212,9 +231,11 @@ def _lines(image: Path, asked: _Asked, outcome: _Outcome) -> Iterator[str]:
     for extra in outcome.score.extra:
         if extra.distance:
             yield f"{extra.kind}: {extra.text!r} (of {extra.of!r}), distance {extra.distance}"
-    for item in outcome.suspicions:
-        x, y = item.place
-        yield f"low confidence: {item.text!r} at {x:.0f},{y:.0f} (confidence {item.confidence:.2f})"
+    yield from map(broken_line, outcome.broken)
+    if outcome.score.judged:
+        yield f"broken strokes: {outcome.score.broken} of {count(outcome.score.judged, 'character')} judged"
+    if outcome.fault:
+        yield outcome.fault
     yield f"{outcome.verdict}: distance {outcome.score.distance}, limit {asked.limit}"
 
 

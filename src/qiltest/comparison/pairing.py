@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from qiltest.comparison.strokes import PairedStrokes, paired_strokes
 from qiltest.errors import StoreError
 from qiltest.gate.verdict import Verdict
 from qiltest.quality.scene import SceneChange, scene_change
@@ -33,6 +34,8 @@ class Pair:
     #: how the scene outside the text changed; None where it is still the same, was not measured on both sides by the
     #: same version, or where the case reports quality only.
     lost: SceneChange | None = None
+    #: the broken strokes of both; None where no character was judged on both sides by one network.
+    strokes: PairedStrokes | None = None
     #: True where both begin with the same noise as far as anybody knows: then their scenes are of one kind.
     same_noise: bool = True
 
@@ -232,6 +235,7 @@ def _pair(
         after=after.score.distance,
         length=after.score.length,
         same_image=before.image is not None and after.image is not None and before.image.sha256 == after.image.sha256,
+        strokes=paired_strokes(before.score, after.score),
     )
 
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from qiltest.comparison.pairing import Obstacle
 from qiltest.comparison.statistics import Interval
+from qiltest.comparison.strokes import StrokeTally, able
 from qiltest.runs.status import Status
 
 #: largest rise of the character error rate that counts as "not worse": one edit per 100 characters.
@@ -130,6 +131,8 @@ class Comparison:
     #: the candidate that it is about, and the only size of its images; "" where that is no matter (`Pairing`).
     candidate: str = ""
     size: str = ""
+    #: None where no character was judged on both sides of a pair.
+    strokes: StrokeTally | None = None
 
     def __post_init__(self) -> None:
         numbers = (self.rate_before, self.rate_after, self.difference, self.unseen)
@@ -180,8 +183,13 @@ class Comparisons:
 
     @property
     def case_tests(self) -> int:
-        """Number of single-case tests that the cases' p are corrected for."""
+        """Number of single-case tests that the cases' p are corrected for, but for those of strokes."""
         return sum(len(comparison.cases) for comparison in self.comparisons)
+
+    @property
+    def stroke_tests(self) -> int:
+        """Number of tests of strokes that the cases' p are corrected for besides."""
+        return sum(able(one.strokes, self.alpha) for one in self.comparisons if one.strokes is not None)
 
 
 def _worst(comparisons: Sequence[Comparison]) -> Release:

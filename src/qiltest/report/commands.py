@@ -98,4 +98,6 @@ def _not_accepted(run: Run, result: CaseResult) -> str:
     case, sample = run.case(result.sample.case), result.sample
     if result.health is not None and case.limits.health_gates and gating(result.health):
         return f"the image has noise, a grid artefact or is blank; see [limits] in {case.path or 'the case file'}"
+    if result.judgement is not None and result.judgement.broken_strokes:
+        return f"no golden excuses broken strokes; see [limits] in {case.path or 'the case file'}"
     return not_golden(result.score, case.limits_of(sample.size, sample.variant, tiny=run.is_tiny))

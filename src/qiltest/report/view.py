@@ -20,6 +20,7 @@ from qiltest.report.headline import counts_of, verdict_of
 from qiltest.report.image_builder import cell_of
 from qiltest.report.image_view import ImageView
 from qiltest.report.published import Published, published_in
+from qiltest.report.strokes import VariantStrokes, variant_strokes
 from qiltest.runs.aggregate import by_variant, has_base, speed_ups
 from qiltest.runs.images import Hashes
 from qiltest.runs.records import Run
@@ -110,6 +111,11 @@ class RunView:
     def benchmarks(self) -> tuple[VariantBenchmarks, ...]:
         """Scores by the formulas of published benchmarks; computed on demand."""
         return variant_benchmarks(self.run)
+
+    @cached_property
+    def strokes(self) -> tuple[VariantStrokes, ...]:
+        """Broken strokes by variant; computed on demand."""
+        return variant_strokes(self.run)
 
     @property
     def own_cases(self) -> tuple[CaseView, ...]:

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from qiltest.report.benchmarks import CAVEAT
 from qiltest.report.earlier import Earlier
 from qiltest.report.html.charts import charts
+from qiltest.report.html.glyphs import GlyphPair, glyph_pairs
 from qiltest.report.html.preview import (
     MOST_PIXELS,
     Crop,
@@ -32,6 +33,7 @@ from qiltest.report.html.preview import (
     preview,
 )
 from qiltest.report.image_view import ImageView
+from qiltest.report.strokes import MEANING
 from qiltest.report.templating import asset, html_environment
 from qiltest.report.view import RunView
 from qiltest.serving.speed import read_speeds
@@ -61,6 +63,8 @@ class Embedded:
     crops: dict[int, Crop] = field(default_factory=dict)
     #: close-ups of differing characters, by number of the text; only where the text's cut-out is much larger.
     close: dict[int, tuple[Crop, ...]] = field(default_factory=dict)
+    #: characters with broken strokes, by line of the reading and index in it.
+    glyphs: dict[tuple[int, int], GlyphPair] = field(default_factory=dict)
 
 
 def render_html(page: RunView, folder: Path) -> str:
@@ -77,6 +81,7 @@ def render_html(page: RunView, folder: Path) -> str:
             embedded=embed(page.cells, folder),
             charts=charts(page.run),
             caveat=CAVEAT,
+            stroke_meaning=MEANING,
             speeds=read_speeds(page.run.path),
             style=Markup(style),  # noqa: S704 - the package's own
             script=Markup(script),  # noqa: S704 - the package's own
@@ -165,8 +170,9 @@ def _embed(cell: ImageView, folder: Path, limit: int, meter: Meter) -> Embedded:
         if text.box is not None:
             spots = cell.spots(text)
             close[text.number] = close_ups(image, text.box, spots, reading_size=cell.extent, meter=meter)
+    glyphs = glyph_pairs(cell, image, meter)
     now = preview(image, limit, meter=meter)
-    return Embedded(href=href(path, folder), now=now, before=then, crops=crops, close=close)
+    return Embedded(href=href(path, folder), now=now, before=then, crops=crops, close=close, glyphs=glyphs)
 
 
 def _then(before: Earlier, limit: int, meter: Meter) -> Preview | None:
