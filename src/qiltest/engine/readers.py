@@ -61,7 +61,7 @@ class Readers:
     def stored(self, case: Case, stored: Stored) -> StoredReading | None:
         """Return a stored image's reading by the case's reader, or None.
 
-        It is of the same version, settings, weights and code, and the same glyph network judged its strokes.
+        It is of the same version, settings, weights and code, and no other glyph network judged its strokes.
         """
         if stored.run not in self._known:
             self._known[stored.run] = readings_of(stored.run)
@@ -101,5 +101,5 @@ class Readers:
 
 
 def _otherwise_judged(reading: Reading) -> bool:
-    """Return whether another glyph network, or none, judged a reading by one of qiltest's own readers."""
-    return bool(reading.reader.code) and reading.glyphs != shipped_network().fingerprint
+    """Return whether another glyph network than the shipped one judged a reading."""
+    return bool(reading.glyphs) and reading.glyphs != shipped_network().fingerprint
