@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from qiltest.cli.main import main
-from qiltest.engine import readers
 from qiltest.gate import Verdict, strokes
 from qiltest.gate.strokes import FloorRate
+from qiltest.reading import stroke_check
 from qiltest.runs import RunWriter
 from qiltest.runs.events import Judged
 from qiltest.runs.load import EVENTS, read_events
@@ -27,7 +27,7 @@ class Network:
 def real(suite, monkeypatch):
     """A suite with goldens of the real model, of which the glyph network judges each character."""
     monkeypatch.setattr(strokes, "MEASURED", FLOOR)
-    monkeypatch.setattr(readers, "shipped_network", Network)
+    monkeypatch.setattr(stroke_check, "shipped_network", Network)
     monkeypatch.chdir(suite.path)
     suite.plan(glyphs="net-1")
     assert suite.run("-m", "gpu", "--qil-update=missing").ret == 0

@@ -9,7 +9,6 @@ from qiltest.engine.workers import ReadingProcesses
 from qiltest.errors import ReaderError
 from qiltest.reading.records import Reader, Reading
 from qiltest.reading.registry import DEFAULT_READER, open_reader
-from qiltest.reading.stroke_check import shipped_network
 from qiltest.runs.store import Stored, StoredReading, readings_of
 from qiltest.scoring.alphabet import reader_of, require_readable_case
 from qiltest.suite.cases import Case
@@ -102,4 +101,6 @@ class Readers:
 
 def _otherwise_judged(reading: Reading) -> bool:
     """Return whether another glyph network than the shipped one judged a reading."""
+    from qiltest.reading.stroke_check import shipped_network  # loads OpenCV
+
     return bool(reading.glyphs) and reading.glyphs != shipped_network().fingerprint
