@@ -1,19 +1,32 @@
 """Broken strokes in sessions, goldens, stored runs and releases: the texts are right everywhere."""
 
 import json
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from qiltest.cli.main import main
 from qiltest.gate import Verdict, strokes
 from qiltest.gate.strokes import FloorRate
+from qiltest.generation.sources import EMBEDDED
 from qiltest.reading import stroke_check
 from qiltest.runs import RunWriter
 from qiltest.runs.events import Judged
 from qiltest.runs.load import EVENTS, read_events
 from qiltest.scoring import score_case
 
+TOOLS = Path(__file__).parents[2] / "tools" / "faulty_loras"
+sys.path.insert(0, str(TOOLS))
+import lora_files  # noqa: E402
+
+import faults  # noqa: E402
+
+CASES, LORAS = Path(__file__).parents[2] / "cases", EMBEDDED / "loras"
+COMMAND = (sys.executable, "-c", "import sys; from qiltest.cli.main import main; sys.exit(main(sys.argv[1:]))")
 SAMPLE = "coffee@1328x1328-fast-s42"
 FLOOR = FloorRate(glyphs="net-1", flagged=1, of=1000, rate=0.005, source="a test")
 BROKEN = "broken strokes: 4 of 18 characters judged, where at most 0.50% of whole ones are taken for broken"
@@ -128,3 +141,33 @@ def test_two_runs_are_compared_by_their_strokes(suite, monkeypatch, capsys):
     assert found["losses"] == 0
     assert main(["compare", before, "latest", "--variant=base"]) == 1
     assert "CANNOT TELL" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_lora_that_breaks_strokes_but_not_spelling_does_not_ship_and_a_good_one_is_not_accused(tmp_path):
+    """On the embedded model itself, read by the shipped reader and judged by the shipped network."""
+    good = bytearray((LORAS / "4step.safetensors").read_bytes())
+    good[-2] ^= 1  # the last bit of the mantissa of a bfloat16; the very same file would not be drawn
+    (tmp_path / "good.safetensors").write_bytes(good)
+    tensors, metadata = lora_files.read(LORAS / "4step.safetensors")
+    lora_files.write(tmp_path / "bad.safetensors", faults.broken_strokes(tensors, share=10.0, seed=7), metadata)
+    (tmp_path / "cases").mkdir()
+    for name in ("variants.toml", "couplets.toml"):
+        shutil.copy(CASES / name, tmp_path / "cases" / name)
+    files = [part for name in ("bad", "good") for part in ("--lora", f"{name}.safetensors")]
+    done = subprocess.run(
+        [*COMMAND, "check", *files, "--like", "4step", "--seeds", "8", "--json"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stderr == ""
+    said = json.loads(done.stdout)
+    found = {comparison["candidate"]: comparison for comparison in said["comparisons"]}
+    ranked = {row["candidate"]: row["verdict"] for row in said["ranking"]}
+    assert ranked["bad.safetensors"] == "DO NOT SHIP"
+    bad, as_before = sorted(found.values(), key=lambda one: one["verdict"] != "DO NOT SHIP")
+    (reason,) = bad["reasons"]
+    assert reason.startswith("broken strokes: ")
+    assert abs(bad["difference"]) <= 0.01
+    assert bad["strokes"]["after"] > bad["strokes"]["before"]
+    assert as_before["strokes"]["more"] == as_before["strokes"]["fewer"] == 0
+    assert as_before["verdict"] != "DO NOT SHIP"
