@@ -31,7 +31,7 @@ class References:
     """Drawings of characters."""
 
     def __init__(self, *, size: int, styles: int, characters: str, bits: bytes) -> None:
-        """`bits`: as in the file. Raises ValueError where they are not as many as `size`, `styles`, `characters` say."""
+        """`bits`: as in the file. Raises ValueError where they are not as many as the other three say."""
         self._index = {char: k for k, char in enumerate(characters)}
         packed = np.frombuffer(bits, dtype=np.uint8)
         self._packed = packed.reshape(styles, len(characters), size, size // 8)
