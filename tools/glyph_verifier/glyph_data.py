@@ -56,7 +56,13 @@ class Bank:
 
 
 def load(
-    file: Path, references: References, device: torch.device, *, most_fonts: int | None = None, workers: int = 8
+    file: Path,
+    references: References,
+    device: torch.device,
+    *,
+    halves: tuple[str, ...] = ("train", "kept", "decorative"),
+    most_fonts: int | None = None,
+    workers: int = 8,
 ) -> Bank:
     """Read a bank's file and prepare it (a minute on one core)."""
     head, _, bits = lzma.decompress(file.read_bytes()).partition(b"\n")
@@ -66,7 +72,7 @@ def load(
     rows, start = [], 0
     for number, font in enumerate(fields["fonts"]):
         for k, char in enumerate(font["characters"]):
-            if references.has(char):
+            if references.has(char) and font["half"] in halves:
                 rows.append((font["half"], number, script_of(char), char, start + k))
         start += len(font["characters"])
     if most_fonts is not None:

@@ -54,8 +54,8 @@ class Net(nn.Module):
         self.register_buffer("still", torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0]), persistent=False)
         line = (torch.arange(SIDE) + 0.5) * (2 / SIDE) - 1
         y, x = torch.meshgrid(line, line, indexing="ij")
-        self.register_buffer("x", x, persistent=False)
-        self.register_buffer("y", y, persistent=False)
+        self.register_buffer("x", x.clone(), persistent=False)
+        self.register_buffer("y", y.clone(), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.both(x)[0]

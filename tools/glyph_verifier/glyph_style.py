@@ -238,7 +238,7 @@ def _field(b: Batch, cells: int, side: int) -> torch.Tensor:
 
 
 def _lit(b: Batch, f: torch.Tensor) -> torch.Tensor:
-    """Change the ink: chalk, worn paint, brush, emboss, shadow, halo, neon tube, gradient."""
+    """Change the ink: chalk, worn paint, brush, emboss, shadow, border, halo, neon tube, gradient."""
     side = f.shape[-1]
     unit = side / SIDE
     fine = torch.randn(f.shape, device=f.device, generator=b.generator)
@@ -254,6 +254,8 @@ def _lit(b: Batch, f: torch.Tensor) -> torch.Tensor:
     f = f + _some(b, 0.12) * _per(b, -0.45, 0.45) * light  # relief
     shade = blur(torch.roll(f, (2 * step, 2 * step), (2, 3)), 0.8 * unit + 0.2)
     f = f + _some(b, 0.1) * _per(b, -0.35, 0.45) * shade * (1 - f.clamp(0, 1))  # shadow
+    rim = F.max_pool2d(f, 2 * step + 1, 1, step)
+    f = f + _some(b, 0.12) * _per(b, -0.5, 0.6) * (rim - f)  # a border of a third colour
     halo = blur(f, 2.5 * unit)
     f = torch.maximum(f, _some(b, 0.2) * _per(b, 0.3, 0.9) * halo)  # neon
     return f - _some(b, 0.05) * _per(b, 0.1, 0.4) * (blur(f, 0.7 * unit + 0.2) > 0.8).float()  # a tube's dark inside
