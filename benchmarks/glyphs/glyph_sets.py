@@ -63,7 +63,7 @@ def judged(verifier: Verifier, image: Pixels, name: str, lines: Sequence[Line]) 
 
 
 def correlation(ink: NDArray[np.float32], drawings: NDArray[np.float32], reach: int = 4) -> float:
-    """Return the largest correlation of a crop with its drawings, moved by up to `reach` pixels: by comparison of fonts."""
+    """Return the largest correlation of a crop with its drawings, moved by up to `reach` pixels."""
     side = ink.shape[0]
     inner = ink[reach : side - reach, reach : side - reach]
     inner = (inner - inner.mean()) / (inner.std() + 1e-6)

@@ -2,11 +2,11 @@
 
     python benchmarks/glyphs/pages.py --bank bank.xz [--pages 40] [--out benchmarks/results/glyph_pages.json]
 
-`tools/glyph_verifier/glyph_bank.py` draws the bank; fonts that were never trained, half of the characters too. Each page
-has lines of ten characters in one font, size (16 to 84 pixels) and pair of colours; on half of the pages two characters
-of each line are broken, each in one of the kinds of tools/glyph_verifier/glyph_damage.py. Pages are saved as JPEG of
-quality 85 to 95. A character counts where the reader read it as it was drawn. Says for three measures, at the same rate
-of false alarms: the network, the reader's confidence, and the correlation with the packaged drawings.
+`tools/glyph_verifier/glyph_bank.py` draws the bank. Fonts were never trained, nor were two thirds of the characters.
+Each page has lines of ten characters in one font, size (16 to 84 pixels) and pair of colours; on half of the pages two
+characters of each line are broken, each in one of the kinds of tools/glyph_verifier/glyph_damage.py. Pages are saved as
+JPEG of quality 85 to 95. A character counts where the reader read it as it was drawn. Says for three measures, at the
+same rate of false alarms: the network, the reader's confidence, and the correlation with the packaged drawings.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from qiltest.files import write_atomically  # noqa: E402
 from qiltest.reading import open_reader  # noqa: E402
 from qiltest.reading.glyphs.network import Verifier  # noqa: E402
 from qiltest.reading.glyphs.references import references  # noqa: E402
-from qiltest.reading.images import Pixels, load_image  # noqa: E402
+from qiltest.reading.images import load_image  # noqa: E402
 
 SIDE, PER_LINE = 1024, 10
 SIZES = (16, 18, 20, 24, 28, 34, 42, 52, 66, 84)
@@ -172,7 +173,7 @@ def summary(rows: Sequence[tuple[Judged, Drawn]]) -> dict[str, Any]:
             "whole": rates([r for r in whole if low <= r.height < high], lambda row: row.measures["network"] > 0),
             "broken": rates([r for r in spoilt if low <= r.height < high], lambda row: row.measures["network"] > 0),
         }
-        for low, high in zip(HEIGHTS, HEIGHTS[1:], strict=False)
+        for low, high in pairwise(HEIGHTS)
     }
     result["by kind"] = {
         kind: rates([r for r, d in bad if d.kind == k], lambda row: row.measures["network"] > 0)
