@@ -79,7 +79,7 @@ def read_folder(folder: Path) -> list[Label]:
 def rows(file: Path) -> Iterator[Mapping[str, Any]]:
     """Return the rows of one file."""
     if file.suffix == ".parquet":
-        from pyarrow import parquet  # type: ignore[import-not-found]
+        from pyarrow import parquet
 
         yield from parquet.read_table(file).to_pylist()
     elif file.suffix == ".jsonl":
@@ -102,9 +102,8 @@ def labels_in(row: Mapping[str, Any], folder: Path, file: Path) -> Iterator[Labe
                 yield from labels_in({**row, **part, name: None}, folder, file)
             return
     image = field(row, IMAGE, file)
-    name = image.get("path") if isinstance(image, Mapping) else image
     yield Label(
-        image=str(within(folder, str(name))),
+        image=str(within(folder, str(image.get("path") if isinstance(image, Mapping) else image))),
         sha256="",
         character=str(field(row, CHARACTER, file)),
         box=quad(field(row, BOX, file)),

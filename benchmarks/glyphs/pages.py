@@ -91,7 +91,7 @@ def page(bank: Bank, number: int) -> tuple[bytes, list[Drawn]]:
     generator = torch.Generator().manual_seed(number)
     size = SIZES[number // 2 % len(SIZES)]
     pool = bank.chosen("kept", (0,))
-    fonts = bank.font[pool].unique().tolist()
+    fonts = sorted(set(bank.font[pool].tolist()))
     mine = pool[bank.font[pool] == fonts[(number * 7 + number // 20) % len(fonts)]]
     pitch, leading = size * rng.uniform(1.0, 1.15), size * rng.uniform(1.6, 2.2)
     per = min(PER_LINE, int((SIDE - 2 * size) / pitch))

@@ -46,10 +46,10 @@ def main() -> int:
     styles = []
     for chinese, index, latin, latin_index in STYLES:
         squares, letters = face(args.fonts / chinese, index), face(args.fonts / latin, latin_index)
-        drawn = {char: window(squares if is_square(char) else letters, char, SIZE, margin=1.0) for char in chars}
-        styles.append(drawn)
-    kept = "".join(char for char in chars if all(style[char] is not None for style in styles))
-    bits = b"".join(np.packbits(style[char] > COVERED, axis=-1).tobytes() for style in styles for char in kept)
+        drawn = ((char, window(squares if is_square(char) else letters, char, SIZE, margin=1.0)) for char in chars)
+        styles.append({char: np.packbits(grey > COVERED, axis=-1) for char, grey in drawn if grey is not None})
+    kept = "".join(char for char in chars if all(char in style for style in styles))
+    bits = b"".join(style[char].tobytes() for style in styles for char in kept)
     head = json.dumps({"size": SIZE, "styles": len(styles), "characters": kept}, ensure_ascii=False).encode()
     write_atomically(args.out, lzma.compress(head + b"\n" + bits, lzma.FORMAT_XZ, filters=FILTERS))
     print(

@@ -88,7 +88,8 @@ def main() -> int:
     parser.add_argument("--only", type=int, help="the first so many fonts, to try")
     args = parser.parse_args()
     kept, rng = kept_characters(), random.Random(7)
-    heads, bits = [], []
+    heads: list[dict[str, object]] = []
+    bits: list[bytes] = []
     for number, font in enumerate(fonts_listed()[: args.only]):
         opened = face(args.fonts / font.file, font.index)
         found = drawn_of(opened, wanted(font, kept, rng), PIXELS, window(opened, "\U0010fffd", PIXELS))

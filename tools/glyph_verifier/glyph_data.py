@@ -49,7 +49,7 @@ class Bank:
     def chosen(self, half: str, scripts: tuple[int, ...], *, kept: bool | None = None) -> torch.Tensor:
         """Return the indices of the drawings of one half and some scripts."""
         mask = torch.tensor([each == half for each in self.half], device=self.char.device)
-        mask &= sum(self.script == one for one in scripts).bool()
+        mask &= torch.isin(self.script, torch.tensor(scripts, device=self.char.device))
         if kept is not None:
             mask &= self.kept == kept
         return mask.nonzero().squeeze(1)

@@ -38,12 +38,14 @@ class Judge:
         self._net = net.eval()
 
     @torch.no_grad()
-    def scores(self, source: Source, n: int, **how: float | int | None) -> dict[str, np.ndarray]:
+    def scores(
+        self, source: Source, n: int, *, share: float, kind: int | None = None, size: int | None = None
+    ) -> dict[str, np.ndarray]:
         """Return outputs, strengths and sizes of at most n examples that can be seen."""
         found: dict[str, list[torch.Tensor]] = {"score": [], "share": [], "em": [], "kind": [], "index": []}
         while n > 0:
             some = min(n, BATCH)
-            examples = source.draw(some, **how)
+            examples = source.draw(some, share=share, kind=kind, size=size)
             output = self._net(examples.x).float()
             for name, values in (("score", output), ("share", examples.share), ("em", examples.em)):
                 found[name].append(values[examples.seen])

@@ -8,7 +8,6 @@ Needs the package onnx besides qiltest's own.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 from pathlib import Path
 
@@ -43,19 +42,18 @@ def export(net: Net, out: Path, calibration: dict[str, dict[str, float]]) -> flo
     import onnxruntime
 
     net = net.cpu().float().eval()
-    buffer = io.BytesIO()
     example = torch.rand(2, 1 + 3, SIDE, SIDE)
     torch.onnx.export(
         net,
         (example,),
-        buffer,
+        str(out),
         dynamo=False,
         opset_version=17,
         input_names=["crops_and_drawings"],
         output_names=["broken"],
         dynamic_axes={"crops_and_drawings": {0: "n"}, "broken": {0: "n"}},
     )
-    model = onnx.load_from_string(buffer.getvalue())
+    model = onnx.load(str(out))
     halve(model)
     entry = model.metadata_props.add()
     entry.key, entry.value = "calibration", json.dumps(calibration)

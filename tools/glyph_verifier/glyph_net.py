@@ -32,9 +32,10 @@ class Net(nn.Module):
     def __init__(self, styles: int = 3) -> None:
         super().__init__()
         self.find = nn.Sequential(_block(1 + styles, 16), _block(16, 32, 2), _block(32, 48, 2), _block(48, 24))
-        self.place = nn.Sequential(nn.Flatten(), nn.Linear(24 * 36, 48), nn.ReLU(inplace=True), nn.Linear(48, 6))
-        nn.init.zeros_(self.place[-1].weight)
-        nn.init.zeros_(self.place[-1].bias)
+        moved = nn.Linear(48, 6)
+        nn.init.zeros_(moved.weight)
+        nn.init.zeros_(moved.bias)
+        self.place = nn.Sequential(nn.Flatten(), nn.Linear(24 * 36, 48), nn.ReLU(inplace=True), moved)
         self.look = nn.Sequential(
             _block(1 + styles, 24),
             _block(24, 48, 2),

@@ -74,7 +74,8 @@ def train(bank: Bank, vae: object, device: torch.device, args: argparse.Namespac
     """Return the running mean of the network's weights after `args.seconds`."""
     pools = [bank.chosen("train", (script,), kept=False) for script in range(4)]
     source = Source(bank, pools, seed=1, vae=vae)
-    net = Net(bank.drawings.shape[1]).to(device, memory_format=torch.channels_last)
+    net = Net(bank.drawings.shape[1]).to(device)
+    net.to(memory_format=torch.channels_last)
     mean = copy.deepcopy(net)
     log(f"{sum(p.numel() for p in net.parameters()):,} parameters, pools {[len(pool) for pool in pools]}")
     optimiser = torch.optim.AdamW(net.parameters(), RATE, weight_decay=DECAY)

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from glyph_lines import glyph, line
 
+from glyph_lines import glyph, line
 from qiltest.errors import ReaderError
 from qiltest.reading.glyphs.crop import SIDE, crops
 from qiltest.reading.glyphs.network import FILE, MAX_FILE, Verifier, script
