@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from glyph_render import all_characters, big5_level_1, drawn_of, face, gb2312, kana, letters, window
+from glyph_render import all_characters, big5_level_1, drawn_of, face, gb2312, kana, letters
 
 from qiltest.files import write_atomically
 from qiltest.reading.glyphs.crop import is_square
@@ -92,7 +92,7 @@ def main() -> int:
     bits: list[bytes] = []
     for number, font in enumerate(fonts_listed()[: args.only]):
         opened = face(args.fonts / font.file, font.index)
-        found = drawn_of(opened, wanted(font, kept, rng), PIXELS, window(opened, "\U0010fffd", PIXELS))
+        found = drawn_of(opened, wanted(font, kept, rng), PIXELS)
         heads.append({"half": font.half, "file": font.file, "index": font.index, "characters": "".join(found)})
         bits.extend(np.packbits(grey > COVERED).tobytes() for grey in found.values())
         print(number, font.half, font.file, font.index, len(found), flush=True)
