@@ -3,7 +3,7 @@
     python tools/glyph_verifier/glyph_atlas.py [--fonts /usr/share/fonts]
 
 Three styles: sans, kai and song. Chinese from fonts-noto-cjk (OFL-1.1; simplified forms in sans, traditional ones in
-song) and fonts-arphic-ukai (Arphic Public License); letters and digits of the middle style from fonts-comic-neue
+song) and fonts-cns11643-kai (OGDL-TW-1.0); letters and digits of the middle style from fonts-comic-neue
 (OFL-1.1), because kai fonts have no a and g of one storey.
 """
 
@@ -26,7 +26,7 @@ SIZE = 48
 #: (font of Chinese, its index, font of letters, its index), below the fonts' folder; the same three packages everywhere.
 STYLES = (
     ("opentype/noto/NotoSansCJK-Regular.ttc", 2, "opentype/noto/NotoSansCJK-Regular.ttc", 2),
-    ("truetype/arphic/ukai.ttc", 0, "truetype/comic-neue/ComicNeue-Regular.otf", 0),
+    ("truetype/cns11643/TW-Kai-98_1.ttf", 0, "truetype/comic-neue/ComicNeue-Regular.otf", 0),
     ("opentype/noto/NotoSerifCJK-SemiBold.ttc", 3, "opentype/noto/NotoSerifCJK-SemiBold.ttc", 3),
 )
 #: What covers this much of a pixel is ink.
@@ -46,10 +46,10 @@ def main() -> int:
     styles = []
     for chinese, index, latin, latin_index in STYLES:
         squares, letters = face(args.fonts / chinese, index), face(args.fonts / latin, latin_index)
-        drawn = {char: window(squares if is_square(char) else letters, char, SIZE, margin=1.0) for char in chars}
-        styles.append(drawn)
-    kept = "".join(char for char in chars if all(style[char] is not None for style in styles))
-    bits = b"".join(np.packbits(style[char] > COVERED, axis=-1).tobytes() for style in styles for char in kept)
+        drawn = ((char, window(squares if is_square(char) else letters, char, SIZE, margin=1.0)) for char in chars)
+        styles.append({char: np.packbits(grey > COVERED, axis=-1) for char, grey in drawn if grey is not None})
+    kept = "".join(char for char in chars if all(char in style for style in styles))
+    bits = b"".join(style[char].tobytes() for style in styles for char in kept)
     head = json.dumps({"size": SIZE, "styles": len(styles), "characters": kept}, ensure_ascii=False).encode()
     write_atomically(args.out, lzma.compress(head + b"\n" + bits, lzma.FORMAT_XZ, filters=FILTERS))
     print(

@@ -54,13 +54,16 @@ def ink_of(font: ImageFont.FreeTypeFont, char: str) -> Grey:
     return np.asarray(canvas, dtype=np.uint8)
 
 
-def window(face: Face, char: str, pixels: int, *, margin: float = SIDE / EM) -> Grey | None:
-    """Draw a character in a square of `pixels`, `margin` times its em square; None where the font draws nothing."""
+def window(face: Face, char: str, pixels: int, *, margin: float = SIDE / EM, square: bool | None = None) -> Grey | None:
+    """Draw a character in a square of `pixels`, `margin` times its em square; None where the font draws nothing.
+
+    `square`: whether it is placed as Chinese is; None: by the character.
+    """
     drawn = ink_of(face.font, char)
     rows, columns = np.flatnonzero(drawn.max(axis=1) > 60), np.flatnonzero(drawn.max(axis=0) > 60)
     if not len(rows):
         return None
-    if is_square(char):
+    if is_square(char) if square is None else square:
         size, x, y = face.em, 1.5 * LARGE, 2 * LARGE + face.middle
     else:
         size = float(max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1)
@@ -105,11 +108,13 @@ def all_characters(cases: Path) -> list[str]:
     return sorted({*gb2312(), *big5_level_1(), *kana(), *letters(), *of_cases(cases), *"々〇"})
 
 
-def drawn_of(face: Face, chars: Sequence[str], pixels: int, blank: Grey | None) -> dict[str, Grey]:
+def drawn_of(face: Face, chars: Sequence[str], pixels: int) -> dict[str, Grey]:
     """Draw those characters that the font has, without those that come out as its mark for a missing one."""
+    blanks = [window(face, "\U0010fffd", pixels, square=square) for square in (True, False)]
     found: dict[str, Grey] = {}
     for char in chars:
         grey = window(face, char, pixels)
+        blank = blanks[0 if is_square(char) else 1]
         if grey is not None and (blank is None or not np.array_equal(grey, blank)):
             found[char] = grey
     return found

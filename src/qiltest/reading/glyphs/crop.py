@@ -171,8 +171,8 @@ def _size(inks: Sequence[Ink]) -> tuple[float, float]:
 
 def _width(text: str, centres: NDArray[np.float64], high: float) -> float:
     """Return the width of the em square: narrower than its height where Chinese characters stand closer than that."""
-    steps = np.diff(centres)
-    steps = [step for step, one, two in zip(steps, text, text[1:], strict=False) if is_square(one) and is_square(two)]
+    pairs = zip(np.diff(centres), text, text[1:], strict=False)
+    steps = [float(step) for step, one, two in pairs if is_square(one) and is_square(two)]
     return float(np.clip(np.median(steps), NARROW * high, high)) if steps else high
 
 

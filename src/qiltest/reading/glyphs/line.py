@@ -37,7 +37,7 @@ class Along:
         return np.ascontiguousarray(self.pixels[:, places])
 
     def rectangle(self, middle: tuple[float, float], size: tuple[float, float]) -> Quad:
-        """Return a rectangle, (along, across), as a quadrilateral of the image, clockwise from top left as it is read."""
+        """Return a rectangle, (along, across), as a quadrilateral of the image, clockwise from top left as read."""
         half_along, half_across = size[0] / 2, size[1] / 2
         corners = [(-half_along, -half_across), (half_along, -half_across), (half_along, half_across)]
         corners.append((-half_along, half_across))

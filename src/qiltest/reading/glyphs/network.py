@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from qiltest.errors import ReaderError, os_errors_as
 from qiltest.files import read_file
@@ -25,7 +26,20 @@ FILE: Final = Path(__file__).with_name("glyphs.onnx")
 MAX_FILE: Final = 2 << 20
 #: Crops that are judged at once: more take more memory and no less time.
 BATCH: Final = 64
-_REMEDY = "install qiltest again"
+#: What ONNX Runtime raises for a file that is no model, and what the calibration in its metadata may.
+_DAMAGED: Final[tuple[type[Exception], ...]] = (
+    state.Fail,
+    state.InvalidArgument,
+    state.InvalidGraph,
+    state.InvalidProtobuf,
+    state.NoModel,
+    state.NotImplemented,
+    RuntimeError,
+    ValueError,
+    KeyError,
+    TypeError,
+)
+_REMEDY: Final = "install qiltest again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +76,7 @@ class Verifier:
             self._session = onnxruntime.InferenceSession(data, sess_options=options, providers=["CPUExecutionProvider"])
             stored = json.loads(self._session.get_modelmeta().custom_metadata_map["calibration"])
             self.calibrations = {name: Calibration(**values) for name, values in stored.items()}
-        except (RuntimeError, ValueError, KeyError, TypeError, *_onnx_errors()) as error:
+        except _DAMAGED as error:
             raise ReaderError(f"the network is damaged ({error})", where=str(weights), remedy=_REMEDY) from error
         self._input = self._session.get_inputs()[0].name
 
@@ -111,10 +125,3 @@ class Verifier:
 def _bytes(file: Path) -> bytes:
     with os_errors_as(ReaderError, "cannot be opened", where=str(file), remedy=_REMEDY):
         return read_file(file, most=max(MAX_FILE, 3 << 20))
-
-
-def _onnx_errors() -> tuple[type[Exception], ...]:
-    """Return what ONNX Runtime raises for a file that is no model."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    return (state.Fail, state.InvalidProtobuf, state.InvalidArgument, state.InvalidGraph, state.NotImplemented)

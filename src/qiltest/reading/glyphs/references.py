@@ -17,13 +17,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from qiltest.errors import ReaderError
+from qiltest.errors import ReaderError, os_errors_as
 from qiltest.files import read_file
 from qiltest.reading.glyphs.crop import EM, SIDE
 
 FILE: Final = Path(__file__).with_name("references.xz")
 #: of the file, and of what it unpacks to, bytes.
 MAX_FILE, MAX_UNPACKED = 3 << 20, 24 << 20
+_REMEDY = "install qiltest again"
 Drawings = NDArray[np.float32]
 
 
@@ -31,7 +32,7 @@ class References:
     """Drawings of characters."""
 
     def __init__(self, *, size: int, styles: int, characters: str, bits: bytes) -> None:
-        """`bits`: as in the file. Raises ValueError where they are not as many as `size`, `styles`, `characters` say."""
+        """`bits`: as in the file. Raises ValueError where they are not as many as the other three say."""
         self._index = {char: k for k, char in enumerate(characters)}
         packed = np.frombuffer(bits, dtype=np.uint8)
         self._packed = packed.reshape(styles, len(characters), size, size // 8)
@@ -66,7 +67,8 @@ class References:
 @cache
 def references(file: Path = FILE) -> References:
     """Return the packaged drawings. Raises ReaderError where the file is missing or not as it was packaged."""
-    data = read_file(file, most=MAX_FILE)
+    with os_errors_as(ReaderError, "cannot be opened", where=str(file), remedy=_REMEDY):
+        data = read_file(file, most=MAX_FILE)
     try:
         unpacker = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=64 << 20)
         unpacked = unpacker.decompress(data, max_length=MAX_UNPACKED)
@@ -79,5 +81,5 @@ def references(file: Path = FILE) -> References:
         )
     except (lzma.LZMAError, ValueError, KeyError, TypeError) as error:
         raise ReaderError(
-            f"the drawings of characters are damaged ({error})", where=str(file), remedy="install qiltest again"
+            f"the drawings of characters are damaged ({error})", where=str(file), remedy=_REMEDY
         ) from error
