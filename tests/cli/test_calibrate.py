@@ -142,3 +142,22 @@ def test_a_floor_of_as_many_images_or_of_other_weights_is_replaced(found, cases)
     write_floor(replace(floor("coffee-shop", {}, images=12), fingerprint="fake-0"), floors)
     assert main(["calibrate", f"--cases={cases}", "--images=2"]) == 0
     assert read_floor("coffee-shop", "fake", floors).fingerprint == FakeReader.info.fingerprint
+
+
+def test_strokes_alone_are_added_to_the_floors_that_are_there(found, cases, capsys, monkeypatch):
+    assert main(["calibrate", f"--cases={cases}"]) == 0
+    before = {name: read_floor(name, "fake", cases / "floors") for name in ("classroom", "coffee-shop")}
+    counted = (Rate(found=3, of=500), "net-2")
+    monkeypatch.setattr("qiltest.cli.calibrate.strokes_of", lambda case, reader, **_: counted)
+    assert main(["calibrate", f"--cases={cases}", "--strokes", "--case", "classroom"]) == 0
+    after = read_floor("classroom", "fake", cases / "floors")
+    assert after == replace(before["classroom"], strokes=counted[0], glyphs=counted[1])
+    assert read_floor("coffee-shop", "fake", cases / "floors") == before["coffee-shop"]
+    assert "whole characters taken for broken: 3 of 500 (0.6%; " in capsys.readouterr().out
+
+
+def test_strokes_alone_need_a_floor_to_be_added_to(found, cases, capsys):
+    assert main(["calibrate", f"--cases={cases}", "--strokes"]) == 2
+    said = capsys.readouterr().err
+    assert "classroom, coffee-shop: no noise floor by this reader to add the strokes to" in said
+    assert "leave out --strokes to measure all" in said

@@ -139,3 +139,8 @@ def test_pairs_of_runs_have_the_strokes_of_their_scores():
     before, after = run("one", ".."), run("two", ".x")
     (pair,) = pair_up(before, after, variant="4step", with_variant="4step").pairs
     assert pair.strokes == PairedStrokes(characters=2, before=0, after=1)
+
+
+def test_a_run_that_claims_more_characters_than_any_has_is_tested_by_images_alone():
+    many = [strokes(0, 10**7, characters=10**7)] * 9
+    assert tally_of(many).p == 2 / 2**9

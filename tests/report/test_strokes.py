@@ -96,6 +96,25 @@ def test_an_image_of_another_size_than_its_reading_has_no_cut_outs(run):
     assert embed([other], run.folder)[cell.anchor].glyphs == {}
 
 
+@pytest.mark.parametrize(
+    "claimed",
+    [
+        {"box": ((0.0, 0.0), (1e9, 0.0), (1e9, 1e8), (0.0, 1e8))},
+        {"places": (1e12, 0.5, 0.5, 0.5)},
+        {"places": ()},
+        {"box": ((50.0, 50.0),) * 4},
+    ],
+    ids=["a box as large as a city", "a place on the moon", "no places", "a box without an area"],
+)
+def test_what_a_stored_run_claims_of_a_line_cuts_out_nothing_and_the_page_is_written(run, claimed):
+    lines = (replace(line(WORDS, 1.0, 1.0, 1.0, 1.0), **claimed),)
+    run.add("sign", "4step", lines=lines, glyphs="net-1", generated=squares(4))
+    page = view(run.build())
+    (cell,) = page.cells
+    assert len(cell.broken) == 4
+    assert embed(page.cells, run.folder)[cell.anchor].glyphs == {}
+
+
 def test_strokes_are_counted_by_variant(run):
     add(run, -3.0, 4.5, None, -1.0, seed=1)
     add(run, -3.0, -4.5, -1.0, -1.0, seed=2)

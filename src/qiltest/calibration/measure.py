@@ -27,7 +27,7 @@ def calibrate(
 
     `tick` is called with a word before each reading. Raises FontsMissingError, ReaderError.
     """
-    looks = [Look(style=style, seed=seed + i) for i, style in enumerate(islice(cycle(Style), images))]
+    looks = _looks(images, seed)
     found: list[int] = []
     exact, texts = 0, 0
     broken, judged, glyphs = 0, 0, ""
@@ -67,6 +67,27 @@ def calibrate(
         strokes=Rate(found=broken, of=judged),
         glyphs=glyphs,
     )
+
+
+def strokes_of(
+    case: Case, reader: Reader, *, images: int = 12, seed: int = 0, tick: Callable[[str], None] = lambda _: None
+) -> tuple[Rate, str]:
+    """Return how many characters of faultless images are taken for broken, and by which glyph network.
+
+    The images are those of `calibrate`. The network's fingerprint is "" where none judged. Raises FontsMissingError,
+    ReaderError.
+    """
+    broken, judged, glyphs = 0, 0, ""
+    for look in _looks(images, seed):
+        tick(f"{case.id} {look.style}")
+        score = _score(case, reader, case.texts, look)
+        if score is not None:
+            broken, judged, glyphs = broken + score.broken, judged + score.judged, score.glyphs
+    return Rate(found=broken, of=judged), glyphs
+
+
+def _looks(images: int, seed: int) -> list[Look]:
+    return [Look(style=style, seed=seed + i) for i, style in enumerate(islice(cycle(Style), images))]
 
 
 def planted(case: Case, rng: random.Random) -> list[tuple[str, tuple[ExpectedText, ...]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from rich.table import Table
 
 from qiltest.arguments import natural_int, positive_int
 from qiltest.calibration import Floor, Rate
-from qiltest.calibration.measure import KNOWN, calibrate
+from qiltest.calibration.measure import KNOWN, calibrate, strokes_of
 from qiltest.calibration.store import check_writable, read_floor, write_floor
 from qiltest.cli.common import AddParser, cases_flag, console, json_flag, print_json, print_lines, reader_flag
 from qiltest.errors import StoreError
@@ -45,6 +45,11 @@ def add_parser(add: AddParser) -> None:
         metavar="FOLDER",
         help=f"where to write the floors (default: {FLOORS_FOLDER}/ in the cases' folder)",
     )
+    parser.add_argument(
+        "--strokes",
+        action="store_true",
+        help="only how many characters are taken for broken, as after a new glyph network; all else stays as measured",
+    )
     parser.add_argument("--force", action="store_true", help="also replace floors that were measured on more images")
     parser.set_defaults(handler=run_calibrate)
 
@@ -55,7 +60,8 @@ def run_calibrate(args: argparse.Namespace) -> int:
     cases = [suite.case(name)[0] for name in args.case] or list(suite.cases)
     readers = _readers(cases, args.reader or DEFAULT_READER)
     folder = args.output or args.cases / FLOORS_FOLDER
-    if not args.force:
+    stored = _stored(readers, folder) if args.strokes else {}
+    if not args.force and not args.strokes:
         _refuse_fewer(readers, args.images, folder)
     check_writable(folder)
     floors = []
@@ -63,7 +69,11 @@ def run_calibrate(args: argparse.Namespace) -> int:
         for case, reader in progress.track(readers, description="calibrating"):
             task = progress.add_task(case.id, total=None)
             tick = partial(_describe, progress, task)
-            floors.append(calibrate(case, reader, images=args.images, seed=args.seed, tick=tick))
+            if args.strokes:
+                rate, glyphs = strokes_of(case, reader, images=args.images, seed=args.seed, tick=tick)
+                floors.append(replace(stored[case.id], strokes=rate, glyphs=glyphs))
+            else:
+                floors.append(calibrate(case, reader, images=args.images, seed=args.seed, tick=tick))
             write_floor(floors[-1], folder)
             progress.remove_task(task)
     if args.json:
@@ -88,6 +98,24 @@ def _readers(cases: Sequence[Case], name: str) -> list[tuple[Case, Reader]]:
     for case, reader in pairs:
         require_readable_case(case, reader, asked=name)
     return pairs
+
+
+def _stored(readers: Sequence[tuple[Case, Reader]], folder: Path) -> dict[str, Floor]:
+    """Return the floors that are there, by case. Raises StoreError for a case without one of the same reader."""
+    found = {case.id: read_floor(case.id, reader.info.name, folder) for case, reader in readers}
+    known = {
+        case.id: floor
+        for case, reader in readers
+        if (floor := found[case.id]) is not None and floor.fingerprint == reader.info.fingerprint
+    }
+    missing = [case.id for case, _ in readers if case.id not in known]
+    if missing:
+        raise StoreError(
+            f"{', '.join(missing)}: no noise floor by this reader to add the strokes to",
+            where=str(folder),
+            remedy="leave out --strokes to measure all",
+        )
+    return known
 
 
 def _refuse_fewer(readers: Sequence[tuple[Case, Reader]], images: int, folder: Path) -> None:

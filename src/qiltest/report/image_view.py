@@ -12,7 +12,7 @@ from qiltest.report.changes import Change
 from qiltest.report.commands import Commands
 from qiltest.report.diff import Marked, marked
 from qiltest.report.earlier import Earlier
-from qiltest.report.geometry import Box, bounds, polygon, square_at, wrong_quads
+from qiltest.report.geometry import MOST_QUADS, Box, bounds, polygon, square_at, wrong_quads
 from qiltest.report.since import Since, gating_extras
 from qiltest.runs.records import CaseResult
 from qiltest.runs.status import Status, severity
@@ -117,10 +117,11 @@ class ImageView:
 
     @cached_property
     def broken(self) -> tuple[BrokenStrokes, ...]:
-        """Characters in the lines of the expected texts with broken strokes, in the reader's order."""
+        """Characters in the lines of the expected texts with broken strokes, the first in the reader's order."""
         if self.result.reading is None:
             return ()
-        return broken_strokes(self.result.reading, {line for text in self.texts for line in text.score.lines})
+        own = {line for text in self.texts for line in text.score.lines}
+        return broken_strokes(self.result.reading, own)[:MOST_QUADS]
 
     @property
     def wrong(self) -> tuple[TextView, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 from PIL import Image
@@ -20,6 +21,8 @@ MOST = 8
 _BYTES, _SIDE = 3 << 10, 96
 #: margin around a character, as a share of its larger side.
 _AROUND = 0.12
+#: how far a line may reach beyond the image, and a character beyond its line, as a share of either.
+_OUTSIDE = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,8 @@ def _boxes(
 
     for number in dict.fromkeys(item.line for item in judged):
         line = lines[number]
+        if not _lies_in(line, width=pixels.shape[1], height=pixels.shape[0]):
+            continue
         cut = crops(pixels, line.box, line.text, line.places)
         for item in judged:
             crop = cut[item.index] if item.line == number else None
@@ -65,9 +70,17 @@ def _boxes(
                 yield item, crop.box
 
 
+def _lies_in(line: Line, *, width: int, height: int) -> bool:
+    """Return whether a line lies in the image, a margin around it included: a stored run may claim anything."""
+    across, down = _OUTSIDE * width, _OUTSIDE * height
+    inside = all(-across <= x <= width + across and -down <= y <= height + down for x, y in line.box)
+    return inside and all(-_OUTSIDE <= place <= 1 + _OUTSIDE for place in line.places)
+
+
 def _cut(image: Image.Image, box: Quad) -> Image.Image | None:
     edges = bounds((box,))
-    assert edges is not None
+    if edges is None or not all(map(isfinite, edges)):
+        return None
     around = _AROUND * max(edges[2] - edges[0], edges[3] - edges[1])
     left, top = max(0, round(edges[0] - around)), max(0, round(edges[1] - around))
     right, bottom = min(image.width, round(edges[2] + around)), min(image.height, round(edges[3] + around))
