@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=2048)
     parser.add_argument("--draws", type=int, default=4, help="batches that are drawn at once")
     parser.add_argument("--fonts", type=int, help="only so many of the fonts, to try")
+    parser.add_argument("--start", type=Path, help="weights to go on from, at a third of the rate")
     parser.add_argument("--workers", type=int, default=8, help="threads that prepare the bank")
     parser.add_argument("--tests", type=float, default=1.0, help="share of the evaluation's examples, to try")
     args = parser.parse_args()
@@ -76,15 +77,19 @@ def train(bank: Bank, vae: object, device: torch.device, args: argparse.Namespac
     source = Source(bank, pools, seed=1, vae=vae)
     net = Net(bank.drawings.shape[1]).to(device)
     net.to(memory_format=torch.channels_last)
+    rate = RATE
+    if args.start is not None:
+        net.load_state_dict(torch.load(args.start, map_location=device, weights_only=True))
+        rate = RATE / 3
     mean = copy.deepcopy(net)
     log(f"{sum(p.numel() for p in net.parameters()):,} parameters, pools {[len(pool) for pool in pools]}")
-    optimiser = torch.optim.AdamW(net.parameters(), RATE, weight_decay=DECAY)
+    optimiser = torch.optim.AdamW(net.parameters(), rate, weight_decay=DECAY)
     begin = saved = time.monotonic()
     step, sums, counted = 0, torch.zeros(4, device=device), 0
     while (spent := time.monotonic() - begin) < args.seconds:
         progress = spent / args.seconds
         for group in optimiser.param_groups:
-            group["lr"] = RATE * min(1.0, (step + 1) / 500) * (1 - progress) ** 1.2 + 2e-6
+            group["lr"] = rate * min(1.0, (step + 1) / 500) * (1 - progress) ** 1.2 + 2e-6
         # many are drawn at once, because the device waits for the launches, not for the pixels
         with torch.no_grad():
             drawn = source.draw(args.batch * args.draws)

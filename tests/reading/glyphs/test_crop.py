@@ -99,6 +99,41 @@ def test_letters_fill_the_square_by_their_ink():
     each_is_its_own("BaG3", cut("BaG3", image, box, places))
 
 
+def test_a_letter_is_cut_out_alone_however_near_its_neighbours_stand():
+    image, box, places = line([glyph(char) for char in "nag8"], pitch=EM - 8)
+    each_is_its_own("nag8", cut("nag8", image, box, places))
+
+
+def test_letters_that_are_joined_are_left_out():
+    image, box, places = line([glyph(char) for char in "nnnn"], pitch=EM - 16)
+    middle = image.shape[0] // 2
+    image[middle : middle + 6, 80:-80] = (20, 20, 20)
+    assert cut("nnnn", image, box, places) == (None,) * 4
+
+
+def test_the_dot_of_an_i_belongs_to_it_and_the_line_below_does_not():
+    image, box, places = line([glyph(char) for char in "nin"])
+    taller = np.concatenate([image, image[70:]])
+    found = cut("nin", taller, box, places)
+    assert alike(found[1].ink, references().drawings("i")[0]) > 0.9
+
+
+@pytest.mark.parametrize("edge", [(255, 255, 255), (0, 0, 0)], ids=["white", "black"])
+@pytest.mark.parametrize(
+    "colours", [((20, 20, 20), (230, 190, 60)), ((255, 255, 255), (0, 170, 160))], ids=["dark", "light"]
+)
+def test_what_lies_beyond_a_sign_does_not_decide_on_its_ink(colours, edge):
+    image, box, places = line([glyph(char) for char in TEXT[:2]], *colours, margin=120)
+    (left, top), (right, bottom) = ((int(v) for v in corner) for corner in (box[0], box[2]))
+    framed = np.full_like(image, edge)
+    inside = (slice(top - 10, bottom + 10), slice(left - 10, right + 10))
+    framed[inside] = image[inside]
+    found = cut(TEXT[:2], framed, box, places)
+    for char, crop in zip(TEXT, found, strict=False):
+        inner = references().drawings(char)[0][6:-6, 6:-6]
+        assert np.corrcoef(inner.ravel(), crop.ink[6:-6, 6:-6].ravel())[0, 1] > 0.5
+
+
 def test_what_has_no_ink_of_its_own_is_left_out():
     image, box, places = line([glyph("开"), glyph("创")])
     found = crops(image, box, "开 创", [places[0], 0.5, places[1]])

@@ -33,10 +33,12 @@ STROKE, GAP = 0.45, 0.04
 WIDE, MOVED = 0.6, 0.2
 #: Chinese characters that stand closer than their height are narrow: to this share of it they are made wide again.
 NARROW = 0.6
+#: A part of a letter is at least so high, in the line's height: less is a dot or a mark.
+TALL = 0.22
 #: Ink beside a gap with less ink than this belongs to the neighbour and is left out; without a gap it is kept.
 CLEAR = 0.02
-#: rows of a line above and below its box
-_AROUND = np.array([*range(MARGIN // 2), *range(LINE + 2 * MARGIN - MARGIN // 2, LINE + 2 * MARGIN)])
+#: A character's own surroundings say which colour is its ink where they are so clear; else most of its line does.
+CLEARLY = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,34 +86,40 @@ def crops(image: Pixels, box: Quad, text: str, places: Sequence[float]) -> tuple
     inks = _inks(line, text, centres)
     before, after = _neighbours(centres, line.length)
     high, middle = _size([each for each, char in zip(inks, text, strict=True) if each is not None and is_square(char)])
-    wide = _width(text, centres, high)
     found: list[Crop | None] = []
+    near = _Place(along=0.0, across=middle, wide=_width(text, centres, high), high=high)
     for k, (char, each) in enumerate(zip(text, inks, strict=True)):
-        place = None
-        if each is not None:
-            profile = _profile(each)
-            start, end = _gaps(profile, float(before[k]), float(after[k]))
-            near = _Place(along=each.shape[1] / 2, across=middle, wide=wide, high=high)
-            place = _square(profile, start, end, near) if is_square(char) else _letter(each, start, end)
-            each = _alone(each, profile, start, end)
-        found.append(None if each is None or place is None else _cut(line, each, float(centres[k]), place))
+        if each is None:
+            found.append(None)
+            continue
+        placed = (
+            _square(each, float(before[k]), float(after[k]), near)
+            if is_square(char)
+            else _letter(each, float(before[k]), float(after[k]))
+        )
+        found.append(None if placed is None else _cut(line, placed[1], float(centres[k]), placed[0]))
     return tuple(found)
 
 
 def _inks(line: Along, text: str, centres: NDArray[np.float64]) -> list[Ink | None]:
     """Return the ink around each character, along the line in columns; its polarity is that of most of the line."""
     windows = [None if char.isspace() else _inked(line, float(c)) for char, c in zip(text, centres, strict=True)]
-    votes = sum(each.bright for each in windows if each is not None)
+    votes = sum((each.bright * each.axis for each in windows if each is not None), np.zeros(3))
     return [None if each is None else each.ink(bright=_polarity(each, votes)) for each in windows]
 
 
-def _polarity(each: Inked, votes: float) -> bool:
-    """Return whether ink is bright: by a character's own surroundings where they are clear, else by the line's."""
-    return each.bright > 0 if abs(each.bright) > 0.6 else votes > 0
+def _polarity(each: Inked, votes: NDArray[np.float64]) -> bool:
+    """Return whether ink is bright: by a character's own surroundings where they are clear, else by the line's.
+
+    `votes`: from the ground's colour to the ink's, summed over the line.
+    """
+    return each.bright > 0 if abs(each.bright) > CLEARLY else float(votes @ each.axis) > 0
 
 
 def _inked(line: Along, centre: float) -> Inked | None:
-    return inked(line.window(centre, REACH * LINE), _AROUND, (slice(MARGIN // 2, -(MARGIN // 2)), slice(None)))
+    inside = slice(MARGIN, MARGIN + LINE)
+    near = np.array([*range(MARGIN - 8, MARGIN), *range(MARGIN + LINE, MARGIN + LINE + 8)])
+    return inked(line.window(centre, REACH * LINE), inside, near)
 
 
 def _neighbours(centres: NDArray[np.float64], length: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -176,29 +184,76 @@ def _width(text: str, centres: NDArray[np.float64], high: float) -> float:
     return float(np.clip(np.median(steps), NARROW * high, high)) if steps else high
 
 
-def _square(profile: NDArray[np.float64], start: int, end: int, near: _Place) -> _Place | None:
-    """Place a Chinese character: in the middle of its ink along the line, unless much of it may be missing."""
+def _square(ink: Ink, before: float, after: float, near: _Place) -> tuple[_Place, Ink] | None:
+    """Place a Chinese character between gaps, in the middle of its ink unless much of it may be missing."""
+    profile = _profile(ink)
+    start, end = _gaps(profile, before, after)
     columns = np.flatnonzero(profile[start : end + 1] > GAP / 2)
     if not len(columns):
         return None
     left, right = start + int(columns[0]), start + int(columns[-1]) + 1
-    if right - left < WIDE * near.wide:
-        return near
-    moved = MOVED * near.wide
-    return replace(near, along=float(np.clip((left + right) / 2, near.along - moved, near.along + moved)))
+    along = ink.shape[1] / 2
+    if right - left >= WIDE * near.wide:
+        moved = MOVED * near.wide
+        along = float(np.clip((left + right) / 2, along - moved, along + moved))
+    return replace(near, along=along), _alone(ink, profile, start, end)
 
 
-def _letter(ink: Ink, start: int, end: int) -> _Place | None:
-    """Place a letter or digit: around its ink."""
-    rows = slice(MARGIN - LINE // 8, MARGIN + LINE + LINE // 8)
-    part = ink[rows, start : end + 1] > STROKE
-    columns, lines = np.flatnonzero(part.any(axis=0)), np.flatnonzero(part.any(axis=1))
-    if not len(columns) or part.sum() < 8:
+def _letter(ink: Ink, before: float, after: float) -> tuple[_Place, Ink] | None:
+    """Place a letter or digit around its ink, and leave out all other ink; None where it is joined to a neighbour.
+
+    Places of letters are less exact, and their widths differ too much to look for gaps half way. So a letter is the
+    connected ink nearest to its place, with what stands above or below it (the dot of an i).
+    """
+    first = MARGIN - LINE // 8
+    strokes = np.asarray(ink[first : MARGIN + LINE + LINE // 8] > STROKE, dtype=np.uint8)
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(strokes, connectivity=8)
+    middle = ink.shape[1] / 2
+    own = _letter_parts(boxes[1:count].tolist(), middle, min(before, after) / 2)
+    if not own:
         return None
-    left, right, top, bottom = columns[0], columns[-1] + 1, lines[0], lines[-1] + 1
-    size = max(float(right - left), float(bottom - top), LINE / 8)
-    along, across = start + float(left + right) / 2, rows.start + float(top + bottom) / 2
-    return _Place(along=along, across=across, wide=size, high=size)
+    left, top, right, bottom = _around([boxes[1 + k].tolist() for k in own])
+    if left <= middle - 0.9 * before or right >= middle + 0.9 * after:
+        return None
+    mine = cv2.dilate(np.isin(labels, [1 + k for k in own]).astype(np.uint8), np.ones((5, 5), dtype=np.uint8))
+    alone = np.zeros_like(ink)
+    alone[first : first + len(strokes)] = np.where(mine > 0, ink[first : first + len(strokes)], 0.0)
+    size = max(right - left, bottom - top, LINE / 8)
+    place = _Place(along=(left + right) / 2, across=first + (top + bottom) / 2, wide=size, high=size)
+    return place, alone
+
+
+def _letter_parts(boxes: Sequence[Sequence[int]], middle: float, reach: float) -> list[int]:
+    """Return which parts (left, top, width, height, area) are one letter: the nearest to a place, what is in line."""
+    edge = LINE // 8  # the parts' rows begin so far above the line's box
+    inside = [
+        k for k, (_, top, _, high, _) in enumerate(boxes) if min(top + high, edge + LINE) - max(top, edge) >= 0.6 * high
+    ]
+    tall = [k for k in inside if boxes[k][3] >= TALL * LINE]
+    if not tall:
+        return []
+
+    def far(k: int) -> tuple[float, int]:
+        left, _, wide, _, area = boxes[k]
+        return max(left - middle, middle - left - wide, 0.0), -area
+
+    nearest = min(tall, key=far)
+    if far(nearest)[0] > reach:
+        return []
+    left, _, wide, _, _ = boxes[nearest]
+    return [
+        k
+        for k in inside
+        if k == nearest
+        or min(left + wide, boxes[k][0] + boxes[k][2]) - max(left, boxes[k][0]) >= 0.5 * min(wide, boxes[k][2])
+    ]
+
+
+def _around(boxes: Sequence[Sequence[int]]) -> tuple[float, float, float, float]:
+    """Return left, top, right and bottom of several parts."""
+    left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
+    right, bottom = max(box[0] + box[2] for box in boxes), max(box[1] + box[3] for box in boxes)
+    return float(left), float(top), float(right), float(bottom)
 
 
 def _cut(line: Along, ink: Ink, centre: float, place: _Place) -> Crop:

@@ -15,6 +15,11 @@ Ink = NDArray[np.float32]
 CONTRAST = 0.64
 #: Least distance of the two colours, of 255: below it they are shades of one.
 DISTANCE = 20.0
+#: Half the width of what decides on a character's colours, in the height of its line: what stands beside it, such as
+#: the edge of a sign, does not.
+CELL = 0.55
+#: What the surroundings say of the ground counts so much, what the line itself says 1.
+NEXT = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,24 +28,29 @@ class Inked:
 
     #: 0 at the darker colour, 1 at the brighter one.
     level: Ink
-    #: whether the brighter colour is the ink: 1 certainly, -1 certainly not, 0 unknown.
+    #: whether the brighter colour is the ink: above 0 it is, the surer the larger; at most 1.25.
     bright: float
+    #: from the darker to the brighter colour, RGB, of length 1.
+    axis: NDArray[np.float64]
 
     def ink(self, *, bright: bool) -> Ink:
         """Return the ink: about 0 on the ground, 1 in strokes."""
         return self.level if bright else np.asarray(1 - self.level, dtype=np.float32)
 
 
-def inked(window: Pixels, around: NDArray[np.intp], inside: tuple[slice, slice]) -> Inked | None:
+def inked(window: Pixels, inside: slice, near: NDArray[np.intp]) -> Inked | None:
     """Find the two colours of a window, RGB; None where no two stand out from each other.
 
-    `around`: rows and columns that are ground, if any are: above and below the line. `inside`: those that decide on the
-    colours, by every second pixel.
+    `inside`: the rows of the line's box; their middle, where the character is, decides on the colours. `near`: the rows
+    just above and below it. Ink covers less than half of the square around the character, and less than half of what is
+    next to it.
 
     The colours are projected on the line between the means of the two classes that Otsu's threshold makes of the
     channel with the best separation, so that red on green of equal brightness is seen.
     """
-    some = np.ascontiguousarray(window[inside][::2, ::2])
+    middle, half = window.shape[1] // 2, round(CELL * (inside.stop - inside.start))
+    cell = slice(middle - half, middle + half)
+    some = np.ascontiguousarray(window[inside, cell])
     channels = [cv2.cvtColor(some, cv2.COLOR_RGB2GRAY), *cv2.split(some)]
     parted = [_parted(np.ascontiguousarray(channel, dtype=np.uint8)) for channel in channels]
     best = max(range(len(parted)), key=lambda i: parted[i][0])
@@ -54,7 +64,9 @@ def inked(window: Pixels, around: NDArray[np.intp], inside: tuple[slice, slice])
     weights = axis / float(axis @ axis)
     turn = np.array([[*weights, -float(low @ weights)]])
     level = np.asarray(cv2.transform(window.astype(np.float32), turn), dtype=np.float32)
-    return Inked(level=level, bright=1 - 2 * float((level[around] > 0.5).mean()))
+    above = level[:, cell] > 0.5
+    bright = 1.0 - 2.0 * float(above[inside].mean()) + NEXT * (1.0 - 2.0 * float(above[near].mean()))
+    return Inked(level=level, bright=bright, axis=axis / float(np.linalg.norm(axis)))
 
 
 def normalised(ink: Ink) -> Ink:
