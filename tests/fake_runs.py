@@ -156,6 +156,7 @@ class FakeRun:
         image: bool = True,
         golden_image: str = "f" * 64,
         generated: bytes | None = None,
+        glyphs: str = "",
     ) -> CaseResult:
         """Add an image in which `read` is read; `golden`: what was read when it was accepted."""
         record = next(item for item in self.cases if item.id == case)
@@ -164,7 +165,7 @@ class FakeRun:
         self.planned.append(sample)
         lines = lines_of(read, size) if lines is None else lines
         png = generated or draw(lines, size, len(self.results) * 17)
-        reading = make.reading(lines, size.width, size.height, reader=READER, seconds=0.2)
+        reading = make.reading(lines, size.width, size.height, reader=READER, seconds=0.2, glyphs=glyphs)
         result = CaseResult(sample=sample, error=error, recipe=self._recipe(record, sample))
         steps = next(v for v in VARIANTS if v.name == variant).steps
         timing = make.timing(seconds, steps, decode_seconds=0.05)

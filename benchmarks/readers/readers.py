@@ -25,7 +25,7 @@ import platform
 import resource
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from drawn.readings import code_of_readers
 from scipy.stats import binomtest
 
 from qiltest.files import write_atomically
-from qiltest.reading import Reader, Reading, open_reader, suspicious
+from qiltest.reading import Reader, Reading, broken_strokes, open_reader
 from qiltest.scoring import EmptyReadingError, Score, score
 from qiltest.scoring.distance import align
 from qiltest.strict_json import decode
@@ -241,13 +241,15 @@ def _processor_seconds() -> float:
 
 
 def _right_characters(image: dict[str, Any], reading: Reading) -> tuple[int, int]:
-    """Characters of texts that were read as a person reads them, and how many of them are called suspicious."""
+    """Characters of texts that were read as a person reads them, and how many of them the reader itself doubts."""
     found = _scored([ExpectedText(text=text) for text in image["shown_text"]], reading, ())
     if found is None or image["reading_confidence"] != "high":
         return 0, 0
     lines = {line for text in found.texts if text.distance == 0 for line in text.lines}
     total = sum(len(normalise(reading.lines[line].text)) for line in lines if reading.lines[line].characters)
-    return total, len(suspicious(reading, lines))
+    # without what the glyph network says, the reader's confidence is the measure
+    by_confidence = replace(reading, lines=tuple(replace(line, strokes=()) for line in reading.lines))
+    return total, len(broken_strokes(by_confidence, lines))
 
 
 def _rates(rows: list[tuple[dict[str, Any], Score | None, Score | None]]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from builders import FAKE
 from qiltest.calibration import Floor, Rate, measure
 from qiltest.calibration.drawing import SIDE, Look, Style, draw, wrapped
 from qiltest.calibration.fonts import FILES, FontsMissingError, fonts_for
-from qiltest.calibration.measure import calibrate
+from qiltest.calibration.measure import calibrate, strokes_of
 from qiltest.calibration.store import read_floor, write_floor
 from qiltest.calibration.typos import Typo, plant
 from qiltest.errors import StoreError
@@ -64,6 +64,27 @@ class PerfectReader:
 @pytest.fixture
 def without_drawing(monkeypatch):
     monkeypatch.setattr(measure, "draw", lambda texts, look: json.dumps([text.text for text in texts]).encode())
+
+
+class JudgingReader(PerfectReader):
+    """Reads without a fault; the glyph network takes the first character of each line for broken, and judges no i."""
+
+    def read(self, image):
+        reading = super().read(image)
+        lines = tuple(
+            replace(line, strokes=tuple(None if c == "i" else 2.0 if not k else -2.0 for k, c in enumerate(line.text)))
+            for line in reading.lines
+        )
+        return replace(reading, lines=lines, glyphs="net-1")
+
+
+def test_the_strokes_of_images_without_a_fault_are_counted_and_not_those_with_a_typo(without_drawing):
+    floor = calibrate(CASE, JudgingReader(), images=6)
+    # "foundational image" has 15 characters without blanks and i's, "3.1415-92653" has 12
+    assert (floor.strokes, floor.glyphs) == (Rate(found=6 * 2, of=6 * (15 + 12)), "net-1")
+    assert calibrate(CASE, PerfectReader(), images=1).strokes == Rate(found=0, of=0)
+    assert strokes_of(CASE, JudgingReader(), images=6) == (floor.strokes, floor.glyphs)
+    assert strokes_of(CASE, PerfectReader(), images=1) == (Rate(found=0, of=0), "")
 
 
 def test_a_perfect_reader_has_no_floor_and_finds_every_typo(without_drawing):
@@ -170,6 +191,8 @@ FLOOR = Floor(
     exact_texts=Rate(found=5, of=6),
     typos={"delete": Rate(found=1, of=2)},
     clean_typos=Rate(found=1, of=1),
+    strokes=Rate(found=1, of=90),
+    glyphs="net-1",
 )
 
 

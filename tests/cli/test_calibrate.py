@@ -54,12 +54,14 @@ def floor(case, typos, images=1):
         exact_texts=Rate(found=1, of=1),
         typos=typos,
         clean_typos=Rate(found=8, of=8) if typos else Rate(found=0, of=0),
+        strokes=Rate(found=1, of=40) if typos else Rate(found=0, of=0),
+        glyphs="net-1" if typos else "",
     )
 
 
 def lines(capsys, cases):
     assert main(["calibrate", f"--cases={cases}"]) == 0
-    return capsys.readouterr().out.splitlines()[-4:]
+    return capsys.readouterr().out.splitlines()[-5:]
 
 
 def test_typos_are_summed_over_cases_with_an_interval_and_those_that_the_cases_name_apart(found, cases, capsys):
@@ -69,12 +71,14 @@ def test_typos_are_summed_over_cases_with_an_interval_and_those_that_the_cases_n
         "known typos of the cases detected: 2 of 2 (100.0%; 95 %: 34.2% to 100.0%)",
         "all of these, counting only images whose clean version reads at its floor: "
         "16 of 16 (100.0%; 95 %: 80.6% to 100.0%)",
+        "whole characters taken for broken: 2 of 80 (2.5%; 95 %: 0.7% to 8.7%)",
         f"written to {cases / 'floors'}: classroom.json, coffee-shop.json",
     ]
 
 
 def test_where_nothing_was_planted_that_is_said(found, cases, capsys):
-    assert [line.rpartition(": ")[2] for line in lines(capsys, cases)[:3]] == ["none planted"] * 3
+    found = [line.rpartition(": ")[2] for line in lines(capsys, cases)[:4]]
+    assert found == [*["none planted"] * 3, "none judged"]
 
 
 def test_floors_are_kept_beside_the_cases_and_never_in_the_package(found, cases):
@@ -138,3 +142,22 @@ def test_a_floor_of_as_many_images_or_of_other_weights_is_replaced(found, cases)
     write_floor(replace(floor("coffee-shop", {}, images=12), fingerprint="fake-0"), floors)
     assert main(["calibrate", f"--cases={cases}", "--images=2"]) == 0
     assert read_floor("coffee-shop", "fake", floors).fingerprint == FakeReader.info.fingerprint
+
+
+def test_strokes_alone_are_added_to_the_floors_that_are_there(found, cases, capsys, monkeypatch):
+    assert main(["calibrate", f"--cases={cases}"]) == 0
+    before = {name: read_floor(name, "fake", cases / "floors") for name in ("classroom", "coffee-shop")}
+    counted = (Rate(found=3, of=500), "net-2")
+    monkeypatch.setattr("qiltest.cli.calibrate.strokes_of", lambda case, reader, **_: counted)
+    assert main(["calibrate", f"--cases={cases}", "--strokes", "--case", "classroom"]) == 0
+    after = read_floor("classroom", "fake", cases / "floors")
+    assert after == replace(before["classroom"], strokes=counted[0], glyphs=counted[1])
+    assert read_floor("coffee-shop", "fake", cases / "floors") == before["coffee-shop"]
+    assert "whole characters taken for broken: 3 of 500 (0.6%; " in capsys.readouterr().out
+
+
+def test_strokes_alone_need_a_floor_to_be_added_to(found, cases, capsys):
+    assert main(["calibrate", f"--cases={cases}", "--strokes"]) == 2
+    said = capsys.readouterr().err
+    assert "classroom, coffee-shop: no noise floor by this reader to add the strokes to" in said
+    assert "leave out --strokes to measure all" in said

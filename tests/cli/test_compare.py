@@ -158,7 +158,7 @@ def test_json_says_it_all_in_finite_numbers(tmp_path, capsys):
     said = json.loads(capsys.readouterr().out, parse_constant=refuse)
     assert (said["before"], said["after"]) == (before, after)
     assert (said["verdict"], said["passes"], said["margin"]) == ("CANNOT TELL", False, 0.01)
-    assert said["comparisons_made"] == {"variants": 2, "cases": 2}
+    assert said["comparisons_made"] == {"variants": 2, "cases": 2, "strokes": 0}
     first = said["comparisons"][0]
     assert first["exact"] == {"both": 0, "broken": 6, "fixed": 0, "neither": 0, "p": 0.03125, "p_holm": 0.0625}
     assert (first["pairs"], first["losses"], first["difference"]) == (6, 6, 0.1)

@@ -42,7 +42,9 @@ def test_reading_one_image_prints_its_lines_as_json(run):
     assert code == 0
     assert record["picture"] == "a.png"
     assert record["reader"] == FAKE.fingerprint
-    assert record["lines"][0] == {"text": "Hello", "box": [[0, 0], [200, 0], [200, 40], [0, 40]], "confidence": 0.987}
+    box = [[0, 0], [200, 0], [200, 40], [0, 40]]
+    assert record["lines"][0] == {"text": "Hello", "box": box, "confidence": 0.987, "strokes": []}
+    assert (record["glyphs"], record["broken_strokes"]) == ("", [])
 
 
 def test_reading_several_images_prints_a_list(run):

@@ -7,6 +7,8 @@ reader returns that note. `standin.json` in the suite's folder plants faults, by
      "coffee/8step": {"noise": 12, "scene": 1},
      "misread": {"Coffee": "Cofee"}}
 
+With `"glyphs": "NETWORK"` that glyph network judges each character; `"strokes": 3` of an image breaks the first three.
+
 Tests copy this file into a folder of their own; it is not a conftest of the repository.
 """
 
@@ -172,6 +174,8 @@ def draw(case, settings, recipe):
             box = pen.textbbox((8, 8 + 24 * row), text, font=font)
             pen.text((8, 8 + 24 * row), text, fill="black", font=font)
             lines.append({"text": text, "box": box})
+    if lines and "strokes" in settings:
+        lines[0]["broken"] = settings["strokes"]
     if settings.get("noise"):
         values = (
             np.asarray(image) * 0.8 + 20 + np.random.default_rng(0).normal(0, settings["noise"], (*image.size[::-1], 3))
@@ -246,7 +250,10 @@ class StandinReader:
             width, height = opened.size
         misread = plan().get("misread", {})
         lines = [{**note, "text": misread.get(note["text"], note["text"])} for note in lines]
-        return Reading(reader=self.info, width=width, height=height, lines=tuple(map(line, lines)), seconds=0.001)
+        read, glyphs = tuple(map(line, lines)), plan().get("glyphs", "")
+        if glyphs:
+            read = tuple(judged(one, note.get("broken", 0)) for one, note in zip(read, lines, strict=True))
+        return Reading(reader=self.info, width=width, height=height, lines=read, seconds=0.001, glyphs=glyphs)
 
 
 def drawn_elsewhere(image):
@@ -259,6 +266,11 @@ def line(note):
     left, top, right, bottom = map(float, note["box"])
     box = ((left, top), (right, top), (right, bottom), (left, bottom))
     return Line(text=note["text"], box=box, confidence=0.99)
+
+
+def judged(line, broken):
+    """The line with log-odds of its characters, of which the first have broken strokes."""
+    return replace(line, strokes=tuple(3.0 if k < broken else -3.0 for k in range(len(line.text))))
 
 
 @pytest.fixture(scope="session")

@@ -147,6 +147,22 @@ def test_a_worse_release_does_not_ship(folder, capsys):
     assert "DO NOT SHIP: worse: new.safetensors (SHA-256 " in out
 
 
+def test_a_release_whose_strokes_are_broken_does_not_ship_although_its_texts_are_right(folder, capsys):
+    folder.plan(glyphs="net-1", coffee__candidate={"strokes": 2}, poster__candidate={"strokes": 1})
+    assert main(["check", "--lora", "new.safetensors", "--like", "fast", "--seeds", "6"]) == 1
+    out = capsys.readouterr().out
+    assert "DO NOT SHIP   broken strokes: 0 characters before and 18 after, of " in out
+    assert (
+        "; 12 images with more and 0 with fewer, p = 0.0015 (permutation test by images, Holm-corrected over 3" in out
+    )
+    assert "DO NOT SHIP: worse: new.safetensors (SHA-256 " in out
+    folder.plan(glyphs="net-1", coffee__candidate={"strokes": 2}, coffee__fast={"strokes": 2})
+    assert check("--seeds", "6", "--fresh") == 1
+    out = capsys.readouterr().out
+    assert "CANNOT TELL" in out
+    assert "broken strokes: 12 before and 12 after, of " in out
+
+
 def test_cannot_tell_is_not_0_and_names_the_command_that_decides(folder, capsys):
     assert check("--seeds", "2") == 1
     out = capsys.readouterr().out

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 import builders as make
+from qiltest.runs.events import Judged, encode
 from qiltest.runs.readings import reading_digest
 
 LINE = make.line("Qwen Coffee ☕", 8, 8, 100, 20)
@@ -31,6 +32,9 @@ def test_the_digest_of_a_stored_reading_stays_what_it_was():
         replace(READING, lines=(replace(READING.lines[0], confidence=0.98),)),
         replace(READING, lines=(replace(READING.lines[0], characters=(0.5, 0.9)),)),
         replace(READING, lines=(make.line(LINE.text, 8, 8, 101, 20),)),
+        replace(READING, lines=(replace(READING.lines[0], strokes=(None, -1.5)),)),
+        replace(READING, lines=(replace(READING.lines[0], places=(0.25, 0.75)),)),
+        replace(READING, glyphs="glyphs-1-abc"),
     ],
 )
 def test_each_part_of_a_reading_is_in_the_digest(changed):
@@ -62,3 +66,25 @@ def test_a_lone_surrogate_is_replaced():
     broken = replace(READING, lines=(replace(READING.lines[0], text="\ud800"),))
     mended = replace(READING, lines=(replace(READING.lines[0], text="\ufffd"),))
     assert reading_digest(broken, None, image=IMAGE) == reading_digest(mended, None, image=IMAGE)
+
+
+def judged(reading):
+    nothing = dict.fromkeys(("score", "judgement", "latency", "golden"))
+    return Judged(at=make.AT, sample=make.sample(), reading=reading, golden_recorded=False, **nothing)
+
+
+@pytest.mark.parametrize("places", [(), (0.25, 0.75)])
+@pytest.mark.parametrize("strokes", [(), (None, -1.25, 3.0)])
+def test_a_stored_line_gives_the_digest_that_its_reading_gives(strokes, places):
+    line = replace(make.line(LINE.text, 8.0, 8.0, 100.0, 20.0), strokes=strokes, places=places)
+    reading = replace(READING, lines=(line,), glyphs="glyphs-1-abc")
+    found = reading_digest(reading, None, image=IMAGE, stored=encode(judged(reading)))
+    assert found == reading_digest(reading, None, image=IMAGE)
+
+
+def test_the_strokes_in_a_stored_line_are_in_its_digest():
+    reading = replace(READING, lines=(replace(READING.lines[0], strokes=(None, -1.25)),))
+    stored = encode(judged(reading))
+    edited = stored.replace(b"-1.25", b"-9.25")
+    first = reading_digest(READING, None, image=IMAGE, stored=stored)
+    assert reading_digest(READING, None, image=IMAGE, stored=edited) != first

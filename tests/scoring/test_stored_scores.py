@@ -8,7 +8,7 @@ import pytest
 
 from builders import FAKE, line, reading, stack
 from qiltest.scoring import Edit, EditKind, Extra, ExtraKind, Score, TextScore
-from qiltest.scoring.records import GoneScore
+from qiltest.scoring.records import BrokenCharacter, GoneScore
 from qiltest.strict_json import StrictJsonError, decode
 
 EDITS = (
@@ -27,10 +27,12 @@ TEXT = TextScore(
     required=False,
     layout=("hyphen '-' missing at a line break",),
     beside=("Tom:", "again"),
+    strokes="..x-------",
+    broken=(BrokenCharacter(char="l", position=2, line=4, index=2, log_odds=1.25, place=(9.5, 20.0)),),
 )
 SCORE = Score(
     reader=FAKE,
-    texts=(replace(TEXT, distance=0, edits=(), lines=(0,), layout=(), beside=()), TEXT),
+    texts=(replace(TEXT, distance=0, edits=(), lines=(0,), layout=(), beside=(), strokes="", broken=()), TEXT),
     extra=(
         Extra(text="Hello", kind=ExtraKind.DOUBLED, line=5, distance=5, of="HelloWorld"),
         Extra(text="nothing", kind=ExtraKind.OTHER, line=6, distance=0),
@@ -39,10 +41,13 @@ SCORE = Score(
     distance_alnum=8,
     length=20,
     gone=(GoneScore(expected="SALE", read="SALF", distance=3, length=4, lines=(1,)),),
+    strokes="------------..x-------",
+    glyphs="glyphs-1-abc",
 )
 
 
-READING = reading([*stack("Hello", "Wor1d"), line("Hello World", 900, 900, 200, 40)])
+JUDGED = replace(line("Hi", 900, 900, 200, 40), strokes=(None, -1.5), places=(0.25, 0.75))
+READING = reading([*stack("Hello", "Wor1d"), JUDGED], glyphs="glyphs-1-abc")
 
 
 def data(record=SCORE):
@@ -62,7 +67,8 @@ def test_a_score_is_written_field_by_field():
         "distance_alnum": 8,
         "length": 20,
     }
-    assert set(written) == {"reader", "texts", "extra", "distance", "distance_alnum", "length", "gone"}
+    known = {"reader", "texts", "extra", "distance", "distance_alnum", "length", "gone", "strokes", "glyphs"}
+    assert set(written) == known
     assert written["texts"][1] == {
         "expected": "Hello World",
         "read": "Hel1ox\nWor",
@@ -86,6 +92,8 @@ def test_a_score_is_written_field_by_field():
         "layout": ["hyphen '-' missing at a line break"],
         "beside": ["Tom:", "again"],
         "kept": False,
+        "strokes": "..x-------",
+        "broken": [{"char": "l", "position": 2, "line": 4, "index": 2, "log_odds": 1.25, "place": [9.5, 20.0]}],
     }
     assert written["gone"] == [{"expected": "SALE", "read": "SALF", "distance": 3, "length": 4, "lines": [1]}]
     assert written["extra"] == [
@@ -125,6 +133,9 @@ PLACES = [(record, path) for record in (SCORE, READING) for path in paths(data(r
 def test_a_value_of_another_type_is_refused_at_its_very_place(record, path, bad):
     damaged = copy.deepcopy(data(record))
     inside(damaged, path[:-1])[path[-1]] = bad
+    if bad is None and path[-2:-1] == ("strokes",):  # of a character that was not judged
+        assert decode(type(record), json.dumps(damaged)) is not None
+        return
     fault, *_ = refusal(type(record), damaged)
     assert fault.startswith(".".join(map(str, path)))
 
@@ -150,6 +161,10 @@ def test_a_lost_field_is_named_with_its_record(record, path):
         "code",
         "kept",
         "gone",
+        "places",
+        "strokes",
+        "broken",
+        "glyphs",
     }
     if optional:
         assert decode(type(record), json.dumps(damaged)) is not None

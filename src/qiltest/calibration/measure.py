@@ -27,9 +27,10 @@ def calibrate(
 
     `tick` is called with a word before each reading. Raises FontsMissingError, ReaderError.
     """
-    looks = [Look(style=style, seed=seed + i) for i, style in enumerate(islice(cycle(Style), images))]
+    looks = _looks(images, seed)
     found: list[int] = []
     exact, texts = 0, 0
+    broken, judged, glyphs = 0, 0, ""
     hits: dict[str, list[tuple[int, bool]]] = {}
     missed: list[str] = []
     for look in looks:
@@ -38,6 +39,8 @@ def calibrate(
         found.append(_distance(untouched, case))
         texts += len(case.texts)
         exact += sum(text.distance == 0 for text in untouched.texts) if untouched else 0
+        if untouched is not None:
+            broken, judged, glyphs = broken + untouched.broken, judged + untouched.judged, untouched.glyphs
         for kind, wrong in planted(case, random.Random(f"{case.id} {look.seed}")):
             tick(f"{case.id} {look.style} {kind}")
             seen = _score(case, reader, wrong, look)
@@ -61,7 +64,30 @@ def calibrate(
         typos={kind: Rate(found=sum(r for _, r in each), of=len(each)) for kind, each in sorted(hits.items())},
         clean_typos=Rate(found=sum(clean), of=len(clean)),
         missed=tuple(missed),
+        strokes=Rate(found=broken, of=judged),
+        glyphs=glyphs,
     )
+
+
+def strokes_of(
+    case: Case, reader: Reader, *, images: int = 12, seed: int = 0, tick: Callable[[str], None] = lambda _: None
+) -> tuple[Rate, str]:
+    """Return how many characters of faultless images are taken for broken, and by which glyph network.
+
+    The images are those of `calibrate`. The network's fingerprint is "" where none judged. Raises FontsMissingError,
+    ReaderError.
+    """
+    broken, judged, glyphs = 0, 0, ""
+    for look in _looks(images, seed):
+        tick(f"{case.id} {look.style}")
+        score = _score(case, reader, case.texts, look)
+        if score is not None:
+            broken, judged, glyphs = broken + score.broken, judged + score.judged, score.glyphs
+    return Rate(found=broken, of=judged), glyphs
+
+
+def _looks(images: int, seed: int) -> list[Look]:
+    return [Look(style=style, seed=seed + i) for i, style in enumerate(islice(cycle(Style), images))]
 
 
 def planted(case: Case, rng: random.Random) -> list[tuple[str, tuple[ExpectedText, ...]]]:

@@ -48,3 +48,7 @@ class Floor:
     clean_typos: Rate = Rate(found=0, of=0)
     #: typos not detected, as "style kind, untouched distance: text with the typo, read as ...".
     missed: tuple[str, ...] = ()
+    #: characters of images without a fault that the glyph network took for broken, of those that it judged.
+    strokes: Rate = Rate(found=0, of=0)
+    #: the network's fingerprint; "" where none judged.
+    glyphs: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from rich.table import Table
 
 from qiltest.arguments import natural_int, positive_int
 from qiltest.calibration import Floor, Rate
-from qiltest.calibration.measure import KNOWN, calibrate
+from qiltest.calibration.measure import KNOWN, calibrate, strokes_of
 from qiltest.calibration.store import check_writable, read_floor, write_floor
 from qiltest.cli.common import AddParser, cases_flag, console, json_flag, print_json, print_lines, reader_flag
 from qiltest.errors import StoreError
@@ -45,6 +45,11 @@ def add_parser(add: AddParser) -> None:
         metavar="FOLDER",
         help=f"where to write the floors (default: {FLOORS_FOLDER}/ in the cases' folder)",
     )
+    parser.add_argument(
+        "--strokes",
+        action="store_true",
+        help="only how many characters are taken for broken, as after a new glyph network; all else stays as measured",
+    )
     parser.add_argument("--force", action="store_true", help="also replace floors that were measured on more images")
     parser.set_defaults(handler=run_calibrate)
 
@@ -55,7 +60,8 @@ def run_calibrate(args: argparse.Namespace) -> int:
     cases = [suite.case(name)[0] for name in args.case] or list(suite.cases)
     readers = _readers(cases, args.reader or DEFAULT_READER)
     folder = args.output or args.cases / FLOORS_FOLDER
-    if not args.force:
+    stored = _stored(readers, folder) if args.strokes else {}
+    if not args.force and not args.strokes:
         _refuse_fewer(readers, args.images, folder)
     check_writable(folder)
     floors = []
@@ -63,7 +69,11 @@ def run_calibrate(args: argparse.Namespace) -> int:
         for case, reader in progress.track(readers, description="calibrating"):
             task = progress.add_task(case.id, total=None)
             tick = partial(_describe, progress, task)
-            floors.append(calibrate(case, reader, images=args.images, seed=args.seed, tick=tick))
+            if args.strokes:
+                rate, glyphs = strokes_of(case, reader, images=args.images, seed=args.seed, tick=tick)
+                floors.append(replace(stored[case.id], strokes=rate, glyphs=glyphs))
+            else:
+                floors.append(calibrate(case, reader, images=args.images, seed=args.seed, tick=tick))
             write_floor(floors[-1], folder)
             progress.remove_task(task)
     if args.json:
@@ -90,6 +100,24 @@ def _readers(cases: Sequence[Case], name: str) -> list[tuple[Case, Reader]]:
     return pairs
 
 
+def _stored(readers: Sequence[tuple[Case, Reader]], folder: Path) -> dict[str, Floor]:
+    """Return the floors that are there, by case. Raises StoreError for a case without one of the same reader."""
+    found = {case.id: read_floor(case.id, reader.info.name, folder) for case, reader in readers}
+    known = {
+        case.id: floor
+        for case, reader in readers
+        if (floor := found[case.id]) is not None and floor.fingerprint == reader.info.fingerprint
+    }
+    missing = [case.id for case, _ in readers if case.id not in known]
+    if missing:
+        raise StoreError(
+            f"{', '.join(missing)}: no noise floor by this reader to add the strokes to",
+            where=str(folder),
+            remedy="leave out --strokes to measure all",
+        )
+    return known
+
+
 def _refuse_fewer(readers: Sequence[tuple[Case, Reader]], images: int, folder: Path) -> None:
     """Raise StoreError where a floor of the same reader, measured on more images, would be replaced."""
     stored = [(read_floor(case.id, reader.info.name, folder), reader) for case, reader in readers]
@@ -110,7 +138,7 @@ def _refuse_fewer(readers: Sequence[tuple[Case, Reader]], images: int, folder: P
 def _tables(floors: list[Floor]) -> Iterator[Table]:
     """Yield two tables, which fit 80 columns each: the reader's errors, and the typos that it finds."""
     kinds = sorted({kind for floor in floors for kind in floor.typos})
-    columns = ("median", "mean", "95 %", "most", "texts exact")
+    columns = ("median", "mean", "95 %", "most", "texts exact", "broken strokes")
     errors, typos = _table("OCR errors on correct images", columns), _table("planted typos detected", kinds)
     for floor in floors:
         rates = [floor.typos.get(kind) for kind in kinds]
@@ -121,6 +149,7 @@ def _tables(floors: list[Floor]) -> Iterator[Table]:
             f"{floor.percentile_95:g}",
             str(floor.largest),
             f"{floor.exact_texts.found}/{floor.exact_texts.of}",
+            f"{floor.strokes.found}/{floor.strokes.of}",
         )
         typos.add_row(floor.case, *("" if rate is None else f"{rate.found}/{rate.of}" for rate in rates))
     yield errors
@@ -137,7 +166,7 @@ def _table(title: str, columns: Sequence[str]) -> Table:
 
 
 def _summary(floors: list[Floor]) -> list[str]:
-    """Return the shares of typos detected: planted, known, and where the clean image reads at its floor."""
+    """Return shares over all cases: typos detected (planted, known, in images read at their floor), broken strokes."""
     planted = [rate for floor in floors for kind, rate in floor.typos.items() if kind != KNOWN]
     known = [floor.typos[KNOWN] for floor in floors if KNOWN in floor.typos]
     clean = [floor.clean_typos for floor in floors]
@@ -145,14 +174,15 @@ def _summary(floors: list[Floor]) -> list[str]:
         f"planted typos detected: {_share(planted)}",
         f"known typos of the cases detected: {_share(known)}",
         f"all of these, counting only images whose clean version reads at its floor: {_share(clean)}",
+        f"whole characters taken for broken: {_share([floor.strokes for floor in floors], none='none judged')}",
     ]
 
 
-def _share(rates: list[Rate]) -> str:
+def _share(rates: list[Rate], *, none: str = "none planted") -> str:
     from scipy.stats import binomtest  # takes a second to load
 
     found, of = sum(rate.found for rate in rates), sum(rate.of for rate in rates)
     if not of:
-        return "none planted"
+        return none
     interval = binomtest(found, of).proportion_ci(method="wilson")
     return f"{found} of {of} ({found / of:.1%}; 95 %: {interval.low:.1%} to {interval.high:.1%})"

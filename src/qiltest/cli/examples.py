@@ -73,6 +73,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "calibrate": (
         ("calibrate --case coffee-shop", "one case, by the default reader"),
         ("calibrate --reader easyocr --images 12", "all cases, by another reader"),
+        ("calibrate --strokes", "only what a new glyph network takes for broken"),
     ),
     "init": (("init my-images", "a new project in this folder"),),
     "completion": (

@@ -8,8 +8,9 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from qiltest.cli.common import AddParser, console, json_flag, print_json, reader_flag
-from qiltest.reading import DEFAULT_READER, Reading, open_reader
+from qiltest.cli.common import AddParser, console, json_flag, print_json, print_lines, reader_flag
+from qiltest.reading import DEFAULT_READER, Reading, broken_strokes, open_reader
+from qiltest.report.terminal.broken import broken_line, broken_record
 from qiltest.text.escape import one_line
 from qiltest.text.format import count
 from qiltest.text.tables import plain_table
@@ -37,15 +38,22 @@ def run_read(args: argparse.Namespace) -> int:
             title = f"{image} ({reading.width}x{reading.height}), {reading.reader.engine}"
             console().print(one_line(title), soft_wrap=True)
             console().print(_table(reading))
+            print_lines(map(broken_line, broken_strokes(reading)))
     return 0
 
 
 def _record(image: Path, reading: Reading) -> dict[str, object]:
     lines = [
-        {"text": line.text, "box": [list(point) for point in line.box], "confidence": line.confidence}
+        {
+            "text": line.text,
+            "box": [list(point) for point in line.box],
+            "confidence": line.confidence,
+            "strokes": list(line.strokes),
+        }
         for line in reading.lines
     ]
-    return {"picture": str(image), "reader": reading.reader.fingerprint, "lines": lines}
+    facts = {"picture": str(image), "reader": reading.reader.fingerprint, "glyphs": reading.glyphs}
+    return {**facts, "lines": lines, "broken_strokes": [broken_record(item) for item in broken_strokes(reading)]}
 
 
 def _table(reading: Reading) -> Table:
@@ -57,5 +65,7 @@ def _table(reading: Reading) -> Table:
         corners = [f"{x:.0f},{y:.0f}" for x, y in line.box]
         box = f"{' '.join(corners[:2])}\n{' '.join(corners[2:])}"
         table.add_row(Text(one_line(line.text)), f"{line.confidence:.3f}", box)
-    table.caption = f"{count(len(reading.lines), 'line')} in {reading.seconds:.2f} s"
+    judged = sum(odds is not None for line in reading.lines for odds in line.strokes)
+    strokes = f"; strokes of {count(judged, 'character')} judged" if reading.glyphs else ""
+    table.caption = f"{count(len(reading.lines), 'line')} in {reading.seconds:.2f} s{strokes}"
     return table

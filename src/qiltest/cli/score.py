@@ -17,12 +17,15 @@ from qiltest.cli.parser import TEXT
 from qiltest.engine.edits import Before, change_of_edit, check_input
 from qiltest.errors import InputError, QiltestError
 from qiltest.gate.change import change_fault
+from qiltest.gate.judge import stroke_rate_of
+from qiltest.gate.strokes import MEASURED, stroke_fault
 from qiltest.gate.verdict import Verdict
 from qiltest.quality.change import Change
-from qiltest.reading import DEFAULT_READER, Reader, Reading, Suspicion, open_reader, suspicious
+from qiltest.reading import DEFAULT_READER, BrokenStrokes, Reader, Reading, broken_strokes, open_reader
 from qiltest.reading.images import load_image
 from qiltest.report.diff import Mark, marked
 from qiltest.report.rest import rest_line
+from qiltest.report.terminal.broken import broken_line, broken_record
 from qiltest.scoring import EmptyReadingError, Score, TextScore, score
 from qiltest.scoring.alphabet import AlphabetError, reader_for, require_readable
 from qiltest.scoring.benchmarks import BenchmarkScore, benchmark_scores, count_image
@@ -30,6 +33,7 @@ from qiltest.suite.cases import Case, EditRules, ExpectedText, Limits, LineBreak
 from qiltest.suite.inputs import find_input
 from qiltest.suite.load import load_suite
 from qiltest.text.escape import one_line, printable_line
+from qiltest.text.format import count
 from qiltest.text.tables import plain_table
 
 #: Stands for a character of the expected text that was not read.
@@ -98,6 +102,17 @@ class _Asked:
     removed: tuple[str, ...] = ()
     #: of an edit; None for text-to-image.
     edit: Case | None = None
+    #: None without a case.
+    whole: Case | None = None
+
+    @property
+    def strokes_gate(self) -> bool:
+        """False where the case has `quality = "report"`."""
+        return self.whole is None or self.whole.limits.health_gates
+
+    def rate_of(self, found: Score) -> float | None:
+        """Return the share of characters of the case's faultless images that are taken for broken."""
+        return None if self.whole is None else stroke_rate_of(self.whole, found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,11 +123,13 @@ class _Outcome:
     verdict: Verdict
     error: str = ""
     benchmarks: BenchmarkScore | None = None
-    suspicions: tuple[Suspicion, ...] = ()
+    broken: tuple[BrokenStrokes, ...] = ()
+    #: why the image fails by its strokes, or "".
+    fault: str = ""
     #: what an edit changed besides its texts; None where no input image was given.
     change: Change | None = None
     #: why it fails by that, or "".
-    fault: str = ""
+    change_fault: str = ""
 
 
 def _asked(args: argparse.Namespace) -> _Asked:
@@ -146,6 +163,7 @@ def _asked(args: argparse.Namespace) -> _Asked:
         reader=case.reader,
         removed=case.gone,
         edit=case if case.edit is not None else None,
+        whole=case,
     )
 
 
@@ -196,15 +214,18 @@ def _outcome(image: Path, asked: _Asked, reader: Reader, name: str, given: Path 
         )
     except (AlphabetError, EmptyReadingError, InputError) as error:
         return _Outcome(score=None, verdict=Verdict.ERROR, error=str(error))
-    fault = "" if change is None else change_fault(change)
+    changed = "" if change is None else change_fault(change)
     gates = asked.edit is None or asked.edit.edit is None or asked.edit.edit.change_gates
+    fault = stroke_fault(found, floor=MEASURED, own_rate=asked.rate_of(found)) if asked.strokes_gate else ""
+    passes = found.distance <= asked.limit and not (changed and gates) and not fault
     return _Outcome(
         score=found,
-        verdict=Verdict.PASS if found.distance <= asked.limit and not (fault and gates) else Verdict.FAIL,
-        change=change,
+        verdict=Verdict.PASS if passes else Verdict.FAIL,
         fault=fault,
+        change=change,
+        change_fault=changed,
         benchmarks=_benchmarks(asked, reading),
-        suspicions=suspicious(reading, {line for text in found.texts for line in text.lines}),
+        broken=broken_strokes(reading, {line for text in found.texts for line in text.lines}),
     )
 
 
@@ -236,10 +257,8 @@ def _record(image: Path, asked: _Asked, reader: Reader, outcome: _Outcome) -> di
         "reader": reader.info.fingerprint,
         "texts": [_text_record(text) for text in found.texts] if found else [_unread(text) for text in asked.texts],
         "extra": [asdict(extra) for extra in found.extra] if found else [],
-        "suspicious": [
-            {"text": item.text, "confidence": item.confidence, "place": [round(x, 1) for x in item.place]}
-            for item in outcome.suspicions
-        ],
+        "broken_strokes": [broken_record(item) for item in outcome.broken],
+        "strokes": {"broken": found.broken, "judged": found.judged, "glyphs": found.glyphs} if found else None,
         "distance": found.distance if found else None,
         "distance_alnum": found.distance_alnum if found else None,
         "limit": asked.limit,
@@ -253,12 +272,13 @@ def _record(image: Path, asked: _Asked, reader: Reader, outcome: _Outcome) -> di
 
 
 def _text_record(text: TextScore) -> dict[str, Any]:
-    keys = ("expected", "read", "distance", "distance_alnum", "edits", "layout", "beside")
+    keys = ("expected", "read", "distance", "distance_alnum", "edits", "layout", "beside", "strokes", "broken")
     return {key: value for key, value in asdict(text).items() if key in keys}
 
 
 def _unread(text: ExpectedText) -> dict[str, Any]:
     nothing: dict[str, Any] = {"distance": None, "distance_alnum": None, "edits": [], "layout": [], "beside": []}
+    nothing |= {"strokes": "", "broken": []}
     return {"expected": text.text, "read": "", **nothing}
 
 
@@ -293,14 +313,16 @@ def _lines(image: Path, asked: _Asked, outcome: _Outcome) -> Iterator[str]:
         yield f"rest of the image: {rest_line(outcome.change)}"
     elif asked.edit is not None:
         yield "rest of the image: not compared; give the image that was edited with --input IMAGE"
-    if outcome.fault:
-        yield outcome.fault
+    if outcome.change_fault:
+        yield outcome.change_fault
     for extra in outcome.score.extra:
         if extra.distance:
             yield f"{extra.kind}: {extra.text!r} (of {extra.of!r}), distance {extra.distance}"
-    for item in outcome.suspicions:
-        x, y = item.place
-        yield f"low confidence: {item.text!r} at {x:.0f},{y:.0f} (confidence {item.confidence:.2f})"
+    yield from map(broken_line, outcome.broken)
+    if outcome.score.judged:
+        yield f"broken strokes: {outcome.score.broken} of {count(outcome.score.judged, 'character')} judged"
+    if outcome.fault:
+        yield outcome.fault
     yield f"{outcome.verdict}: distance {outcome.score.distance}, limit {asked.limit}"
 
 

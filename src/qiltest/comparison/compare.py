@@ -1,7 +1,7 @@
 """Decide whether a release's text is as good as that of the one it replaces (docs/reference/gate.md).
 
-"Worse" is shown by exact tests (exact text lost; losses of one case) or by a confidence interval of the error rate
-above the margin, "not worse" by an interval within the margin. Otherwise the verdict is CANNOT TELL.
+"Worse" is shown by exact tests (exact text lost; losses of one case; more broken strokes) or by a confidence interval
+of the error rate above the margin, "not worse" by an interval within the margin. Otherwise the verdict is CANNOT TELL.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from qiltest.comparison.statistics import (
     unseen_share,
     worse_p,
 )
+from qiltest.comparison.strokes import StrokeTally, able, tally_of
 from qiltest.gate.verdict import Verdict
 from qiltest.quality.scene import ChangeKind
 from qiltest.runs.records import Run
@@ -56,14 +57,14 @@ def compare(
     """Compare each pairing, corrected for their number. `margin` is a change of the character error rate, 0 to 1.
 
     Two families of tests are corrected by Holm at `alpha`, half of which falls on "worse": exact text of whole
-    comparisons, and losses of single cases. Intervals have confidence 1 - alpha / number of pairings. Raises
-    ValueError for a margin outside [0, 1).
+    comparisons; and losses of single cases, with broken strokes as one more of each comparison. Intervals have
+    confidence 1 - alpha / number of pairings. Raises ValueError for a margin outside [0, 1).
     """
     if not (isfinite(margin) and 0 <= margin < 1):
         raise ValueError(f"margin must be in [0, 1), got {margin}")
     exact = _exact(pairings)
-    tallies = _tallies(pairings)
-    case_tests = sum(map(len, tallies))
+    tallies, strokes = _tallies(pairings, alpha)
+    case_tests = sum(map(len, tallies)) + sum(one is not None and able(one, alpha) for one in strokes)
     parts = edits.tallies([[pair.edit for pair in one.pairs if pair.edit is not None] for one in pairings])
     comparisons = tuple(
         _Judge(
@@ -75,9 +76,10 @@ def compare(
             alpha=alpha,
             tests=len(pairings),
             case_tests=case_tests,
+            strokes=tally,
             resamples=resamples,
         ).comparison()
-        for pairing, found, cases, own in zip(pairings, exact, tallies, parts, strict=True)
+        for pairing, found, cases, own, tally in zip(pairings, exact, tallies, parts, strokes, strict=True)
     )
     return Comparisons(margin=margin, alpha=alpha, comparisons=comparisons)
 
@@ -94,6 +96,7 @@ class _Judge:
     alpha: float
     tests: int
     case_tests: int
+    strokes: StrokeTally | None
     resamples: int
 
     def comparison(self) -> Comparison:
@@ -122,10 +125,17 @@ class _Judge:
             candidate=self.pairing.candidate,
             size=self.pairing.size,
             parts=self.parts,
+            strokes=self.strokes,
         )
 
     def _verdict(self) -> tuple[Release, tuple[str, ...]]:
-        worse = (*self._collapsed(), *self._worse(), *self._worse_parts(), *self._lost_scenes())
+        worse = (
+            *self._collapsed(),
+            *self._worse(),
+            *self._broken_strokes(),
+            *self._worse_parts(),
+            *self._lost_scenes(),
+        )
         kinds = {obstacle.verdict for obstacle in self.pairing.obstacles}
         if worse:
             return Release.DO_NOT_SHIP, worse
@@ -188,6 +198,17 @@ class _Judge:
                     f"{tally.part}: {tally.broken} images lost it and {tally.fixed} gained it, p = {tally.p_holm:.2g} "
                     f"(McNemar, Holm-corrected over the parts of edits)"
                 )
+
+    def _broken_strokes(self) -> Iterator[str]:
+        """Yield what shows that more strokes are broken: images' counts, never a single character."""
+        tally = self.strokes
+        if tally is not None and not (tally.p_holm > self.alpha):
+            yield (
+                f"broken strokes: {count(tally.before, 'character')} before and {tally.after} after, of "
+                f"{tally.characters} judged in both; {count(tally.more, 'image')} with more and {tally.fewer} with "
+                f"fewer, p = {tally.p_holm:.2g} (permutation test by images, Holm-corrected over "
+                f"{count(self.case_tests, 'test')})"
+            )
 
     def _lost_scenes(self) -> Iterator[str]:
         """Yield what shows that scenes were lost: one that is gone, or more replaced ones than equal releases have."""
@@ -309,14 +330,20 @@ def _exact(pairings: Sequence[Pairing]) -> list[ExactText]:
     ]
 
 
-def _tallies(pairings: Sequence[Pairing]) -> list[tuple[CaseTally, ...]]:
+def _tallies(pairings: Sequence[Pairing], alpha: float) -> tuple[list[tuple[CaseTally, ...]], list[StrokeTally | None]]:
+    """Return each pairing's cases and its strokes, corrected together: a release is worse in one of them or in none."""
     by_case = attrgetter("case")
     grouped = [
         [(case, tuple(pairs)) for case, pairs in groupby(sorted(pairing.pairs, key=by_case), key=by_case)]
         for pairing in pairings
     ]
-    adjusted = iter(holm([worse_p(*_losses_wins(pairs)) for cases in grouped for _, pairs in cases]))
-    return [tuple(_tally(case, pairs, next(adjusted)) for case, pairs in cases) for cases in grouped]
+    strokes = [tally_of([pair.strokes for pair in pairing.pairs]) for pairing in pairings]
+    tested = [tally for tally in strokes if tally is not None and able(tally, alpha)]
+    values = [worse_p(*_losses_wins(pairs)) for cases in grouped for _, pairs in cases]
+    adjusted = iter(holm([*values, *(tally.p for tally in tested)]))
+    tallies = [tuple(_tally(case, pairs, next(adjusted)) for case, pairs in cases) for cases in grouped]
+    corrected = {id(tally): replace(tally, p_holm=next(adjusted)) for tally in tested}
+    return tallies, [tally and corrected.get(id(tally), tally) for tally in strokes]
 
 
 def _losses_wins(pairs: Sequence[Pair]) -> tuple[int, int]:

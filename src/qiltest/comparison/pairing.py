@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from qiltest.comparison.edits import EditSide, edit_side
+from qiltest.comparison.strokes import PairedStrokes, paired_strokes
 from qiltest.errors import StoreError
 from qiltest.gate.verdict import Verdict
 from qiltest.quality.scene import SceneChange, scene_change
@@ -34,6 +35,8 @@ class Pair:
     #: how the scene outside the text changed; None where it is still the same, was not measured on both sides by the
     #: same version, or where the case reports quality only.
     lost: SceneChange | None = None
+    #: the broken strokes of both; None where no character was judged on both sides by one network.
+    strokes: PairedStrokes | None = None
     #: True where both begin with the same noise as far as anybody knows: then their scenes are of one kind.
     same_noise: bool = True
     #: of a repeated edit, from 1.
@@ -244,6 +247,7 @@ def _pair(
         same_image=before.image is not None and after.image is not None and before.image.sha256 == after.image.sha256,
         round=number,
         edit=None if sides[0] is None or sides[1] is None else (sides[0], sides[1]),
+        strokes=paired_strokes(before.score, after.score),
     )
 
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from qiltest.comparison.edits import PartTally
 from qiltest.comparison.pairing import Obstacle
 from qiltest.comparison.statistics import Interval
+from qiltest.comparison.strokes import StrokeTally, able
 from qiltest.runs.status import Status
 
 #: largest rise of the character error rate that counts as "not worse": one edit per 100 characters.
@@ -133,6 +134,8 @@ class Comparison:
     size: str = ""
     #: of edits: wanted, kept and removed texts, and the rest of the image.
     parts: tuple[PartTally, ...] = ()
+    #: None where no character was judged on both sides of a pair.
+    strokes: StrokeTally | None = None
 
     def __post_init__(self) -> None:
         numbers = (self.rate_before, self.rate_after, self.difference, self.unseen)
@@ -183,8 +186,13 @@ class Comparisons:
 
     @property
     def case_tests(self) -> int:
-        """Number of single-case tests that the cases' p are corrected for."""
+        """Number of single-case tests that the cases' p are corrected for, but for those of strokes."""
         return sum(len(comparison.cases) for comparison in self.comparisons)
+
+    @property
+    def stroke_tests(self) -> int:
+        """Number of tests of strokes that the cases' p are corrected for besides."""
+        return sum(able(one.strokes, self.alpha) for one in self.comparisons if one.strokes is not None)
 
 
 def _worst(comparisons: Sequence[Comparison]) -> Release:

@@ -61,7 +61,10 @@ class Readers:
         return self._process.read(self._name(case), image)
 
     def stored(self, case: Case, stored: Stored) -> StoredReading | None:
-        """Return a stored image's reading by the case's reader (same version, settings, weights and code), or None."""
+        """Return a stored image's reading by the case's reader, or None.
+
+        It is of the same version, settings, weights and code, and no other glyph network judged its strokes.
+        """
         if stored.run not in self._known:
             self._known[stored.run] = readings_of(stored.run)
         known = self._known[stored.run]
@@ -72,7 +75,8 @@ class Readers:
         except ReaderError:
             return None  # raised when the image is read
         found = known.get((stored.generated.sha256, reader.info.fingerprint))
-        return found if found is not None and found.reading.reader == reader.info else None
+        same = found is not None and found.reading.reader == reader.info and not _otherwise_judged(found.reading)
+        return found if same else None
 
     def restarted_over(self, image: Path) -> bool:
         """Return whether the worker process crashed on an image and was restarted."""
@@ -96,3 +100,10 @@ class Readers:
         if name not in self._opened:
             self._opened[name] = self._opener(name)
         return self._opened[name]
+
+
+def _otherwise_judged(reading: Reading) -> bool:
+    """Return whether another glyph network than the shipped one judged a reading."""
+    from qiltest.reading.stroke_check import shipped_network  # loads OpenCV
+
+    return bool(reading.glyphs) and reading.glyphs != shipped_network().fingerprint

@@ -157,6 +157,11 @@ class SampleRun:
         """True if image quality fails the sample: noise, a grid, or a blank image."""
         return self._context.faulty(self.result)
 
+    @property
+    def broken(self) -> bool:
+        """True where the image fails by its broken strokes, which no golden excuses."""
+        return self.result.judgement is not None and self.result.judgement.broken_strokes > 0
+
     def _refuse_unread(self) -> None:
         if self._context.generator.judges_text:
             raise OrderError(
@@ -270,7 +275,7 @@ class SampleRun:
 
     def _accepts(self, candidate: Golden, *, broken: bool) -> bool:
         update, golden = self._context.options.update, self.result.golden
-        if update is None or self.result.verdict is Verdict.ERROR or self.faulty:
+        if update is None or self.result.verdict is Verdict.ERROR or self.faulty or self.broken:
             return False
         if update is Update.ALL:
             return True
@@ -293,7 +298,7 @@ class SampleRun:
         gates = options.gpu and options.latency_gates and options.release is None
         latency = judge_latency(seconds, LatencyStore(goldens=context.goldens).load(cohort), gates=gates)
         score = self.result.score
-        fit = score is None or (not self.faulty and not self._unfit(score))
+        fit = score is None or (not self.faulty and not self.broken and not self._unfit(score))
         if latency.verdict is not Verdict.ERROR and fit:
             context.seconds.setdefault(cohort, []).append(seconds)
         if latency.verdict is Verdict.FAIL:

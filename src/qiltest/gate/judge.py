@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from qiltest.calibration.store import floors_of, read_floor
+from qiltest.gate import strokes
 from qiltest.gate.agreement import accepts_no_text
 from qiltest.gate.change import with_change
 from qiltest.gate.golden import Golden
 from qiltest.gate.per_text import new_errors
 from qiltest.gate.scene import with_scene
+from qiltest.gate.strokes import with_strokes
 from qiltest.gate.verdict import Judgement, Verdict, with_quality
 from qiltest.quality import Examined, Health
 from qiltest.quality.change import Change
@@ -86,11 +88,16 @@ def judge_measured(
     limits = case.limits_of(sample.size, sample.variant, tiny=tiny)
     text = judge(score, golden, limits, case=case, effective=effective, parts=parts, noise_floor=floor)
     comparable = golden is not None and not any(_differences(score, golden, effective, parts))
-    both = with_scene(text, health.scene, golden, comparable=comparable, gates=case.limits.health_gates)
+    gates = case.limits.health_gates
+    both = with_scene(text, health.scene, golden, comparable=comparable, gates=gates)
     if case.edit is not None:
         kept = golden.change if golden is not None and comparable else None
         both = with_change(both, change, kept, gates=case.edit.change_gates)
-    return with_quality(both, health, gates=case.limits.health_gates)
+    # the embedded model's writing is no print, and the rate was measured on real images
+    floor_rate = None if tiny else strokes.MEASURED
+    own = None if floor_rate is None else stroke_rate_of(case, score)
+    whole = with_strokes(both, score, floor=floor_rate, own_rate=own, gates=gates)
+    return with_quality(whole, health, gates=gates)
 
 
 def judge(
@@ -156,6 +163,18 @@ def noise_floor_of(case: Case, reader: ReaderInfo, *, tiny: bool) -> float | Non
         return stated
     found = read_floor(case.id, reader.name, floors_of(case))
     return found.floor if found is not None and found.fingerprint == reader.fingerprint else None
+
+
+def stroke_rate_of(case: Case, score: Score) -> float | None:
+    """Return how often the glyph network takes characters of faultless images of this case for broken ones.
+
+    None where that was not measured, or by another reader or network. Raises StoreError where the calibration is
+    damaged.
+    """
+    found = read_floor(case.id, score.reader.name, floors_of(case))
+    if found is None or found.fingerprint != score.reader.fingerprint or found.glyphs != score.glyphs:
+        return None
+    return found.strokes.found / found.strokes.of if found.strokes.of else None
 
 
 def above_absolute(score: Score, limits: Limits) -> bool:

@@ -36,6 +36,8 @@ class Judgement:
     noise_floor: float | None
     #: edits at places where the golden has none (`qiltest.gate.per_text`); 0 where nothing is compared.
     new_errors: int = 0
+    #: characters with broken strokes, where the image fails by them (`qiltest.gate.strokes`); else 0.
+    broken_strokes: int = 0
 
 
 def with_quality(judgement: Judgement, health: Health | None, *, gates: bool = True) -> Judgement:

@@ -43,6 +43,11 @@ class Line:
     confidence: float
     #: confidence per character of `text` where the engine gives it, else empty.
     characters: tuple[float, ...] = ()
+    #: centre of each character of `text` along `box`, 0 (its start) to 1, where the engine gives it, else empty.
+    places: tuple[float, ...] = ()
+    #: log-odds per character of `text` that its strokes are broken, None where that was not judged; empty for a line
+    #: of which nothing was.
+    strokes: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +59,8 @@ class Reading:
     height: int
     lines: tuple[Line, ...]
     seconds: float
+    #: fingerprint of the glyph network that judged the strokes; "" where none did.
+    glyphs: str = ""
 
 
 class Reader(Protocol):

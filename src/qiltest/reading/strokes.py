@@ -1,48 +1,81 @@
-"""Find characters that a reader recognised with low confidence: broken strokes, pseudo-characters. Never gates.
+"""Characters with broken strokes: half-formed ones, pseudo-characters.
 
-Of the measures tried (docs/measurements/readers.md), the confidence per character separates broken from whole ones
-best, but it misses many that lack a quarter, and doubts some in correct text. So it is shown and decides nothing.
+The glyph network says of each character whether its strokes are broken (`Line.strokes`). Where it is silent, because a
+character is too small or none that it knows, the reader's confidence stands in: it finds far fewer, so it is shown and
+decides nothing (docs/measurements/readers.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from qiltest.reading.quad import is_column, stretch
 from qiltest.reading.records import Line, Point, Reading
 
-#: A character below this confidence is suspicious; measured in benchmarks/results/strokes.json and readers.json.
+#: log-odds above which a character counts as broken.
+BROKEN = 0.0
+#: A character below this confidence may be broken; measured in benchmarks/results/strokes.json and readers.json.
 DOUBT = 0.8
 #: A line below this confidence is noise as a whole.
 TEXT = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Suspicion:
-    """A character that may be malformed."""
+class BrokenStrokes:
+    """A character whose strokes are broken, or may be."""
 
     text: str
-    confidence: float
     #: index into `Reading.lines`, and of the character in the line's text.
     line: int
     index: int
-    #: approximate position, in pixels, as if all characters were equally wide.
+    #: approximate position, in pixels.
     place: Point
+    #: of the glyph network; None where it is silent and the reader's confidence stands in.
+    log_odds: float | None
+    #: of the reader; None where its engine gives none per character.
+    confidence: float | None
+
+    @property
+    def judged(self) -> bool:
+        """True where the glyph network says so, and not the reader's confidence alone."""
+        return self.log_odds is not None
 
 
-def suspicious(reading: Reading, lines: Collection[int] | None = None) -> tuple[Suspicion, ...]:
-    """Return the doubtful characters of a reading or of some of its lines; none without confidences per character."""
+def broken_strokes(reading: Reading, lines: Collection[int] | None = None) -> tuple[BrokenStrokes, ...]:
+    """Return the characters of a reading, or of some of its lines, with broken strokes, in the reader's order."""
     return tuple(
-        Suspicion(text=char, confidence=confidence, line=k, index=i, place=_place(line, (i + 0.5) / len(line.text)))
+        item
         for k, line in enumerate(reading.lines)
         if line.confidence >= TEXT and (lines is None or k in lines)
-        for i, (char, confidence) in enumerate(zip(line.text, line.characters, strict=False))
-        if confidence < DOUBT and not char.isspace()
+        for item in _in_line(k, line)
     )
 
 
-def _place(line: Line, share: float) -> Point:
-    """Return the point at a share of the line's length, halfway across it."""
+def _in_line(number: int, line: Line) -> Iterator[BrokenStrokes]:
+    for index, char in enumerate(line.text):
+        odds = line.strokes[index] if index < len(line.strokes) else None
+        confidence = line.characters[index] if index < len(line.characters) else None
+        if is_broken(odds, confidence) and not char.isspace():
+            yield BrokenStrokes(
+                text=char,
+                line=number,
+                index=index,
+                place=place_of(line, index),
+                log_odds=odds,
+                confidence=confidence,
+            )
+
+
+def is_broken(log_odds: float | None, confidence: float | None) -> bool:
+    """Return whether a character counts as broken: by its log-odds, by the reader's confidence where there are none."""
+    if log_odds is not None:
+        return log_odds > BROKEN
+    return confidence is not None and confidence < DOUBT
+
+
+def place_of(line: Line, index: int) -> Point:
+    """Return roughly where a character of a line is, in pixels; without places as if all were equally wide."""
+    share = line.places[index] if index < len(line.places) else (index + 0.5) / len(line.text)
     corners = stretch(line.box, share, share, column=is_column(line.box))
-    return sum(x for x, _ in corners) / 4, sum(y for _, y in corners) / 4
+    return round(sum(x for x, _ in corners) / 4, 1), round(sum(y for _, y in corners) / 4, 1)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -15,6 +16,7 @@ from PIL import Image
 from qiltest.errors import ReaderError
 from qiltest.reading.images import load_image
 from qiltest.reading.records import Line, ReaderInfo, Reading
+from qiltest.reading.stroke_check import judged
 from qiltest.reading.unicharset import characters_of
 from qiltest.reading.version import READING_VERSION
 from qiltest.reading.weights import combined_sha256, require_files
@@ -58,8 +60,8 @@ class TesseractReader:
         command = [self._program, "-", "-", "-l", self._languages, "--psm", PAGE_MODE, "tsv"]
         lines = _lines(_run(command, encoded.getvalue()))
         height, width = pixels.shape[:2]
-        seconds = time.perf_counter() - started
-        return Reading(reader=self.info, width=width, height=height, lines=lines, seconds=seconds)
+        reading = Reading(reader=self.info, width=width, height=height, lines=lines, seconds=0.0)
+        return replace(judged(pixels, reading), seconds=time.perf_counter() - started)
 
 
 def _run(command: list[str], stdin: bytes = b"") -> str:

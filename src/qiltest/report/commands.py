@@ -101,4 +101,6 @@ def _not_accepted(run: Run, result: CaseResult) -> str:
         return f"the image has noise, a grid artefact or is blank; see [limits] in {case.path or 'the case file'}"
     if why := collapsed(result.change):
         return why
+    if result.judgement is not None and result.judgement.broken_strokes:
+        return f"no golden excuses broken strokes; see [limits] in {case.path or 'the case file'}"
     return not_golden(result.score, case.limits_of(sample.size, sample.variant, tiny=run.is_tiny))

@@ -91,4 +91,10 @@ def _shortened_reading(reading: Reading) -> Reading:
 
 
 def _shortened_line(line: Line) -> Line:
-    return replace(line, text=line.text[:MAX_SHOWN], characters=line.characters[:MAX_SHOWN])
+    return replace(
+        line,
+        text=line.text[:MAX_SHOWN],
+        characters=line.characters[:MAX_SHOWN],
+        places=line.places[:MAX_SHOWN],
+        strokes=line.strokes[:MAX_SHOWN],
+    )

@@ -6,10 +6,11 @@ used to judge.
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from qiltest.reading.quad import Quad, is_column, stretch
+from qiltest.reading.quad import Quad, extent, is_column, stretch
 from qiltest.reading.records import Line, Point
 from qiltest.scoring.records import TextScore
 
@@ -32,6 +33,22 @@ def character_quad(line: Line, start: int, end: int) -> Quad:
     if high - low < 0.01:
         low, high = max(0.0, low - 0.01), min(1.0, high + 0.01)
     return stretch(line.box, low, high, column=len(line.text) > 1 and is_column(line.box))
+
+
+def square_at(line: Line, place: Point) -> Quad:
+    """Return a square as high as a line around a place in it, along the line's sides."""
+    (ax, ay), (bx, by), _, (dx, dy) = line.box
+    height = min(extent(line.box)) / 2
+    across, down = math.hypot(bx - ax, by - ay) or 1.0, math.hypot(dx - ax, dy - ay) or 1.0
+    ux, uy = (bx - ax) / across * height, (by - ay) / across * height
+    vx, vy = (dx - ax) / down * height, (dy - ay) / down * height
+    x, y = place
+    return (
+        (x - ux - vx, y - uy - vy),
+        (x + ux - vx, y + uy - vy),
+        (x + ux + vx, y + uy + vy),
+        (x - ux + vx, y - uy + vy),
+    )
 
 
 def wrong_quads(

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from qiltest.reading import Suspicion, suspicious
+from qiltest.reading import BrokenStrokes, broken_strokes
 from qiltest.reading.quad import Quad
 from qiltest.report.changes import Change
 from qiltest.report.commands import Commands
 from qiltest.report.diff import Marked, marked
 from qiltest.report.earlier import Earlier
-from qiltest.report.geometry import Box, bounds, polygon, wrong_quads
+from qiltest.report.geometry import MOST_QUADS, Box, bounds, polygon, square_at, wrong_quads
 from qiltest.report.rest import Bar, bars
 from qiltest.report.since import Since, gating_extras
 from qiltest.runs.records import CaseResult
@@ -31,7 +31,8 @@ class Outline:
     """A polygon over the image, in the reading's pixels."""
 
     points: str
-    #: "right", "wrong", "forgiven", "gating", "other", or "spot" for a differing character.
+    #: "right", "wrong", "forgiven", "gating", "other", "spot" for a differing character, or "broken" for one with
+    #: broken strokes.
     kind: str
     title: str
     #: number of the expected text that it belongs to, -1 for none.
@@ -102,7 +103,8 @@ class ImageView:
     @cached_property
     def outlines(self) -> tuple[Outline, ...]:
         """The reader's lines and the differing characters, over the image; computed on demand."""
-        return (*_lines(self.result, self.texts), *(spot for text in self.texts for spot in _spots(self.result, text)))
+        spots = (spot for text in self.texts for spot in _spots(self.result, text))
+        return (*_lines(self.result, self.texts), *spots, *_broken(self.result, self.texts, self.broken))
 
     def spots(self, text: TextView) -> tuple[Box, ...]:
         """Return roughly where the differing characters of a text are, in the reading's pixels."""
@@ -115,11 +117,12 @@ class ImageView:
         return self.result.score
 
     @cached_property
-    def doubts(self) -> tuple[Suspicion, ...]:
-        """Characters of the expected texts whose strokes the reader doubts: shown, never counted."""
+    def broken(self) -> tuple[BrokenStrokes, ...]:
+        """Characters in the lines of the expected texts with broken strokes, the first in the reader's order."""
         if self.result.reading is None:
             return ()
-        return suspicious(self.result.reading, {line for text in self.texts for line in text.score.lines})
+        own = {line for text in self.texts for line in text.score.lines}
+        return broken_strokes(self.result.reading, own)[:MOST_QUADS]
 
     @property
     def wrong(self) -> tuple[TextView, ...]:
@@ -189,6 +192,17 @@ def _lines(result: CaseResult, texts: Iterable[TextView]) -> Iterator[Outline]:
 def _spots(result: CaseResult, text: TextView) -> Iterator[Outline]:
     for quad in _quads(result, text):
         yield Outline(points=polygon(quad), kind="spot", title="; ".join(text.sentences), text=text.number)
+
+
+def _broken(result: CaseResult, texts: Iterable[TextView], found: Iterable[BrokenStrokes]) -> Iterator[Outline]:
+    """Yield the characters that the glyph network judged broken."""
+    owner = {index: text.number for text in texts for index in text.score.lines}
+    lines = () if result.reading is None else result.reading.lines
+    for item in found:
+        if item.log_odds is not None:
+            title = f"broken strokes: {item.text} (log-odds {item.log_odds:.1f})"
+            quad = square_at(lines[item.line], item.place)
+            yield Outline(points=polygon(quad), kind="broken", title=title, text=owner.get(item.line, -1))
 
 
 def _quads(result: CaseResult, text: TextView) -> tuple[Quad, ...]:

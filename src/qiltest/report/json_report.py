@@ -66,6 +66,17 @@ class EditModel(_Model):
     counted: bool
 
 
+class BrokenCharacterModel(_Model):
+    """A character that was read as expected, and whose strokes are broken; it is no edit."""
+
+    char: Text
+    position: int = Field(ge=0, description="in the normalised expected text without optional marks, from 0")
+    line: int = Field(ge=0, description="of the reading")
+    index: int = Field(ge=0, description="of the character in the line as read")
+    log_odds: float
+    place: tuple[float, float] = Field(description="approximate, in pixels")
+
+
 class TextModel(_Model):
     """One expected text and what was read for it."""
 
@@ -81,6 +92,8 @@ class TextModel(_Model):
     edits: tuple[EditModel, ...]
     layout: tuple[Text, ...]
     beside: tuple[Text, ...] = Field(description="other text in its line, before and after it; not counted")
+    strokes: Text = Field(description="a mark per character: . whole, x broken, - not judged; empty: none was judged")
+    broken: tuple[BrokenCharacterModel, ...]
 
 
 class GoneModel(_Model):
@@ -214,6 +227,27 @@ class VariantBenchmarksModel(BenchmarksModel):
     not_read: int = Field(description="images of the variant without a reading, which are in no score")
 
 
+class StrokesModel(_Model):
+    """Characters read as expected of which the glyph network judged the strokes."""
+
+    broken: int = Field(ge=0)
+    judged: int = Field(ge=0)
+
+
+class ImageStrokesModel(StrokesModel):
+    """Broken strokes of an image."""
+
+    glyphs: Text = Field(description="fingerprint of the network; log-odds of two are never compared")
+
+
+class VariantStrokesModel(StrokesModel):
+    """Broken strokes of all images of a variant."""
+
+    variant: Text
+    images: int = Field(description="with a character that was judged")
+    touched: int = Field(description="of these, with a broken one")
+
+
 class ImageModel(_Model):
     """One image of the grid case x resolution x variant x seed."""
 
@@ -247,6 +281,7 @@ class ImageModel(_Model):
     )
     latency: LatencyModel | None
     health: HealthModel | None = Field(description="null where the image was not measured")
+    strokes: ImageStrokesModel | None = Field(description="null where no character was judged")
     benchmarks: BenchmarksModel | None = Field(
         description="null where the image was not read, or nothing expected is counted by the benchmarks"
     )
@@ -336,6 +371,7 @@ class ReportModel(_Model):
     notes: tuple[Text, ...] = Field(description="what could not be checked or is unusual; nothing is wrong")
     since_when: tuple[StreakModel, ...] = Field(description="of images that do not pass, or did not in the run before")
     images: tuple[ImageModel, ...] = Field(description="worst first")
+    strokes: tuple[VariantStrokesModel, ...] = Field(description="broken ones by variant")
     benchmarks: tuple[VariantBenchmarksModel, ...] = Field(description="beside published benchmarks; never gating")
     published: PublishedModel | None = Field(
         default=None, description="only where the run has a case with a `report_table`"
@@ -391,6 +427,7 @@ def _report(page: RunView, folder: Path) -> ReportModel:
         notes=page.remarks,
         since_when=tuple(_clean(asdict(streak)) for streak in page.since_when),
         images=tuple(_image(run, cell, folder) for cell in page.worst_first),
+        strokes=tuple(_filled(VariantStrokesModel, item) for item in page.strokes),
         benchmarks=tuple(_filled(VariantBenchmarksModel, item, item.score) for item in page.benchmarks),
         published=published
         and {
@@ -421,6 +458,7 @@ def _image(run: Run, cell: ImageView, folder: Path) -> ImageModel:
         inputs=tuple(href(each.path, folder) for each in result.before),
         latency=_latency(cell),
         health=result.health and {**asdict(result.health), "symptoms": symptoms(result.health)},
+        strokes=None if score is None or not score.judged else _filled(ImageStrokesModel, score),
         benchmarks=next(iter(benchmark_scores(filter(None, (image_counts(run, result),)))), None),
         image=image and href(image.path, folder),
         image_sha256=image and image.sha256,

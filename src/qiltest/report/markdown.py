@@ -16,6 +16,7 @@ from qiltest.report.choice import MOST_IMAGES
 from qiltest.report.diff import Mark, Span
 from qiltest.report.html.page import href
 from qiltest.report.speeds import read_speeds, speed_lines
+from qiltest.report.strokes import MEANING
 from qiltest.report.view import RunView
 from qiltest.runs.aggregate import by_variant, denoise_median, speed_ups, step_times, variant_rate
 from qiltest.runs.records import Run
@@ -42,6 +43,7 @@ def render_markdown(page: RunView, folder: Path) -> str:
             most=MOST_IMAGES,
             folder=folder,
             caveat=CAVEAT,
+            stroke_meaning=MEANING,
             speeds_by_variant=_by_variant(page.run),
             speeds=tuple(chain.from_iterable(lines)),
             timeline=page.timeline,

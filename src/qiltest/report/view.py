@@ -20,6 +20,7 @@ from qiltest.report.headline import counts_of, verdict_of
 from qiltest.report.image_builder import cell_of
 from qiltest.report.image_view import ImageView
 from qiltest.report.published import Published, published_in
+from qiltest.report.strokes import VariantStrokes, variant_strokes
 from qiltest.report.timeline import TimelineView, timeline_of
 from qiltest.runs.aggregate import by_variant, has_base, speed_ups
 from qiltest.runs.images import Hashes
@@ -116,6 +117,11 @@ class RunView:
     def timeline(self) -> TimelineView | None:
         """Where the session's time went; None where the run does not tell."""
         return timeline_of(self.run)
+
+    @cached_property
+    def strokes(self) -> tuple[VariantStrokes, ...]:
+        """Broken strokes by variant; computed on demand."""
+        return variant_strokes(self.run)
 
     @property
     def own_cases(self) -> tuple[CaseView, ...]:

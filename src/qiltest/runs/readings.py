@@ -31,6 +31,8 @@ def reading_digest(reading: Reading, health: Health | None, *, image: str, store
         "size": [reading.width, reading.height, float(reading.seconds)],
         "lines": [_line(line) for line in reading.lines] if lines is None else None,
         "health": None if health is None else _health(health),
+        # a reading of before strokes were judged has the digest that it was written with
+        **({"glyphs": reading.glyphs} if reading.glyphs else {}),
     }
     text = _encoded(json.dumps(known, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
     if lines is not None:
@@ -43,6 +45,10 @@ _NO_LINES = b',"lines":null'
 #: the keys of `Line` as they stand in a stored line, and what is in their place in a digest; no text has them, because
 #: quotes are escaped there.
 _KEYS = (
+    # a line of before these were stored has the digest that it was written with
+    (b',"places":[],"strokes":[]', b""),
+    (b',"places":', b","),
+    (b',"strokes":', b","),
     (b'},{"text":', b"],["),
     (b'{"text":', b"["),
     (b',"box":', b","),
@@ -76,7 +82,10 @@ def _values(record: ReaderInfo | Health) -> dict[str, Any]:
 
 def _line(line: Line) -> list[object]:
     box = [[*map(float, point)] for point in line.box]
-    return [line.text, box, float(line.confidence), [*map(float, line.characters)]]
+    values: list[object] = [line.text, box, float(line.confidence), [*map(float, line.characters)]]
+    if line.places or line.strokes:
+        values += [[*map(float, line.places)], [None if odds is None else float(odds) for odds in line.strokes]]
+    return values
 
 
 def _health(health: Health) -> dict[str, object]:

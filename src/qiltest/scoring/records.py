@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from qiltest.reading.records import ReaderInfo
+from qiltest.reading.records import Point, ReaderInfo
+
+#: the marks of `TextScore.strokes`: judged and whole, judged and broken, not judged.
+WHOLE_MARK, BROKEN_MARK, SILENT_MARK = ".", "x", "-"
 
 
 class EditKind(StrEnum):
@@ -31,6 +34,22 @@ class Edit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BrokenCharacter:
+    """A character that was read as expected, and whose strokes are broken. It is no edit."""
+
+    char: str
+    #: in the normalised expected text without optional marks, from 0.
+    position: int
+    #: index into `Reading.lines`, and of the character in the line's text.
+    line: int
+    index: int
+    #: of the glyph network, that the strokes are broken.
+    log_odds: float
+    #: approximate place in the image, in pixels.
+    place: Point
+
+
+@dataclass(frozen=True, kw_only=True)
 class TextScore:
     """One expected text compared with what was read for it."""
 
@@ -53,6 +72,11 @@ class TextScore:
     beside: tuple[str, ...] = ()
     #: True for a text of an edit's input that must stay.
     kept: bool = False
+    #: a mark per character (`length`) of what the glyph network says of its strokes: `.` whole, `x` broken, `-` not
+    #: judged, such as one that was misread or is too small; "" where it judged none.
+    strokes: str = ""
+    #: the broken ones.
+    broken: tuple[BrokenCharacter, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +134,20 @@ class Score:
     length: int
     #: texts that an edit had to remove, in the case's order.
     gone: tuple[GoneScore, ...] = ()
+    #: the marks of all texts' `strokes`, in their order; "" where none was judged.
+    strokes: str = ""
+    #: fingerprint of the glyph network that judged them; "" where none did.
+    glyphs: str = ""
+
+    @property
+    def judged(self) -> int:
+        """Number of characters whose strokes were judged."""
+        return len(self.strokes) - self.strokes.count(SILENT_MARK)
+
+    @property
+    def broken(self) -> int:
+        """Number of characters with broken strokes."""
+        return self.strokes.count(BROKEN_MARK)
 
     @property
     def cer(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from qiltest.errors import CaseError, ReaderError
-from qiltest.reading.records import Reading
+from qiltest.reading.records import Line, Reading
 from qiltest.scoring.assign import assign
 from qiltest.scoring.beside import Own, own_part
 from qiltest.scoring.chains import Chain
@@ -16,6 +16,7 @@ from qiltest.scoring.gone import score_gone
 from qiltest.scoring.groups import groups_of
 from qiltest.scoring.records import Extra, Score, TextScore
 from qiltest.scoring.split import cuts_of, pieces_of
+from qiltest.scoring.strokes import joined_marks, strokes_of
 from qiltest.suite.cases import Case, ExpectedText, LineBreaks
 from qiltest.text import look_alikes
 from qiltest.text.normalise import Unit, normalise, required_text, units
@@ -64,7 +65,7 @@ def score(
         for text, group in zip(plain, groups, strict=True)
     ]
     scores = tuple(
-        _text_score(text, parts, [pieces[i].line for i in group], part, line_breaks, forgiven)
+        _text_score(text, parts, [pieces[i].line for i in group], part, line_breaks, forgiven, reading.lines)
         for text, parts, group, part in zip(texts, wanted, groups, own, strict=True)
     )
     extra = _extras(plain, pieces, groups, own)
@@ -81,6 +82,8 @@ def score(
         + sum(alnum_of(item.read) for item in left),
         length=sum(text.length for text in scores if text.required),
         gone=left,
+        strokes=joined_marks([(text.strokes, text.length) for text in scores]),
+        glyphs=reading.glyphs,
     )
 
 
@@ -155,7 +158,10 @@ def _text_score(
     own: Own,
     line_breaks: LineBreaks,
     forgiven: tuple[str, ...],
+    shown: Sequence[Line],
 ) -> TextScore:
+    required = required_text(parts)
+    strokes = strokes_of(required, own.lines, lines, shown)
     found = align(parts, [*map(normalise, own.lines)], line_breaks=line_breaks, forgiven=forgiven)
     excused = not lines and not text.required
     return TextScore(
@@ -163,13 +169,15 @@ def _text_score(
         read="\n".join(own.lines),
         distance=0 if excused else found.distance,
         distance_alnum=0 if excused else found.distance_alnum,
-        length=len(required_text(parts)),
+        length=len(required),
         edits=() if excused else found.edits,
         lines=tuple(dict.fromkeys(lines)),
         required=text.required,
         kept=text.kept,
         layout=found.layout,
         beside=own.beside,
+        strokes=strokes.marks,
+        broken=strokes.broken,
     )
 
 

@@ -176,6 +176,9 @@ class CaseRun:
             return f"not possible: the image has noise, a grid artefact or is blank; {remedy}"
         if why := collapsed(result.change):
             return f"not possible: {why}"
+        if self._sample.broken:
+            remedy = f'if the writing is meant to look so, set quality = "report" under [limits] in {self.case.path}'
+            return f"not possible: no golden excuses broken strokes; {remedy}"
         if result.score is not None and (why := not_golden(result.score, self._sample.limits)):
             return f"not possible: {why}; look at the image and at what the reader made of it"
         text = result.judgement.verdict if result.judgement else Verdict.PASS

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from qiltest.report.ci import ci_lines, refusal_lines
 from qiltest.report.published import published_lines
 from qiltest.report.since_when import terminal_lines
+from qiltest.report.strokes import stroke_lines
 from qiltest.report.terminal.table import not_checked_line, print_run, printed
 from qiltest.runs.made_on import made_on_lines
 from qiltest.runs.records import Run, RunState
@@ -26,7 +27,13 @@ def summary_lines(session: SuiteSession, *, width: int, colour: bool) -> Iterato
     if run is not None and context is not None:
         yield ""
         yield from printed(lambda console: print_run(console, run), width=width, colour=colour)
-        known = (*not_checked_line(run), *terminal_lines(run, most=_MOST), *published_lines(run), *_reused(run))
+        known = (
+            *not_checked_line(run),
+            *stroke_lines(run),
+            *terminal_lines(run, most=_MOST),
+            *published_lines(run),
+            *_reused(run),
+        )
         yield from (f"qiltest: {line}" for line in (*known, *made_on_lines(run)))
         yield from (f"qiltest: note: {line}" for note in run.notes for line in note.splitlines())
     yield from (f"qiltest: {line}" for line in ending.notices)

@@ -115,7 +115,7 @@ def test_a_page_without_a_differing_pair_shows_some_to_look_at(fake: Fake, case:
     write_page(found, *built, tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert found.verdict is Release.SHIP
-    assert "No image’s edit count changed" in text
+    assert "No image’s edits or strokes changed" in text
     assert text.count('<div class="row pair') == 6
 
 

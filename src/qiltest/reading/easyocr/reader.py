@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from qiltest.reading.easyocr import models
 from qiltest.reading.images import load_image
 from qiltest.reading.records import Line, Point, ReaderInfo, Reading
+from qiltest.reading.stroke_check import judged
 from qiltest.reading.version import READING_VERSION
 from qiltest.reading.weights import combined_sha256, require_files
 
@@ -61,12 +63,13 @@ class EasyReader:
     def read(self, image: Path | bytes) -> Reading:
         """Read one image; an image without text gives no lines. Raises ReaderError where it cannot be decoded."""
         started = time.perf_counter()
-        bgr = load_image(image)[:, :, ::-1].copy()
+        rgb = load_image(image)
+        bgr = rgb[:, :, ::-1].copy()
         found = self._engine.readtext(bgr, paragraph=False)
         lines = tuple(_line(quad, text, confidence) for quad, text, confidence in found if text.strip())
         height, width = bgr.shape[:2]
-        seconds = time.perf_counter() - started
-        return Reading(reader=self.info, width=width, height=height, lines=lines, seconds=seconds)
+        reading = Reading(reader=self.info, width=width, height=height, lines=lines, seconds=0.0)
+        return replace(judged(rgb, reading), seconds=time.perf_counter() - started)
 
 
 def _line(quad: Sequence[Sequence[float]], text: str, confidence: float) -> Line:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from qiltest.reading.rapidocr.crops import Quad, lengthened
+from qiltest.reading.rapidocr.crops import Quad, extent, lengthened
 from qiltest.reading.rapidocr.ctc import Character, Recognition
 from qiltest.reading.rapidocr.strip import Glyph, Strip
 from qiltest.reading.records import Line
@@ -69,6 +69,14 @@ class Written:
     def quad(self) -> Quad:
         """The box with all of the writing in it."""
         return lengthened(self.box, self.before, self.after)
+
+    @property
+    def places(self) -> tuple[float, ...]:
+        """The centres of the characters along `quad`, 0 to 1."""
+        width, height = extent(self.box)
+        size, length = min(width, height), max(width, height)
+        whole = length + (self.before + self.after) * size
+        return tuple((each.place * length + self.before * size) / whole for each in self.characters)
 
     def reading(self, characters: tuple[Character, ...]) -> Written:
         """Return the same writing with other characters."""

@@ -26,6 +26,7 @@ from qiltest.reading.rapidocr.margins import with_margins
 from qiltest.reading.rapidocr.second_detection import better, differences
 from qiltest.reading.rapidocr.views import DOUBT, MISSED, NOISE, VIEWS, View, looked
 from qiltest.reading.records import Line, Point, ReaderInfo, Reading
+from qiltest.reading.stroke_check import judged
 from qiltest.reading.version import READING_VERSION
 from qiltest.reading.weights import combined_sha256, refuse_unknown_pins, require_files, require_hashes
 
@@ -85,12 +86,13 @@ class RapidReader:
     def read(self, image: Path | bytes) -> Reading:
         """Read one image; an image without text gives no lines. Raises ReaderError where it cannot be decoded."""
         started = time.perf_counter()
-        bgr = np.ascontiguousarray(load_image(image)[:, :, ::-1])
+        rgb = load_image(image)
+        bgr = np.ascontiguousarray(rgb[:, :, ::-1])
         found = self._with_large(bgr, self._lines(bgr, self.boxes(bgr)))
         lines = tuple(line for _, line in self._in_rows(bgr, found))
         height, width = bgr.shape[:2]
-        seconds = time.perf_counter() - started
-        return Reading(reader=self.info, width=width, height=height, lines=lines, seconds=seconds)
+        reading = Reading(reader=self.info, width=width, height=height, lines=lines, seconds=0.0)
+        return replace(judged(rgb, reading), seconds=time.perf_counter() - started)
 
     def _lines(self, bgr: Pixels, quads: Sequence[Quad]) -> Lines:
         """Read several boxes at once, in their order, without those that have no text."""
@@ -153,6 +155,7 @@ class RapidReader:
             box=_points(written.quad),
             confidence=round(sum(character.confidence for character in found) / len(found), 5),
             characters=tuple(round(character.confidence, 5) for character in found),
+            places=tuple(round(place, 4) for place in written.places),
         )
 
 

@@ -10,7 +10,15 @@ from qiltest.comparison.records import Comparison, Comparisons
 from qiltest.comparison.trials import pairing_of
 from qiltest.recipe import Size
 from qiltest.report.anchors import Anchors
-from qiltest.report.comparison.wording import About, exact_words, interval_words, parts_words, plan_words, verdict_words
+from qiltest.report.comparison.wording import (
+    About,
+    exact_words,
+    interval_words,
+    parts_words,
+    plan_words,
+    stroke_words,
+    verdict_words,
+)
 from qiltest.report.image_builder import cell_of
 from qiltest.report.image_view import ImageView, TextView
 from qiltest.report.view import html_language
@@ -50,6 +58,8 @@ class PairView:
             words.append("lost its exact text")
         if pair.after == 0 < pair.before:
             words.append("gained its exact text")
+        if pair.strokes is not None and pair.strokes.change:
+            words.append(f"broken strokes {pair.strokes.before} → {pair.strokes.after}")
         if pair.same_image:
             words.append("identical image")
         return ", ".join(words)
@@ -96,11 +106,8 @@ class ComparisonView:
     cases: tuple[PairedCase, ...]
     #: pairs that differ and are not shown, by name.
     left_out: tuple[str, ...]
-
-    @property
-    def differing(self) -> int:
-        """Pairs with more or fewer edits than before."""
-        return self.comparison.wins + self.comparison.losses
+    #: pairs with more or fewer edits or broken strokes than before.
+    differing: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +172,7 @@ def _comparison(
         pairs = pair_up(before, after, variant=names[0], with_variant=names[1]).pairs
     if len(pairs) != comparison.pairs:
         raise ValueError(f"{comparison.before} against {comparison.after} is not a comparison of these runs")
-    differing = sorted((pair for pair in pairs if pair.change), key=_decisive)
+    differing = sorted((pair for pair in pairs if pair.change or _strokes(pair)), key=_decisive)
     chosen = differing[:most] or list(pairs[:MAX_TIES])
     return ComparisonView(
         anchor=anchor,
@@ -174,12 +181,18 @@ def _comparison(
         sides=(_side(before, names[0]), _side(after, names[1])),
         cases=tuple(_cases(anchors, anchor, chosen, before, after, names)),
         left_out=tuple(pair.id for pair in differing[most:]),
+        differing=len(differing),
     )
 
 
-def _decisive(pair: Pair) -> tuple[int, bool, str]:
-    """Sort key, worst for the release first: more edits, then exact text lost."""
-    return -pair.change, pair.before > 0, pair.id
+def _decisive(pair: Pair) -> tuple[int, bool, int, str]:
+    """Sort key, worst for the release first: more edits, then exact text lost, then more broken strokes."""
+    return -pair.change, pair.before > 0, -_strokes(pair), pair.id
+
+
+def _strokes(pair: Pair) -> int:
+    """Return how many more characters have broken strokes."""
+    return 0 if pair.strokes is None else pair.strokes.change
 
 
 def _notes(comparison: Comparison) -> Iterator[str]:
@@ -188,6 +201,8 @@ def _notes(comparison: Comparison) -> Iterator[str]:
     yield from (f"{sentence}." for sentence in parts_words(comparison.parts))
     if comparison.interval is not None:
         yield f"{interval_words(comparison.interval, comparison.unit)}."
+    if comparison.pairs:
+        yield f"{stroke_words(comparison.strokes)}."
     if comparison.same_images:
         yield f"{comparison.same_images} of {count(comparison.pairs, 'pair')}: identical images."
     if comparison.plan is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from qiltest.comparison.edits import PartTally
 from qiltest.comparison.records import Comparisons, ExactText, Plan, Release
 from qiltest.comparison.statistics import Interval
+from qiltest.comparison.strokes import StrokeTally
 from qiltest.text.escape import one_line
 from qiltest.text.format import count
 
@@ -45,6 +46,19 @@ def parts_words(parts: Iterable[PartTally]) -> Iterator[str]:
             f"{tally.part}: right in both {tally.both}, lost {tally.broken}, gained {tally.fixed}, in neither "
             f"{tally.neither}; for worse and corrected p = {tally.p_holm:.2g}"
         )
+
+
+def stroke_words(tally: StrokeTally | None) -> str:
+    """Return how many characters have broken strokes on either side, and the test, in words."""
+    if tally is None:
+        return "broken strokes: not compared, because no character was judged on both sides by one glyph network"
+    same = tally.images - tally.more - tally.fewer
+    rest = f"; {count(tally.not_compared, 'pair')} without any" if tally.not_compared else ""
+    return (
+        f"broken strokes: {tally.before} before and {tally.after} after, of {count(tally.characters, 'character')} "
+        f"judged on both sides; more in {count(tally.more, 'image')}, fewer in {tally.fewer}, as many in {same}{rest}; "
+        f"for worse p = {tally.p:.2g}, corrected {tally.p_holm:.2g}"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +151,8 @@ def correction(found: Comparisons) -> str:
     """Return how many comparisons were made, how p was corrected for that, and the margin."""
     tried = any(comparison.candidate for comparison in found.comparisons)
     noun = "comparison" if tried and len(found.comparisons) > 1 else "variant"
+    strokes = f" (broken strokes as {found.stroke_tests} more)" if found.stroke_tests else ""
     return (
-        f"Holm-corrected over {count(len(found.comparisons), noun)} and {count(found.case_tests, 'case')}; "
+        f"Holm-corrected over {count(len(found.comparisons), noun)} and {count(found.case_tests, 'case')}{strokes}; "
         f"margin {100 * found.margin:.2f} edits per 100 characters, significance level {100 * found.alpha:g} %"
     )

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from qiltest.report.benchmarks import CAVEAT
 from qiltest.report.earlier import Earlier
 from qiltest.report.html.charts import charts, timeline_chart
+from qiltest.report.html.glyphs import GlyphPair, glyph_pairs
 from qiltest.report.html.preview import (
     MOST_PIXELS,
     Crop,
@@ -32,6 +33,7 @@ from qiltest.report.html.preview import (
     preview,
 )
 from qiltest.report.image_view import ImageView
+from qiltest.report.strokes import MEANING
 from qiltest.report.templating import asset, html_environment
 from qiltest.report.view import RunView
 from qiltest.serving.speed import read_speeds
@@ -64,6 +66,8 @@ class Embedded:
     crops: dict[int, Crop] = field(default_factory=dict)
     #: close-ups of differing characters, by number of the text; only where the text's cut-out is much larger.
     close: dict[int, tuple[Crop, ...]] = field(default_factory=dict)
+    #: characters with broken strokes, by line of the reading and index in it.
+    glyphs: dict[tuple[int, int], GlyphPair] = field(default_factory=dict)
 
 
 def render_html(page: RunView, folder: Path) -> str:
@@ -82,6 +86,7 @@ def render_html(page: RunView, folder: Path) -> str:
             timeline=page.timeline,
             timeline_chart=None if page.timeline is None else timeline_chart(page.timeline),
             caveat=CAVEAT,
+            stroke_meaning=MEANING,
             speeds=read_speeds(page.run.path),
             style=Markup(style),  # noqa: S704 - the package's own
             script=Markup(script),  # noqa: S704 - the package's own
@@ -186,8 +191,9 @@ def _embed(cell: ImageView, folder: Path, limit: int, meter: Meter) -> Embedded:
         if text.box is not None:
             spots = cell.spots(text)
             close[text.number] = close_ups(image, text.box, spots, reading_size=cell.extent, meter=meter)
+    glyphs = glyph_pairs(cell, image, meter)
     now = preview(image, limit, meter=meter)
-    return Embedded(href=href(path, folder), now=now, before=then, input=given, crops=crops, close=close)
+    return Embedded(href=href(path, folder), now=now, before=then, input=given, crops=crops, close=close, glyphs=glyphs)
 
 
 def _given(cell: ImageView, limit: int, meter: Meter) -> Preview | None:

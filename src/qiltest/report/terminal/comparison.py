@@ -17,6 +17,7 @@ from qiltest.report.comparison.wording import (
     interval_words,
     parts_words,
     plan_words,
+    stroke_words,
     verdict_words,
 )
 from qiltest.report.terminal.ranking import ranking
@@ -60,7 +61,11 @@ def comparison_record(found: Comparisons, before: Run, after: Run, problems: Seq
         "passes": found.passes,
         "margin": found.margin,
         "alpha": found.alpha,
-        "comparisons_made": {"variants": len(found.comparisons), "cases": found.case_tests},
+        "comparisons_made": {
+            "variants": len(found.comparisons),
+            "cases": found.case_tests,
+            "strokes": found.stroke_tests,
+        },
         "comparisons": [{**asdict(comparison), "pairs": comparison.pairs} for comparison in found.comparisons],
         "unpaired": found.unpaired,
         "problems": problems,
@@ -104,6 +109,8 @@ def _words(comparison: Comparison) -> Iterator[str]:
     yield from parts_words(comparison.parts)
     if comparison.interval is not None:
         yield interval_words(comparison.interval, comparison.unit)
+    if comparison.pairs:
+        yield stroke_words(comparison.strokes)
     yield from (f"{obstacle.verdict} {obstacle.id}: {obstacle.why}" for obstacle in comparison.obstacles)
     yield from (f"unpaired {name}" for name in comparison.unpaired)
     for first, reason in enumerate(comparison.reasons):
