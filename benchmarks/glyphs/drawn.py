@@ -4,8 +4,8 @@
 
 `tools/glyph_verifier/glyph_bank.py` draws the bank. Whole and broken characters come from the test of the training
 (kept fonts and kept characters; tools/glyph_verifier/), without the embedded model's VAE. The packaged network judges
-them at its packaged threshold: by kind, by what the damage changed, by size; and whole ones of each kept font and of the
-decorative ones.
+them at its packaged threshold: by kind, by what the damage changed, by size; and whole ones of each kept font and of
+the decorative ones.
 """
 
 from __future__ import annotations
