@@ -1,6 +1,6 @@
 """The packaged network on drawn Chinese characters of fonts and kinds that it was never trained on.
 
-    python benchmarks/glyphs/drawn.py --bank bank.xz [--whole 4000] [--kind 160] [--font 150]
+    python benchmarks/glyphs/drawn_glyphs.py --bank bank.xz [--whole 4000] [--kind 160] [--font 150]
 
 `tools/glyph_verifier/glyph_bank.py` draws the bank. Whole and broken characters come from the test of the training
 (kept fonts and kept characters; tools/glyph_verifier/), without the embedded model's VAE. The packaged network judges
