@@ -16,7 +16,7 @@ FLOOR = FloorRate(glyphs="net-1", flagged=1, of=1000, rate=0.005, source="a test
 
 
 class Reader:
-    """Reads "Hello" and "World"; an o has broken strokes, and an l was not judged and is doubted."""
+    """Reads two words of five characters; 道 has broken strokes, and 千 was not judged and is doubted."""
 
     info = make.FAKE
     odds = ((-2.0, -2.0, None, -2.0, -2.0), (-2.0, 3.46, -2.0, -2.0, -2.0))
@@ -28,7 +28,7 @@ class Reader:
                 strokes=odds,
                 characters=tuple(0.4 if one is None else 0.99 for one in odds),
             )
-            for k, (text, odds) in enumerate(zip(("Hello", "World"), self.odds, strict=True))
+            for k, (text, odds) in enumerate(zip(("通义千问好", "同道善思新"), self.odds, strict=True))
         ]
         return make.reading(lines, 300, 200, glyphs="net-1")
 
@@ -47,12 +47,12 @@ def command(monkeypatch, capsys):
 
 
 NAMED = [
-    "broken strokes: 'l' at 100,20 (not judged; the reader's confidence is 0.40)",
-    "broken strokes: 'o' at 60,80 (log-odds 3.5)",
+    "broken strokes: '千' at 100,20 (not judged; the reader's confidence is 0.40)",
+    "broken strokes: '道' at 60,80 (log-odds 3.5)",
 ]
 RECORDS = [
-    {"text": "l", "log_odds": None, "confidence": 0.4, "place": [100.0, 20.0]},
-    {"text": "o", "log_odds": 3.46, "confidence": 0.99, "place": [60.0, 80.0]},
+    {"text": "千", "log_odds": None, "confidence": 0.4, "place": [100.0, 20.0]},
+    {"text": "道", "log_odds": 3.46, "confidence": 0.99, "place": [60.0, 80.0]},
 ]
 
 
@@ -71,7 +71,7 @@ def test_read_has_the_log_odds_of_each_character_as_json(command):
 
 
 def test_score_names_them_counts_those_that_were_judged_and_passes(command):
-    code, out = command("score", "a.png", "--expect", "Hello World")
+    code, out = command("score", "a.png", "--expect", "通义千问好同道善思新")
     assert code == 0
     assert out.splitlines()[-4:] == [
         *NAMED,
@@ -81,30 +81,30 @@ def test_score_names_them_counts_those_that_were_judged_and_passes(command):
 
 
 def test_score_has_them_as_json(command):
-    record = json.loads(command("score", "a.png", "--expect", "Hello World", "--json")[1])
+    record = json.loads(command("score", "a.png", "--expect", "通义千问好同道善思新", "--json")[1])
     assert record["broken_strokes"] == RECORDS
     assert record["strokes"] == {"broken": 1, "judged": 9, "glyphs": "net-1"}
     (text,) = record["texts"]
     assert text["strokes"] == "..-...x..."
-    assert text["broken"] == [{"char": "o", "position": 6, "line": 1, "index": 1, "log_odds": 3.46, "place": [60, 80]}]
+    assert text["broken"] == [{"char": "道", "position": 6, "line": 1, "index": 1, "log_odds": 3.46, "place": [60, 80]}]
 
 
 def test_an_image_with_more_broken_strokes_than_whole_characters_explain_fails(command):
     odds = ((3.0,) * 4 + (-2.0,), (-2.0,) * 5)
-    code, out = command("score", "a.png", "--expect", "Hello World", floor=FLOOR, odds=odds)
+    code, out = command("score", "a.png", "--expect", "通义千问好同道善思新", floor=FLOOR, odds=odds)
     assert code == 1
     assert (
         "broken strokes: 4 of 10 characters judged, where at most 0.50% of whole ones are taken for broken "
-        "(p = 1e-07): text 1 'Hello World': 'H' at character 1 (20,20), "
+        "(p = 1e-07): text 1 '通义千问好同道善思新': '通' at character 1 (20,20), "
     ) in " ".join(out.split())
     assert out.splitlines()[-1] == "FAIL: distance 0, limit 0"
-    assert command("score", "a.png", "--expect", "Hello World", odds=odds)[0] == 0
-    assert command("score", "a.png", "--expect", "Hello World", floor=FLOOR)[0] == 0
+    assert command("score", "a.png", "--expect", "通义千问好同道善思新", odds=odds)[0] == 0
+    assert command("score", "a.png", "--expect", "通义千问好同道善思新", floor=FLOOR)[0] == 0
 
 
 def test_a_case_that_reports_quality_does_not_fail_by_strokes(command, tmp_path):
     shutil.copy(CASES / "variants.toml", tmp_path)
-    capybara = (CASES / "capybara.toml").read_text()
+    capybara = (CASES / "capybara.toml").read_text().replace("Hello World", "通义千问好同道善思新")
     odds = ((3.0,) * 4 + (-2.0,), (-2.0,) * 5)
     for line, code in (("", 1), ('quality = "report"\n', 0)):
         (tmp_path / "capybara.toml").write_text(f"{capybara.rstrip()}\n{line}")

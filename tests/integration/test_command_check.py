@@ -148,6 +148,8 @@ def test_a_worse_release_does_not_ship(folder, capsys):
 
 
 def test_a_release_whose_strokes_are_broken_does_not_ship_although_its_texts_are_right(folder, capsys):
+    folder.case("coffee", first="义本生知人机同道善思新", second="通云赋智乾坤启数高")
+    folder.case("poster", first="智启通义", second="远同道善思新知")
     folder.plan(glyphs="net-1", coffee__candidate={"strokes": 2}, poster__candidate={"strokes": 1})
     assert main(["check", "--lora", "new.safetensors", "--like", "fast", "--seeds", "6"]) == 1
     out = capsys.readouterr().out

@@ -29,11 +29,17 @@ CASES, LORAS = Path(__file__).parents[2] / "cases", EMBEDDED / "loras"
 COMMAND = (sys.executable, "-c", "import sys; from qiltest.cli.main import main; sys.exit(main(sys.argv[1:]))")
 SAMPLE = "coffee@1328x1328-fast-s42"
 FLOOR = FloorRate(glyphs="net-1", flagged=1, of=1000, rate=0.005, source="a test")
-BROKEN = "broken strokes: 4 of 18 characters judged, where at most 0.50% of whole ones are taken for broken"
+BROKEN = "broken strokes: 4 of 20 characters judged, where at most 0.50% of whole ones are taken for broken"
 
 
 class Network:
     fingerprint = "net-1"
+
+
+def in_chinese(suite):
+    """Give the cases texts whose strokes count: 20 and 11 characters."""
+    suite.case("coffee", first="义本生知人机同道善思新", second="通云赋智乾坤启数高")
+    suite.case("poster", first="智启通义", second="远同道善思新知")
 
 
 @pytest.fixture
@@ -42,6 +48,7 @@ def real(suite, monkeypatch):
     monkeypatch.setattr(strokes, "MEASURED", FLOOR)
     monkeypatch.setattr(stroke_check, "shipped_network", Network)
     monkeypatch.chdir(suite.path)
+    in_chinese(suite)
     suite.plan(glyphs="net-1")
     assert suite.run("-m", "gpu", "--qil-update=missing").ret == 0
     return suite
@@ -54,9 +61,9 @@ def test_an_image_with_more_broken_strokes_than_whole_characters_have_fails(real
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
         [
-            f"FAIL *{BROKEN} (p = *): text 1 'Qwen Coffee': 'Q' at character 1 (*",
+            f"FAIL *{BROKEN} (p = *): text 1 '义本生知人机同道善思新': '义' at character 1 (*",
             'accept *not possible: no golden excuses broken strokes; *set quality = "report"*',
-            "qiltest: broken strokes: base 0 of 49 characters*; fast 4 of 49 characters*",
+            "qiltest: broken strokes: base 0 of 31 characters*; fast 4 of 31 characters*",
         ]
     )
     failed = real.latest().result(SAMPLE)
@@ -81,12 +88,13 @@ def test_no_update_records_an_image_that_fails_by_its_strokes(real):
 
 def test_the_embedded_model_does_not_fail_by_strokes_and_they_are_told(suite, monkeypatch):
     monkeypatch.setattr(strokes, "MEASURED", FLOOR)
+    in_chinese(suite)
     suite.plan(glyphs="net-1")
     suite.record()
     suite.plan(glyphs="net-1", coffee__fast={"strokes": 4})
     result = suite.run("--qil-fresh")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["qiltest: broken strokes: base 0 of 49 characters*; fast 4 of 49 characters*"])
+    result.stdout.fnmatch_lines(["qiltest: broken strokes: base 0 of 31 characters*; fast 4 of 31 characters*"])
 
 
 def test_a_stored_reading_that_another_network_judged_is_not_taken(real, monkeypatch):
@@ -128,6 +136,7 @@ def broken(event, case):
 
 def test_two_runs_are_compared_by_their_strokes(suite, monkeypatch, capsys):
     monkeypatch.chdir(suite.path)
+    in_chinese(suite)
     suite.plan(glyphs="net-1")
     suite.run("--qil-seeds=5", "--qil-fresh")
     before = suite.latest().id

@@ -6,7 +6,8 @@ import pytest
 
 from builders import FAKE
 from qiltest.reading import Line, Reading, broken_strokes
-from qiltest.reading.strokes import DOUBT, is_broken
+from qiltest.reading.glyphs.crop import is_square
+from qiltest.reading.strokes import DOUBT, fills_square, is_broken
 
 
 def line(text, characters=(), strokes=(), *, box=((0, 0), (100, 0), (100, 20), (0, 20)), confidence=0.9):
@@ -59,3 +60,13 @@ def test_nothing_is_said_of_a_reader_without_confidence_per_character():
 )
 def test_a_character_is_broken_above_even_odds(log_odds, confidence, broken):
     assert is_broken(log_odds, confidence) is broken
+
+
+def test_of_letters_and_digits_the_readers_confidence_counts_whatever_the_network_says():
+    found = broken_strokes(reading(line("Q2千ア", [0.99, 0.3, 0.99, 0.99], [9.0, -9.0, 2.0, 3.0])))
+    assert [(item.text, item.judged) for item in found] == [("2", False), ("千", True), ("ア", True)]
+
+
+def test_what_fills_a_square_is_what_is_cut_out_as_one():
+    chars = [chr(code) for code in range(0x20, 0x10000) if not 0xD800 <= code < 0xE000]
+    assert [char for char in chars if fills_square(char) != is_square(char)] == []

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from qiltest.cli.common import AddParser, console, json_flag, print_json, print_lines, reader_flag
 from qiltest.reading import DEFAULT_READER, Reading, broken_strokes, open_reader
+from qiltest.reading.strokes import counted
 from qiltest.report.terminal.broken import broken_line, broken_record
 from qiltest.text.escape import one_line
 from qiltest.text.format import count
@@ -65,7 +66,8 @@ def _table(reading: Reading) -> Table:
         corners = [f"{x:.0f},{y:.0f}" for x, y in line.box]
         box = f"{' '.join(corners[:2])}\n{' '.join(corners[2:])}"
         table.add_row(Text(one_line(line.text)), f"{line.confidence:.3f}", box)
-    judged = sum(odds is not None for line in reading.lines for odds in line.strokes)
+    places = ((line, index) for line in reading.lines for index in range(len(line.strokes)))
+    judged = sum(counted(line, index) is not None for line, index in places)
     strokes = f"; strokes of {count(judged, 'character')} judged" if reading.glyphs else ""
     table.caption = f"{count(len(reading.lines), 'line')} in {reading.seconds:.2f} s{strokes}"
     return table

@@ -1,8 +1,9 @@
 """Characters with broken strokes: half-formed ones, pseudo-characters.
 
-The glyph network says of each character whether its strokes are broken (`Line.strokes`). Where it is silent, because a
-character is too small or none that it knows, the reader's confidence stands in: it finds far fewer, so it is shown and
-decides nothing (docs/measurements/readers.md).
+The glyph network says of each character whether its strokes are broken (`Line.strokes`). That counts for Chinese and
+kana: of letters and digits in real images it takes too many whole ones for broken. For these, and where it is silent,
+because a character is too small or none that it knows, the reader's confidence stands in: it finds far fewer, so it is
+shown and decides nothing (docs/measurements/readers.md).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from qiltest.reading.records import Line, Point, Reading
 BROKEN = 0.0
 #: A character below this confidence may be broken; measured in benchmarks/results/strokes.json and readers.json.
 DOUBT = 0.8
+#: hiragana and katakana; Chinese; compatibility ideographs.
+_SQUARE = (("\u3040", "\u30ff"), ("\u3400", "\u9fff"), ("\uf900", "\ufaff"))
 #: A line below this confidence is noise as a whole.
 TEXT = 0.5
 
@@ -31,7 +34,7 @@ class BrokenStrokes:
     index: int
     #: approximate position, in pixels.
     place: Point
-    #: of the glyph network; None where it is silent and the reader's confidence stands in.
+    #: of the glyph network; None where it does not count and the reader's confidence stands in.
     log_odds: float | None
     #: of the reader; None where its engine gives none per character.
     confidence: float | None
@@ -54,7 +57,7 @@ def broken_strokes(reading: Reading, lines: Collection[int] | None = None) -> tu
 
 def _in_line(number: int, line: Line) -> Iterator[BrokenStrokes]:
     for index, char in enumerate(line.text):
-        odds = line.strokes[index] if index < len(line.strokes) else None
+        odds = counted(line, index)
         confidence = line.characters[index] if index < len(line.characters) else None
         if is_broken(odds, confidence) and not char.isspace():
             yield BrokenStrokes(
@@ -65,6 +68,16 @@ def _in_line(number: int, line: Line) -> Iterator[BrokenStrokes]:
                 log_odds=odds,
                 confidence=confidence,
             )
+
+
+def counted(line: Line, index: int) -> float | None:
+    """Return the log-odds that a character's strokes are broken; None where it was not judged, or does not count."""
+    return line.strokes[index] if index < len(line.strokes) and fills_square(line.text[index]) else None
+
+
+def fills_square(char: str) -> bool:
+    """Return whether a character fills a square of its own: Chinese and kana; not letters and digits."""
+    return any(first <= char <= last for first, last in _SQUARE) or char in "々〇"
 
 
 def is_broken(log_odds: float | None, confidence: float | None) -> bool:

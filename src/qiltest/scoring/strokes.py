@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rapidfuzz.distance import Levenshtein
 
 from qiltest.reading.records import Line
-from qiltest.reading.strokes import BROKEN, place_of
+from qiltest.reading.strokes import BROKEN, counted, place_of
 from qiltest.scoring.records import BROKEN_MARK, SILENT_MARK, WHOLE_MARK, BrokenCharacter
 from qiltest.text.normalise import normalise
 
@@ -50,8 +50,7 @@ def strokes_of(expected: str, read: Sequence[str], numbers: Sequence[int], lines
         return Strokes()
     marks, broken = [SILENT_MARK] * len(expected), []
     for position, item in _matched(expected, shown):
-        odds = lines[item.line].strokes
-        value = odds[item.index] if item.index < len(odds) else None
+        value = counted(lines[item.line], item.index)
         if value is not None:
             marks[position] = BROKEN_MARK if value > BROKEN else WHOLE_MARK
         if value is not None and value > BROKEN:

@@ -23,7 +23,8 @@ def cells(tmp_path: Path) -> Callable[[int, tuple[int, int]], list[ImageView]]:
         Image.new("RGB", size).save(path)
         image = SimpleNamespace(path=path)
         return [
-            cast("ImageView", SimpleNamespace(result=SimpleNamespace(image=image), before=None)) for _ in range(number)
+            cast("ImageView", SimpleNamespace(result=SimpleNamespace(image=image, before=()), before=None))
+            for _ in range(number)
         ]
 
     return make
