@@ -19,7 +19,7 @@ class Reader:
     """Reads two words of five characters; 道 has broken strokes, and 千 was not judged and is doubted."""
 
     info = make.FAKE
-    odds = ((-2.0, -2.0, None, -2.0, -2.0), (-2.0, 3.46, -2.0, -2.0, -2.0))
+    odds = ((-4.0, -4.0, None, -4.0, -4.0), (-4.0, 3.46, -4.0, -4.0, -4.0))
 
     def read(self, image):
         lines = [
@@ -90,7 +90,7 @@ def test_score_has_them_as_json(command):
 
 
 def test_an_image_with_more_broken_strokes_than_whole_characters_explain_fails(command):
-    odds = ((3.0,) * 4 + (-2.0,), (-2.0,) * 5)
+    odds = ((3.0,) * 4 + (-4.0,), (-4.0,) * 5)
     code, out = command("score", "a.png", "--expect", "通义千问好同道善思新", floor=FLOOR, odds=odds)
     assert code == 1
     assert (
@@ -105,7 +105,7 @@ def test_an_image_with_more_broken_strokes_than_whole_characters_explain_fails(c
 def test_a_case_that_reports_quality_does_not_fail_by_strokes(command, tmp_path):
     shutil.copy(CASES / "variants.toml", tmp_path)
     capybara = (CASES / "capybara.toml").read_text().replace("Hello World", "通义千问好同道善思新")
-    odds = ((3.0,) * 4 + (-2.0,), (-2.0,) * 5)
+    odds = ((3.0,) * 4 + (-4.0,), (-4.0,) * 5)
     for line, code in (("", 1), ('quality = "report"\n', 0)):
         (tmp_path / "capybara.toml").write_text(f"{capybara.rstrip()}\n{line}")
         asked = ("score", "a.png", "--case", "capybara", f"--cases={tmp_path}")

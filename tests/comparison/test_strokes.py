@@ -39,7 +39,7 @@ def compared(*sides, cases=2, pairings=1, **fields):
 
 
 def test_characters_count_where_both_sides_were_judged():
-    assert paired_strokes(judged("..x-x"), judged(".xx.-")) == PairedStrokes(characters=3, before=1, after=2)
+    assert paired_strokes(judged("..x-x?"), judged(".?x.-.")) == PairedStrokes(characters=4, before=2, after=2)
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_more_broken_strokes_decide_where_the_text_is_the_same():
     _, found = compared(*[(0, 3)] * 9, *[(0, 0)] * 31)
     assert found.verdict is Release.DO_NOT_SHIP
     assert found.reasons == (
-        "broken strokes: 0 characters before and 27 after, of 1600 judged in both; 9 images with more and 0 with "
-        "fewer, p = 0.012 (permutation test by images, Holm-corrected over 3 tests)",
+        "broken strokes: 0 characters before and 27 after, of 1600 judged in both (log-odds above -3); 9 images with "
+        "more and 0 with fewer, p = 0.012 (permutation test by images, Holm-corrected over 3 tests)",
     )
 
 
@@ -113,7 +113,9 @@ def test_a_decision_by_text_needs_no_more_than_before_where_strokes_say_nothing(
 def test_what_was_not_compared_is_said():
     _, found = compared((0, 1), None, None, (0, 0))
     words = stroke_words(found.strokes)
-    assert words.startswith("broken strokes: 0 before and 1 after, of 80 characters judged on both sides; more in 1 ")
+    assert words.startswith(
+        "broken strokes: 0 before and 1 after, of 80 characters judged on both sides (log-odds above -3); more in 1 "
+    )
     assert "; 2 pairs without any; for worse p = 1" in words
     assert stroke_words(compared(None)[1].strokes) == (
         "broken strokes: not compared, because no character was judged on both sides by one glyph network"

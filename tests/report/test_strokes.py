@@ -59,7 +59,7 @@ def run(fake, case):
 
 
 def test_a_broken_character_is_marked_in_the_image_and_shown_beside_its_drawing(run, tmp_path):
-    add(run, -3.0, 4.5, None, -1.0)
+    add(run, -3.0, 4.5, None, -4.0)
     page = view(run.build())
     (cell,) = page.cells
     (mark,) = [outline for outline in cell.outlines if outline.kind == "broken"]
@@ -116,10 +116,10 @@ def test_what_a_stored_run_claims_of_a_line_cuts_out_nothing_and_the_page_is_wri
 
 
 def test_strokes_are_counted_by_variant(run):
-    add(run, -3.0, 4.5, None, -1.0, seed=1)
-    add(run, -3.0, -4.5, -1.0, -1.0, seed=2)
+    add(run, -3.0, 4.5, None, -4.0, seed=1)
+    add(run, -3.0, -4.5, -4.0, -4.0, seed=2)
     add(run, *[None] * 4, seed=3)
-    add(run, -3.0, -4.5, -1.0, -1.0, variant="base")
+    add(run, -3.0, -4.5, -4.0, -4.0, variant="base")
     built = run.build()
     assert [(row.variant, row.images, row.touched, row.judged, row.broken) for row in variant_strokes(built)] == [
         ("base", 1, 0, 4, 0),
@@ -149,7 +149,7 @@ def test_a_run_without_judged_characters_says_nothing_of_strokes(run):
 
 
 def test_the_json_report_has_each_broken_character(run):
-    add(run, -3.0, 4.5, None, -1.0)
+    add(run, -3.0, 4.5, None, -4.0)
     record = report_json(run.build(), run.folder)
     assert record["strokes"] == [{"broken": 1, "judged": 3, "variant": "4step", "images": 1, "touched": 1}]
     (image,) = record["images"]
@@ -170,7 +170,7 @@ def test_the_page_of_a_comparison_shows_pairs_that_differ_by_strokes_alone(fake,
     found = compare_runs(*runs)
     write_page(found, *runs, tmp_path / "page.html")
     words = " ".join(re.sub("<[^>]*>", " ", (tmp_path / "page.html").read_text("utf-8")).split())
-    assert words.count("0 → 0 edits, broken strokes 0 → 2") == 8
+    assert words.count("0 → 0 edits, broken strokes or in doubt 0 → 2") == 8
     assert "The images that decided it" in words
     assert "broken strokes 2 of 4" in words
-    assert "Broken strokes: 0 before and 16 after, of 32 characters judged on both sides" in words
+    assert "Broken strokes: 0 before and 16 after, of 32 characters judged on both sides (log-odds above -3)" in words

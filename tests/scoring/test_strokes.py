@@ -19,7 +19,7 @@ def scored(*lines, wanted):
 
 def test_each_character_of_a_text_has_a_mark():
     (text,) = scored(line("通义千问", -3.0, 2.5, None, 0.0), wanted=["通义千问"]).texts
-    assert text.strokes == ".x-."
+    assert text.strokes == ".x-?"
     broken = BrokenCharacter(char="义", position=1, line=0, index=1, log_odds=2.5, place=(75.0, 10.0))
     assert text.broken == (broken,)
     assert text.distance == 0
@@ -32,7 +32,7 @@ def test_a_misread_character_is_an_edit_and_not_judged_besides():
 
 def test_positions_are_those_of_the_text_without_white_space_and_optional_marks():
     found = score(
-        make.texts("千 ☕ 问", marks=("☕",)), make.reading([line("千  问", -1.0, None, None, 4.0)], glyphs="net-1")
+        make.texts("千 ☕ 问", marks=("☕",)), make.reading([line("千  问", -4.0, None, None, 4.0)], glyphs="net-1")
     )
     (text,) = found.texts
     assert text.length == 2
@@ -41,19 +41,19 @@ def test_positions_are_those_of_the_text_without_white_space_and_optional_marks(
 
 
 def test_the_lines_of_a_wrapped_text_are_judged_in_their_order():
-    below = replace(make.line("千问", 0, 30, 200, 20), strokes=(1.0, -1.0))
-    (text,) = scored(line("通义", -1.0, -1.0), below, wanted=["通义千问"]).texts
+    below = replace(make.line("千问", 0, 30, 200, 20), strokes=(1.0, -4.0))
+    (text,) = scored(line("通义", -4.0, -4.0), below, wanted=["通义千问"]).texts
     assert text.strokes == "..x."
     assert [(item.line, item.index) for item in text.broken] == [(1, 0)]
 
 
 def test_what_stands_beside_a_text_is_none_of_it():
-    found = strokes_of("千问", ["千问"], [0], [line("通义千问", 5.0, 5.0, -1.0, 5.0)])
+    found = strokes_of("千问", ["千问"], [0], [line("通义千问", 5.0, 5.0, -4.0, 5.0)])
     assert (found.marks, [item.index for item in found.broken]) == (".x", [3])
 
 
 def test_a_score_counts_over_its_texts_and_names_the_network():
-    first, second = line("通义", -1.0, 3.0), replace(make.line("千问好", 0, 90, 300, 20), strokes=())
+    first, second = line("通义", -4.0, 3.0), replace(make.line("千问好", 0, 90, 300, 20), strokes=())
     found = scored(first, second, wanted=["通义", "千问好"])
     assert (found.strokes, found.judged, found.broken, found.glyphs) == (".x---", 2, 1, "net-1")
     assert [text.strokes for text in found.texts] == [".x", ""]
@@ -66,7 +66,7 @@ def test_where_nothing_was_judged_there_are_no_marks():
 
 
 def test_letters_and_digits_do_not_count_whatever_the_network_says():
-    (text,) = scored(line("Qwen千问2", 9.0, 9.0, 9.0, 9.0, -1.0, 3.0, 9.0), wanted=["Qwen千问2"]).texts
+    (text,) = scored(line("Qwen千问2", 9.0, 9.0, 9.0, 9.0, -4.0, 3.0, 9.0), wanted=["Qwen千问2"]).texts
     assert text.strokes == "----.x-"
     assert [item.char for item in text.broken] == ["问"]
 

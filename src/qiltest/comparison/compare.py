@@ -33,6 +33,7 @@ from qiltest.comparison.statistics import (
 from qiltest.comparison.strokes import StrokeTally, able, tally_of
 from qiltest.gate.verdict import Verdict
 from qiltest.quality.scene import ChangeKind
+from qiltest.reading.strokes import DOUBTED
 from qiltest.runs.records import Run
 from qiltest.text.format import count
 
@@ -203,11 +204,11 @@ class _Judge:
         """Yield what shows that more strokes are broken: images' counts, never a single character."""
         tally = self.strokes
         if tally is not None and not (tally.p_holm > self.alpha):
+            images = f"{count(tally.more, 'image')} with more and {tally.fewer} with fewer"
             yield (
                 f"broken strokes: {count(tally.before, 'character')} before and {tally.after} after, of "
-                f"{tally.characters} judged in both; {count(tally.more, 'image')} with more and {tally.fewer} with "
-                f"fewer, p = {tally.p_holm:.2g} (permutation test by images, Holm-corrected over "
-                f"{count(self.case_tests, 'test')})"
+                f"{tally.characters} judged in both (log-odds above {DOUBTED:g}); {images}, p = {tally.p_holm:.2g} "
+                f"(permutation test by images, Holm-corrected over {count(self.case_tests, 'test')})"
             )
 
     def _lost_scenes(self) -> Iterator[str]:

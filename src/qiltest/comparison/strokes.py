@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qiltest.comparison.statistics import flipped_p, worse_p
-from qiltest.scoring.records import BROKEN_MARK, SILENT_MARK, Score
+from qiltest.scoring.records import BROKEN_MARK, DOUBTED_MARK, SILENT_MARK, Score
 
+#: those in doubt count too: both sides are measured alike.
+_COUNTED = frozenset({BROKEN_MARK, DOUBTED_MARK})
 #: characters that may change between two releases; those of a thousand images are a tenth of it.
 _MOST = 200_000
 
@@ -21,7 +23,7 @@ class PairedStrokes:
     """The characters of a pair of images that were judged on both sides by the same glyph network."""
 
     characters: int
-    #: of them broken, before and after.
+    #: of them broken or in doubt (`reading.strokes.DOUBTED`), before and after.
     before: int
     after: int
 
@@ -43,7 +45,7 @@ class StrokeTally:
     images: int
     not_compared: int
     characters: int
-    #: of them broken.
+    #: of them broken or in doubt.
     before: int
     after: int
     #: images with more of them after, and with fewer.
@@ -68,8 +70,8 @@ def paired_strokes(before: Score, after: Score) -> PairedStrokes | None:
         return None
     return PairedStrokes(
         characters=len(both),
-        before=sum(old == BROKEN_MARK for old, _ in both),
-        after=sum(new == BROKEN_MARK for _, new in both),
+        before=sum(old in _COUNTED for old, _ in both),
+        after=sum(new in _COUNTED for _, new in both),
     )
 
 

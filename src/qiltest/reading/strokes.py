@@ -16,6 +16,9 @@ from qiltest.reading.records import Line, Point, Reading
 
 #: log-odds above which a character counts as broken.
 BROKEN = 0.0
+#: log-odds above which it is in doubt: counted only where two releases are compared, which are measured alike, so that
+#: whole characters weigh on both sides (docs/measurements/gate-power.md).
+DOUBTED = -3.0
 #: A character below this confidence may be broken; measured in benchmarks/results/strokes.json and readers.json.
 DOUBT = 0.8
 #: hiragana and katakana; Chinese; compatibility ideographs.

@@ -7,8 +7,8 @@ from enum import StrEnum
 
 from qiltest.reading.records import Point, ReaderInfo
 
-#: the marks of `TextScore.strokes`: judged and whole, judged and broken, not judged.
-WHOLE_MARK, BROKEN_MARK, SILENT_MARK = ".", "x", "-"
+#: the marks of `TextScore.strokes`: whole, in doubt, broken, not judged.
+WHOLE_MARK, DOUBTED_MARK, BROKEN_MARK, SILENT_MARK = ".", "?", "x", "-"
 
 
 class EditKind(StrEnum):
@@ -72,8 +72,8 @@ class TextScore:
     beside: tuple[str, ...] = ()
     #: True for a text of an edit's input that must stay.
     kept: bool = False
-    #: a mark per character (`length`) of what the glyph network says of its strokes: `.` whole, `x` broken, `-` not
-    #: judged, such as one that was misread or is too small; "" where it judged none.
+    #: a mark per character (`length`) of what the glyph network says of its strokes: `.` whole, `?` in doubt, `x`
+    #: broken, `-` not judged, such as one that was misread or is too small; "" where it judged none.
     strokes: str = ""
     #: the broken ones.
     broken: tuple[BrokenCharacter, ...] = ()

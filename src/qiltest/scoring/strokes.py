@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from rapidfuzz.distance import Levenshtein
 
 from qiltest.reading.records import Line
-from qiltest.reading.strokes import BROKEN, counted, place_of
-from qiltest.scoring.records import BROKEN_MARK, SILENT_MARK, WHOLE_MARK, BrokenCharacter
+from qiltest.reading.strokes import BROKEN, DOUBTED, counted, place_of
+from qiltest.scoring.records import BROKEN_MARK, DOUBTED_MARK, SILENT_MARK, WHOLE_MARK, BrokenCharacter
 from qiltest.text.normalise import normalise
 
 #: characters of texts and lines that are aligned: no image has longer ones, and the work grows with their product.
@@ -52,10 +52,14 @@ def strokes_of(expected: str, read: Sequence[str], numbers: Sequence[int], lines
     for position, item in _matched(expected, shown):
         value = counted(lines[item.line], item.index)
         if value is not None:
-            marks[position] = BROKEN_MARK if value > BROKEN else WHOLE_MARK
+            marks[position] = _mark(value)
         if value is not None and value > BROKEN:
             broken.append(_broken(item, position, value, lines))
     return Strokes(marks="".join(marks), broken=tuple(broken)) if {*marks} - {SILENT_MARK} else Strokes()
+
+
+def _mark(log_odds: float) -> str:
+    return BROKEN_MARK if log_odds > BROKEN else DOUBTED_MARK if log_odds > DOUBTED else WHOLE_MARK
 
 
 def _broken(item: _Read, position: int, log_odds: float, lines: Sequence[Line]) -> BrokenCharacter:

@@ -59,7 +59,7 @@ class PairView:
         if pair.after == 0 < pair.before:
             words.append("gained its exact text")
         if pair.strokes is not None and pair.strokes.change:
-            words.append(f"broken strokes {pair.strokes.before} → {pair.strokes.after}")
+            words.append(f"broken strokes or in doubt {pair.strokes.before} → {pair.strokes.after}")
         if pair.same_image:
             words.append("identical image")
         return ", ".join(words)

@@ -9,6 +9,7 @@ from qiltest.comparison.edits import PartTally
 from qiltest.comparison.records import Comparisons, ExactText, Plan, Release
 from qiltest.comparison.statistics import Interval
 from qiltest.comparison.strokes import StrokeTally
+from qiltest.reading.strokes import DOUBTED
 from qiltest.text.escape import one_line
 from qiltest.text.format import count
 
@@ -54,9 +55,10 @@ def stroke_words(tally: StrokeTally | None) -> str:
         return "broken strokes: not compared, because no character was judged on both sides by one glyph network"
     same = tally.images - tally.more - tally.fewer
     rest = f"; {count(tally.not_compared, 'pair')} without any" if tally.not_compared else ""
+    judged = f"{count(tally.characters, 'character')} judged on both sides (log-odds above {DOUBTED:g})"
     return (
-        f"broken strokes: {tally.before} before and {tally.after} after, of {count(tally.characters, 'character')} "
-        f"judged on both sides; more in {count(tally.more, 'image')}, fewer in {tally.fewer}, as many in {same}{rest}; "
+        f"broken strokes: {tally.before} before and {tally.after} after, of {judged}; more in "
+        f"{count(tally.more, 'image')}, fewer in {tally.fewer}, as many in {same}{rest}; "
         f"for worse p = {tally.p:.2g}, corrected {tally.p_holm:.2g}"
     )
 
