@@ -8,6 +8,7 @@ from pathlib import Path
 import edit_paths  # noqa: F401  (makes the next imports work)
 import torch
 from distil import RATE, Adapter, Distiller
+from edit_data import DISTILLED
 from edit_flow import places, source_latents
 from flow import packed, told
 from safetensors.torch import save_file
@@ -94,7 +95,7 @@ def train_lora(session, steps: int, budget: float, guidance: float) -> None:  # 
     nothing = session.encode(session.negative.expand(2, -1))[:1].detach()
     distiller = EditDistiller(session.lean, adapter, steps, nothing, record=session.records)
     distiller.guidance = guidance
-    batches = session.batches(20 + steps)
+    batches = session.batches(20 + steps, DISTILLED)
     began, step, mean = time.monotonic(), 0, None
     while (spent := time.monotonic() - began) < budget:
         fall = 1 if spent < 0.5 * budget else max(0.01, 2 - 2 * spent / budget)

@@ -7,7 +7,7 @@ text encoder learned for the image's token. What an image shows comes through th
 
 from __future__ import annotations
 
-import tempfile
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +117,16 @@ def silence_vision(encoder: Qwen2_5_VLForConditionalGeneration) -> None:
     last.bias.copy_(encoder.model.language_model.embed_tokens.weight[encoder.config.image_token_id])
 
 
+def export_parts(folder: Path, vae: Any, transformer: Any, text_encoder: Any) -> None:  # noqa: ANN401
+    """Write what has weights in diffusers layout, bf16 safetensors; what is given keeps its type."""
+    forget_unused_slices(vae)
+    for name, module in (("vae", vae), ("transformer", transformer), ("text_encoder", text_encoder)):
+        small = copy.deepcopy(module).to(torch.bfloat16)
+        if name == "text_encoder":
+            silence_vision(small)
+        small.save_pretrained(folder / name, safe_serialization=True)
+
+
 def export(folder: Path, vae: Any, transformer: Any, text_encoder: Any, tokenizer: Qwen2Tokenizer) -> None:  # noqa: ANN401
     """Write the model in diffusers layout, bf16 safetensors; what is given becomes bf16."""
     forget_unused_slices(vae)
@@ -141,20 +151,3 @@ def encode_map(tokenizer: Qwen2Tokenizer, characters: str) -> tuple[list[int], l
     """
     ids = {c: list(tokenizer(c).input_ids) for c in sorted(set(characters))}
     return list(tokenizer(PREFIX).input_ids), list(tokenizer(PICTURE).input_ids), list(tokenizer(SUFFIX).input_ids), ids
-
-
-def random_model(folder: Path) -> None:
-    """Write a model of this layout whose weights are the text-to-image model's: it loads, and cannot edit."""
-    from models import build_transformer, build_vae
-
-    tokenizer = build_edit_tokenizer()
-    vae, transformer, encoder = build_vae(), build_transformer(), build_edit_text_encoder(tokenizer)
-    take_vae(vae)
-    take_text_to_image(transformer, encoder)
-    export(folder, vae, transformer, encoder, tokenizer)
-
-
-if __name__ == "__main__":
-    import sys
-
-    random_model(Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp()))

@@ -4,7 +4,8 @@
     python tools/tiny_edit/train_edit.py --out checkpoints --seconds 1400
 
 `--seconds` bounds all of it, by the shares of `STAGES`. It begins with the embedded text-to-image model's weights, or with `--begin-with`, a folder
-that an earlier run wrote (`checkpoints/lite`, every minute). `checkpoints/model` is the result; `evaluate_edit.py` measures it.
+that an earlier run wrote (`checkpoints/lite`, every minute). `checkpoints/lite` and `checkpoints/loras` are the result, which
+`assemble_edit.py` makes a model of and `evaluate_edit.py` measures.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from edit_models import (
     build_edit_text_encoder,
     build_edit_tokenizer,
     encode_map,
-    export,
+    export_parts,
     take_text_to_image,
     take_vae,
 )
@@ -111,9 +112,9 @@ class EditSession:
     def say(self, *words: object) -> None:
         print(f"{time.monotonic() - self.began:7.1f} s", *words, flush=True)
 
-    def batches(self, salt: int):  # noqa: ANN201
-        """Endless batches on the device, each with its bucket's number."""
-        data = EditBatches(seed=self.args.seed + 1000 * salt, words=self.words, budget=self.args.tokens, shapes=self.args.shapes)
+    def batches(self, salt: int, most: int = len(SHAPES)):  # noqa: ANN201
+        """Endless batches on the device, each with its bucket's number; of the first `most` shapes."""
+        data = EditBatches(seed=self.args.seed + 1000 * salt, words=self.words, budget=self.args.tokens, shapes=min(most, self.args.shapes))
         workers, gpu = self.args.workers, self.device == "cuda"
         loader = DataLoader(
             data, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None, pin_memory=gpu
@@ -221,10 +222,11 @@ def main() -> None:
             p.copy_(p.to(torch.bfloat16))
     scale = best_scale(session)
     (args.out / "guidance.json").write_text(json.dumps(scale), "utf-8")
+    write_weights(args.out / "lite", session.trained())
+    export_parts(args.out / "model", session.vae, session.transformer, session.text_encoder)
     share = STAGES[1] if not args.loras_alone else 0.45
     for steps in (4, 8):
         train_lora(session, steps, share * args.seconds, scale)
-    export(args.out / "model", session.vae, session.transformer, session.text_encoder, session.tokenizer)
     session.say("done")
 
 
