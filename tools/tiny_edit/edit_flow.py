@@ -11,7 +11,7 @@ import edit_paths  # noqa: F401  (makes the next imports work)
 import torch
 import torch.nn.functional as F
 from edit_image import EditPainter
-from flow import DECIDED, DEVIATION, DRAWS, Heads, _cross, any_shares, encoded, packed, sigmas, told, undecided, windows
+from flow import DECIDED, DEVIATION, DRAWS, Heads, any_shares, encoded, packed, sigmas, told, undecided, windows
 from layout import MARGIN
 from models import WIDTH
 
@@ -28,6 +28,15 @@ class EditHeads(Heads):
     def __init__(self, glyphs: int) -> None:
         super().__init__(glyphs)
         self.read, self.changes = torch.nn.Linear(WIDTH, glyphs), torch.nn.Linear(WIDTH, 2)
+
+
+def _cross(head: torch.nn.Linear, states: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy over the tokens that have a target (others are -100).
+
+    States are normed first: a new head on the text-to-image model's large states begins with a loss of 60, which would move the model more than the edits.
+    """
+    logits = head(F.layer_norm(states.float(), (WIDTH,))).float()
+    return F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=-100)
 
 
 def looks(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

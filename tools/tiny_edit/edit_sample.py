@@ -7,12 +7,13 @@ pipeline's image (`check_sampler.py`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import edit_paths  # noqa: F401  (makes the next imports work)
 import numpy as np
 import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+from diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus import calculate_shift
 from distil import Adapter
 from edit_data import Words, characters
 from edit_models import build_edit_tokenizer, encode_map
@@ -20,7 +21,7 @@ from flow import packed
 from PIL import Image
 from safetensors.torch import load_file
 
-from qiltest.generation.schedule import LIGHTNING, QWEN_IMAGE, as_tuple, expected_sigmas
+from qiltest.generation.schedule import LIGHTNING, QWEN_IMAGE
 
 #: steps, guidance, scheduler's config, LoRA
 Way = tuple[int, float, dict[str, object], str | None]
@@ -98,18 +99,19 @@ class Sampler:
         unsaid = self._padded([self.embed(" ")] * len(prompts))
         noise = [torch.randn(1, 1, 16, 2 * rows, 2 * cols, generator=torch.Generator("cpu").manual_seed(seed)) for seed in seeds]
         x = packed(torch.cat(noise)[:, 0]).to(self.device)
-        config = as_tuple(scheduler, "FlowMatchEulerDiscreteScheduler")
-        sigmas = expected_sigmas(config, steps=steps, image_tokens=rows * cols)
-        assert sigmas is not None
         shapes = [[(1, rows, cols), (1, rows, cols)]] * len(prompts)
-        for high, low in pairwise([*(float(np.float32(s)) for s in sigmas), 0.0]):
-            level = torch.full((len(x),), high, device=self.device)
+        clock = FlowMatchEulerDiscreteScheduler.from_config(scheduler)
+        shift = calculate_shift(rows * cols, *(clock.config[k] for k in ("base_image_seq_len", "max_image_seq_len", "base_shift", "max_shift")))
+        clock.set_timesteps(sigmas=np.linspace(1.0, 1 / steps, steps), mu=shift, device=self.device)
+        clock.set_begin_index(0)
+        for t in clock.timesteps:
+            level = t.expand(len(x)) / 1000
             told = self._velocity(x, source, level, said, shapes)
             if scale > 1:
                 untold = self._velocity(x, source, level, unsaid, shapes)
                 both = untold + scale * (told - untold)
                 told = both * (torch.norm(told, dim=-1, keepdim=True) / torch.norm(both, dim=-1, keepdim=True))
-            x = x + (low - high) * told
+            x = clock.step(told, t, x, return_dict=False)[0]
         return self.decode(x, rows, cols)
 
     def _velocity(self, x, source, level, said, shapes):  # noqa: ANN001, ANN202
@@ -122,6 +124,6 @@ class Sampler:
     @torch.no_grad()
     def decode(self, x: torch.Tensor, rows: int, cols: int) -> list[Image.Image]:
         z = x.view(len(x), rows, cols, 16, 2, 2).permute(0, 3, 1, 4, 2, 5).reshape(len(x), 16, 1, 2 * rows, 2 * cols)
-        pixels = torch.cat([self.vae.decode((part * self.std) + self.mean, return_dict=False)[0][:, :, 0] for part in z.split(16)])
+        pixels = torch.cat([self.vae.decode(part / (1.0 / self.std) + self.mean, return_dict=False)[0][:, :, 0] for part in z.split(16)])
         shown = (pixels * 0.5 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().float().numpy()
         return [Image.fromarray((image * 255).round().astype("uint8")) for image in shown]

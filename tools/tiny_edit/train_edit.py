@@ -177,7 +177,7 @@ def wrong_tokens(session: EditSession, scale: float, count: int) -> float:
             both = session.lean.velocity(torch.cat([x, source], 1), level, e, (2, rows, cols))[0]
             return both[:, : rows * cols].detach()
 
-        way = euler_sigmas(STEPS if session.device == "cuda" else 1, rows * cols)
+        way = euler_sigmas(STEPS if session.device == "cuda" else 2, rows * cols)
         for high, low in pairwise(way):
             v = velocity(x, high, embeds)
             if scale > 1:
