@@ -38,7 +38,9 @@ def main() -> None:
         image, args.prompt, negative_prompt=" ", true_cfg_scale=args.scale, num_inference_steps=args.steps, width=width, height=height,
         generator=torch.Generator("cpu").manual_seed(42),
     ).images[0]  # fmt: skip
-    ours = Sampler(args.model, "cpu").draw([image], [args.prompt], [42], (args.steps, args.scale, dict(QWEN_IMAGE), None))[0]
+    ours = Sampler(args.model, "cpu").draw(
+        [image], [args.prompt], [42], (args.steps, args.scale, dict(QWEN_IMAGE), None)
+    )[0]
     if args.save:
         theirs.save(args.save)
     far = np.abs(np.asarray(theirs, int) - np.asarray(ours, int))

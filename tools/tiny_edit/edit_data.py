@@ -114,7 +114,9 @@ class EditBatches(IterableDataset[dict[str, torch.Tensor]]):
         """Spaces, or words that ask for nothing."""
         if tasks.chance(0.5):
             return " " * left
-        prose = " " + "".join(c for c in tasks.writer.scene(left) if c not in "“”‘’\"\n" and len(self.words.ids.get(c, ())) == 1)
+        prose = " " + "".join(
+            c for c in tasks.writer.scene(left) if c not in '“”‘’"\n' and len(self.words.ids.get(c, ())) == 1
+        )
         return prose[:left] + " " * (left - len(prose[:left]))
 
     def blank(self, size: int, width: int, height: int, tokens: int) -> dict[str, np.ndarray]:

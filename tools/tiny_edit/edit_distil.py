@@ -27,7 +27,12 @@ class EditDistiller(Distiller):
     guidance = 4.0
 
     def beside(
-        self, x: torch.Tensor, level: torch.Tensor, embeds: torch.Tensor, source: torch.Tensor, shape: tuple[int, int, int]
+        self,
+        x: torch.Tensor,
+        level: torch.Tensor,
+        embeds: torch.Tensor,
+        source: torch.Tensor,
+        shape: tuple[int, int, int],
     ) -> torch.Tensor:
         """The output's velocity with the input beside it."""
         both = torch.cat([x, source], 1)
@@ -68,14 +73,14 @@ def clean_latents(session, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor
     with session.autocast(), torch.no_grad():
         source = source_latents(session, batch)
         every = places(session, batch, source)
-        size, rows = batch["line"].shape
+        rows = batch["line"].shape[1]
         by_row = every.unflatten(2, (rows, -1))
         clean = torch.einsum("nkr,knrcd->nrcd", told(batch["right"]).to(by_row.dtype), by_row)
         return packed(source).float(), clean.flatten(1, 2).float()
 
 
 def batch_loss(session, distiller: EditDistiller, number: int, batch: dict[str, torch.Tensor]) -> torch.Tensor:  # noqa: ANN001
-    size, rows, cols = batch["source"].shape
+    _, rows, cols = batch["source"].shape
     source, clean = clean_latents(session, batch)
     # gradients recorded and dropped: as compiled for training the base
     embeds = session.encode(batch["ids"]).detach()

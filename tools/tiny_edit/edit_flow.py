@@ -107,7 +107,7 @@ class EditObjective:
                 parts |= self._auxiliary(batch, embeds, states)
             with torch.no_grad():
                 changed = changed.flatten(1).repeat(DRAWS, 1)
-                kept = (1 - changed)
+                kept = 1 - changed
                 shown = {"kept": (squares * kept).sum() / kept.sum(), "made": (squares * changed).sum() / changed.sum()}
         loss = parts["flow"] + sum(AUXILIARY[k] * v for k, v in parts.items() if k != "flow")
         return loss, (parts | shown if conditional else parts)
@@ -116,7 +116,7 @@ class EditObjective:
         self, batch: dict[str, torch.Tensor], embeds: torch.Tensor, states: dict[int, tuple[torch.Tensor, torch.Tensor]]
     ) -> dict[str, torch.Tensor]:
         heads = self.heads
-        size, rows, cols = batch["source"].shape
+        _, rows, cols = batch["source"].shape
         tokens = rows * cols
         text = states[WHERE][0]
         some = torch.randint(0, tokens, (max(64, tokens // 3),), device=text.device)
@@ -133,6 +133,8 @@ class EditObjective:
             "row": _cross(heads.row, text, batch["row"].repeat(DRAWS, 1)),
             "col": _cross(heads.col, text, batch["col"].repeat(DRAWS, 1)),
             "read": _cross(heads.read, states[READ][1][:, tokens:][:, few], source[:, few].repeat(DRAWS, 1)),
-            "changes": _cross(heads.changes, states[CHANGES][1][:, :tokens][:, some], changed[:, some].repeat(DRAWS, 1)),
+            "changes": _cross(
+                heads.changes, states[CHANGES][1][:, :tokens][:, some], changed[:, some].repeat(DRAWS, 1)
+            ),
             "glyph": _cross(heads.glyph, states[WHICH][1][:, :tokens][:, some], shown[:, some].repeat(DRAWS, 1)),
         }

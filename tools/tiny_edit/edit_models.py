@@ -144,7 +144,9 @@ def export(folder: Path, vae: Any, transformer: Any, text_encoder: Any, tokenize
     pipe.save_pretrained(folder, safe_serialization=True)
 
 
-def encode_map(tokenizer: Qwen2Tokenizer, characters: str) -> tuple[list[int], list[int], list[int], dict[str, list[int]]]:
+def encode_map(
+    tokenizer: Qwen2Tokenizer, characters: str
+) -> tuple[list[int], list[int], list[int], dict[str, list[int]]]:
     """Ids of the template before the prompt, of the image's words, of the template after it, and of each character.
 
     A character of the charset is one token, others are their bytes; no two characters' bytes join.

@@ -46,8 +46,12 @@ class Sampler:
         from transformers import Qwen2_5_VLForConditionalGeneration
 
         self.device = device
-        self.transformer = QwenImageTransformer2DModel.from_pretrained(folder / "transformer", dtype=torch.float32).to(device)
-        self.encoder = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder / "text_encoder", dtype=torch.float32).to(device)
+        self.transformer = QwenImageTransformer2DModel.from_pretrained(folder / "transformer", dtype=torch.float32).to(
+            device
+        )
+        self.encoder = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+            folder / "text_encoder", dtype=torch.float32
+        ).to(device)
         self.vae = AutoencoderKLQwenImage.from_pretrained(folder / "vae", dtype=torch.float32).to(device)
         self.words = Words(*encode_map(build_edit_tokenizer(), characters()))
         self.adapter = Adapter(self.transformer)
@@ -88,7 +92,9 @@ class Sampler:
         return packed(((z - self.mean) / self.std)[:, :, 0])
 
     @torch.no_grad()
-    def draw(self, images: Sequence[Image.Image], prompts: Sequence[str], seeds: Sequence[int], way: Way) -> list[Image.Image]:
+    def draw(
+        self, images: Sequence[Image.Image], prompts: Sequence[str], seeds: Sequence[int], way: Way
+    ) -> list[Image.Image]:
         """Edited images; all inputs have one size."""
         steps, scale, scheduler, lora = way
         self.use(lora)
@@ -97,11 +103,17 @@ class Sampler:
         source = self.latents(images)
         said = self._padded([self.embed(p) for p in prompts])
         unsaid = self._padded([self.embed(" ")] * len(prompts))
-        noise = [torch.randn(1, 1, 16, 2 * rows, 2 * cols, generator=torch.Generator("cpu").manual_seed(seed)) for seed in seeds]
+        noise = [
+            torch.randn(1, 1, 16, 2 * rows, 2 * cols, generator=torch.Generator("cpu").manual_seed(seed))
+            for seed in seeds
+        ]
         x = packed(torch.cat(noise)[:, 0]).to(self.device)
         shapes = [[(1, rows, cols), (1, rows, cols)]] * len(prompts)
         clock = FlowMatchEulerDiscreteScheduler.from_config(scheduler)
-        shift = calculate_shift(rows * cols, *(clock.config[k] for k in ("base_image_seq_len", "max_image_seq_len", "base_shift", "max_shift")))
+        shift = calculate_shift(
+            rows * cols,
+            *(clock.config[k] for k in ("base_image_seq_len", "max_image_seq_len", "base_shift", "max_shift")),
+        )
         clock.set_timesteps(sigmas=np.linspace(1.0, 1 / steps, steps), mu=shift, device=self.device)
         clock.set_begin_index(0)
         for t in clock.timesteps:
@@ -124,6 +136,11 @@ class Sampler:
     @torch.no_grad()
     def decode(self, x: torch.Tensor, rows: int, cols: int) -> list[Image.Image]:
         z = x.view(len(x), rows, cols, 16, 2, 2).permute(0, 3, 1, 4, 2, 5).reshape(len(x), 16, 1, 2 * rows, 2 * cols)
-        pixels = torch.cat([self.vae.decode(part / (1.0 / self.std) + self.mean, return_dict=False)[0][:, :, 0] for part in z.split(16)])
+        pixels = torch.cat(
+            [
+                self.vae.decode(part / (1.0 / self.std) + self.mean, return_dict=False)[0][:, :, 0]
+                for part in z.split(16)
+            ]
+        )
         shown = (pixels * 0.5 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().float().numpy()
         return [Image.fromarray((image * 255).round().astype("uint8")) for image in shown]

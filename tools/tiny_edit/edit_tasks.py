@@ -53,7 +53,7 @@ TAILS = (
     ("其他内容保持不变。", "其余不变。"),
 )
 QUOTING = (("“", "”"), ("‘", "’"), ('"', '"'))
-QUOTES = frozenset("“”‘’\"")
+QUOTES = frozenset('“”‘’"')
 #: frequent characters that count as common, and how many times more often than the others each is drawn
 COMMON, COMMON_AGAIN = 500, 4
 #: most texts of an image
@@ -114,7 +114,9 @@ def cleaned(text: str) -> str:
     return "".join(c for c in text if c not in QUOTES).strip()
 
 
-def compose(template: str, a: str, b: str, c: str, quotes: tuple[str, str]) -> tuple[str, tuple[int, int], tuple[int, int] | None]:
+def compose(
+    template: str, a: str, b: str, c: str, quotes: tuple[str, str]
+) -> tuple[str, tuple[int, int], tuple[int, int] | None]:
     """The prompt, and where its quoted texts stand."""
     opening, closing = quotes
     prompt, spans = "", {}

@@ -171,7 +171,7 @@ _READER: Any = None
 
 
 def _open() -> None:
-    global _READER  # noqa: PLW0603  (one reader a process)
+    global _READER
     from qiltest.reading import open_reader
 
     _READER = open_reader("rapidocr:threads=1")
@@ -207,7 +207,10 @@ def still_there(reading: Any, text: str) -> bool:  # noqa: ANN401
     from rapidfuzz.fuzz import partial_ratio
 
     plain = text.replace(" ", "")
-    return any(len(line.text) >= len(plain) / 2 and partial_ratio(plain, line.text.replace(" ", "")) >= 60 for line in reading.lines)
+    return any(
+        len(line.text) >= len(plain) / 2 and partial_ratio(plain, line.text.replace(" ", "")) >= 60
+        for line in reading.lines
+    )
 
 
 def change_outside(before: Image.Image, after: Image.Image, row: int) -> float:
@@ -260,7 +263,10 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
             "edits": len(own),
             "wanted wrong": _percent(sum(r["edits"] for r in own), sum(r["characters"] for r in own)),
             "by kind": {
-                kind: _percent(sum(r["edits"] for r in own if r["kind"] == kind), sum(r["characters"] for r in own if r["kind"] == kind))
+                kind: _percent(
+                    sum(r["edits"] for r in own if r["kind"] == kind),
+                    sum(r["characters"] for r in own if r["kind"] == kind),
+                )
                 for kind in sorted({r["kind"] for r in own})
             },
             "kept exact": _percent(sum(k == 0 for k in kept), len(kept)),
@@ -289,7 +295,11 @@ def inputs_of(args: argparse.Namespace, pool: ProcessPoolExecutor, words: Words)
     wanted = args.count // 8
     found: dict[tuple[Kind, bool], list[tuple[Job, Image.Image]]] = defaultdict(list)
     for first in range(0, 6 * args.count, max(8, int(args.count * SPARE))):
-        some = [job for job in jobs(max(8, int(args.count * SPARE)), args.seed + first, first) if len(found[job.edit.kind, job.drawn]) < wanted]
+        some = [
+            job
+            for job in jobs(max(8, int(args.count * SPARE)), args.seed + first, first)
+            if len(found[job.edit.kind, job.drawn]) < wanted
+        ]
         images = [inputs.draw(job) for job in some]
         for job, image, reading in zip(some, images, pool.map(read, map(as_png, images)), strict=True):
             edits, _, extra = scored(reading, job.edit.before)
@@ -346,7 +356,10 @@ def _one_way(way, settings, sampler, pairs, pool, stored) -> list[dict[str, Any]
     readings = pool.map(read, [as_png(drawn[job.number]) for job, _ in pairs])
     for job, _ in pairs:
         _store(stored, f"{job.number:03}-{way.replace(' ', '-')}", drawn[job.number])
-    return [row_of(job, way, image, drawn[job.number], reading) for (job, image), reading in zip(pairs, readings, strict=True)]
+    return [
+        row_of(job, way, image, drawn[job.number], reading)
+        for (job, image), reading in zip(pairs, readings, strict=True)
+    ]
 
 
 def _store(stored: zipfile.ZipFile, name: str, image: Image.Image) -> None:

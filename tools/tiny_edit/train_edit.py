@@ -114,7 +114,12 @@ class EditSession:
 
     def batches(self, salt: int, most: int = len(SHAPES)):  # noqa: ANN201
         """Endless batches on the device, each with its bucket's number; of the first `most` shapes."""
-        data = EditBatches(seed=self.args.seed + 1000 * salt, words=self.words, budget=self.args.tokens, shapes=min(most, self.args.shapes))
+        data = EditBatches(
+            seed=self.args.seed + 1000 * salt,
+            words=self.words,
+            budget=self.args.tokens,
+            shapes=min(most, self.args.shapes),
+        )
         workers, gpu = self.args.workers, self.device == "cuda"
         loader = DataLoader(
             data, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None, pin_memory=gpu
@@ -187,7 +192,9 @@ def wrong_tokens(session: EditSession, scale: float, count: int) -> float:
             x = x + (low - high) * v
         far = (x - every).pow(2).sum(-1)
         changed = b["line"].repeat_interleave(cols, 1).float()
-        best = ((far * changed).sum(-1) + 1e9 * (torch.arange(len(every), device=x.device)[:, None] >= b["room"].amax(1))).argmin(0)
+        best = (
+            (far * changed).sum(-1) + 1e9 * (torch.arange(len(every), device=x.device)[:, None] >= b["room"].amax(1))
+        ).argmin(0)
         picked = every[best, torch.arange(len(x), device=x.device)]
         error = (x - picked).pow(2).mean(-1) / flow.DEVIATION**2
         ink = changed * (picked - source).pow(2).mean(-1).gt(0.3 * flow.DEVIATION**2)
