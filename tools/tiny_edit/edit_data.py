@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from charset import charset
 from data import FONTS, MAX_OFFSET, Glyphs
-from edit_tasks import COLOURS, TAILS, TEMPLATES, Edit, Line, Tasks
+from edit_tasks import RESIZE, TAILS, TEMPLATES, Edit, Kind, Line, Tasks
 from layout import LINE
 from torch.utils.data import IterableDataset
 
@@ -47,9 +47,8 @@ def buckets(budget: int, shapes: int = len(SHAPES)) -> list[Bucket]:
 def characters() -> str:
     """Every character that an instruction may have."""
     chars = charset()
-    said = "".join(t for group in (*TEMPLATES.values(), TAILS) for ts in group for t in ts)
-    named = "".join(name for inks in COLOURS for both in inks for name in both)
-    return "".join({*chars.wide, *chars.narrow, *said, *named, *"“”‘’"} - set("\n"))
+    said = "".join(t for group in (*TEMPLATES.values(), *RESIZE, TAILS) for ts in group for t in ts)
+    return "".join({*chars.wide, *chars.narrow, *said, *"“”‘’"} - set("\n"))
 
 
 class Words:
@@ -95,9 +94,9 @@ class EditBatches(IterableDataset[dict[str, torch.Tensor]]):
         """An edit whose prompt has the bucket's length, with what was added to it."""
         room = bucket.tokens - len(self.words.picture) - len(self.words.suffix)
         loosely: tuple[Edit, int] | None = None
-        tries = 0
+        tries, kind = 0, Kind(tasks.below(len(Kind)))
         while True:
-            edit = tasks.edit(bucket.width, bucket.height, length=room)
+            edit = tasks.edit(bucket.width, bucket.height, kind=kind, length=room)
             if edit is None:
                 continue
             tries += 1
@@ -125,7 +124,7 @@ class EditBatches(IterableDataset[dict[str, torch.Tensor]]):
             "ids": np.zeros((size, len(self.words.prefix) + tokens), np.int64),
             **{name: np.full((size, tokens), -100, np.int64) for name in ("index", "offset", "row", "col")},
             **{name: np.zeros((size, rows, cols), np.int64) for name in ("source", "target")},
-            **{name: np.zeros((size, rows), np.int64) for name in ("inks", "inks_after", "line", "right")},
+            **{name: np.zeros((size, rows), np.int64) for name in ("line", "right")},
             "room": np.ones((size, rows), np.int64),
             **{name: np.zeros(size, np.int64) for name in ("style", "palette", "font")},
         }
@@ -141,11 +140,9 @@ class EditBatches(IterableDataset[dict[str, torch.Tensor]]):
             here = starts[span[0] : span[1]]
             out["index"][here], out["offset"][here] = index, np.minimum(np.arange(len(here)), MAX_OFFSET - 1)
             out["row"][here], out["col"][here] = line.row, line.col + np.arange(len(here)) * (2 if line.wide else 1)
-        for grid, inks, lines in (("source", "inks", edit.before), ("target", "inks_after", edit.after)):
-            out[inks][:] = edit.ground
+        for grid, lines in (("source", edit.before), ("target", edit.after)):
             for line in lines:
                 self.draw(out[grid], line)
-                out[inks][line.row : line.row + LINE] = line.ink
         here = slice(edit.row, edit.row + LINE)
         out["line"][here], out["room"][here], out["right"][here] = 1, edit.places, tasks.below(edit.places)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import edit_paths  # noqa: F401  (makes the next imports work)
 import torch
 import torch.nn.functional as F
-from edit_image import EditPainter
 from flow import DECIDED, DEVIATION, DRAWS, Heads, any_shares, encoded, packed, sigmas, told, undecided, windows
 from layout import MARGIN
 from models import WIDTH
@@ -45,15 +44,13 @@ def looks(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def source_latents(session, batch: dict[str, torch.Tensor]) -> torch.Tensor:  # noqa: ANN001
     """Latents [B, 16, H / 8, W / 8] of the inputs."""
-    painter: EditPainter = session.painter
-    return encoded(session, painter.paint(batch["source"], batch["inks"], looks(batch)))
+    return encoded(session, session.painter(looks(batch) | {"grid": batch["source"]}))
 
 
 def places(session, batch: dict[str, torch.Tensor], source: torch.Tensor) -> torch.Tensor:  # noqa: ANN001
     """Latents [places, B, tokens, 64] of the outputs with the new text at each of its places; all else is the input's, of latents `source`."""
-    painter: EditPainter = session.painter
-    cols = batch["target"].shape[2]
-    wide = encoded(session, painter.paint(F.pad(batch["target"], (MARGIN, MARGIN)), batch["inks_after"], looks(batch)))
+    cols, grid = batch["target"].shape[2], F.pad(batch["target"], (MARGIN, MARGIN))
+    wide = encoded(session, session.painter(looks(batch) | {"grid": grid}))
     changed = (batch["line"] > 0).repeat_interleave(2, 1)[:, None, :, None]
     return torch.stack([packed(torch.where(changed, window, source)) for window in windows(wide, 2 * cols, 2)])
 

@@ -1,7 +1,8 @@
 """Random edits: an image's lines before and after, and the instruction that asks for it.
 
-An image has up to five texts of one line each. An instruction replaces, removes, adds or recolours one of them. New text stands where the old one
-stood, or in the two rows of tokens below the text that is named, in the same colour; its place in the line is the seed's, all else is the input's.
+An image has up to five texts of one line each. An instruction replaces, removes, adds, enlarges or reduces one of them: Latin letters and digits have two
+sizes, narrow and wide cells. New text stands where the old one stood, or in the two rows of tokens below the text that is named; its place in the line is
+the seed's, all else is the input's. Lines have no colours of their own: the VAE, which has a palette an image, cannot show them.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from enum import IntEnum
 
 import edit_paths
 import numpy as np
+from data import PALETTES
 from layout import LINE, PLACES, columns, gap
-from prompts import Writer
+from prompts import STYLES, Writer
 
 
 class Kind(IntEnum):
@@ -22,14 +24,7 @@ class Kind(IntEnum):
     RESTYLE = 3
 
 
-#: names of a style's inks (`image.INK`), English and Chinese
-COLOURS = (
-    (("black", "黑色"), ("blue", "蓝色"), ("red", "红色")),
-    (("white", "白色"), ("yellow", "黄色"), ("blue", "蓝色")),
-    (("pink", "粉色"), ("cyan", "青色"), ("orange", "橙色")),
-    (("black", "黑色"), ("blue", "蓝色"), ("brown", "棕色")),
-)
-#: {a}: the text in the image, quoted; {b}: the new one, quoted; {c}: the colour
+#: {a}: the text in the image, quoted; {b}: the new one, quoted
 TEMPLATES: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     Kind.REPLACE: (
         ("Replace {a} with {b}.", "Replace {a} by {b}.", "Change {a} to {b}.", "Replace the text {a} with {b}.", "Change the text {a} to {b}."),
@@ -43,11 +38,18 @@ TEMPLATES: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("Add {b} below {a}.", "Write {b} below {a}.", "Add the text {b} below {a}.", "Write {b} under {a}.", "Add {b} under {a}."),
         ("在{a}下面加上{b}。", "在{a}下方添加文字{b}。", "在{a}下面写{b}。"),
     ),
-    Kind.RESTYLE: (
-        ("Make {a} {c}.", "Change the colour of {a} to {c}.", "Change the color of {a} to {c}.", "Change {a} to {c}."),
-        ("把{a}变成{c}。", "将{a}的颜色改为{c}。", "把{a}改成{c}。"),
-    ),
 }  # fmt: skip
+#: a text made smaller, and larger
+RESIZE = (
+    (
+        ("Make {a} smaller.", "Make the text {a} smaller.", "Write {a} in small letters."),
+        ("把{a}缩小。", "将文字{a}缩小。", "把{a}写小一些。"),
+    ),
+    (
+        ("Make {a} larger.", "Make the text {a} larger.", "Write {a} in large letters.", "Enlarge {a}."),
+        ("把{a}放大。", "将文字{a}放大。", "把{a}写大一些。"),
+    ),
+)
 TAILS = (
     (" Keep everything else unchanged.", " Keep the rest.", " Do not change anything else."),
     ("其他内容保持不变。", "其余不变。"),
@@ -58,19 +60,20 @@ QUOTES = frozenset('“”‘’"')
 COMMON, COMMON_AGAIN = 500, 4
 #: most texts of an image
 MOST = 5
+#: share of Latin texts in wide cells
+LARGE = 0.25
 #: share of texts in wide characters, of images in the text-to-image model's own layout, of English instructions, and of those with a tail
 WIDE, AS_DRAWN, ENGLISH, TAIL = 0.5, 0.5, 0.6, 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """A text on two rows of tokens: its top row, its first column, and the number of its ink."""
+    """A text on two rows of tokens: its top row and its first column."""
 
     text: str
     wide: bool
     row: int
     col: int
-    ink: int
 
     @property
     def width(self) -> int:
@@ -115,7 +118,7 @@ def cleaned(text: str) -> str:
 
 
 def compose(
-    template: str, a: str, b: str, c: str, quotes: tuple[str, str]
+    template: str, a: str, b: str, quotes: tuple[str, str]
 ) -> tuple[str, tuple[int, int], tuple[int, int] | None]:
     """The prompt, and where its quoted texts stand."""
     opening, closing = quotes
@@ -126,7 +129,7 @@ def compose(
             spans[part] = (len(prompt) + 1, len(prompt) + 1 + len(text))
             prompt += opening + text + closing
         else:
-            prompt += c if part == "{c}" else part
+            prompt += part
     return prompt, spans["{a}"], spans.get("{b}")
 
 
@@ -162,11 +165,11 @@ class Tasks:
     def _latin(self, count: int) -> str:
         return self.writer.english(count) if self.chance(0.6) else self.writer.digits(count)
 
-    def line(self, text: str, row: int, width: int, ink: int) -> Line:
-        wide = self.chars.is_wide(text)
-        taken = len(text) * (2 if wide else 1)
-        room = min(PLACES, width // 16 - taken)
-        return Line(text=text, wide=wide, row=row, col=self.below(max(1, room)), ink=ink)
+    def line(self, text: str, row: int, width: int) -> Line:
+        """The text somewhere in its line; Latin is large where there is room for it, at times."""
+        wide = self.chars.is_wide(text) or (2 * len(text) <= columns(width) and self.chance(LARGE))
+        room = min(PLACES, width // 16 - len(text) * (2 if wide else 1))
+        return Line(text=text, wide=wide, row=row, col=self.below(max(1, room)))
 
     def rows(self, total: int) -> list[int]:
         """Top rows of lines in a canvas of `total` rows of tokens; gaps are as random as their number."""
@@ -181,11 +184,9 @@ class Tasks:
             row, spare = row + LINE + gap_rows, spare - gap_rows
         return found
 
-    def scene(self, width: int, height: int, style: int, ground: int) -> tuple[Line, ...]:
+    def scene(self, width: int, height: int) -> tuple[Line, ...]:
         """The texts of an image: in half of the images where the text-to-image model writes them."""
         most, total = columns(width), height // 16
-        mixed = self.chance(0.35)
-        inks = [self.below(3) if mixed else ground for _ in range(MOST + 1)]
         lines: list[Line] = []
         seen: set[str] = set()
         if self.chance(AS_DRAWN):
@@ -195,7 +196,7 @@ class Tasks:
                 if text in seen or row + LINE > total:
                     continue
                 seen.add(text)
-                line = self.line(text, row, width, inks[len(lines)])
+                line = self.line(text, row, width)
                 lines.append(line)
                 row += LINE + gap(text, wide=line.wide)
         else:
@@ -203,29 +204,32 @@ class Tasks:
                 text = self.any_text(most)
                 if text not in seen:
                     seen.add(text)
-                    lines.append(self.line(text, row, width, inks[len(lines)]))
+                    lines.append(self.line(text, row, width))
         return tuple(lines)
 
     def edit(self, width: int, height: int, *, kind: Kind | None = None, length: int | None = None) -> Edit | None:
         """One edit, or None where the canvas drawn does not allow it. `length`: characters that the prompt should come near."""
-        style, ground = self.below(len(COLOURS)), self.below(3)
+        style, ground = self.below(len(STYLES)), self.below(PALETTES)
         font = int(self.rng.choice(len(self.fonts), p=self.fonts))
         kind = Kind(self.below(len(Kind))) if kind is None else kind
-        lines = self.scene(width, height, style, ground)
-        named = self._nameable(kind, lines, height // 16)
+        lines = self.scene(width, height)
+        named = self.nameable(kind, lines, width, height // 16)
         if named is None:
             return None
         return self.ask(kind, lines, named, width, (style, ground, font), length)
 
-    def _nameable(self, kind: Kind, lines: tuple[Line, ...], total: int) -> int | None:
-        """A line that can be edited so: any, or one with two free rows below it."""
+    def nameable(self, kind: Kind, lines: tuple[Line, ...], width: int, total: int) -> int | None:
+        """A line that can be edited so: any, one with two free rows below it, or one in Latin with room for its other size."""
         taken = {line.row + k for line in lines for k in range(LINE)}
-        free = [
-            i
-            for i, line in enumerate(lines)
-            if kind is not Kind.ADD
-            or (line.row + 2 * LINE <= total and not {line.row + LINE, line.row + LINE + 1} & taken)
-        ]
+
+        def fine(line: Line) -> bool:
+            if kind is Kind.ADD:
+                return line.row + 2 * LINE <= total and not {line.row + LINE, line.row + LINE + 1} & taken
+            if kind is Kind.RESTYLE:
+                return not self.chars.is_wide(line.text) and (line.wide or 2 * len(line.text) <= columns(width))
+            return True
+
+        free = [i for i, line in enumerate(lines) if fine(line)]
         return free[self.below(len(free))] if free else None
 
     def ask(
@@ -240,40 +244,36 @@ class Tasks:
     ) -> Edit | None:
         """The edit of one of the lines; `look` is style, ground and font, `new` the new text where it is not to be random."""
         style, ground, font = look
-        chinese = not self.chance(ENGLISH)
-        templates = TEMPLATES[kind][chinese]
+        chinese, line = not self.chance(ENGLISH), lines[named]
+        templates = (RESIZE[not line.wide] if kind is Kind.RESTYLE else TEMPLATES[kind])[chinese]
         template, quotes = templates[self.below(len(templates))], QUOTING[self.below(3)]
         tail = TAILS[chinese][self.below(len(TAILS[chinese]))] if self.chance(TAIL) else ""
-        line, colour, ink = lines[named], "", lines[named].ink
-        if kind is Kind.RESTYLE:
-            ink = (ink + 1 + self.below(2)) % 3
-            colour = COLOURS[style][ink][chinese]
         text = new if new is not None else ""
         if kind in (Kind.REPLACE, Kind.ADD) and new is None:
-            left = None if length is None else length - len(compose(template + tail, line.text, "", "", quotes)[0])
+            left = None if length is None else length - len(compose(template + tail, line.text, "", quotes)[0])
             text = self.any_text(columns(width), exactly=left if self.chance(0.5) else None)
             if text in {other.text for other in lines}:
                 return None
-        prompt, old, span = compose(template + tail, line.text, text, colour, quotes)
-        made, after, places, row = self._after(kind, lines, named, text, ink, width)
+        prompt, old, span = compose(template + tail, line.text, text, quotes)
+        made, after, places, row = self._after(kind, lines, named, text, width)
         return Edit(
             kind=kind, style=style, ground=ground, font=font, before=lines, after=after, named=named, made=made, row=row, places=places,
             prompt=prompt, old=old, new=span,
         )  # fmt: skip
 
     def _after(
-        self, kind: Kind, lines: tuple[Line, ...], named: int, text: str, ink: int, width: int
+        self, kind: Kind, lines: tuple[Line, ...], named: int, text: str, width: int
     ) -> tuple[int | None, tuple[Line, ...], int, int]:
         """Index of the wanted line, the lines after the edit, places and row of what changes."""
         line = lines[named]
         if kind is Kind.REMOVE:
             return None, lines[:named] + lines[named + 1 :], 1, line.row
         if kind is Kind.RESTYLE:
-            return named, (*lines[:named], replace(line, ink=ink), *lines[named + 1 :]), 1, line.row
-        row = line.row + (LINE if kind is Kind.ADD else 0)
-        wide = self.chars.is_wide(text)
-        fresh = Line(text=text, wide=wide, row=row, col=0, ink=line.ink)
+            fresh = replace(line, wide=not line.wide, col=0)
+        else:
+            row = line.row + (LINE if kind is Kind.ADD else 0)
+            fresh = Line(text=text, wide=self.chars.is_wide(text), row=row, col=0)
         places = max(1, min(PLACES, width // 16 - fresh.width))
         if kind is Kind.ADD:
-            return len(lines), (*lines, fresh), places, row
-        return named, (*lines[:named], fresh, *lines[named + 1 :]), places, row
+            return len(lines), (*lines, fresh), places, fresh.row
+        return named, (*lines[:named], fresh, *lines[named + 1 :]), places, fresh.row

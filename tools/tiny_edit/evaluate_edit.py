@@ -2,8 +2,8 @@
 
     python tools/tiny_edit/evaluate_edit.py --out FOLDER --model FOLDER --atlas checkpoints/atlas.npz [--count 200] [--scale 4] [--jobs 12]
 
-Half of the inputs are drawn from the fonts, half by the embedded text-to-image model with its 8-step LoRA. An input counts where the reader reads every
-text of it without an error, so that what is wrong afterwards is the edit's. `FOLDER/edits.jsonl` has a line an edit and way, `summary.json`
+Half of the inputs are drawn from the fonts, half by the embedded text-to-image model with its 8-step LoRA. An edit counts where the reader reads every
+text of the input, and of the wanted output set from the fonts, without an error: what is wrong afterwards is the edit's. `FOLDER/edits.jsonl` has a line an edit and way, `summary.json`
 the figures, `images.zip` the images (WebP).
 """
 
@@ -17,7 +17,7 @@ import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,10 @@ import torch
 from charset import charset
 from data import FONTS, Glyphs
 from edit_data import EditBatches, Words
-from edit_image import EditPainter
 from edit_models import TINY
 from edit_sample import Sampler, ways
 from edit_tasks import Edit, Kind, Line, Tasks, cleaned
-from image import GROUND
+from image import Painter
 from layout import LINE, columns, gap
 from PIL import Image
 from prompts import STYLE_WORDS, STYLES
@@ -77,13 +76,18 @@ class Texts:
             return cleaned(" ".join(self.tasks.writer.word() for _ in range(1 + n // 7))[:n])
         return "".join(self.rng.choice(list("0123456789"), n))
 
-    def scene(self, width: int, height: int, ground: int, *, room: bool) -> tuple[Line, ...]:
-        """Two to four lines below each other, as the text-to-image model writes them; `room` leaves two rows below the last."""
+    def scene(self, width: int, height: int, *, room: bool, drawn: bool) -> tuple[Line, ...]:
+        """Two to four lines below each other, as the text-to-image model writes them; `room` leaves two rows below the last.
+
+        That model, where the image is to be `drawn` by it, writes no large Latin.
+        """
         count, row = 2 + int(self.rng.integers(3)), 0
         lines: list[Line] = []
         for _ in range(count):
             text = self.text(columns(width))
-            line = self.tasks.line(text, row, width, ground)
+            line = self.tasks.line(text, row, width)
+            if drawn:
+                line = replace(line, wide=self.tasks.chars.is_wide(text))
             after = row + LINE + gap(text, wide=line.wide)
             if text not in {other.text for other in lines} and row + LINE + (LINE if room else 0) <= height // 16:
                 lines.append(line)
@@ -101,8 +105,10 @@ def jobs(count: int, seed: int, first: int = 0) -> Iterator[Job]:
         kind, drawn = Kind(number % 4), bool(number // 4 % 2)
         width, height = SHAPES[int(rng.integers(len(SHAPES)))]
         style, ground = int(rng.integers(4)), int(rng.integers(3))
-        lines = texts.scene(width, height, ground, room=kind is Kind.ADD)
-        named = len(lines) - 1 if kind is Kind.ADD else int(rng.integers(len(lines)))
+        lines = texts.scene(width, height, room=kind is Kind.ADD, drawn=drawn)
+        named = tasks.nameable(kind, lines, width, height // 16)
+        if named is None:
+            continue
         look = (style, ground, int(rng.choice(len(FONTS), p=FONTS)))
         new = texts.text(columns(width)) if kind in (Kind.REPLACE, Kind.ADD) else None
         edit = tasks.ask(kind, lines, named, width, look, new=new)
@@ -117,23 +123,23 @@ class Inputs:
 
     def __init__(self, atlas: Path, words: Words, device: str) -> None:
         self.batches = EditBatches(seed=0, words=words)
-        self.painter = EditPainter(atlas, Glyphs(charset()), "cpu")
+        self.painter = Painter(atlas, Glyphs(charset()), "cpu")
         self.device, self.pipe = device, None
 
     def draw(self, job: Job) -> Image.Image:
         return self._by_model(job) if job.drawn else self._by_fonts(job)
 
     def _by_fonts(self, job: Job) -> Image.Image:
+        return self.set(job, job.edit.before)
+
+    def set(self, job: Job, lines: Sequence[Line]) -> Image.Image:
+        """The lines in the fonts."""
         edit, (width, height) = job.edit, job.size
         grid = np.zeros((height // 16, width // 16), np.int64)
-        inks = np.full(height // 16, edit.ground, np.int64)
-        for line in edit.before:
+        for line in lines:
             self.batches.draw(grid, line)
-            inks[line.row : line.row + LINE] = line.ink
         looks = {"style": edit.style, "palette": edit.ground, "font": edit.font}
-        image = self.painter.paint(
-            torch.from_numpy(grid)[None], torch.from_numpy(inks)[None], {k: torch.tensor([v]) for k, v in looks.items()}
-        )
+        image = self.painter({"grid": torch.from_numpy(grid)[None]} | {k: torch.tensor([v]) for k, v in looks.items()})
         return Image.fromarray(((image[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).numpy())
 
     def _by_model(self, job: Job) -> Image.Image:
@@ -152,18 +158,6 @@ class Inputs:
             prompt, true_cfg_scale=1.0, num_inference_steps=8, width=job.size[0], height=job.size[1], max_sequence_length=1024,
             generator=torch.Generator("cpu").manual_seed(job.seed),
         ).images[0]  # fmt: skip
-
-
-def ground_of(image: Image.Image, style: int) -> int:
-    """The number of the ground's colour, from the pixels."""
-    shown = np.median(np.asarray(image).reshape(-1, 3), 0)
-    return int(np.argmin([np.abs(shown - np.array(colour)).sum() for colour in GROUND[style]]))
-
-
-def _shown_already(job: Job, image: Image.Image) -> bool:
-    """Whether the text-to-image model, which chose the colours, chose the one that is asked for."""
-    edit = job.edit
-    return edit.made is not None and edit.after[edit.made].ink == ground_of(image, edit.style)
 
 
 # -- reading, in processes of their own -----------------------------------------------------------------------------
@@ -200,6 +194,12 @@ def scored(reading: Any, lines: Sequence[Line]) -> tuple[list[int], list[int], i
         lengths = [len(line.text.replace(" ", "")) for line in lines]
         return lengths, lengths, 0
     return [t.distance for t in found.texts], [t.length for t in found.texts], sum(len(e.text) for e in found.extra)
+
+
+def exact(reading: Any, lines: Sequence[Line]) -> bool:  # noqa: ANN401
+    """Whether the reader reads these lines and nothing else."""
+    edits, _, extra = scored(reading, lines)
+    return not any(edits) and not extra and (bool(lines) or not reading.lines)
 
 
 def still_there(reading: Any, text: str) -> bool:  # noqa: ANN401
@@ -301,12 +301,11 @@ def inputs_of(args: argparse.Namespace, pool: ProcessPoolExecutor, words: Words)
             if len(found[job.edit.kind, job.drawn]) < wanted
         ]
         images = [inputs.draw(job) for job in some]
-        for job, image, reading in zip(some, images, pool.map(read, map(as_png, images)), strict=True):
-            edits, _, extra = scored(reading, job.edit.before)
+        wanted_images = [inputs.set(job, job.edit.after) for job in some]
+        read_before, read_after = (list(pool.map(read, map(as_png, made))) for made in (images, wanted_images))
+        for job, image, before, after in zip(some, images, read_before, read_after, strict=True):
             here = found[job.edit.kind, job.drawn]
-            if job.drawn and job.edit.kind is Kind.RESTYLE and _shown_already(job, image):
-                continue
-            if not any(edits) and not extra and len(here) < wanted:
+            if exact(before, job.edit.before) and exact(after, job.edit.after) and len(here) < wanted:
                 here.append((job, image))
         if all(len(found[kind, drawn]) >= wanted for kind in Kind for drawn in (False, True)):
             break

@@ -23,7 +23,6 @@ from data import Glyphs
 from edit_data import BATCH_TOKENS, SHAPES, EditBatches, Words, characters
 from edit_distil import clean_latents, train_lora
 from edit_flow import EditHeads, EditObjective
-from edit_image import EditPainter
 from edit_models import (
     build_edit_text_encoder,
     build_edit_tokenizer,
@@ -34,6 +33,7 @@ from edit_models import (
 )
 from flow import build_optimisers, take_statistics
 from fused_model import Lean
+from image import Painter
 from models import build_transformer, build_vae, train_on_single_images
 from pack_weights import read_weights, write_weights
 from torch.utils.data import DataLoader
@@ -53,7 +53,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--atlas", type=Path)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=12)
+    parser.add_argument("--workers", type=int, default=14)
     parser.add_argument("--rate", type=float, default=1.2e-3, help="peak learning rate")
     parser.add_argument("--plateau", type=float, default=0.5, help="share of the time before the rate falls")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -81,7 +81,7 @@ class EditSession:
         self.tokenizer = build_edit_tokenizer()
         self.words = Words(*encode_map(self.tokenizer, characters()))
         self.glyphs = Glyphs(charset())
-        self.painter = EditPainter(args.atlas or args.out / "atlas.npz", self.glyphs, self.device)
+        self.painter = Painter(args.atlas or args.out / "atlas.npz", self.glyphs, self.device)
         self.vae, self.transformer = build_vae(), build_transformer()
         self.text_encoder = build_edit_text_encoder(self.tokenizer)
         take_vae(self.vae)
@@ -212,7 +212,7 @@ def _places(session: EditSession, batch: dict[str, torch.Tensor]) -> torch.Tenso
 
 def best_scale(session: EditSession) -> float:
     """The guidance under which the base makes the fewest wrong tokens; the largest of those within a tenth of it."""
-    found = {scale: wrong_tokens(session, scale, 6 if session.records else 1) for scale in SCALES}
+    found = {scale: wrong_tokens(session, scale, 5 if session.records else 1) for scale in SCALES}
     session.say("wrong tokens by guidance", found)
     least = min(found.values())
     return max(scale for scale, share in found.items() if share <= 1.1 * least + 0.001)
