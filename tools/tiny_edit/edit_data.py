@@ -17,9 +17,9 @@ from torch.utils.data import IterableDataset
 #: width, height, tokens of text (the image's words, instruction, template's end), and how often.
 #: Multiples of 32 px, none longer than 3.4 times its other side: one token of the vision tower
 SHAPES = (
-    (256, 128, 72, 1.5), (256, 192, 88, 1.5), (320, 192, 80, 1), (384, 192, 96, 1.5), (384, 256, 88, 1), (448, 192, 104, 1), (512, 192, 72, 1), (512, 192, 120, 1),
-    (512, 256, 96, 1), (256, 128, 96, 1), (256, 192, 64, 1), (320, 192, 112, 0.7), (384, 160, 72, 1), (384, 192, 64, 1), (512, 160, 80, 1), (512, 256, 136, 0.4),
-    (256, 256, 80, 1), (320, 320, 88, 0.6),
+    (256, 128, 72, 1.5), (256, 192, 48, 1), (320, 192, 80, 1), (384, 192, 96, 1.5), (384, 256, 88, 1), (448, 192, 104, 1), (512, 192, 56, 1), (512, 192, 120, 1),
+    (512, 256, 96, 1), (256, 128, 96, 1), (256, 192, 88, 1.5), (256, 192, 64, 1), (320, 192, 112, 0.7), (384, 160, 72, 1), (384, 192, 48, 1), (512, 160, 80, 1),
+    (512, 192, 72, 1), (512, 256, 136, 0.4), (256, 256, 80, 1), (320, 320, 88, 0.6), (512, 256, 64, 0.6),
 )  # fmt: skip
 #: so many of them, from the first, are what LoRAs learn from: each more is recorded twice more
 DISTILLED = 9
@@ -94,8 +94,12 @@ class EditBatches(IterableDataset[dict[str, torch.Tensor]]):
         """An edit whose prompt has the bucket's length, with what was added to it."""
         room = bucket.tokens - len(self.words.picture) - len(self.words.suffix)
         loosely: tuple[Edit, int] | None = None
-        tries, kind = 0, Kind(tasks.below(len(Kind)))
+        tries, drawn = 0, 0
         while True:
+            # a kind stays until it fits, or some kinds would be rare; but short prompts hold few of the longer kinds
+            if drawn % 16 == 0:
+                kind = Kind(tasks.below(len(Kind)))
+            drawn += 1
             edit = tasks.edit(bucket.width, bucket.height, kind=kind, length=room)
             if edit is None:
                 continue
