@@ -147,8 +147,8 @@ class EditBatches(IterableDataset[dict[str, torch.Tensor]]):
         for grid, lines in (("source", edit.before), ("target", edit.after)):
             for line in lines:
                 self.draw(out[grid], line)
-        here = slice(edit.row, edit.row + LINE)
-        out["line"][here], out["room"][here], out["right"][here] = 1, edit.places, tasks.below(edit.places)
+        rows = slice(edit.row, edit.row + LINE)
+        out["line"][rows], out["room"][rows], out["right"][rows] = 1, edit.places, tasks.below(edit.places)
 
     def draw(self, grid: np.ndarray, line: Line) -> None:
         wide = 2 if line.wide else 1

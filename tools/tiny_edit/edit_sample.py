@@ -6,7 +6,7 @@ pipeline's image (`check_sampler.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import edit_paths  # noqa: F401  (makes the next imports work)
@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 from qiltest.generation.schedule import LIGHTNING, QWEN_IMAGE
 
 #: steps, guidance, scheduler's config, LoRA
-Way = tuple[int, float, dict[str, object], str | None]
+Way = tuple[int, float, Mapping[str, object], str | None]
 
 
 def ways(scale: float) -> dict[str, Way]:
@@ -35,7 +35,7 @@ def ways(scale: float) -> dict[str, Way]:
         "4step": (4, 1.0, LIGHTNING, "4step"),
         "8 steps without LoRA": (8, 1.0, LIGHTNING, None),
         "4 steps without LoRA": (4, 1.0, LIGHTNING, None),
-    }  # type: ignore[dict-item]
+    }
 
 
 class Sampler:

@@ -128,7 +128,8 @@ class Inputs:
     def __init__(self, atlas: Path, words: Words, device: str) -> None:
         self.batches = EditBatches(seed=0, words=words)
         self.painter = Painter(atlas, Glyphs(charset()), "cpu")
-        self.device, self.pipe = device, None
+        self.device = device
+        self.pipe: Any = None
 
     def draw(self, some: Sequence[Job]) -> list[Image.Image]:
         by_size: dict[tuple[int, int], list[Job]] = defaultdict(list)
