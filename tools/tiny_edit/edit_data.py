@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from charset import charset
 from data import FONTS, MAX_OFFSET, Glyphs
-from edit_tasks import RESIZE, TAILS, TEMPLATES, Edit, Kind, Line, Tasks
+from edit_tasks import RESIZE, TAILS, TEMPLATES, Edit, Line, Tasks
 from layout import LINE
 from torch.utils.data import IterableDataset
 
@@ -98,7 +98,7 @@ class EditBatches(IterableDataset[dict[str, torch.Tensor]]):
         while True:
             # a kind stays until it fits, or some kinds would be rare; but short prompts hold few of the longer kinds
             if drawn % 16 == 0:
-                kind = Kind(tasks.below(len(Kind)))
+                kind = tasks.kind()
             drawn += 1
             edit = tasks.edit(bucket.width, bucket.height, kind=kind, length=room)
             if edit is None:

@@ -62,6 +62,8 @@ COMMON, COMMON_AGAIN = 500, 4
 MOST = 5
 #: share of Latin texts in wide cells
 LARGE = 0.25
+#: how often each kind is asked for. The text-to-image model, whose weights the training begins with, knows large Latin hardly at all
+KINDS = (0.25, 0.15, 0.2, 0.4)
 #: share of texts in wide characters, of images in the text-to-image model's own layout, of English instructions, and of those with a tail
 WIDE, AS_DRAWN, ENGLISH, TAIL = 0.5, 0.5, 0.6, 0.3
 
@@ -148,6 +150,9 @@ class Tasks:
     def below(self, count: int) -> int:
         return int(self.rng.integers(count))
 
+    def kind(self) -> Kind:
+        return Kind(int(self.rng.choice(len(Kind), p=KINDS)))
+
     def any_text(self, most: int, *, exactly: int | None = None) -> str:
         """A text of at most `most` columns of tokens, in narrow or wide characters; `exactly` as many characters where that fits."""
         wide = self.chance(WIDE)
@@ -211,7 +216,7 @@ class Tasks:
         """One edit, or None where the canvas drawn does not allow it. `length`: characters that the prompt should come near."""
         style, ground = self.below(len(STYLES)), self.below(PALETTES)
         font = int(self.rng.choice(len(self.fonts), p=self.fonts))
-        kind = Kind(self.below(len(Kind))) if kind is None else kind
+        kind = self.kind() if kind is None else kind
         lines = self.scene(width, height)
         named = self.nameable(kind, lines, width, height // 16)
         if named is None:
