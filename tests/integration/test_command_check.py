@@ -468,7 +468,7 @@ def test_an_interrupted_check_keeps_what_was_drawn_and_the_same_command_goes_on(
 
 def events_of(run):
     """What a run wrote, without what differs between any two runs."""
-    own = {"at", "run", "before", "digest", "command", "reused_from", "problems"}
+    own = {"at", "run", "before", "digest", "command", "reused_from", "problems", "spans"}
     events = [json.loads(line) for line in (run.path / "events.jsonl").read_text().splitlines()]
     return [{name: value for name, value in event.items() if name not in own} for event in events]
 
