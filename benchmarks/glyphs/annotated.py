@@ -17,6 +17,8 @@ CHARACTER = ("character", "char", "target", "target_char", "intended_character",
 LABEL = ("label", "correct", "is_correct", "structural_correctness", "is_error", "error", "broken", "status")
 #: fields that hold a list of characters, in rows that stand for a whole image
 INSIDE = ("characters", "annotations", "chars", "labels", "items")
+#: of characters on which two labels do not agree, or which are no fault of strokes.
+LEFT_OUT = "left out"
 WHOLE = {"whole", "correct", "ok", "right", "true", "good", "normal"}
 BROKEN = {"broken", "wrong", "error", "incorrect", "false", "bad", "malformed", "abnormal", "pseudo", "wrong strokes"}
 
@@ -29,13 +31,13 @@ class Label:
     sha256: str
     character: str
     box: Quad
-    #: "whole", or a kind of broken, or "cannot say".
+    #: "whole", a kind of broken, or `LEFT_OUT`.
     label: str
 
     @property
     def broken(self) -> bool:
         """Whether its strokes are wrong."""
-        return self.label not in ("whole", "cannot say")
+        return self.label not in ("whole", LEFT_OUT)
 
     @property
     def middle(self) -> tuple[float, float]:
@@ -49,17 +51,31 @@ class Label:
 
 
 def labels_of(file: Path) -> list[Label]:
-    """Read this repository's labels: a list of rows `image`, `image_sha256`, `character`, `box` (4 points), `label`."""
+    """Read this repository's labels: rows of `image`, `image_sha256`, `character`, `box` (4 points), and two `labels`.
+
+    Each character was labelled twice by eye, without the other label or the network's answer: "whole", "strokes" (wrong
+    ones, but it can still be told), "pseudo" (no character), "another character", "no character", "cannot say".
+    """
     return [
         Label(
             image=row["image"],
             sha256=row["image_sha256"],
             character=row["character"],
             box=quad(row["box"]),
-            label=row["label"],
+            label=agreed(row["labels"]),
         )
         for row in json.loads(file.read_text(encoding="utf-8"))
     ]
+
+
+def agreed(labels: Sequence[str]) -> str:
+    """Return what two labels of a character agree on: "whole", "strokes", "pseudo" where one says so; or `LEFT_OUT`."""
+    said = set(labels)
+    if said == {"whole"}:
+        return "whole"
+    if said <= {"strokes", "pseudo"}:
+        return "pseudo" if "pseudo" in said else "strokes"
+    return LEFT_OUT
 
 
 def read_folder(folder: Path) -> list[Label]:

@@ -25,7 +25,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from annotated import Label, labels_of, read_folder
+import numpy as np
+from annotated import LEFT_OUT, Label, labels_of, read_folder
 from glyph_sets import MEASURES, Judged, judged, rates, threshold_at
 
 from qiltest.files import write_atomically
@@ -36,6 +37,8 @@ from qiltest.reading.images import load_image
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+#: The reader is in doubt below this confidence: what stood for broken strokes before.
+DOUBT = 0.8
 Found = tuple[Judged, Label]
 
 
@@ -104,7 +107,10 @@ def by_boxes(verifier: Verifier, labels: Sequence[Label], images: Path) -> list[
 def summary(found: Sequence[Found], verifier: Verifier) -> dict[str, Any]:
     """Return the tables of what is large enough to be judged, and of each height."""
     large = [(row, label) for row, label in found if verifier.judges(row.character, row.height)]
-    result: dict[str, Any] = {"large enough": len(large)}
+    result: dict[str, Any] = {
+        "left out": sum(label.label == LEFT_OUT for _, label in found),
+        "large enough": len(large),
+    }
     for name in sorted({label.label for _, label in large}):
         rows = [row for row, label in large if label.label == name]
         result[name] = rates(rows, lambda row: row.measures["network"] > 0)
@@ -117,6 +123,9 @@ def summary(found: Sequence[Found], verifier: Verifier) -> dict[str, Any]:
             flagged = rates(broken, lambda row, m=measure, t=limit: row.measures[m] > t)  # type: ignore[misc]
             equal[measure] = {"found": flagged["rate"], "interval": flagged["interval"]}
         result[f"broken found at {share:.1%} false alarms"] = equal
+    result["broken above whole"] = {measure: round(above(whole, broken, measure), 4) for measure in MEASURES}
+    doubted = [rates(rows, lambda row: row.measures["confidence"] > -DOUBT) for rows in (whole, broken)]
+    result["confidence below 0.8"] = {"whole": doubted[0], "broken": doubted[1]}
     result["whole by height"] = {
         f"{low}-{high} px": rates(
             [row for row, label in found if label.label == "whole" and low <= row.height < high],
@@ -145,6 +154,13 @@ def summary(found: Sequence[Found], verifier: Verifier) -> dict[str, Any]:
         if label.broken and row.measures["network"] <= 0
     ]
     return result
+
+
+def above(whole: Sequence[Judged], broken: Sequence[Judged], measure: str) -> float:
+    """Return the share of pairs in which the broken character has the higher measure; equal ones count half."""
+    high = np.array([row.measures[measure] for row in broken])[:, None]
+    low = np.array([row.measures[measure] for row in whole])
+    return float((high > low).mean() + 0.5 * (high == low).mean()) if len(whole) and len(broken) else 0.0
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "glyphs"))
 
-from annotated import labels_of, read_folder
+from annotated import agreed, labels_of, read_folder
 from glyph_sets import correlation, interval
 
 BOX = [10, 20, 40, 52]
@@ -70,10 +70,33 @@ def test_a_folder_without_labels_is_said(tmp_path):
 def test_own_labels_name_the_image_by_its_hash(tmp_path):
     file = tmp_path / "labels.json"
     corners = [[0, 0], [10, 0], [10, 10], [0, 10]]
-    row = {"image": "a.png", "image_sha256": "00", "character": "国", "box": corners, "label": "cannot say"}
+    row = {"image": "a.png", "image_sha256": "00", "character": "国", "box": corners, "labels": ["whole", "strokes"]}
     file.write_text(json.dumps([row]), encoding="utf-8")
     (found,) = labels_of(file)
-    assert (found.sha256, found.label, found.broken) == ("00", "cannot say", False)
+    assert (found.sha256, found.label, found.broken) == ("00", "left out", False)
+
+
+@pytest.mark.parametrize(
+    ("labels", "label"),
+    [
+        (("whole", "whole"), "whole"),
+        (("strokes", "strokes"), "strokes"),
+        (("strokes", "pseudo"), "pseudo"),
+        (("whole", "strokes"), "left out"),
+        (("cannot say", "strokes"), "left out"),
+        (("another character", "another character"), "left out"),
+    ],
+)
+def test_a_character_counts_where_two_labels_agree(labels, label):
+    assert agreed(labels) == label
+
+
+def test_the_committed_labels_are_of_characters_of_images_with_a_hash():
+    labels = labels_of(Path(__file__).parents[2] / "benchmarks" / "glyphs" / "labels.json")
+    assert len(labels) == 555
+    assert {len(label.sha256) for label in labels} == {64}
+    assert sum(label.label == "whole" for label in labels) == 447
+    assert sum(label.broken for label in labels) == 15
 
 
 def test_an_interval_is_wider_where_the_hits_are_in_one_image():
