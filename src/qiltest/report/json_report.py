@@ -92,7 +92,9 @@ class TextModel(_Model):
     edits: tuple[EditModel, ...]
     layout: tuple[Text, ...]
     beside: tuple[Text, ...] = Field(description="other text in its line, before and after it; not counted")
-    strokes: Text = Field(description="a mark per character: . whole, x broken, - not judged; empty: none was judged")
+    strokes: Text = Field(
+        description="a mark per character: . whole, ? in doubt, x broken, - not judged; empty: none was judged"
+    )
     broken: tuple[BrokenCharacterModel, ...]
 
 
