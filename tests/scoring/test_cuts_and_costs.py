@@ -79,3 +79,27 @@ def test_a_part_that_the_line_cannot_be_cut_at_is_shown_in_its_normalised_form()
     line = builders.line("A℻B", 0, 0, 400, 40)  # one character that stands for three
     first, second = pieces_of(line, "AFAXB", 0, [2])
     assert (first.raw, second.raw) == ("AF", "AXB")
+
+
+def test_a_text_that_stands_alone_is_not_looked_for_within_a_sentence():
+    sentence = builders.line("that we are OPEN from morning", 100, 100, 900, 40)
+    reading = builders.reading([sentence, builders.line("OXYN", 100, 900, 200, 80)])
+    for alone, read, lines in ((True, "OXYN", (1,)), (False, "OPEN", (0,))):
+        (text,) = score_case(builders.case("x", "OPEN", alone=alone), reading).texts
+        assert (text.read, text.lines) == (read, lines)
+
+
+def test_every_line_of_several_texts_is_cut_at_its_own_places():
+    lines = [builders.line("OPENCLOSED", 100, 100, 900, 40), builders.line("SALEMENU", 100, 900, 200, 80)]
+    found = score_case(builders.case("x", "OPEN", "CLOSED", "SALE", "MENU"), builders.reading(lines))
+    assert [(text.read, text.lines) for text in found.texts] == [
+        ("OPEN", (0,)), ("CLOSED", (0,)), ("SALE", (1,)), ("MENU", (1,)),
+    ]  # fmt: skip
+    assert (found.distance, found.extra) == (0, ())
+
+
+def test_a_part_that_no_text_took_belongs_to_the_text_beside_it():
+    lines = [builders.line("OPENCLOSEP", 100, 100, 900, 40), builders.line("CLOSED", 100, 900, 400, 80)]
+    found = score_case(builders.case("x", "OPEN", "CLOSED"), builders.reading(lines))
+    assert [(text.read, text.lines) for text in found.texts] == [("OPENCLOSEP", (0,)), ("CLOSED", (1,))]
+    assert (found.distance, found.extra) == (6, ())
