@@ -32,6 +32,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("files.py", "strict_json.py", "hashing.py", "text/escape.py", "text/console.py", "text/unseen.py"),
         (
             "test_files.py",
+            "test_border_words.py",
             "test_file_words.py",
             "test_leftovers.py",
             "test_home_folder.py",
@@ -49,7 +50,12 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "model": (
         ("generation/border.py", "generation/identity.py", "generation/whole.py", "generation/_keys.py"),
-        ("generation/test_border.py", "generation/test_identity.py", "generation/test_whole.py"),
+        (
+            "generation/test_border.py",
+            "generation/test_identity.py",
+            "generation/test_whole.py",
+            "generation/test_model_words.py",
+        ),
     ),
 }
 #: tests that start processes or take long: they would notice little that the others do not.
