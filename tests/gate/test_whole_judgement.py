@@ -80,7 +80,7 @@ def test_the_report_limits_the_images_that_it_marks_right_and_no_others():
     assert measured(elsewhere, 1, tiny=False).verdict is Verdict.NEW
 
 
-def reasons(golden, *, parts=(), texts=1):
+def reasons(golden, *, parts=()):
     score = make.score()
     return judge(score, golden, make.case().limits, case=make.case(), effective=make.SIZE, parts=parts).reasons
 
@@ -129,3 +129,17 @@ def test_optional_marks_are_no_part_of_what_a_line_repeats():
     marked = ExpectedText(text="GOOD☺☺☺☺☺☺", optional_marks=("☺",))
     case = replace(make.case("x"), texts=(marked,))
     assert may_be_extra(case, ["GOOD"], "GOOD", "doubled")
+
+
+def test_a_case_whose_quality_is_only_reported_passes_with_noise():
+    case = make.case(limits=replace(make.case().limits, health_gates=False))
+    facts = {"sample": make.sample(), "effective": make.SIZE, "parts": (), "tiny": True}
+    assert judge_measured(case, make.score(), NOISY, make.golden(), **facts).verdict is Verdict.PASS
+    assert judge_measured(make.case(), make.score(), NOISY, make.golden(), **facts).verdict is Verdict.FAIL
+
+
+def test_an_image_said_to_be_of_another_model_is_told_by_both_names():
+    golden = make.golden(recipe={"model.name": "Qwen/Qwen-Image"})
+    assert reasons(golden, parts=(("name", "Qwen/Qwen-Image-2512"),)) == (
+        "the golden is of an image of Qwen/Qwen-Image, this one is of Qwen/Qwen-Image-2512: another model",
+    )
