@@ -73,16 +73,23 @@ def test_the_markdown_report_has_the_table_and_a_model_that_writes_has_none(rand
     assert not (random_suite.latest().path / "speeds.json").exists()
 
 
+def _without_times(page):
+    """Leave out where the time went: a session's own report is not written yet when it is written."""
+    before, heading, after = page.partition("## Where the time went")
+    assert heading
+    return before + after[after.find("\n## ") :] if "\n## " in after else before
+
+
 def test_the_verb_report_writes_the_table_too_and_refuses_a_damaged_one(random_suite, capsys):
     random_suite.run("-m", "gpu", "--qil-model=random", "--qil-update=missing")
     run = random_suite.latest()
     page = run.path / "report.md"
-    before = page.read_text()
+    before = _without_times(page.read_text())
     page.unlink()
     arguments = ["report", "latest", "--format=md", f"--runs={run.path.parent}"]
     for _ in range(2):
         assert main(arguments) == 0
-        assert page.read_text() == before
+        assert _without_times(page.read_text()) == before
     (run.path / "speeds.json").write_text('{"matrix_rate": 1, "rows": [{"size": "8x8"}]}')
     capsys.readouterr()
     assert main(arguments) == 2
