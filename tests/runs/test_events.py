@@ -75,3 +75,11 @@ def test_numbers_are_not_taken_for_text_nor_text_for_numbers(make):
     record = json.loads(encode(make.ended()))
     with pytest.raises(StoreError, match="exit_status"):
         decode(json.dumps({**record, "exit_status": "1"}).encode(), where="here")
+
+
+def test_a_session_of_15_000_images_begins_and_later_rounds_of_an_edit_are_told(make):
+    started = make.started("run-1", 15_000)
+    assert decode(encode(started), where="here") == started
+    again = tuple(replace(sample, round=2) for sample in make.started("run-1", 2).planned)
+    later = replace(started, planned=again)
+    assert decode(encode(later), where="here").planned == again

@@ -230,7 +230,7 @@ def encode(event: Event, *, line: int = 1, before: str = FIRST) -> bytes:
 
     Raises StoreError for a number that is not finite, and for an event that is too large to be read again.
     """
-    fields = {"event": type(event).__name__.lower(), "line": line, "before": before, **asdict(event)}
+    fields = {"event": type(event).__name__.lower(), "line": line, "before": before, **_brief(asdict(event))}
     try:
         text = json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except ValueError as error:
@@ -247,6 +247,14 @@ def encode(event: Event, *, line: int = 1, before: str = FIRST) -> bytes:
             remedy="select fewer images at once, or use a reader that returns less; nothing was written",
         )
     return data
+
+
+def _brief(fields: dict[str, Any]) -> dict[str, Any]:
+    """Leave the round of samples out where it is the first: a name in each of 15,000 would be too many."""
+    for sample in (*fields.get("planned", ()), fields.get("sample", {})):
+        if sample.get("round") == 1:
+            del sample["round"]
+    return fields
 
 
 def prefix_of(kind: type[Event]) -> bytes:
