@@ -10,6 +10,7 @@ from qiltest.errors import DeviceError, ModelError
 from qiltest.generation import _keys
 from qiltest.generation._keys import _unequal_lengths, check_keys, current_name, key_faults
 from qiltest.generation.border import _index_faults
+from qiltest.generation.families import FAMILIES
 from qiltest.generation.identity import parts_sha256, whole_sha256
 from qiltest.generation.whole import FolderFault, Weights, _other_files, shown
 from qiltest.lora.safetensors_file import TensorInfo
@@ -101,19 +102,24 @@ def test_lengths_of_a_vaes_config_that_contradict_each_other_are_named(vae, conf
 def test_a_config_that_no_model_is_built_from_says_why_in_one_line(vae, monkeypatch):
     why = "no  such\n  layer " + "x" * 300
 
-    def built(folder):
+    def built(family, component, folder):
         raise ValueError(why)
 
-    monkeypatch.setitem(_keys.EMPTY, "vae", built)
+    monkeypatch.setattr(_keys, "empty_part", built)
     said = f"no such layer {'x' * 300}"[:200]
-    assert list(key_faults(vae.parent, "vae")) == [f"vae: no model can be built from its config: {said}"]
+    assert list(key_faults(vae.parent, "vae", FAMILIES[0])) == [f"vae: no model can be built from its config: {said}"]
 
 
 def test_weights_that_are_not_those_of_the_config_say_what_to_do(tmp_path, monkeypatch):
     class Source:
         folder = tmp_path
+        family = FAMILIES[0]
 
-    monkeypatch.setattr(_keys, "key_faults", lambda folder, component: iter([f"{component}: a", f"{component}: b"]))
+    def two(folder, component, family):
+        assert family is FAMILIES[0]
+        return iter([f"{component}: a", f"{component}: b"])
+
+    monkeypatch.setattr(_keys, "key_faults", two)
     with pytest.raises(ModelError) as error:
         check_keys(Source())
     assert error.value.what == (

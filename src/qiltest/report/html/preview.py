@@ -46,6 +46,8 @@ _QUALITIES = (82, 70, 55, 40, 25)
 #: longest side of an image that is made smaller no more.
 _SMALLEST = 16
 _SMALLER = 0.7
+#: pixels of a cut-out that is copied as it is; no model's image has as many.
+_LARGE_CUT = 4_000_000
 #: largest area of a cut-out, as a share of the image.
 _WHOLE = 0.6
 
@@ -215,9 +217,17 @@ def crop(
     width, height = edges[2] - edges[0], edges[3] - edges[1]
     if width < 4 or height < 4 or width * height > _WHOLE * image.width * image.height:
         return None
-    small = preview(_enlarged(image.crop(edges)), limit, side, meter=meter)
+    small = preview(_enlarged(_cut(image, edges)), limit, side, meter=meter)
     placed = (edges[0] / across, edges[1] / down, width / across, height / down)
     return Crop(preview=small, box=(round(placed[0]), round(placed[1]), round(placed[2]), round(placed[3])))
+
+
+def _cut(image: Image.Image, edges: tuple[int, int, int, int]) -> Image.Image:
+    """Return the part within the edges; a very large one at half its size, for a copy of it takes 40 MB."""
+    width, height = edges[2] - edges[0], edges[3] - edges[1]
+    if width * height <= _LARGE_CUT:
+        return image.crop(edges)
+    return image.resize((width // 2, height // 2), Image.Resampling.BOX, box=edges)
 
 
 def _enlarged(cut: Image.Image) -> Image.Image:
