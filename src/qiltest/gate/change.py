@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qiltest.gate.golden import Golden, GoldenRest
-from qiltest.gate.verdict import Judgement, Verdict
+from qiltest.gate.verdict import Judgement, Verdict, with_fault
 from qiltest.quality.change import VERSION, Change
 
 #: Largest share of the compared blocks that may change, and largest patch of them as a share of the image.
@@ -35,11 +35,7 @@ def with_change(judgement: Judgement, change: Change | None, golden: GoldenRest 
         what = "the rest of the image was not compared with the input"
         return replace(judgement, verdict=Verdict.ERROR, reasons=(what, *judgement.reasons))
     found = change_fault(change, golden)
-    if not found:
-        return judgement
-    if not gates:
-        return replace(judgement, reasons=(*judgement.reasons, f"not counted: {found}"))
-    return replace(judgement, verdict=Verdict.FAIL, reasons=(found, *judgement.reasons))
+    return with_fault(judgement, found, gates=gates) if found else judgement
 
 
 def change_fault(change: Change, golden: GoldenRest | None = None) -> str:

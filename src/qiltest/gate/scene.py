@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qiltest.gate.golden import Golden
-from qiltest.gate.verdict import Judgement, Verdict
+from qiltest.gate.verdict import Judgement, Verdict, with_fault
 from qiltest.quality.scene import Scene, is_page, scene_change
 
 #: said of an image without a golden; nothing fails by it.
@@ -26,10 +26,8 @@ def with_scene(
         named = scene is not None and is_page(scene)
         return replace(judgement, reasons=(*judgement.reasons, PAGE)) if named else judgement
     found = change_of(scene, golden) if comparable else ""
-    if found and gates:
-        return replace(judgement, verdict=Verdict.FAIL, reasons=(found, *judgement.reasons))
     if found:
-        return replace(judgement, reasons=(*judgement.reasons, f"not counted: {found}"))
+        return with_fault(judgement, found, gates=gates)
     unlike = _not_comparable(scene, golden) if comparable and gates else ""
     if unlike:
         verdict = Verdict.INCOMPARABLE if judgement.verdict is Verdict.PASS else judgement.verdict

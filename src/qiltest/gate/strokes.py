@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from qiltest.gate.verdict import Judgement, Verdict
+from qiltest.gate.verdict import Judgement, with_fault
 from qiltest.scoring.records import BrokenCharacter, Score, TextScore
 from qiltest.text.escape import one_line
 from qiltest.text.format import count
@@ -59,10 +59,7 @@ def with_strokes(
     found = stroke_fault(score, floor=floor, own_rate=own_rate)
     if not found:
         return judgement
-    if not gates:
-        return replace(judgement, reasons=(*judgement.reasons, f"not counted: {found}"))
-    reasons = (found, *judgement.reasons)
-    return replace(judgement, verdict=Verdict.FAIL, reasons=reasons, broken_strokes=score.broken)
+    return replace(with_fault(judgement, found, gates=gates), broken_strokes=score.broken if gates else 0)
 
 
 def stroke_fault(score: Score, *, floor: FloorRate | None, own_rate: float | None = None) -> str:

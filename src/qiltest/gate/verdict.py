@@ -54,6 +54,13 @@ def with_quality(judgement: Judgement, health: Health | None, *, gates: bool = T
     return replace(judgement, verdict=Verdict.ERROR if blank else Verdict.FAIL, reasons=(*reasons, *judgement.reasons))
 
 
+def with_fault(judgement: Judgement, found: str, *, gates: bool) -> Judgement:
+    """Return FAIL for what was found wrong besides the text; where it does not gate it is said and does not fail."""
+    if gates:
+        return replace(judgement, verdict=Verdict.FAIL, reasons=(found, *judgement.reasons))
+    return replace(judgement, reasons=(*judgement.reasons, f"not counted: {found}"))
+
+
 def judge_missing(why: str, golden: Golden | None) -> Judgement:
     """Return MISSING for a planned image whose test was skipped, did not run or never judged; `why` says which."""
     unused = () if golden is None else (f"golden (distance {golden.distance}) was not compared",)
