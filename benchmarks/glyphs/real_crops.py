@@ -25,9 +25,10 @@ from qiltest.calibration.fonts import FILES
 from qiltest.files import write_atomically
 from qiltest.hashing import file_sha256
 from qiltest.reading import Line, open_reader
-from qiltest.reading.glyphs.crop import crops, is_square
+from qiltest.reading.glyphs.crop import crops
 from qiltest.reading.images import Pixels, load_image
 from qiltest.reading.quad import Quad, is_column, stretch
+from qiltest.reading.strokes import fills_square
 
 ROOT = Path(__file__).resolve().parents[2]
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
@@ -87,7 +88,7 @@ def rows_of(image: Pixels, file: Path, number: int, line: Line, *, first: int) -
     found: list[Row] = []
     cut = crops(image, line.box, line.text, line.places)
     for index, char in enumerate(line.text):
-        if not is_square(char):
+        if not fills_square(char):
             continue
         crop = cut[index]
         box = crop.box if crop else even(line, index)

@@ -6,7 +6,6 @@ import pytest
 
 from builders import FAKE
 from qiltest.reading import Line, Reading, broken_strokes
-from qiltest.reading.glyphs.crop import is_square
 from qiltest.reading.strokes import DOUBT, fills_square, is_broken
 
 
@@ -67,6 +66,8 @@ def test_of_letters_and_digits_the_readers_confidence_counts_whatever_the_networ
     assert [(item.text, item.judged) for item in found] == [("2", False), ("千", True), ("ア", True)]
 
 
-def test_what_fills_a_square_is_what_is_cut_out_as_one():
+def test_kana_chinese_and_compatibility_ideographs_fill_a_square_and_nothing_else_does():
     chars = [chr(code) for code in range(0x20, 0x10000) if not 0xD800 <= code < 0xE000]
-    assert [char for char in chars if fills_square(char) != is_square(char)] == []
+    blocks = (range(0x3040, 0x3100), range(0x3400, 0xA000), range(0xF900, 0xFB00))
+    square = {chr(code) for block in blocks for code in block} | {"\u3005", "\u3007"}
+    assert [char for char in chars if fills_square(char) != (char in square)] == []

@@ -18,8 +18,8 @@ import numpy as np
 from glyph_render import all_characters, face, window
 
 from qiltest.files import write_atomically
-from qiltest.reading.glyphs.crop import is_square
 from qiltest.reading.glyphs.references import FILE
+from qiltest.reading.strokes import fills_square
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 48
@@ -46,7 +46,7 @@ def main() -> int:
     styles = []
     for chinese, index, latin, latin_index in STYLES:
         squares, letters = face(args.fonts / chinese, index), face(args.fonts / latin, latin_index)
-        drawn = ((char, window(squares if is_square(char) else letters, char, SIZE, margin=1.0)) for char in chars)
+        drawn = ((char, window(squares if fills_square(char) else letters, char, SIZE, margin=1.0)) for char in chars)
         styles.append({char: np.packbits(grey > COVERED, axis=-1) for char, grey in drawn if grey is not None})
     kept = "".join(char for char in chars if all(char in style for style in styles))
     bits = b"".join(style[char].tobytes() for style in styles for char in kept)

@@ -23,7 +23,7 @@ import numpy as np
 from glyph_render import all_characters, big5_level_1, drawn_of, face, gb2312, kana, letters
 
 from qiltest.files import write_atomically
-from qiltest.reading.glyphs.crop import is_square
+from qiltest.reading.strokes import fills_square
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -64,7 +64,7 @@ def kept_characters() -> set[str]:
 
 def wanted(font: Font, kept: set[str], rng: random.Random) -> list[str]:
     """Return the characters to draw of one font."""
-    chinese = [char for char in all_characters(ROOT / "cases") if is_square(char) and char not in kana()]
+    chinese = [char for char in all_characters(ROOT / "cases") if fills_square(char) and char not in kana()]
     common = [char for char in gb2312(0xB0, 0xD7) if char not in kept]
     others = sorted(set(chinese) - set(common) - kept)
     found: list[str] = []

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from qiltest.reading.glyphs.crop import EM, FULL, SIDE, is_square
+from qiltest.reading.glyphs.crop import EM, FULL, SIDE
+from qiltest.reading.strokes import fills_square
 
 #: Size that characters are drawn at before they are made smaller.
 LARGE = 160
@@ -63,7 +64,7 @@ def window(face: Face, char: str, pixels: int, *, margin: float = SIDE / EM, squ
     rows, columns = np.flatnonzero(drawn.max(axis=1) > 60), np.flatnonzero(drawn.max(axis=0) > 60)
     if not len(rows):
         return None
-    if is_square(char) if square is None else square:
+    if fills_square(char) if square is None else square:
         size, x, y = face.em, 1.5 * LARGE, 2 * LARGE + face.middle
     else:
         size = float(max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1)
@@ -100,7 +101,7 @@ def letters() -> list[str]:
 def of_cases(folder: Path) -> list[str]:
     """Return the Chinese characters in the texts of the suite's cases."""
     text = "".join(file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.toml")))
-    return sorted({char for char in text if is_square(char)})
+    return sorted({char for char in text if fills_square(char)})
 
 
 def all_characters(cases: Path) -> list[str]:
@@ -114,7 +115,7 @@ def drawn_of(face: Face, chars: Sequence[str], pixels: int) -> dict[str, Grey]:
     found: dict[str, Grey] = {}
     for char in chars:
         grey = window(face, char, pixels)
-        blank = blanks[0 if is_square(char) else 1]
+        blank = blanks[0 if fills_square(char) else 1]
         if grey is not None and (blank is None or not np.array_equal(grey, blank)):
             found[char] = grey
     return found

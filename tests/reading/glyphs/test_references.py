@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from qiltest.errors import ReaderError
-from qiltest.reading.glyphs.crop import SIDE, is_square
+from qiltest.reading.glyphs.crop import SIDE
 from qiltest.reading.glyphs.references import FILE, MAX_FILE, References, references
+from qiltest.reading.strokes import fills_square
 from qiltest.suite.load import load_cases
 
 ROOT = Path(__file__).parents[3]
@@ -22,7 +23,7 @@ def packed(**fields):
 
 def test_every_chinese_character_of_the_cases_is_drawn():
     chars = {
-        char for case in load_cases(ROOT / "cases") for text in case.texts for char in text.text if is_square(char)
+        char for case in load_cases(ROOT / "cases") for text in case.texts for char in text.text if fills_square(char)
     }
     assert len(chars) > 150
     assert {char for char in chars if not references().has(char)} == set()

@@ -18,6 +18,7 @@ from qiltest.reading.glyphs.ink import Ink, Inked, inked, normalised
 from qiltest.reading.glyphs.line import LINE, MARGIN, Along, upright
 from qiltest.reading.images import Pixels
 from qiltest.reading.quad import Quad
+from qiltest.reading.strokes import fills_square
 
 #: Side of a crop in pixels, and of the character's em square in its middle.
 SIDE, EM = 48, 40
@@ -63,13 +64,6 @@ class _Place:
     high: float
 
 
-def is_square(char: str) -> bool:
-    """Return whether a character fills an em square of its own: Chinese and kana; not letters and digits."""
-    return (
-        "\u3040" <= char <= "\u30ff" or "\u3400" <= char <= "\u9fff" or "\uf900" <= char <= "\ufaff" or char in "々〇"
-    )
-
-
 def crops(image: Pixels, box: Quad, text: str, places: Sequence[float]) -> tuple[Crop | None, ...]:
     """Cut out each character of a line; None for white space and where no ink stands out.
 
@@ -85,7 +79,9 @@ def crops(image: Pixels, box: Quad, text: str, places: Sequence[float]) -> tuple
     centres = MARGIN + np.asarray(places, dtype=np.float64) * line.length
     inks = _inks(line, text, centres)
     before, after = _neighbours(centres, line.length)
-    high, middle = _size([each for each, char in zip(inks, text, strict=True) if each is not None and is_square(char)])
+    high, middle = _size(
+        [each for each, char in zip(inks, text, strict=True) if each is not None and fills_square(char)]
+    )
     found: list[Crop | None] = []
     near = _Place(along=0.0, across=middle, wide=_width(text, centres, high), high=high)
     for k, (char, each) in enumerate(zip(text, inks, strict=True)):
@@ -94,7 +90,7 @@ def crops(image: Pixels, box: Quad, text: str, places: Sequence[float]) -> tuple
             continue
         placed = (
             _square(each, float(before[k]), float(after[k]), near)
-            if is_square(char)
+            if fills_square(char)
             else _letter(each, float(before[k]), float(after[k]))
         )
         found.append(None if placed is None else _cut(line, placed[1], float(centres[k]), placed[0]))
@@ -180,7 +176,7 @@ def _size(inks: Sequence[Ink]) -> tuple[float, float]:
 def _width(text: str, centres: NDArray[np.float64], high: float) -> float:
     """Return the width of the em square: narrower than its height where Chinese characters stand closer than that."""
     pairs = zip(np.diff(centres), text, text[1:], strict=False)
-    steps = [float(step) for step, one, two in pairs if is_square(one) and is_square(two)]
+    steps = [float(step) for step, one, two in pairs if fills_square(one) and fills_square(two)]
     return float(np.clip(np.median(steps), NARROW * high, high)) if steps else high
 
 
