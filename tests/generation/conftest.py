@@ -76,3 +76,16 @@ def recipe(generator: DiffusersGenerator) -> Callable[..., Recipe]:
         return generator.recipe(case(prompt) if prompt else case(), size, variant, seed)
 
     return recipe_of
+
+
+def asked_of(recipe) -> dict[str, object]:
+    """What plain diffusers is asked for an image of a recipe, in the words that all pipelines have in common."""
+    return {
+        "prompt": recipe.prompt,
+        "negative_prompt": recipe.negative_prompt,
+        "true_cfg_scale": recipe.true_cfg_scale,
+        "num_inference_steps": recipe.steps,
+        "width": recipe.asked.width,
+        "height": recipe.asked.height,
+        "generator": torch.Generator("cpu").manual_seed(recipe.seed),
+    }

@@ -21,35 +21,25 @@ from transformers import (
 
 from qiltest.generation.schedule import QWEN_IMAGE
 
-from .stand_in import RANK, byte_vocabulary
+from .stand_in import RANK, seeing_tokenizer, vision_ids
 
 WIDTH, LAYERS, CONTEXT = 64, 2, 48
-_VISION = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
 _TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n"
     "{% for part in message.content %}{{ part.text }}{% endfor %}<|im_end|>\n{% endfor %}"
 )
 
 
-def tokenizer() -> Qwen2Tokenizer:
-    """One token a byte, and the special ones of prompt and images."""
-    made = Qwen2Tokenizer(vocab=byte_vocabulary(), merges=[])
-    made.add_tokens(["<|im_start|>", "<|im_end|>", *_VISION], special_tokens=True)
-    return made
-
-
 def processor() -> Qwen3VLProcessor:
     return Qwen3VLProcessor(
         image_processor=Qwen2VLImageProcessor(patch_size=16),
-        tokenizer=tokenizer(),
+        tokenizer=seeing_tokenizer(),
         video_processor=Qwen3VLVideoProcessor(patch_size=16),
         chat_template=_TEMPLATE,
     )
 
 
 def text_encoder(tokens: Qwen2Tokenizer) -> Qwen3VLForConditionalGeneration:
-    names = ("vision_start", "vision_end", "image", "video")
-    ids = dict(zip(names, tokens.convert_tokens_to_ids(list(_VISION)), strict=True))
     config = Qwen3VLConfig(
         text_config={
             "vocab_size": len(tokens),
@@ -71,7 +61,7 @@ def text_encoder(tokens: Qwen2Tokenizer) -> Qwen3VLForConditionalGeneration:
             "deepstack_visual_indexes": [0],
             "num_position_embeddings": 16,
         },
-        **{f"{name}_token_id": number for name, number in ids.items()},
+        **vision_ids(tokens),
     )
     return Qwen3VLForConditionalGeneration(config)
 

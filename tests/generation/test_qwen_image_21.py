@@ -24,7 +24,7 @@ from qiltest.recipe import Size
 from qiltest.suite.variants import LoraSource, SchedulerKind
 
 from . import stand_in
-from .conftest import BASE, case
+from .conftest import BASE, asked_of, case
 from .stand_in_21 import CONTEXT, LAYERS, WIDTH, build, lora_weights
 from .test_same_as_the_pipeline import pixels
 
@@ -60,13 +60,7 @@ def loaded(model, **options) -> QwenImage21Pipeline:
 def drawn(pipeline, recipe, **options):
     """Draw with plain diffusers; what is transparent is laid on white."""
     image = pipeline(
-        prompt=recipe.prompt,
-        negative_prompt=recipe.negative_prompt,
-        true_cfg_scale=recipe.true_cfg_scale,
-        num_inference_steps=recipe.steps,
-        width=recipe.asked.width,
-        height=recipe.asked.height,
-        generator=torch.Generator("cpu").manual_seed(recipe.seed),
+        **asked_of(recipe),
         **options,
     ).images[0]
     assert image.mode == "RGBA"

@@ -22,7 +22,7 @@ from qiltest.input_images import InputImage
 from qiltest.recipe import EditPrompt, Size
 from qiltest.suite.variants import LoraSource, ModelKind, SchedulerKind
 
-from .conftest import BASE, case
+from .conftest import BASE, asked_of, case
 from .stand_in_edit import build
 from .test_same_as_the_pipeline import pixels
 
@@ -83,13 +83,7 @@ def drawn(model, recipe, **options):
     return np.asarray(
         pipeline(
             image=images if len(images) > 1 else images[0],
-            prompt=recipe.prompt,
-            negative_prompt=recipe.negative_prompt,
-            true_cfg_scale=recipe.true_cfg_scale,
-            num_inference_steps=recipe.steps,
-            width=recipe.asked.width,
-            height=recipe.asked.height,
-            generator=torch.Generator("cpu").manual_seed(recipe.seed),
+            **asked_of(recipe),
         ).images[0]
     )
 

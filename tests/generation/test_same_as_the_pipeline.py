@@ -9,7 +9,7 @@ from PIL import Image
 
 from qiltest.generation.schedule import LIGHTNING
 
-from .conftest import BASE, EIGHT, FOUR, SIZE, case
+from .conftest import BASE, EIGHT, FOUR, SIZE, asked_of, case
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -19,14 +19,8 @@ def pixels(png: bytes) -> np.ndarray:
 def drawn_plainly(plain, recipe, **options):
     return np.asarray(
         plain(
-            prompt=recipe.prompt,
-            negative_prompt=recipe.negative_prompt,
-            true_cfg_scale=recipe.true_cfg_scale,
-            num_inference_steps=recipe.steps,
-            width=recipe.asked.width,
-            height=recipe.asked.height,
             max_sequence_length=recipe.max_sequence_length,
-            generator=torch.Generator("cpu").manual_seed(recipe.seed),
+            **asked_of(recipe),
             **options,
         ).images[0]
     )
