@@ -79,17 +79,27 @@ class QwenImage(Family):
 
     def decode(self, pipeline: Any, latents: torch.Tensor, size: Size) -> torch.Tensor:  # noqa: ANN401
         """Unpack the latents, undo their normalisation and decode them."""
-        import torch
-
-        vae, config = pipeline.vae, pipeline.vae.config
-        unpacked = pipeline._unpack_latents(latents, size.height, size.width, pipeline.vae_scale_factor).to(vae.dtype)
-        mean, std = (
-            torch.tensor(values).view(1, config.z_dim, 1, 1, 1).to(unpacked.device, unpacked.dtype)
-            for values in (config.latents_mean, config.latents_std)
-        )
+        spread, mean, std = unpacked(pipeline, latents, size)
         # the pipeline divides by the inverse: the same rounding is wanted here
-        decoded: torch.Tensor = vae.decode(unpacked / (1.0 / std) + mean, return_dict=False)[0]
+        decoded: torch.Tensor = pipeline.vae.decode(spread / (1.0 / std) + mean, return_dict=False)[0]
         return decoded[:, :, 0]
+
+
+def unpacked(
+    pipeline: Any,  # noqa: ANN401
+    latents: torch.Tensor,
+    size: Size,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return latents as the VAE takes them, but normalised, and the mean and the deviation to undo that by channel."""
+    import torch
+
+    vae, config = pipeline.vae, pipeline.vae.config
+    spread = pipeline._unpack_latents(latents, size.height, size.width, pipeline.vae_scale_factor).to(vae.dtype)
+    mean, std = (
+        torch.tensor(values).view(1, config.z_dim, 1, 1, 1).to(spread.device, spread.dtype)
+        for values in (config.latents_mean, config.latents_std)
+    )
+    return spread, mean, std
 
 
 def conditions(prompt: torch.Tensor, prefix: str) -> dict[str, Any]:

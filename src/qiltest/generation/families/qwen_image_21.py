@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from qiltest.generation.families.family import Family
+from qiltest.generation.families.qwen_image import unpacked
 from qiltest.generation.schedule import QWEN_IMAGE
 from qiltest.lora.bases import Base, base_from_folder
 from qiltest.recipe import EditPrompt, Prompt, Recipe, Size
@@ -134,15 +135,8 @@ class QwenImage21(Family):
 
     def decode(self, pipeline: Any, latents: torch.Tensor, size: Size) -> torch.Tensor:  # noqa: ANN401
         """Undo the latents' normalisation and decode them; the image has a fourth channel, its opacity."""
-        import torch
-
-        vae, config = pipeline.vae, pipeline.vae.config
-        unpacked = pipeline._unpack_latents(latents, size.height, size.width, pipeline.vae_scale_factor).to(vae.dtype)
-        mean, std = (
-            torch.tensor(values).view(1, config.z_dim, 1, 1, 1).to(unpacked.device, unpacked.dtype)
-            for values in (config.latents_mean, config.latents_std)
-        )
-        decoded: torch.Tensor = vae.decode(unpacked * std + mean, return_dict=False)[0]
+        spread, mean, std = unpacked(pipeline, latents, size)
+        decoded: torch.Tensor = pipeline.vae.decode(spread * std + mean, return_dict=False)[0]
         return decoded[:, :, 0]
 
     def image_operations(self, base: Base, recipe: Recipe, *, text_tokens: int, negative_tokens: int) -> int:
