@@ -45,11 +45,11 @@ class InputImage:
         return cls(path=str(path), sha256=hashlib.sha256(_read(path)).hexdigest())
 
     def load(self) -> Image.Image:
-        """Decode the file into RGB, upright as its EXIF says (diffusers' `load_image` does the same).
+        """Decode the file into RGB. Raises what `data` and `decoded` raise."""
+        return decoded(self.data(), self.path)
 
-        Raises RecipeError where the file is missing, was changed, is damaged, too large, or is transparent: what lies
-        behind the transparency is nobody's to choose.
-        """
+    def data(self) -> bytes:
+        """Return the file's bytes. Raises RecipeError where the file is missing, too large, or was changed."""
         data = _read(Path(self.path))
         if hashlib.sha256(data).hexdigest() != self.sha256:
             raise RecipeError(
@@ -57,7 +57,7 @@ class InputImage:
                 where=self.path,
                 remedy="the file was changed; restore it, or correct the hash in the case",
             )
-        return _decoded(data, self.path)
+        return data
 
 
 def _read(path: Path) -> bytes:
@@ -68,7 +68,12 @@ def _read(path: Path) -> bytes:
         raise RecipeError(f"the input image cannot be read: {why}", where=str(path), remedy=_REMEDY) from error
 
 
-def _decoded(data: bytes, where: str) -> Image.Image:
+def decoded(data: bytes, where: str) -> Image.Image:
+    """Decode an image into RGB, upright as its EXIF says (diffusers' `load_image` does the same).
+
+    Raises RecipeError where it is damaged, too large, or transparent: what lies behind the transparency is nobody's to
+    choose. `where` names it.
+    """
     from PIL import Image, ImageOps
 
     try:

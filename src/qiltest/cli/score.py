@@ -14,7 +14,7 @@ from rich.text import Text
 from qiltest.arguments import natural_int
 from qiltest.cli.common import AddParser, cases_flag, console, json_flag, print_json, reader_flag
 from qiltest.cli.parser import TEXT
-from qiltest.engine.edits import Before, change_of_edit, check_input
+from qiltest.engine.edits import Before, change_of_edit
 from qiltest.errors import InputError, QiltestError
 from qiltest.gate.change import change_fault
 from qiltest.gate.judge import stroke_rate_of
@@ -22,7 +22,6 @@ from qiltest.gate.strokes import MEASURED, stroke_fault
 from qiltest.gate.verdict import Verdict
 from qiltest.quality.change import Change
 from qiltest.reading import DEFAULT_READER, BrokenStrokes, Reader, Reading, broken_strokes, open_reader
-from qiltest.reading.images import load_image
 from qiltest.report.diff import Mark, marked
 from qiltest.report.rest import rest_line
 from qiltest.report.terminal.broken import broken_line, broken_record
@@ -209,9 +208,9 @@ def _outcome(image: Path, asked: _Asked, reader: Reader, name: str, given: Path 
             forgiven=asked.forgiven,
             alone=asked.alone,
         )
-        change = (
-            None if given is None or asked.edit is None else _change(asked.edit, given, image, reader, reading, found)
-        )
+        change = None
+        if given is not None and asked.edit is not None:
+            change = change_of_edit(asked.edit, Before.of(given, reader.read), image, reading, found)
     except (AlphabetError, EmptyReadingError, InputError) as error:
         return _Outcome(score=None, verdict=Verdict.ERROR, error=str(error))
     changed = "" if change is None else change_fault(change)
@@ -227,13 +226,6 @@ def _outcome(image: Path, asked: _Asked, reader: Reader, name: str, given: Path 
         benchmarks=_benchmarks(asked, reading),
         broken=broken_strokes(reading, {line for text in found.texts for line in text.lines}),
     )
-
-
-def _change(case: Case, given: Path, image: Path, reader: Reader, reading: Reading, found: Score) -> Change:
-    """Measure what an edit changed besides its texts. Raises InputError, ReaderError."""
-    before = Before(pixels=load_image(given), reading=reader.read(given))
-    check_input(case, before.reading)
-    return change_of_edit(case, before, load_image(image), reading, found)
 
 
 def _benchmarks(asked: _Asked, reading: Reading) -> BenchmarkScore | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 from qiltest import __version__
 from qiltest.elsewhere.records import FindsImages
@@ -22,7 +23,6 @@ from qiltest.gate.golden import GoldenStore
 from qiltest.gate.latency import Cohort
 from qiltest.generation.records import Generator
 from qiltest.quality import gating
-from qiltest.reading.images import load_image
 from qiltest.reading.records import Reader
 from qiltest.recipe import Prompt, Recipe
 from qiltest.runs.events import Failed, Started, now
@@ -96,8 +96,7 @@ class RunContext:
         """Return an edit's input image as the run stores it, with its reading. Raises ReaderError."""
         key = (sha256, case.id)
         if key not in self.read_inputs:
-            path = self.writer.image(sha256)
-            self.read_inputs[key] = Before(pixels=load_image(path), reading=self.readers.read(case, path))
+            self.read_inputs[key] = Before.of(self.writer.image(sha256), partial(self.readers.read, case))
         return self.read_inputs[key]
 
     @property

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from qiltest.errors import InputError, ReaderError
 from qiltest.quality.change import Box, Change, measure_change
-from qiltest.reading.images import Pixels
+from qiltest.reading.images import Pixels, load_image
 from qiltest.reading.records import Line, Reading
 from qiltest.scoring import EmptyReadingError, Score, score
 from qiltest.scoring.gone import score_gone
@@ -22,10 +23,19 @@ class Before:
     pixels: Pixels
     reading: Reading
 
+    @classmethod
+    def of(cls, path: Path, read: Callable[[Path], Reading]) -> Before:
+        """Return the input image in a file. Raises ReaderError."""
+        return cls(pixels=load_image(path), reading=read(path))
 
-def change_of_edit(case: Case, before: Before, after: Pixels, reading: Reading, found: Score) -> Change:
-    """Measure what an edit changed where the image may not change; `found` is the score of `reading`."""
-    return measure_change(before.pixels, after, tuple(may_change(case, before.reading, reading, found)))
+
+def change_of_edit(case: Case, before: Before, after: Path, reading: Reading, found: Score) -> Change:
+    """Measure what an edit changed where the image may not change; `found` is the score of `reading`, of `after`.
+
+    Raises InputError where the input does not show what the case says, and ReaderError.
+    """
+    check_input(case, before.reading)
+    return measure_change(before.pixels, load_image(after), tuple(may_change(case, before.reading, reading, found)))
 
 
 def may_change(case: Case, before: Reading, after: Reading, found: Score) -> Iterator[Box]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from qiltest.engine.options import Options
 from qiltest.errors import InputError, os_errors_as
@@ -19,7 +18,8 @@ from qiltest.generation.opening import open_generator
 from qiltest.generation.records import Generator
 from qiltest.generation.settings import Settings
 from qiltest.generation.sources import TINY
-from qiltest.input_images import InputImage
+from qiltest.input_images import InputImage, decoded
+from qiltest.runs.plain_file import plain_sha256
 from qiltest.runs.store import Reuse, RunStore, Stored
 from qiltest.runs.writer import RunWriter
 from qiltest.suite.cases import Case, InputSample, InputSource, Resolution
@@ -30,8 +30,6 @@ from qiltest.suite.variants import ModelKind
 
 #: folder of the runs' folder for input images that were generated for a session; no run has this name.
 FOLDER = "inputs"
-#: EXIF's number of the orientation.
-_ORIENTATION = 0x0112
 OpenGenerator = Callable[[], Generator]
 
 
@@ -75,9 +73,10 @@ class Inputs:
         case, resolution = self._place(wanted)
         sample = Sample(case=case.id, size=resolution.size, variant=wanted.variant, seed=wanted.seed)
         size = resolution.for_model(tiny=kind is ModelKind.TINY)
-        known = [one for one in self._images.values() if _is_image_of(one, sample, size=str(size.effective()))]
-        if known:
-            return known[-1].path
+        newest_first = reversed(list(self._images.values()))
+        known = next((one for one in newest_first if _is_image_of(one, sample, size=str(size.effective()))), None)
+        if known is not None:
+            return known.path
         if kind is not ModelKind.TINY:
             raise InputError(
                 f"the input is the image of {sample.id}, which no stored run has",
@@ -118,12 +117,12 @@ class Inputs:
 
 def _as_png(image: InputImage) -> bytes:
     """Return an input image as PNG, RGB and upright; a file that is so already as it is. Raises RecipeError."""
-    pixels = image.load()
-    data = Path(image.path).read_bytes()
+    data = image.data()
+    pixels = decoded(data, image.path)
     with Image.open(io.BytesIO(data)) as opened:
-        as_it_is = opened.format == "PNG" and opened.mode == "RGB" and opened.getexif().get(_ORIENTATION, 1) == 1
-    same = as_it_is and hashlib.sha256(data).hexdigest() == image.sha256
-    return data if same else encode_png(np.asarray(pixels))
+        upright = opened.getexif().get(ExifTags.Base.Orientation, 1) == 1
+        as_it_is = opened.format == "PNG" and opened.mode == "RGB" and upright
+    return data if as_it_is else encode_png(np.asarray(pixels))
 
 
 def _is_image_of(stored: Stored, sample: Sample, *, size: str) -> bool:
@@ -135,6 +134,6 @@ def _is_image_of(stored: Stored, sample: Sample, *, size: str) -> bool:
 
 def _whole(stored: Stored) -> bool:
     try:
-        return hashlib.sha256(stored.path.read_bytes()).hexdigest() == stored.generated.sha256
+        return plain_sha256(stored.path) == stored.generated.sha256
     except OSError:
         return False

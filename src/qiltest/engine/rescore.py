@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from qiltest import __version__
-from qiltest.engine.edits import Before, change_of_edit, check_input
+from qiltest.engine.edits import Before, change_of_edit
 from qiltest.errors import CaseError, GoldenError, QiltestError
 from qiltest.gate.golden import GoldenStore
 from qiltest.gate.judge import judge_image
@@ -155,10 +155,8 @@ def _again(result: CaseResult, case: Case, reader: Reader, run: Run, writer: Run
         score = score_case(case, reading)
         change = None
         if case.edit is not None and result.before:
-            path = result.before[0].path
-            before = Before(pixels=load_image(path), reading=reader.read(path))
-            check_input(case, before.reading)
-            change = change_of_edit(case, before, load_image(image.path), reading, score)
+            before = Before.of(result.before[0].path, reader.read)
+            change = change_of_edit(case, before, image.path, reading, score)
         found = judge_image(
             case,
             examined,

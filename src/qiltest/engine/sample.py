@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from qiltest.engine.context import RunContext
-from qiltest.engine.edits import change_of_edit, check_input
+from qiltest.engine.edits import change_of_edit
 from qiltest.engine.options import Update
 from qiltest.engine.producer import PendingImage
 from qiltest.errors import CaseError, GoldenError, OrderError, QiltestError, WorkersLostError
@@ -19,7 +19,6 @@ from qiltest.gate.scene import change_of
 from qiltest.gate.small_copy import SmallCopies
 from qiltest.gate.verdict import Verdict
 from qiltest.quality.change import Change
-from qiltest.reading.images import load_image
 from qiltest.reading.records import Reading
 from qiltest.runs.events import Failed, Generated, Judged, now
 from qiltest.runs.images import StoreWriteError
@@ -110,8 +109,7 @@ class SampleRun:
         if case.edit is None or image is None or not self.result.before:
             return None
         before = self._context.before(case, self.result.before[0].sha256)
-        check_input(case, before.reading)
-        return change_of_edit(case, before, load_image(image.path), reading, score)
+        return change_of_edit(case, before, image.path, reading, score)
 
     def judge(self) -> CaseResult:
         """Compare with the goldens, and write them according to `--qil-update`; see `passes` for the outcome.
