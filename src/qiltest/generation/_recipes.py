@@ -101,7 +101,7 @@ class RecipeBuilder:
         _check_inputs(case, self._source.family)
         effective = size.effective(self._source.family.size_multiple)
         given = self._given_sigmas(variant)
-        with self._own_settings(variant.scheduler):
+        with self._own_settings(variant):
             scheduler = self.scheduler(variant)
             config = as_tuple(scheduler.config, type(scheduler).__name__)
             sigmas = sigmas_of(scheduler, variant.steps, self._source.family.tokens(effective), given)
@@ -155,8 +155,11 @@ class RecipeBuilder:
         return own
 
     @contextmanager
-    def _own_settings(self, kind: SchedulerKind) -> Iterator[None]:
-        """Raise what diffusers raises for settings of the model's own scheduler that it cannot compute with."""
+    def _own_settings(self, variant: Variant) -> Iterator[None]:
+        """Raise what diffusers raises for settings of the model's own scheduler that it cannot compute with.
+
+        That is a RecipeError where the variant changes them, and a ModelError, which ends the session, elsewhere.
+        """
         try:
             yield
         except (
@@ -168,8 +171,14 @@ class RecipeBuilder:
             AttributeError,
             AssertionError,
         ) as error:
-            if kind is SchedulerKind.LIGHTNING:
+            if variant.scheduler is SchedulerKind.LIGHTNING:
                 raise
+            if variant.scheduler is SchedulerKind.SETTINGS:
+                raise RecipeError(
+                    f"its scheduler cannot be used: {first_line(error)}",
+                    where=f"variant {variant.name}",
+                    remedy="correct the settings in its scheduler; the others are those of the model's own",
+                ) from error
             raise ModelError(
                 f"its scheduler cannot be used: {first_line(error)}",
                 where=self._source.name,
