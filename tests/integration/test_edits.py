@@ -316,7 +316,10 @@ def test_edits_that_were_made_elsewhere_are_judged_by_name(street):
 
 def test_a_plan_says_where_the_input_images_come_from(street, capsys):
     write(street, rounds="rounds = 2", more=f'sha256 = "{"a" * 64}"\nget = "https://example.org/sign.png"')
-    assert main(["plan", "--cases", "cases", "--model", "tiny", "--case", "sign", "--variant", "fast"]) == 0
+    options = ["plan", "--cases", "cases", "--case", "sign", "--variant", "fast"]
+    assert main([*options, "--model", "tiny"]) == 2
+    assert "case sign: it has 1 input image, and the model generates from text alone" in capsys.readouterr().err
+    assert main([*options, "--model", "random/qwen-image-edit-plus"]) == 0
     first, second = json.loads(capsys.readouterr().out)["images"]
     assert first["inputs"] == [{"file": "inputs/sign.png", "sha256": "a" * 64, "get": "https://example.org/sign.png"}]
     assert second["inputs"] == [{"sample": SAMPLE}]

@@ -98,6 +98,8 @@ class FolderSource(Generator):
             what = "this image was not selected" if not samples else f"two resolutions of {case.id} are {size} here"
             raise RecipeError(what, where=str(self._survey.folder), remedy="select one of them with --qil-size")
         sample = samples[0]
+        if self._planned.kind is ModelKind.REAL:  # no embedded model edits, and its stand-ins are judged all the same
+            self._planned.check(self._by_task[sample])
         image = self._survey.images.get(sample)
         if image is None:
             why = "; ".join(self._survey.faults.get(sample, ("missing",)))
