@@ -363,6 +363,37 @@ def test_a_score_without_the_input_says_what_was_not_compared(street, score, cap
     assert "coffee is no edit case" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("fault", ["transparent", "several frames", "another format"])
+def test_a_score_refuses_the_inputs_that_a_session_refuses(street, score, capsys, fault):
+    edited(street.path / "cases/edit/inputs/sign.png", street.path / "output.png", "OPEN")
+    with Image.open(street.path / "cases/edit/inputs/sign.png") as opened:
+        image = opened.convert("RGB")
+    given = street.path / ("given.gif" if fault == "another format" else "given.webp")
+    more = {"save_all": True, "append_images": [Image.new("RGB", image.size)]} if fault == "several frames" else {}
+    if fault == "transparent":
+        image.putalpha(100)
+    image.save(given, lossless=True, **more)
+    for asked in (("--case=sign",), ("--expect", "OPEN", "--removed", "SALE 50%")):
+        assert main(["score", "output.png", *asked, "--input", str(given)]) == 2
+        assert fault in capsys.readouterr().err
+    shutil.copy(given, street.path / "cases/edit/inputs/sign.png")
+    assert main(["score", "output.png", "--case=sign"]) == 2
+    assert fault in capsys.readouterr().err
+    street.run(*FAST).assert_outcomes(failed=1)
+    assert fault in only(street).error
+
+
+def test_of_an_animated_image_it_is_said_that_its_first_frame_is_scored(street, score, capsys):
+    edited(street.path / "cases/edit/inputs/sign.png", street.path / "output.png", "OPEN")
+    with Image.open(street.path / "output.png") as opened:
+        note = PngInfo()
+        note.add_itxt("lines", opened.text["lines"])
+        frame = opened.convert("RGB")
+    frame.save(street.path / "output.png", pnginfo=note, save_all=True, append_images=[Image.new("RGB", frame.size)])
+    assert main(["score", "output.png", "--case=sign"]) == 0
+    assert "output.png has several frames (an animation, or pages): the first one is read" in capsys.readouterr().err
+
+
 EDITING = """
 [plain]
 title = "Plain"

@@ -133,6 +133,16 @@ def console(*, stderr: bool = False) -> SafeConsole:
     return made
 
 
+def note_frames(images: Iterable[Path]) -> None:
+    """Say on standard error which images have several frames. Raises ReaderError where one is not there."""
+    from qiltest.reading.images import is_animated
+
+    for image in images:
+        if is_animated(image):
+            note = f"{image} has several frames (an animation, or pages): the first one is read"
+            console(stderr=True).print(printable_line(note), soft_wrap=True)
+
+
 def print_lines(lines: Iterable[str]) -> None:
     """Print lines without folding; control characters are made visible."""
     out = console()

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qiltest.arguments import natural_int
-from qiltest.cli.common import AddParser, cases_flag, console, json_flag, print_json, reader_flag
+from qiltest.cli.common import AddParser, cases_flag, console, json_flag, note_frames, print_json, reader_flag
 from qiltest.cli.parser import TEXT
 from qiltest.engine.edits import Before, change_of_edit
 from qiltest.errors import InputError, QiltestError
@@ -20,6 +20,7 @@ from qiltest.gate.change import change_fault
 from qiltest.gate.judge import stroke_rate_of
 from qiltest.gate.strokes import MEASURED, stroke_fault
 from qiltest.gate.verdict import Verdict
+from qiltest.input_images import InputImage
 from qiltest.quality.change import Change
 from qiltest.reading import DEFAULT_READER, BrokenStrokes, Reader, Reading, broken_strokes, open_reader
 from qiltest.report.diff import Mark, marked
@@ -79,6 +80,7 @@ def run_score(args: argparse.Namespace) -> int:
     given = _input(args.input, asked)
     name = args.reader or asked.reader or DEFAULT_READER
     reader = open_reader(reader_for(name, asked.texts, asked.forgiven))
+    note_frames([args.image])
     outcome = _outcome(args.image, asked, reader, name, given)
     if args.json:
         print_json(_record(args.image, asked, reader, outcome), readable=True)
@@ -177,7 +179,17 @@ def _case_of(args: argparse.Namespace) -> Case:
 
 
 def _input(given: Path | None, asked: _Asked) -> Path | None:
-    """Return the image that was edited; None where nothing is to be compared. Raises QiltestError."""
+    """Return the image that was edited; None where nothing is to be compared. Raises QiltestError.
+
+    It is one that a session would give to an editing model: transparent and animated ones are refused here, too.
+    """
+    path = _named_input(given, asked)
+    if path is not None:
+        InputImage.of(path).load()
+    return path
+
+
+def _named_input(given: Path | None, asked: _Asked) -> Path | None:
     if asked.edit is None:
         if given is not None:
             raise QiltestError(f"{asked.case} is no edit case, so --input has no use", remedy="leave out --input")

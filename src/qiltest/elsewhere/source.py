@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from qiltest.elsewhere.folder import Survey, SurveyedImage, survey
@@ -14,7 +14,8 @@ from qiltest.errors import GenerationError, ImagesError, RecipeError
 from qiltest.files import read_file
 from qiltest.generation.images import BLANK_BELOW, encode_png, spread
 from qiltest.generation.records import Denoised, Generation, Generator
-from qiltest.reading.images import MAX_BYTES, load_image
+from qiltest.image_files import MOST_BYTES
+from qiltest.reading.images import load_image
 from qiltest.recipe import Elsewhere, Prompt, Recipe, Size
 from qiltest.suite.cases import Case
 from qiltest.suite.load import Suite
@@ -40,6 +41,8 @@ NOT_CHECKED = (
     "attention",
     "caches",
 )
+#: files that a note names.
+_SHOWN = 4
 _REMEDY = "make this image again, by `qiltest plan`, or leave it out with --qil-case, --qil-variant or --qil-seeds"
 
 Key = tuple[str, Size, str, int, int]
@@ -82,7 +85,15 @@ class FolderSource(Generator):
             f"images made elsewhere ({self._source}), of {self._planned.name}; not checked: {', '.join(NOT_CHECKED)}; "
             "no latency was measured",
             *not_selected,
+            *self._of_several_frames(),
         )
+
+    def _of_several_frames(self) -> Iterator[str]:
+        files = [image.file for image in self._survey.images.values() if image.animated]
+        if files:
+            shown = ", ".join(files[:_SHOWN]) + (f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else "")
+            have = "has" if len(files) == 1 else "have"
+            yield f"{count(len(files), 'image')} {have} several frames, of which the first is judged: {shown}"
 
     def recipe(self, case: Case, size: Size, variant: Variant, seed: int) -> Recipe:
         """Return what was asked for, with the file that is there. Raises ImagesError where it cannot be judged."""
@@ -147,7 +158,7 @@ class FolderSource(Generator):
                 "not a recipe of this folder", where=recipe.variant, remedy="build it with this source"
             )
         try:
-            data = read_file(image.path, most=MAX_BYTES)
+            data = read_file(image.path, most=MOST_BYTES)
         except OSError as error:
             why = f"cannot be read any more: {error.strerror or error}"
             raise GenerationError(why, where=str(image.path), remedy="leave the folder alone, and repeat") from error

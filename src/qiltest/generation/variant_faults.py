@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from qiltest.errors import RecipeError
 from qiltest.generation.families import Family
+from qiltest.image_files import MOST_RATIO
 from qiltest.recipe import SIZE_MULTIPLE, Size
 from qiltest.suite.variants import ModelBase, SchedulerKind, Variant
 from qiltest.text.format import count
@@ -22,6 +23,8 @@ def check_numbers(size: Size, seed: int) -> None:
     """Raise RecipeError for a size or a seed that no pipeline takes."""
     if min(size.width, size.height) < SIZE_MULTIPLE:
         raise RecipeError(f"size {size} is below {SIZE_MULTIPLE} pixels")
+    if max(size.width, size.height) > MOST_RATIO * min(size.width, size.height):
+        raise RecipeError(f"size {size} has one side more than {MOST_RATIO} times the other: no reader takes the image")
     if not 0 <= seed < 1 << 63:
         raise RecipeError(f"seed {seed} is not between 0 and 2^63 - 1")
 

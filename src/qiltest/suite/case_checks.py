@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import category
 
+from qiltest.image_files import MOST_RATIO
 from qiltest.recipe import SIZE_MULTIPLE, Size
 from qiltest.suite.case_schema import REPORT
 from qiltest.suite.edit_checks import edit_faults
@@ -208,7 +209,14 @@ def _size_fault(size: Size) -> tuple[str, str] | None:
         return f"is {effective} after flooring to multiples of {SIZE_MULTIPLE}", f"at least {SIZE_MULTIPLE} per side"
     if max(effective.width, effective.height) > LARGEST_SIDE:
         return f"is {effective} after flooring to multiples of {SIZE_MULTIPLE}", f"at most {LARGEST_SIDE} per side"
-    return None
+    return _narrow(effective)
+
+
+def _narrow(size: Size) -> tuple[str, str] | None:
+    """Refuse a size whose image no reader would take."""
+    if max(size.width, size.height) <= MOST_RATIO * min(size.width, size.height):
+        return None
+    return f"has one side more than {MOST_RATIO} times the other", "a size that readers take"
 
 
 def _tiny_fault(size: Size) -> tuple[str, str] | None:
@@ -217,7 +225,7 @@ def _tiny_fault(size: Size) -> tuple[str, str] | None:
         return f"is not a multiple of {SIZE_MULTIPLE} on both sides", allowed
     if max(size.width, size.height) > TINY_SIDE or size.width * size.height > TINY_AREA:
         return "is too large for the embedded model", allowed
-    return None
+    return _narrow(size)
 
 
 def _verdicts(resolution: Raw, at: Location, known: Known) -> Iterator[Fault]:
