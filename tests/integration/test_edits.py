@@ -363,6 +363,31 @@ def test_a_score_without_the_input_says_what_was_not_compared(street, score, cap
     assert "coffee is no edit case" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--removed", ""), '--removed: "" has no letter or digit'),
+        (("--removed", "SALE 50%", "--removed=!!!"), '--removed: "!!!" has no letter or digit'),
+        (("--removed", "open"), '--removed: "open" is also expected, "OPEN"'),
+        (("--removed", "SALE", "sale"), '--removed: "sale" duplicates removed[0]'),
+        (("--optional", "Z"), '--optional: "Z" is in none of the texts'),
+        (("--optional", "P"), '--optional: "P" has letters or digits'),
+        (("--expect", " "), '--expect: " " has only white space'),
+    ],
+)
+def test_texts_that_no_case_could_have_are_refused_before_anything_is_read(street, capsys, options, message):
+    assert main(["score", "output.png", "--expect", "OPEN", *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_removed_text_that_stands_in_a_kept_one_alone_is_said_to(street, tmp_path):
+    write(street)
+    case = street.path / "cases/edit/sign.toml"
+    case.write_text(case.read_text().replace('removed = ["SALE 50%"]', 'removed = ["Main"]'))
+    street.run(*FAST)
+    assert "'Main' is to be removed, and was read in 'Main Street' alone, which is to stay" in only(street).error
+
+
 @pytest.mark.parametrize("fault", ["transparent", "several frames", "another format"])
 def test_a_score_refuses_the_inputs_that_a_session_refuses(street, score, capsys, fault):
     edited(street.path / "cases/edit/inputs/sign.png", street.path / "output.png", "OPEN")

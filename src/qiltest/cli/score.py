@@ -29,11 +29,15 @@ from qiltest.report.terminal.broken import broken_line, broken_record
 from qiltest.scoring import EmptyReadingError, Score, TextScore, score
 from qiltest.scoring.alphabet import AlphabetError, reader_for, require_readable
 from qiltest.scoring.benchmarks import BenchmarkScore, benchmark_scores, count_image
+from qiltest.suite.case_checks import text_faults
 from qiltest.suite.cases import Case, EditRules, ExpectedText, Limits, LineBreaks
+from qiltest.suite.edit_checks import gone_faults
 from qiltest.suite.inputs import find_input
 from qiltest.suite.load import load_suite
+from qiltest.suite.problems import show
 from qiltest.text.escape import one_line, printable_line
 from qiltest.text.format import count
+from qiltest.text.normalise import normalise
 from qiltest.text.tables import plain_table
 
 #: Stands for a character of the expected text that was not read.
@@ -137,6 +141,7 @@ def _asked(args: argparse.Namespace) -> _Asked:
     breaks = LineBreaks(args.line_breaks) if args.line_breaks else None
     forgiven, marks = tuple(args.forgive), tuple(args.optional)
     if args.expect:
+        _check_texts(args)
         return _Asked(
             case=None,
             texts=tuple(ExpectedText(text=text, optional_marks=marks) for text in args.expect),
@@ -166,6 +171,22 @@ def _asked(args: argparse.Namespace) -> _Asked:
         edit=case if case.edit is not None else None,
         whole=case,
     )
+
+
+def _check_texts(args: argparse.Namespace) -> None:
+    """Raise QiltestError for texts and marks that no case could have: an image passes with them whatever it shows."""
+    faults = []
+    for text in args.expect:
+        marks = [mark for mark in args.optional if normalise(mark) and normalise(mark) in normalise(text)]
+        for at, seen, allowed in text_faults({"optional_marks": marks}, text, ("--expect",)):
+            faults.append(("--optional" if "optional_marks" in at else "--expect", seen, allowed))
+    for mark in args.optional:
+        if not normalise(mark) or not any(normalise(mark) in normalise(text) for text in args.expect):
+            faults.append(("--optional", f"{show(mark)} is in none of the texts", "marks that occur in a text"))
+    texts = [("expected", text) for text in args.expect]
+    faults += (("--removed", seen, allowed) for _, seen, allowed in gone_faults(enumerate(args.removed), texts))
+    for flag, seen, allowed in faults:
+        raise QiltestError(f"{flag}: {seen}", remedy=f"give {allowed}")
 
 
 def _case_of(args: argparse.Namespace) -> Case:

@@ -10,10 +10,11 @@ from qiltest.errors import InputError, ReaderError
 from qiltest.quality.change import Box, Change, measure_change
 from qiltest.reading.images import Pixels, load_image
 from qiltest.reading.records import Line, Reading
-from qiltest.scoring import EmptyReadingError, Score, score
+from qiltest.scoring import EmptyReadingError, Score, TextScore, score
 from qiltest.scoring.gone import score_gone
 from qiltest.suite.cases import Case
 from qiltest.text.escape import one_line
+from qiltest.text.normalise import letters_and_digits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,13 @@ def _premises(case: Case, before: Reading) -> Iterator[str]:
             yield f"{one_line(text.expected, 40)!r} is to stay, and was read as {one_line(text.read, 40)!r}"
     for gone in score_gone(case.gone, before, texts):
         if not gone.distance:
-            yield f"{one_line(gone.expected, 40)!r} is to be removed, and was not read"
+            part = next((text.expected for text in texts if letters_and_digits(gone.expected) in _bare(text)), None)
+            only = "was not read" if part is None else f"was read in {one_line(part, 40)!r} alone, which is to stay"
+            yield f"{one_line(gone.expected, 40)!r} is to be removed, and {only}"
+
+
+def _bare(text: TextScore) -> str:
+    return letters_and_digits(text.read)
 
 
 def _boxes(reading: Reading, lines: Iterable[int]) -> Iterator[Box]:

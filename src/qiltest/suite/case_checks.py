@@ -82,7 +82,7 @@ def _texts(raw: Raw) -> Iterator[Fault]:
         if not isinstance(text, str) or not text:
             continue
         bare = normalise(text)
-        yield from _marks(table, text, ("texts", index))
+        yield from text_faults(table, text, ("texts", index))
         if bare in first:
             yield ("texts", index, "text"), f"{show(text)} duplicates texts[{first[bare]}]", "each text once"
         first.setdefault(bare, index)
@@ -101,7 +101,8 @@ def _doubts(raw: Raw) -> Iterator[Fault]:
             yield ("texts", index, "text"), f"{show(text)} is not in the prompt", allowed
 
 
-def _marks(table: Raw, text: str, at: Location) -> Iterator[Fault]:
+def text_faults(table: Raw, text: str, at: Location) -> Iterator[Fault]:
+    """Yield what is wrong with an expected text and the `optional_marks` of its table, which stands at `at`."""
     marks = [mark for _, mark in items(table, "optional_marks", str)]
     for index, mark in items(table, "optional_marks", str):
         if not normalise(mark) or normalise(mark) not in normalise(text):
