@@ -329,7 +329,7 @@ def _table(found: Score) -> Table:
 
 def _lines(image: Path, asked: _Asked, outcome: _Outcome) -> Iterator[str]:
     if outcome.score is None:
-        yield f"{outcome.verdict}: {image}: {outcome.error}"
+        yield from f"{outcome.verdict}: {image}: {outcome.error}".splitlines()  # the remedy has a line of its own
         return
     for gone in outcome.score.gone:
         if gone.distance:
