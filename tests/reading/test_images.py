@@ -89,5 +89,4 @@ def test_an_image_of_several_frames_is_known_and_its_first_is_decoded(kind):
 
 def test_of_a_broken_file_nothing_is_said_of_its_frames(tmp_path):
     assert not is_animated(b"GIF89a broken")
-    with pytest.raises(ReaderError, match="cannot be opened"):
-        is_animated(tmp_path / "none.gif")
+    assert not is_animated(tmp_path / "none.gif")

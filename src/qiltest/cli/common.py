@@ -135,7 +135,7 @@ def console(*, stderr: bool = False) -> SafeConsole:
 
 
 def note_frames(images: Iterable[Path]) -> None:
-    """Say on standard error which images have several frames. Raises ReaderError where one is not there."""
+    """Say on standard error which images have several frames."""
     from qiltest.reading.images import is_animated
 
     for image in images:

@@ -50,7 +50,7 @@ def _record(image: Path, reading: Reading) -> dict[str, object]:
             "text": line.text,
             "box": [list(point) for point in line.box],
             "confidence": line.confidence,
-            "strokes": list(line.strokes),
+            "strokes": list(line.strokes) or [None] * len(line.text),
         }
         for line in reading.lines
     ]

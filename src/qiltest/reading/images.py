@@ -65,15 +65,15 @@ def load_image(image: Path | bytes, *, most_pixels: int = MOST_PIXELS) -> Pixels
 def is_animated(image: Path | bytes) -> bool:
     """Return whether an image has several frames or pages, of which `load_image` decodes the first.
 
-    False where it cannot be opened, which `load_image` says. Raises ReaderError where the file is not there.
+    False where it cannot be opened, which `load_image` says.
     """
-    data = _bytes_of(image, str(image) if isinstance(image, Path) else "image")
     try:
+        data = _bytes_of(image, "")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
                 return several_frames(opened)
-    except (Image.DecompressionBombError, UnidentifiedImageError, *DECODERS_RAISE):
+    except (ReaderError, Image.DecompressionBombError, *DECODERS_RAISE):
         return False
 
 
