@@ -337,3 +337,12 @@ def test_images_of_several_frames_are_judged_by_their_first_and_named(suite, ima
     result = judge(suite)
     assert result.ret == 0
     assert_says(result, f"1 image has several frames, of which the first is judged: {COFFEE_BASE}.webp")
+
+
+def test_images_of_one_variant_that_tell_of_several_models_are_named(suite, images):
+    entries = [{"file": f"{name}.png", "sample": name, "model": "q8" if "base" in name else "q4"} for name in SAMPLES]
+    list_images(images, entries)
+    assert "models (" not in " ".join((judge(suite).stdout.str()).split())
+    entries[0]["model"] = "q2"
+    list_images(images, entries)
+    assert_says(judge(suite), "images of base tell of 2 models (q2, q8): give each a label, --qil-images-from")

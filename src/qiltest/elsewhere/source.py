@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qiltest.elsewhere.folder import Survey, SurveyedImage, survey
 from qiltest.elsewhere.plan import PlannedModel, given_sigmas, negative_prompt, planned_model, schedule
-from qiltest.elsewhere.records import Found
+from qiltest.elsewhere.records import ELSEWHERE, Found
 from qiltest.errors import GenerationError, ImagesError, RecipeError
 from qiltest.files import read_file
 from qiltest.generation.images import BLANK_BELOW, encode_png, spread
@@ -21,11 +21,10 @@ from qiltest.suite.cases import Case
 from qiltest.suite.load import Suite
 from qiltest.suite.selection import Sample, Task
 from qiltest.suite.variants import ModelKind, Variant
+from qiltest.text.escape import one_line
 from qiltest.text.format import count
 
-#: the first part of the names under which goldens of images made elsewhere are kept.
-ELSEWHERE = "elsewhere"
-#: a label, which is the second part.
+#: a label, the second part of the name under which goldens are kept.
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: what the recipe of an image made elsewhere says, and nobody could check; its size is checked.
 NOT_CHECKED = (
@@ -41,7 +40,9 @@ NOT_CHECKED = (
     "attention",
     "caches",
 )
-#: files that a note names.
+#: what a file or a manifest calls the model that made an image.
+_MODEL = "model"
+#: files and models that a note names.
 _SHOWN = 4
 _REMEDY = "make this image again, by `qiltest plan`, or leave it out with --qil-case, --qil-variant or --qil-seeds"
 
@@ -86,6 +87,7 @@ class FolderSource(Generator):
             "no latency was measured",
             *not_selected,
             *self._of_several_frames(),
+            *self._of_several_models(),
         )
 
     def _of_several_frames(self) -> Iterator[str]:
@@ -94,6 +96,17 @@ class FolderSource(Generator):
             shown = ", ".join(files[:_SHOWN]) + (f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else "")
             have = "has" if len(files) == 1 else "have"
             yield f"{count(len(files), 'image')} {have} several frames, of which the first is judged: {shown}"
+
+    def _of_several_models(self) -> Iterator[str]:
+        """Yield the variants whose images tell of more than one model: their goldens would be compared all the same."""
+        models: dict[str, dict[str, None]] = {}
+        for sample, image in self._survey.images.items():
+            told = [str(value) for name, value in image.told.items() if name.rpartition(".")[2].lower() == _MODEL]
+            models.setdefault(sample.variant, {}).update(dict.fromkeys(told))
+        for variant, names in models.items():
+            if len(names) > 1:
+                shown = ", ".join(one_line(name, 60) for name in [*names][:_SHOWN])
+                yield f"images of {variant} tell of {len(names)} models ({shown}): give each a label, --qil-images-from"
 
     def recipe(self, case: Case, size: Size, variant: Variant, seed: int) -> Recipe:
         """Return what was asked for, with the file that is there. Raises ImagesError where it cannot be judged."""
