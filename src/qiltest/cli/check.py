@@ -161,9 +161,10 @@ def run_check(args: argparse.Namespace) -> int:
     suite = admit(suite, release, args.model, base=args.base_model)
     partial = args.allow_partial_lora
     inspections = try_release(suite, release, args.model, base=args.base_model, allow_partial=partial)
-    if not args.json:
-        print_lines(line for found in inspections.values() for line in inspection_lines(found, args.like))
     left = {name: found for name, found in inspections.items() if not (found.refusals or found.same)}
+    if not args.json:
+        alone = not left
+        print_lines(line for found in inspections.values() for line in inspection_lines(found, args.like, alone=alone))
     if not left:
         if args.json:
             print_json(decided_record(inspections, args.like))
