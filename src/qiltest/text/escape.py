@@ -107,7 +107,8 @@ def without_commands(text: str) -> str:
 def printable_json(text: str) -> str:
     """Return JSON of the same value in which every character that would act on a terminal or a job's log is escaped."""
     escaped = text if text.isascii() else "".join(map(_json_character, text))
-    return _OLD_COMMAND.sub(r"#\\u0023", escaped)
+    # JSON leaves this one character that acts as it is, in ASCII too
+    return _OLD_COMMAND.sub(r"#\\u0023", escaped.replace(chr(_DELETE), r"\u007f"))
 
 
 def _json_character(char: str) -> str:
