@@ -69,8 +69,9 @@ def main() -> int:
 
 
 def judged(verifier: Verifier, bank: Bank, source: Source, n: int, *, share: float, kind: int | None = None) -> Numbers:
-    """Return log-odds, strength of the damage, em square in pixels, and whether crops show the damage (0 or 1), of those
-    of n examples whose drawings show it: (4, m).
+    """Return log-odds, strength of the damage, em square in pixels, and whether the crop shows the damage: (4, m).
+
+    Of n examples those whose drawings show the damage.
     """
     found = []
     for first in range(0, n, BATCH):

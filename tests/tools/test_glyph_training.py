@@ -100,9 +100,12 @@ def test_a_whole_twin_differs_from_the_broken_one_by_the_damage_alone(bank):
     source = Source(bank, [bank.chosen("train", (0,))], seed=8)
     examples = source.twins(48)
     one, two = examples.part(torch.arange(48)), examples.part(torch.arange(48, 96))
-    assert one.broken.all() and not two.broken.any()
-    assert (one.index == two.index).all() and (one.em == two.em).all()
-    assert (two.where == 0).all() and (two.visible == 1).all()
+    assert one.broken.all()
+    assert not two.broken.any()
+    assert torch.equal(one.index, two.index)
+    assert torch.equal(one.em, two.em)
+    assert (two.where == 0).all()
+    assert (two.visible == 1).all()
     assert (one.where.amax(dim=(1, 2))[one.drawn] > 0).all()
     same = (one.placed - two.placed).abs().amax(dim=(1, 2)) < 1e-6  # most: broken ink may be placed otherwise
     assert same.float().mean() > 0.3

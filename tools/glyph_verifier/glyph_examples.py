@@ -70,13 +70,16 @@ class Source:
         seed: int,
         vae: object = None,
         weights: tuple[float, ...] | None = None,
+        varied: bool = False,
     ) -> None:
-        """`pools`: indices of drawings; each example takes one pool, by `SHARES` where there are four. `weights`: of
-        the kinds of damage, else all alike.
+        """`pools`: indices of drawings; each example takes one pool, by `SHARES` where there are four.
+
+        `weights`: of the kinds of damage, else all alike. `varied`: as `styled`'s, for training.
         """
         device = bank.char.device
         self._bank = bank
         self._vae = vae
+        self._varied = varied
         self._pools = [pool for pool in pools if len(pool)]
         shares = [share for share, pool in zip(SHARES, pools, strict=False) if len(pool)]
         self._shares = torch.tensor(shares if len(pools) > 1 else [1.0], device=device)
@@ -113,12 +116,12 @@ class Source:
         kinds = torch.where(is_broken, kinds, -1)
         ink, changed, drawn = broken(batch, kinds)
         state = g.get_state()
-        shown = styled(batch, ink, vae=self._vae, size=size, calm=calm)
+        shown = styled(batch, ink, vae=self._vae, size=size, calm=calm, varied=self._varied)
         if share == 0:
             twin, visible = shown, torch.ones(n, device=device)
         else:  # the same random numbers again, of as many calls
             g.set_state(state)
-            twin = styled(batch, batch.ink, vae=self._vae, size=size, calm=calm)
+            twin = styled(batch, batch.ink, vae=self._vae, size=size, calm=calm, varied=self._varied)
             visible = largest_change(shown, twin, ink - batch.ink)
         cell = ink.shape[-1] // CELLS
         where = F.avg_pool2d((ink - batch.ink).abs()[:, None], cell).squeeze(1)

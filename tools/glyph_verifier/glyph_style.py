@@ -35,12 +35,21 @@ class Styled:
     em: torch.Tensor  # (n,) em square, or a letter's longer side, in pixels of the image
 
 
-def styled(b: Batch, ink: torch.Tensor, *, vae: object = None, size: int | None = None, calm: bool = False) -> Styled:
+def styled(
+    b: Batch,
+    ink: torch.Tensor,
+    *,
+    vae: object = None,
+    size: int | None = None,
+    calm: bool = False,
+    varied: bool = False,
+) -> Styled:
     """Return crops of characters whose ink is given. `size`: the window's side in the image, else random.
 
-    `calm`: plain black on white and well placed, for a look at the damage alone.
+    `calm`: plain black on white and well placed, for a look at the damage alone. `varied`: some are stretched here and
+    there by up to a twelfth, as the proportions of fonts differ.
     """
-    ink = written(b, ink) if not calm else ink
+    ink = written(b, ink, varied=varied) if not calm else ink
     place = placement(b, ink, calm=calm)
     canvas = laid_out(b, ink, place, calm=calm)
     crops = torch.empty(b.size, SIDE, SIDE, device=ink.device)
@@ -57,7 +66,7 @@ def styled(b: Batch, ink: torch.Tensor, *, vae: object = None, size: int | None 
     return Styled(crop=normalised(crops), placed=inverse(place), em=em)
 
 
-def written(b: Batch, ink: torch.Tensor) -> torch.Tensor:
+def written(b: Batch, ink: torch.Tensor, *, varied: bool = False) -> torch.Tensor:
     """Change the way of writing: stencil, hollow, dotted, double, elastic."""
     way = b.uniform(0, 1)
     stencil = (way < 0.04).nonzero().squeeze(1)
@@ -70,7 +79,11 @@ def written(b: Batch, ink: torch.Tensor) -> torch.Tensor:
     if len(dotted):
         ink = ink.index_put((dotted,), _dotted(b.part(dotted), ink[dotted]))
     strength = col(b.uniform(0, 1.1) * (b.uniform(0, 1) < 0.7))
-    return moved(ink, b.noise(4) * strength, b.noise(4) * strength)
+    dy, dx = b.noise(4) * strength, b.noise(4) * strength
+    if varied:
+        strength = col(b.uniform(0, 2.0) * (b.uniform(0, 1) < 0.4))
+        dy, dx = dy + b.noise(3) * strength, dx + b.noise(3) * strength
+    return moved(ink, dy, dx)
 
 
 def _stencil(b: Batch, ink: torch.Tensor) -> torch.Tensor:

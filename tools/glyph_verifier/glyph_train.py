@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import copy
 import math
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +26,7 @@ from glyph_net import Net
 from qiltest.reading.glyphs.references import references
 
 ROOT = Path(__file__).resolve().parents[2]
-RATE, DECAY, EMA = 2e-3, 5e-3, 0.9995
+RATE, DECAY, EMA = 2e-3, 5e-3, 0.998
 #: of the losses beside the answer's: where the drawing lies in the crop, where it was changed, and broken characters
 #: below the whole ones that look most broken.
 PLACING, FINDING, RANKING = 2.0, 1.0, 0.3
@@ -85,6 +84,7 @@ def main() -> int:
         seconds = args.seconds if args.total is None else args.total - (time.monotonic() - begin) - reserve(args.total)
         net = train(bank, vae, device, args, log, seconds)
         save(net, args.out / "network.pt")
+    torch.backends.cudnn.benchmark = False
     if device.type == "cuda":
         torch.cuda.empty_cache()
     evaluate(net, bank, vae, log, share=args.tests, file=args.out / "evaluation.json")
@@ -113,7 +113,7 @@ class Log:
 def save(net: Net, file: Path) -> None:
     """Write a state dict; whoever reads meanwhile finds the one before."""
     torch.save(net.state_dict(), file.with_suffix(".part"))
-    os.replace(file.with_suffix(".part"), file)
+    file.with_suffix(".part").replace(file)
 
 
 def train(
@@ -121,8 +121,10 @@ def train(
 ) -> Net:
     """Return the running mean of the network's weights after some seconds."""
     cuda = device.type == "cuda"
+    torch.backends.cudnn.benchmark = True  # always the same shapes, unlike the evaluation's
     pools = [bank.chosen("train", (script,), kept=False) for script in range(4)]
-    source = Source(bank, pools, seed=1, vae=vae, weights=tuple(OFTEN.get(kind, 1.0) for kind in KINDS))
+    weights = tuple(OFTEN.get(kind, 1.0) for kind in KINDS)
+    source = Source(bank, pools, seed=1, vae=vae, weights=weights, varied=True)
     net = Net(bank.drawings.shape[1]).to(device)
     net.to(memory_format=torch.channels_last)
     rate = RATE
@@ -177,6 +179,8 @@ class Drawer:
         self._source, self._twins = source, twins
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._before: torch.cuda.Event | None = None
+        if self._stream is not None:
+            torch.cuda.synchronize(device)  # the bank may still be prepared in the other stream
 
     @torch.no_grad()
     def draw(self, *, calm: bool) -> Examples:
