@@ -7,6 +7,7 @@ from contextlib import suppress
 from qiltest.files import expanded
 from qiltest.generation.border import read_object
 from qiltest.generation.families import family_of
+from qiltest.generation.sources import EMBEDDED_MODELS
 from qiltest.suite.cases import TaskKind
 
 TEXT_TO_IMAGE, EDIT = frozenset({TaskKind.TEXT_TO_IMAGE}), frozenset({TaskKind.EDIT})
@@ -29,7 +30,7 @@ def tasks_of(model: str) -> frozenset[TaskKind]:
 def _pipeline(model: str) -> str:
     """Return the class that a folder's `model_index.json` names, "" where there is none."""
     with suppress(OSError):
-        index = expanded(model) / "model_index.json"
+        index = EMBEDDED_MODELS.get(model, expanded(model)) / "model_index.json"
         if index.is_file():
             return str(read_object(index).get("_class_name", ""))
     return ""

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from qiltest.recipe import Scalar
 from qiltest.suite.problems import FileModel, Location, Mistake, check_shape, show, spell
-from qiltest.suite.variants import LoraSource, ModelKind, SchedulerKind, Variant, is_candidate
+from qiltest.suite.variants import EMBEDDED_NAMES, LoraSource, ModelKind, SchedulerKind, Variant, is_candidate
 
 NAME_PATTERN = "[a-z0-9][a-z0-9.-]{0,63}"
 _EMBEDDED = re.compile(rf"embedded::{NAME_PATTERN}")
@@ -216,7 +216,7 @@ def _merging(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
 def _base_model(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
     """Yield a base that no model can be. Whether a hub's id is known, the run says: the catalogue is not complete."""
     base = raw.get("base_model")
-    if isinstance(base, str) and base and _BASE.match(base) is None:
+    if isinstance(base, str) and base and base not in EMBEDDED_NAMES and _BASE.match(base) is None:
         yield ("base_model",), f"{show(base)} is neither an id on the hub nor a folder's path", _BASES
 
 
