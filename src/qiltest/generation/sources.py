@@ -101,7 +101,9 @@ def resolve_model(
     is. Raises DeviceError where there are no weights, saying how to get them.
     """
     source = _resolved(name, kind=kind, revision=revision, download=download)
-    return source if source.is_tiny else replace(source, base=base_of_model(name, insisted=base, folder=source.folder))
+    if source.is_tiny and not is_embedded(name):  # a stand-in, of which nothing is known
+        return source
+    return replace(source, base=base_of_model(name, insisted=base, folder=source.folder))
 
 
 def is_embedded(name: str) -> bool:
