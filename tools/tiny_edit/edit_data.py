@@ -18,11 +18,9 @@ from torch.utils.data import IterableDataset
 #: Multiples of 32 px, none longer than 3.4 times its other side: one token of the vision tower
 SHAPES = (
     (256, 128, 72, 1.5), (256, 192, 48, 1), (320, 192, 80, 1), (384, 192, 96, 1.5), (384, 256, 88, 1), (448, 192, 104, 1), (512, 192, 56, 1), (512, 192, 120, 1),
-    (512, 256, 96, 1), (256, 192, 88, 1.5), (384, 192, 48, 1), (256, 256, 80, 1), (512, 160, 80, 1), (384, 160, 72, 1), (512, 256, 64, 0.6),
-    (256, 128, 96, 1), (256, 192, 64, 1), (320, 192, 112, 0.7), (512, 192, 72, 1), (512, 256, 136, 0.4), (320, 320, 88, 0.6),
+    (512, 256, 96, 1), (256, 128, 96, 1), (256, 192, 88, 1.5), (256, 192, 64, 1), (320, 192, 112, 0.7), (384, 160, 72, 1), (384, 192, 48, 1), (512, 160, 80, 1),
+    (512, 192, 72, 1), (512, 256, 136, 0.4), (256, 256, 80, 1), (320, 320, 88, 0.6), (512, 256, 64, 0.6),
 )  # fmt: skip
-#: so many of them, from the first, are what the base learns from: each more costs two recordings
-TRAINED = 15
 #: so many of them, from the first, are what LoRAs learn from: each more is recorded twice more
 DISTILLED = 9
 #: image tokens of input and output and text tokens in one batch, before `flow.DRAWS` noise levels are drawn

@@ -23,7 +23,7 @@ import flow
 import torch
 from charset import charset
 from data import Glyphs
-from edit_data import BATCH_TOKENS, SHAPES, TRAINED, EditBatches, Words, characters
+from edit_data import BATCH_TOKENS, SHAPES, EditBatches, Words, characters
 from edit_distil import clean_latents, train_lora
 from edit_flow import EditHeads, EditObjective
 from edit_models import (
@@ -69,7 +69,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--guidance", type=float, default=2.5, help="of the base, which the LoRAs learn from")
     parser.add_argument("--find-guidance", action="store_true", help="try some scales instead")
     parser.add_argument("--no-record", action="store_true", help="no CUDA graphs")
-    parser.add_argument("--shapes", type=int, default=TRAINED, help="so many of the batches' shapes alone")
+    parser.add_argument("--shapes", type=int, default=len(SHAPES), help="so many of the batches' shapes alone")
     parser.add_argument("--cpu-steps", type=int, default=2, help="steps of each stage where there is no GPU")
     return parser.parse_args()
 
