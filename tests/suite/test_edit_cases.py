@@ -185,4 +185,8 @@ def test_the_shipped_edit_cases_name_what_they_need():
     assert {case.id for case in suite.edits} >= {"edit-blocks-en", "edit-blocks-zh"}
     for case in suite.edits:
         for source in case.edit.inputs:
-            assert source.sample is not None or (source.file.sha256 and source.file.get)
+            assert (
+                source.sample is not None or (source.file.sha256 and source.file.get) or find_input(case, source.file)
+            )
+    here = {case.id for case in suite.edits if case.has_its_inputs}
+    assert here == {"edit-anime-street", "edit-capybara", "edit-menu", "edit-notice"}

@@ -11,7 +11,7 @@ from qiltest.arguments import names, seeds
 from qiltest.cli.common import AddParser, cases_flag, console, file_path, json_flag, print_json, print_lines
 from qiltest.errors import QiltestError, StoreError, os_errors_as
 from qiltest.files import read_file, write_atomically
-from qiltest.generation.sources import TINY
+from qiltest.generation.sources import kind_of
 from qiltest.text.format import count
 
 if TYPE_CHECKING:
@@ -46,7 +46,10 @@ def add_parser(add: AddParser) -> None:
         parser.add_argument(flag, type=names, action="extend", default=[], metavar=metavar, help=more)
     parser.add_argument("--seeds", type=seeds, metavar="N|LIST", help="seeds per case, or a list such as 42,43")
     parser.add_argument(
-        "--model", default=REAL, metavar="MODEL", help=f"tiny, a folder or a Hugging Face id (default: {REAL})"
+        "--model",
+        default=REAL,
+        metavar="MODEL",
+        help=f"tiny, tiny-edit, a folder or a Hugging Face id (default: {REAL})",
     )
     parser.add_argument(
         "--base-model", metavar="ID", help="base model that --model is, such as Qwen/Qwen-Image (default: recognised)"
@@ -63,9 +66,8 @@ def run_plan(args: argparse.Namespace) -> int:
     from qiltest.generation.tasks import tasks_of
     from qiltest.suite.load import load_suite
     from qiltest.suite.selection import select
-    from qiltest.suite.variants import ModelKind
 
-    kind = ModelKind.TINY if args.model == TINY else ModelKind.REAL
+    kind = kind_of(args.model)
     suite, base = load_suite(args.cases), base_of_model(args.model, insisted=args.base_model)
     check_families(suite.variants)
     tasks = select(

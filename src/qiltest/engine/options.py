@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from qiltest.generation.settings import Offload, Settings
-from qiltest.generation.sources import TINY, base_of_model
+from qiltest.generation.sources import base_of_model, is_embedded, kind_of
 from qiltest.generation.tasks import tasks_of
 from qiltest.recipe import Size
 from qiltest.runs.records import Purpose
@@ -153,13 +153,13 @@ class Options:
 
     @property
     def is_tiny(self) -> bool:
-        """True for the embedded model."""
-        return self.model == TINY
+        """True for an embedded model."""
+        return is_embedded(self.model)
 
     @property
     def kind(self) -> ModelKind:
         """Which LoRAs and sizes the model uses."""
-        return ModelKind.TINY if self.is_tiny else ModelKind.REAL
+        return kind_of(self.model)
 
     @property
     def able(self) -> frozenset[TaskKind]:

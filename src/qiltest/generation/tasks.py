@@ -7,6 +7,7 @@ from contextlib import suppress
 from qiltest.files import expanded
 from qiltest.generation.border import read_object
 from qiltest.generation.families import family_named, family_of
+from qiltest.generation.sources import EMBEDDED_MODELS
 from qiltest.suite.cases import TaskKind
 from qiltest.suite.variants import ModelBase
 
@@ -30,7 +31,7 @@ def tasks_of(model: str, base: ModelBase | None = None) -> frozenset[TaskKind]:
 def _pipeline(model: str) -> str:
     """Return the class that a folder's `model_index.json` names, "" where there is none."""
     with suppress(OSError):
-        index = expanded(model) / "model_index.json"
+        index = EMBEDDED_MODELS.get(model, expanded(model)) / "model_index.json"
         if index.is_file():
             return str(read_object(index).get("_class_name", ""))
     return ""

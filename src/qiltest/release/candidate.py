@@ -172,7 +172,9 @@ def same_line(inspection: CandidateInspection, like: str, *, alone: bool = True)
 
 
 def pinned(variant: Variant, model: ModelSource) -> Variant:
-    """Return a variant with the hashes of the embedded model's LoRA files."""
+    """Return a variant with the hashes of an embedded model's LoRA files; one of another model as it is."""
+    if model.base is not None and model.base.takes(variant) is False:
+        return variant
     return replace(variant, loras=tuple((kind, _pin(lora, model)) for kind, lora in variant.loras))
 
 

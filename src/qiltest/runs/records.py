@@ -13,7 +13,7 @@ from qiltest.gate.golden import Golden
 from qiltest.gate.latency import Cohort, LatencyJudgement
 from qiltest.gate.verdict import Judgement, Verdict
 from qiltest.generation.records import LatentStats, Timing
-from qiltest.generation.sources import TINY
+from qiltest.generation.sources import is_embedded
 from qiltest.quality.change import Change
 from qiltest.quality.records import Health
 from qiltest.reading.records import ReaderInfo, Reading
@@ -111,8 +111,8 @@ class Setup:
 
     @property
     def is_tiny(self) -> bool:
-        """True where the images are the embedded model's, whatever made them."""
-        return self.model == TINY if self.kind is None else self.kind is ModelKind.TINY
+        """True where the images are an embedded model's, whatever made them."""
+        return is_embedded(self.model) if self.kind is None else self.kind is ModelKind.TINY
 
     @property
     def made_elsewhere(self) -> bool:

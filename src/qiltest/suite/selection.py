@@ -86,7 +86,8 @@ def select(
     """Return the images to generate: by case, resolution, variant, seed, round, in that order.
 
     By default these are all cases of the tasks that the model is `able` to do, with their own sizes and seeds, and the
-    default variants of the model's `base`. A case that is named is selected whatever its task.
+    default variants of the model's `base`; of an embedded model only those whose input images are part of the suite. A
+    case that is named is selected whatever its task.
     `cases` are `ID` or `ID@WxH`; `variants` are names or groups, or `all` alone; `sizes` are the report's, also for the
     embedded model; `seeds` replace the cases' own; `seed_count` is a number of seeds per case, starting with its own.
     Duplicate names count once. Raises CaseError for an unknown name, a variant of another base or without a LoRA for
@@ -95,7 +96,7 @@ def select(
     """
     if tuple(variants) == (ALL,):
         variants = [variant.name for variant in variants_of(suite, base) if variant.generates(kind)]
-    places = _places(suite, cases, sizes, able)
+    places = _places(suite, cases, sizes, able, kind)
     generated = _variants(suite, variants, kind, base)
     if negative := [seed for seed in seeds if seed < 0]:
         raise CaseError(f"seed {negative[0]} is negative", remedy="give seeds of 0 or more")
@@ -113,6 +114,15 @@ def left_out(suite: Suite, *, cases: Sequence[str], able: Collection[TaskKind]) 
     return () if cases else tuple(case for case in suite.every if case.task not in able)
 
 
+def without_inputs(
+    suite: Suite, *, cases: Sequence[str], able: Collection[TaskKind], kind: ModelKind
+) -> tuple[Case, ...]:
+    """Return the cases that are not selected because an embedded model is to need no download."""
+    if cases or kind is not ModelKind.TINY:
+        return ()
+    return tuple(case for case in suite.every if case.task in able and not case.has_its_inputs)
+
+
 def _first_seeds(case: Case, count: int) -> tuple[int, ...]:
     """Return `count` seeds: the case's own, then those that follow the highest."""
     own = case.seeds[:count]
@@ -121,9 +131,11 @@ def _first_seeds(case: Case, count: int) -> tuple[int, ...]:
 
 
 def _places(
-    suite: Suite, names: Sequence[str], sizes: Sequence[str], able: Collection[TaskKind]
+    suite: Suite, names: Sequence[str], sizes: Sequence[str], able: Collection[TaskKind], kind: ModelKind
 ) -> list[tuple[Case, Resolution]]:
-    asked = [suite.case(name) for name in names] or [(case, None) for case in suite.every if case.task in able]
+    waiting = without_inputs(suite, cases=names, able=able, kind=kind)
+    by_default = [(case, None) for case in suite.every if case.task in able and case not in waiting]
+    asked = [suite.case(name) for name in names] or by_default
     if not asked:
         raise CaseError(
             f"no case is selected: the suite has none of the task {' or '.join(sorted(able))}, which the model does",

@@ -12,7 +12,15 @@ from pydantic import Field
 
 from qiltest.recipe import Scalar
 from qiltest.suite.problems import FileModel, Location, Mistake, check_shape, show, spell
-from qiltest.suite.variants import CONVERSIONS, LoraSource, ModelKind, SchedulerKind, Variant, is_candidate
+from qiltest.suite.variants import (
+    CONVERSIONS,
+    EMBEDDED_NAMES,
+    LoraSource,
+    ModelKind,
+    SchedulerKind,
+    Variant,
+    is_candidate,
+)
 
 NAME_PATTERN = "[a-z0-9][a-z0-9.-]{0,63}"
 _EMBEDDED = re.compile(rf"embedded::{NAME_PATTERN}")
@@ -110,7 +118,7 @@ class VariantTable(FileModel):
     loras: Annotated[LorasTable, Field(description="tables real and tiny")] = LorasTable()
     merged: Annotated[bool, Field(description="true or false")] = False
     group: Annotated[str, Field(pattern=f"^({NAME_PATTERN})?$", description=NAME_PATTERN)] = ""
-    base_model: Annotated[str | None, Field(min_length=1, description="owner/name on the hub, or a folder")] = None
+    base_model: Annotated[str | None, Field(min_length=1, description="owner/name on the hub, a folder, or tiny-edit")] = None
     default: Annotated[bool, Field(description="true or false")] = True
     note: Annotated[str, Field(description="a string")] = ""
 
@@ -246,7 +254,7 @@ def _merging(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
 def _base_model(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
     """Yield a base that no model can be. Whether a hub's id is known, the run says: the catalogue is not complete."""
     base = raw.get("base_model")
-    if isinstance(base, str) and base and _BASE.match(base) is None:
+    if isinstance(base, str) and base and base not in EMBEDDED_NAMES and _BASE.match(base) is None:
         yield ("base_model",), f"{show(base)} is neither an id on the hub nor a folder's path", _BASES
 
 
