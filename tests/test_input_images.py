@@ -73,3 +73,10 @@ def test_a_missing_file_and_one_of_another_format_are_refused(tmp_path: Path) ->
         InputImage.of(tmp_path / "none.png")
     with pytest.raises(RecipeError, match="cannot be decoded"):
         saved(tmp_path / "a.gif", Image.new("RGB", (8, 8))).load()
+
+
+def test_an_image_of_which_pillow_refuses_even_the_header_is_one_error(tmp_path):
+    path = tmp_path / "huge.png"
+    Image.new("1", (20_000, 12_000)).save(path)
+    with pytest.raises(RecipeError, match="the input image has more than 67,108,864 pixels"):
+        InputImage.of(path).load()

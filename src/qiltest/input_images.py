@@ -85,6 +85,9 @@ def decoded(data: bytes, where: str) -> Image.Image:
                 if upright.has_transparency_data and min(upright.convert("RGBA").getchannel("A").tobytes()) < 255:
                     raise RecipeError("the input image is transparent in places", where=where, remedy=_REMEDY)
                 return upright.convert("RGB")
+    except Image.DecompressionBombError as error:  # of a size that nothing was read of yet
+        what = f"the input image has more than {MOST_PIXELS:,} pixels"
+        raise RecipeError(what, where=where, remedy="give a smaller one, or a part of it") from error
     except (OSError, SyntaxError, ValueError, RuntimeError, LookupError, MemoryError, TypeError) as error:
         why = str(error) or type(error).__name__
         raise RecipeError(f"the input image cannot be decoded: {why}", where=where, remedy=_REMEDY) from error

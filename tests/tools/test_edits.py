@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from transformers import Qwen2Tokenizer
 
 from qiltest.generation.sources import EMBEDDED
@@ -86,6 +87,19 @@ def test_new_text_fits_the_canvas_at_every_one_of_its_places(many):
             assert line.col + line.width + edit.places - 1 <= 384 // 16, edit.prompt
 
 
+def test_a_text_of_another_size_keeps_its_left_edge_where_it_fits_so_that_chance_decides_nothing(edits, many):
+    restyled = [edit for edit in many if edit.kind is edits("edit_tasks").Kind.RESTYLE]
+    moved = 0
+    for edit in restyled:
+        before, after = edit.before[edit.named], edit.after[edit.made]
+        assert edit.places == 1
+        assert (before.wide, before.row, before.text) == (not after.wide, after.row, after.text)
+        assert after.col == before.col or (after.col < before.col and after.col + after.width == 384 // 16 - 1)
+        moved += after.col != before.col
+    assert {edit.before[edit.named].wide for edit in restyled} == {False, True}
+    assert moved < len(restyled) / 2
+
+
 def test_added_text_stands_where_nothing_stood(many):
     for edit in many:
         rows = [row for line in edit.after for row in (line.row, line.row + 1)]
@@ -120,3 +134,26 @@ def test_rows_that_an_edit_leaves_alone_are_the_inputs_latents_at_every_place(ed
     for place in flow.places(session, batch, source):
         assert torch.equal(place[kept], own[kept])
         assert not torch.equal(place[~kept], own[~kept])
+
+
+def test_a_training_that_was_killed_knows_the_seconds_that_each_stage_had(edits, tmp_path):
+    train = edits("train_edit")
+    train.Progress(tmp_path / "progress.json").keep("base", 61.5)
+    again = train.Progress(tmp_path / "progress.json")
+    assert (again.spent("base"), again.spent("8step")) == (61.5, 0.0)
+    assert [path.name for path in tmp_path.iterdir()] == ["progress.json"]
+
+
+def test_stored_inputs_come_back_with_their_edits_and_pixels(edits, tmp_path):
+    evaluate = edits("evaluate_edit")
+    args = SimpleNamespace(count=8, seed=3)
+    some = next(evaluate.blocks(8, 3))[1][2:5]
+    pixels = np.random.default_rng(0).integers(0, 256, (192, 256, 3), np.uint8)
+    evaluate.store_inputs(tmp_path / "inputs.zip", args, [(job, Image.fromarray(pixels)) for job in some])
+    found = evaluate.stored_inputs(tmp_path / "inputs.zip")
+    assert [job for job, _ in found] == some
+    assert all((np.asarray(image) == pixels).all() for _, image in found)
+    args.seed = 4
+    evaluate.store_inputs(tmp_path / "other.zip", args, [(job, Image.fromarray(pixels)) for job in some])
+    with pytest.raises(SystemExit, match="made by other code"):
+        evaluate.stored_inputs(tmp_path / "other.zip")

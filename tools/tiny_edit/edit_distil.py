@@ -7,11 +7,11 @@ from pathlib import Path
 
 import edit_paths  # noqa: F401  (makes the next imports work)
 import torch
-from distil import RATE, Adapter, Distiller
+from distil import KEEP, RATE, Adapter, Distiller
 from edit_data import DISTILLED
 from edit_flow import places, source_latents
 from flow import packed, told
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 
 class EditScene:
@@ -88,20 +88,31 @@ def batch_loss(session, distiller: EditDistiller, number: int, batch: dict[str, 
     return distiller.loss(clean, EditScene(number, embeds, source, (2, rows, cols)), changed)
 
 
-def train_lora(session, steps: int, budget: float, guidance: float) -> None:  # noqa: ANN001
-    """Distil one LoRA in `budget` seconds and write it to `<out>/loras`; the transformer is the base again afterwards."""
+def train_lora(session, steps: int, budget: float, guidance: float, progress) -> None:  # noqa: ANN001
+    """Distil one LoRA in `budget` seconds and write it to `<out>/loras`; the transformer is the base again afterwards.
+
+    What `progress` says was spent before is taken off, and the file that it left is gone on from. A 4-step LoRA begins with the 8-step one where there is
+    one: most of both is what guidance adds.
+    """
     # what is stored is bf16: the LoRA must fit those weights
     with torch.no_grad():
         for p in [*session.transformer.parameters(), *session.text_encoder.parameters()]:
             p.copy_(p.to(torch.bfloat16))
+    name, folder = f"{steps}step", session.args.out / "loras"
     adapter = Adapter(session.transformer)
+    already = progress.spent(name)
+    beginnings = ([name] if already else []) + (["8step"] if steps == 4 else [])
+    known = next((path for n in beginnings if (path := folder / f"{n}.safetensors").exists()), None)
+    if known:
+        adapter.take(load_file(known))
+        session.say("lora", steps, "begins with", known.name, f"after {already:.0f} s")
     parameters, weights = adapter.parameters(), list(session.transformer.parameters())
     optimiser = torch.optim.AdamW(parameters, RATE, betas=(0.9, 0.98), weight_decay=0.0)
     nothing = session.encode(session.negative.expand(2, -1))[:1].detach()
     distiller = EditDistiller(session.lean, adapter, steps, nothing, record=session.records)
     distiller.guidance = guidance
     batches = session.batches(20 + steps, DISTILLED)
-    began, step, mean = time.monotonic(), 0, None
+    began, step, mean, kept = time.monotonic() - already, 0, None, already
     while (spent := time.monotonic() - began) < budget:
         fall = 1 if spent < 0.5 * budget else max(0.01, 2 - 2 * spent / budget)
         for group in optimiser.param_groups:
@@ -119,12 +130,16 @@ def train_lora(session, steps: int, budget: float, guidance: float) -> None:  # 
             if distiller.recorder.said:
                 session.say(distiller.recorder.said)
                 distiller.recorder.said = None
-        if step % 300 == 0:
-            write_lora(session.args.out / "loras", adapter, steps)
+        if spent > kept + KEEP:
+            kept = spent
+            write_lora(folder, adapter, steps)
+            progress.keep(name, spent)
         if session.device == "cpu" and step >= session.args.cpu_steps:
             break
     session.say("lora", steps, "done", step)
-    write_lora(session.args.out / "loras", adapter, steps)
+    if step:
+        write_lora(folder, adapter, steps)
+    progress.keep(name, budget)
     adapter.off()
 
 

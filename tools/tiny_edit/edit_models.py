@@ -7,7 +7,6 @@ text encoder learned for the image's token. What an image shows comes through th
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -115,16 +114,6 @@ def silence_vision(encoder: Qwen2_5_VLForConditionalGeneration) -> None:
     last = encoder.model.visual.merger.mlp[2]
     last.weight.zero_()
     last.bias.copy_(encoder.model.language_model.embed_tokens.weight[encoder.config.image_token_id])
-
-
-def export_parts(folder: Path, vae: Any, transformer: Any, text_encoder: Any) -> None:  # noqa: ANN401
-    """Write what has weights in diffusers layout, bf16 safetensors; what is given keeps its type."""
-    forget_unused_slices(vae)
-    for name, module in (("vae", vae), ("transformer", transformer), ("text_encoder", text_encoder)):
-        small = copy.deepcopy(module).to(torch.bfloat16)
-        if name == "text_encoder":
-            silence_vision(small)
-        small.save_pretrained(folder / name, safe_serialization=True)
 
 
 def export(folder: Path, vae: Any, transformer: Any, text_encoder: Any, tokenizer: Qwen2Tokenizer) -> None:  # noqa: ANN401

@@ -28,13 +28,13 @@ Way = tuple[int, float, Mapping[str, object], str | None]
 
 
 def ways(scale: float) -> dict[str, Way]:
-    """Base at the guidance `scale`, both LoRAs, and as many steps without them."""
+    """Both LoRAs, as many steps without them, and the base at the guidance `scale`."""
     return {
-        "base": (40, scale, QWEN_IMAGE, None),
         "8step": (8, 1.0, LIGHTNING, "8step"),
         "4step": (4, 1.0, LIGHTNING, "4step"),
-        "8 steps without LoRA": (8, 1.0, LIGHTNING, None),
         "4 steps without LoRA": (4, 1.0, LIGHTNING, None),
+        "base": (40, scale, QWEN_IMAGE, None),
+        "8 steps without LoRA": (8, 1.0, LIGHTNING, None),
     }
 
 

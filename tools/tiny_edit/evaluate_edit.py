@@ -1,10 +1,11 @@
 """Measure the embedded editing model: 200 random edits of four kinds by base, LoRAs and controls.
 
-    python tools/tiny_edit/evaluate_edit.py --out FOLDER --model FOLDER --atlas checkpoints/atlas.npz [--count 200] [--scale 4] [--jobs 12]
+    python tools/tiny_edit/evaluate_edit.py --out FOLDER --model FOLDER --atlas checkpoints/atlas.npz [--count 200] [--scale 2.5] [--jobs 12]
 
 Half of the inputs are drawn from the fonts, half by the embedded text-to-image model with its 8-step LoRA. An edit counts where the reader reads every
-text of the input, and of the wanted output set from the fonts, without an error: what is wrong afterwards is the edit's. `FOLDER/edits.jsonl` has a line an edit and way, `summary.json`
-the figures, `images.zip` the images (WebP).
+text of the input, and of the wanted output set from the fonts, without an error: what is wrong afterwards is the edit's. `FOLDER/inputs.zip` has the inputs, a zip each way its
+images (WebP without loss), `edits.jsonl` a line an edit and way, `summary.json` the figures. What is there is not made again, so that inputs, images (`--until images`) and
+readings may come from three machines.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -28,9 +30,9 @@ import torch
 from charset import charset
 from data import FONTS, Glyphs
 from distil import Adapter
-from edit_data import EditBatches, Words
-from edit_models import TINY
-from edit_sample import Sampler, ways
+from edit_data import EditBatches, Words, characters
+from edit_models import TINY, build_edit_tokenizer, encode_map
+from edit_sample import Sampler, Way, ways
 from edit_tasks import Edit, Kind, Line, Tasks, cleaned
 from image import Painter
 from layout import LINE, columns, gap
@@ -44,10 +46,15 @@ from qiltest.generation.schedule import LIGHTNING
 SHAPES = ((256, 192), (384, 192), (512, 192), (512, 256))
 #: inputs drawn for one that is wanted: the reader errs on some
 SPARE = 2.2
+#: edits drawn at once
+AT_ONCE = 64
 #: of an edit's outside, in blocks of 8 x 8 px: mean absolute difference (0 to 255) from which a block has changed, and the largest share that may
 BLOCK, DIFFERENCE, SHARE = 8, 24.0, 0.02
 #: pixels above and below the edited line that may change with it
 BORDER = 8
+
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,7 +252,7 @@ def change_outside(before: Image.Image, after: Image.Image, row: int) -> float:
     return float((blocks[outside] > DIFFERENCE).mean()) if outside.any() else 0.0
 
 
-def row_of(job: Job, way: str, before: Image.Image, after: Image.Image, reading: Any) -> dict[str, Any]:  # noqa: ANN401
+def row_of(job: Job, way: str, before: Image.Image, after: Image.Image, reading: Any) -> Row:  # noqa: ANN401
     edit = job.edit
     edits, lengths, extra = scored(reading, edit.after)
     kept = [edits[i] for i in range(len(edit.after)) if i != edit.made]
@@ -272,9 +279,9 @@ def row_of(job: Job, way: str, before: Image.Image, after: Image.Image, reading:
     }
 
 
-def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def summary(rows: Sequence[Row]) -> dict[str, Any]:
     """Figures by way: in per cent, and the exact tests of each control against its LoRA."""
-    by_way: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    by_way: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_way[row["way"]].append(row)
     found: dict[str, Any] = {}
@@ -310,17 +317,13 @@ def _percent(part: int, whole: int) -> float | None:
     return round(100 * part / whole, 2) if whole else None
 
 
-def inputs_of(args: argparse.Namespace, pool: ProcessPoolExecutor, words: Words) -> list[tuple[Job, Image.Image]]:
+def chosen_inputs(args: argparse.Namespace, pool: ProcessPoolExecutor, words: Words) -> list[tuple[Job, Image.Image]]:
     """`args.count` edits, as many of each kind and source, whose inputs are read without an error."""
     inputs = Inputs(args.atlas, words, args.device)
     wanted = args.count // 8
     found: dict[tuple[Kind, bool], list[tuple[Job, Image.Image]]] = defaultdict(list)
-    for first in range(0, 6 * args.count, max(8, int(args.count * SPARE))):
-        some = [
-            job
-            for job in jobs(max(8, int(args.count * SPARE)), args.seed + first, first)
-            if len(found[job.edit.kind, job.drawn]) < wanted
-        ]
+    for first, some in blocks(args.count, args.seed):
+        some = [job for job in some if len(found[job.edit.kind, job.drawn]) < wanted]
         drawn = list(zip(some, inputs.draw(some), strict=True))
         readings = pool.map(read, [as_png(image) for _, image in drawn])
         drawn = [pair for pair, reading in zip(drawn, readings, strict=True) if exact(reading, pair[0].edit.before)]
@@ -329,65 +332,143 @@ def inputs_of(args: argparse.Namespace, pool: ProcessPoolExecutor, words: Words)
             here = found[job.edit.kind, job.drawn]
             if exact(reading, job.edit.after) and len(here) < wanted:
                 here.append((job, image))
+        print(f"{sum(map(len, found.values()))} inputs of the edits before number {first + len(some)}", flush=True)
         if all(len(found[kind, drawn]) >= wanted for kind in Kind for drawn in (False, True)):
             break
     return sorted((pair for pairs in found.values() for pair in pairs), key=lambda pair: pair[0].number)
+
+
+def blocks(count: int, seed: int) -> Iterator[tuple[int, list[Job]]]:
+    """Edits to choose `count` from, some at a time, each with the number of its first."""
+    size = max(8, int(count * SPARE))
+    for first in range(0, 6 * count, size):
+        yield first, list(jobs(size, seed + first, first))
+
+
+def store_inputs(path: Path, args: argparse.Namespace, pairs: Sequence[tuple[Job, Image.Image]]) -> None:
+    said = {"count": args.count, "seed": args.seed, "prompts": {job.number: job.edit.prompt for job, _ in pairs}}
+    with stored(path) as archive:
+        archive.writestr("inputs.json", json.dumps(said, ensure_ascii=False))
+        for job, image in pairs:
+            store(archive, job.number, image)
+
+
+def stored_inputs(path: Path) -> list[tuple[Job, Image.Image]]:
+    """The edits and inputs that `store_inputs` wrote; edits come again from their seed."""
+    with zipfile.ZipFile(path) as archive:
+        said = json.loads(archive.read("inputs.json"))
+        prompts, found = {int(n): prompt for n, prompt in said["prompts"].items()}, []
+        for _, some in blocks(said["count"], said["seed"]):
+            for job in some:
+                if job.number in prompts:
+                    if prompts[job.number] != job.edit.prompt:
+                        raise SystemExit(f"{path} was made by other code: edit {job.number} is now {job.edit.prompt!r}")
+                    found.append((job, take(archive, job.number)))
+            if len(found) == len(prompts):
+                break
+    return found
+
+
+@contextmanager
+def stored(path: Path) -> Iterator[zipfile.ZipFile]:
+    """A new archive that is there when it is whole."""
+    new = path.with_suffix(".tmp")
+    with zipfile.ZipFile(new, "w", zipfile.ZIP_STORED) as archive:
+        yield archive
+    new.replace(path)
+
+
+def store(archive: zipfile.ZipFile, number: int, image: Image.Image) -> None:
+    data = io.BytesIO()
+    image.save(data, "webp", lossless=True, method=1)
+    archive.writestr(f"{number:03}.webp", data.getvalue())
+
+
+def take(archive: zipfile.ZipFile, number: int) -> Image.Image:
+    with archive.open(f"{number:03}.webp") as data:
+        return Image.open(data).convert("RGB")
+
+
+def archive_of(args: argparse.Namespace, way: str) -> Path:
+    return args.out / f"{way.replace(' ', '-')}.zip"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", type=Path, default=edit_paths.ROOT / "src/qiltest/generation/tiny_edit")
-    parser.add_argument("--atlas", type=Path, required=True)
+    parser.add_argument("--atlas", type=Path, help="where inputs are still to be made")
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=3)
-    parser.add_argument("--scale", type=float, default=4.0)
-    parser.add_argument("--jobs", type=int, default=12)
+    parser.add_argument("--scale", type=float, default=2.5, help="guidance of the base")
+    parser.add_argument("--jobs", type=int, default=12, help="processes that read")
     parser.add_argument("--ways", help="some ways alone, separated by semicolons")
+    parser.add_argument("--until", choices=["inputs", "images", "readings"], default="readings")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     began = time.monotonic()
-    sampler = Sampler(args.model, args.device)
+
+    def say(*words: object) -> None:
+        print(f"{time.monotonic() - began:.0f} s:", *words, flush=True)
+
+    inputs = args.out / "inputs.zip"
+    if not inputs.exists():
+        with readers(args.jobs) as pool:
+            words = Words(*encode_map(build_edit_tokenizer(), characters()))
+            store_inputs(inputs, args, chosen_inputs(args, pool, words))
+    pairs = stored_inputs(inputs)
+    say(len(pairs), "inputs")
     chosen = [w for w in ways(args.scale) if not args.ways or w in args.ways.split(";")]
-    with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn"), initializer=_open) as pool:
-        pairs = inputs_of(args, pool, sampler.words)
-        print(f"{time.monotonic() - began:.0f} s: {len(pairs)} inputs", flush=True)
-        rows: list[dict[str, Any]] = []
-        with zipfile.ZipFile(args.out / "images.zip", "w", zipfile.ZIP_STORED) as stored:
-            for job, image in pairs:
-                _store(stored, f"{job.number:03}-input", image)
-            for way in [w for w in chosen if w in sampler.loras or "step" not in w or " " in w]:
-                rows += _one_way(way, ways(args.scale)[way], sampler, pairs, pool, stored)
-                text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-                (args.out / "edits.jsonl").write_text(text, "utf-8")
+    if args.until == "inputs":
+        return
+    sampler = Sampler(args.model, args.device)
+    for way in chosen:
+        if not archive_of(args, way).exists() and (way in sampler.loras or "step" not in way or " " in way):
+            draw(archive_of(args, way), ways(args.scale)[way], sampler, pairs)
+            say("drawn:", way)
+    if args.until == "images":
+        return
+    path, rows = args.out / "edits.jsonl", []
+    if path.exists():
+        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    with readers(args.jobs) as pool:
+        for way in chosen:
+            if archive_of(args, way).exists() and way not in {row["way"] for row in rows}:
+                rows += rows_of(way, archive_of(args, way), pairs, pool)
+                path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
                 (args.out / "summary.json").write_text(json.dumps(summary(rows), indent=1) + "\n", "utf-8")
-                print(f"{time.monotonic() - began:.0f} s: {way}", json.dumps(summary(rows)[way]), flush=True)
+                say(way, json.dumps(summary(rows)[way]))
     print(json.dumps(summary(rows), indent=1))
 
 
-def _one_way(way, settings, sampler, pairs, pool, stored) -> list[dict[str, Any]]:  # noqa: ANN001
+def readers(count: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_open)
+
+
+def draw(path: Path, way: Way, sampler: Sampler, pairs: Sequence[tuple[Job, Image.Image]]) -> None:
+    """Draw all edits in one way into an archive."""
     by_size: dict[tuple[int, int], list[tuple[Job, Image.Image]]] = defaultdict(list)
     for job, image in pairs:
         by_size[job.size].append((job, image))
-    drawn: dict[int, Image.Image] = {}
-    for own in by_size.values():
-        made = sampler.draw([i for _, i in own], [j.edit.prompt for j, _ in own], [j.seed for j, _ in own], settings)
-        drawn |= {job.number: image for (job, _), image in zip(own, made, strict=True)}
-    readings = pool.map(read, [as_png(drawn[job.number]) for job, _ in pairs])
-    for job, _ in pairs:
-        _store(stored, f"{job.number:03}-{way.replace(' ', '-')}", drawn[job.number])
+    with stored(path) as archive:
+        for every in by_size.values():
+            for first in range(0, len(every), AT_ONCE):
+                own = every[first : first + AT_ONCE]
+                made = sampler.draw([i for _, i in own], [j.edit.prompt for j, _ in own], [j.seed for j, _ in own], way)
+                for (job, _), image in zip(own, made, strict=True):
+                    store(archive, job.number, image)
+
+
+def rows_of(way: str, path: Path, pairs: Sequence[tuple[Job, Image.Image]], pool: ProcessPoolExecutor) -> list[Row]:
+    with zipfile.ZipFile(path) as archive:
+        drawn = [take(archive, job.number) for job, _ in pairs]
+    readings = pool.map(read, [as_png(image) for image in drawn])
     return [
-        row_of(job, way, image, drawn[job.number], reading)
-        for (job, image), reading in zip(pairs, readings, strict=True)
+        row_of(job, way, image, after, reading)
+        for (job, image), after, reading in zip(pairs, drawn, readings, strict=True)
     ]
-
-
-def _store(stored: zipfile.ZipFile, name: str, image: Image.Image) -> None:
-    data = io.BytesIO()
-    image.save(data, "webp", quality=90)
-    stored.writestr(f"{name}.webp", data.getvalue())
 
 
 if __name__ == "__main__":

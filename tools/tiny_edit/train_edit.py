@@ -4,16 +4,19 @@
     python tools/tiny_edit/train_edit.py --out checkpoints --seconds 1400
 
 `--seconds` bounds all of it, by the shares of `STAGES`. It begins with the embedded text-to-image model's weights, or with `--begin-with`, a folder
-that an earlier run wrote (`checkpoints/lite`, every minute). `checkpoints/lite` and `checkpoints/loras` are the result, which
-`assemble_edit.py` makes a model of and `evaluate_edit.py` measures.
+of weights that an earlier run wrote. `checkpoints/lite` (written every minute) and `checkpoints/loras` (every half) are the result, which
+`assemble_edit.py` makes a model of and `evaluate_edit.py` measures. The same command goes on after a kill: `checkpoints/progress.json` has
+the seconds that each stage has had, `checkpoints/base.pt` the base with its optimisers.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from pathlib import Path
+from typing import Any
 
 import edit_paths  # noqa: F401  (makes the next imports work)
 import flow
@@ -27,7 +30,6 @@ from edit_models import (
     build_edit_text_encoder,
     build_edit_tokenizer,
     encode_map,
-    export_parts,
     take_text_to_image,
     take_vae,
 )
@@ -41,8 +43,10 @@ from torch.utils.data import DataLoader
 from engine import Engine
 from qiltest.generation.schedule import QWEN_IMAGE, as_tuple, expected_sigmas
 
-#: shares of the time: the base, and each LoRA
-STAGES = (0.68, 0.145)
+#: shares of the time. The LoRA for 4 steps has more to learn, and begins with that for 8
+STAGES = {"base": 0.66, "8step": 0.14, "4step": 0.2}
+#: seconds of a stage that are not worth beginning it again
+LEAST = 5.0
 #: guidance scales among which the base is tried; steps
 SCALES, STEPS = (4.0, 2.5, 1.0), 40
 
@@ -53,13 +57,17 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--atlas", type=Path)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=14)
+    parser.add_argument(
+        "--workers", type=int, default=int(os.environ.get("WORKERS", "12")), help="or WORKERS in the environment"
+    )
     parser.add_argument("--rate", type=float, default=1.2e-3, help="peak learning rate")
-    parser.add_argument("--plateau", type=float, default=0.5, help="share of the time before the rate falls")
+    parser.add_argument("--plateau", type=float, default=0.4, help="share of the time before the rate falls")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--tokens", type=int, default=BATCH_TOKENS, help="image and text tokens in a batch")
     parser.add_argument("--begin-with", type=Path, help="a folder `lite` of an earlier run")
     parser.add_argument("--loras-alone", action="store_true", help="distil alone, from the weights of --begin-with")
+    parser.add_argument("--guidance", type=float, default=2.5, help="of the base, which the LoRAs learn from")
+    parser.add_argument("--find-guidance", action="store_true", help="try some scales instead")
     parser.add_argument("--no-record", action="store_true", help="no CUDA graphs")
     parser.add_argument("--shapes", type=int, default=len(SHAPES), help="so many of the batches' shapes alone")
     parser.add_argument("--cpu-steps", type=int, default=2, help="steps of each stage where there is no GPU")
@@ -135,24 +143,60 @@ class EditSession:
         return torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.device == "cuda")
 
 
-def train_base(session: EditSession, seconds: float) -> None:
-    """Train until `seconds` after the session began."""
-    args = session.args
+class Progress:
+    """Seconds that each stage has had, in a file: the same command goes on after a kill."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.stages: dict[str, float] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+    def spent(self, stage: str) -> float:
+        return self.stages.get(stage, 0.0)
+
+    def keep(self, stage: str, seconds: float) -> None:
+        self.stages[stage] = seconds
+        self.path.with_suffix(".tmp").write_text(json.dumps(self.stages), "utf-8")
+        self.path.with_suffix(".tmp").replace(self.path)
+
+
+def train_base(session: EditSession, seconds: float, progress: Progress) -> None:
+    """Train for `seconds`, those before the first step and those of an earlier start included."""
+    args, already, path = session.args, progress.spent("base"), session.args.out / "base.pt"
     heads = EditHeads(session.glyphs.count).to(session.device)
     language = session.text_encoder.model.language_model
     parameters = [*session.transformer.parameters(), *language.parameters(), *heads.parameters()]
     rate = torch.tensor(args.rate, device=session.device)
     optimisers = build_optimisers(session, heads, rate)
+    parts: list[Any] = [session.transformer, language, heads, *optimisers]
+    step = 0
+    if already and path.exists():
+        state = torch.load(path, map_location=session.device, weights_only=True)
+        step = state["step"]
+        for part, held in zip(parts, state["parts"], strict=True):
+            part.load_state_dict(held)
+        for optimiser in optimisers:
+            for group in optimiser.param_groups:
+                # the tensor that the loop writes today's rate into
+                group["lr"] = rate
+        session.say("goes on at step", step, f"after {already:.0f} s")
 
     def update() -> None:
         for optimiser in optimisers:
             optimiser.step()
 
+    began = time.monotonic() - already
+
+    def save(step: int) -> None:
+        write_weights(args.out / "lite", session.trained())
+        torch.save({"step": step, "parts": [part.state_dict() for part in parts]}, path.with_suffix(".tmp"))
+        path.with_suffix(".tmp").replace(path)
+        progress.keep("base", time.monotonic() - began)
+
     engine = Engine(EditObjective(session, heads), parameters, update, record=session.records)
-    loop_args = argparse.Namespace(**vars(args) | {"minutes": seconds / 60, "begin_with": True})
-    session.args = loop_args
-    flow._loop(session, engine, rate, 0, lambda _step: write_weights(args.out / "lite", session.trained()))
+    session.args = argparse.Namespace(**vars(args) | {"minutes": seconds / 60, "begin_with": True})
+    flow._loop(session, engine, rate, step, save, already)
     session.args = args
+    progress.keep("base", seconds)
 
 
 def euler_sigmas(steps: int, tokens: int) -> list[float]:
@@ -221,19 +265,23 @@ def best_scale(session: EditSession) -> float:
 def main() -> None:
     args = arguments()
     args.out.mkdir(parents=True, exist_ok=True)
+    progress = Progress(args.out / "progress.json")
+    if progress.spent("base") and not args.begin_with and (args.out / "lite").is_dir():
+        args.begin_with = args.out / "lite"
     session = EditSession(args)
-    if not args.loras_alone:
-        train_base(session, STAGES[0] * args.seconds)
+    shares = STAGES if not args.loras_alone else {"8step": 0.42, "4step": 0.58}
+    seconds = {stage: share * args.seconds for stage, share in shares.items()}
+    if "base" in seconds and progress.spent("base") < seconds["base"] - LEAST:
+        train_base(session, seconds["base"], progress)
     with torch.no_grad():
         for p in [*session.transformer.parameters(), *session.text_encoder.parameters()]:
             p.copy_(p.to(torch.bfloat16))
-    scale = best_scale(session)
+    scale = best_scale(session) if args.find_guidance else args.guidance
     (args.out / "guidance.json").write_text(json.dumps(scale), "utf-8")
     write_weights(args.out / "lite", session.trained())
-    export_parts(args.out / "model", session.vae, session.transformer, session.text_encoder)
-    share = STAGES[1] if not args.loras_alone else 0.45
-    for steps in (4, 8):
-        train_lora(session, steps, share * args.seconds, scale)
+    for steps in (8, 4):
+        if progress.spent(f"{steps}step") < seconds[f"{steps}step"] - LEAST:
+            train_lora(session, steps, seconds[f"{steps}step"], scale, progress)
     session.say("done")
 
 

@@ -361,8 +361,9 @@ class Snapshot:
         return True
 
 
-def _loop(session, engine: Engine, rates: torch.Tensor, step: int, save) -> None:  # noqa: ANN001
-    began, budget = time.monotonic(), 60 * session.args.minutes - (time.monotonic() - session.began)
+def _loop(session, engine: Engine, rates: torch.Tensor, step: int, save, already: float = 0.0) -> None:  # noqa: ANN001
+    """Train until the session's minutes are over; `already` seconds of them were spent before it began."""
+    began, budget = time.monotonic() - already, 60 * session.args.minutes - (time.monotonic() - session.began)
     budget = session.agreed(budget)
     saved, counted, images, peak, first = time.monotonic(), 0, 0, session.args.rate, step
     sums: dict[str, torch.Tensor | float] = {}

@@ -136,6 +136,7 @@ def add_parser(add: AddParser) -> None:
 
 def run_check(args: argparse.Namespace) -> int:
     """Check a release and print the result. Returns 0 for SHIP, else 1; raises QiltestError."""
+    from qiltest.generation.families import check_families
     from qiltest.release.check import admit, resized, try_release
     from qiltest.suite.load import load_suite
 
@@ -152,6 +153,7 @@ def run_check(args: argparse.Namespace) -> int:
     args.model, args.seeds = args.model or TINY, args.seeds or SEEDS
     options, release = _options(args)
     suite = load_suite(options.cases_folder, keep_doubtful=True)
+    check_families(suite.variants)
     if args.size:
         suite = resized(suite, _sizes(args.size))
     for name in args.case:

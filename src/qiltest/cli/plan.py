@@ -58,7 +58,7 @@ def add_parser(add: AddParser) -> None:
 def run_plan(args: argparse.Namespace) -> int:
     """Write the plan. Returns 0; raises CaseError, DeviceError and StoreError."""
     from qiltest.elsewhere.plan import plan, planned_model
-    from qiltest.generation.families import FAMILIES
+    from qiltest.generation.families import FAMILIES, check_families
     from qiltest.generation.sources import base_of_model
     from qiltest.generation.tasks import tasks_of
     from qiltest.suite.load import load_suite
@@ -66,8 +66,10 @@ def run_plan(args: argparse.Namespace) -> int:
     from qiltest.suite.variants import ModelKind
 
     kind = ModelKind.TINY if args.model == TINY else ModelKind.REAL
+    suite = load_suite(args.cases)
+    check_families(suite.variants)
     tasks = select(
-        load_suite(args.cases),
+        suite,
         kind=kind,
         cases=args.case,
         variants=args.variant,

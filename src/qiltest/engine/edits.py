@@ -32,10 +32,18 @@ class Before:
 def change_of_edit(case: Case, before: Before, after: Path, reading: Reading, found: Score) -> Change:
     """Measure what an edit changed where the image may not change; `found` is the score of `reading`, of `after`.
 
-    Raises InputError where the input does not show what the case says, and ReaderError.
+    Raises InputError where the input does not show what the case says, or all of the image may change; ReaderError.
     """
     check_input(case, before.reading)
-    return measure_change(before.pixels, load_image(after), tuple(may_change(case, before.reading, reading, found)))
+    free = tuple(may_change(case, before.reading, reading, found))
+    change = measure_change(before.pixels, load_image(after), free)
+    if not change.compared > 0:
+        raise InputError(
+            "nothing of the image is left to compare with the input: all of it may change",
+            where=case.id,
+            remedy="give smaller regions in may_change, or larger images than their texts",
+        )
+    return change
 
 
 def may_change(case: Case, before: Reading, after: Reading, found: Score) -> Iterator[Box]:
