@@ -152,6 +152,16 @@ def test_a_crop_laid_where_the_example_says_is_its_drawing(bank):
     assert np.median(alike) > 0.8
 
 
+def test_mild_writing_is_rougher_than_plain_and_smoother_than_all(bank):
+    def off(**how):
+        whole = Source(bank, [torch.arange(len(bank.char))], seed=5).draw(192, share=0.0, size=60, **how)
+        grid = torch.nn.functional.affine_grid(whole.placed, [192, 1, SIDE, SIDE], align_corners=False)
+        laid = torch.nn.functional.grid_sample(whole.x[:, :1], grid, align_corners=False)
+        return float((laid - whole.x[:, 1:2]).abs().mean())
+
+    assert off(calm=True) < off(mild=True) < off()
+
+
 def test_the_network_answers_once_per_crop_and_begins_without_moving_it():
     net = Net().eval()
     with torch.no_grad():
