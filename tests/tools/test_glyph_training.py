@@ -16,7 +16,7 @@ import glyph_bank
 from glyph_damage import KINDS, LEAST, Batch, broken
 from glyph_data import load
 from glyph_examples import CELLS, VISIBLE, Source
-from glyph_net import Net
+from glyph_net import JUDGED, PLACES, Net
 from glyph_render import big5_level_1, gb2312, kana, letters
 from glyph_train import Learner, rank
 
@@ -165,10 +165,14 @@ def test_mild_writing_is_rougher_than_plain_and_smoother_than_all(bank):
 def test_the_network_answers_once_per_crop_and_begins_without_moving_it():
     net = Net().eval()
     with torch.no_grad():
-        answers, placed, spots = net.all(torch.rand(3, 4, SIDE, SIDE))
-    assert answers.shape == (3,)
+        x = torch.rand(3, 4, SIDE, SIDE)
+        judged, placed, spots = net.all(x)
+        answers = net(x)
+    assert judged.shape == answers.shape == (3,)
     assert spots.shape == (3, CELLS, CELLS)
     assert torch.allclose(placed, torch.tensor([[[1.0, 0, 0], [0, 1, 0]]]).expand(3, 2, 3))
+    most = torch.stack([each.flatten().sort().values[-PLACES:].mean() for each in spots])
+    assert torch.allclose(answers, JUDGED * judged + most, atol=1e-5)
 
 
 def test_the_kept_characters_are_always_the_same_and_never_drawn_for_training():
