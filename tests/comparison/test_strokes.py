@@ -60,7 +60,7 @@ def test_more_broken_strokes_decide_where_the_text_is_the_same():
     _, found = compared(*[(0, 3)] * 9, *[(0, 0)] * 31)
     assert found.verdict is Release.DO_NOT_SHIP
     assert found.reasons == (
-        "broken strokes: 0 characters before and 27 after, of 1600 judged in both (log-odds above -3); 9 images with "
+        "broken strokes: 0 characters before and 27 after, of 1600 judged in both (log-odds above -2); 9 images with "
         "more and 0 with fewer, p = 0.012 (permutation test by images, Holm-corrected over 3 tests)",
     )
 
@@ -114,7 +114,7 @@ def test_what_was_not_compared_is_said():
     _, found = compared((0, 1), None, None, (0, 0))
     words = stroke_words(found.strokes)
     assert words.startswith(
-        "broken strokes: 0 before and 1 after, of 80 characters judged on both sides (log-odds above -3); more in 1 "
+        "broken strokes: 0 before and 1 after, of 80 characters judged on both sides (log-odds above -2); more in 1 "
     )
     assert "; 2 pairs without any; for worse p = 1" in words
     assert stroke_words(compared(None)[1].strokes) == (

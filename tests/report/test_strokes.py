@@ -173,4 +173,4 @@ def test_the_page_of_a_comparison_shows_pairs_that_differ_by_strokes_alone(fake,
     assert words.count("0 → 0 edits, broken strokes or in doubt 0 → 2") == 8
     assert "The images that decided it" in words
     assert "broken strokes 2 of 4" in words
-    assert "Broken strokes: 0 before and 16 after, of 32 characters judged on both sides (log-odds above -3)" in words
+    assert "Broken strokes: 0 before and 16 after, of 32 characters judged on both sides (log-odds above -2)" in words

@@ -16,7 +16,7 @@ import glyph_bank
 from glyph_damage import KINDS, LEAST, Batch, broken
 from glyph_data import load
 from glyph_examples import CELLS, VISIBLE, Source
-from glyph_net import Net
+from glyph_net import JUDGED, PLACES, Net
 from glyph_render import big5_level_1, gb2312, kana, letters
 from glyph_train import Learner, rank
 
@@ -152,13 +152,27 @@ def test_a_crop_laid_where_the_example_says_is_its_drawing(bank):
     assert np.median(alike) > 0.8
 
 
+def test_mild_writing_is_rougher_than_plain_and_smoother_than_all(bank):
+    def off(**how):
+        whole = Source(bank, [torch.arange(len(bank.char))], seed=5).draw(192, share=0.0, size=60, **how)
+        grid = torch.nn.functional.affine_grid(whole.placed, [192, 1, SIDE, SIDE], align_corners=False)
+        laid = torch.nn.functional.grid_sample(whole.x[:, :1], grid, align_corners=False)
+        return float((laid - whole.x[:, 1:2]).abs().mean())
+
+    assert off(calm=True) < off(mild=True) < off()
+
+
 def test_the_network_answers_once_per_crop_and_begins_without_moving_it():
     net = Net().eval()
     with torch.no_grad():
-        answers, placed, spots = net.all(torch.rand(3, 4, SIDE, SIDE))
-    assert answers.shape == (3,)
+        x = torch.rand(3, 4, SIDE, SIDE)
+        judged, placed, spots = net.all(x)
+        answers = net(x)
+    assert judged.shape == answers.shape == (3,)
     assert spots.shape == (3, CELLS, CELLS)
     assert torch.allclose(placed, torch.tensor([[[1.0, 0, 0], [0, 1, 0]]]).expand(3, 2, 3))
+    most = torch.stack([each.flatten().sort().values[-PLACES:].mean() for each in spots])
+    assert torch.allclose(answers, JUDGED * judged + most, atol=1e-5)
 
 
 def test_the_kept_characters_are_always_the_same_and_never_drawn_for_training():

@@ -29,6 +29,8 @@ STRENGTHS = (0.03, 0.06, 0.12, 0.25, 0.5, 9.0)
 WHOLE, OF_KIND, OF_SIZE, BATCH = 200_000, 6_000, 12_000, 8192
 #: windows of at least this many pixels are what the tables by kind are about: em squares of 18 pixels and more.
 LARGE = 22
+#: what is smaller is not judged, pixels: of drawn pages too little is found there (benchmarks/glyphs/pages.py).
+LEAST_HEIGHT = {"han": 18.0, "kana": 18.0, "latin": 16.0, "digit": 16.0}
 Scores = np.ndarray
 
 
@@ -78,7 +80,7 @@ def evaluate(
         source = Source(bank, [pool], seed=100 + number, vae=vae)
         tables = by_script(judge, source, int(WHOLE * share * (1.0 if number == 0 else 0.4)), int(OF_KIND * share))
         result[script] = tables
-        calibration[script] = tables.pop("calibration")
+        calibration[script] = {**tables.pop("calibration"), "least_height": LEAST_HEIGHT[script]}
         save()
         log(f"{script}: {tables['false alarms']} { ({k: v[0] for k, v in tables['kinds'].items()}) }")
         result[script]["by size"] = by_size(judge, source, tables["thresholds"][0], int(OF_SIZE * share))
@@ -125,7 +127,7 @@ def by_script(judge: Judge, source: Source, whole: int, of_kind: int) -> dict[st
         "kinds": kinds,
         "kinds, all that the drawing shows": faint,
         "by strength": strengths,
-        "calibration": {"scale": scale, "offset": -scale * thresholds[0], "least_height": 16.0},
+        "calibration": {"scale": scale, "offset": -scale * thresholds[0]},
     }
 
 

@@ -87,17 +87,24 @@ class Source:
         self.generator = torch.Generator(device=device).manual_seed(seed)
 
     def draw(
-        self, n: int, *, share: float = 0.5, kind: int | None = None, size: int | None = None, calm: bool = False
+        self,
+        n: int,
+        *,
+        share: float = 0.5,
+        kind: int | None = None,
+        size: int | None = None,
+        calm: bool = False,
+        mild: bool = False,
     ) -> Examples:
-        """Return n examples. `share`: of them broken; `kind`: the only kind of damage; `size`: as `styled`'s."""
-        return self._draw(n, share=share, kind=kind, size=size, calm=calm)[0]
+        """Return n examples. `share`: of them broken; `kind`: the only kind of damage; the rest as `styled`'s."""
+        return self._draw(n, share=share, kind=kind, size=size, calm=calm, mild=mild)[0]
 
     def twins(self, n: int, *, calm: bool = False) -> Examples:
         """Return n broken examples, then their n whole twins."""
         return together(*self._draw(n, share=1.0, kind=None, size=None, calm=calm))
 
     def _draw(
-        self, n: int, *, share: float, kind: int | None, size: int | None, calm: bool
+        self, n: int, *, share: float, kind: int | None, size: int | None, calm: bool, mild: bool = False
     ) -> tuple[Examples, Examples]:
         device, g = self._bank.char.device, self.generator
         pool = torch.multinomial(self._shares, n, replacement=True, generator=g)
@@ -116,12 +123,12 @@ class Source:
         kinds = torch.where(is_broken, kinds, -1)
         ink, changed, drawn = broken(batch, kinds)
         state = g.get_state()
-        shown = styled(batch, ink, vae=self._vae, size=size, calm=calm, varied=self._varied)
+        shown = styled(batch, ink, vae=self._vae, size=size, calm=calm, mild=mild, varied=self._varied)
         if share == 0:
             twin, visible = shown, torch.ones(n, device=device)
         else:  # the same random numbers again, of as many calls
             g.set_state(state)
-            twin = styled(batch, batch.ink, vae=self._vae, size=size, calm=calm, varied=self._varied)
+            twin = styled(batch, batch.ink, vae=self._vae, size=size, calm=calm, mild=mild, varied=self._varied)
             visible = largest_change(shown, twin, ink - batch.ink)
         cell = ink.shape[-1] // CELLS
         where = F.avg_pool2d((ink - batch.ink).abs()[:, None], cell).squeeze(1)

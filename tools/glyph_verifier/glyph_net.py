@@ -26,8 +26,13 @@ class Beside(nn.Module):
         return x + self.block(x)
 
 
+#: The answer is so much of what is judged from the whole window, and the mean of so many places that look most changed.
+#: What was judged alone tells drawn damage apart as well, and is blind to writing that is half-formed everywhere.
+JUDGED, PLACES = 0.5, 10
+
+
 class Net(nn.Module):
-    """(n, 1 + styles, 48, 48), the crop first, to one number each: above 0 rather broken."""
+    """(n, 1 + styles, 48, 48), the crop first, to one number each: the higher the more broken."""
 
     def __init__(self, styles: int = 3) -> None:
         super().__init__()
@@ -57,11 +62,13 @@ class Net(nn.Module):
         self.register_buffer("y", y.clone(), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.all(x)[0]
+        judged, _, spots = self.all(x)
+        return JUDGED * judged.float() + spots.flatten(1).topk(PLACES).values.mean(dim=1)
 
     def all(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Also return where the drawing lies in the crop, (n, 2, 3), both windows -1 to 1; and how likely each cell of
-        the drawing's window was changed, log-odds (n, 12, 12).
+        """Return what is judged from the whole window, (n,), above 0 rather broken; where the drawing lies in the crop,
+        (n, 2, 3), both windows -1 to 1; and how likely each cell of the drawing's window was changed, log-odds
+        (n, 12, 12).
         """
         found = self.place(self.find(F.avg_pool2d(x, 2))).float() + self.still
         placed = found.reshape(-1, 2, 3)

@@ -42,14 +42,16 @@ def styled(
     vae: object = None,
     size: int | None = None,
     calm: bool = False,
+    mild: bool = False,
     varied: bool = False,
 ) -> Styled:
     """Return crops of characters whose ink is given. `size`: the window's side in the image, else random.
 
-    `calm`: plain black on white and well placed, for a look at the damage alone. `varied`: some are stretched here and
-    there by up to a twelfth, as the proportions of fonts differ.
+    `calm`: plain black on white and well placed, for a look at the damage alone. `mild`: placed and photographed as
+    all, and written as print is: not stencilled, hollow, dotted or much bent; no chalk, worn paint, relief, shadow,
+    border or neon. `varied`: some are stretched here and there by up to a twelfth, as the proportions of fonts differ.
     """
-    ink = written(b, ink, varied=varied) if not calm else ink
+    ink = written(b, ink, varied=varied, mild=mild) if not calm else ink
     place = placement(b, ink, calm=calm)
     canvas = laid_out(b, ink, place, calm=calm)
     crops = torch.empty(b.size, SIDE, SIDE, device=ink.device)
@@ -59,16 +61,16 @@ def styled(
         side = size or side
         where = (which == number).nonzero().squeeze(1) if size is None else torch.arange(b.size, device=ink.device)
         if len(where):
-            crops[where] = photographed(b.part(where), canvas[where], side, vae=vae, calm=calm)
+            crops[where] = photographed(b.part(where), canvas[where], side, vae=vae, calm=calm, mild=mild)
             em[where] = side * EM / SIDE
         if size is not None:
             break
     return Styled(crop=normalised(crops), placed=inverse(place), em=em)
 
 
-def written(b: Batch, ink: torch.Tensor, *, varied: bool = False) -> torch.Tensor:
-    """Change the way of writing: stencil, hollow, dotted, double, elastic."""
-    way = b.uniform(0, 1)
+def written(b: Batch, ink: torch.Tensor, *, varied: bool = False, mild: bool = False) -> torch.Tensor:
+    """Change the way of writing: stencil, hollow, dotted, double, elastic; `mild`: a little elastic alone."""
+    way = b.uniform(0, 1) + (1.0 if mild else 0.0)
     stencil = (way < 0.04).nonzero().squeeze(1)
     if len(stencil):
         ink = ink.index_put((stencil,), _stencil(b.part(stencil), ink[stencil]))
@@ -78,7 +80,7 @@ def written(b: Batch, ink: torch.Tensor, *, varied: bool = False) -> torch.Tenso
     dotted = ((way >= 0.09) & (way < 0.11)).nonzero().squeeze(1)
     if len(dotted):
         ink = ink.index_put((dotted,), _dotted(b.part(dotted), ink[dotted]))
-    strength = col(b.uniform(0, 1.1) * (b.uniform(0, 1) < 0.7))
+    strength = col(b.uniform(0, 0.5 if mild else 1.1) * (b.uniform(0, 1) < 0.7))
     dy, dx = b.noise(4) * strength, b.noise(4) * strength
     if varied:
         strength = col(b.uniform(0, 2.0) * (b.uniform(0, 1) < 0.4))
@@ -217,11 +219,13 @@ def _edges(b: Batch) -> torch.Tensor:
     return drawn * col((b.uniform(0, 1) < 0.1) * b.uniform(0.3, 1.0))
 
 
-def photographed(b: Batch, canvas: torch.Tensor, side: int, *, vae: object, calm: bool) -> torch.Tensor:
+def photographed(
+    b: Batch, canvas: torch.Tensor, side: int, *, vae: object, calm: bool, mild: bool = False
+) -> torch.Tensor:
     """Return windows (n, SIDE, SIDE) of ink that an image of `side` pixels a window shows."""
     f = F.interpolate(canvas[:, None], size=(side, side), mode="area")
     if not calm:
-        f = _lit(b, f)
+        f = _lit(b, f) if not mild else f
         f = _grounded(b, f)
         f = _camera(b, f)
         if vae is not None and side in SIZES_OF_VAE:

@@ -7,6 +7,7 @@ line of a reader that does not say where its characters are: a crop that is off 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -24,6 +25,8 @@ from qiltest.reading.strokes import TEXT
 MOST = 1_500
 #: crops that are kept until they are judged at once.
 _BATCH = 256
+#: threads that judge them, the same log-odds with any number: 100 characters are a quarter of a second of one.
+_THREADS = 2
 #: of a line without any.
 _NONE: dict[int, float] = {}
 
@@ -58,7 +61,7 @@ def shipped_network() -> GlyphNetwork:
     """Return qiltest's own glyph network, opened once in a process. Raises ReaderError where it is damaged."""
     from qiltest.reading.glyphs.network import Verifier
 
-    return Verifier()
+    return Verifier(threads=min(_THREADS, os.cpu_count() or 1))
 
 
 def judged(image: Pixels, reading: Reading) -> Reading:

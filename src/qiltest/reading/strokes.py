@@ -18,7 +18,7 @@ from qiltest.reading.records import Line, Point, Reading
 BROKEN = 0.0
 #: log-odds above which it is in doubt: counted only where two releases are compared, which are measured alike, so that
 #: whole characters weigh on both sides (docs/measurements/gate-power.md).
-DOUBTED = -3.0
+DOUBTED = -2.0
 #: A character below this confidence may be broken; measured in benchmarks/results/strokes.json and readers.json.
 DOUBT = 0.8
 #: hiragana and katakana; Chinese; compatibility ideographs.

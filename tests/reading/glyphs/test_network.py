@@ -43,9 +43,13 @@ def test_characters_with_half_of_another_are_flagged(verifier):
     assert (odds(verifier, mixed, TEXT) > 0).mean() >= 0.9
 
 
-def test_a_whole_character_is_flagged_where_another_one_is_meant(verifier):
-    glyphs = [glyph(char) for char in TEXT]
-    assert (odds(verifier, glyphs, TEXT[1:] + TEXT[:1]) > 0).mean() >= 0.9
+@pytest.mark.parametrize("style", range(3), ids=["sans", "kai", "song"])
+def test_a_whole_character_looks_broken_where_another_one_is_meant(verifier, style):
+    glyphs = [glyph(char, style) for char in TEXT]
+    whole = odds(verifier, glyphs, TEXT)
+    wrong = np.concatenate([odds(verifier, glyphs, TEXT[k:] + TEXT[:k]) for k in range(1, len(TEXT), 2)])
+    assert wrong.min() > whole.max()
+    assert (wrong > 0).mean() >= 0.7
 
 
 def test_letters_and_digits_are_judged_too(verifier):
