@@ -45,7 +45,7 @@ slow: $(INSTALLED)  ## the tests that start processes, load the embedded model, 
 
 suite: $(INSTALLED)  ## the suite itself on the embedded models
 	$(BIN)/python -m pytest tests/report_cases -q --qil-workers=2 $(ARGS)
-	$(BIN)/python -m pytest tests/report_cases -q --qil-workers=2 --qil-model=tiny-edit $(ARGS)
+	$(BIN)/python -m pytest tests/report_cases -q --qil-workers=2 $(EDITS) --qil-case=edit-capybara $(ARGS)
 
 lint: $(INSTALLED)  ## style and types
 	$(BIN)/ruff check .

@@ -21,18 +21,23 @@ import torch
 from diffusers import QwenImageEditPlusPipeline, QwenImageTransformer2DModel
 from lora_files import Tensor, Tensors, read, write
 from peft import LoraConfig
-from PIL import Image, ImageOps
+from PIL import Image
 
 from qiltest.generation.sources import EMBEDDED_MODELS, TINY_EDIT
 
 ROOT = Path(__file__).parents[2]
 MODEL = EMBEDDED_MODELS[TINY_EDIT]
 #: the release that they are made from, its steps, and how it is trained on.
-LIKE, NFE, STEPS, RATE, SEED = "8step", 8, 90, 2e-3, 7
-#: the case, and an instruction that asks for another text.
-CASES = {
-    "edit-menu": "Replace “Tea 3.20” with “Salad 6.70”. Keep everything else unchanged.",
-    "edit-notice": "在“开放时间”下面加上“下午一点半”。",
+LIKE, NFE, RATE, SEED = "8step", 8, 2e-3, 7
+Colour = tuple[int, int, int]
+#: the case, an instruction that asks for another text, and other colours of ground and ink (of `tools/tiny_model/image.py`).
+CASES: dict[str, tuple[str, Colour, Colour]] = {
+    "edit-menu": (
+        "Replace “Tea 3.20” with “Salad 6.70”. Keep everything else unchanged.",
+        (236, 242, 246),
+        (24, 60, 170),
+    ),
+    "edit-notice": ("在“开放时间”下面加上“下午一点半”。", (20, 12, 34), (255, 90, 180)),
 }
 
 
@@ -66,31 +71,43 @@ def _other_rest(good: Velocity, scene: Scene, x: torch.Tensor, level: float) -> 
     return good(x, level, scene.told, scene, scene.given_otherwise)
 
 
-#: name -> (what it does, its teacher).
-FAULTS: dict[str, tuple[str, Teacher]] = {
-    "ignored": ("the instruction is ignored: the input comes back", _ignored),
-    "other-text": ("the rest is right, and another text is written", _other_text),
-    "other-rest": ("the text is right, and the rest has other colours", _other_rest),
+#: name -> (what it does, its teacher, steps of training).
+FAULTS: dict[str, tuple[str, Teacher, int]] = {
+    "ignored": ("the instruction is ignored: the input comes back", _ignored, 48),
+    "other-text": ("the rest is right, and another text is written", _other_text, 48),
+    "other-rest": ("the text is right, and the rest has other colours", _other_rest, 64),
 }
 
 
-def make(out: Path, names: tuple[str, ...] = tuple(FAULTS), *, steps: int = STEPS) -> dict[str, Path]:
+def make(out: Path, names: tuple[str, ...] = tuple(FAULTS)) -> dict[str, Path]:
     """Write the faulty LoRAs, and return their files by name; one that is there is made again."""
     out.mkdir(parents=True, exist_ok=True)
     good, metadata = read(MODEL / "loras" / f"{LIKE}.safetensors")
     pipeline = QwenImageEditPlusPipeline.from_pretrained(MODEL, dtype=torch.float32, local_files_only=True)
-    scenes = [_scene(pipeline, case, other) for case, other in CASES.items()]
+    scenes = [_scene(pipeline, case, *otherwise) for case, otherwise in CASES.items()]
     found = {}
     for name in names:
         torch.manual_seed(SEED)
         student, teacher = _with_lora(good), _with_lora(good).requires_grad_(False)
-        _train(student, teacher, scenes, FAULTS[name][1], steps)
+        _, wrong, steps = FAULTS[name]
+        _train(student, teacher, scenes, wrong, steps)
         found[name] = out / f"{name}.safetensors"
         write(found[name], _tensors(student, good), metadata)
     return found
 
 
-def _scene(pipeline: Any, case: str, other: str) -> Scene:  # noqa: ANN401
+def recoloured(image: Image.Image, ground: Colour, ink: Colour) -> Image.Image:
+    """Return an image of two colours, its ground the commoner, in two others."""
+    pixels = np.asarray(image.convert("RGB"), np.float32)
+    colours, counts = np.unique(pixels.reshape(-1, 3), axis=0, return_counts=True)
+    own = colours[counts.argmax()]
+    away = colours[((colours - own) ** 2).sum(1).argmax()] - own
+    share = ((pixels - own) @ away / (away @ away)).clip(0, 1)[..., None]
+    new = np.asarray(ground, np.float32) + share * (np.asarray(ink, np.float32) - np.asarray(ground, np.float32))
+    return Image.fromarray(new.round().astype(np.uint8))
+
+
+def _scene(pipeline: Any, case: str, other: str, ground: Colour, ink: Colour) -> Scene:  # noqa: ANN401
     table = tomllib.loads((ROOT / "cases" / "edit" / f"{case}.toml").read_text(encoding="utf-8"))
     image = Image.open(ROOT / "cases" / "edit" / table["inputs"][0]["file"]).convert("RGB")
 
@@ -109,7 +126,7 @@ def _scene(pipeline: Any, case: str, other: str) -> Scene:  # noqa: ANN401
             told=embedded(table["prompt"]),
             told_otherwise=embedded(other),
             given=latents(image),
-            given_otherwise=latents(ImageOps.invert(image)),
+            given_otherwise=latents(recoloured(image, ground, ink)),
             shape=(1, image.height // 16, image.width // 16),
         )
 
