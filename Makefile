@@ -12,14 +12,19 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # what a session of tests skipped, and why; tests/conftest.py adds to it
 SKIPPED := $(CURDIR)/build/skipped.txt
 
+# the embedded editing model, on two cases that need no other model's image
+EDITS := --qil-model=tiny-edit --qil-case=edit-menu --qil-case=edit-notice
+
 .PHONY: help demo test check slow suite lint browser begin clean
 .NOTPARALLEL:
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: $(INSTALLED)  ## generate the report's images with the embedded model, read and judge them, open the report
+demo: $(INSTALLED)  ## generate the report's images with the embedded model, read and judge them, open the report; then two edits
 	@$(BIN)/python -m pytest tests/report_cases -q -p no:cacheprovider --qil-workers=2 $(ARGS)
+	@$(BIN)/qiltest report latest --open
+	@$(BIN)/python -m pytest tests/report_cases -q -p no:cacheprovider --qil-workers=2 $(EDITS) $(ARGS)
 	@$(BIN)/qiltest report latest --open
 
 test: export QILTEST_SKIPPED := $(SKIPPED)
@@ -38,8 +43,9 @@ check: $(INSTALLED)  ## unit and integration tests: what a developer runs often
 slow: $(INSTALLED)  ## the tests that start processes, load the embedded model, or kill sessions
 	$(BIN)/python -m pytest tests --ignore=tests/report_cases -m slow -n 2 --dist=worksteal -q $(ARGS)
 
-suite: $(INSTALLED)  ## the suite itself on the embedded model
+suite: $(INSTALLED)  ## the suite itself on the embedded models
 	$(BIN)/python -m pytest tests/report_cases -q --qil-workers=2 $(ARGS)
+	$(BIN)/python -m pytest tests/report_cases -q --qil-workers=2 --qil-model=tiny-edit $(ARGS)
 
 lint: $(INSTALLED)  ## style and types
 	$(BIN)/ruff check .

@@ -55,7 +55,7 @@ _VALUES = (
         "--qil-model",
         "MODEL",
         str,
-        "tiny, random, Hugging Face id or folder. Default: tiny; with -m gpu Qwen/Qwen-Image",
+        "tiny, tiny-edit, random, Hugging Face id or folder. Default: tiny; with -m gpu Qwen/Qwen-Image",
     ),
     ("--qil-base", "ID", str, "base model that --qil-model is, such as Qwen/Qwen-Image-2512. Default: recognised"),
     ("--qil-device", "DEVICE", str, "torch device, such as cuda:1. Default: cpu for tiny; cuda with -m gpu"),

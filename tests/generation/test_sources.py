@@ -9,7 +9,11 @@ import pytest
 
 from qiltest.errors import DeviceError, ModelError, RecipeError
 from qiltest.generation import Settings, open_generator, resolve_lora, resolve_model
+from qiltest.generation.sources import EMBEDDED_MODELS, base_of_model, embedded_of, is_embedded, kind_of
+from qiltest.suite.load import load_variants
 from qiltest.suite.variants import ModelKind
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -170,3 +174,20 @@ def test_a_file_outside_its_repository_is_no_file_of_the_hub(folder, source):
 def test_a_lora_that_is_not_there_is_an_error(folder, source):
     with pytest.raises(RecipeError, match="no such"):
         resolve_lora(source, model=resolve_model(str(folder), kind=ModelKind.TINY))
+
+
+def test_the_embedded_models_are_known_by_their_names_alone():
+    assert [name for name in ("tiny", "tiny-edit", "Tiny", "tiny-edit/", "random") if is_embedded(name)] == [
+        *("tiny", "tiny-edit"),
+    ]
+    assert (kind_of("tiny-edit"), kind_of("random")) == (ModelKind.TINY, ModelKind.REAL)
+    base = base_of_model("tiny-edit")
+    assert (base.id, base.family) == ("tiny-edit", "qwen-image-edit-plus")
+    assert base_of_model("tiny").id is None
+
+
+def test_an_embedded_lora_is_that_of_the_model_that_its_variant_names():
+    by_name = {variant.name: variant for variant in load_variants(ROOT / "cases" / "variants.toml")}
+    for name, model in (("8step", "tiny"), ("edit-8step", "tiny-edit"), ("edit-4step", "tiny-edit")):
+        source = embedded_of(by_name[name])
+        assert (source.name, source.folder, source.is_tiny) == (model, EMBEDDED_MODELS[model], True)

@@ -111,6 +111,22 @@ MISTAKES = {
     "no such size": ('case = "shop"', 'case = "shop"\nsize = "64x64"', 'inputs[1].size: "64x64" is no resolution'),
     "no such variant": ('variant = "base"', 'variant = "bass"', 'inputs[1].variant: "bass" is not a variant'),
     "wanted and removed": ('removed = ["SALE"]', 'removed = ["OPEN"]', 'removed[0]: "OPEN" is also texts[0]'),
+    "wanted and removed, but for its case and marks": (
+        'removed = ["SALE"]',
+        'removed = ["open!"]',
+        'removed[0]: "open!" is also texts[0], "OPEN": letters and digits alone are compared',
+    ),
+    "removed without a letter": (
+        'removed = ["SALE"]',
+        'removed = ["SALE", "!!!"]',
+        'removed[1]: "!!!" has no letter or digit, and only these are looked for',
+    ),
+    "removed twice, but for its marks": (
+        'removed = ["SALE"]',
+        'removed = ["SALE", "Sale!"]',
+        'removed[1]: "Sale!" duplicates removed[0]',
+    ),
+    "a part of a text that stays may be removed elsewhere": ('removed = ["SALE"]', 'removed = ["Main"]', None),
     "nothing but texts that stay": (
         'removed = ["SALE"]',
         "",
@@ -169,4 +185,8 @@ def test_the_shipped_edit_cases_name_what_they_need():
     assert {case.id for case in suite.edits} >= {"edit-blocks-en", "edit-blocks-zh"}
     for case in suite.edits:
         for source in case.edit.inputs:
-            assert source.sample is not None or (source.file.sha256 and source.file.get)
+            assert (
+                source.sample is not None or (source.file.sha256 and source.file.get) or find_input(case, source.file)
+            )
+    here = {case.id for case in suite.edits if case.has_its_inputs}
+    assert here == {"edit-anime-street", "edit-capybara", "edit-menu", "edit-notice"}

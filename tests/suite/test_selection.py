@@ -11,8 +11,9 @@ import pytest
 
 from qiltest.errors import CaseError
 from qiltest.recipe import Size
+from qiltest.suite.cases import TaskKind
 from qiltest.suite.load import Suite, load_suite
-from qiltest.suite.selection import select
+from qiltest.suite.selection import select, variants_of, without_inputs
 from qiltest.suite.variants import ModelBase, ModelKind
 
 REAL, TINY = ModelKind.REAL, ModelKind.TINY
@@ -172,3 +173,35 @@ def test_variants_of_another_family_are_left_out_by_default_and_refused_by_name(
     with pytest.raises(CaseError, match="variant other is for the family other, the model is of own") as caught:
         select(both, kind=REAL, variants=["other"], base=base)
     assert "choose among own, or a model of other" in str(caught.value)
+
+
+EDITS = frozenset({TaskKind.EDIT})
+TINY_EDIT = ModelBase(model="tiny-edit", id="tiny-edit", evidence="its name", family="qwen-image-edit-plus")
+
+
+def test_the_embedded_editing_model_draws_the_edits_whose_images_are_here_by_its_own_variants(suite: Suite) -> None:
+    tasks = select(suite, kind=TINY, base=TINY_EDIT, able=EDITS)
+    assert {task.case.id for task in tasks} == {"edit-anime-street", "edit-capybara", "edit-menu", "edit-notice"}
+    assert {task.variant.name for task in tasks} == {"edit-base", "edit-8step", "edit-4step"}
+    assert {case.id for case in without_inputs(suite, cases=(), able=EDITS, kind=TINY)} == {
+        case.id for case in suite.edits if case.id not in {task.case.id for task in tasks}
+    }
+    (named,) = select(suite, kind=TINY, base=TINY_EDIT, able=EDITS, cases=["edit-blocks-en"], variants=["edit-8step"])
+    assert named.size == Size(384, 256)
+
+
+def test_a_real_editing_model_draws_edits_whose_images_have_to_be_got_first(suite: Suite) -> None:
+    suite = replace(suite, variants=tuple(replace(one, base_model=None) for one in suite.variants[:1]))
+    drawn = {task.case.id for task in select(suite, kind=REAL, able=EDITS)}
+    assert drawn == {case.id for case in suite.edits}
+    assert without_inputs(suite, cases=(), able=EDITS, kind=REAL) == ()
+
+
+def test_variants_of_the_embedded_editing_model_are_no_other_models(suite: Suite) -> None:
+    edits = {"edit-base", "edit-8step", "edit-4step"}
+    assert not edits & {task.variant.name for task in select(suite, kind=TINY, variants=["all"])}
+    folder = ModelBase(model="models/mine", family="qwen-image-edit-plus")
+    assert not edits & {variant.name for variant in variants_of(suite, folder)}
+    for base, variant in ((folder, "edit-8step"), (TINY_EDIT, "8step")):
+        with pytest.raises(CaseError, match=f"variant {variant} is for"):
+            select(suite, kind=TINY, base=base, able=EDITS, variants=[variant])

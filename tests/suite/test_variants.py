@@ -262,6 +262,8 @@ NEGATIVE_2512 = (
     "低分辨率，低画质，肢体畸形，手指畸形，画面过饱和，蜡像感，人脸无细节，过度光滑，画面具有AI感。"
     "构图混乱。文字模糊，扭曲。"
 )
+#: of the embedded editing model.
+EDITS = ("edit-base", "edit-8step", "edit-4step")
 
 
 def test_the_shipped_variants_have_the_reports_recipes() -> None:
@@ -280,9 +282,13 @@ def test_the_shipped_variants_have_the_reports_recipes() -> None:
         "2512-4steps-v1.0": (4, 1.0, None, "lightning", 4),
         "2512-8steps-v1.0": (8, 1.0, None, "lightning", 8),
         "2512-base": (50, 4.0, NEGATIVE_2512, "model", 100),
+        "edit-base": (40, 2.5, " ", "model", 80),
+        "edit-8step": (8, 1.0, None, "lightning", 8),
+        "edit-4step": (4, 1.0, None, "lightning", 4),
     }
     default = [name for name, v in variants.items() if v.default]
-    assert default == ["base", "8step", "4step", "2512-4steps-v1.0", "2512-8steps-v1.0", "2512-base"]
+    assert default == ["base", "8step", "4step", "2512-4steps-v1.0", "2512-8steps-v1.0", "2512-base", *EDITS]
+    assert [name for name, v in variants.items() if v.family] == list(EDITS)
     assert [name for name, v in variants.items() if v.merged] == ["8step", "4step"]
     assert [name for name, v in variants.items() if v.group] == ["base-later", "8step-later", "4step-later"]
 
@@ -290,7 +296,8 @@ def test_the_shipped_variants_have_the_reports_recipes() -> None:
 def test_the_reports_variants_append_the_suffix_as_the_script_of_its_day_does_the_later_ones_with_a_comma() -> None:
     for variant in load_variants(SHIPPED):
         suffix = MAGIC if variant.name in {"base", "8step", "4step"} else f", {MAGIC}"
-        assert dict(variant.prompt_suffix) == {"en": suffix, "zh": suffix}, variant.name
+        wanted = {} if variant.name in EDITS else {"en": suffix, "zh": suffix}
+        assert dict(variant.prompt_suffix) == wanted, variant.name
 
 
 def test_the_shipped_variants_name_the_files_of_the_hub() -> None:
@@ -309,6 +316,7 @@ def test_the_shipped_variants_name_the_files_of_the_hub() -> None:
         "2512-8steps-v1.0": "lightx2v/Qwen-Image-2512-Lightning"
         "::Qwen-Image-2512-Lightning-8steps-V1.0-fp32.safetensors",
         "2512-base": None,
+        **dict.fromkeys(EDITS),
     }
     tiny = {v.name: v.lora(ModelKind.TINY) for v in load_variants(SHIPPED) if v.generates(ModelKind.TINY)}
     assert {name: lora and lora.source for name, lora in tiny.items()} == {
@@ -319,13 +327,16 @@ def test_the_shipped_variants_name_the_files_of_the_hub() -> None:
         "8step-later": "embedded::8step",
         "4step-later": "embedded::4step",
         "2512-base": None,
+        "edit-base": None,
+        "edit-8step": "embedded::8step",
+        "edit-4step": "embedded::4step",
     }
 
 
 def test_every_shipped_variant_names_its_base_model() -> None:
     for variant in load_variants(SHIPPED):
         wanted = "Qwen/Qwen-Image-2512" if variant.name.startswith("2512-") else "Qwen/Qwen-Image"
-        assert variant.base_model == wanted, variant.name
+        assert variant.base_model == ("tiny-edit" if variant.name in EDITS else wanted), variant.name
 
 
 @pytest.mark.parametrize(
@@ -379,6 +390,24 @@ def test_sigmas_a_guidance_scale_and_a_family_are_as_written(tmp_path: Path) -> 
         (('scheduler = "model"', "sigmas = [1.0, 0.5]"), "sigmas", "2 sigmas for 50 steps"),
         (('scheduler = "model"', f"sigmas = {[0.5] * 50}"), "sigmas", "not falling"),
         (('scheduler = "model"', "sigmas = [2.0]"), "sigmas[0]", "2.0 is not allowed"),
+        (('scheduler = "model"', "sigmas = [0.9, 0.5]"), "sigmas[0]", "0.9 is the first"),
+        (
+            ("scheduler = { use_karras_sigmas = true, use_beta_sigmas = true }",),
+            "scheduler",
+            "use_beta_sigmas and use_karras_sigmas: each makes other sigmas",
+        ),
+        (
+            ("scheduler = { use_karras_sigmas = true }", "sigmas = [1.0, 0.6, 0.5]"),
+            "sigmas",
+            "with use_karras_sigmas, which makes its own",
+        ),
+        (("scheduler = { use_dynamic_shifting = true, shift = 3 }",), "scheduler.shift", "has no effect"),
+        (("scheduler = { use_dynamic_shifting = false, max_shift = 3 }",), "scheduler.max_shift", "has no effect"),
+        (
+            ("scheduler = { base_image_seq_len = 9, max_image_seq_len = 9 }",),
+            "scheduler.max_image_seq_len",
+            "9 is also base_image_seq_len",
+        ),
         (('scheduler = "model"', "sigmas = []"), "sigmas", "[] is not allowed"),
         (('scheduler = "model"', 'family = "Qwen Image"'), "family", '"Qwen Image" is not allowed'),
     ],
@@ -388,6 +417,13 @@ def test_a_schedule_that_cannot_be_is_refused(tmp_path: Path, lines: tuple[str, 
         load_variants(write(tmp_path, scheduled(*lines)))
     found = [str(mistake) for mistake in caught.value.mistakes]
     assert any(text.startswith(f"base.{key}: ") and message in text for text in found), found
+
+
+def test_a_key_is_told_as_it_is_written_in_the_file(tmp_path: Path) -> None:
+    (unknown,) = mistakes_of(write(tmp_path, scheduled("scheduler = { klass = 1, shift = 3 }")))
+    assert "allowed: class, shift, use_dynamic_shifting" in unknown
+    (wrong,) = mistakes_of(write(tmp_path, scheduled("scheduler = { class = 1, shift = 3 }")))
+    assert wrong.startswith("base.scheduler.class: 1 is not allowed; allowed: FlowMatchEulerDiscreteScheduler, the one")
 
 
 def test_sigmas_on_the_lightning_scheduler_are_refused(tmp_path: Path) -> None:

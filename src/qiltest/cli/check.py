@@ -28,7 +28,7 @@ from qiltest.cli.common import (
 from qiltest.comparison.records import MARGIN, Comparisons
 from qiltest.errors import CaseError, GenerationError, QiltestError, StoreError
 from qiltest.files import expanded
-from qiltest.generation.sources import TINY
+from qiltest.generation.sources import TINY, is_embedded
 from qiltest.recipe import Size
 from qiltest.runs.records import Run
 
@@ -88,12 +88,14 @@ def add_parser(add: AddParser) -> None:
     parser.add_argument(
         "--model",
         metavar="MODEL",
-        help="tiny, a folder or a Hugging Face id (default: tiny; with --images Qwen/Qwen-Image)",
+        help="tiny, tiny-edit, a folder or a Hugging Face id (default: tiny; with --images Qwen/Qwen-Image)",
     )
     parser.add_argument(
         "--base-model", metavar="ID", help="base model that --model is, such as Qwen/Qwen-Image (default: recognised)"
     )
-    parser.add_argument("--device", metavar="DEVICE", help="such as cuda:1 (default: CPU for tiny, else GPU)")
+    parser.add_argument(
+        "--device", metavar="DEVICE", help="such as cuda:1 (default: CPU for an embedded model, else GPU)"
+    )
     parser.add_argument(
         "--offload",
         choices=("none", "model", "group", "sequential"),
@@ -161,9 +163,10 @@ def run_check(args: argparse.Namespace) -> int:
     suite = admit(suite, release, args.model, base=args.base_model)
     partial = args.allow_partial_lora
     inspections = try_release(suite, release, args.model, base=args.base_model, allow_partial=partial)
-    if not args.json:
-        print_lines(line for found in inspections.values() for line in inspection_lines(found, args.like))
     left = {name: found for name, found in inspections.items() if not (found.refusals or found.same)}
+    if not args.json:
+        alone = not left
+        print_lines(line for found in inspections.values() for line in inspection_lines(found, args.like, alone=alone))
     if not left:
         if args.json:
             print_json(decided_record(inspections, args.like))
@@ -239,7 +242,7 @@ def default_workers(args: argparse.Namespace) -> str | None:
     """
     from qiltest.engine.parallel.opening import cores
 
-    on_cpu = args.model == TINY and (args.device or "cpu").startswith("cpu")
+    on_cpu = is_embedded(args.model) and (args.device or "cpu").startswith("cpu")
     return ALL if on_cpu and args.threads is None and args.cluster is None and len(cores()) > 1 else None
 
 
@@ -285,7 +288,7 @@ def _options(args: argparse.Namespace) -> tuple[Options, ReleaseRequest]:
     from qiltest.suite.variants import CANDIDATE
 
     way = Settings(offload=Offload(args.offload), fp8=args.fp8)
-    gpu = args.model != TINY and not (args.device or "cuda").startswith("cpu")
+    gpu = not is_embedded(args.model) and not (args.device or "cuda").startswith("cpu")
     files = dict.fromkeys(file if "::" in file else str(Path.cwd() / expanded(file)) for file in args.lora)
     tried = [(file, strength) for file in files for strength in args.strength]
     called = [CANDIDATE] if len(tried) == 1 else [f"{CANDIDATE}-{number}" for number, _ in enumerate(tried, start=1)]

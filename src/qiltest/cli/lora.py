@@ -12,7 +12,16 @@ from rich.text import Text
 
 from qiltest.cli.common import AddParser, cases_flag, console, json_flag, print_json
 from qiltest.errors import DeviceError, RecipeError
-from qiltest.generation.sources import EMBEDDED, TINY, ModelSource, known_bases, open_base, resolve_lora
+from qiltest.generation.sources import (
+    TINY,
+    embedded_of,
+    embedded_source,
+    is_embedded,
+    kind_of,
+    known_bases,
+    open_base,
+    resolve_lora,
+)
 from qiltest.lora import Base, LoraFinding, LoraReport, Severity, inspect_lora
 from qiltest.lora.catalogue import Recognised, Task, recognise
 from qiltest.lora.likeness import Likeness, compare
@@ -20,11 +29,10 @@ from qiltest.lora.releases import release_findings
 from qiltest.lora.safetensors_file import BrokenFileError, lora_sha256
 from qiltest.release.candidate import pinned, wrong_variant
 from qiltest.suite.load import VARIANTS_FILE, load_variants, unknown
-from qiltest.suite.variants import ModelKind, Variant
+from qiltest.suite.variants import Variant
 from qiltest.text.escape import one_line
 
 _MARKS = {Severity.ERROR: ("ERROR", "bold red"), Severity.WARNING: ("note", "yellow")}
-_TINY = ModelSource(name=TINY, kind=ModelKind.TINY, folder=EMBEDDED, revision="embedded")
 #: blocks per row.
 _BLOCKS = 5
 #: numbers of one kind, and entries of the metadata, that are shown; `--json` has all of them.
@@ -42,7 +50,7 @@ def add_parser(add: AddParser) -> None:
     parser.add_argument(
         "--base",
         metavar="BASE",
-        help="qwen-image, qwen-image-2.1, tiny, or a folder in diffusers layout (default: the best fit)",
+        help="qwen-image, qwen-image-2.1, tiny, tiny-edit, or a folder in diffusers layout (default: the best fit)",
     )
     parser.add_argument("--like", metavar="VARIANT|FILE", help="compare strength and direction with this release")
     parser.set_defaults(handler=run_lora)
@@ -51,7 +59,7 @@ def add_parser(add: AddParser) -> None:
 def run_lora(args: argparse.Namespace) -> int:
     """Inspect a file and print the result. Returns 0 where it fits, else 1; raises RecipeError."""
     variants = _variants(args.cases)
-    path = _find(args.file)
+    path = _find(args.file, args.base or TINY)
     base = open_base(args.base) if args.base else None
     try:
         inspected = inspect_lora(path, base=base, known=known_bases(), variants=variants)
@@ -96,14 +104,15 @@ def _as_like(report: LoraReport, file: str, base: Base, like: str | None, varian
     return replace(report, findings=tuple(sorted((*found, *report.findings), key=lambda one: one.severity)))
 
 
-def _find(text: str) -> Path:
-    return resolve_lora(text, model=_TINY)
+def _find(text: str, base: str) -> Path:
+    """Find a file; `embedded::NAME` is beside the embedded model that is the base, else beside `tiny`."""
+    return resolve_lora(text, model=embedded_source(base if is_embedded(base) else TINY))
 
 
 def _variants(folder: Path) -> tuple[Variant, ...]:
     """Return the variants of a folder, with the hashes of embedded LoRAs; none where it has no variants.toml."""
     file = folder / VARIANTS_FILE
-    return tuple(pinned(variant, _TINY) for variant in load_variants(file)) if file.is_file() else ()
+    return tuple(pinned(variant, embedded_of(variant)) for variant in load_variants(file)) if file.is_file() else ()
 
 
 def _compare(report: LoraReport, base: Base, like: str, variants: tuple[Variant, ...]) -> Likeness | None:
@@ -119,16 +128,16 @@ def _compare(report: LoraReport, base: Base, like: str, variants: tuple[Variant,
 
 def _reference(report: LoraReport, like: str, variants: tuple[Variant, ...]) -> Path:
     if "::" in like or Path(like).is_file():
-        return _find(like)
+        return _find(like, report.base)
     variant = next((variant for variant in variants if variant.name == like), None)
     if variant is None:
         raise unknown("variant or LoRA file", like, [variant.name for variant in variants])
-    lora = variant.lora(ModelKind.TINY if report.base == TINY else ModelKind.REAL)
+    lora = variant.lora(kind_of(report.base))
     if lora is None:
         raise RecipeError(
             f"variant {like} has no LoRA for {report.base}", remedy="name a variant for this base, or a file"
         )
-    return _find(lora.source)
+    return resolve_lora(lora.source, model=embedded_of(variant))
 
 
 def _show(report: LoraReport, likeness: Likeness | None, release: Recognised | None) -> None:

@@ -21,7 +21,7 @@ from qiltest.cli.common import (
     session_options,
 )
 from qiltest.errors import GenerationError
-from qiltest.generation.sources import TINY
+from qiltest.generation.sources import TINY, is_embedded
 from qiltest.runs.records import Run
 from qiltest.text.escape import one_line
 from qiltest.text.format import count
@@ -73,7 +73,7 @@ def add_parser(add: AddParser) -> None:
     )
     parser.add_argument("--seeds", type=seed_count, default=1, metavar="N", help="seeds per case (default: 1)")
     parser.add_argument(
-        "--model", default=TINY, metavar="MODEL", help="tiny, a folder or a Hugging Face id (default: tiny)"
+        "--model", default=TINY, metavar="MODEL", help="tiny, tiny-edit, a folder or a Hugging Face id (default: tiny)"
     )
     parser.add_argument("--base-model", metavar="ID", help="base model that --model is (default: recognised)")
     parser.set_defaults(handler=run_stability)
@@ -96,7 +96,7 @@ def run_stability(args: argparse.Namespace) -> int:
 
     planned = _planned(args)
     runs = [_drawn(args, draw) for draw in planned]
-    found = stability_of(runs, tiny=args.model == TINY)
+    found = stability_of(runs, tiny=is_embedded(args.model))
     if args.json:
         print_json(_record(planned, runs, found))
     else:
@@ -144,7 +144,7 @@ def _drawn(args: argparse.Namespace, draw: Draw) -> Run:
 
 
 def _options(args: argparse.Namespace, draw: Draw) -> Options:
-    gpu = args.model != TINY and not (draw.device or "cuda").startswith("cpu")
+    gpu = not is_embedded(args.model) and not (draw.device or "cuda").startswith("cpu")
     # every draw is to be one: nothing is reused
     return replace(
         session_options(args),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from qiltest.generation.sources import is_embedded
 from qiltest.lora.catalogue import catalogue
 from qiltest.lora.releases import hints_against, mismatch
 from qiltest.recipe import LoraRecipe, Recipe
@@ -18,7 +19,7 @@ def run_notes(base: ModelBase, variants: Mapping[str, Variant], recipes: Iterabl
     """Yield a note where the model's base is unknown to variants that name one, and one for each doubtful LoRA file."""
     unknown = [name for name, variant in variants.items() if base.takes(variant) is None]
     wanted = [str(variants[name].base_model) for name in unknown]
-    if unknown and base.model != "tiny":
+    if unknown and not is_embedded(base.model):
         yield (
             f"base not checked: nothing tells which base model {base.model} is, but {', '.join(unknown)} "
             f"{'is' if len(unknown) == 1 else 'are'} for {' or '.join(dict.fromkeys(wanted))}; --qil-base=ID says it"

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from qiltest.generation.settings import Offload, Settings
-from qiltest.generation.sources import TINY, base_of_model
+from qiltest.generation.sources import base_of_model, is_embedded, kind_of
 from qiltest.generation.tasks import tasks_of
 from qiltest.recipe import Size
 from qiltest.runs.records import Purpose
@@ -153,18 +153,18 @@ class Options:
 
     @property
     def is_tiny(self) -> bool:
-        """True for the embedded model."""
-        return self.model == TINY
+        """True for an embedded model."""
+        return is_embedded(self.model)
 
     @property
     def kind(self) -> ModelKind:
         """Which LoRAs and sizes the model uses."""
-        return ModelKind.TINY if self.is_tiny else ModelKind.REAL
+        return kind_of(self.model)
 
     @property
     def able(self) -> frozenset[TaskKind]:
         """The tasks that the model does: of the cases, others are selected only by name."""
-        return tasks_of(self.model)
+        return tasks_of(self.model, None if self.base is None else self.model_base)
 
     @property
     def model_base(self) -> ModelBase:

@@ -34,7 +34,7 @@ def open_generator(
     kind: ModelKind | None = None,
     ahead: Ahead | None = None,
 ) -> DiffusersGenerator:
-    """Return a generator for `model`: `tiny`, `random`, a folder in diffusers layout or a Hugging Face id.
+    """Return a generator for `model`: an embedded one, `random`, a folder in diffusers layout or a Hugging Face id.
 
     `kind` says that a folder stands in for the embedded model, `ahead` is what `begin_ahead` returned for the same
     model. Nothing is loaded until a prompt is encoded or an image generated. Raises DeviceError where there is no

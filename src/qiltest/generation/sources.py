@@ -19,12 +19,16 @@ from qiltest.generation.whole import MISSING, folder_faults
 from qiltest.lora.bases import Base
 from qiltest.lora.catalogue import catalogue, recognise
 from qiltest.strict_json import StrictJsonError, parse_file
-from qiltest.suite.variants import ModelBase, ModelKind
+from qiltest.suite.variants import EMBEDDED_NAMES, ModelBase, ModelKind, Variant
 
-#: names of the embedded model and of Qwen-Image at full size with random weights, as `--qil-model` takes them.
-TINY, RANDOM = "tiny", "random"
-#: the embedded model, in diffusers layout.
-EMBEDDED = Path(__file__).parent / TINY
+#: names of the embedded models, for text to image and for editing, and of Qwen-Image at full size with random weights,
+#: as `--qil-model` takes them.
+TINY, TINY_EDIT = EMBEDDED_NAMES
+RANDOM = "random"
+#: the embedded models, in diffusers layout.
+EMBEDDED_MODELS = {TINY: Path(__file__).parent / "tiny", TINY_EDIT: Path(__file__).parent / "tiny_edit"}
+#: the one for text to image.
+EMBEDDED = EMBEDDED_MODELS[TINY]
 _ANOTHER_FOLDER = "name the release's own folder, whole and in bfloat16, for example {}"
 _ONLY_PLAIN = (
     "nothing of the folder was opened; get it from its source again, with .safetensors, .json and .txt files of its own"
@@ -53,7 +57,7 @@ class ModelSource:
     @cached_property
     def model(self) -> str:
         """The name under which its goldens, latencies and runs are kept, however its folder was typed."""
-        if self.folder is None or self.name == TINY or _folder(self.name) is None:
+        if self.folder is None or is_embedded(self.name) or _folder(self.name) is None:
             return self.name
         return name_of_folder(self.folder)
 
@@ -79,7 +83,7 @@ class ModelSource:
 
     @property
     def is_tiny(self) -> bool:
-        """True for the embedded model, or a folder that stands in for it."""
+        """True for an embedded model, or a folder that stands in for one."""
         return self.kind is ModelKind.TINY
 
 
@@ -91,13 +95,36 @@ def resolve_model(
     download: bool = False,
     base: str | None = None,
 ) -> ModelSource:
-    """Find a model: `tiny`, `random`, a folder in diffusers layout or a Hugging Face id.
+    """Find a model: `tiny`, `tiny-edit`, `random`, a folder in diffusers layout or a Hugging Face id.
 
     `kind` says that a folder is to be treated as the embedded model (its sizes, its LoRAs), `base` which base model it
     is. Raises DeviceError where there are no weights, saying how to get them.
     """
     source = _resolved(name, kind=kind, revision=revision, download=download)
-    return source if source.is_tiny else replace(source, base=base_of_model(name, insisted=base, folder=source.folder))
+    if source.is_tiny and not is_embedded(name):  # a stand-in, of which nothing is known
+        return source
+    return replace(source, base=base_of_model(name, insisted=base, folder=source.folder))
+
+
+def is_embedded(name: str) -> bool:
+    """Return whether a model's name is that of an embedded one."""
+    return name in EMBEDDED_MODELS
+
+
+def kind_of(name: str) -> ModelKind:
+    """Return which LoRAs and sizes a model of this name uses."""
+    return ModelKind.TINY if is_embedded(name) else ModelKind.REAL
+
+
+def embedded_source(name: str) -> ModelSource:
+    """Return an embedded model, whether or not its files are whole."""
+    return ModelSource(name=name, kind=ModelKind.TINY, folder=EMBEDDED_MODELS[name], revision="embedded")
+
+
+def embedded_of(variant: Variant) -> ModelSource:
+    """Return the embedded model that a variant's `embedded::NAME` is a LoRA of: its `base_model`, else `tiny`."""
+    named = variant.base_model
+    return embedded_source(named if named is not None and is_embedded(named) else TINY)
 
 
 def is_random(name: str) -> bool:
@@ -123,7 +150,7 @@ def _family_name(name: str, base: ModelBase, folder: Path | None) -> str | None:
     if is_random(name):
         named = _random_family(name)
         return named.name if named else None
-    folder = EMBEDDED if name == TINY else folder or _folder(name) or _cached(name)
+    folder = EMBEDDED_MODELS.get(name) or folder or _folder(name) or _cached(name)
     known = None if base.id is None else catalogue().base(base.id)
     pipeline = known.pipeline if known else None
     if folder is not None:
@@ -138,6 +165,8 @@ def _base_of_model(name: str, *, insisted: str | None, folder: Path | None) -> M
         return ModelBase(model=name, id=known.id if known else insisted, evidence="--qil-base")
     if name == TINY:
         return ModelBase(model=name)
+    if is_embedded(name):
+        return ModelBase(model=name, id=name, evidence="its name")
     family = _random_family(name) if is_random(name) else None
     named = family.release if family else name
     here = _folder(name)
@@ -180,9 +209,12 @@ def _resolved(name: str, *, kind: ModelKind | None, revision: str | None, downlo
             known = _one_of([RANDOM, *(f"{RANDOM}/{family.name}" for family in FAMILIES)])
             raise DeviceError(f"{name!r} names no family of random weights", remedy=f"write {known}")
         return ModelSource(name=name, kind=ModelKind.REAL, folder=None, revision=RANDOM)
-    if name == TINY:
-        folder = _checked(EMBEDDED, remedy="this installation lacks the embedded model; install qiltest again")
-        return ModelSource(name=name, kind=ModelKind.TINY, folder=folder, revision="embedded")
+    if is_embedded(name):
+        source = embedded_source(name)
+        folder = _checked(
+            EMBEDDED_MODELS[name], remedy="this installation lacks the embedded model; install qiltest again"
+        )
+        return replace(source, folder=folder)
     here = _folder(name)
     if here is not None:
         folder = _checked(here, remedy="name a folder with model_index.json and the components it lists")
@@ -199,14 +231,14 @@ def _resolved(name: str, *, kind: ModelKind | None, revision: str | None, downlo
     if _HUB_ID.fullmatch(name) is None:
         raise DeviceError(
             f"unknown model {name!r}: neither a folder nor a Hugging Face id",
-            remedy="write tiny, random, a folder in diffusers layout, or an id such as Qwen/Qwen-Image",
+            remedy="write tiny, tiny-edit, random, a folder in diffusers layout, or an id such as Qwen/Qwen-Image",
         )
     folder = _snapshot(name, revision, download=download)
     return ModelSource(name=name, kind=kind or ModelKind.REAL, folder=folder, revision=_commit_of(folder))
 
 
 def resolve_lora(source: str, *, model: ModelSource, download: bool = False) -> Path:
-    """Find a LoRA file: `embedded::NAME` (next to the embedded model), a path, or `repo::file` on the hub.
+    """Find a LoRA file: `embedded::NAME` (next to an embedded model), a path, or `repo::file` on the hub.
 
     Raises RecipeError where the file is missing or is not a `.safetensors`: diffusers reads any other as a pickle.
     """
@@ -221,18 +253,22 @@ def resolve_lora(source: str, *, model: ModelSource, download: bool = False) -> 
 
 
 def known_bases() -> tuple[Base, ...]:
-    """Return the bases that a file is compared with when none is named: the releases' and the embedded model."""
+    """Return the bases that a file is compared with when none is named: the releases' and the embedded models'.
+
+    The embedded models have the same modules, so the first stands for both.
+    """
     installed = (EMBEDDED / "transformer" / "config.json").exists()
     return (*_released_bases(), *((open_base(TINY),) if installed else ()))
 
 
 def open_base(text: str) -> Base:
-    """Return the base that `--base` names: `qwen-image`, `tiny` or a folder in diffusers layout. Raises RecipeError."""
+    """Return the base that `--base` names: `qwen-image`, an embedded model or a folder. Raises RecipeError."""
     named = next((base for base in _released_bases() if base.name == text), None)
     if named is not None:
         return named
-    source = ModelSource(name=text, kind=ModelKind.REAL, folder=EMBEDDED if text == TINY else Path(text), revision="")
-    return base_of(replace(source, name=text if text == TINY else Path(text).name))
+    if is_embedded(text):
+        return base_of(embedded_source(text))
+    return base_of(ModelSource(name=Path(text).name, kind=ModelKind.REAL, folder=Path(text), revision=""))
 
 
 def _released_bases() -> tuple[Base, ...]:

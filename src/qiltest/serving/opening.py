@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from qiltest.errors import AnswerError, ServerError
-from qiltest.generation.sources import TINY
+from qiltest.generation.sources import kind_of
 from qiltest.serving.dialect import IMAGES, Dialect, plain
 from qiltest.serving.generator import ServedGenerator
 from qiltest.serving.openai import OpenAI
@@ -19,7 +19,7 @@ from qiltest.serving.recipes import Served
 from qiltest.serving.settings import KEY_VARIABLE, Api, Server
 from qiltest.serving.sglang import SGLang
 from qiltest.serving.vllm_omni import VllmOmni
-from qiltest.suite.variants import ModelBase, ModelKind
+from qiltest.suite.variants import ModelBase
 
 if TYPE_CHECKING:
     from qiltest.serving.client import Client
@@ -61,7 +61,7 @@ def _look(
     served = Served(
         model=_golden_name(server, model if card is None else str(card["id"])),
         id=model if card is None else str(card["id"]),
-        kind=ModelKind.TINY if model == TINY else ModelKind.REAL,
+        kind=kind_of(model),
         base=base,
         host=server.host,
         version=server.says["version"] or dialect.version(client),

@@ -13,7 +13,7 @@ from qiltest.engine.options import Options
 from qiltest.engine.parallel.shards import part_of
 from qiltest.errors import DeviceError, QiltestError
 from qiltest.generation.records import Generator
-from qiltest.generation.sources import RANDOM, TINY
+from qiltest.generation.sources import RANDOM, is_embedded
 from qiltest.runs.history import HISTORY
 from qiltest.suite.selection import Sample, Task
 from qiltest.suite.variants import Variant
@@ -88,7 +88,7 @@ class Generating:
         """True where this process will generate on a GPU from files."""
         options = self._options
         elsewhere = options.on_workers or options.server is not None or options.images is not None
-        return options.gpu and not elsewhere and options.model not in (TINY, RANDOM)
+        return options.gpu and not elsewhere and options.model != RANDOM and not is_embedded(options.model)
 
     def _look_ahead(self) -> None:
         from qiltest.generation.opening import begin_ahead

@@ -15,7 +15,7 @@ from qiltest.engine.options import UNNAMED, Options, ReleaseRequest, Trial, Upda
 from qiltest.errors import DeviceError, StoreError
 from qiltest.files import expanded
 from qiltest.generation.settings import Offload, Settings
-from qiltest.generation.sources import TINY, is_hub_id, is_random
+from qiltest.generation.sources import TINY, is_embedded, is_hub_id, is_random
 from qiltest.hashing import forget
 from qiltest.recipe import Size
 from qiltest.runs.store import Reuse
@@ -162,8 +162,8 @@ def _refuse_contradicting_ways(asked: argparse.Namespace) -> None:
 
 
 def _base(value: str | None, *, model: str) -> str | None:
-    if value is not None and (model == TINY or not is_hub_id(value)):
-        what = "the embedded model has no base model" if model == TINY else f"{value!r} is no Hugging Face id"
+    if value is not None and (is_embedded(model) or not is_hub_id(value)):
+        what = "the embedded model has no base model" if is_embedded(model) else f"{value!r} is no Hugging Face id"
         raise pytest.UsageError(f"--qil-base: {what}\n  -> give it with --qil-model, as in --qil-base=Qwen/Qwen-Image")
     return value
 
@@ -242,7 +242,7 @@ def _device(value: str | None, *, gpu: bool, model: str) -> str | None:
     if gpu:
         return "cuda"
     # on every machine, so that the embedded model's goldens are valid on all
-    return "cpu" if model == TINY else None
+    return "cpu" if is_embedded(model) else None
 
 
 def _unique(names: list[str] | None) -> tuple[str, ...]:

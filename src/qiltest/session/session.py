@@ -31,7 +31,7 @@ from qiltest.session.progress import progress_bar
 from qiltest.session.refusals import Refusals, add_junit_errors
 from qiltest.spans import Timeline, span
 from qiltest.suite.load import Suite, load_suite
-from qiltest.suite.selection import Sample, Task, left_out
+from qiltest.suite.selection import Sample, Task, left_out, without_inputs
 from qiltest.text.escape import one_line, printable_line
 from qiltest.text.format import count
 
@@ -203,6 +203,12 @@ class SuiteSession:
             does = " and ".join(sorted(self.options.able))
             what = f"{count(len(out), f'{task} case')} left out: {self.options.model} does {does}"
             yield printable_line(f"qiltest: {what}; name one with --qil-case, or choose a model that does {task}")
+        options = self.options
+        if self._tasks and (
+            out := without_inputs(self._loaded(), cases=options.cases, able=options.able, kind=options.kind)
+        ):
+            what = f"{count(len(out), f'{out[0].task} case')} left out: their input images are not part of the suite"
+            yield printable_line(f"qiltest: {what}; name one with --qil-case, and it says how to get them")
 
     # the tests
 

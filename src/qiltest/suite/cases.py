@@ -212,6 +212,12 @@ class Case:
         return TaskKind.TEXT_TO_IMAGE if self.edit is None else TaskKind.EDIT
 
     @property
+    def has_its_inputs(self) -> bool:
+        """False where an input image is not part of the suite and has to be got from elsewhere first."""
+        inputs = () if self.edit is None else self.edit.inputs
+        return not any(source.file is not None and source.file.get for source in inputs)
+
+    @property
     def gone(self) -> tuple[str, ...]:
         """Texts that must be gone; () for text-to-image."""
         return () if self.edit is None else self.edit.gone

@@ -10,6 +10,10 @@ from qiltest.recipe import Guided, Scalar
 
 #: name of the variant that a LoRA file under test is generated as (`--qil-lora`, `qiltest check`).
 CANDIDATE = "candidate"
+#: settings of a scheduler that each replace its sigmas by others; diffusers takes one of them at most.
+CONVERSIONS = ("use_beta_sigmas", "use_exponential_sigmas", "use_karras_sigmas")
+#: the embedded models, for text to image and for editing.
+EMBEDDED_NAMES = ("tiny", "tiny-edit")
 _CANDIDATES = re.compile(rf"{CANDIDATE}(-[0-9]+)?")
 
 
@@ -54,7 +58,8 @@ class ModelBase:
 
     #: as in `--qil-model`.
     model: str
-    #: Hugging Face id of the base; None: unknown, as for the embedded model and for a folder that nothing names.
+    #: Hugging Face id of the base, or `tiny-edit`; None: unknown, as for the embedded text-to-image model, which stands
+    #: in for Qwen-Image, and for a folder that nothing names.
     id: str | None = None
     #: what says so, such as "its model card".
     evidence: str = ""
@@ -72,7 +77,7 @@ class ModelBase:
         wanted = variant.base_model
         if wanted is None or wanted == self.model or (self.id is not None and wanted.lower() == self.id.lower()):
             return True
-        return None if self.id is None else False
+        return None if self.id is None and wanted not in EMBEDDED_NAMES else False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +107,7 @@ class Variant(Guided):
     merged: bool = False
     #: name of a set of variants, which `--qil-variant` takes for all of them; "" for none.
     group: str = ""
-    #: Hugging Face id (or folder) of the base model that it belongs to; None: any.
+    #: Hugging Face id, folder or embedded model that it belongs to; None: any.
     base_model: str | None = None
     #: generated without being named by `--qil-variant`.
     default: bool = True
