@@ -103,7 +103,9 @@ class VariantTable(FileModel):
     loras: Annotated[LorasTable, Field(description="tables real and tiny")] = LorasTable()
     merged: Annotated[bool, Field(description="true or false")] = False
     group: Annotated[str, Field(pattern=f"^({NAME_PATTERN})?$", description=NAME_PATTERN)] = ""
-    base_model: Annotated[str | None, Field(min_length=1, description="owner/name on the hub, a folder, or tiny-edit")] = None
+    base_model: Annotated[
+        str | None, Field(min_length=1, description="owner/name on the hub, a folder, or tiny-edit")
+    ] = None
     default: Annotated[bool, Field(description="true or false")] = True
     note: Annotated[str, Field(description="a string")] = ""
 
