@@ -109,7 +109,10 @@ def test_a_line_is_cut_at_the_length_that_was_asked_for(shorten):
 
 
 def test_what_is_cut_is_told_in_characters_of_the_text():
-    assert one_line("\u202e" * 5, 3) == "«U+ […2 more characters]"
+    assert one_line("\u202e" * 5, 3) == "«U+ […5 more characters]"  # none of them is shown whole
+    assert one_line("ab\u202e", 3) == "ab« […1 more characters]"
+    assert one_line("a\r\nbc", 5) == "a ⏎ b […1 more characters]"
+    assert one_line("a\r\nb", 5) == "a ⏎ b"
 
 
 def test_a_line_feed_is_shown_as_a_return_mark():

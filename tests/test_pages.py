@@ -214,3 +214,12 @@ def test_the_version_is_written_once_and_its_heading_is_in_the_changelog():
     assert heads[0] == "Unreleased"
     kinds = set(re.findall(r"^### (.+)$", read("CHANGELOG.md"), re.MULTILINE))
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+@pytest.mark.parametrize("index", ["README.md", "docs/README.md"])
+def test_the_lists_of_pages_have_every_page(index):
+    links = {(ROOT / index).parent / link.partition("#")[0] for link in LINK.findall(read(index))}
+    linked = {link.resolve() for link in links}
+    pages = [path for path in PAGES if path.is_relative_to(ROOT / "docs") and path.name != "README.md"]
+    assert len(pages) > 30
+    assert names(path for path in pages if path not in linked) == []

@@ -58,7 +58,10 @@ def main() -> int:
     for number, kind in enumerate(KINDS):
         broken[kind] = judged(verifier, bank, source, args.kind, share=1.0, kind=number)
         print(kind, flagged(broken[kind], least), flush=True)
+    faint = {kind: flagged(rows, least) for kind, rows in broken.items()}
+    broken = {kind: rows[:, rows[3] > 0] for kind, rows in broken.items()}
     result = {"whole": flagged(whole, least), **tables(whole, broken, least)}
+    result["by kind, all that the drawing shows"] = faint
     result["whole by font"] = by_font(verifier, bank, args.font, least)
     write_atomically(args.out, (json.dumps(result, ensure_ascii=False, indent=1) + "\n").encode())
     print(json.dumps(result, ensure_ascii=False, indent=1))
@@ -66,14 +69,17 @@ def main() -> int:
 
 
 def judged(verifier: Verifier, bank: Bank, source: Source, n: int, *, share: float, kind: int | None = None) -> Numbers:
-    """Return log-odds, strength of the damage and em square in pixels of n examples, those that can be seen: (3, m)."""
+    """Return log-odds, strength of the damage, em square in pixels, and whether the crop shows the damage: (4, m).
+
+    Of n examples those whose drawings show the damage.
+    """
     found = []
     for first in range(0, n, BATCH):
         examples = source.draw(min(BATCH, n - first), share=share, kind=kind)
         chars = [bank.characters[k] for k in bank.char[examples.index].tolist()]
         odds = verifier.log_odds(examples.x[:, 0].numpy(), chars)
-        rows = np.stack([odds, examples.share.numpy(), examples.em.numpy()])
-        found.append(rows[:, examples.seen.numpy()])
+        rows = np.stack([odds, examples.share.numpy(), examples.em.numpy(), examples.seen.numpy()])
+        found.append(rows[:, examples.drawn.numpy()])
     return np.concatenate(found, axis=1).astype(np.float32)
 
 

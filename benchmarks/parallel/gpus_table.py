@@ -149,7 +149,7 @@ def _cpu(stages: Found) -> Iterator[str]:
 
 
 def _last(found: Found) -> str:
-    return next((line.strip() for line in reversed(str(found["tail"]).splitlines()) if " in " in line), "")
+    return next((line.strip() for line in reversed(str(found.get("tail", "")).splitlines()) if " in " in line), "")
 
 
 if __name__ == "__main__":

@@ -17,16 +17,16 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from qiltest.reading.images import MAX_PIXELS, MAX_RATIO
+from qiltest.image_files import MOST_PIXELS, MOST_RATIO
 
 #: width by height, in the order of their memory.
 SHAPES = {
     "1:1": 1.0,
     "8:1": 8.0,
     "1:8": 1 / 8,
-    "32:1": float(MAX_RATIO),
-    "1:32": 1 / MAX_RATIO,
-    "1:32, small": 1 / MAX_RATIO,
+    "32:1": float(MOST_RATIO),
+    "1:32": 1 / MOST_RATIO,
+    "1:32, small": 1 / MOST_RATIO,
 }
 GIGABYTES = 3.0
 _SMALL = 2_000 * 62
@@ -38,10 +38,10 @@ _READ = (
 
 def make(path: Path, name: str) -> tuple[int, int]:
     """Write an image of a shape and return its size."""
-    pixels = _SMALL if "small" in name else MAX_PIXELS
+    pixels = _SMALL if "small" in name else MOST_PIXELS
     width = int(math.sqrt(pixels * SHAPES[name]))
-    height = min(int(pixels / width), MAX_RATIO * width)
-    width = min(width, MAX_RATIO * height)
+    height = min(int(pixels / width), MOST_RATIO * width)
+    width = min(width, MOST_RATIO * height)
     image = Image.new("RGB", (width, height), (235, 235, 230))
     pen, side = ImageDraw.Draw(image), min(width, height)
     font = ImageFont.load_default(max(12, side // 12))

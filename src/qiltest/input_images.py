@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from qiltest.errors import RecipeError
 from qiltest.files import read_file
+from qiltest.image_files import DECODERS_RAISE, MOST_BYTES, scans_fault, several_frames, size_faults, too_large
 from qiltest.strict_json import STORED
 
 if TYPE_CHECKING:
@@ -19,13 +20,7 @@ if TYPE_CHECKING:
 
 #: Pillow's names of the decoders that are used for input images.
 FORMATS = ("PNG", "JPEG", "WEBP")
-#: of a file.
-MOST_BYTES = 64 << 20
-#: an editing model scales its inputs to 1024 x 1024; eight times that on each side is more than any camera gives.
-MOST_PIXELS = 64 << 20
-#: longest side by shortest: scaled to one area, a longer one has sides of no tokens.
-MOST_RATIO = 16
-_REMEDY = f"give an intact {', '.join(FORMATS)} file without transparency"
+_REMEDY = f"give an intact file of one frame and without transparency: {', '.join(FORMATS)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,30 +66,31 @@ def _read(path: Path) -> bytes:
 def decoded(data: bytes, where: str) -> Image.Image:
     """Decode an image into RGB, upright as its EXIF says (diffusers' `load_image` does the same).
 
-    Raises RecipeError where it is damaged, too large, or transparent: what lies behind the transparency is nobody's to
-    choose. `where` names it.
+    Raises RecipeError where it is damaged, too large, of several frames or transparent: which frame is meant, and what
+    lies behind the transparency, is nobody's to choose. `where` names it.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of sizes that are checked here
             with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-                _check_size(opened.size, where)
+                for what, remedy in size_faults(opened.size):
+                    raise RecipeError(f"the input image is {what}", where=where, remedy=remedy)
+                if what := scans_fault(opened, data):
+                    raise RecipeError(f"the input image has {what}", where=where, remedy=_REMEDY)
+                if several_frames(opened):
+                    raise RecipeError("the input image has several frames", where=where, remedy=_REMEDY)
                 upright = ImageOps.exif_transpose(opened)
                 if upright.has_transparency_data and min(upright.convert("RGBA").getchannel("A").tobytes()) < 255:
                     raise RecipeError("the input image is transparent in places", where=where, remedy=_REMEDY)
                 return upright.convert("RGB")
-    except (OSError, SyntaxError, ValueError, RuntimeError, LookupError, MemoryError, TypeError) as error:
+    except Image.DecompressionBombError as error:  # of a size that nothing was read of yet
+        what, remedy = too_large()
+        raise RecipeError(f"the input image is {what}", where=where, remedy=remedy) from error
+    except UnidentifiedImageError as error:  # Pillow's own words name the buffer in memory
+        what = f"the input image is of another format than {', '.join(FORMATS)}, or no image"
+        raise RecipeError(what, where=where, remedy=_REMEDY) from error
+    except DECODERS_RAISE as error:
         why = str(error) or type(error).__name__
         raise RecipeError(f"the input image cannot be decoded: {why}", where=where, remedy=_REMEDY) from error
-
-
-def _check_size(size: tuple[int, int], where: str) -> None:
-    if not 0 < size[0] * size[1] <= MOST_PIXELS or max(size) > MOST_RATIO * min(size):
-        raise RecipeError(
-            f"the input image has {size[0]}x{size[1]} pixels, at most {MOST_PIXELS:,} in all are taken and one side "
-            f"{MOST_RATIO} times the other",
-            where=where,
-            remedy="give a smaller one, or a part of it",
-        )

@@ -1,10 +1,12 @@
 """The command line as a whole; each command has tests of its own."""
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from qiltest import __version__, cli
 from qiltest.cli.main import COMMANDS, build_parser, main
@@ -103,3 +105,36 @@ def test_the_plugin_loads_neither():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_option_with_one_value_is_refused_where_it_is_given_twice(command, capsys):
+    subcommands = next(a for a in build_parser(command)._actions if isinstance(a, argparse._SubParsersAction))
+    single = [
+        action
+        for action in subcommands.choices[command]._actions
+        if isinstance(action, argparse._StoreAction) and action.option_strings and action.nargs is None
+    ]
+    assert single or command in {"init", "completion"}
+    for action in single:
+        flag = action.option_strings[0]
+        value = str((action.choices or [{"--draws": "2", "--margin": "0.01"}.get(flag, "1")])[0])
+        with pytest.raises(SystemExit):
+            main([command, f"{flag}={value}", f"{flag}={value}"])
+        said = capsys.readouterr().err
+        assert f"{flag}: given twice, and it has one value" in said
+        assert "-> give it once" in said
+
+
+def test_the_same_options_may_be_given_to_the_next_call(capsys):
+    for _ in range(2):
+        assert main(["runs", "--runs=nowhere"]) in {0, 2}
+        assert "given twice" not in capsys.readouterr().err
+
+
+def test_an_error_of_scoring_and_its_remedy_have_a_line_each(tmp_path, capsys):
+    Image.effect_noise((64, 64), 9).convert("RGB").save(tmp_path / "noise.png")
+    assert main(["score", str(tmp_path / "noise.png"), "--expect", "\u0416"]) == 1
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"ERROR: {tmp_path / 'noise.png'}: --expect: rapidocr")
+    assert second.startswith("  -> use a reader of this script")

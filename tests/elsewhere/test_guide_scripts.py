@@ -100,7 +100,7 @@ def comfyui(tmp_path):
 @pytest.mark.slow
 def test_comfyui(tmp_path, comfyui, monkeypatch):
     address, asked = comfyui
-    (tmp_path / "plan.json").write_text(as_comfyui(IMAGES))
+    (tmp_path / "plan.json").write_text(as_comfyui(IMAGES, planned_model("Qwen/Qwen-Image", kind=ModelKind.REAL)))
     monkeypatch.setitem(SCRIPTS, "comfyui.py", SCRIPTS["comfyui.py"].replace("http://127.0.0.1:8188", address))
     found = run(tmp_path, "comfyui.py")
     assert len(asked) == len(TASKS)
@@ -167,7 +167,10 @@ class NunchakuQwenImagePipeline:
     def from_pretrained(cls, name, *, transformer, scheduler, torch_dtype):
         made = cls(); made.four = "4steps" in transformer; return made
     def to(self, device): return self
-    def __call__(self, *, prompt, negative_prompt, width, height, num_inference_steps, true_cfg_scale, generator):
+    def __call__(
+        self, *, prompt, negative_prompt, width, height, num_inference_steps, sigmas, true_cfg_scale, generator
+    ):
+        assert sigmas is None
         assert (num_inference_steps == 4) == self.four and (negative_prompt is None) == self.four
         colour = (generator.seed, num_inference_steps, 90)
         return SimpleNamespace(images=[Image.new("RGB", (width, height), colour)])

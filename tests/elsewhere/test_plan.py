@@ -13,9 +13,10 @@ import builders as make
 from qiltest.cli.main import main
 from qiltest.elsewhere.formats import COLUMNS, as_comfyui, as_csv, as_json
 from qiltest.elsewhere.plan import PlannedModel, plan, planned_model
-from qiltest.errors import DeviceError
+from qiltest.errors import DeviceError, RecipeError
 from qiltest.generation.schedule import LIGHTNING, QWEN_IMAGE, expected_sigmas
 from qiltest.recipe import Size
+from qiltest.suite.cases import EditRules, InputFile, InputSource
 from qiltest.suite.selection import Task
 from qiltest.suite.variants import LoraSource, ModelKind, SchedulerKind
 
@@ -83,7 +84,94 @@ def test_comfyuis_graphs_are_not_written_for_another_family(tmp_path, capsys):
         '[[texts]]\ntext = "HELLO"\n[[resolutions]]\nsize = "96x96"\ntiny = "96x96"\n'
     )
     assert main(["plan", "--model=Qwen/Qwen-Image-2.1", f"--cases={tmp_path}", "--format=comfyui-prompts"]) == 2
-    assert "not those of qwen-image-2.1" in capsys.readouterr().err
+    assert "nothing says that Qwen/Qwen-Image-2.1 is one" in capsys.readouterr().err
+
+
+def test_comfyuis_graphs_load_the_weights_of_the_plans_model():
+    for name, insisted, file in (
+        ("Qwen/Qwen-Image", None, "qwen_image_bf16.safetensors"),
+        ("Qwen/Qwen-Image-2512", None, "qwen_image_2512_bf16.safetensors"),
+        ("owner/another-model", "Qwen/Qwen-Image-2512", "qwen_image_2512_bf16.safetensors"),
+    ):
+        model = planned_model(name, kind=ModelKind.REAL, base=insisted)
+        (prompt,) = json.loads(as_comfyui(plan([task_of(BASE)], model), model))
+        assert prompt["prompt"]["unet"]["inputs"]["unet_name"] == file
+    other = planned_model("owner/another-model", kind=ModelKind.REAL)
+    with pytest.raises(RecipeError, match="nothing says that owner/another-model is one"):
+        as_comfyui(plan([task_of(BASE)], other), other)
+
+
+def with_schedule(*settings, sigmas=()):
+    return replace(BASE, steps=3, scheduler=SchedulerKind.SETTINGS, scheduler_settings=settings, sigmas=sigmas)
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        with_schedule(("use_karras_sigmas", True)),
+        with_schedule(("use_beta_sigmas", True)),
+        with_schedule(("shift_terminal", None), ("time_shift_type", "linear")),
+        with_schedule(("shift_terminal", None), sigmas=(1.0, 0.7, 0.2)),
+    ],
+    ids=str,
+)
+def test_comfyui_gets_the_sigmas_of_a_variants_own_schedule_or_nothing_is_written(variant):
+    model = planned_model("Qwen/Qwen-Image", kind=ModelKind.REAL)
+    images = plan([task_of(variant), task_of(replace(BASE, steps=3))], model)
+    changed, own = (one["prompt"]["sigmas"] for one in json.loads(as_comfyui(images, model)))
+    assert changed["class_type"] == own["class_type"] == "ManualSigmas"
+    assert changed["inputs"] != own["inputs"]
+    told = [float(one) for one in changed["inputs"]["sigmas"].split(",")]
+    assert told == pytest.approx([*images[0].sigmas, 0])
+    unknown = planned_model("Qwen/Qwen-Image-2512", kind=ModelKind.REAL)  # its scheduler is not on this machine
+    assert "BasicScheduler" in as_comfyui(plan([task_of(BASE)], unknown), unknown)
+    with pytest.raises(RecipeError, match="changes the model's own, which is not on this machine"):
+        as_comfyui(plan([task_of(variant)], unknown), unknown)
+
+
+def task_of(variant, case=None, kind=ModelKind.REAL):
+    case = case or make.case("sign", size=Size(704, 1280))
+    return Task(case=case, resolution=case.resolutions[0], variant=variant, seed=1, kind=kind)
+
+
+def test_what_a_session_refuses_to_generate_is_not_planned():
+    real = planned_model("Qwen/Qwen-Image", kind=ModelKind.REAL)
+    with pytest.raises(RecipeError, match=r"guidance_scale 3\.0, which only a guidance-distilled model reads"):
+        plan([task_of(replace(BASE, guidance_scale=3.0))], real)
+    with pytest.raises(RecipeError, match=r"true CFG 4\.0 on the Lightning scheduler"):
+        plan([task_of(replace(BASE, scheduler=SchedulerKind.LIGHTNING))], real)
+    both = (("use_beta_sigmas", True), ("use_karras_sigmas", True))
+    with pytest.raises(RecipeError, match="exclude each other"):
+        plan([task_of(with_schedule(*both))], real)
+
+
+EDIT = replace(make.case("sign"), edit=EditRules(inputs=(InputSource(file=InputFile(path="inputs/a.png")),) * 2))
+
+
+@pytest.mark.parametrize("name", ["Qwen/Qwen-Image", "Qwen/Qwen-Image-2.1", "random", "tiny"])
+def test_an_edit_is_not_planned_with_a_model_of_text_alone(name):
+    kind = ModelKind.TINY if name == "tiny" else ModelKind.REAL
+    with pytest.raises(RecipeError, match="case sign: it has 2 input images, and the model generates") as caught:
+        plan([task_of(BASE, EDIT, kind)], planned_model(name, kind=kind))
+    assert "such as Qwen/Qwen-Image-Edit-2511" in caught.value.remedy
+
+
+def test_a_model_takes_the_cases_of_its_task_with_as_many_inputs_as_its_pipeline():
+    for name, insisted in (
+        ("Qwen/Qwen-Image-Edit-2511", None),
+        ("my/own-edit", None),
+        ("my/own", "Qwen/Qwen-Image-Edit-2511"),
+    ):
+        model = planned_model(name, kind=ModelKind.REAL, base=insisted)
+        assert len(plan([task_of(BASE, EDIT)], model)[0].inputs) == 2
+        with pytest.raises(RecipeError, match="case sign: it"):
+            plan([task_of(BASE)], model)
+    first = planned_model("Qwen/Qwen-Image-Edit", kind=ModelKind.REAL)
+    with pytest.raises(RecipeError, match="it has 2 input images, and QwenImageEditPipeline takes 1"):
+        plan([task_of(BASE, EDIT)], first)
+    unknown = planned_model("my/own", kind=ModelKind.REAL)
+    with pytest.raises(RecipeError, match="a case of the task edit, and nothing says that my/own does it"):
+        plan([task_of(BASE, EDIT)], unknown)
 
 
 def test_what_is_not_known_of_a_model_that_is_not_here_is_none():
@@ -91,7 +179,6 @@ def test_what_is_not_known_of_a_model_that_is_not_here_is_none():
     task = Task(case=case, resolution=case.resolutions[0], variant=BASE, seed=1, kind=ModelKind.REAL)
     (image,) = plan([task], planned_model("owner/another-model", kind=ModelKind.REAL))
     assert (image.scheduler_config, image.sigmas) == (None, None)
-    assert "BasicScheduler" in as_comfyui([image])
     with pytest.raises(DeviceError, match="unknown model 'nonsense'"):
         planned_model("nonsense", kind=ModelKind.REAL)
 
@@ -103,10 +190,27 @@ def test_csv_has_a_row_per_image_and_comes_back(images):
     assert [row["prompt"] for row in rows] == [image.prompt for image in images]
     assert rows[1]["sigmas"] == "1.000000000 0.900000000 0.750000000 0.500000000"
     assert (rows[0]["negative_prompt"], rows[1]["negative_prompt"], rows[1]["lora_merged"]) == (" ", "", "false")
+    assert [json.loads(row["scheduler_config"]) for row in rows] == [image.scheduler_config for image in images]
+    assert {(row["scheduler_settings"], row["given_sigmas"], row["inputs"]) for row in rows} == {("", "", "")}
+
+
+def test_csv_has_all_that_json_has():
+    model = planned_model("random/qwen-image-edit-plus", kind=ModelKind.REAL)
+    images = plan([task_of(with_schedule(("shift_terminal", None), sigmas=(1.0, 0.7, 0.2)), EDIT)], model)
+    (row,) = csv.DictReader(io.StringIO(as_csv(images)))
+    (entry,) = json.loads(as_json(images, model))["images"]
+    flat = {f"lora_{name}" for name in ("source", "file", "sha256", "merged")}
+    assert row.keys() - flat == entry.keys() - {"lora"}
+    for name in ("scheduler_config", "scheduler_settings", "inputs"):
+        assert json.loads(row[name]) == entry[name]
+        assert entry[name]
+    assert [float(sigma) for sigma in row["given_sigmas"].split()] == entry["given_sigmas"] == [1.0, 0.7, 0.2]
+    assert row["sigmas"]
 
 
 def test_comfyui_gets_a_whole_graph_with_these_sigmas_and_the_end(images):
-    base, fast = (one["prompt"] for one in json.loads(as_comfyui(images)))
+    model = planned_model("Qwen/Qwen-Image", kind=ModelKind.REAL)
+    base, fast = (one["prompt"] for one in json.loads(as_comfyui(images, model)))
     for graph in (base, fast):
         links = [link for node in graph.values() for link in node["inputs"].values() if isinstance(link, list)]
         assert {name for name, _ in links} <= graph.keys()
@@ -153,7 +257,7 @@ def test_comfyui_is_not_told_to_load_other_weights_than_the_plans(tmp_path, caps
     file = tmp_path / "plan.json"
     args = ["--format=comfyui-prompts", "--model=tiny", f"--cases={CASES}", f"--output={file}"]
     assert main(["plan", *args]) == 2
-    assert "graphs that load Qwen-Image's weights, not the embedded model" in capsys.readouterr().err
+    assert "nothing says that tiny is one" in capsys.readouterr().err
     assert not file.exists()
 
 

@@ -176,7 +176,7 @@ def test_more_groups_than_four_are_counted():
 def test_a_long_text_is_cut_and_what_would_act_on_a_terminal_is_made_visible():
     asked = "a" * 39 + "\u202eb" + "c" * 10
     (said,) = sentences(asked, asked, asked[:-1] + "x")
-    assert said == f"text 1 '{'a' * 39}« […11 more characters]': 1 new error: 'c' -> 'x' at character 50"
+    assert said == f"text 1 '{'a' * 39}« […12 more characters]': 1 new error: 'c' -> 'x' at character 50"
     (said,) = sentences("a" * 40, "a" * 40, "b" * 40)
     assert said == f"text 1 '{'a' * 40}': 40 new errors: '{'a' * 40}' -> '{'b' * 40}' at character 1"
     (said,) = sentences("a" * 41, "a" * 41, "b" * 41)

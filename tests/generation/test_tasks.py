@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from qiltest.generation.sources import base_of_model
 from qiltest.generation.tasks import EDIT, TEXT_TO_IMAGE, tasks_of
 
 
@@ -32,3 +33,9 @@ def test_models_of_text_alone_are_told_by_their_names(name):
 @pytest.mark.parametrize("name", ["Qwen/Qwen-Image-Edit", "Qwen/Qwen-Image-Edit-2511", "tiny-edit"])
 def test_editing_models_are_told_by_their_names(name):
     assert tasks_of(name) == EDIT
+
+
+def test_a_model_that_nothing_names_does_what_the_base_does_that_it_is_said_to_be():
+    assert tasks_of("my/own", base_of_model("my/own", insisted="Qwen/Qwen-Image-Edit-2511")) == EDIT
+    assert tasks_of("my/edit", base_of_model("my/edit", insisted="Qwen/Qwen-Image")) == TEXT_TO_IMAGE
+    assert tasks_of("my/own", base_of_model("my/own")) == TEXT_TO_IMAGE

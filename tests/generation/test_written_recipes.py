@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qiltest.errors import DeviceError, RecipeError
+from qiltest.errors import DeviceError, ModelError, RecipeError
 from qiltest.generation import open_generator
 from qiltest.generation.sources import resolve_model
 from qiltest.input_images import InputImage
@@ -63,6 +63,23 @@ def test_the_sigmas_that_a_release_names_for_itself_are_taken_or_other_steps_ref
     assert made.recipe(case(), SIZE, EIGHT, 1).given_sigmas == ()
     with pytest.raises(RecipeError, match=r"takes 4 steps, and the model's model_index\.json has sample_sigmas for 3"):
         made.recipe(case(), SIZE, replace(BASE, steps=4), 1)
+
+
+def test_settings_that_diffusers_cannot_use_are_the_variants_fault_and_end_no_session(generator, monkeypatch):
+    settings = (("shift_terminal", 0.5),)
+    variant = replace(BASE, scheduler=SchedulerKind.SETTINGS, scheduler_settings=settings)
+    both = replace(variant, scheduler_settings=(("use_beta_sigmas", True), ("use_karras_sigmas", True)))
+    with pytest.raises(RecipeError, match="use_beta_sigmas and use_karras_sigmas exclude each other"):
+        generator.recipe(case(), SIZE, both, 1)
+
+    def broken(*_, **__):
+        raise ValueError("no such schedule")
+
+    monkeypatch.setattr("qiltest.generation._recipes.sigmas_of", broken)
+    with pytest.raises(RecipeError, match="variant base: its scheduler cannot be used: no such schedule"):
+        generator.recipe(case(), SIZE, variant, 1)
+    with pytest.raises(ModelError, match="its scheduler cannot be used: no such schedule"):
+        generator.recipe(case(), SIZE, BASE, 1)
 
 
 def test_a_variant_of_another_family_is_refused(fresh):

@@ -209,6 +209,23 @@ def test_several_files_are_ranked_in_one_table_and_the_old_release_is_drawn_once
     assert page.index("fast → new.safetensors") < page.index("fast → worse.safetensors"), "best first"
 
 
+def test_a_file_that_is_refused_among_several_is_named_and_ranked_last(folder, capsys):
+    (folder.path / "broken.safetensors").write_bytes(b"no header")
+    shutil.copy(LORAS / "4step.safetensors", folder.path / "same.safetensors")
+    others = ("--lora", "broken.safetensors", "--lora", "same.safetensors")
+    check(*others, "--seeds", "1")
+    out = capsys.readouterr().out
+    assert f"DO NOT SHIP: {folder.path / 'broken.safetensors'} cannot replace fast; nothing is generated with it" in out
+    assert "nothing was generated" not in out
+    check(*others, "--seeds", "1", "--json")
+    ranking = json.loads(capsys.readouterr().out)["ranking"]
+    assert [(row["candidate"], row["verdict"]) for row in ranking] == [
+        ("same.safetensors", "SHIP"),
+        ("new.safetensors", "CANNOT TELL"),
+        ("broken.safetensors", "DO NOT SHIP"),
+    ]
+
+
 @pytest.mark.slow
 def test_strengths_are_candidates_of_one_file(folder, capsys):
     folder.plan(**{"coffee__candidate-1": TYPO, "poster__candidate-1": TYPO})
@@ -232,7 +249,7 @@ def test_the_file_in_its_own_place_at_another_strength_is_generated(folder, caps
     shutil.copy(LORAS / "4step.safetensors", folder.path / "new.safetensors")
     check("--strength", "0.8,1", "--seeds", "1")
     out = capsys.readouterr().out
-    assert "this is the file that fast already uses; nothing was generated" in out
+    assert "this is the file that fast already uses; nothing is generated with it" in out
     assert {line.split()[1] for line in folder.generated()} == {"candidate-1", "fast"}
 
 

@@ -316,7 +316,10 @@ def test_edits_that_were_made_elsewhere_are_judged_by_name(street):
 
 def test_a_plan_says_where_the_input_images_come_from(street, capsys):
     write(street, rounds="rounds = 2", more=f'sha256 = "{"a" * 64}"\nget = "https://example.org/sign.png"')
-    assert main(["plan", "--cases", "cases", "--model", "tiny", "--case", "sign", "--variant", "fast"]) == 0
+    options = ["plan", "--cases", "cases", "--case", "sign", "--variant", "fast"]
+    assert main([*options, "--model", "tiny"]) == 2
+    assert "case sign: it has 1 input image, and the model generates from text alone" in capsys.readouterr().err
+    assert main([*options, "--model", "random/qwen-image-edit-plus"]) == 0
     first, second = json.loads(capsys.readouterr().out)["images"]
     assert first["inputs"] == [{"file": "inputs/sign.png", "sha256": "a" * 64, "get": "https://example.org/sign.png"}]
     assert second["inputs"] == [{"sample": SAMPLE}]
@@ -358,6 +361,62 @@ def test_a_score_without_the_input_says_what_was_not_compared(street, score, cap
     assert "or name it: --input IMAGE" in capsys.readouterr().err
     assert main(["score", "output.png", "--case=coffee", "--input", "output.png"]) == 2
     assert "coffee is no edit case" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--removed", ""), '--removed: "" has no letter or digit'),
+        (("--removed", "SALE 50%", "--removed=!!!"), '--removed: "!!!" has no letter or digit'),
+        (("--removed", "open"), '--removed: "open" is also expected, "OPEN"'),
+        (("--removed", "SALE", "sale"), '--removed: "sale" duplicates removed[0]'),
+        (("--optional", "Z"), '--optional: "Z" is in none of the texts'),
+        (("--optional", "OPEN"), '--expect: "OPEN" has only white space, optional marks'),
+        (("--expect", " "), '--expect: " " has only white space'),
+    ],
+)
+def test_texts_that_no_case_could_have_are_refused_before_anything_is_read(street, capsys, options, message):
+    assert main(["score", "output.png", "--expect", "OPEN", *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_removed_text_that_stands_in_a_kept_one_alone_is_said_to(street, tmp_path):
+    write(street)
+    case = street.path / "cases/edit/sign.toml"
+    case.write_text(case.read_text().replace('removed = ["SALE 50%"]', 'removed = ["Main"]'))
+    street.run(*FAST)
+    assert "'Main' is to be removed, and was read in 'Main Street' alone, which is to stay" in only(street).error
+
+
+@pytest.mark.parametrize("fault", ["transparent", "several frames", "another format"])
+def test_a_score_refuses_the_inputs_that_a_session_refuses(street, score, capsys, fault):
+    edited(street.path / "cases/edit/inputs/sign.png", street.path / "output.png", "OPEN")
+    with Image.open(street.path / "cases/edit/inputs/sign.png") as opened:
+        image = opened.convert("RGB")
+    given = street.path / ("given.gif" if fault == "another format" else "given.webp")
+    more = {"save_all": True, "append_images": [Image.new("RGB", image.size)]} if fault == "several frames" else {}
+    if fault == "transparent":
+        image.putalpha(100)
+    image.save(given, lossless=True, **more)
+    for asked in (("--case=sign",), ("--expect", "OPEN", "--removed", "SALE 50%")):
+        assert main(["score", "output.png", *asked, "--input", str(given)]) == 2
+        assert fault in capsys.readouterr().err
+    shutil.copy(given, street.path / "cases/edit/inputs/sign.png")
+    assert main(["score", "output.png", "--case=sign"]) == 2
+    assert fault in capsys.readouterr().err
+    street.run(*FAST).assert_outcomes(failed=1)
+    assert fault in only(street).error
+
+
+def test_of_an_animated_image_it_is_said_that_its_first_frame_is_scored(street, score, capsys):
+    edited(street.path / "cases/edit/inputs/sign.png", street.path / "output.png", "OPEN")
+    with Image.open(street.path / "output.png") as opened:
+        note = PngInfo()
+        note.add_itxt("lines", opened.text["lines"])
+        frame = opened.convert("RGB")
+    frame.save(street.path / "output.png", pnginfo=note, save_all=True, append_images=[Image.new("RGB", frame.size)])
+    assert main(["score", "output.png", "--case=sign"]) == 0
+    assert "output.png has several frames (an animation, or pages): the first one is read" in capsys.readouterr().err
 
 
 EDITING = """

@@ -325,3 +325,24 @@ def test_a_stored_run_is_verified_and_read_again_without_the_folder(suite, image
     told = json.loads(capsys.readouterr().out)
     assert [image["latency"] for image in told["images"]] == [None] * 4
     assert "qiltest.denoise_seconds" not in (suite.path / "junit.xml").read_text()
+
+
+def test_images_of_several_frames_are_judged_by_their_first_and_named(suite, images):
+    record(suite)
+    path = images / f"{COFFEE_BASE}.png"
+    with Image.open(path) as opened:
+        first = opened.convert("RGB")
+    path.unlink()
+    first.save(path.with_suffix(".webp"), lossless=True, save_all=True, append_images=[Image.new("RGB", first.size)])
+    result = judge(suite)
+    assert result.ret == 0
+    assert_says(result, f"1 image has several frames, of which the first is judged: {COFFEE_BASE}.webp")
+
+
+def test_images_of_one_variant_that_tell_of_several_models_are_named(suite, images):
+    entries = [{"file": f"{name}.png", "sample": name, "model": "q8" if "base" in name else "q4"} for name in SAMPLES]
+    list_images(images, entries)
+    assert "models (" not in " ".join((judge(suite).stdout.str()).split())
+    entries[0]["model"] = "q2"
+    list_images(images, entries)
+    assert_says(judge(suite), "images of base tell of 2 models (q2, q8): give each a label, --qil-images-from")

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from qiltest.errors import ReaderError
-from qiltest.reading.images import MAX_PIXELS, load_image
+from qiltest.image_files import MOST_PIXELS
+from qiltest.reading.images import is_animated, load_image
 
 
 def png(image):
@@ -53,7 +54,7 @@ def test_an_image_of_no_pixels_is_refused():
 def test_a_hundred_million_pixels_are_refused_before_they_are_decoded():
     with pytest.raises(ReaderError, match="100,000,000 pixels"):
         load_image(header_only(10_000, 10_000))
-    assert MAX_PIXELS < 100_000_000
+    assert MOST_PIXELS < 100_000_000
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "I;16", "CMYK"])
@@ -74,3 +75,18 @@ def test_the_cameras_rotation_is_undone():
     data = io.BytesIO()
     image.save(data, format="JPEG", exif=exif)
     assert load_image(data.getvalue()).shape == (30, 20, 3)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_an_image_of_several_frames_is_known_and_its_first_is_decoded(kind):
+    first, second = Image.new("RGB", (64, 64), "white"), Image.new("RGB", (64, 64), "black")
+    one, two = io.BytesIO(), io.BytesIO()
+    first.save(one, kind)
+    first.save(two, kind, save_all=True, append_images=[second])
+    assert (is_animated(one.getvalue()), is_animated(two.getvalue())) == (False, True)
+    assert load_image(two.getvalue()).min() > 250
+
+
+def test_of_a_broken_file_nothing_is_said_of_its_frames(tmp_path):
+    assert not is_animated(b"GIF89a broken")
+    assert not is_animated(tmp_path / "none.gif")

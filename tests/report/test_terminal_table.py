@@ -11,8 +11,11 @@ from qiltest.calibration.typos import Typo
 from qiltest.cli.calibrate import _tables
 from qiltest.cli.main import main
 from qiltest.comparison.compare import compare_runs
+from qiltest.report.html.page import render_html
+from qiltest.report.markdown import render_markdown
 from qiltest.report.terminal.comparison import print_comparisons
 from qiltest.report.terminal.table import print_run, printed
+from qiltest.report.view import view
 from qiltest.runs.history import record
 from qiltest.text.console import SafeConsole
 
@@ -130,3 +133,19 @@ def test_the_history_of_a_case_fits_80_columns(run, monkeypatch, capsys, tmp_pat
     assert max(map(len, shown)) <= 80
     assert {f"256x256-{name}-s42" for name in ("base", "8step", "4step")} <= words(shown)
     assert sum(line.startswith("20261123-020000-000000-abcd") for line in shown) > 1
+
+
+def test_nothing_is_said_of_denoising_where_the_images_were_made_elsewhere(fake, case):
+    built = fake(case("wall", "text"))
+    built.add("wall", "base", error="missing: no file wall@256x256-base-s42.png")  # no image, so no recipe either
+    here, there = built.build(), built.build(model="elsewhere/comfyui")
+    assert "denoise time" in lines(here)[0]
+    assert lines(there)[0] == "elsewhere/comfyui: edits / characters"
+    tables = [render_markdown(view(one), one.path) for one in (here, there)]
+    assert ["## Latency and error rate" in table for table in tables] == [True, False]
+    assert not re.search("denoise|step, median|speed-up", tables[1])
+    assert "| base | – | 1 |" in tables[1]
+    heads = [
+        re.search(r'id="overview">Overview <small>([^<]*)', render_html(view(one), one.path)) for one in (here, there)
+    ]
+    assert [head[1] for head in heads] == ["edits / limit; × base speed", "edits / limit"]

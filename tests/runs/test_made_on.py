@@ -38,13 +38,16 @@ def test_each_worker_is_told_with_its_images():
 
 @pytest.mark.parametrize(
     ("seconds", "told"),
-    [(1.07, ""), (1.09, "; 9 % slower than its cohort (4step at 1328x1328)"), (0.8, "; 20 % faster than its cohort")],
+    [
+        (1.07, ""),
+        (1.09, "; 9 % slower than its cohort (4step at 1328x1328)"),
+        (0.8, "; 20 % faster than its cohort (4step at 1328x1328)"),
+    ],
 )
 def test_a_worker_more_than_8_percent_off_its_cohort_is_named(seconds, told):
     first, second = made_on_lines(run((FIRST, 1.0), (FIRST, 1.0), (FIRST, 1.0), (SECOND, seconds)))
     assert first == "worker 1 on node-a, GPU-8f2a: 3 images"
-    assert second.startswith(f"worker 2 on node-b: 1 image{told}")
-    assert second.endswith(told) or told.endswith("cohort")
+    assert second == f"worker 2 on node-b: 1 image{told}"
 
 
 def test_a_session_without_workers_and_images_of_earlier_runs_say_nothing():

@@ -179,6 +179,14 @@ ONE_MISTAKE = {
         ('"713x1280"', '"713x15"'),
         'resolutions[0].size: "713x15" is 704x0 after flooring to multiples of 16; allowed: at least 16 per side',
     ),
+    "a size that no reader takes": (
+        ('"713x1280"', '"2048x48"'),
+        'resolutions[0].size: "2048x48" has one side more than 32 times the other; allowed: a size that readers take',
+    ),
+    "a stand-in that no reader takes": (
+        ('"256x128"', '"800x16"'),
+        'resolutions[0].tiny: "800x16" has one side more than 32 times the other; allowed: a size that readers take',
+    ),
     "a size over 4096 after flooring": (
         ('"713x1280"', '"4112x1280"'),
         'resolutions[0].size: "4112x1280" is 4112x1280 after flooring to multiples of 16; '

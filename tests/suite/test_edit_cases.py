@@ -111,6 +111,22 @@ MISTAKES = {
     "no such size": ('case = "shop"', 'case = "shop"\nsize = "64x64"', 'inputs[1].size: "64x64" is no resolution'),
     "no such variant": ('variant = "base"', 'variant = "bass"', 'inputs[1].variant: "bass" is not a variant'),
     "wanted and removed": ('removed = ["SALE"]', 'removed = ["OPEN"]', 'removed[0]: "OPEN" is also texts[0]'),
+    "wanted and removed, but for its case and marks": (
+        'removed = ["SALE"]',
+        'removed = ["open!"]',
+        'removed[0]: "open!" is also texts[0], "OPEN": letters and digits alone are compared',
+    ),
+    "removed without a letter": (
+        'removed = ["SALE"]',
+        'removed = ["SALE", "!!!"]',
+        'removed[1]: "!!!" has no letter or digit, and only these are looked for',
+    ),
+    "removed twice, but for its marks": (
+        'removed = ["SALE"]',
+        'removed = ["SALE", "Sale!"]',
+        'removed[1]: "Sale!" duplicates removed[0]',
+    ),
+    "a part of a text that stays may be removed elsewhere": ('removed = ["SALE"]', 'removed = ["Main"]', None),
     "nothing but texts that stay": (
         'removed = ["SALE"]',
         "",

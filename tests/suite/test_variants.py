@@ -390,6 +390,24 @@ def test_sigmas_a_guidance_scale_and_a_family_are_as_written(tmp_path: Path) -> 
         (('scheduler = "model"', "sigmas = [1.0, 0.5]"), "sigmas", "2 sigmas for 50 steps"),
         (('scheduler = "model"', f"sigmas = {[0.5] * 50}"), "sigmas", "not falling"),
         (('scheduler = "model"', "sigmas = [2.0]"), "sigmas[0]", "2.0 is not allowed"),
+        (('scheduler = "model"', "sigmas = [0.9, 0.5]"), "sigmas[0]", "0.9 is the first"),
+        (
+            ("scheduler = { use_karras_sigmas = true, use_beta_sigmas = true }",),
+            "scheduler",
+            "use_beta_sigmas and use_karras_sigmas: each makes other sigmas",
+        ),
+        (
+            ("scheduler = { use_karras_sigmas = true }", "sigmas = [1.0, 0.6, 0.5]"),
+            "sigmas",
+            "with use_karras_sigmas, which makes its own",
+        ),
+        (("scheduler = { use_dynamic_shifting = true, shift = 3 }",), "scheduler.shift", "has no effect"),
+        (("scheduler = { use_dynamic_shifting = false, max_shift = 3 }",), "scheduler.max_shift", "has no effect"),
+        (
+            ("scheduler = { base_image_seq_len = 9, max_image_seq_len = 9 }",),
+            "scheduler.max_image_seq_len",
+            "9 is also base_image_seq_len",
+        ),
         (('scheduler = "model"', "sigmas = []"), "sigmas", "[] is not allowed"),
         (('scheduler = "model"', 'family = "Qwen Image"'), "family", '"Qwen Image" is not allowed'),
     ],
@@ -399,6 +417,13 @@ def test_a_schedule_that_cannot_be_is_refused(tmp_path: Path, lines: tuple[str, 
         load_variants(write(tmp_path, scheduled(*lines)))
     found = [str(mistake) for mistake in caught.value.mistakes]
     assert any(text.startswith(f"base.{key}: ") and message in text for text in found), found
+
+
+def test_a_key_is_told_as_it_is_written_in_the_file(tmp_path: Path) -> None:
+    (unknown,) = mistakes_of(write(tmp_path, scheduled("scheduler = { klass = 1, shift = 3 }")))
+    assert "allowed: class, shift, use_dynamic_shifting" in unknown
+    (wrong,) = mistakes_of(write(tmp_path, scheduled("scheduler = { class = 1, shift = 3 }")))
+    assert wrong.startswith("base.scheduler.class: 1 is not allowed; allowed: FlowMatchEulerDiscreteScheduler, the one")
 
 
 def test_sigmas_on_the_lightning_scheduler_are_refused(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -158,6 +158,7 @@ def test_nothing_in_a_printable_text_acts(pieces: list[str]) -> None:
 
 
 @given(ANY_TEXT)
+@example("\x7f")
 def test_printed_json_has_the_same_value_and_acts_on_nothing(text: str) -> None:
     for value in (text, text + HOSTILE + text):
         printed = printable_json(json.dumps([value, {value: 1}], ensure_ascii=False, indent=1))

@@ -15,24 +15,23 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tools" / "glyph_verifier"))
 import glyph_bank
 from glyph_damage import KINDS, LEAST, Batch, broken
 from glyph_data import load
-from glyph_examples import Source
+from glyph_examples import CELLS, VISIBLE, Source
 from glyph_net import Net
 from glyph_render import big5_level_1, gb2312, kana, letters
+from glyph_train import Learner, rank
 
 from glyph_lines import glyph
 from qiltest.reading.glyphs.crop import SIDE
 from qiltest.reading.glyphs.references import references
 
-TEXT = "一丁七万三上下不国图圆问答通义千理解生成文字龙龍AaBbeg0123あアのン"
+TEXT = "一丁七万三上下不国图圆问答通义千理解生成文字龙龍AaBbegOo0123あアのン"
 
 
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory):
     file = tmp_path_factory.mktemp("bank") / "bank.xz"
-    missing = "啊阿埃"  # a font's mark for what it has not
     bits = [np.packbits(glyph(char) > 0.45) for char in TEXT]
-    bits += [np.packbits(np.pad(np.zeros((40, 40)), 16, constant_values=0) == 0)] * len(missing)
-    fonts = [{"half": "train", "file": "a.ttf", "index": 0, "characters": TEXT + missing}]
+    fonts = [{"half": "train", "file": "a.ttf", "index": 0, "characters": TEXT}]
     head = json.dumps({"pixels": 72, "kept": "国", "fonts": fonts}).encode()
     file.write_bytes(lzma.compress(head + b"\n" + b"".join(each.tobytes() for each in bits)))
     return load(file, references(), torch.device("cpu"), workers=1)
@@ -44,9 +43,29 @@ def batch(bank, count=64):
     return Batch(bank=bank, index=index, weight=torch.zeros(count), generator=generator)
 
 
-def test_a_fonts_mark_for_a_missing_character_is_no_character(bank):
+def test_a_bank_knows_its_characters(bank):
     assert sorted(bank.characters) == sorted(TEXT)
     assert [bank.characters[k] for k in bank.char[bank.kept]] == ["国"]
+
+
+def test_what_shows_another_character_is_left_out_of_the_bank():
+    rng = np.random.default_rng(0)
+    mark, capital, round_, kana_ = (np.uint8(255) * (rng.random((72, 72)) < 0.3) for _ in range(4))
+    thin = np.where(rng.random((72, 72)) < 0.3, np.uint8(100), np.uint8(0))  # thinner than a pixel
+    drawn = {char: np.uint8(255) * (rng.random((72, 72)) < 0.3) for char in "一b"}
+    drawn |= dict.fromkeys("啊阿", mark) | dict.fromkeys("Aa", capital) | dict.fromkeys("Oo0", round_)
+    drawn |= dict.fromkeys("へヘ", kana_) | {"丁": thin}
+    found = glyph_bank.clean(drawn)
+    assert sorted(found) == sorted("一bAOo0へヘ")
+    assert {value for each in found.values() for value in np.unique(each)} == {0, 1}
+
+
+def test_another_character_is_not_one_of_the_same_shape(bank):
+    b = batch(bank, 400)
+    mine, other = ([bank.characters[k] for k in bank.char[index]] for index in (b.index, b.other()))
+    pairs = [(one, two) for one, two in zip(mine, other, strict=True) if one in "Oo0"]
+    assert len(pairs) > 20
+    assert not [two for _, two in pairs if two in "Oo0"]
 
 
 @pytest.mark.parametrize("number", range(len(KINDS)), ids=list(KINDS))
@@ -77,6 +96,50 @@ def test_examples_are_crops_beside_the_drawings_of_their_character(bank):
     assert not bank.kept[examples.index].any()
 
 
+def test_a_whole_twin_differs_from_the_broken_one_by_the_damage_alone(bank):
+    source = Source(bank, [bank.chosen("train", (0,))], seed=8)
+    examples = source.twins(48)
+    one, two = examples.part(torch.arange(48)), examples.part(torch.arange(48, 96))
+    assert one.broken.all()
+    assert not two.broken.any()
+    assert torch.equal(one.index, two.index)
+    assert torch.equal(one.em, two.em)
+    assert (two.where == 0).all()
+    assert (two.visible == 1).all()
+    assert (one.where.amax(dim=(1, 2))[one.drawn] > 0).all()
+    same = (one.placed - two.placed).abs().amax(dim=(1, 2)) < 1e-6  # most: broken ink may be placed otherwise
+    assert same.float().mean() > 0.3
+    change = (one.x[:, 0] - two.x[:, 0])[same].abs().amax(dim=(1, 2))
+    assert (change[one.visible[same] > 0.5] > 0.3).all()
+
+
+def test_a_change_that_a_small_size_blurs_away_is_no_example(bank):
+    source = Source(bank, [bank.chosen("train", (0,))], seed=9)
+    dots = {
+        size: source.draw(64, share=1.0, kind=list(KINDS).index("strokes interrupted"), size=size) for size in (18, 92)
+    }
+    assert dots[18].visible[dots[18].drawn].mean() < dots[92].visible[dots[92].drawn].mean() - 0.1
+    faint = dots[18].visible < VISIBLE
+    assert not dots[18].seen[faint].any()
+    assert (dots[92].seen == (dots[92].drawn & (dots[92].visible >= VISIBLE))).all()
+
+
+def test_a_step_lowers_the_loss_of_what_it_was_taken_on(bank):
+    torch.manual_seed(0)
+    examples = Source(bank, [bank.chosen("train", (0,))], seed=10).twins(16)
+    learner = Learner(Net(), examples, torch.device("cpu"), print)
+    learner.set(1e-3, 0.3)
+    first, *_, last = (float(learner.learn(examples)[0]) for _ in range(12))
+    assert last < 0.8 * first
+
+
+def test_broken_characters_are_ranked_above_the_whole_ones_of_their_script(bank):
+    examples = Source(bank, [bank.chosen("train", (k,)) for k in range(4)], seed=11).twins(32)
+    right = torch.where(examples.broken > 0, 5.0, -5.0)
+    assert float(rank(right, examples)) < 0.01
+    assert float(rank(-right, examples)) > 5
+
+
 def test_a_crop_laid_where_the_example_says_is_its_drawing(bank):
     source = Source(bank, [bank.chosen("train", (0,))], seed=6)
     examples = source.draw(40, share=0.0, size=60)
@@ -92,8 +155,9 @@ def test_a_crop_laid_where_the_example_says_is_its_drawing(bank):
 def test_the_network_answers_once_per_crop_and_begins_without_moving_it():
     net = Net().eval()
     with torch.no_grad():
-        answers, placed = net.both(torch.rand(3, 4, SIDE, SIDE))
+        answers, placed, spots = net.all(torch.rand(3, 4, SIDE, SIDE))
     assert answers.shape == (3,)
+    assert spots.shape == (3, CELLS, CELLS)
     assert torch.allclose(placed, torch.tensor([[[1.0, 0, 0], [0, 1, 0]]]).expand(3, 2, 3))
 
 

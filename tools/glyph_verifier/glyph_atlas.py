@@ -2,9 +2,9 @@
 
     python tools/glyph_verifier/glyph_atlas.py [--fonts /usr/share/fonts]
 
-Three styles: sans, kai and song. Chinese from fonts-noto-cjk (OFL-1.1; simplified forms in sans, traditional ones in
-song) and fonts-cns11643-kai (OGDL-TW-1.0); letters and digits of the middle style from fonts-comic-neue
-(OFL-1.1), because kai fonts have no a and g of one storey.
+Three styles, each with the forms of one region: sans as on the mainland and song as in Japan from fonts-noto-cjk
+(OFL-1.1), kai as in Taiwan from fonts-cns11643-kai (OGDL-TW-1.0); letters and digits of the middle style from
+fonts-comic-neue (OFL-1.1), because kai fonts have no a and g of one storey.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ SIZE = 48
 #: (font of Chinese, its index, font of letters, its index), below the fonts' folder; the same three packages everywhere.
 STYLES = (
     ("opentype/noto/NotoSansCJK-Regular.ttc", 2, "opentype/noto/NotoSansCJK-Regular.ttc", 2),
-    ("truetype/cns11643/TW-Kai-98_1.ttf", 0, "truetype/comic-neue/ComicNeue-Regular.otf", 0),
-    ("opentype/noto/NotoSerifCJK-SemiBold.ttc", 3, "opentype/noto/NotoSerifCJK-SemiBold.ttc", 3),
+    ("truetype/cns11643/TW-Kai-98_1.ttf", 0, "opentype/comic-neue/ComicNeue-Regular.otf", 0),
+    ("opentype/noto/NotoSerifCJK-SemiBold.ttc", 0, "opentype/noto/NotoSerifCJK-SemiBold.ttc", 0),
 )
 #: What covers this much of a pixel is ink.
 COVERED = 110

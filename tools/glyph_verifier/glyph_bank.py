@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from glyph_render import all_characters, big5_level_1, drawn_of, face, gb2312, kana, letters
+from glyph_render import SAME, Grey, all_characters, big5_level_1, drawn_of, face, gb2312, kana, letters
 
 from qiltest.files import write_atomically
 from qiltest.reading.strokes import fills_square
@@ -29,6 +29,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 #: Side of the window that a character is drawn in, 1.2 em squares, in pixels; and what covers so much of one is ink.
 PIXELS, COVERED = 72, 110
+#: A drawing is left out where less than this share of its ink is left of it: strokes are thinner than a pixel.
+LEFT = 0.7
 #: Chinese characters that are never trained on, and those of each font for training and for the test.
 KEPT, OF_FONT, OF_KEPT = 600, 2600, 300
 FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 0, "lp": 0, "pb": 0, "dict_size": 8 << 20}]
@@ -80,6 +82,28 @@ def wanted(font: Font, kept: set[str], rng: random.Random) -> list[str]:
     return sorted(found)
 
 
+def clean(found: dict[str, Grey]) -> dict[str, Grey]:
+    """Return the drawings of a font as bits, 0 and 1, that show their character.
+
+    What several characters look like is a font's mark for those that it has not, another character's form under a
+    variant's code, or a capital in place of a small letter. Only characters of one shape (`SAME`), and a capital, may
+    have a double.
+    """
+    first = {char: same[0] for same in SAME for char in same}
+    bits = {char: np.asarray(grey > COVERED, dtype=np.uint8) for char, grey in found.items()}
+    alike: dict[bytes, list[str]] = {}
+    for char, drawn in bits.items():
+        alike.setdefault(drawn.tobytes(), []).append(char)
+    kept: set[str] = set()
+    for chars in alike.values():
+        capitals = [char for char in chars if char.isascii() and not char.islower()]
+        shapes = {first.get(char, char) for char in capitals or chars}
+        if len(shapes) == 1:
+            kept |= {char for char in chars if first.get(char, char) in shapes}
+    whole = {char for char, drawn in bits.items() if 255.0 * drawn.sum() >= LEFT * found[char].sum(dtype=np.float64)}
+    return {char: drawn for char, drawn in bits.items() if char in kept & whole}
+
+
 def main() -> int:
     """Draw all fonts and write the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -92,9 +116,9 @@ def main() -> int:
     bits: list[bytes] = []
     for number, font in enumerate(fonts_listed()[: args.only]):
         opened = face(args.fonts / font.file, font.index)
-        found = drawn_of(opened, wanted(font, kept, rng), PIXELS)
+        found = clean(drawn_of(opened, wanted(font, kept, rng), PIXELS))
         heads.append({"half": font.half, "file": font.file, "index": font.index, "characters": "".join(found)})
-        bits.extend(np.packbits(grey > COVERED).tobytes() for grey in found.values())
+        bits.extend(np.packbits(drawn).tobytes() for drawn in found.values())
         print(number, font.half, font.file, font.index, len(found), flush=True)
     head = json.dumps({"pixels": PIXELS, "kept": "".join(sorted(kept)), "fonts": heads}, ensure_ascii=False).encode()
     write_atomically(args.out, lzma.compress(head + b"\n" + b"".join(bits), lzma.FORMAT_XZ, filters=FILTERS))

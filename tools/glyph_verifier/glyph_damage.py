@@ -1,13 +1,15 @@
 """Break characters: each kind takes a batch of drawings and returns their ink as it is after the damage.
 
 Everything is done on the device, in pixels of the bank's drawings (72 for 1.2 em squares). What a damage changed is
-measured; where nobody would see it (`SEEN`, `LEAST`) the example is left out of training and test.
+measured; where nobody would see it (`SEEN`, `LEAST`) the example is left out of training and test. What is left of a
+change after everything was drawn is measured in glyph_examples.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, cached_property
 
 import torch
 import torch.nn.functional as F
@@ -27,14 +29,31 @@ class Batch:
     weight: torch.Tensor  # (n,) what is added to the signed distance: bolder or lighter
     generator: torch.Generator
 
-    def __post_init__(self) -> None:
-        """Draw the ink."""
-        self.distance = self.distance_of(self.index)
-        self.ink = ink_of(self.distance)
-        self.width = (self.bank.width[self.index] + 2 * self.weight).clamp(min=1.5)
-        side = self.ink.shape[-1]
-        line = torch.arange(side, device=self.ink.device, dtype=torch.float32)
-        self.y, self.x = line[None, :, None], line[None, None, :]
+    # what needs the drawings is drawn when it is asked for: most parts of a batch are only asked for random numbers
+    @cached_property
+    def distance(self) -> torch.Tensor:
+        """Signed distances, in this batch's weights."""
+        return self.distance_of(self.index)
+
+    @cached_property
+    def ink(self) -> torch.Tensor:
+        """How much of each pixel is ink."""
+        return ink_of(self.distance)
+
+    @cached_property
+    def width(self) -> torch.Tensor:
+        """The mean width of strokes, pixels."""
+        return (self.bank.width[self.index] + 2 * self.weight).clamp(min=1.5)
+
+    @cached_property
+    def x(self) -> torch.Tensor:
+        """The pixels' places across, (1, 1, P)."""
+        return torch.arange(self.bank.distance.shape[-1], device=self.index.device, dtype=torch.float32)[None, None, :]
+
+    @cached_property
+    def y(self) -> torch.Tensor:
+        """The pixels' places down, (1, P, 1)."""
+        return self.x.transpose(1, 2)
 
     def distance_of(self, index: torch.Tensor) -> torch.Tensor:
         """Return the signed distances of drawings in this batch's weights."""
@@ -55,10 +74,14 @@ class Batch:
         return low + (high - low) * numbers
 
     def other(self) -> torch.Tensor:
-        """Return another drawing of the same font and script for each."""
+        """Return another drawing of the same font and script for each, not one of the same shape (`Bank.shape`)."""
         first, count = self.bank.group[self.index].T
-        step = 1 + (self.uniform(0, 1) * (count - 1).clamp(min=1)).long()
-        return first + (self.index - first + step) % count
+        found = self.index
+        for _ in range(3):
+            step = 1 + (self.uniform(0, 1) * (count - 1).clamp(min=1)).long()
+            same = self.bank.shape[found] == self.bank.shape[self.index]
+            found = torch.where(same, first + (self.index - first + step) % count, found)
+        return found
 
     def point(self, ink: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Return a random point in each drawing's ink, (n, 1, 1) each."""
@@ -70,8 +93,7 @@ class Batch:
     def noise(self, cells: int) -> torch.Tensor:
         """Return smooth noise of unit variance on the grid, from `cells` values across."""
         grid = torch.randn(self.size, 1, cells, cells, device=self.index.device, generator=self.generator)
-        side = self.ink.shape[-1]
-        return 1.4 * F.interpolate(grid, size=(side, side), mode="bicubic", align_corners=True).squeeze(1)
+        return 1.4 * spread(grid, self.bank.distance.shape[-1]).squeeze(1)
 
     def capsule(self, y: torch.Tensor, x: torch.Tensor, angle: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
         """Return the distance to segments from (y, x) both ways along `angle`, of half `length`, all (n, 1, 1)."""
@@ -79,6 +101,20 @@ class Batch:
         t = ((self.x - x) * along_x + (self.y - y) * along_y).clamp(-1e3, 1e3)
         t = torch.minimum(torch.maximum(t, -length), length)
         return torch.hypot(self.x - x - t * along_x, self.y - y - t * along_y)
+
+
+def spread(grid: torch.Tensor, side: int) -> torch.Tensor:
+    """Return grids (n, 1, cells, cells) on (n, 1, side, side), bicubic. As products of matrices: PyTorch's own kernel
+    goes through the batch one by one.
+    """
+    across = _spreading(grid.shape[-1], side, grid.device)
+    return across @ (grid @ across.T)
+
+
+@cache
+def _spreading(cells: int, side: int, device: torch.device) -> torch.Tensor:
+    one = torch.eye(cells)[None, None]
+    return F.interpolate(one, size=(side, cells), mode="bicubic", align_corners=True)[0, 0].to(device)
 
 
 def ink_of(distance: torch.Tensor) -> torch.Tensor:
@@ -332,7 +368,7 @@ KINDS: dict[str, Callable[[Batch], torch.Tensor]] = {
 def broken(b: Batch, kind: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Break each drawing in its kind (an index into `KINDS`, -1 for whole).
 
-    Returns the ink, what changed by the ink there was, and whether it can be seen.
+    Returns the ink, what changed by the ink there was, and whether it can be seen in the drawing.
     """
     ink = b.ink.clone()
     for number, damage in enumerate(KINDS.values()):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import lzma
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from glyph_render import SAME
 
 from qiltest.reading.glyphs.references import References
 
@@ -37,6 +37,7 @@ class Bank:
     count: torch.Tensor  # (N, 2) number of parts and of holes
     width: torch.Tensor  # (N,) mean width of strokes, pixels
     char: torch.Tensor  # (N,) index into `drawings`
+    shape: torch.Tensor  # (N,) the same number for those of `SAME`
     script: torch.Tensor  # (N,)
     group: torch.Tensor  # (N, 2) first drawing and number of those of the same font and script
     alike: torch.Tensor  # (N, 4, K) drawings whose left, right, upper, lower half is most like this one's
@@ -73,11 +74,8 @@ def load(
     rows, start = [], 0
     for number, font in enumerate(fields["fonts"]):
         chars = font["characters"]
-        # what several characters of a font look like is its mark for those that it has not
-        times = Counter(each.tobytes() for each in packed[start : start + len(chars)])
         for k, char in enumerate(chars):
-            once = times[packed[start + k].tobytes()] <= 2
-            if once and references.has(char) and font["half"] in halves:
+            if references.has(char) and font["half"] in halves:
                 rows.append((font["half"], number, script_of(char), char, start + k))
         start += len(chars)
     if most_fonts is not None:
@@ -92,12 +90,15 @@ def load(
     distance = torch.from_numpy(np.stack([each[0] for each in measured])).to(device)
     group = _groups(rows)
     char = torch.tensor([index[row[3]] for row in rows], device=device)
+    first = {char: same[0] for same in SAME for char in same}
+    shapes = {char: k for k, char in enumerate(sorted({first.get(char, char) for char in characters}))}
     return Bank(
         distance=distance,
         parts=torch.from_numpy(np.stack([each[1] for each in measured])).to(device),
         count=torch.tensor([each[2:] for each in measured], device=device),
         width=_widths(distance),
         char=char,
+        shape=torch.tensor([shapes[first.get(row[3], row[3])] for row in rows], device=device),
         script=torch.tensor([row[2] for row in rows], device=device),
         group=torch.from_numpy(group).to(device),
         alike=_alike(drawings, char, group),
@@ -120,8 +121,10 @@ def _measured(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, int, int]:
     outer = {0, *grounds[0], *grounds[-1], *grounds[:, 0], *grounds[:, -1]}
     inner = [k for k in range(1, holes) if k not in outer][:60]
     result = np.minimum(labels, 60).astype(np.int8)
-    for number, k in enumerate(inner):
-        result[grounds == k] = -(number + 1)
+    numbers = np.zeros(holes, dtype=np.int8)
+    numbers[inner] = -1 - np.arange(len(inner))
+    holed = numbers[grounds]
+    result = np.where(holed < 0, holed, result)
     return distance, result, min(parts - 1, 60), len(inner)
 
 

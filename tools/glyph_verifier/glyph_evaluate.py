@@ -1,7 +1,8 @@
 """Measure the network on drawn characters of fonts and kinds that it never saw.
 
 Thresholds are taken from one half of the whole characters, false alarms from the other. Everything is by script: each
-has a budget of its own.
+has a budget of its own. A broken character counts where it can be seen in the crop (glyph_examples.VISIBLE); what would
+be found of all that can be seen in the large drawing, however small and blurred the crop is, is told beside it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from glyph_style import SIZES
 BUDGETS = (0.001, 0.0003)
 #: what a damage changed by the ink there was: borders of the table by strength.
 STRENGTHS = (0.03, 0.06, 0.12, 0.25, 0.5, 9.0)
-WHOLE, OF_KIND, OF_SIZE, BATCH = 200_000, 6_000, 12_000, 4096
+WHOLE, OF_KIND, OF_SIZE, BATCH = 200_000, 6_000, 12_000, 8192
 #: windows of at least this many pixels are what the tables by kind are about: em squares of 18 pixels and more.
 LARGE = 22
 Scores = np.ndarray
@@ -41,16 +42,17 @@ class Judge:
     def scores(
         self, source: Source, n: int, *, share: float, kind: int | None = None, size: int | None = None
     ) -> dict[str, np.ndarray]:
-        """Return outputs, strengths and sizes of at most n examples that can be seen."""
-        found: dict[str, list[torch.Tensor]] = {"score": [], "share": [], "em": [], "kind": [], "index": []}
+        """Return outputs, strengths, sizes and more of at most n examples whose damage can be seen in the drawing;
+        `seen`: in the crop too.
+        """
+        found: dict[str, list[torch.Tensor]] = {}
         while n > 0:
             some = min(n, BATCH)
             examples = source.draw(some, share=share, kind=kind, size=size)
-            output = self._net(examples.x).float()
-            for name, values in (("score", output), ("share", examples.share), ("em", examples.em)):
-                found[name].append(values[examples.seen])
-            found["kind"].append(examples.kind[examples.seen])
-            found["index"].append(examples.index[examples.seen])
+            values = {"score": self._net(examples.x).float(), "seen": examples.seen}
+            values |= {name: getattr(examples, name) for name in ("share", "em", "kind", "index", "visible")}
+            for name, each in values.items():
+                found.setdefault(name, []).append(each[examples.drawn])
             n -= some
         return {name: torch.cat(values).cpu().numpy() for name, values in found.items()}
 
@@ -96,15 +98,17 @@ def by_script(judge: Judge, source: Source, whole: int, of_kind: int) -> dict[st
     thresholds = [float(np.quantile(score[:half], 1 - budget)) for budget in BUDGETS]
     alarms = [float((score[half:] > each).mean()) for each in thresholds]
     kinds: dict[str, list[float]] = {}
+    faint: dict[str, list[float]] = {}
     strengths: dict[str, dict[str, list[float]]] = {}
     every = []
     for number, kind in enumerate(KINDS):
         bad = judge.scores(source, of_kind, share=1.0, kind=number)
         large = bad["em"] >= LARGE * 40 / 48 - 0.01
+        faint[kind] = _found(bad["score"][large], thresholds)
+        large &= bad["seen"]
         values, strength = bad["score"][large], bad["share"][large]
         every.append(values)
-        kinds[kind] = [round(float((values > each).mean()), 4) if len(values) else 0.0 for each in thresholds]
-        kinds[kind].append(len(values))
+        kinds[kind] = _found(values, thresholds)
         strengths[kind] = {}
         for low, high in pairwise(STRENGTHS):
             some = values[(strength >= low) & (strength < high)]
@@ -119,9 +123,16 @@ def by_script(judge: Judge, source: Source, whole: int, of_kind: int) -> dict[st
         "thresholds": thresholds,
         "false alarms": alarms,
         "kinds": kinds,
+        "kinds, all that the drawing shows": faint,
         "by strength": strengths,
         "calibration": {"scale": scale, "offset": -scale * thresholds[0], "least_height": 16.0},
     }
+
+
+def _found(values: Scores, thresholds: list[float]) -> list[float]:
+    """Return the shares above each threshold, and of how many."""
+    shares = [round(float((values > each).mean()), 4) if len(values) else 0.0 for each in thresholds]
+    return [*shares, len(values)]
 
 
 def slope(whole: Scores, broken: Scores) -> float:
@@ -144,14 +155,16 @@ def slope(whole: Scores, broken: Scores) -> float:
 
 
 def by_size(judge: Judge, source: Source, threshold: float, n: int) -> dict[str, list[float]]:
-    """Return false alarms and what is found at one threshold, by the em square's pixels."""
+    """Return false alarms, what is found at one threshold, and the share that crops show, by the em square's pixels."""
     found = {}
     for size in SIZES:
         good = judge.scores(source, n, share=0.0, size=size)["score"]
-        bad = judge.scores(source, n, share=1.0, size=size)["score"]
+        broken = judge.scores(source, n, share=1.0, size=size)
+        bad = broken["score"][broken["seen"]]
         found[f"{size * 40 / 48:.0f} px"] = [
             round(float((good > threshold).mean()), 5),
             round(float((bad > threshold).mean()), 4),
+            round(float(broken["seen"].mean()), 4),
         ]
     return found
 

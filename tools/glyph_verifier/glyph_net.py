@@ -1,4 +1,4 @@
-"""The network: it lays the crop over the reference drawings, then looks for what differs."""
+"""The network: it lays the crop over the reference drawings, then looks for what differs, place by place."""
 
 from __future__ import annotations
 
@@ -36,22 +36,20 @@ class Net(nn.Module):
         nn.init.zeros_(moved.weight)
         nn.init.zeros_(moved.bias)
         self.place = nn.Sequential(nn.Flatten(), nn.Linear(24 * 36, 48), nn.ReLU(inplace=True), moved)
-        self.look = nn.Sequential(
+        self.near = nn.Sequential(
             _block(1 + styles, 24),
-            _block(24, 48, 2),
-            Beside(48),
-            _block(48, 80, 2),
-            Beside(80),
-            Beside(80),
-            _block(80, 128, 2),
-            Beside(128),
-            nn.Conv2d(128, 48, 1, bias=False),
-            nn.BatchNorm2d(48),
-            nn.ReLU(inplace=True),
+            _block(24, 56, 2),
+            Beside(56),
+            _block(56, 96, 2),
+            Beside(96),
+            Beside(96),
+            Beside(96),
+            Beside(96),
         )
-        self.judge = nn.Sequential(
-            nn.Flatten(), nn.Dropout(0.1), nn.Linear(48 * 36, 64), nn.ReLU(inplace=True), nn.Linear(64, 1)
-        )
+        # a change of strokes is local, so what is found is taken from the places where there is most of it
+        self.spot = nn.Conv2d(96, 1, 1)
+        self.far = nn.Sequential(_block(96, 128, 2), Beside(128), Beside(128))
+        self.judge = nn.Sequential(nn.Linear(2 * 128 + 96 + 2, 96), nn.ReLU(inplace=True), nn.Linear(96, 1))
         self.register_buffer("still", torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0]), persistent=False)
         line = (torch.arange(SIDE) + 0.5) * (2 / SIDE) - 1
         y, x = torch.meshgrid(line, line, indexing="ij")
@@ -59,15 +57,22 @@ class Net(nn.Module):
         self.register_buffer("y", y.clone(), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.both(x)[0]
+        return self.all(x)[0]
 
-    def both(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Also return where the drawing lies in the crop, (n, 2, 3), both windows -1 to 1."""
+    def all(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Also return where the drawing lies in the crop, (n, 2, 3), both windows -1 to 1; and how likely each cell of
+        the drawing's window was changed, log-odds (n, 12, 12).
+        """
         found = self.place(self.find(F.avg_pool2d(x, 2))).float() + self.still
         placed = found.reshape(-1, 2, 3)
         # term by term: a product of matrices would be rounded to 16 bits in training
         a = placed[:, :, :, None, None]
         grid = torch.stack([a[:, k, 0] * self.x + a[:, k, 1] * self.y + a[:, k, 2] for k in range(2)], dim=-1)
         crop = F.grid_sample(x[:, :1].float(), grid, padding_mode="border", align_corners=False)
-        seen = torch.cat([crop.to(x.dtype), x[:, 1:]], dim=1)
-        return self.judge(self.look(seen)).squeeze(1), placed
+        near = self.near(torch.cat([crop.to(x.dtype), x[:, 1:]], dim=1))
+        spots = self.spot(near).float()
+        far = self.far(near)
+        seen = [far.amax(dim=(2, 3)), far.mean(dim=(2, 3)), near.amax(dim=(2, 3))]
+        spot = [spots.amax(dim=(2, 3)), torch.sigmoid(spots).mean(dim=(2, 3))]
+        answer = self.judge(torch.cat([*seen, *(each.to(near.dtype) for each in spot)], dim=1))
+        return answer.squeeze(1), placed, spots.squeeze(1)

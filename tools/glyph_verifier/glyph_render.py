@@ -18,6 +18,27 @@ from qiltest.reading.strokes import fills_square
 LARGE = 160
 #: Characters that reach over all of their em square, to measure where a font puts it.
 TALL = "國国園圆圖圍四回固因團困図東車書事重華真直具其者我成城東束果業黒黑里量墨高商京享率寒寺等算筆章意書春青責"
+#: Characters that many fonts draw alike but for the size, which crops of letters leave out. One of them in place of
+#: another is no damage that can be seen.
+SAME = (
+    "Cc",
+    "Oo0",
+    "Il1",
+    "Ss",
+    "Vv",
+    "Ww",
+    "Xx",
+    "Zz",
+    "Uu",
+    "Kk",
+    "Pp",
+    "Jj",
+    "へヘ",
+    "べベ",
+    "ぺペ",
+    "りリ",
+    "日曰",
+)
 Grey = NDArray[np.uint8]
 
 

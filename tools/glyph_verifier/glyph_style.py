@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import torch.nn.functional as F
-from glyph_damage import Batch, col, ink_of, moved
+from glyph_damage import Batch, col, ink_of, moved, spread
 
 from qiltest.reading.glyphs.crop import EM, SIDE
 
@@ -18,8 +19,9 @@ from qiltest.reading.glyphs.crop import EM, SIDE
 #: the em square has 15 to 77 pixels. The last are what the cut-out line has at most (crop.py).
 CANVAS = 96
 SIZES = (18, 22, 26, 32, 40, 48, 60, 76, 92)
-#: So many windows of a size go through the VAE at a time.
-THROUGH_VAE = 192
+#: One of so many windows of the sizes below goes through the VAE, so many at a time (fewer of small batches): always as
+#: many, because another number would be planned anew.
+OF_VAE, THROUGH_VAE, SIZES_OF_VAE = 12, (128, 32), (40, 48, 60, 76)
 #: A crop is cut out of a line of this height, so that more pixels are not seen.
 LINE_SIDE = 76
 
@@ -33,12 +35,21 @@ class Styled:
     em: torch.Tensor  # (n,) em square, or a letter's longer side, in pixels of the image
 
 
-def styled(b: Batch, ink: torch.Tensor, *, vae: object = None, size: int | None = None, calm: bool = False) -> Styled:
+def styled(
+    b: Batch,
+    ink: torch.Tensor,
+    *,
+    vae: object = None,
+    size: int | None = None,
+    calm: bool = False,
+    varied: bool = False,
+) -> Styled:
     """Return crops of characters whose ink is given. `size`: the window's side in the image, else random.
 
-    `calm`: plain black on white and well placed, for a look at the damage alone.
+    `calm`: plain black on white and well placed, for a look at the damage alone. `varied`: some are stretched here and
+    there by up to a twelfth, as the proportions of fonts differ.
     """
-    ink = written(b, ink) if not calm else ink
+    ink = written(b, ink, varied=varied) if not calm else ink
     place = placement(b, ink, calm=calm)
     canvas = laid_out(b, ink, place, calm=calm)
     crops = torch.empty(b.size, SIDE, SIDE, device=ink.device)
@@ -55,7 +66,7 @@ def styled(b: Batch, ink: torch.Tensor, *, vae: object = None, size: int | None 
     return Styled(crop=normalised(crops), placed=inverse(place), em=em)
 
 
-def written(b: Batch, ink: torch.Tensor) -> torch.Tensor:
+def written(b: Batch, ink: torch.Tensor, *, varied: bool = False) -> torch.Tensor:
     """Change the way of writing: stencil, hollow, dotted, double, elastic."""
     way = b.uniform(0, 1)
     stencil = (way < 0.04).nonzero().squeeze(1)
@@ -68,7 +79,11 @@ def written(b: Batch, ink: torch.Tensor) -> torch.Tensor:
     if len(dotted):
         ink = ink.index_put((dotted,), _dotted(b.part(dotted), ink[dotted]))
     strength = col(b.uniform(0, 1.1) * (b.uniform(0, 1) < 0.7))
-    return moved(ink, b.noise(4) * strength, b.noise(4) * strength)
+    dy, dx = b.noise(4) * strength, b.noise(4) * strength
+    if varied:
+        strength = col(b.uniform(0, 2.0) * (b.uniform(0, 1) < 0.4))
+        dy, dx = dy + b.noise(3) * strength, dx + b.noise(3) * strength
+    return moved(ink, dy, dx)
 
 
 def _stencil(b: Batch, ink: torch.Tensor) -> torch.Tensor:
@@ -157,8 +172,10 @@ def extent(ink: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor,
 
 def inverse(matrix: torch.Tensor) -> torch.Tensor:
     """Return the inverse of maps (n, 2, 3)."""
-    turned = torch.linalg.inv(matrix[:, :, :2].float())
-    return torch.cat([turned, -turned @ matrix[:, :, 2:].float()], dim=2)
+    (a, b, x), (c, d, y) = (row.unbind(1) for row in matrix.float().unbind(1))
+    whole = a * d - b * c
+    rows = [[d, -b, b * y - d * x], [-c, a, c * x - a * y]]
+    return torch.stack([torch.stack([each / whole for each in row], dim=1) for row in rows], dim=1)
 
 
 def laid_out(b: Batch, ink: torch.Tensor, matrix: torch.Tensor, *, calm: bool) -> torch.Tensor:
@@ -207,7 +224,7 @@ def photographed(b: Batch, canvas: torch.Tensor, side: int, *, vae: object, calm
         f = _lit(b, f)
         f = _grounded(b, f)
         f = _camera(b, f)
-        if vae is not None and side in (40, 48, 60, 76):
+        if vae is not None and side in SIZES_OF_VAE:
             f = _through(b, f, vae)
     # as crop.py does: the line is scaled to its height, then the window to its side
     if side != LINE_SIDE:
@@ -224,17 +241,26 @@ def _per(b: Batch, low: float, high: float) -> torch.Tensor:
 
 
 def blur(f: torch.Tensor, sigma: float) -> torch.Tensor:
-    """Blur images by a Gaussian, the edge repeated."""
-    reach = max(1, min(math.ceil(2.5 * sigma), f.shape[-1] - 1))
-    line = torch.exp(-(torch.arange(-reach, reach + 1, device=f.device, dtype=f.dtype) ** 2) / (2 * sigma * sigma))
-    line = line / line.sum()
-    f = F.conv2d(F.pad(f, (reach, reach, 0, 0), mode="replicate"), line[None, None, None, :])
-    return F.conv2d(F.pad(f, (0, 0, reach, reach), mode="replicate"), line[None, None, :, None])
+    """Blur images by a Gaussian, the edge repeated. As products of matrices: convolutions of one channel are slow."""
+    across = _blurring(f.shape[-1], sigma, f.device)
+    return across @ (f @ across.T)
+
+
+@cache
+def _blurring(side: int, sigma: float, device: torch.device) -> torch.Tensor:
+    """Return the matrix that blurs columns of `side` pixels."""
+    reach = max(1, min(math.ceil(2.5 * sigma), side - 1))
+    offsets = torch.arange(-reach, reach + 1)
+    weights = torch.exp(-(offsets.double() ** 2) / (2 * sigma * sigma))
+    places = (torch.arange(side)[:, None] + offsets).clamp(0, side - 1)
+    matrix = torch.zeros(side, side, dtype=torch.float64)
+    matrix.scatter_add_(1, places, (weights / weights.sum()).expand(side, -1))
+    return matrix.float().to(device)
 
 
 def _field(b: Batch, cells: int, side: int) -> torch.Tensor:
     grid = torch.randn(b.size, 1, cells, cells, device=b.index.device, generator=b.generator)
-    return F.interpolate(grid, size=(side, side), mode="bicubic", align_corners=True)
+    return spread(grid, side)
 
 
 def _lit(b: Batch, f: torch.Tensor) -> torch.Tensor:
@@ -284,7 +310,8 @@ def _camera(b: Batch, f: torch.Tensor) -> torch.Tensor:
     f = f + _per(b, 0, 0.07) * _some(b, 0.7) * torch.randn(f.shape, device=f.device, generator=b.generator)
     low = f.amin(dim=(2, 3), keepdim=True)
     f = (f - low).clamp(min=0) ** (1 + _some(b, 0.3) * _per(b, -0.3, 0.5)) + low
-    return torch.lerp(f, jpeg(f, b), _some(b, 0.35))
+    some = (b.uniform(0, 1) < 0.35).nonzero().squeeze(1)
+    return f.index_put((some,), jpeg(f[some], b.part(some))) if len(some) else f
 
 
 _LUMA = torch.tensor(
@@ -318,42 +345,41 @@ def jpeg(f: torch.Tensor, b: Batch) -> torch.Tensor:
     scale = torch.where(quality < 50, 50 / quality, 2 - quality / 50)[:, None, None, None, None]
     contrast = b.uniform(80, 230)[:, None, None, None, None]
     table = (_LUMA.to(f.device) * scale).clamp(min=1) / contrast
-    turned = basis @ blocks @ basis.T
-    back = basis.T @ (torch.round(turned / table) * table) @ basis
+    # always multiplied from the right, which is one large product instead of many small ones; so what lies between is
+    # the other way round
+    turned = (blocks @ basis.T).transpose(-1, -2) @ basis.T
+    table = table.transpose(-1, -2)
+    back = ((torch.round(turned / table) * table) @ basis).transpose(-1, -2) @ basis
     whole = back.permute(0, 1, 3, 2, 4).reshape(padded.shape)
     return whole[:, :, y0 : y0 + side, x0 : x0 + side]
 
 
 def _through(b: Batch, f: torch.Tensor, vae: object) -> torch.Tensor:
     """Encode and decode some windows with the embedded model's VAE, in random colours."""
-    if b.size < THROUGH_VAE:
-        return f
-    some = torch.arange(THROUGH_VAE, device=f.device)  # as many each time: another number would be planned anew
+    chunk = next((count for count in THROUGH_VAE if count * OF_VAE <= b.size), b.size + 1)
     side = f.shape[-1]
-    colours = torch.rand(2, len(some), 3, 1, 1, device=f.device, generator=b.generator) * 2 - 1
-    apart = (colours[0] - colours[1]).mean(dim=(1, 2, 3))
-    colours[1] = torch.where((apart.abs() < 0.8)[:, None, None, None], -colours[0].sign(), colours[1])
-    ink, ground = colours
-    image = ground + (ink - ground) * f[some]
     pad = (-side) % 8
-    shown = vae(F.pad(image.clamp(-1, 1), (0, pad, 0, pad), mode="replicate"))[..., :side, :side]  # type: ignore[operator]
-    # back to ink as ink.py does it: on the line between the means of both colours as they are shown
-    mask = (f[some] > 0.5).float()
-    high = (shown * mask).sum(dim=(2, 3), keepdim=True) / mask.sum(dim=(2, 3), keepdim=True).clamp(min=1)
-    low = (shown * (1 - mask)).sum(dim=(2, 3), keepdim=True) / (1 - mask).sum(dim=(2, 3), keepdim=True).clamp(min=1)
-    axis = high - low
-    back = ((shown - low) * axis).sum(dim=1, keepdim=True) / (axis * axis).sum(dim=1, keepdim=True).clamp(min=1e-2)
-    return f.index_put((some,), back.to(f.dtype))
+    for k in range(b.size // OF_VAE // chunk):
+        some = torch.arange(k * chunk, (k + 1) * chunk, device=f.device)
+        colours = torch.rand(2, len(some), 3, 1, 1, device=f.device, generator=b.generator) * 2 - 1
+        apart = (colours[0] - colours[1]).mean(dim=(1, 2, 3))
+        colours[1] = torch.where((apart.abs() < 0.8)[:, None, None, None], -colours[0].sign(), colours[1])
+        ink, ground = colours
+        image = ground + (ink - ground) * f[some]
+        padded = F.pad(image.clamp(-1, 1), (0, pad, 0, pad), mode="replicate")
+        shown = vae(padded)[..., :side, :side]  # type: ignore[operator]
+        # back to ink as ink.py does it: on the line between the means of both colours as they are shown
+        mask = (f[some] > 0.5).float()
+        high = (shown * mask).sum(dim=(2, 3), keepdim=True) / mask.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+        low = (shown * (1 - mask)).sum(dim=(2, 3), keepdim=True) / (1 - mask).sum(dim=(2, 3), keepdim=True).clamp(min=1)
+        axis = high - low
+        back = ((shown - low) * axis).sum(dim=1, keepdim=True) / (axis * axis).sum(dim=1, keepdim=True).clamp(min=1e-2)
+        f = f.index_put((some,), back.to(f.dtype))
+    return f
 
 
 def normalised(crops: torch.Tensor) -> torch.Tensor:
     """Stretch crops as ink.py does: the 5th and 97th percentile to 0 and 1."""
-    ordered = crops.flatten(1).sort(dim=1).values
-    last = ordered.shape[1] - 1
-    low, high = (_at(ordered, share * last) for share in (0.05, 0.97))
+    pixels = crops.flatten(1)
+    low, high = (pixels.kthvalue(1 + round(share * (pixels.shape[1] - 1)), dim=1).values for share in (0.05, 0.97))
     return ((crops - col(low)) / (col(high - low) + 1e-3)).clamp(-0.2, 1.2)
-
-
-def _at(ordered: torch.Tensor, place: float) -> torch.Tensor:
-    below = int(place)
-    return torch.lerp(ordered[:, below], ordered[:, below + 1], place - below)

@@ -138,6 +138,7 @@ def add_parser(add: AddParser) -> None:
 
 def run_check(args: argparse.Namespace) -> int:
     """Check a release and print the result. Returns 0 for SHIP, else 1; raises QiltestError."""
+    from qiltest.generation.families import check_families
     from qiltest.release.check import admit, resized, try_release
     from qiltest.suite.load import load_suite
 
@@ -154,6 +155,7 @@ def run_check(args: argparse.Namespace) -> int:
     args.model, args.seeds = args.model or TINY, args.seeds or SEEDS
     options, release = _options(args)
     suite = load_suite(options.cases_folder, keep_doubtful=True)
+    check_families(suite.variants)
     if args.size:
         suite = resized(suite, _sizes(args.size))
     for name in args.case:
@@ -161,9 +163,10 @@ def run_check(args: argparse.Namespace) -> int:
     suite = admit(suite, release, args.model, base=args.base_model)
     partial = args.allow_partial_lora
     inspections = try_release(suite, release, args.model, base=args.base_model, allow_partial=partial)
-    if not args.json:
-        print_lines(line for found in inspections.values() for line in inspection_lines(found, args.like))
     left = {name: found for name, found in inspections.items() if not (found.refusals or found.same)}
+    if not args.json:
+        alone = not left
+        print_lines(line for found in inspections.values() for line in inspection_lines(found, args.like, alone=alone))
     if not left:
         if args.json:
             print_json(decided_record(inspections, args.like))

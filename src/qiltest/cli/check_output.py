@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from qiltest.report.comparison.wording import About
 
 
-def inspection_lines(inspection: CandidateInspection, like: str) -> Iterator[str]:
-    """Yield what is in a file, what is unusual, and the verdict where nothing needs to be generated."""
+def inspection_lines(inspection: CandidateInspection, like: str, *, alone: bool = True) -> Iterator[str]:
+    """Yield what is in a file, what is unusual, and the verdict where nothing needs to be generated.
+
+    Not `alone`: other files are generated all the same.
+    """
     from qiltest.lora.likeness import strength_words
     from qiltest.release.candidate import refusal_lines, same_line
 
@@ -35,9 +38,9 @@ def inspection_lines(inspection: CandidateInspection, like: str) -> Iterator[str
         yield f"       {strength_words(likeness.strength, like)}, cosine {likeness.cosine:.3f}"
     yield from (f"note   {note}" for note in inspection.notes)
     if inspection.refusals:
-        yield from refusal_lines(inspection, like)
+        yield from refusal_lines(inspection, like, alone=alone)
     elif inspection.same:
-        yield same_line(inspection, like)
+        yield same_line(inspection, like, alone=alone)
 
 
 def run_lines(run: Run, page: Path) -> Iterator[str]:
@@ -99,8 +102,12 @@ def checked_record(
         "lora": next(iter(loras.values())),
         "loras": list(loras.values()),
         "ranking": [
-            {"candidate": about.tried[name].label, "sha256": about.tried[name].sha256, "verdict": verdict}
-            for name, verdict in found.ranking
+            *_decided(inspections, Release.SHIP),
+            *(
+                {"candidate": about.tried[name].label, "sha256": about.tried[name].sha256, "verdict": verdict}
+                for name, verdict in found.ranking
+            ),
+            *_decided(inspections, Release.DO_NOT_SHIP),
         ],
         "speaks_of": verdict_words(found, about),
         "cases": {"generated": about.cases, "of": about.of},
@@ -111,6 +118,15 @@ def checked_record(
         "generated": generated,
         "from_store": reused,
     }
+
+
+def _decided(inspections: Mapping[str, CandidateInspection], verdict: Release) -> Iterator[dict[str, object]]:
+    """Yield the candidates of a verdict that inspection decided: the file in use already, and what it refuses."""
+    for inspection in inspections.values():
+        if inspection.refusals if verdict is Release.DO_NOT_SHIP else inspection.same:
+            strength = "" if inspection.strength == 1 else f" x {inspection.strength:g}"
+            label = f"{inspection.path.name}{strength}"
+            yield {"candidate": label, "sha256": inspection.sha256, "verdict": verdict}
 
 
 def _counts(run: Run) -> tuple[int, int]:

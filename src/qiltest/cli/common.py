@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qiltest.cli.parser import Parser
 from qiltest.errors import StoreError
 from qiltest.reading.registry import DEFAULT_READER, reader_names
 from qiltest.text.console import SafeConsole
@@ -119,7 +120,7 @@ def file_path(text: str) -> Path:
 
 
 def _parent(flag: str, **keywords: object) -> argparse.ArgumentParser:
-    parent = argparse.ArgumentParser(add_help=False)
+    parent = Parser(add_help=False)
     # in a group, so that the help of a command begins with its own options
     parent.add_argument_group("common options").add_argument(flag, **keywords)  # type: ignore[arg-type]
     return parent
@@ -131,6 +132,16 @@ def console(*, stderr: bool = False) -> SafeConsole:
     if not made.is_terminal:
         made.width = _FILE_WIDTH
     return made
+
+
+def note_frames(images: Iterable[Path]) -> None:
+    """Say on standard error which images have several frames."""
+    from qiltest.reading.images import is_animated
+
+    for image in images:
+        if is_animated(image):
+            note = f"{image} has several frames (an animation, or pages): the first one is read"
+            console(stderr=True).print(printable_line(note), soft_wrap=True)
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -11,9 +11,11 @@ from typing import Any
 
 import argcomplete
 from argcomplete.completers import FilesCompleter
+from argcomplete.finders import safe_actions
 from argcomplete.shell_integration import shellcode
 
 from qiltest.cli.common import AddParser, console, json_flag, print_json
+from qiltest.cli.parser import Once
 from qiltest.files import read_file
 from qiltest.reading.registry import reader_names
 
@@ -54,6 +56,7 @@ def complete(parser_of: Callable[[str | None], argparse.ArgumentParser], line: s
             with_completer: Any = action  # argcomplete's way to give an action its completer
             if action.metavar in _COMPLETERS:
                 with_completer.completer = _COMPLETERS[action.metavar]
+    safe_actions.add(Once)  # it only stores, as argparse's own does, so that `--runs FOLDER` counts here
     argcomplete.autocomplete(parser, **options)
 
 

@@ -19,7 +19,26 @@ from qiltest.text.escape import printable
 EXAMPLES = "examples:"
 #: the `type` of an option that takes free text. Where it takes several words, its action must be `extend`.
 TEXT = "text"
+_TWICE = "given twice, and it has one value"
 _SEVERAL = {argparse.ONE_OR_MORE, argparse.ZERO_OR_MORE}
+
+
+class Once(argparse._StoreAction):
+    """An option with one value: given twice, the first one would be lost without a word, so that is an error."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,  # noqa: ANN401 - as argparse has it
+        option_string: str | None = None,
+    ) -> None:
+        """Take the value. Raises argparse.ArgumentError where there is one already."""
+        if option_string is not None and type(parser) is Parser:  # argcomplete's own kind parses more than once
+            if self in parser.given:
+                raise argparse.ArgumentError(self, _TWICE)
+            parser.given.add(self)
+        super().__call__(parser, namespace, values, option_string)
 
 
 class Help(argparse.HelpFormatter):
@@ -37,6 +56,10 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **keywords: Any) -> None:  # noqa: ANN401 - argparse's own
         super().__init__(*args, **{"formatter_class": Help, **keywords})
         self.register("type", TEXT, str)
+        self.register("action", None, Once)
+        self.register("action", "store", Once)
+        #: options with one value that the words had so far.
+        self.given: set[argparse.Action] = set()
 
     def parse_known_args(  # type: ignore[override]
         self,
@@ -48,6 +71,7 @@ class Parser(argparse.ArgumentParser):
         Unknown words are refused here, so that the usage shown is that of the command, not of `qiltest`.
         """
         words = sys.argv[1:] if args is None else args
+        self.given.clear()
         parsed, unknown = super().parse_known_args(self._bound(list(words)), namespace)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -98,6 +122,8 @@ class Parser(argparse.ArgumentParser):
         lacking = re.match(r"argument ([^ :]*/)?(--[\w-]+): expected ", message)
         if lacking:
             return f"\n  -> write {lacking[2]}=VALUE; so also a value that begins with a hyphen"
+        if message.endswith(_TWICE):
+            return "\n  -> give it once; options that may be repeated say so in the help"
         if not message.startswith("unrecognized arguments:"):
             return ""
         texts = [action.option_strings[0] for action in self._actions if action.type == TEXT]

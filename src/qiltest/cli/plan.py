@@ -59,34 +59,29 @@ def add_parser(add: AddParser) -> None:
 
 
 def run_plan(args: argparse.Namespace) -> int:
-    """Write the plan. Returns 0; raises CaseError, DeviceError and StoreError."""
+    """Write the plan. Returns 0; raises CaseError, DeviceError, RecipeError and StoreError."""
     from qiltest.elsewhere.plan import plan, planned_model
-    from qiltest.generation.families import FAMILIES
+    from qiltest.generation.families import check_families
     from qiltest.generation.sources import base_of_model
     from qiltest.generation.tasks import tasks_of
     from qiltest.suite.load import load_suite
     from qiltest.suite.selection import select
-    from qiltest.suite.variants import ModelKind
 
     kind = kind_of(args.model)
+    suite, base = load_suite(args.cases), base_of_model(args.model, insisted=args.base_model)
+    check_families(suite.variants)
     tasks = select(
-        load_suite(args.cases),
+        suite,
         kind=kind,
         cases=args.case,
         variants=args.variant,
         sizes=args.size,
         seeds=args.seeds if isinstance(args.seeds, tuple) else (),
         seed_count=args.seeds if isinstance(args.seeds, int) else None,
-        base=base_of_model(args.model, insisted=args.base_model),
-        able=tasks_of(args.model),
+        base=base,
+        able=tasks_of(args.model, base),
     )
     model = planned_model(args.model, kind=kind, base=args.base_model)
-    if args.format == COMFYUI and (kind is ModelKind.TINY or model.family is not FAMILIES[0]):
-        other = "the embedded model" if kind is ModelKind.TINY else f"those of {model.family.name}"
-        raise QiltestError(
-            f"--format {COMFYUI} writes graphs that load Qwen-Image's weights, not {other}",
-            remedy=f"give another --format, or remove --model {args.model}",
-        )
     images = plan(tasks, model)
     if args.json and args.output is None:
         raise QiltestError(
@@ -106,7 +101,7 @@ def _formatted(form: str, images: Sequence[PlannedImage], model: PlannedModel) -
 
     if form == "csv":
         return as_csv(images)
-    return as_comfyui(images) if form == COMFYUI else as_json(images, model)
+    return as_comfyui(images, model) if form == COMFYUI else as_json(images, model)
 
 
 def _write(text: str, path: Path | None) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from qiltest.cli.common import AddParser, console, json_flag, print_json, print_lines, reader_flag
+from qiltest.cli.common import AddParser, console, json_flag, note_frames, print_json, print_lines, reader_flag
 from qiltest.reading import DEFAULT_READER, Reading, broken_strokes, open_reader
 from qiltest.reading.strokes import counted
 from qiltest.report.terminal.broken import broken_line, broken_record
@@ -30,6 +30,7 @@ def add_parser(add: AddParser) -> None:
 def run_read(args: argparse.Namespace) -> int:
     """Read the images and print their lines. Returns 0; raises ReaderError."""
     reader = open_reader(args.reader or DEFAULT_READER)
+    note_frames(args.images)
     readings = [(image, reader.read(image)) for image in args.images]
     if args.json:
         records = [_record(image, reading) for image, reading in readings]
@@ -49,7 +50,7 @@ def _record(image: Path, reading: Reading) -> dict[str, object]:
             "text": line.text,
             "box": [list(point) for point in line.box],
             "confidence": line.confidence,
-            "strokes": list(line.strokes),
+            "strokes": list(line.strokes) or [None] * len(line.text),
         }
         for line in reading.lines
     ]

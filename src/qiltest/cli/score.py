@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qiltest.arguments import natural_int
-from qiltest.cli.common import AddParser, cases_flag, console, json_flag, print_json, reader_flag
+from qiltest.cli.common import AddParser, cases_flag, console, json_flag, note_frames, print_json, reader_flag
 from qiltest.cli.parser import TEXT
 from qiltest.engine.edits import Before, change_of_edit
 from qiltest.errors import InputError, QiltestError
@@ -20,6 +20,7 @@ from qiltest.gate.change import change_fault
 from qiltest.gate.judge import stroke_rate_of
 from qiltest.gate.strokes import MEASURED, stroke_fault
 from qiltest.gate.verdict import Verdict
+from qiltest.input_images import InputImage
 from qiltest.quality.change import Change
 from qiltest.reading import DEFAULT_READER, BrokenStrokes, Reader, Reading, broken_strokes, open_reader
 from qiltest.report.diff import Mark, marked
@@ -28,11 +29,15 @@ from qiltest.report.terminal.broken import broken_line, broken_record
 from qiltest.scoring import EmptyReadingError, Score, TextScore, score
 from qiltest.scoring.alphabet import AlphabetError, reader_for, require_readable
 from qiltest.scoring.benchmarks import BenchmarkScore, benchmark_scores, count_image
+from qiltest.suite.case_checks import text_faults
 from qiltest.suite.cases import Case, EditRules, ExpectedText, Limits, LineBreaks
+from qiltest.suite.edit_checks import gone_faults
 from qiltest.suite.inputs import find_input
 from qiltest.suite.load import load_suite
+from qiltest.suite.problems import show
 from qiltest.text.escape import one_line, printable_line
 from qiltest.text.format import count
+from qiltest.text.normalise import normalise
 from qiltest.text.tables import plain_table
 
 #: Stands for a character of the expected text that was not read.
@@ -79,6 +84,7 @@ def run_score(args: argparse.Namespace) -> int:
     given = _input(args.input, asked)
     name = args.reader or asked.reader or DEFAULT_READER
     reader = open_reader(reader_for(name, asked.texts, asked.forgiven))
+    note_frames([args.image])
     outcome = _outcome(args.image, asked, reader, name, given)
     if args.json:
         print_json(_record(args.image, asked, reader, outcome), readable=True)
@@ -135,6 +141,7 @@ def _asked(args: argparse.Namespace) -> _Asked:
     breaks = LineBreaks(args.line_breaks) if args.line_breaks else None
     forgiven, marks = tuple(args.forgive), tuple(args.optional)
     if args.expect:
+        _check_texts(args)
         return _Asked(
             case=None,
             texts=tuple(ExpectedText(text=text, optional_marks=marks) for text in args.expect),
@@ -166,6 +173,23 @@ def _asked(args: argparse.Namespace) -> _Asked:
     )
 
 
+def _check_texts(args: argparse.Namespace) -> None:
+    """Raise QiltestError for texts and marks that no case could have: an image passes with them whatever it shows."""
+    faults: list[tuple[str, str, str]] = []
+    for text in args.expect:
+        marks = [mark for mark in args.optional if normalise(mark) and normalise(mark) in normalise(text)]
+        found = text_faults({"optional_marks": marks}, text, ())
+        # a letter may be optional here: who names it has seen that the reader does not return it
+        faults += (("--expect", seen, allowed) for at, seen, allowed in found if "optional_marks" not in at)
+    for mark in args.optional:
+        if not normalise(mark) or not any(normalise(mark) in normalise(text) for text in args.expect):
+            faults.append(("--optional", f"{show(mark)} is in none of the texts", "marks that occur in a text"))
+    texts = [("expected", text) for text in args.expect]
+    faults += (("--removed", seen, allowed) for _, seen, allowed in gone_faults(enumerate(args.removed), texts))
+    for flag, seen, allowed in faults:
+        raise QiltestError(f"{flag}: {seen}", remedy=f"give {allowed}")
+
+
 def _case_of(args: argparse.Namespace) -> Case:
     """Return a case of the options, for what else an edit changed."""
     texts = tuple(ExpectedText(text=text) for text in args.expect)
@@ -177,7 +201,17 @@ def _case_of(args: argparse.Namespace) -> Case:
 
 
 def _input(given: Path | None, asked: _Asked) -> Path | None:
-    """Return the image that was edited; None where nothing is to be compared. Raises QiltestError."""
+    """Return the image that was edited; None where nothing is to be compared. Raises QiltestError.
+
+    It is one that a session would give to an editing model: transparent and animated ones are refused here, too.
+    """
+    path = _named_input(given, asked)
+    if path is not None:
+        InputImage.of(path).load()
+    return path
+
+
+def _named_input(given: Path | None, asked: _Asked) -> Path | None:
     if asked.edit is None:
         if given is not None:
             raise QiltestError(f"{asked.case} is no edit case, so --input has no use", remedy="leave out --input")
@@ -296,7 +330,7 @@ def _table(found: Score) -> Table:
 
 def _lines(image: Path, asked: _Asked, outcome: _Outcome) -> Iterator[str]:
     if outcome.score is None:
-        yield f"{outcome.verdict}: {image}: {outcome.error}"
+        yield from f"{outcome.verdict}: {image}: {outcome.error}".splitlines()  # the remedy has a line of its own
         return
     for gone in outcome.score.gone:
         if gone.distance:

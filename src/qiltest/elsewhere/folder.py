@@ -14,7 +14,8 @@ from qiltest.elsewhere.metadata import contradictions, told_by
 from qiltest.elsewhere.plan import file_of
 from qiltest.errors import ImagesError, ReaderError
 from qiltest.files import read_file
-from qiltest.reading.images import MAX_BYTES, Pixels, load_image
+from qiltest.image_files import MOST_BYTES
+from qiltest.reading.images import Pixels, is_animated, load_image
 from qiltest.recipe import SIZE_MULTIPLE, Scalar, Size
 from qiltest.suite.load import Suite
 from qiltest.suite.selection import Sample, Task
@@ -49,6 +50,8 @@ class SurveyedImage:
     told: Mapping[str, Scalar]
     #: as its manifest tells; None: nothing is told.
     seconds: float | None = None
+    #: True where it has several frames, of which the first is judged.
+    animated: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +198,7 @@ def _surveyed(
         wrong.append(f"{file} is a link out of the folder")
         return None
     try:
-        data = read_file(path, most=MAX_BYTES)
+        data = read_file(path, most=MOST_BYTES)
         pixels = load_image(data)
     except FileNotFoundError:
         wrong.append(f"missing: {file}, which the manifest lists, is not there")
@@ -224,6 +227,7 @@ def _surveyed(
         size=size,
         told={**told, **{f"manifest.{name}": value for name, value in facts.items()}},
         seconds=None if entry is None else entry.seconds,
+        animated=is_animated(data),
     )
 
 
@@ -276,7 +280,7 @@ def _same_files(folder: Path, images: Mapping[Sample, SurveyedImage], others: It
         try:  # what cannot be read is no image that somebody asked for
             if leads_out(folder, path) or path.stat().st_size not in lengths:
                 continue
-            digest = hashlib.sha256(read_file(path, most=MAX_BYTES)).hexdigest()
+            digest = hashlib.sha256(read_file(path, most=MOST_BYTES)).hexdigest()
         except OSError:
             continue
         for sample in samples.get(digest, ()):

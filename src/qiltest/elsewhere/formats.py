@@ -11,11 +11,12 @@ from typing import Any
 
 from qiltest import strict_json
 from qiltest.elsewhere.plan import PlannedImage, PlannedModel
+from qiltest.errors import RecipeError
 
 SCHEMA = 1
 #: decimals of a sigma in CSV and for ComfyUI, whose node reads no exponents.
 _DECIMALS = 9
-#: columns of the CSV, in order; the LoRA's are prefixed, sigmas are separated by spaces.
+#: columns of the CSV, in order; the LoRA's are prefixed, sigmas are separated by spaces, what has parts is JSON.
 COLUMNS = (
     "file",
     "sample",
@@ -36,11 +37,20 @@ COLUMNS = (
     "scheduler",
     "sigmas",
     "max_sequence_length",
+    "scheduler_config",
+    "scheduler_settings",
+    "given_sigmas",
+    "inputs",
 )
+#: as many as tell that a table is a plan.
+_FIRST_COLUMNS = 8
 #: keys of an image's entry in the prompts for ComfyUI.
 _PROMPT = {"file", "sample", "prompt"}
-#: the files of the repackaged weights that ComfyUI's own Qwen-Image template names.
-_UNET = "qwen_image_bf16.safetensors"
+#: the files of the repackaged weights that ComfyUI's own templates name; the transformer's by its model.
+_UNETS = {
+    "Qwen/Qwen-Image": "qwen_image_bf16.safetensors",
+    "Qwen/Qwen-Image-2512": "qwen_image_2512_bf16.safetensors",
+}
 _CLIP = "qwen_2.5_vl_7b.safetensors"
 _VAE = "qwen_image_vae.safetensors"
 Graph = dict[str, dict[str, Any]]
@@ -66,15 +76,25 @@ def as_csv(images: Sequence[PlannedImage]) -> str:
     return buffer.getvalue()
 
 
-def as_comfyui(images: Sequence[PlannedImage]) -> str:
-    """Return a JSON list with one `prompt` per image in the form that ComfyUI's `POST /prompt` takes."""
-    prompts = [{"file": image.file, "sample": image.sample, "prompt": graph(image)} for image in images]
+def as_comfyui(images: Sequence[PlannedImage], model: PlannedModel) -> str:
+    """Return a JSON list with one `prompt` per image in the form that ComfyUI's `POST /prompt` takes.
+
+    Raises RecipeError for a model whose weights no graph here loads, and for what a graph cannot carry.
+    """
+    unet = _UNETS.get(model.base.id or "")
+    if unet is None:
+        raise RecipeError(
+            f"graphs for ComfyUI load the weights of {' or '.join(_UNETS)}, and nothing says that {model.name} is one",
+            where=model.name,
+            remedy="give another --format; where the model is one of them, say so with --base-model",
+        )
+    prompts = [{"file": image.file, "sample": image.sample, "prompt": graph(image, unet)} for image in images]
     return json.dumps(prompts, ensure_ascii=True, indent=1, allow_nan=False) + "\n"
 
 
 def is_plan(text: str) -> bool:
     """Return whether a text is a plan, in one of the three forms."""
-    if text.startswith(",".join(COLUMNS)):
+    if text.startswith(",".join(COLUMNS[:_FIRST_COLUMNS])):
         return True
     try:
         record = strict_json.parse(text)
@@ -89,13 +109,20 @@ def is_plan(text: str) -> bool:
     )
 
 
-def graph(image: PlannedImage) -> Graph:
+def graph(image: PlannedImage, unet: str) -> Graph:
     """Return the graph of nodes that generates an image in ComfyUI: each node's class and inputs, by its number.
 
-    Sigmas are given one by one, where they are known, because none of ComfyUI's schedulers has exactly these.
+    `unet` is the transformer's file. Sigmas are given one by one, where they are known, because none of ComfyUI's
+    schedulers has exactly these. Raises RecipeError where the variant has a schedule of its own and they are not known.
     """
+    if image.sigmas is None and (image.scheduler_settings or image.given_sigmas):
+        raise RecipeError(
+            "its schedule changes the model's own, which is not on this machine: a graph could not carry it",
+            where=f"variant {image.variant}",
+            remedy="name the model's folder with --model, or give another --format",
+        )
     nodes: Graph = {
-        "unet": _node("UNETLoader", unet_name=_UNET, weight_dtype="default"),
+        "unet": _node("UNETLoader", unet_name=unet, weight_dtype="default"),
         "clip": _node("CLIPLoader", clip_name=_CLIP, type="qwen_image", device="default"),
         "vae": _node("VAELoader", vae_name=_VAE),
         "positive": _node("CLIPTextEncode", clip=["clip", 0], text=image.prompt),
@@ -131,6 +158,9 @@ def _row(image: PlannedImage) -> dict[str, object]:
     known: dict[str, object] = {name: getattr(image, name, "") for name in COLUMNS}
     known["negative_prompt"] = "" if image.negative_prompt is None else image.negative_prompt
     known["sigmas"] = "" if image.sigmas is None else " ".join(_decimals(image.sigmas))
+    known["given_sigmas"] = " ".join(_decimals(image.given_sigmas))
+    parts = {name: getattr(image, name) for name in ("scheduler_config", "scheduler_settings", "inputs")}
+    known |= {name: json.dumps(value, allow_nan=False) if value else "" for name, value in parts.items()}
     known["lora_source"], known["lora_file"] = ("", "") if lora is None else (lora.source, lora.file)
     known["lora_sha256"] = "" if lora is None or lora.sha256 is None else lora.sha256
     known["lora_merged"] = "" if lora is None else str(lora.merged).lower()

@@ -15,7 +15,8 @@ from typing import Any
 from PIL import Image
 
 from qiltest import strict_json
-from qiltest.reading.images import DECODERS_RAISE, FORMATS
+from qiltest.image_files import DECODERS_RAISE
+from qiltest.reading.images import FORMATS
 from qiltest.recipe import Scalar, Size
 
 #: characters of a text in a file that are looked at, and of a value that is kept.

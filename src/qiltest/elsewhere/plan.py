@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import PurePosixPath
 
 from qiltest.errors import DeviceError, ModelError, RecipeError
@@ -11,11 +12,13 @@ from qiltest.generation.border import read_object
 from qiltest.generation.families import FAMILIES, Family, family_named
 from qiltest.generation.schedule import as_tuple, config_of, expected_sigmas
 from qiltest.generation.sources import RANDOM, ModelSource, base_of_model, resolve_lora, resolve_model
+from qiltest.generation.tasks import tasks_of
+from qiltest.generation.variant_faults import check_inputs, check_variant
 from qiltest.lora.catalogue import recognise
 from qiltest.lora.safetensors_file import lora_sha256
 from qiltest.recipe import Scalar, Size
 from qiltest.suite.selection import Task
-from qiltest.suite.variants import ModelKind, SchedulerKind, Variant
+from qiltest.suite.variants import ModelBase, ModelKind, SchedulerKind, Variant
 
 #: class of the schedulers of all variants.
 _SCHEDULER = "FlowMatchEulerDiscreteScheduler"
@@ -88,13 +91,37 @@ class PlannedModel:
     source: ModelSource | None
     #: settings of its own scheduler; None where they are not known.
     scheduler: SchedulerConfig | None
+    #: which base model it is, where somebody said so.
+    insisted: str | None = None
+
+    @cached_property
+    def base(self) -> ModelBase:
+        """The base model that it is, as far as that is known."""
+        return base_of_model(self.name, insisted=self.insisted)
+
+    @property
+    def known_family(self) -> Family | None:
+        """The family that would generate with it; None where nothing names one."""
+        return self.source.family if self.source is not None else family_named(self.base.family or "")
 
     @property
     def family(self) -> Family:
         """The family that would generate with it; the first where nothing names one."""
-        if self.source is not None:
-            return self.source.family
-        return family_named(base_of_model(self.name).family or "") or FAMILIES[0]
+        return self.known_family or FAMILIES[0]
+
+    def check(self, task: Task) -> None:
+        """Raise RecipeError where no model of its family generates the task: what a session refuses, too."""
+        check_variant(task.variant, self.base)
+        inputs = 0 if task.case.edit is None else len(task.case.edit.inputs)
+        if self.known_family is not None:
+            check_inputs(task.case.id, inputs, self.known_family)
+        elif task.case.task not in tasks_of(self.name):
+            raise RecipeError(
+                f"it is a case of the task {task.case.task}, and nothing says that {self.name} does it",
+                where=f"case {task.case.id}",
+                remedy="name the base model that it is, such as Qwen/Qwen-Image-Edit-2511 (qiltest plan: --base-model; "
+                "pytest: --qil-base), or choose another model",
+            )
 
 
 def planned_model(name: str, *, kind: ModelKind, base: str | None = None) -> PlannedModel:
@@ -114,15 +141,20 @@ def planned_model(name: str, *, kind: ModelKind, base: str | None = None) -> Pla
             raise
     else:
         own = dict(source.family.scheduler) if source.folder is None else _own_scheduler(source)
-    return PlannedModel(name=name, kind=kind, source=source, scheduler=None if own is None else _config(own))
+    config = None if own is None else _config(own)
+    return PlannedModel(name=name, kind=kind, source=source, scheduler=config, insisted=base)
 
 
 def plan(tasks: Iterable[Task], model: PlannedModel) -> tuple[PlannedImage, ...]:
-    """Return the images to generate, in the order of `tasks`. Raises RecipeError for a scheduler config of lists."""
+    """Return the images to generate, in the order of `tasks`.
+
+    Raises RecipeError for what the model cannot generate (`PlannedModel.check`), and for a scheduler config of lists.
+    """
     loras: dict[str, PlannedLora | None] = {}
     images = []
     for task in tasks:
         variant = task.variant
+        model.check(task)
         if variant.name not in loras:
             loras[variant.name] = _lora(variant, model)
         images.append(_planned(task, model, loras[variant.name]))

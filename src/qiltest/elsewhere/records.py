@@ -8,6 +8,9 @@ from typing import Any, Protocol, runtime_checkable
 from qiltest.recipe import Recipe
 from qiltest.suite.selection import Task
 
+#: the first part of the names under which goldens and runs of images made elsewhere are kept.
+ELSEWHERE = "elsewhere"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Found:

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from qiltest.elsewhere.folder import Survey, SurveyedImage, survey
 from qiltest.elsewhere.plan import PlannedModel, given_sigmas, negative_prompt, planned_model, schedule
-from qiltest.elsewhere.records import Found
+from qiltest.elsewhere.records import ELSEWHERE, Found
 from qiltest.errors import GenerationError, ImagesError, RecipeError
 from qiltest.files import read_file
 from qiltest.generation.images import BLANK_BELOW, encode_png, spread
 from qiltest.generation.records import Denoised, Generation, Generator
-from qiltest.reading.images import MAX_BYTES, load_image
+from qiltest.image_files import MOST_BYTES
+from qiltest.reading.images import load_image
 from qiltest.recipe import Elsewhere, Prompt, Recipe, Size
 from qiltest.suite.cases import Case
 from qiltest.suite.load import Suite
 from qiltest.suite.selection import Sample, Task
 from qiltest.suite.variants import ModelKind, Variant
+from qiltest.text.escape import one_line
 from qiltest.text.format import count
 
-#: the first part of the names under which goldens of images made elsewhere are kept.
-ELSEWHERE = "elsewhere"
-#: a label, which is the second part.
+#: a label, the second part of the name under which goldens are kept.
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: what the recipe of an image made elsewhere says, and nobody could check; its size is checked.
 NOT_CHECKED = (
@@ -40,6 +40,10 @@ NOT_CHECKED = (
     "attention",
     "caches",
 )
+#: what a file or a manifest calls the model that made an image.
+_MODEL = "model"
+#: files and models that a note names.
+_SHOWN = 4
 _REMEDY = "make this image again, by `qiltest plan`, or leave it out with --qil-case, --qil-variant or --qil-seeds"
 
 Key = tuple[str, Size, str, int, int]
@@ -82,7 +86,27 @@ class FolderSource(Generator):
             f"images made elsewhere ({self._source}), of {self._planned.name}; not checked: {', '.join(NOT_CHECKED)}; "
             "no latency was measured",
             *not_selected,
+            *self._of_several_frames(),
+            *self._of_several_models(),
         )
+
+    def _of_several_frames(self) -> Iterator[str]:
+        files = [image.file for image in self._survey.images.values() if image.animated]
+        if files:
+            shown = ", ".join(files[:_SHOWN]) + (f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else "")
+            have = "has" if len(files) == 1 else "have"
+            yield f"{count(len(files), 'image')} {have} several frames, of which the first is judged: {shown}"
+
+    def _of_several_models(self) -> Iterator[str]:
+        """Yield the variants whose images tell of more than one model: their goldens would be compared all the same."""
+        models: dict[str, dict[str, None]] = {}
+        for sample, image in self._survey.images.items():
+            told = [str(value) for name, value in image.told.items() if name.rpartition(".")[2].lower() == _MODEL]
+            models.setdefault(sample.variant, {}).update(dict.fromkeys(told))
+        for variant, names in models.items():
+            if len(names) > 1:
+                shown = ", ".join(one_line(name, 60) for name in [*names][:_SHOWN])
+                yield f"images of {variant} tell of {len(names)} models ({shown}): give each a label, --qil-images-from"
 
     def recipe(self, case: Case, size: Size, variant: Variant, seed: int) -> Recipe:
         """Return what was asked for, with the file that is there. Raises ImagesError where it cannot be judged."""
@@ -98,6 +122,8 @@ class FolderSource(Generator):
             what = "this image was not selected" if not samples else f"two resolutions of {case.id} are {size} here"
             raise RecipeError(what, where=str(self._survey.folder), remedy="select one of them with --qil-size")
         sample = samples[0]
+        if self._planned.kind is ModelKind.REAL:  # no embedded model edits, and its stand-ins are judged all the same
+            self._planned.check(self._by_task[sample])
         image = self._survey.images.get(sample)
         if image is None:
             why = "; ".join(self._survey.faults.get(sample, ("missing",)))
@@ -145,7 +171,7 @@ class FolderSource(Generator):
                 "not a recipe of this folder", where=recipe.variant, remedy="build it with this source"
             )
         try:
-            data = read_file(image.path, most=MAX_BYTES)
+            data = read_file(image.path, most=MOST_BYTES)
         except OSError as error:
             why = f"cannot be read any more: {error.strerror or error}"
             raise GenerationError(why, where=str(image.path), remedy="leave the folder alone, and repeat") from error

@@ -10,10 +10,11 @@ from qiltest.errors import InputError, ReaderError
 from qiltest.quality.change import Box, Change, measure_change
 from qiltest.reading.images import Pixels, load_image
 from qiltest.reading.records import Line, Reading
-from qiltest.scoring import EmptyReadingError, Score, score
+from qiltest.scoring import EmptyReadingError, Score, TextScore, score
 from qiltest.scoring.gone import score_gone
 from qiltest.suite.cases import Case
 from qiltest.text.escape import one_line
+from qiltest.text.normalise import letters_and_digits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,26 +33,36 @@ class Before:
 def change_of_edit(case: Case, before: Before, after: Path, reading: Reading, found: Score) -> Change:
     """Measure what an edit changed where the image may not change; `found` is the score of `reading`, of `after`.
 
-    Raises InputError where the input does not show what the case says, and ReaderError.
+    Raises InputError where the input does not show what the case says, or all of the image may change; ReaderError.
     """
     check_input(case, before.reading)
-    return measure_change(before.pixels, load_image(after), tuple(may_change(case, before.reading, reading, found)))
+    free = tuple(may_change(case, before.reading, reading, found))
+    change = measure_change(before.pixels, load_image(after), free)
+    if not change.compared > 0:
+        raise InputError(
+            "nothing of the image is left to compare with the input: all of it may change",
+            where=case.id,
+            remedy="give smaller regions in may_change, or larger images than their texts",
+        )
+    return change
 
 
 def may_change(case: Case, before: Reading, after: Reading, found: Score) -> Iterator[Box]:
     """Yield where an edit may change the image: as the case says, or where its texts stand.
 
     That is where a wanted text, or what is left of one that must be gone, was read in the output, and where a text that
-    must be gone was read in the input.
+    must be gone was read in the input. A wanted text of which more than half is wrong stands nowhere: the lines that
+    have most in common with it may be what the edit made of another text.
     """
     assert case.edit is not None
     if case.edit.may_change:
         yield from (Box(left=r.left, top=r.top, right=r.right, bottom=r.bottom) for r in case.edit.may_change)
         return
-    wanted = {index for text in found.texts if not text.kept for index in text.lines}
+    wanted = {index for text in found.texts if not text.kept and _is_found(text) for index in text.lines}
     left = {index for gone in found.gone for index in gone.lines}
     yield from _boxes(after, wanted | left)
-    yield from _boxes(before, {index for gone in score_gone(case.gone, before, ()) for index in gone.lines})
+    removed = score_gone(case.gone, before, _kept(case, before))
+    yield from _boxes(before, {index for gone in removed for index in gone.lines})
 
 
 def check_input(case: Case, before: Reading) -> None:
@@ -66,17 +77,33 @@ def check_input(case: Case, before: Reading) -> None:
 
 
 def _premises(case: Case, before: Reading) -> Iterator[str]:
-    kept = [text for text in case.texts if text.kept]
-    try:
-        texts = score(kept, before, line_breaks=case.line_breaks, forgiven=case.forgiven).texts if kept else ()
-    except EmptyReadingError as error:
-        raise ReaderError(f"nothing was read in the input image of {case.id}", remedy=error.remedy) from error
+    texts = _kept(case, before)
     for text in texts:
-        if text.required and not (text.read and 2 * text.distance <= text.length):
+        if text.required and not _is_found(text):
             yield f"{one_line(text.expected, 40)!r} is to stay, and was read as {one_line(text.read, 40)!r}"
     for gone in score_gone(case.gone, before, texts):
         if not gone.distance:
-            yield f"{one_line(gone.expected, 40)!r} is to be removed, and was not read"
+            part = next((text.expected for text in texts if letters_and_digits(gone.expected) in _bare(text)), None)
+            only = "was not read" if part is None else f"was read in {one_line(part, 40)!r} alone, which is to stay"
+            yield f"{one_line(gone.expected, 40)!r} is to be removed, and {only}"
+
+
+def _kept(case: Case, before: Reading) -> tuple[TextScore, ...]:
+    """Return the scores in the input of the texts that must stay. Raises ReaderError where nothing was read in it."""
+    kept = [text for text in case.texts if text.kept]
+    try:
+        return score(kept, before, line_breaks=case.line_breaks, forgiven=case.forgiven).texts if kept else ()
+    except EmptyReadingError as error:
+        raise ReaderError(f"nothing was read in the input image of {case.id}", remedy=error.remedy) from error
+
+
+def _is_found(text: TextScore) -> bool:
+    """Return whether what was read for a text is the text: at most half of it is wrong."""
+    return bool(text.read) and 2 * text.distance <= text.length
+
+
+def _bare(text: TextScore) -> str:
+    return letters_and_digits(text.read)
 
 
 def _boxes(reading: Reading, lines: Iterable[int]) -> Iterator[Box]:

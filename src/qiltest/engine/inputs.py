@@ -44,11 +44,14 @@ class Inputs:
         self._opener = opener or (lambda: open_generator(TINY, Settings(threads=options.threads)))
         self._found: dict[InputSource, InputImage] = {}
         self._stored: dict[str, str] = {}
+        #: the files that an editing model can be given.
+        self._decoded: set[str] = set()
 
     def of(self, task: Task) -> tuple[InputImage, ...]:
         """Return the input images of the first round of an edit, in order; () of a case of text alone.
 
-        Raises InputError where one is missing or another, saying how to get it, and whatever generating one raises.
+        Raises InputError where one is missing or another, saying how to get it, RecipeError where it is none that a
+        model can be given, and whatever generating one raises.
         """
         edit = task.case.edit
         return () if edit is None else tuple(self._one(task.case, source, task.kind) for source in edit.inputs)
@@ -62,7 +65,11 @@ class Inputs:
 
     def _one(self, case: Case, source: InputSource, kind: ModelKind) -> InputImage:
         if source.file is not None:  # each case has its own folder
-            return find_input(case, source.file)
+            found = find_input(case, source.file)
+            if found.sha256 not in self._decoded:
+                found.load()
+                self._decoded.add(found.sha256)
+            return found
         assert source.sample is not None
         if source not in self._found:
             self._found[source] = InputImage.of(self._generated(source.sample, kind))

@@ -164,7 +164,7 @@ class Options:
     @property
     def able(self) -> frozenset[TaskKind]:
         """The tasks that the model does: of the cases, others are selected only by name."""
-        return tasks_of(self.model)
+        return tasks_of(self.model, None if self.base is None else self.model_base)
 
     @property
     def model_base(self) -> ModelBase:

@@ -22,19 +22,17 @@ from qiltest.generation._device import device_name
 from qiltest.generation._errors import first_line
 from qiltest.generation._load import RANDOM_SEED, RANDOM_STD, scheduler_config, versions
 from qiltest.generation.ahead import Ahead
-from qiltest.generation.families import Family
 from qiltest.generation.identity import whole_sha256
 from qiltest.generation.schedule import SchedulerConfig, as_tuple, check_sigmas, config_of
 from qiltest.generation.settings import Settings
 from qiltest.generation.sources import RANDOM_LORA, ModelSource, base_of, resolve_lora
-from qiltest.generation.variant_faults import check_numbers, check_variant
+from qiltest.generation.variant_faults import check_inputs, check_numbers, check_variant
 from qiltest.lora import Base, LoraReport
 from qiltest.lora.findings import LEFT_OUT
 from qiltest.lora.releases import refuse_other_release
 from qiltest.recipe import LoraRecipe, Recipe, Size
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import LoraSource, SchedulerKind, Variant
-from qiltest.text.format import count
 
 #: rank of the LoRAs that stand in for the released ones where weights are random: that of the Lightning files.
 RANDOM_RANK = 64
@@ -98,10 +96,10 @@ class RecipeBuilder:
         """Return an image's recipe. Raises RecipeError where the variant cannot be generated."""
         check_variant(variant, self._source.base)
         check_numbers(size, seed)
-        _check_inputs(case, self._source.family)
+        check_inputs(case.id, len(case.inputs), self._source.family)
         effective = size.effective(self._source.family.size_multiple)
         given = self._given_sigmas(variant)
-        with self._own_settings(variant.scheduler):
+        with self._own_settings(variant):
             scheduler = self.scheduler(variant)
             config = as_tuple(scheduler.config, type(scheduler).__name__)
             sigmas = sigmas_of(scheduler, variant.steps, self._source.family.tokens(effective), given)
@@ -155,8 +153,11 @@ class RecipeBuilder:
         return own
 
     @contextmanager
-    def _own_settings(self, kind: SchedulerKind) -> Iterator[None]:
-        """Raise what diffusers raises for settings of the model's own scheduler that it cannot compute with."""
+    def _own_settings(self, variant: Variant) -> Iterator[None]:
+        """Raise what diffusers raises for settings of the model's own scheduler that it cannot compute with.
+
+        That is a RecipeError where the variant changes them, and a ModelError, which ends the session, elsewhere.
+        """
         try:
             yield
         except (
@@ -168,8 +169,14 @@ class RecipeBuilder:
             AttributeError,
             AssertionError,
         ) as error:
-            if kind is SchedulerKind.LIGHTNING:
+            if variant.scheduler is SchedulerKind.LIGHTNING:
                 raise
+            if variant.scheduler is SchedulerKind.SETTINGS:
+                raise RecipeError(
+                    f"its scheduler cannot be used: {first_line(error)}",
+                    where=f"variant {variant.name}",
+                    remedy="correct the settings in its scheduler; the others are those of the model's own",
+                ) from error
             raise ModelError(
                 f"its scheduler cannot be used: {first_line(error)}",
                 where=self._source.name,
@@ -283,23 +290,6 @@ def _dtype_name(dtype: torch.dtype, settings: Settings) -> str:
     """Return the dtype of computing, and that of storage where it is another: such a model generates other images."""
     name = str(dtype).removeprefix("torch.")
     return f"{name} (weights in float8_e4m3fn)" if settings.fp8 else name
-
-
-def _check_inputs(case: Case, family: Family) -> None:
-    """Raise RecipeError for a case with other input images than the family's pipeline takes."""
-    have, most = len(case.inputs), family.most_inputs
-    if have and not most:
-        raise RecipeError(
-            f"it has {count(have, 'input image')}, and the model generates from text alone",
-            where=f"case {case.id}",
-            remedy="choose an editing model, such as Qwen/Qwen-Image-Edit-2511, or other cases with --qil-case",
-        )
-    if most and not 0 < have <= most:
-        raise RecipeError(
-            f"it has {count(have, 'input image')}, and {family.pipeline} takes 1{f' to {most}' if most > 1 else ''}",
-            where=f"case {case.id}",
-            remedy="choose an edit case with --qil-case, or a model that generates from text",
-        )
 
 
 def _longest_prompt(source: ModelSource, settings: Settings) -> int:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from qiltest.errors import RecipeError
 from qiltest.recipe import Scalar
-from qiltest.suite.variants import SchedulerKind
+from qiltest.suite.variants import CONVERSIONS, SchedulerKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from qiltest.suite.variants import Variant
 
@@ -47,15 +47,31 @@ LIGHTNING: dict[str, Scalar] = {
     "max_shift": math.log(3),
     "shift_terminal": None,
 }
+#: what the logarithm of a shift becomes, by the setting `time_shift_type`.
+_TIME_SHIFTS: dict[Scalar, Callable[[float], float]] = {"exponential": math.exp, "linear": float}
+#: the exponent of Karras' sigmas, and both parameters of the beta distribution, as diffusers has them.
+_RHO, _BETA = 7.0, 0.6
 #: float32 sigmas against float64 ones.
 TOLERANCE = 2e-6
 
 
 def config_of(variant: Variant, own: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """Return the scheduler settings of a variant; `own` are those of the model."""
+    """Return the scheduler settings of a variant; `own` are those of the model.
+
+    Raises RecipeError where the two ask for two conversions of the sigmas, which diffusers refuses.
+    """
     if variant.scheduler is SchedulerKind.LIGHTNING:
         return dict(LIGHTNING)
-    return {**own, **dict(variant.scheduler_settings)}
+    config = {**own, **dict(variant.scheduler_settings)}
+    conversions = [name for name in CONVERSIONS if config.get(name)]
+    if variant.scheduler_settings and len(conversions) > 1:
+        kept = [name for name in conversions if name not in dict(variant.scheduler_settings)]
+        raise RecipeError(
+            f"{' and '.join(conversions)} exclude each other{f'; the model itself has {kept[0]}' if kept else ''}",
+            where=f"variant {variant.name}",
+            remedy=f"write {kept[0] if kept else conversions[0]} = false into the variant's scheduler",
+        )
+    return config
 
 
 def as_tuple(config: Mapping[str, object], class_name: str) -> SchedulerConfig:
@@ -76,20 +92,19 @@ def expected_sigmas(
     before the shift; without any they are evenly spaced from 1 to 1 / `steps`.
     """
     values = dict(config)
-    other = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "invert_sigmas")
-    if values.get("class") != _SCHEDULER or any(values.get(key) for key in other):
+    kind = values.get("time_shift_type", "exponential")
+    if values.get("class") != _SCHEDULER or values.get("invert_sigmas") or kind not in _TIME_SHIFTS:
         return None
     linear = list(given) or [1 - place * (1 - 1 / steps) / max(1, steps - 1) for place in range(steps)]
     if not values.get("use_dynamic_shifting"):
         shift = _number(values, "shift", 1.0)
         shifted = [shift * sigma / (1 + (shift - 1) * sigma) for sigma in linear]
-    elif values.get("time_shift_type", "exponential") == "exponential":
-        shift = math.exp(_mu(values, image_tokens))
-        shifted = [shift / (shift + (1 / sigma - 1)) for sigma in linear]
     else:
-        return None
+        shift = _TIME_SHIFTS[kind](_mu(values, image_tokens))
+        shifted = [shift / (shift + (1 / sigma - 1)) for sigma in linear]
     terminal = values.get("shift_terminal")
-    return tuple(_stretch(shifted, float(terminal)) if terminal else shifted)
+    stretched = _stretch(shifted, float(terminal)) if terminal else shifted
+    return tuple(_converted(stretched, next((name for name in CONVERSIONS if values.get(name)), "")))
 
 
 def _number(values: Mapping[str, Scalar], key: str, default: float) -> float:
@@ -101,6 +116,11 @@ def _mu(values: Mapping[str, Scalar], image_tokens: int) -> float:
     """Return the shift's logarithm: linear in the sequence length between two points (`calculate_shift`)."""
     shortest, longest = _number(values, "base_image_seq_len", 256), _number(values, "max_image_seq_len", 4096)
     low, high = _number(values, "base_shift", 0.5), _number(values, "max_shift", 1.15)
+    if shortest == longest:
+        raise RecipeError(
+            f"the scheduler's base_image_seq_len and max_image_seq_len are both {shortest:g}: no shift can be computed",
+            remedy="set one of them in the variant's scheduler, or correct the model's scheduler_config.json",
+        )
     slope = (high - low) / (longest - shortest)
     return image_tokens * slope + low - slope * shortest
 
@@ -111,6 +131,24 @@ def _stretch(sigmas: Sequence[float], terminal: float) -> list[float]:
         return [math.nan] * len(sigmas)
     factor = (1 - sigmas[-1]) / (1 - terminal)
     return [1 - (1 - sigma) / factor for sigma in sigmas]
+
+
+def _converted(sigmas: Sequence[float], name: str) -> Sequence[float]:
+    """Return the sigmas that a conversion makes of the first and the last one, as many as there were."""
+    if not name:
+        return sigmas
+    first, last = sigmas[0], sigmas[-1]
+    if not 0 < last <= first:
+        return [math.nan] * len(sigmas)
+    ways = [place / max(1, len(sigmas) - 1) for place in range(len(sigmas))]
+    if name == "use_karras_sigmas":  # Karras et al. 2022, equation 5
+        ends = first ** (1 / _RHO), last ** (1 / _RHO)
+        return [(ends[0] + way * (ends[1] - ends[0])) ** _RHO for way in ways]
+    if name == "use_exponential_sigmas":
+        return [math.exp(math.log(first) + way * (math.log(last) - math.log(first))) for way in ways]
+    from scipy.stats import beta  # Lee et al. 2024, "Beta Sampling is All You Need"
+
+    return [last + float(beta.ppf(1 - way, _BETA, _BETA)) * (first - last) for way in ways]
 
 
 def check_sigmas(

@@ -6,23 +6,24 @@ from contextlib import suppress
 
 from qiltest.files import expanded
 from qiltest.generation.border import read_object
-from qiltest.generation.families import family_of
+from qiltest.generation.families import family_named, family_of
 from qiltest.generation.sources import EMBEDDED_MODELS
 from qiltest.suite.cases import TaskKind
+from qiltest.suite.variants import ModelBase
 
 TEXT_TO_IMAGE, EDIT = frozenset({TaskKind.TEXT_TO_IMAGE}), frozenset({TaskKind.EDIT})
 #: the part of a pipeline's class, or of an id on the hub, that says that a model edits.
 _EDITS = "edit"
 
 
-def tasks_of(model: str) -> frozenset[TaskKind]:
+def tasks_of(model: str, base: ModelBase | None = None) -> frozenset[TaskKind]:
     """Return the tasks of a model as `--qil-model` names it; of one that is not known, text-to-image.
 
-    An editing model is one whose family takes images. Where no folder says which family it is, its id does:
-    `Qwen/Qwen-Image-Edit-2511`.
+    An editing model is one whose family takes images. Where neither its folder nor `base` says which family it is, its
+    id does: `Qwen/Qwen-Image-Edit-2511`.
     """
     pipeline = _pipeline(model)
-    family = family_of(pipeline)
+    family = family_of(pipeline) or family_named((base and base.family) or "")
     edits = family.most_inputs > 0 if family is not None else _EDITS in (pipeline or model.rpartition("/")[2]).lower()
     return EDIT if edits else TEXT_TO_IMAGE
 

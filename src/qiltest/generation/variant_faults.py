@@ -1,4 +1,4 @@
-"""What no generator makes of a variant, a size or a seed, whoever generates. Needs no torch."""
+"""What no generator makes of a variant, a size, a seed or input images, whoever generates. Needs no torch."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import math
 from collections.abc import Iterator
 
 from qiltest.errors import RecipeError
+from qiltest.generation.families import Family
+from qiltest.image_files import MOST_RATIO
 from qiltest.recipe import SIZE_MULTIPLE, Size
 from qiltest.suite.variants import ModelBase, SchedulerKind, Variant
+from qiltest.text.format import count
 
 
 def check_variant(variant: Variant, base: ModelBase | None) -> None:
@@ -20,8 +23,27 @@ def check_numbers(size: Size, seed: int) -> None:
     """Raise RecipeError for a size or a seed that no pipeline takes."""
     if min(size.width, size.height) < SIZE_MULTIPLE:
         raise RecipeError(f"size {size} is below {SIZE_MULTIPLE} pixels")
+    if max(size.width, size.height) > MOST_RATIO * min(size.width, size.height):
+        raise RecipeError(f"size {size} has one side more than {MOST_RATIO} times the other: no reader takes the image")
     if not 0 <= seed < 1 << 63:
         raise RecipeError(f"seed {seed} is not between 0 and 2^63 - 1")
+
+
+def check_inputs(case: str, number: int, family: Family) -> None:
+    """Raise RecipeError for a case (its id) with another number of input images than the family's pipeline takes."""
+    most = family.most_inputs
+    if number and not most:
+        raise RecipeError(
+            f"it has {count(number, 'input image')}, and the model generates from text alone",
+            where=f"case {case}",
+            remedy="choose an editing model, such as Qwen/Qwen-Image-Edit-2511, or other cases",
+        )
+    if most and not 0 < number <= most:
+        raise RecipeError(
+            f"it has {count(number, 'input image')}, and {family.pipeline} takes 1{f' to {most}' if most > 1 else ''}",
+            where=f"case {case}",
+            remedy="choose an edit case, or a model that generates from text",
+        )
 
 
 def _faults(variant: Variant, base: ModelBase | None) -> Iterator[tuple[str, str]]:

@@ -1,15 +1,13 @@
 """Decode and check images for readers.
 
 An image is a file from outside: from a model, a server, or somebody's folder. Only the formats of `FORMATS` are opened,
-at most `MAX_BYTES` bytes and `MAX_PIXELS` pixels, and whatever a decoder does with a damaged one is one ReaderError.
+at most `MOST_BYTES` bytes and `MOST_PIXELS` pixels, and whatever a decoder does with a damaged one is one ReaderError.
 """
 
 from __future__ import annotations
 
 import io
-import struct
 import warnings
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -18,47 +16,30 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from qiltest.errors import ReaderError, os_errors_as
 from qiltest.files import read_file
+from qiltest.image_files import (
+    DECODERS_RAISE,
+    MOST_BYTES,
+    MOST_PIXELS,
+    scans_fault,
+    several_frames,
+    size_faults,
+    too_large,
+)
 
 Pixels = NDArray[np.uint8]
 
 #: Pillow's names of the decoders that are used; others are larger targets, and that of EPS starts a program.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
-#: more than any text-to-image model makes (8192 x 8192 is 67 million); a larger image would take minutes and gigabytes.
-MAX_PIXELS = 80_000_000
-#: longest side by shortest. The reader enlarges the shortest: 2 x 300 pixels took it 13 GB and two minutes.
-MAX_RATIO = 32
-#: of a file; `MAX_PIXELS` of 16 bits in three channels, not compressed, are 480 million.
-MAX_BYTES = 512 << 20
-#: passes over a progressive JPEG. Encoders make about 10; one over `MAX_PIXELS` took 0.18 s, and 114 bytes of the file.
-MAX_SCANS = 100
 #: rows of a deep image that are converted at a time, because each value takes 8 bytes meanwhile.
 _ROWS = 256
 _REMEDY = f"give an intact file of one of these formats: {', '.join(FORMATS)}"
-#: What decoders raise for damaged data, besides their own words for it. Of Pillow's AVIF decoder RuntimeError, of its
-#: tables of tags struct.error, KeyError, TypeError; a decoder that asks for too much memory MemoryError.
-DECODERS_RAISE = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    BufferError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
 
 
-def load_image(image: Path | bytes, *, most_pixels: int = MAX_PIXELS) -> Pixels:
+def load_image(image: Path | bytes, *, most_pixels: int = MOST_PIXELS) -> Pixels:
     """Decode an image into RGB, shape (height, width, 3), 8 bit; transparency is laid on white.
 
     Raises ReaderError where it is missing, not a regular file, not of a known format, damaged, has no pixels, more than
-    `most_pixels`, or more than `MAX_BYTES` bytes.
+    `most_pixels`, or more than `MOST_BYTES` bytes.
     """
     where = str(image) if isinstance(image, Path) else "image"
     data = _bytes_of(image, where)
@@ -66,13 +47,14 @@ def load_image(image: Path | bytes, *, most_pixels: int = MAX_PIXELS) -> Pixels:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damage that Pillow gets over, and of sizes that are checked here
             with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-                _check_size(opened.size, where, most_pixels)
-                _check_scans(opened, data, where)
+                for what, remedy in size_faults(opened.size, most=most_pixels):
+                    raise ReaderError(f"the image is {what}", where=where, remedy=remedy)
+                if what := scans_fault(opened, data):
+                    raise ReaderError(f"the image has {what}", where=where, remedy=_REMEDY)
                 return _rgb(ImageOps.exif_transpose(opened))
     except Image.DecompressionBombError as error:
-        raise ReaderError(
-            f"the image is too large: {error}", where=where, remedy=f"give one of at most {MAX_PIXELS:,} pixels"
-        ) from error
+        what, remedy = too_large(most_pixels)
+        raise ReaderError(f"the image is {what}", where=where, remedy=remedy) from error
     except UnidentifiedImageError as error:  # Pillow's own words name the buffer in memory
         raise ReaderError("not an image, or of a format that is not read", where=where, remedy=_REMEDY) from error
     except DECODERS_RAISE as error:
@@ -80,39 +62,27 @@ def load_image(image: Path | bytes, *, most_pixels: int = MAX_PIXELS) -> Pixels:
         raise ReaderError(f"cannot be decoded as an image ({why})", where=where, remedy=_REMEDY) from error
 
 
+def is_animated(image: Path | bytes) -> bool:
+    """Return whether an image has several frames or pages, of which `load_image` decodes the first.
+
+    False where it cannot be opened, which `load_image` says.
+    """
+    try:
+        data = _bytes_of(image, "")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+                return several_frames(opened)
+    except (ReaderError, Image.DecompressionBombError, *DECODERS_RAISE):
+        return False
+
+
 def _bytes_of(image: Path | bytes, where: str) -> bytes:
     with os_errors_as(ReaderError, "cannot be opened", where=where, remedy="check the path"):
-        data = image if isinstance(image, bytes) else read_file(image, most=MAX_BYTES)
+        data = image if isinstance(image, bytes) else read_file(image, most=MOST_BYTES)
     if not data:
         raise ReaderError("the image is empty (0 bytes)", where=where, remedy=_REMEDY)
     return data
-
-
-def _check_scans(image: Image.Image, data: bytes, where: str) -> None:
-    """Refuse a progressive JPEG whose passes would take hours; in its data the marker of a scan stands nowhere else."""
-    scans = data.count(b"\xff\xda") if image.format in {"JPEG", "MPO"} else 0
-    if scans > MAX_SCANS:
-        raise ReaderError(f"the JPEG has {scans:,} scans, at most {MAX_SCANS} are read", where=where, remedy=_REMEDY)
-
-
-def _check_size(size: tuple[int, int], where: str, most: int) -> None:
-    width, height = size
-    if width * height == 0:
-        raise ReaderError(
-            f"the image has no pixels ({width}x{height})", where=where, remedy="give an image of at least 1x1"
-        )
-    if width * height > most:
-        raise ReaderError(
-            f"the image is too large: {width}x{height} is {width * height:,} pixels",
-            where=where,
-            remedy=f"give one of at most {most:,} pixels",
-        )
-    if max(size) > MAX_RATIO * min(size):
-        raise ReaderError(
-            f"the image is too narrow: {width}x{height}, one side more than {MAX_RATIO} times the other",
-            where=where,
-            remedy="give the whole image, or a part of it that is wider or higher",
-        )
 
 
 def _rgb(image: Image.Image) -> Pixels:

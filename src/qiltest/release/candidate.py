@@ -146,9 +146,10 @@ def _is_note(finding: LoraFinding) -> bool:
     return finding.severity is Severity.WARNING and finding.code != IDENTICAL
 
 
-def refusal_lines(inspection: CandidateInspection, like: str) -> Iterator[str]:
-    """Yield the verdict on a refused file, with its reasons."""
-    yield f"DO NOT SHIP: {one_line(str(inspection.path))} cannot replace {like}; nothing was generated"
+def refusal_lines(inspection: CandidateInspection, like: str, *, alone: bool = True) -> Iterator[str]:
+    """Yield the verdict on a refused file, with its reasons; not `alone`: others are generated all the same."""
+    nothing = "nothing was generated" if alone else "nothing is generated with it"
+    yield f"DO NOT SHIP: {one_line(str(inspection.path))} cannot replace {like}; {nothing}"
     yield from (f"  ERROR  {refusal}" for refusal in inspection.refusals)
     if inspection.partial:
         yield "  -> --allow-partial-lora (pytest: --qil-allow-partial-lora) generates with it all the same"
@@ -157,8 +158,8 @@ def refusal_lines(inspection: CandidateInspection, like: str) -> Iterator[str]:
     yield f"  -> `qiltest lora {one_line(str(inspection.path))}{option}` shows the whole inspection"
 
 
-def same_line(inspection: CandidateInspection, like: str) -> str:
-    """Return the verdict on a file that adds exactly what it is to replace."""
+def same_line(inspection: CandidateInspection, like: str, *, alone: bool = True) -> str:
+    """Return the verdict on a file that adds exactly what it is to replace; `alone` as for `refusal_lines`."""
     likeness = inspection.likeness
     equal = likeness is not None and likeness.sha256 == inspection.sha256
     what = (
@@ -166,7 +167,8 @@ def same_line(inspection: CandidateInspection, like: str) -> str:
         if equal
         else f"its deltas are those of the file that {like} already uses, bit for bit"
     )
-    return f"SHIP: {one_line(str(inspection.path))}: {what}; nothing was generated"
+    nothing = "nothing was generated" if alone else "nothing is generated with it"
+    return f"SHIP: {one_line(str(inspection.path))}: {what}; {nothing}"
 
 
 def pinned(variant: Variant, model: ModelSource) -> Variant:

@@ -99,12 +99,11 @@ def _by_variant(run: Run) -> Iterator[tuple[str, ...]]:
     for variant, results in by_variant(run):
         own = [ratios[result.id] for result in results if result.id in ratios]
         denoise, steps, rate = denoise_median(results), step_times(results), variant_rate(results)
-        yield (
-            variant.name,
+        timed = (
             str(variant.nfe),
             "–" if denoise is None else seconds(denoise),
             "–" if steps is None else seconds(steps.median),
             f"{times(min(own))} to {times(max(own))}" if own else "–",
-            "–" if rate is None else percent(rate.value),
-            str(len(results)),
         )
+        judged = ("–" if rate is None else percent(rate.value), str(len(results)))
+        yield (variant.name, *(() if run.made_elsewhere else timed), *judged)

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from qiltest.elsewhere.records import ELSEWHERE
 from qiltest.gate.golden import Golden
 from qiltest.gate.latency import Cohort, LatencyJudgement
 from qiltest.gate.verdict import Judgement, Verdict
@@ -112,6 +113,11 @@ class Setup:
     def is_tiny(self) -> bool:
         """True where the images are an embedded model's, whatever made them."""
         return is_embedded(self.model) if self.kind is None else self.kind is ModelKind.TINY
+
+    @property
+    def made_elsewhere(self) -> bool:
+        """True where the images are those of a folder, so that nothing was generated or timed."""
+        return self.model.startswith(f"{ELSEWHERE}/")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,8 @@ menu. What is more stands beside the text if all of this is so; where in doubt, 
 - It is not the text again: it has no run of weight `SHARED` in common with an expected text and no word like a part of
   one, is not a piece of one altogether, and its nearest word is not the end of the text that it stands at.
 - It is more than marks, which belong to the text as a pair of quotation marks around it does. But one that opens before
-  it and is not closed after it belongs to what is around it, and one of a pair to the words that have the other.
+  it and is not closed after it belongs to what is around it, with the colon of who says it, and one of a pair to the
+  words that have the other.
 
 What marks an item of a list, a bullet or a number before the text, stands beside it too, unless it is in an expected
 text as well or, but for a bullet, a digit follows.
@@ -43,13 +44,14 @@ SHARED = 5.0
 ALIKE = 80.0
 _QUOTES = frozenset('"“”„‟«»‹›「」『』〝〞＂')
 _APOSTROPHES = frozenset("'‘’‛＇")
+_COLONS = ":："
 _STRONG = frozenset(":：;；|｜—―→.。!！?？…")
 _WEAK = frozenset(",，、")
 #: between letters without white space these are part of a word or number: "flux.cpp", "12,5", "it's".
 _INNER = frozenset(".,") | _APOSTROPHES
 _BULLETS = frozenset("•·‣∙・")
-#: other marks of items: some with white space, a number with a full stop or bracket.
-_ITEM = re.compile(r"[*#→–-]\s+|\s*[(（]?[0-9]{1,2}[.．)）、]\s*")
+#: other marks of items: a star, some with white space, a number with a full stop or bracket.
+_ITEM = re.compile(r"\*\s*|[#→–-]\s+|\s*[(（]?[0-9]{1,2}[.．)）、]\s*")
 #: these set off, weakly, where white space stands beside them: "name - title".
 _SPACED = (HYPHENS - _STRONG) | _BULLETS | {"/"}
 #: longer lines are not cut: no image has them.
@@ -215,7 +217,8 @@ def _marks_belong(before: _Side, after: _Side) -> bool:
     if after.words:
         return not before.marks or (len(before.marks) == 1 and _pair(before.marks, after.marks))
     closed = {before.edge, after.edge} & (_QUOTES | _APOSTROPHES)
-    return not after.marks and (not before.marks or (before.marks in _QUOTES and not closed))
+    opens = before.marks.rstrip(_COLONS) in _QUOTES and not closed
+    return not after.marks and (not before.marks or opens)
 
 
 def _is_item(before: str, edge: str, expected: Sequence[str]) -> bool:

@@ -16,6 +16,7 @@ from qiltest.engine.readers import OpenReader
 from qiltest.engine.refusal import leave_run
 from qiltest.engine.sample import SampleRun
 from qiltest.errors import DeviceError, ModelError, QiltestError
+from qiltest.generation.families import check_families
 from qiltest.generation.records import Generator
 from qiltest.serving.generator import ServedGenerator
 from qiltest.session import guards
@@ -405,6 +406,7 @@ class SuiteSession:
         if self._suite is None:
             with span("read cases"):
                 suite, release = load_suite(self.options.cases_folder, keep_doubtful=True), self.options.release
+            check_families(suite.variants)
             if release is not None:
                 from qiltest.release.check import admit
 

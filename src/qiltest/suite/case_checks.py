@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import category
 
+from qiltest.image_files import MOST_RATIO
 from qiltest.recipe import SIZE_MULTIPLE, Size
 from qiltest.suite.case_schema import REPORT
 from qiltest.suite.edit_checks import edit_faults
@@ -81,7 +82,7 @@ def _texts(raw: Raw) -> Iterator[Fault]:
         if not isinstance(text, str) or not text:
             continue
         bare = normalise(text)
-        yield from _marks(table, text, ("texts", index))
+        yield from text_faults(table, text, ("texts", index))
         if bare in first:
             yield ("texts", index, "text"), f"{show(text)} duplicates texts[{first[bare]}]", "each text once"
         first.setdefault(bare, index)
@@ -100,7 +101,8 @@ def _doubts(raw: Raw) -> Iterator[Fault]:
             yield ("texts", index, "text"), f"{show(text)} is not in the prompt", allowed
 
 
-def _marks(table: Raw, text: str, at: Location) -> Iterator[Fault]:
+def text_faults(table: Raw, text: str, at: Location) -> Iterator[Fault]:
+    """Yield what is wrong with an expected text and the `optional_marks` of its table, which stands at `at`."""
     marks = [mark for _, mark in items(table, "optional_marks", str)]
     for index, mark in items(table, "optional_marks", str):
         if not normalise(mark) or normalise(mark) not in normalise(text):
@@ -208,7 +210,14 @@ def _size_fault(size: Size) -> tuple[str, str] | None:
         return f"is {effective} after flooring to multiples of {SIZE_MULTIPLE}", f"at least {SIZE_MULTIPLE} per side"
     if max(effective.width, effective.height) > LARGEST_SIDE:
         return f"is {effective} after flooring to multiples of {SIZE_MULTIPLE}", f"at most {LARGEST_SIDE} per side"
-    return None
+    return _narrow(effective)
+
+
+def _narrow(size: Size) -> tuple[str, str] | None:
+    """Refuse a size whose image no reader would take."""
+    if max(size.width, size.height) <= MOST_RATIO * min(size.width, size.height):
+        return None
+    return f"has one side more than {MOST_RATIO} times the other", "a size that readers take"
 
 
 def _tiny_fault(size: Size) -> tuple[str, str] | None:
@@ -217,7 +226,7 @@ def _tiny_fault(size: Size) -> tuple[str, str] | None:
         return f"is not a multiple of {SIZE_MULTIPLE} on both sides", allowed
     if max(size.width, size.height) > TINY_SIDE or size.width * size.height > TINY_AREA:
         return "is too large for the embedded model", allowed
-    return None
+    return _narrow(size)
 
 
 def _verdicts(resolution: Raw, at: Location, known: Known) -> Iterator[Fault]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import PurePosixPath
 
 from rapidfuzz.distance import Levenshtein
@@ -77,20 +77,36 @@ def _file(table: Raw, file: str, at: Location) -> Iterator[Fault]:
 
 
 def _gone(raw: Raw) -> Iterator[Fault]:
-    texts = {normalise(t["text"]): i for i, t in items(raw, "texts", dict) if isinstance(t.get("text"), str)}
+    texts = [(f"texts[{i}]", t["text"]) for i, t in items(raw, "texts", dict) if isinstance(t.get("text"), str)]
+    for index, seen, allowed in gone_faults(items(raw, "removed", str), texts):
+        yield ("removed", index), seen, allowed
+
+
+def gone_faults(removed: Iterable[tuple[int, str]], texts: Iterable[tuple[str, str]]) -> Iterator[tuple[int, str, str]]:
+    """Yield what is wrong with texts that must be gone: number, what was found, what is allowed.
+
+    `texts` are those that the image is to show, each with what it is called. Only letters and digits are compared,
+    whatever their case: a text without any is never found, and one with those of a text that is to be shown is never
+    missed.
+    """
+    shown = {letters_and_digits(text): (name, text) for name, text in texts}
     seen: dict[str, int] = {}
-    for index, text in items(raw, "removed", str):
-        bare = normalise(text)
+    for index, text in removed:
+        bare = letters_and_digits(text)
         if not bare:
-            yield ("removed", index), f"{show(text)} has no character that can be read", "a text of the input image"
-        elif bare in texts:
             yield (
-                ("removed", index),
-                f"{show(text)} is also texts[{texts[bare]}]",
-                "a text that the image must not show",
+                index,
+                f"{show(text)} has no letter or digit, and only these are looked for",
+                "a text of the input image",
             )
+        elif bare in shown:
+            name, other = shown[bare]
+            alike = (
+                "" if other == text else f", {show(other)}: letters and digits alone are compared, whatever their case"
+            )
+            yield index, f"{show(text)} is also {name}{alike}", "a text that the image must not show"
         elif seen.setdefault(bare, index) != index:
-            yield ("removed", index), f"{show(text)} duplicates removed[{seen[bare]}]", "each text once"
+            yield index, f"{show(text)} duplicates removed[{seen[bare]}]", "each text once"
 
 
 def _regions(raw: Raw) -> Iterator[Fault]:

@@ -125,8 +125,9 @@ def _mistake(model: type[FileModel], details: ErrorDetails, path: Path, at: Loca
     location = details["loc"]
     if details["type"] == "extra_forbidden":
         table, key = _table(model, location[:-1]), str(location[-1])
-        seen = f"unknown key{suggest(key, table.model_fields)}"
-        allowed = table.former.get(key) or ", ".join(table.model_fields)
+        keys = list(_keys(table))
+        seen = f"unknown key{suggest(key, keys)}"
+        allowed = table.former.get(key) or ", ".join(keys)
     else:
         field = _field(model, location)
         allowed = (field.description if field else None) or details["msg"]
@@ -139,10 +140,15 @@ def _field(model: type[FileModel], location: Location) -> FieldInfo | None:
     found: FieldInfo | None = None
     table: type[FileModel] | None = model
     for part in location:
-        if table is not None and isinstance(part, str) and part in table.model_fields:
-            found = table.model_fields[part]
+        if table is not None and isinstance(part, str) and part in (keys := _keys(table)):
+            found = keys[part]
             table = _table_of(found.annotation)
     return found
+
+
+def _keys(model: type[FileModel]) -> dict[str, FieldInfo]:
+    """Return the fields of a table by their keys in the file: `class` is a word of Python's, so its field is not so."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _table(model: type[FileModel], location: Location) -> type[FileModel]:

@@ -12,7 +12,15 @@ from pydantic import Field
 
 from qiltest.recipe import Scalar
 from qiltest.suite.problems import FileModel, Location, Mistake, check_shape, show, spell
-from qiltest.suite.variants import EMBEDDED_NAMES, LoraSource, ModelKind, SchedulerKind, Variant, is_candidate
+from qiltest.suite.variants import (
+    CONVERSIONS,
+    EMBEDDED_NAMES,
+    LoraSource,
+    ModelKind,
+    SchedulerKind,
+    Variant,
+    is_candidate,
+)
 
 NAME_PATTERN = "[a-z0-9][a-z0-9.-]{0,63}"
 _EMBEDDED = re.compile(rf"embedded::{NAME_PATTERN}")
@@ -30,6 +38,13 @@ _SOURCES = {
 
 _SCHEDULERS = 'model, lightning, or a table of settings such as { shift_terminal = "none" }'
 _NONE = "none"
+
+
+#: settings without an effect, by whether the shift is computed from the size of the image.
+_OF_SHIFTING = {
+    True: ("shift",),
+    False: ("base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len", "time_shift_type"),
+}
 
 
 class SchedulerTable(FileModel):
@@ -92,7 +107,7 @@ class VariantTable(FileModel):
     scheduler: Annotated[SchedulerKind, Field(strict=False, description=_SCHEDULERS)]
     sigmas: Annotated[
         list[Annotated[float, Field(gt=0, le=1)]],
-        Field(min_length=1, max_length=1000, description="numbers from 1 downwards, without the final 0"),
+        Field(min_length=1, max_length=1000, description="numbers that fall from 1, without the final 0"),
     ] = Field(default_factory=list)
     guidance_scale: Annotated[float | None, Field(ge=0, description="a finite number, 0 or more")] = None
     family: Annotated[str | None, Field(pattern=f"^{NAME_PATTERN}$", description='such as "qwen-image-2.1"')] = None
@@ -169,18 +184,41 @@ def _schedule(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:
     if isinstance(scheduler, Mapping):
         if not scheduler.keys() - {"class"}:
             yield ("scheduler",), "a table without a setting", 'scheduler = "model", or a setting'
-        terminal = scheduler.get("shift_terminal")
-        if isinstance(terminal, float) and not 0 < terminal < 1:
-            yield ("scheduler", "shift_terminal"), f"{show(terminal)} is not allowed", 'between 0 and 1, or "none"'
+        yield from _settings(scheduler, sigmas)
     if not isinstance(sigmas, list) or not all(isinstance(sigma, int | float) for sigma in sigmas):
         return
     if isinstance(steps, int) and len(sigmas) != steps:
         yield ("sigmas",), f"{len(sigmas)} sigmas for {steps} steps", "one for each step, without the final 0"
     if any(first <= second for first, second in pairwise(sigmas)):
-        yield ("sigmas",), "not falling", "numbers from 1 downwards, each below the one before"
+        yield ("sigmas",), "not falling", "numbers that fall from 1, each below the one before"
+    if sigmas and 0 < sigmas[0] < 1:
+        seen = f"{show(sigmas[0])} is the first: it means an image that is partly there, and the loop begins with noise"
+        yield ("sigmas", 0), seen, "1 as the first"
     if scheduler == SchedulerKind.LIGHTNING:
         seen = 'with the scheduler "lightning", which shifts them: sigmas of a release are seldom meant so'
         yield ("sigmas",), seen, 'scheduler = "model", or a table of the settings that are meant'
+
+
+def _settings(scheduler: Mapping[str, Any], sigmas: object) -> Iterator[tuple[Location, str, str]]:
+    """Yield settings that diffusers refuses, that would divide by zero, or that have no effect beside the others."""
+    terminal = scheduler.get("shift_terminal")
+    if isinstance(terminal, float) and not 0 < terminal < 1:
+        yield ("scheduler", "shift_terminal"), f"{show(terminal)} is not allowed", 'between 0 and 1, or "none"'
+    conversions = [name for name in CONVERSIONS if scheduler.get(name) is True]
+    if len(conversions) > 1:
+        yield ("scheduler",), f"{' and '.join(conversions)}: each makes other sigmas", "one of them"
+    if conversions and isinstance(sigmas, list) and len(sigmas) > 2:
+        seen = f"with {conversions[0]}, which makes its own of the first and the last one"
+        yield ("sigmas",), seen, f"no sigmas, or no {conversions[0]}"
+    dynamic = scheduler.get("use_dynamic_shifting")
+    for name in _OF_SHIFTING.get(dynamic, ()) if isinstance(dynamic, bool) else ():
+        if name in scheduler:
+            seen = f"has no effect with use_dynamic_shifting = {show(dynamic)}"
+            yield ("scheduler", name), seen, f"no {name}"
+    ends = scheduler.get("base_image_seq_len"), scheduler.get("max_image_seq_len")
+    if None not in ends and ends[0] == ends[1]:
+        seen = f"{show(ends[1])} is also base_image_seq_len: a line through one point has no slope"
+        yield ("scheduler", "max_image_seq_len"), seen, "another number of tokens"
 
 
 def _guidance(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str, str]]:

@@ -10,6 +10,8 @@ from qiltest.recipe import Guided, Scalar
 
 #: name of the variant that a LoRA file under test is generated as (`--qil-lora`, `qiltest check`).
 CANDIDATE = "candidate"
+#: settings of a scheduler that each replace its sigmas by others; diffusers takes one of them at most.
+CONVERSIONS = ("use_beta_sigmas", "use_exponential_sigmas", "use_karras_sigmas")
 #: the embedded models, for text to image and for editing.
 EMBEDDED_NAMES = ("tiny", "tiny-edit")
 _CANDIDATES = re.compile(rf"{CANDIDATE}(-[0-9]+)?")

@@ -68,13 +68,22 @@ def one_line(text: str, limit: int = MAX_SHOWN) -> str:
 
 
 def visible_bounded(text: str, limit: int = MAX_SHOWN, *, newline: str = "\n") -> str:
-    """Return the visible form of `text`, bounded, in the time that its first characters take."""
-    end = limit + 1
-    shown = visible(text[:end], newline=newline)
-    if len(text) <= end:
-        return bounded(shown, limit)
-    # what is cut is told in characters of the text, whose visible form nobody has seen
-    return f"{shown[:limit]} […{len(text) - limit} more characters]"
+    """Return the visible form of `text`, bounded, in the time that its first characters take.
+
+    What is cut is told in characters of the text, those among them whose visible form is not shown whole.
+    """
+    if (start := text[: limit + 1]).isascii() and start.isprintable():
+        return bounded(text, limit)
+    shown, room, at = list[str](), limit, 0
+    while at < len(text):
+        end = at + 2 if text.startswith("\r\n", at) else at + 1
+        form = newline if text[end - 1] == "\n" else _visible_character(text[at])
+        shown.append(form[:room])
+        room -= len(form)
+        if room < 0:
+            return f"{''.join(shown)} […{len(text) - at} more characters]"
+        at = end
+    return "".join(shown)
 
 
 def printable(text: str) -> str:
@@ -98,7 +107,8 @@ def without_commands(text: str) -> str:
 def printable_json(text: str) -> str:
     """Return JSON of the same value in which every character that would act on a terminal or a job's log is escaped."""
     escaped = text if text.isascii() else "".join(map(_json_character, text))
-    return _OLD_COMMAND.sub(r"#\\u0023", escaped)
+    # JSON leaves this one character that acts as it is, in ASCII too
+    return _OLD_COMMAND.sub(r"#\\u0023", escaped.replace(chr(_DELETE), r"\u007f"))
 
 
 def _json_character(char: str) -> str:

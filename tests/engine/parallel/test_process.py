@@ -111,6 +111,14 @@ def test_a_process_that_is_killed_while_its_image_travels_says_how_it_died():
     worker.close()
 
 
+def test_what_a_killed_process_wrote_before_is_not_called_the_reason():
+    script = "import os, signal; print('a warning of a library', flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    worker = started(partial(exec, script))
+    with pytest.raises(WorkerDiedError, match=r"^killed by SIGKILL$"):
+        worker.call("hello").result(20)
+    worker.close()
+
+
 def test_a_process_has_its_gpu_and_cores_before_its_generator_opens_and_errors_travel_whole():
     core = min(os.sched_getaffinity(0))
     worker = started(partial(Places, broken=frozenset({3})), gpu="GPU-8f2a", cores=(core,))

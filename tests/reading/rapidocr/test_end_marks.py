@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from qiltest.reading import open_reader
 from qiltest.reading.rapidocr.ctc import Character, Recognition
-from qiltest.reading.rapidocr.end_marks import Side, Written, unread, with_end_marks, without_pieces
+from qiltest.reading.rapidocr.end_marks import SEEN, Side, Written, unread, with_end_marks, without_pieces
 from qiltest.reading.rapidocr.strip import Glyph, Strip
 from qiltest.reading.records import Line
 
@@ -37,6 +37,13 @@ def marked(read, seen, *marks, confidence=0.99):
 
     found = with_end_marks(Written(box=QUAD, characters=line(read)), strip_of(*marks), look)
     return "".join(character.text for character in found.characters), found, looks
+
+
+def marked_surely(read, confidence, *marks):
+    """What a line of such characters becomes if no other look sees more."""
+    written = Written(box=QUAD, characters=line(read, confidence))
+    found = with_end_marks(written, strip_of(*marks), lambda quad: Recognition(characters=line(read, confidence)))
+    return "".join(character.text for character in found.characters)
 
 
 def test_a_full_stop_that_was_not_read_is_looked_for_and_added():
@@ -76,6 +83,18 @@ def test_another_look_that_sees_other_letters_or_no_mark_changes_nothing(seen):
 
 def test_a_mark_that_is_not_sure_is_not_added():
     assert marked("Hello", "Hello.", STOP, confidence=0.4)[0] == "Hello"
+
+
+def test_a_mark_without_ink_goes_where_it_is_not_sure():
+    assert marked_surely("Hello.", SEEN - 0.01) == "Hello"
+    assert marked_surely("Hello.", SEEN) == "Hello."
+    assert marked_surely("Hello.", SEEN - 0.01, STOP) == "Hello."
+    assert marked_surely("“Hello", SEEN - 0.01) == "Hello"
+
+
+@pytest.mark.parametrize("text", ["Hello!", "Hello..", "Hello"])
+def test_high_marks_several_marks_and_letters_stay_without_ink_of_their_own(text):
+    assert marked_surely(text, SEEN - 0.2) == text
 
 
 def test_the_halves_of_a_quotation_mark_read_as_digits_are_replaced():

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from qiltest.reading.rapidocr.ctc import Character
-from qiltest.reading.rapidocr.letter_case import in_question, sized
+from qiltest.reading.rapidocr.letter_case import CERTAIN, in_question, sized
 from qiltest.reading.rapidocr.strip import Glyph, strip
 
 SIZE, LEFT = 64, 40
@@ -27,11 +27,11 @@ def written(text, *, tilt=0.0, ink_level=20, ground=235):
     return np.ascontiguousarray(np.repeat(np.asarray(image)[:, :, None], 3, axis=2)), quad, places
 
 
-def read_as(recognised, drawn, **how):
-    """What a line drawn as `drawn` and recognised as `recognised` measures."""
+def read_as(recognised, drawn, confidence=0.9, **how):
+    """What a line drawn as `drawn` and recognised as `recognised`, so surely, measures."""
     image, quad, places = written(drawn, **how)
     characters = [
-        Character(text=char, confidence=0.9, place=place) for char, place in zip(recognised, places, strict=True)
+        Character(text=char, confidence=confidence, place=place) for char, place in zip(recognised, places, strict=True)
     ]
     found = strip(image, quad)
     return "".join(character.text for character in sized(characters, found.glyphs, found.length))
@@ -92,3 +92,8 @@ def test_only_letters_whose_capital_has_their_shape_are_in_question():
     assert not in_question(line("Bag 12 的"))
     assert in_question(line("Bag 10"))
     assert in_question(line("up"))
+
+
+def test_a_letter_of_which_the_recogniser_is_certain_keeps_its_size():
+    assert read_as("coffee", "Coffee", CERTAIN - 0.001) == "Coffee"
+    assert read_as("coffee", "Coffee", CERTAIN) == "coffee"

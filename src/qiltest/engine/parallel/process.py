@@ -116,9 +116,11 @@ class ProcessWorker:
         self._connection.close()
 
     def _why(self) -> str:
-        """Return how the process ended, with the last line that it wrote."""
+        """Return how the process ended, with the last line that it wrote where that may say why."""
         status = self._process.returncode
         ended = f"exit code {status}" if status >= 0 else f"killed by {_signal_name(-status)}"
+        if -status == signal.SIGKILL:  # it comes from outside, so what was written before is about something else
+            return ended
         size = self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, size - _TAIL))
         lines = self._log.read().decode("utf-8", "replace").strip().splitlines()

@@ -17,6 +17,7 @@ from qiltest.reading.rapidocr.ctc import Recognition
 from qiltest.reading.rapidocr.digit_one import with_ones
 from qiltest.reading.rapidocr.end_marks import Written, with_end_marks
 from qiltest.reading.rapidocr.letter_case import sized
+from qiltest.reading.rapidocr.stacked import with_marks_counted
 from qiltest.reading.rapidocr.strip import strip
 
 
@@ -31,5 +32,5 @@ def settled(bgr: Pixels, written: Written, look: Callable[[Quad], Recognition]) 
     ink = strip(bgr, written.box)
     if ink is None:
         return written
-    written = with_end_marks(written, ink, look)
+    written = with_end_marks(written.reading(with_marks_counted(written.characters, ink)), ink, look)
     return written.reading(sized(written.characters, ink.glyphs, ink.length))

@@ -30,6 +30,8 @@ REACH, TUCKED = 0.8, 0.15
 ABOVE, BELOW = 0.6, 0.35
 #: Margin beyond the mark with which it is looked at, and the confidence from which it is believed.
 MARGIN, SURE = 0.15, 0.5
+#: A mark without any ink in the image stays from this confidence on: its ink may touch the letter's.
+SEEN = 0.9
 #: Characters next to the mark that both looks must agree on.
 ANCHOR = 3
 #: Most characters that the pieces of a mark are read as, and which: the halves of ” as 99, a full stop 。 as O.
@@ -122,8 +124,9 @@ def unread(strip: Strip, side: Side) -> tuple[Glyph, ...]:
 def _with_marks(written: Written, strip: Strip, look: Callable[[Quad], Recognition], side: Side) -> Written:
     line = _outwards(written.characters, side)
     ink = unread(strip, side)
-    if len(ink) <= _pieces(_parted(line, side)[1], side):
-        return written
+    letters, marks = _parted(line, side)
+    if len(ink) <= _pieces(marks, side):
+        return written if ink or not _inkless(marks, side) else written.reading(_outwards(tuple(letters), side))
     further = max(part.right for part in ink) - strip.length + MARGIN
     wider = replace(written, before=further) if side is Side.START else replace(written, after=further)
     seen = _outwards(_placed(look(wider.quad).characters, wider, strip.length), side)
@@ -133,6 +136,11 @@ def _with_marks(written: Written, strip: Strip, look: Callable[[Quad], Recogniti
         if same and _believed(seen_marks, marks, ink, side):
             return replace(wider, characters=_outwards((*letters, *seen_marks), side))
     return written
+
+
+def _inkless(marks: Sequence[Character], side: Side) -> bool:
+    """Return whether a mark beside which there is no ink is none: it is small, alone and not sure."""
+    return len(marks) == 1 and _pieces(marks, side) > 0 and marks[0].confidence < SEEN
 
 
 def _partings(

@@ -2,8 +2,9 @@
 
 A recogniser guesses the case of letters whose capital has the same shape, often wrongly in handwriting. Here the line's
 other letters give the scale: high ones (digits, b, d, H) the height of capitals, low ones (a, e, m) the x-height, their
-bottoms the baseline. A letter is changed only where its ink is separate, on the baseline and clearly of one size. The
-expected text plays no part.
+bottoms the baseline. A letter is changed only where its ink is separate, on the baseline and clearly of one size, and
+where the recogniser is not certain: half a letter, as light leaves of embossed ones, is no small letter. The expected
+text plays no part.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ SMALL, LARGE, LEAST = 0.8, 0.9, 0.35
 SMALL_BY_LOW, LARGE_BY_LOW = 1.12, 1.25
 #: How far a letter's bottom may be from the baseline, and how far the ruler's letters may differ, in its height.
 ON_LINE, SPREAD = 0.14, 0.12
+#: From this confidence on the recogniser is certain. Where it was wrong about a size, it was less.
+CERTAIN = 0.9995
 #: How far below the baseline a hanging letter reaches at least, in the ruler's height.
 HANGS = 0.14
 
@@ -138,7 +141,7 @@ def _plain(text: str) -> str:
 def _changed(characters: Sequence[Character], place: int, large: bool | None) -> Character:
     """Return the character in the size measured; a zero becomes a small o, a small o a capital."""
     character = characters[place]
-    if large is None or not _in_question(character.text):
+    if large is None or character.confidence >= CERTAIN or not _in_question(character.text):
         return character
     if character.text == "0":
         return character if large or _figure(characters, place) else replace(character, text="o")

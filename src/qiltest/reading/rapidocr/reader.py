@@ -22,11 +22,12 @@ from qiltest.reading.rapidocr.detection import DETECTION, Detector
 from qiltest.reading.rapidocr.digit_one import SEEN
 from qiltest.reading.rapidocr.doubts import settled
 from qiltest.reading.rapidocr.end_marks import Written, without_pieces
+from qiltest.reading.rapidocr.han import by_strokes
 from qiltest.reading.rapidocr.margins import with_margins
 from qiltest.reading.rapidocr.second_detection import better, differences
 from qiltest.reading.rapidocr.views import DOUBT, MISSED, NOISE, VIEWS, View, looked
 from qiltest.reading.records import Line, Point, ReaderInfo, Reading
-from qiltest.reading.stroke_check import judged
+from qiltest.reading.stroke_check import judged, shipped_network
 from qiltest.reading.version import READING_VERSION
 from qiltest.reading.weights import combined_sha256, refuse_unknown_pins, require_files, require_hashes
 
@@ -141,7 +142,8 @@ class RapidReader:
             replace(character, place=(character.place * (long + 2 * margin) - margin) / long)
             for character in look.characters
         )
-        return settled(bgr, Written(box=quad, characters=found), lambda quad: self.look(bgr, quad, VIEWS[0]))
+        line = settled(bgr, Written(box=quad, characters=found), lambda quad: self.look(bgr, quad, VIEWS[0]))
+        return by_strokes(bgr, line, shipped_network())
 
     def line(self, bgr: Pixels, quad: Quad) -> Line | None:
         """Read one quadrilateral; None where it has no text."""

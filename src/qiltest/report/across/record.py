@@ -54,7 +54,8 @@ def print_across(console: Console, across: Across, problems: Sequence[str] = ())
         for obstacle in comparison.obstacles:
             console.print(one_line(f"{obstacle.verdict} {obstacle.id}: {obstacle.why}"), soft_wrap=True)
     for sentence in (*across.found.unpaired, *problems):
-        console.print(one_line(sentence), soft_wrap=True)
+        for line in sentence.splitlines():  # a problem has its remedy in a line of its own
+            console.print(one_line(line), soft_wrap=True)
     console.print(correction(across.found), soft_wrap=True)
     for place in range(1, len(across.sources)):
         verdict = across.verdict(place)

@@ -13,7 +13,7 @@ from pathlib import Path
 from markupsafe import Markup
 from PIL import Image
 
-from qiltest.reading.images import DECODERS_RAISE
+from qiltest.image_files import DECODERS_RAISE
 from qiltest.report.geometry import Box
 
 logger = logging.getLogger(__name__)

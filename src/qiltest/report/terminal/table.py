@@ -59,9 +59,9 @@ def print_run(console: Console, run: Run) -> None:
             made.add_row(*facts, *(Text(separator).join(cells[row, name]) for name in shown))
         return made
 
-    title = f"{run.model} on {run.device_name}: edits / characters, denoise time (× base speed)"
-    if any(result.recipe is not None and result.recipe.elsewhere is not None for result in run.results):
-        title = f"{run.model}: edits / characters"
+    title = f"{run.model}: edits / characters"
+    if not run.made_elsewhere:
+        title = f"{run.model} on {run.device_name}: edits / characters, denoise time (× base speed)"
     console.print(Text(one_line(title), style="italic"))
     separator = " " if fits(console, table(names, " ")) else "\n"
     for number, one in enumerate(fitting(console, names, lambda shown: table(shown, separator))):
