@@ -7,7 +7,7 @@ import pytest
 from qiltest.generation.sources import base_of_model, resolve_model
 from qiltest.hashing import file_sha256
 from qiltest.lora.catalogue import catalogue
-from qiltest.suite.variants import ModelBase
+from qiltest.suite.variants import ModelBase, ModelKind
 
 NEW = "Qwen/Qwen-Image-2512"
 
@@ -144,4 +144,8 @@ def test_a_resolved_model_has_its_base(folder, tmp_path):
     source = resolve_model(str(link))
     assert source.base is not None
     assert (source.base.id, source.base.evidence) == (NEW, "its folder's name")
-    assert resolve_model("tiny").base is None
+    tiny = resolve_model("tiny").base
+    assert tiny is not None
+    assert (tiny.id, tiny.family) == (None, "qwen-image")
+    # a folder that stands in for the embedded model: nothing is known of it
+    assert resolve_model(str(link), kind=ModelKind.TINY).base is None

@@ -47,7 +47,8 @@ def folder(suite, monkeypatch):
 
 
 def check(*args, lora="new.safetensors"):
-    return main(["check", "--lora", lora, "--like", "fast", *args])
+    like = () if "--like" in args else ("--like", "fast")
+    return main(["check", "--lora", lora, *like, *args])
 
 
 def test_a_release_that_is_not_worse_ships_and_leaves_a_page(folder, capsys):
