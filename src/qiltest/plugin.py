@@ -219,7 +219,9 @@ def session_of(config: pytest.Config) -> SuiteSession:
             from qiltest.session.options import read_options
             from qiltest.session.session import SuiteSession
         except ImportError as error:
-            raise pytest.UsageError(f"qiltest cannot be loaded: {error}\n  -> pip install --upgrade qiltest") from None
+            raise pytest.UsageError(
+                f"qiltest cannot be loaded: {error}\n  -> install it again, with what it needs"
+            ) from None
         try:
             config.stash[_KEY] = SuiteSession(config, read_options(config))
         except pytest.UsageError as error:  # its message quotes options, and pytest prints it as it is

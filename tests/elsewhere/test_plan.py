@@ -261,6 +261,22 @@ def test_comfyui_is_not_told_to_load_other_weights_than_the_plans(tmp_path, caps
     assert not file.exists()
 
 
+def test_an_embedded_model_is_not_planned_as_another_base(tmp_path, capsys):
+    file = tmp_path / "plan.json"
+    args = ["--model=tiny-edit", "--base-model=Qwen/Qwen-Image", "--case=edit-menu", "--variant=edit-4step"]
+    for form in ("comfyui-prompts", "json"):
+        assert main(["plan", *args, f"--format={form}", f"--cases={CASES}", f"--output={file}"]) == 2
+        assert "tiny-edit is a base of its own" in capsys.readouterr().err
+        assert not file.exists()
+
+
+def test_comfyui_gets_no_graph_without_the_input_image_of_an_edit(images):
+    model = planned_model("Qwen/Qwen-Image", kind=ModelKind.REAL)
+    edit = replace(images[0], inputs=({"file": "inputs/sign.png"},))
+    with pytest.raises(RecipeError, match="load no input images"):
+        as_comfyui([edit], model)
+
+
 def test_only_a_plan_is_overwritten(tmp_path, capsys):
     args = ["plan", f"--cases={CASES}", "--case=pi-number"]
     file = tmp_path / "x.toml"

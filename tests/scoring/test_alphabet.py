@@ -1,12 +1,15 @@
 """Which characters a reader cannot return, and which of several readers reads a text."""
 
+from dataclasses import replace
+
 import pytest
 
+import builders as make
 from builders import FAKE
 from qiltest.reading import Choice
 from qiltest.scoring import alphabet
-from qiltest.scoring.alphabet import AlphabetError, outside, reader_for, require_readable
-from qiltest.suite.cases import ExpectedText
+from qiltest.scoring.alphabet import AlphabetError, outside, reader_for, require_readable, require_readable_case
+from qiltest.suite.cases import EditRules, ExpectedText
 
 LATIN, CHINESE = frozenset("abc -'"), frozenset("abc义本龍")
 
@@ -57,6 +60,12 @@ def test_the_error_names_the_characters_of_each_text_and_a_remedy():
     assert " and 8 more of " in first
     assert first.endswith(": not in its alphabet")
     assert remedy.startswith("  -> use the reader rapidocr (docs/reference/reading.md#alphabets); or name marks that")
+
+
+def test_a_text_that_must_be_gone_is_one_that_the_reader_could_have_found():
+    case = replace(make.case("sign", texts=texts("ab")), edit=EditRules(inputs=(), gone=("한국",)))
+    with pytest.raises(AlphabetError, match="한 국 of '한국': not in its alphabet"):
+        require_readable_case(case, Reader(LATIN))
 
 
 def test_a_message_names_three_texts_and_counts_the_others():

@@ -11,7 +11,7 @@ from qiltest.arguments import names, seeds
 from qiltest.cli.common import AddParser, cases_flag, console, file_path, json_flag, print_json, print_lines
 from qiltest.errors import QiltestError, StoreError, os_errors_as
 from qiltest.files import read_file, write_atomically
-from qiltest.generation.sources import kind_of
+from qiltest.generation.sources import is_embedded, kind_of
 from qiltest.text.format import count
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def run_plan(args: argparse.Namespace) -> int:
     from qiltest.suite.selection import select
 
     kind = kind_of(args.model)
+    if args.base_model is not None and is_embedded(args.model):
+        raise QiltestError(f"{args.model} is a base of its own", remedy="remove --base-model, or give another --model")
     suite, base = load_suite(args.cases), base_of_model(args.model, insisted=args.base_model)
     check_families(suite.variants)
     tasks = select(

@@ -27,7 +27,7 @@ from qiltest.report.diff import Mark, marked
 from qiltest.report.rest import rest_line
 from qiltest.report.terminal.broken import broken_line, broken_record
 from qiltest.scoring import EmptyReadingError, Score, TextScore, score
-from qiltest.scoring.alphabet import AlphabetError, reader_for, require_readable
+from qiltest.scoring.alphabet import AlphabetError, reader_for, require_readable, with_gone
 from qiltest.scoring.benchmarks import BenchmarkScore, benchmark_scores, count_image
 from qiltest.suite.case_checks import text_faults
 from qiltest.suite.cases import Case, EditRules, ExpectedText, Limits, LineBreaks
@@ -232,7 +232,8 @@ def _named_input(given: Path | None, asked: _Asked) -> Path | None:
 def _outcome(image: Path, asked: _Asked, reader: Reader, name: str, given: Path | None) -> _Outcome:
     where = f"case {asked.case}" if asked.case else "--expect"
     try:
-        require_readable(reader, asked.texts, where=where, forgiven=asked.forgiven, asked=name)
+        texts = with_gone(asked.texts, asked.removed)
+        require_readable(reader, texts, where=where, forgiven=asked.forgiven, asked=name)
         reading = reader.read(image)
         found = score(
             asked.texts,

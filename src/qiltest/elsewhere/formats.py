@@ -88,6 +88,11 @@ def as_comfyui(images: Sequence[PlannedImage], model: PlannedModel) -> str:
             where=model.name,
             remedy="give another --format; where the model is one of them, say so with --base-model",
         )
+    for image in images:
+        if image.inputs:
+            raise RecipeError(
+                "graphs for ComfyUI load no input images", where=image.sample, remedy="give another --format"
+            )
     prompts = [{"file": image.file, "sample": image.sample, "prompt": graph(image, unet)} for image in images]
     return json.dumps(prompts, ensure_ascii=True, indent=1, allow_nan=False) + "\n"
 

@@ -56,7 +56,7 @@ def reader_for(name: str, texts: Sequence[ExpectedText], forgiven: Sequence[str]
 
 def reader_of(case: Case, default: str) -> str:
     """Return the name of a case's reader; `default` is that of cases that name none. Raises ReaderError."""
-    return reader_for(case.reader or default, case.texts, case.forgiven)
+    return reader_for(case.reader or default, with_gone(case.texts, case.gone), case.forgiven)
 
 
 def require_readable(
@@ -83,9 +83,13 @@ def require_readable(
 
 def require_readable_case(case: Case, reader: Reader, *, asked: str = "") -> None:
     """Raise AlphabetError where a case's texts have characters that a reader cannot return."""
-    require_readable(
-        reader, case.texts, where=f"case {case.id}", forgiven=case.forgiven, asked=case.reader or asked, file=case.path
-    )
+    texts, where = with_gone(case.texts, case.gone), f"case {case.id}"
+    require_readable(reader, texts, where=where, forgiven=case.forgiven, asked=case.reader or asked, file=case.path)
+
+
+def with_gone(texts: Sequence[ExpectedText], gone: Sequence[str]) -> tuple[ExpectedText, ...]:
+    """Return texts with those that must be gone: one that the reader cannot return would count as gone unread."""
+    return (*texts, *(ExpectedText(text=text) for text in gone))
 
 
 @lru_cache(maxsize=8)

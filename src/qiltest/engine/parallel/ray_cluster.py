@@ -34,7 +34,9 @@ try:
     from ray.exceptions import RayError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 except ImportError as missing:
-    raise DeviceError("--qil-cluster needs Ray", remedy="pip install 'qiltest[ray]'") from missing
+    raise DeviceError(
+        "--qil-cluster needs Ray", remedy="install qiltest with its extra: pip install '.[ray]' in its folder"
+    ) from missing
 
 #: seconds until all actors must have their place and their process.
 PLACING = 120.0
