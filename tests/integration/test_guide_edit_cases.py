@@ -1,6 +1,7 @@
 """docs/guide/edit-cases.md, typed as it stands into a new project: its case, the copied variants, each command."""
 
 import json
+import os
 import re
 import shlex
 import sys
@@ -95,6 +96,8 @@ def test_what_another_program_made_is_judged_with_the_editing_model_alone(projec
             draw(project / f"images/shop-sign@1024x1024-{name}-s42.png", "OPEN")
     words = command("pytest --qil-images")
     monkeypatch.chdir(project)
+    for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
+        monkeypatch.delenv(name)  # it is a session of its own
     judged = pytester.run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words)
     # they are drawn alike, and everything else is as it should be
     judged.stdout.fnmatch_lines(["*one image under several samples*"])

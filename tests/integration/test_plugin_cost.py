@@ -56,8 +56,9 @@ def test_a_project_that_names_an_option_of_the_suite_has_it_checked(project):
 def test_what_the_help_says_of_defaults_and_choices_is_so():
     """They are literals in the plugin, which cannot import what they are literals of."""
     from qiltest.comparison.records import MARGIN
-    from qiltest.engine.options import TINY, Update
+    from qiltest.engine.options import Update
     from qiltest.generation.settings import Offload
+    from qiltest.generation.sources import TINY
     from qiltest.plugin import _CHOICES, _VALUES
     from qiltest.reading import DEFAULT_READER
     from qiltest.serving.settings import READ_SECONDS, Api
