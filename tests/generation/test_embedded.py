@@ -5,7 +5,7 @@ import json
 import pytest
 
 from qiltest.generation import open_generator, resolve_lora, resolve_model
-from qiltest.generation.sources import EMBEDDED
+from qiltest.generation.sources import EMBEDDED, EMBEDDED_MODELS
 from qiltest.lora import base_from_folder, inspect_lora
 from qiltest.recipe import Size
 
@@ -22,11 +22,12 @@ def tiny():
 
 
 @pytest.mark.parametrize("name", ["8step", "4step"])
-def test_its_loras_hold_on_its_base(name):
-    path = resolve_lora(f"embedded::{name}", model=resolve_model("tiny"))
-    report = inspect_lora(path, base=base_from_folder(EMBEDDED, name="tiny"))
+@pytest.mark.parametrize("model", EMBEDDED_MODELS)
+def test_the_loras_of_each_embedded_model_hold_on_its_base(model, name):
+    path = resolve_lora(f"embedded::{name}", model=resolve_model(model))
+    report = inspect_lora(path, base=base_from_folder(EMBEDDED_MODELS[model], name=model))
     assert report.passes, report.errors
-    assert report.fits == ("tiny",)
+    assert report.fits == (model,)
     assert str(report.naming) == "lora_down/lora_up"
     assert report.ranks[-1] <= 16
 

@@ -10,11 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from qiltest.generation import open_generator, resolve_lora, resolve_model
+from qiltest.generation import open_generator
 from qiltest.generation.schedule import LIGHTNING
 from qiltest.generation.sources import EMBEDDED, EMBEDDED_MODELS
 from qiltest.input_images import InputImage
-from qiltest.lora import base_from_folder, inspect_lora
 from qiltest.recipe import Size
 from qiltest.suite.load import load_suite
 
@@ -42,15 +41,6 @@ def generator():
 def menu(suite):
     """The case of the menu, with its input image."""
     return replace(suite.case("edit-menu")[0], inputs=(InputImage.of(ROOT / "cases/edit/inputs/menu.png"),))
-
-
-@pytest.mark.parametrize("name", ["8step", "4step"])
-def test_its_loras_hold_on_its_base(name):
-    path = resolve_lora(f"embedded::{name}", model=resolve_model("tiny-edit"))
-    report = inspect_lora(path, base=base_from_folder(FOLDER, name="tiny-edit"))
-    assert report.passes, report.errors
-    assert report.fits == ("tiny-edit",)
-    assert str(report.naming) == "lora_down/lora_up"
 
 
 def test_it_is_at_most_32_mb_without_a_pickle():

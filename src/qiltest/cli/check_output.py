@@ -11,7 +11,7 @@ from qiltest.arguments import MAX_SEED_COUNT
 from qiltest.comparison.records import Comparisons, Release
 from qiltest.runs.made_on import made_on_lines
 from qiltest.runs.records import Run
-from qiltest.text.format import count
+from qiltest.text.format import at_strength, count
 
 if TYPE_CHECKING:
     from qiltest.release.candidate import CandidateInspection
@@ -124,8 +124,7 @@ def _decided(inspections: Mapping[str, CandidateInspection], verdict: Release) -
     """Yield the candidates of a verdict that inspection decided: the file in use already, and what it refuses."""
     for inspection in inspections.values():
         if inspection.refusals if verdict is Release.DO_NOT_SHIP else inspection.same:
-            strength = "" if inspection.strength == 1 else f" x {inspection.strength:g}"
-            label = f"{inspection.path.name}{strength}"
+            label = at_strength(inspection.path.name, inspection.strength)
             yield {"candidate": label, "sha256": inspection.sha256, "verdict": verdict}
 
 

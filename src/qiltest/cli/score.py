@@ -83,7 +83,7 @@ def run_score(args: argparse.Namespace) -> int:
     asked = _asked(args)
     given = _input(args.input, asked)
     name = args.reader or asked.reader or DEFAULT_READER
-    reader = open_reader(reader_for(name, asked.texts, asked.forgiven))
+    reader = open_reader(reader_for(name, asked.to_be_found, asked.forgiven))
     note_frames([args.image])
     outcome = _outcome(args.image, asked, reader, name, given)
     if args.json:
@@ -109,6 +109,11 @@ class _Asked:
     edit: Case | None = None
     #: None without a case.
     whole: Case | None = None
+
+    @property
+    def to_be_found(self) -> tuple[ExpectedText, ...]:
+        """The texts that the reader has to be able to return: what must be gone, too."""
+        return with_gone(self.texts, self.removed)
 
     @property
     def strokes_gate(self) -> bool:
@@ -232,8 +237,7 @@ def _named_input(given: Path | None, asked: _Asked) -> Path | None:
 def _outcome(image: Path, asked: _Asked, reader: Reader, name: str, given: Path | None) -> _Outcome:
     where = f"case {asked.case}" if asked.case else "--expect"
     try:
-        texts = with_gone(asked.texts, asked.removed)
-        require_readable(reader, texts, where=where, forgiven=asked.forgiven, asked=name)
+        require_readable(reader, asked.to_be_found, where=where, forgiven=asked.forgiven, asked=name)
         reading = reader.read(image)
         found = score(
             asked.texts,

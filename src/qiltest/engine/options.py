@@ -17,6 +17,7 @@ from qiltest.runs.store import Reuse
 from qiltest.serving.settings import Server
 from qiltest.suite.cases import TaskKind
 from qiltest.suite.variants import CANDIDATE, ModelBase, ModelKind
+from qiltest.text.format import at_strength
 
 #: label of images made elsewhere whose maker nobody names.
 UNNAMED = "unnamed"
@@ -41,8 +42,7 @@ class Trial:
     @property
     def label(self) -> str:
         """The file's name, with the strength where that is not 1."""
-        file = Path(self.lora.rpartition("::")[2]).name
-        return file if self.strength == 1 else f"{file} x {self.strength:g}"
+        return at_strength(Path(self.lora.rpartition("::")[2]).name, self.strength)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from qiltest.lora.report import LoraFinding, LoraReport, Severity
 from qiltest.lora.safetensors_file import BrokenFileError, lora_sha256
 from qiltest.suite.variants import CANDIDATE, LoraSource, Variant
 from qiltest.text.escape import one_line
+from qiltest.text.format import at_strength
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,7 @@ def candidate_variant(
     return replace(
         like,
         name=name,
-        title=f"{path.name}{'' if strength == 1 else f' x {strength:g}'} as {like.name}",
+        title=f"{at_strength(path.name, strength)} as {like.name}",
         loras=(*others, (model.kind.value, lora)),
         default=False,
         note=f"candidate to replace {like.name}",

@@ -25,6 +25,11 @@ def percent(value: float) -> str:
     return "0\u00a0%" if scaled == 0 else f"{scaled:.1f}\u00a0%" if scaled < 9.95 else f"{scaled:.0f}\u00a0%"
 
 
+def at_strength(file: str, strength: float) -> str:
+    """Return the name of a LoRA file, with the strength that it is taken at where that is not 1."""
+    return file if strength == 1 else f"{file} x {strength:g}"
+
+
 def times(value: float) -> str:
     """Return a factor, for example `12.4×`."""
     return f"{value:.3g}×"
