@@ -9,8 +9,14 @@ export HF_HUB_OFFLINE := 1
 # threads that spin while they wait made a forward of the embedded model up to 17 times slower, with two processes on two cores
 export OMP_WAIT_POLICY ?= PASSIVE
 
+# processes that generate on the CPU, one core and about 1 GB each
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))')
+
 # what a session of tests skipped, and why; tests/conftest.py adds to it
 SKIPPED := $(CURDIR)/build/skipped.txt
+
+# the demo's part of the report: long digits, calligraphy, a crowded page, and what is drawn fast; `make suite` generates all
+SHOWN := --qil-case=anime-street --qil-case=capybara --qil-case=classroom --qil-case=couplets --qil-case=pi-number --qil-case=whiteboard
 
 # the embedded editing model, on two cases that need no other model's image
 EDITS := --qil-model=tiny-edit --qil-case=edit-menu --qil-case=edit-notice
@@ -21,10 +27,10 @@ EDITS := --qil-model=tiny-edit --qil-case=edit-menu --qil-case=edit-notice
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: $(INSTALLED)  ## generate the report's images with the embedded model, read and judge them, open the report; then two edits
-	@$(BIN)/python -m pytest tests/report_cases -q -p no:cacheprovider --qil-workers=2 $(ARGS)
+demo: $(INSTALLED)  ## generate six of the report's cases with the embedded model, read and judge them, open the report; then two edits
+	@$(BIN)/python -m pytest tests/report_cases -q -p no:cacheprovider --qil-workers=$(WORKERS) $(SHOWN) $(ARGS)
 	@$(BIN)/qiltest report latest --open
-	@$(BIN)/python -m pytest tests/report_cases -q -p no:cacheprovider --qil-workers=2 $(EDITS) $(ARGS)
+	@$(BIN)/python -m pytest tests/report_cases -q -p no:cacheprovider --qil-workers=$(WORKERS) $(EDITS) $(ARGS)
 	@$(BIN)/qiltest report latest --open
 
 test: export QILTEST_SKIPPED := $(SKIPPED)
@@ -44,8 +50,8 @@ slow: $(INSTALLED)  ## the tests that start processes, load the embedded model, 
 	$(BIN)/python -m pytest tests --ignore=tests/report_cases -m slow -n 2 --dist=worksteal -q $(ARGS)
 
 suite: $(INSTALLED)  ## the suite itself on the embedded models
-	$(BIN)/python -m pytest tests/report_cases -q --qil-workers=2 $(ARGS)
-	$(BIN)/python -m pytest tests/report_cases -q --qil-workers=2 $(EDITS) --qil-case=edit-capybara $(ARGS)
+	$(BIN)/python -m pytest tests/report_cases -q --qil-workers=$(WORKERS) $(ARGS)
+	$(BIN)/python -m pytest tests/report_cases -q --qil-workers=$(WORKERS) $(EDITS) --qil-case=edit-capybara $(ARGS)
 
 lint: $(INSTALLED)  ## style and types
 	$(BIN)/ruff check .
