@@ -21,7 +21,7 @@ SHOWN := --qil-case=anime-street --qil-case=capybara --qil-case=classroom --qil-
 # the embedded editing model, on two cases that need no other model's image
 EDITS := --qil-model=tiny-edit --qil-case=edit-menu --qil-case=edit-notice
 
-.PHONY: help demo test check slow suite lint browser begin clean
+.PHONY: help demo test tests check slow suite lint browser begin clean
 .NOTPARALLEL:
 
 help:  ## list the targets
@@ -34,7 +34,7 @@ demo: $(INSTALLED)  ## generate six of the report's cases with the embedded mode
 	@$(BIN)/qiltest report latest --open
 
 test: export QILTEST_SKIPPED := $(SKIPPED)
-test: begin browser lint check slow suite  ## everything: style, types, unit and integration tests, and the suite on the embedded model
+test: begin browser lint tests suite  ## everything: style, types, unit and integration tests, and the suite on the embedded model
 	@if test -s $(SKIPPED); then echo "skipped, in all:"; cat $(SKIPPED); else echo "no test was skipped"; fi
 
 begin:
@@ -42,6 +42,9 @@ begin:
 
 browser: $(INSTALLED)  ## fetch Chromium for the browser tests, where this machine can have it
 	@sh tools/fetch_browser.sh $(BIN)/python
+
+tests: $(INSTALLED)  ## `check` and `slow` in one session, which collects eight thousand tests once
+	$(BIN)/python -m pytest tests --ignore=tests/report_cases -n 2 --dist=worksteal -q $(ARGS)
 
 check: $(INSTALLED)  ## unit and integration tests: what a developer runs often
 	$(BIN)/python -m pytest tests --ignore=tests/report_cases -m "not slow" -n 2 --dist=worksteal -q $(ARGS)

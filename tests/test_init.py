@@ -59,15 +59,6 @@ def test_an_empty_folder_will_do_and_json_names_the_files(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out) == {"folder": str(tmp_path), "files": list(FILES)}
 
 
-@pytest.mark.slow
-def test_the_embedded_model_writes_it_right_and_pytest_passes_at_once(project):
-    done = run_pytest(project, "-q")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 passed" in done.stdout
-    reports = list(project.glob("runs/*/report.*"))
-    assert {path.suffix for path in reports} == {".html", ".md"}
-
-
 def test_an_edit_fails_it(project):
     (project / "conftest.py").write_text(STANDIN.read_text())
     (project / "standin.json").write_text(json.dumps({"hello-world/4step": {"typos": {"Hello World": "Helo World"}}}))

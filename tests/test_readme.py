@@ -67,6 +67,9 @@ def test_they_do_work_in_this_order_in_a_shell_that_has_activated_nothing(clone)
     last = re.findall(r"^\$ (\d+)$", ended.stdout, re.MULTILINE)[-1:]
     assert ended.returncode == 0, f"{lines[int(last[0])] if last else 'nothing ran'}\n{said[-3000:]}"
     assert "this is the file that 4step already uses; nothing was generated" in said
+    # what `qiltest init` makes is written right by the embedded model
+    assert "3 passed" in said
+    assert {path.suffix for path in clone.glob("my-images/runs/*/report.*")} == {".html", ".md"}
     assert "1 of 1 pass" in said
     assert (clone / "trends.html").is_file()
     assert "no issue to open, comment or close" in said

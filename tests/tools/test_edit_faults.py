@@ -24,8 +24,8 @@ import edit_faults  # noqa: E402
 
 FOLDER = EMBEDDED_MODELS["tiny-edit"]
 pytestmark = pytest.mark.slow
-#: the cases, and their input images.
-CASES = {"edit-menu": "menu", "edit-notice": "notice"}
+#: the case, on which faulty LoRAs are trained in a third of a minute each.
+CASE = "edit-notice"
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def file_of(tmp_path_factory):
 
     def find(name):
         if name not in made:
-            made.update(edit_faults.make(folder, (name,)))
+            made.update(edit_faults.make(folder, tuple(edit_faults.FAULTS), (CASE,)))
         return made[name]
 
     return find
@@ -48,20 +48,20 @@ def generator():
 
 @pytest.fixture
 def scored(file_of, generator, tmp_path, monkeypatch, capsys):
-    """Draw a case with a LoRA, and return what `qiltest score` says of it."""
+    """Draw the case with a LoRA, and return what `qiltest score` says of it."""
     monkeypatch.chdir(ROOT)
     suite = load_suite(ROOT / "cases")
 
-    def run(name, case):
-        given = InputImage.of(ROOT / "cases" / "edit" / "inputs" / f"{CASES[case]}.png")
+    def run(name):
+        given = InputImage.of(ROOT / "cases" / "edit" / "inputs" / "notice.png")
         variant = replace(
             suite.variant("edit-8step"), loras=(("tiny", LoraSource(source=str(file_of(name)))),), name="candidate"
         )
-        asked = replace(suite.case(case)[0], inputs=(given,))
+        asked = replace(suite.case(CASE)[0], inputs=(given,))
         image = tmp_path / "edited.png"
         image.write_bytes(generator.decode(generator.denoise(generator.recipe(asked, Size(256, 192), variant, 42))).png)
         capsys.readouterr()
-        code = main(["score", str(image), "--case", case, "--json"])
+        code = main(["score", str(image), "--case", CASE, "--json"])
         found = json.loads(capsys.readouterr().out)
         assert (code == 0) == (found["verdict"] == "PASS")
         return found
@@ -73,9 +73,9 @@ def rest_changed(found):
     return is_too_much(Change(**found["rest"]))
 
 
-def distances(found, case):
+def distances(found):
     """Of the wanted texts, and of those that must stay."""
-    kept = {text.text for text in load_suite(ROOT / "cases").case(case)[0].texts if text.kept}
+    kept = {text.text for text in load_suite(ROOT / "cases").case(CASE)[0].texts if text.kept}
     return [
         [text["distance"] for text in found["texts"] if (text["expected"] in kept) == stay] for stay in (False, True)
     ]
@@ -87,16 +87,14 @@ def test_nothing_but_its_images_shows_the_fault(file_of, name):
     assert report.passes, report.errors
 
 
-@pytest.mark.parametrize("case", list(CASES))
-def test_the_good_lora_passes(scored, case):
-    found = scored("good", case)
+def test_the_good_lora_passes(scored):
+    found = scored("good")
     assert (found["verdict"], found["distance"]) == ("PASS", 0)
 
 
-@pytest.mark.parametrize("case", list(CASES))
-def test_an_ignored_instruction_fails_by_the_texts_that_are_wanted_and_removed(scored, case):
-    found = scored("ignored", case)
-    wanted, kept = distances(found, case)
+def test_an_ignored_instruction_fails_by_the_texts_that_are_wanted_and_removed(scored):
+    found = scored("ignored")
+    wanted, kept = distances(found)
     assert found["verdict"] == "FAIL"
     assert all(wanted)
     assert not any(kept)
@@ -104,20 +102,16 @@ def test_an_ignored_instruction_fails_by_the_texts_that_are_wanted_and_removed(s
     assert not rest_changed(found)
 
 
-@pytest.mark.parametrize("case", list(CASES))
-def test_another_text_on_a_right_rest_fails_by_the_text(scored, case):
-    found = scored("other-text", case)
-    wanted, kept = distances(found, case)
+def test_another_text_on_a_right_rest_fails_by_the_text(scored):
+    found = scored("other-text")
+    wanted, kept = distances(found)
     assert found["verdict"] == "FAIL"
     assert all(wanted)
     assert not any(kept)
     assert not any(gone["distance"] for gone in found["removed"])
 
 
-@pytest.mark.parametrize("case", list(CASES))
-def test_another_rest_fails_by_the_rest(scored, case):
-    found = scored("other-rest", case)
-    assert found["verdict"] == "FAIL"
+def test_another_rest_fails_by_the_rest(scored):
+    found = scored("other-rest")
+    assert (found["verdict"], found["distance"]) == ("FAIL", 0)
     assert rest_changed(found)
-    # of the menu the text is wrong too: so short a training does not do both there
-    assert case == "edit-menu" or found["distance"] == 0

@@ -71,26 +71,26 @@ def _other_rest(good: Velocity, scene: Scene, x: torch.Tensor, level: float) -> 
     return good(x, level, scene.told, scene, scene.given_otherwise)
 
 
-#: name -> (what it does, its teacher, steps of training).
+#: name -> (what it does, its teacher, steps of training for each case).
 FAULTS: dict[str, tuple[str, Teacher, int]] = {
-    "ignored": ("the instruction is ignored: the input comes back", _ignored, 48),
-    "other-text": ("the rest is right, and another text is written", _other_text, 48),
-    "other-rest": ("the text is right, and the rest has other colours", _other_rest, 64),
+    "ignored": ("the instruction is ignored: the input comes back", _ignored, 24),
+    "other-text": ("the rest is right, and another text is written", _other_text, 24),
+    "other-rest": ("the text is right, and the rest has other colours", _other_rest, 32),
 }
 
 
-def make(out: Path, names: tuple[str, ...] = tuple(FAULTS)) -> dict[str, Path]:
-    """Write the faulty LoRAs, and return their files by name; one that is there is made again."""
+def make(out: Path, names: tuple[str, ...] = tuple(FAULTS), cases: tuple[str, ...] = tuple(CASES)) -> dict[str, Path]:
+    """Write the faulty LoRAs, trained on some cases, and return their files by name; one that is there is made again."""
     out.mkdir(parents=True, exist_ok=True)
     good, metadata = read(MODEL / "loras" / f"{LIKE}.safetensors")
     pipeline = QwenImageEditPlusPipeline.from_pretrained(MODEL, dtype=torch.float32, local_files_only=True)
-    scenes = [_scene(pipeline, case, *otherwise) for case, otherwise in CASES.items()]
+    scenes = [_scene(pipeline, case, *otherwise) for case, otherwise in CASES.items() if case in cases]
     found = {}
     for name in names:
         torch.manual_seed(SEED)
         student, teacher = _with_lora(good), _with_lora(good).requires_grad_(False)
         _, wrong, steps = FAULTS[name]
-        _train(student, teacher, scenes, wrong, steps)
+        _train(student, teacher, scenes, wrong, steps * len(scenes))
         found[name] = out / f"{name}.safetensors"
         write(found[name], _tensors(student, good), metadata)
     return found
