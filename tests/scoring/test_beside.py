@@ -193,6 +193,11 @@ def test_the_mark_of_an_item_that_an_expected_text_has_too_counts():
     assert own("自动布局", "·自动布局", more=("中文·场景",)).beside == ()
 
 
+def test_a_number_that_another_text_begins_with_marks_an_item():
+    assert own("Next launch", "4. Next launch", more=("up to $4.8M",)).beside == ("4.",)
+    assert own("Next launch", "4. Next launch", more=("by 14. May",)).beside == ("4.",)
+
+
 def test_a_line_longer_than_any_image_has_is_not_cut():
     long = "a b " * 300 + "Hello"
     started = time.process_time()

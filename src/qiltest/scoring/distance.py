@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, groupby
 from operator import itemgetter
 
 from rapidfuzz.distance import Levenshtein
 
+from qiltest.scoring.leaders import leader_places
 from qiltest.scoring.records import Edit, EditKind
 from qiltest.suite.cases import LineBreaks
 from qiltest.text.look_alikes import look_alike
@@ -21,6 +22,7 @@ _COUNTED, _ANY, _PLAIN = 1_000_000, 1_000, 1
 _RINGS = frozenset("oO0Q〇θΘ")
 #: Longest run of symbols that may stand for one optional mark, such as ":)" for a smile.
 _MARK_RUN = 2
+_LEADER = "leader dots"
 
 _Move = tuple[int, int, int, str]
 _cost = itemgetter(0)
@@ -48,16 +50,18 @@ def align(
     *,
     line_breaks: LineBreaks = LineBreaks.LAYOUT,
     forgiven: Sequence[str] = (),
+    leading: Collection[int] = (),
 ) -> Alignment:
-    """Align an expected text with the normalised lines read for it.
+    """Align an expected text with the normalised lines read for it; `leading` are those that end with leader dots.
 
     Free, and listed in `layout`: a hyphen missing or added at a line break (unless `line_breaks` is strict), an
-    optional mark that is missing or read as one odd glyph, unexpected decoration. Look-alike edits of a `forgiven`
-    class are in `edits` with `counted=False`. Ties are broken the same way every time.
+    optional mark that is missing or read as one odd glyph, unexpected decoration, leader dots. Look-alike edits of a
+    `forgiven` class are in `edits` with `counted=False`. Ties are broken the same way every time.
     """
     if not any(unit.optional for unit in expected) and required_text(expected) == "".join(lines):
         return Alignment(distance=0, distance_alnum=0, edits=(), layout=())
-    table = _Table(tuple(expected), tuple(lines), line_breaks is LineBreaks.LAYOUT, frozenset(forgiven))
+    leaders = leader_places(lines, leading, required_text(expected))
+    table = _Table(tuple(expected), tuple(lines), line_breaks is LineBreaks.LAYOUT, frozenset(forgiven), leaders)
     edits, layout = table.trace()
     counted = sum(edit.counted for edit in edits)
     return Alignment(
@@ -72,10 +76,15 @@ class _Table:
     """Dynamic programming over (units of the expected text, characters read)."""
 
     def __init__(
-        self, expected: tuple[Unit, ...], lines: tuple[str, ...], layout: bool, forgiven: frozenset[str]
+        self,
+        expected: tuple[Unit, ...],
+        lines: tuple[str, ...],
+        layout: bool,
+        forgiven: frozenset[str],
+        leaders: frozenset[int] = frozenset(),
     ) -> None:
         self._units, self._read = expected, "".join(lines)
-        self._forgiven = forgiven
+        self._forgiven, self._leaders = forgiven, leaders
         self._breaks = _break_places(lines) if layout else frozenset()
         self._decorated = any(is_decoration(char) for unit in expected if not unit.optional for char in unit.text)
         self._starts = _unit_starts(expected)
@@ -102,7 +111,7 @@ class _Table:
             elif not exact:
                 edits.append(self._edit(i, j, di, dj))
         self.mark_places = frozenset(marks)
-        return tuple(reversed(edits)), tuple(reversed(layout))
+        return tuple(reversed(edits)), _once(reversed(layout))
 
     def _fill(self) -> list[list[_Move]]:
         rows: list[list[_Move]] = []
@@ -162,6 +171,8 @@ class _Table:
             return 2 * _PLAIN, f"extra hyphen {char!r} at a line break"
         if not self._decorated and is_decoration(char):
             return 2 * _PLAIN, f"decoration {char!r}"
+        if j in self._leaders:
+            return 2 * _PLAIN, _LEADER
         return _COUNTED + _ANY + _PLAIN, ""
 
     def _odd(self, mark: str, char: str) -> bool:
@@ -194,6 +205,11 @@ class _Table:
             look_alike=alike,
             counted=not (alike and alike in self._forgiven),
         )
+
+
+def _once(notes: Iterable[str]) -> tuple[str, ...]:
+    """Return notes with a row of dots told once, not once for each dot."""
+    return tuple(note for note, several in groupby(notes) for note in ([note] if note == _LEADER else several))
 
 
 def _break_places(lines: Sequence[str]) -> frozenset[int]:

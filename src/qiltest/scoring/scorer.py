@@ -14,6 +14,7 @@ from qiltest.scoring.evidence import Costs, Piece, joints
 from qiltest.scoring.extras import Taken, extra_of
 from qiltest.scoring.gone import score_gone
 from qiltest.scoring.groups import groups_of
+from qiltest.scoring.leaders import leaders_of, without_leaders
 from qiltest.scoring.records import Extra, Score, TextScore
 from qiltest.scoring.split import cuts_of, pieces_of
 from qiltest.scoring.strokes import joined_marks, strokes_of
@@ -58,14 +59,15 @@ def score(
             remedy="look at the image: if it shows text, try another reader (--qil-reader)",
         )
     plain = [required_text(parts) for parts in wanted]
-    pieces, costs, chains = _matched(reading, plain, _marks(wanted), alone=alone)
+    leaders = leaders_of(reading.lines, plain)
+    pieces, costs, chains = _matched(reading, plain, _marks(wanted), leaders, alone=alone)
     groups = groups_of(plain, chains, pieces, costs)
     own = [
         _own_part(text, [pieces[i] for i in group], () if alone else plain)
         for text, group in zip(plain, groups, strict=True)
     ]
     scores = tuple(
-        _text_score(text, parts, [pieces[i].line for i in group], part, line_breaks, forgiven, reading.lines)
+        _text_score(text, parts, [pieces[i].line for i in group], part, line_breaks, forgiven, reading.lines, leaders)
         for text, parts, group, part in zip(texts, wanted, groups, own, strict=True)
     )
     extra = _extras(plain, pieces, groups, own)
@@ -116,13 +118,20 @@ def _marks(wanted: Sequence[tuple[Unit, ...]]) -> dict[str, set[str]]:
 
 
 def _matched(
-    reading: Reading, plain: Sequence[str], marks: Mapping[str, Collection[str]], *, alone: bool
+    reading: Reading,
+    plain: Sequence[str],
+    marks: Mapping[str, Collection[str]],
+    leaders: Collection[int],
+    *,
+    alone: bool,
 ) -> tuple[list[Piece], Costs, tuple[Chain, ...]]:
     """Cut the lines, match them, and undo the cuts beside parts that no text took: those belong to what is beside them.
 
     Returns the pieces, what it costs to join them, and each text's chain.
     """
-    lines = {index: text for index, line in enumerate(reading.lines) if (text := normalise(line.text))}
+    read = ((index, normalise(line.text)) for index, line in enumerate(reading.lines))
+    shown = {index: without_leaders(text, plain, leads=index in leaders) for index, text in read}
+    lines = {index: text for index, text in shown.items() if text}
     cuts = {index: cuts_of(text, plain) for index, text in lines.items()}
     while True:
         pieces = [piece for i, text in lines.items() for piece in pieces_of(reading.lines[i], text, i, cuts[i])]
@@ -159,10 +168,13 @@ def _text_score(
     line_breaks: LineBreaks,
     forgiven: tuple[str, ...],
     shown: Sequence[Line],
+    leaders: Collection[int],
 ) -> TextScore:
     required = required_text(parts)
     strokes = strokes_of(required, own.lines, lines, shown)
-    found = align(parts, [*map(normalise, own.lines)], line_breaks=line_breaks, forgiven=forgiven)
+    leading = [place for place, index in enumerate(lines) if index in leaders]
+    read = [*map(normalise, own.lines)]
+    found = align(parts, read, line_breaks=line_breaks, forgiven=forgiven, leading=leading)
     excused = not lines and not text.required
     return TextScore(
         expected=text.text,
