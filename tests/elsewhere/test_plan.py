@@ -15,6 +15,7 @@ from qiltest.elsewhere.formats import COLUMNS, as_comfyui, as_csv, as_json
 from qiltest.elsewhere.plan import PlannedModel, plan, planned_model
 from qiltest.errors import DeviceError, RecipeError
 from qiltest.generation.schedule import LIGHTNING, QWEN_IMAGE, expected_sigmas
+from qiltest.generation.sources import EMBEDDED_MODELS
 from qiltest.recipe import Size
 from qiltest.suite.cases import EditRules, InputFile, InputSource
 from qiltest.suite.selection import Task
@@ -99,6 +100,26 @@ def test_comfyuis_graphs_load_the_weights_of_the_plans_model():
     other = planned_model("owner/another-model", kind=ModelKind.REAL)
     with pytest.raises(RecipeError, match="nothing says that owner/another-model is one"):
         as_comfyui(plan([task_of(BASE)], other), other)
+
+
+@pytest.mark.parametrize(("model", "other"), [("tiny", "tiny-edit"), ("tiny-edit", "tiny")])
+def test_a_lora_of_another_embedded_model_is_not_planned(model, other):
+    file = EMBEDDED_MODELS[other] / "loras" / "4step.safetensors"
+    variant = replace(FAST, loras=(("tiny", LoraSource(source=str(file))),))
+    case = make.case("sign") if model == "tiny" else EDIT
+    task = Task(case=case, resolution=case.resolutions[0], variant=variant, seed=7, kind=ModelKind.TINY)
+    with pytest.raises(RecipeError, match=f"4step LoRA of {other} by its SHA-256, and {model} is another") as caught:
+        plan([task], planned_model(model, kind=ModelKind.TINY))
+    assert caught.value.where == str(file)
+
+
+def test_a_lora_of_other_bytes_than_its_variant_names_is_not_planned():
+    file = EMBEDDED_MODELS["tiny"] / "loras" / "4step.safetensors"
+    variant = replace(FAST, loras=(("tiny", LoraSource(source=str(file), sha256="a" * 64)),))
+    case = make.case("sign")
+    task = Task(case=case, resolution=case.resolutions[0], variant=variant, seed=7, kind=ModelKind.TINY)
+    with pytest.raises(RecipeError, match=f"variant fast names {'a' * 64}"):
+        plan([task], planned_model("tiny", kind=ModelKind.TINY))
 
 
 def with_schedule(*settings, sigmas=()):
