@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from qiltest.arguments import natural_int
 from qiltest.cli.common import AddParser, cases_flag, console, json_flag, note_frames, print_json, reader_flag
+from qiltest.cli.own_words import in_own_words
 from qiltest.cli.parser import TEXT
 from qiltest.engine.edits import Before, change_of_edit
 from qiltest.errors import InputError, QiltestError
@@ -86,6 +87,7 @@ def run_score(args: argparse.Namespace) -> int:
     reader = open_reader(reader_for(name, asked.to_be_found, asked.forgiven))
     note_frames([args.image])
     outcome = _outcome(args.image, asked, reader, name, given)
+    outcome = replace(outcome, error=in_own_words(outcome.error, args.flags))
     if args.json:
         print_json(_record(args.image, asked, reader, outcome), readable=True)
     else:

@@ -208,7 +208,7 @@ class RecipeBuilder:
             raise RecipeError(
                 f"a LoRA beside the weights cannot be combined with {apart}, which keeps them elsewhere or in float8",
                 where=f"variant {variant.name}",
-                remedy="--qil-merge=yes, which merges the LoRA into the weights wherever they are",
+                remedy="merged = true in variants.toml, or --qil-merge=yes, which merges the LoRA into the weights",
             )
         if self._source.is_random and "::" in lora.source:
             return _random_lora(lora.source, merged=self._merges(variant))

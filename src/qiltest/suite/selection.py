@@ -178,8 +178,8 @@ def refuse_other_base(variant: Variant, base: ModelBase, suite: Suite) -> None:
         raise CaseError(
             f"variant {variant.name} is for {variant.base_model}, the model is {base.id} ({base.evidence})",
             where=base.model,
-            remedy=f"{instead} with the model {variant.base_model}; --qil-base=ID (qiltest check: --base-model) says "
-            "what the model is where it is wrongly recognised",
+            remedy=f"{instead} with the model {variant.base_model}; --qil-base=ID says what "
+            "the model is where it is wrongly recognised",
         )
 
 
