@@ -121,8 +121,8 @@ class PlannedModel:
             raise RecipeError(
                 f"it is a case of the task {task.case.task}, and nothing says that {self.name} does it",
                 where=f"case {task.case.id}",
-                remedy="name the base model that it is, such as Qwen/Qwen-Image-Edit-2511 (--qil-base), or choose another "
-                "model",
+                remedy="name the base model that it is, such as Qwen/Qwen-Image-Edit-2511 (--qil-base), or choose "
+                "another model",
             )
 
 

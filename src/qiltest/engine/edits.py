@@ -72,7 +72,8 @@ def check_input(case: Case, before: Reading) -> None:
         raise InputError(
             f"the input image does not show what is asked: {'; '.join(faults)}",
             where=case.id,
-            remedy="look at the input image; correct what is to stay and to be removed, or give the image that is meant",
+            remedy="look at the input image; correct what is to stay and to be removed, or give the image that is "
+            "meant",
         )
 
 
