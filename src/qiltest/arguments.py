@@ -95,8 +95,10 @@ def seeds(text: str) -> int | tuple[int, ...]:
         raise argparse.ArgumentTypeError(
             f"{shown(text)} is neither a number nor a list of seeds\n  -> write 8, or 42,43,44"
         )
+    if twice := sorted({number for number in numbers if numbers.count(number) > 1}):
+        raise argparse.ArgumentTypeError(f"{shown(text)} has seed {twice[0]} twice\n  -> give each seed once")
     if len(parts) > 1:
-        return tuple(dict.fromkeys(numbers))
+        return tuple(numbers)
     if not 1 <= numbers[0] <= MAX_SEED_COUNT:
         raise argparse.ArgumentTypeError(
             f"{text} asks for {text} seeds per case\n"
