@@ -91,8 +91,8 @@ def select(
     `cases` are `ID` or `ID@WxH`; `variants` are names or groups, or `all` alone; `sizes` are the report's, also for the
     embedded model; `seeds` replace the cases' own; `seed_count` is a number of seeds per case, starting with its own.
     Duplicate names count once. Raises CaseError for an unknown name, a variant of another base or without a LoRA for
-    this kind of model, a seed that is negative or given twice, and where nothing is left: a run that generates nothing must not look like a
-    good one.
+    this kind of model, a seed that is negative or given twice, and where nothing is left: a run that generates nothing
+    must not look like a good one.
     """
     if tuple(variants) == (ALL,):
         variants = [variant.name for variant in variants_of(suite, base) if variant.generates(kind)]
