@@ -61,7 +61,7 @@ def project(tmp_path, monkeypatch):
     ("words", "said"),
     [
         # an editing model of which nothing says that it is one
-        (["plan", "--model=owner/any", "--variant=edit-2511-base", "--case=menu"], "(--base-model)"),
+        (["plan", "--model=owner/any", "--variant=edit-2511-base", "--case=menu"], "with --base-model, or"),
         (["plan", "--model=Qwen/Qwen-Image-2512", "--variant=8step"], "--base-model=ID says what the model is"),
         (["stability", "--model=Qwen/Qwen-Image-2512", "--variant=8step"], "--base-model=ID says what the model is"),
     ],

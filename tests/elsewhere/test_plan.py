@@ -174,7 +174,23 @@ def test_an_edit_is_not_planned_with_a_model_of_text_alone(name):
     kind = ModelKind.TINY if name == "tiny" else ModelKind.REAL
     with pytest.raises(RecipeError, match="case sign: it has 2 input images, and the model generates") as caught:
         plan([task_of(BASE, EDIT, kind)], planned_model(name, kind=kind))
-    assert "such as Qwen/Qwen-Image-Edit-2511" in caught.value.remedy
+    known = "tiny-edit, Qwen/Qwen-Image-Edit, Qwen/Qwen-Image-Edit-2509, Qwen/Qwen-Image-Edit-2511"
+    assert caught.value.remedy == f"choose an editing model: {known}; or other cases"
+
+
+@pytest.mark.parametrize("options", [(), ("--edit",)], ids=["of the suite", "of a new project"])
+def test_the_plan_of_an_edit_names_every_model_that_the_variants_are_for(tmp_path, monkeypatch, capsys, options):
+    if options:
+        monkeypatch.chdir(tmp_path)
+        assert main(["init", "mine", *options]) == 0
+    folder, case = (tmp_path / "mine" / "cases", "menu") if options else (CASES, "edit-menu")
+    capsys.readouterr()
+    assert main(["plan", f"--cases={folder}", f"--case={case}"]) == 2
+    models = "tiny-edit, Qwen/Qwen-Image-Edit-2511" if options else "tiny-edit"
+    assert f"-> choose an editing model: {models}; or other cases" in capsys.readouterr().err
+    assert main(["plan", f"--cases={folder}", f"--case={case}", "--model=my/own"]) == 2
+    err = capsys.readouterr().err
+    assert f"-> name the base model that it is with --base-model, or choose another model: {models}\n" in err
 
 
 def test_a_model_takes_the_cases_of_its_task_with_as_many_inputs_as_its_pipeline():

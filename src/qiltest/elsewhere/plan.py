@@ -13,7 +13,7 @@ from qiltest.generation.families import FAMILIES, Family, family_named
 from qiltest.generation.lora_faults import check_hash, check_inspection
 from qiltest.generation.schedule import as_tuple, config_of, expected_sigmas
 from qiltest.generation.sources import RANDOM, ModelSource, base_of, base_of_model, resolve_lora, resolve_model
-from qiltest.generation.tasks import tasks_of
+from qiltest.generation.tasks import editing_models, tasks_of
 from qiltest.generation.variant_faults import check_inputs, check_variant
 from qiltest.lora.catalogue import recognise
 from qiltest.lora.inspection import inspect_lora
@@ -95,6 +95,8 @@ class PlannedModel:
     scheduler: SchedulerConfig | None
     #: which base model it is, where somebody said so.
     insisted: str | None = None
+    #: models that edit images, for the remedy where it does not; (): all that are known.
+    editing: tuple[str, ...] = ()
 
     @cached_property
     def base(self) -> ModelBase:
@@ -116,18 +118,22 @@ class PlannedModel:
         check_variant(task.variant, self.base)
         inputs = 0 if task.case.edit is None else len(task.case.edit.inputs)
         if self.known_family is not None:
-            check_inputs(task.case.id, inputs, self.known_family)
+            check_inputs(task.case.id, inputs, self.known_family, editing=self.editing)
         elif task.case.task not in tasks_of(self.name):
             raise RecipeError(
                 f"it is a case of the task {task.case.task}, and nothing says that {self.name} does it",
                 where=f"case {task.case.id}",
-                remedy="name the base model that it is, such as Qwen/Qwen-Image-Edit-2511 (--qil-base), or choose "
-                "another model",
+                remedy="name the base model that it is with --qil-base, or choose another model: "
+                f"{', '.join(self.editing or editing_models())}",
             )
 
 
-def planned_model(name: str, *, kind: ModelKind, base: str | None = None) -> PlannedModel:
+def planned_model(
+    name: str, *, kind: ModelKind, base: str | None = None, variants: Iterable[Variant] = ()
+) -> PlannedModel:
     """Look a model up without loading it. `base` says which base model it is (None: recognised).
+
+    `variants` are the suite's: where the model does not edit, an error names those that they are for.
 
     Raises ModelError and DeviceError for a folder that is no whole model; weights that are not here are no error.
     """
@@ -144,7 +150,8 @@ def planned_model(name: str, *, kind: ModelKind, base: str | None = None) -> Pla
     else:
         own = dict(source.family.scheduler) if source.folder is None else _own_scheduler(source)
     config = None if own is None else _config(own)
-    return PlannedModel(name=name, kind=kind, source=source, scheduler=config, insisted=base)
+    editing = editing_models(variants)
+    return PlannedModel(name=name, kind=kind, source=source, scheduler=config, insisted=base, editing=editing)
 
 
 def plan(tasks: Iterable[Task], model: PlannedModel) -> tuple[PlannedImage, ...]:

@@ -236,5 +236,5 @@ def open_folder(
     if LABEL.fullmatch(source) is None:
         remedy = "write letters, digits, '.', '_' and '-', at most 64, first a letter or digit"
         raise ImagesError(f"{source!r} is no label of images made elsewhere", remedy=remedy)
-    planned = planned_model(model, kind=kind, base=base)
+    planned = planned_model(model, kind=kind, base=base, variants=suite.variants)
     return FolderSource(survey(folder, tasks, suite, planned.family.size_multiple), tasks, planned, source=source)
