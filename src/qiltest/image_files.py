@@ -80,4 +80,4 @@ def several_frames(opened: Image.Image) -> bool:
 
 def transparent(opened: Image.Image) -> bool:
     """Return whether an opened image has pixels that are not opaque."""
-    return opened.has_transparency_data and opened.convert("RGBA").getchannel("A").getextrema()[0] < 255
+    return opened.has_transparency_data and any(opened.convert("RGBA").getchannel("A").histogram()[:255])
