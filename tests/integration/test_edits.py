@@ -216,8 +216,8 @@ def reader_of(run):
     class Noted:
         info = run.reader
 
-        def read(self, path):
-            with Image.open(path) as opened:
+        def read(self, image):
+            with Image.open(image if isinstance(image, Path) else io.BytesIO(image)) as opened:
                 noted, (width, height) = json.loads(opened.text["lines"]), opened.size
             lines = []
             for each in noted:
