@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection
 
 #: names that differ by more than the prefix.
-_OTHERS = {"base": "base-model"}
+_OTHERS = {"--qil-base": "--base-model"}
 _OPTION = re.compile(r"--qil-([a-z0-9-]*[a-z0-9])")
 _PYTEST = "pytest"
 
@@ -28,7 +28,7 @@ def _line(line: str, flags: Collection[str]) -> str:
     said, at = "", 0
     for found in _OPTION.finditer(line):
         said += line[at : found.start()]
-        own = f"--{_OTHERS.get(found[1], found[1])}"
+        own = _OTHERS.get(found[0], f"--{found[1]}")
         if _PYTEST in line[: found.start()]:
             said += found[0]
         elif own in flags:
