@@ -461,7 +461,7 @@ def test_the_embedded_model_is_checked_on_all_cores_unless_threads_are_given(mon
 def test_ways_that_exclude_each_other_are_2_before_anything_is_generated(folder, capsys):
     before = folder.generated()
     assert check("--offload", "sequential", "--fp8") == 2
-    assert "--qil-fp8 and --qil-offload=sequential exclude each other" in capsys.readouterr().err
+    assert "--fp8 and --offload=sequential exclude each other" in capsys.readouterr().err
     assert folder.generated() == before
 
 
