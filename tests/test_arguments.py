@@ -18,7 +18,7 @@ from qiltest import arguments
         (arguments.rounds, "auto", "auto"),
         (arguments.rounds, "100", 100),
         (arguments.seeds, "8", 8),
-        (arguments.seeds, "42, 43,42", (42, 43)),
+        (arguments.seeds, "42, 43", (42, 43)),
         (arguments.seeds, "1000,", (1000,)),
         (arguments.names, "a, b,,c", ["a", "b", "c"]),
     ],
@@ -43,6 +43,8 @@ def test_a_value_is_read(read, text, value):
         (arguments.rounds, "101", "write auto, or 1 to 100"),
         (arguments.seeds, "65", "write `65,` for the one seed 65"),
         (arguments.seeds, ",", "write 8, or 42,43,44"),
+        (arguments.seeds, "42, 43,42", "give each seed once"),
+        (arguments.seeds, "7,07", "give each seed once"),
         (arguments.seeds, "42;43", "write 8, or 42,43,44"),
     ],
 )

@@ -13,9 +13,18 @@ import pytest
 import yaml
 from pydantic_core import PydanticUndefined
 
-from qiltest.cli.init import FILES
+from qiltest.cli.init import EDIT_FILES, FILES
 from qiltest.cli.main import main
-from qiltest.suite.case_schema import CaseTable, LimitsTable, ResolutionTable, TextTable, TypoTable, VerdictTable
+from qiltest.suite.case_schema import (
+    CaseTable,
+    InputTable,
+    LimitsTable,
+    ResolutionTable,
+    RestTable,
+    TextTable,
+    TypoTable,
+    VerdictTable,
+)
 from qiltest.suite.load import load_suite
 
 ROOT = Path(__file__).parents[1]
@@ -57,6 +66,46 @@ def test_a_folder_with_a_space_is_quoted_for_the_shell(tmp_path, capsys):
 def test_an_empty_folder_will_do_and_json_names_the_files(tmp_path, capsys):
     assert main(["init", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"folder": str(tmp_path), "files": list(FILES)}
+
+
+def test_with_edit_it_has_an_edit_case_its_image_and_the_variants_of_editing_models(tmp_path, capsys):
+    folder = tmp_path / "mine"
+    assert main(["init", str(folder), "--edit"]) == 0
+    out = capsys.readouterr().out
+    for part in (*FILES, *EDIT_FILES, "pytest --qil-model=tiny-edit ", "--qil-model=Qwen/Qwen-Image-Edit-2511 "):
+        assert part in out
+    made = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert made == {*FILES, *EDIT_FILES}
+    suite = load_suite(folder / "cases")
+    bases = {variant.base_model for variant in suite.variants}
+    assert bases == {"Qwen/Qwen-Image", "tiny-edit", "Qwen/Qwen-Image-Edit-2511"}
+    case, _ = suite.case("menu")
+    assert case.has_its_inputs
+    assert main(["init", str(tmp_path / "other"), "--edit", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["files"] == [*FILES, *EDIT_FILES]
+
+
+def test_its_variants_of_editing_models_are_those_of_the_suite_and_of_the_page(tmp_path):
+    assert main(["init", str(tmp_path / "mine"), "--edit"]) == 0
+    made = tomllib.loads((tmp_path / "mine" / "cases" / "variants.toml").read_text())
+    own = tomllib.loads((ROOT / "cases" / "variants.toml").read_text())
+    others = tomllib.loads((ROOT / "docs" / "guide" / "variants-of-other-models.toml").read_text())
+    edits = {name: table for name, table in made.items() if name.startswith("edit-")}
+    wanted = {name: table for name, table in own.items() if name.startswith("edit-")}
+    wanted |= {name: table for name, table in others.items() if name.startswith("edit-2511-")}
+    assert edits == wanted
+
+
+def test_its_edit_case_shows_every_key_of_edits_with_its_default(tmp_path):
+    assert main(["init", str(tmp_path / "mine"), "--edit"]) == 0
+    text = (tmp_path / "mine" / "cases/edit/menu.toml").read_text()
+    case = tomllib.loads(COMMENTED_OUT.sub("", text))
+    file, sample = case["inputs"]
+    assert set(file) | set(sample) == set(InputTable.model_fields)
+    assert set(case["rest"]) == set(RestTable.model_fields)
+    assert set(case) >= OF_EDITS - {"kept"}
+    assert (case["rounds"], case["rest"]["change"]) == (1, "gate")
+    assert any("kept" in table for table in case["texts"])
 
 
 def test_an_edit_fails_it(project):

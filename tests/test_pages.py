@@ -67,6 +67,7 @@ def test_every_path_of_the_repository_that_a_page_names_exists(page):
         "cases/edit/inputs/",
         "cases/ID.toml",
         "cases/hello-world.toml",
+        "cases/edit/menu.toml",
         "tests/report_cases/conftest.py",
     }
     places = (ROOT, ROOT / "src/qiltest", page.parent)

@@ -19,6 +19,8 @@ from typing import Literal
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
+from qiltest.arguments import existing_file
+
 WIDTH, HEIGHT = 1280, 860
 MOST_BYTES = 150_000
 #: where a page is scrolled to: the first text with close-ups of what is wrong, or the worst case where there is none.
@@ -31,7 +33,7 @@ const near = document.querySelector('.near');
 def main() -> int:
     """Write both images. Returns 2 where there is no Chromium."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("report", type=Path, help="report.html of a run")
+    parser.add_argument("report", type=existing_file, help="report.html of a run")
     parser.add_argument("--folder", type=Path, default=Path("docs/images"), help="default: docs/images")
     args = parser.parse_args()
     chromium = os.environ.get("QILTEST_CHROMIUM") or shutil.which("chromium")

@@ -34,6 +34,7 @@ from change_sets import changed, edit_of, faithful
 from PIL import Image
 from scene_sets import VARIANTS, group_of, halves
 
+from qiltest.arguments import existing_folder
 from qiltest.files import write_atomically
 from qiltest.gate.change import COLLAPSED, LAYOUT, PATCH, SHARE, is_collapse, is_too_much
 from qiltest.generation.images import encode_png
@@ -288,7 +289,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--store", type=Path, default=ROOT / "build" / "change", help="readings")
     parser.add_argument("--raw", type=Path, default=ROOT / "build" / "change" / "rows.json", help="one row per output")
     parser.add_argument("--output", type=Path, default=RESULTS)
-    parser.add_argument("--edits", type=Path, help="a checkout of leejet/stable-diffusion.cpp, for its edits")
+    parser.add_argument(
+        "--edits", type=existing_folder, help="a checkout of leejet/stable-diffusion.cpp, for its edits"
+    )
     parser.add_argument("--vae", action="store_true", help="with a pass through the embedded VAE, which needs torch")
     parser.add_argument("--every", type=int, default=1, help="every so many images, for a quick look")
     parser.add_argument("--jobs", type=int, default=1)

@@ -53,6 +53,7 @@ from gate_power_rates import (
     verdict,
 )
 
+from qiltest.arguments import existing_folder
 from qiltest.calibration.typos import Typo, plant
 from qiltest.errors import GenerationError, QiltestError
 from qiltest.files import write_atomically
@@ -422,7 +423,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rate", action="store_true", help="draw nothing, rate what is stored")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--case", action="append", help="a case's id; several times for several")
-    parser.add_argument("--cases", type=Path, default=ROOT / "cases")
+    parser.add_argument("--cases", type=existing_folder, default=str(ROOT / "cases"))
     parser.add_argument("--reader", default="rapidocr:threads=1")
     parser.add_argument("--store", type=Path, default=ROOT / "build" / "gate-power")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "gate_power")

@@ -26,6 +26,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from gate_power_rates import rate
 
+from qiltest.arguments import existing_folder
 from qiltest.files import write_atomically
 from qiltest.gate.golden import Golden, GoldenStore, golden_from
 from qiltest.gate.judge import judge
@@ -159,9 +160,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="torch threads on the CPU")
     parser.add_argument("--variant", action="append", help="a variant; several times for several (all)")
     parser.add_argument("--case", action="append", help="a case; several times for several (all)")
-    parser.add_argument("--golden", type=Path, default=ROOT / "golden", help="goldens to judge against")
+    parser.add_argument("--golden", type=existing_folder, default=str(ROOT / "golden"), help="goldens to judge against")
     parser.add_argument("--record", type=Path, help="also write the goldens of this stack into this folder")
-    parser.add_argument("--cases", type=Path, default=ROOT / "cases")
+    parser.add_argument("--cases", type=existing_folder, default=str(ROOT / "cases"))
     parser.add_argument("--reader", default="rapidocr:threads=1")
     parser.add_argument("--store", type=Path, default=ROOT / "build" / "other-stack")
     return parser.parse_args()

@@ -21,6 +21,7 @@ from typing import Any
 from gate_power_rates import Seen, judgement, rate
 from PIL import Image
 
+from qiltest.arguments import existing_folder
 from qiltest.errors import QiltestError
 from qiltest.files import write_atomically
 from qiltest.gate.verdict import Verdict
@@ -92,7 +93,12 @@ def by_change(pairs: list[tuple[Case, Seen, Seen]]) -> dict[str, Any]:
 def main() -> int:
     """Read, judge, print. Returns 0."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=Path, default=ROOT.parent / "shared" / "real-images")
+    parser.add_argument(
+        "--images",
+        type=existing_folder,
+        default=str(ROOT.parent / "shared" / "real-images"),
+        help="a folder of images with true readings",
+    )
     parser.add_argument("--change", action="append", choices=[c for c in CHANGES if c != AS_IT_IS])
     parser.add_argument("--reader", default="rapidocr:threads=1")
     parser.add_argument("--store", type=Path, default=ROOT / "build" / "reencoded")

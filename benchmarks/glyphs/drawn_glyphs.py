@@ -35,6 +35,7 @@ from glyph_evaluate import STRENGTHS  # noqa: E402
 from glyph_examples import Source  # noqa: E402
 from glyph_style import SIZES  # noqa: E402
 
+from qiltest.arguments import existing_file, existing_folder  # noqa: E402
 from qiltest.files import write_atomically  # noqa: E402
 from qiltest.reading.glyphs.crop import EM, SIDE  # noqa: E402
 from qiltest.reading.glyphs.network import Verifier  # noqa: E402
@@ -76,11 +77,13 @@ class Drawn:
 def main() -> int:
     """Judge the characters and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--bank", type=Path, required=True)
+    parser.add_argument(
+        "--bank", type=existing_file, required=True, help="what tools/glyph_verifier/glyph_bank.py wrote"
+    )
     parser.add_argument("--whole", type=int, default=4000)
     parser.add_argument("--kind", type=int, default=160)
     parser.add_argument("--font", type=int, default=150)
-    parser.add_argument("--other", type=Path)
+    parser.add_argument("--other", type=existing_folder, help="a folder with another network and its drawings")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "glyphs_drawn.json")
     args = parser.parse_args()
     torch.set_num_threads(1)

@@ -29,6 +29,7 @@ import numpy as np
 from annotated import LEFT_OUT, Label, labels_of, read_folder
 from glyph_sets import MEASURES, Judged, judged, rates, threshold_at
 
+from qiltest.arguments import existing_file, existing_folder
 from qiltest.files import write_atomically
 from qiltest.hashing import file_sha256
 from qiltest.reading import Line, Reader, open_reader
@@ -45,11 +46,13 @@ Found = tuple[Judged, Label]
 def main() -> int:
     """Judge the labelled characters and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--labels", type=Path, default=HERE / "labels.json")
+    parser.add_argument("--labels", type=existing_file, default=str(HERE / "labels.json"))
     parser.add_argument("--images", type=Path, default=ROOT.parent / "shared" / "real-images")
-    parser.add_argument("--annotated", type=Path)
+    parser.add_argument("--annotated", type=existing_folder)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
+    if args.annotated is None and not args.images.is_dir():
+        parser.error(f"argument --images: no such folder: {args.images}\n  -> name one, or --annotated FOLDER")
     verifier = Verifier(threads=1)
     if args.annotated is not None:
         labels, images = read_folder(args.annotated), args.annotated

@@ -34,6 +34,7 @@ from glyph_damage import KINDS, Batch, broken  # noqa: E402
 from glyph_data import Bank, load  # noqa: E402
 from glyph_sets import MEASURES, Judged, judged, rates, threshold_at  # noqa: E402
 
+from qiltest.arguments import existing_file  # noqa: E402
 from qiltest.files import write_atomically  # noqa: E402
 from qiltest.reading import open_reader  # noqa: E402
 from qiltest.reading.glyphs.network import Verifier  # noqa: E402
@@ -61,7 +62,9 @@ class Drawn:
 def main() -> int:
     """Draw, read and judge the pages; write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--bank", type=Path, required=True)
+    parser.add_argument(
+        "--bank", type=existing_file, required=True, help="what tools/glyph_verifier/glyph_bank.py wrote"
+    )
     parser.add_argument("--pages", type=int, default=40)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "glyph_pages.json")
     parser.add_argument("--save", type=Path, help="a folder for the pages, to look at")

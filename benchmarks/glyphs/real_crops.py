@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from qiltest.arguments import existing_file, existing_folder
 from qiltest.calibration.fonts import FILES
 from qiltest.files import write_atomically
 from qiltest.hashing import file_sha256
@@ -57,9 +58,13 @@ class Row:
 def main() -> int:
     """Read the images, write the rows and the sheets."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=Path, default=ROOT.parent / "shared" / "real-images")
+    parser.add_argument(
+        "--images", type=existing_folder, default=str(ROOT.parent / "shared" / "real-images"), help="a folder of images"
+    )
     parser.add_argument("--out", type=Path, default=Path("glyph-crops"))
-    parser.add_argument("--font", type=Path, default=next((Path(f[0]) for f in FILES if Path(f[0]).is_file()), None))
+    parser.add_argument(
+        "--font", type=existing_file, default=next((Path(f[0]) for f in FILES if Path(f[0]).is_file()), None)
+    )
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     reader = open_reader("rapidocr")

@@ -16,11 +16,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from qiltest.arguments import existing_folder
+from qiltest.errors import QiltestError, StoreError
 from qiltest.files import write_atomically
 from qiltest.reading.images import load_image
 from qiltest.reading.stroke_check import judged
 from qiltest.reading.strokes import BROKEN, DOUBTED, counted
-from qiltest.runs import RunStore
+from qiltest.runs import RunStore, load_run
 from qiltest.runs.records import CaseResult, Run
 from qiltest.scoring import score_case
 from qiltest.scoring.records import BROKEN_MARK, DOUBTED_MARK, SILENT_MARK
@@ -31,23 +33,28 @@ ROOT = Path(__file__).resolve().parents[2]
 def main() -> int:
     """Judge the images again and write the counts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("runs", type=existing_folder, nargs="+", help="folders of stored runs")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "glyphs_steps.json")
     args = parser.parse_args()
     found: dict[str, Counter[str]] = {}
-    for folder in args.runs:
-        for run, result in results(folder):
-            found.setdefault(result.sample.variant, Counter()).update(counts(run, result))
+    try:
+        for folder in args.runs:
+            for run, result in results(folder):
+                found.setdefault(result.sample.variant, Counter()).update(counts(run, result))
+    except QiltestError as error:
+        parser.error(str(error))
     write_atomically(args.out, (json.dumps(found, indent=1) + "\n").encode())
     print(json.dumps(found, indent=1))
     return 0
 
 
 def results(folder: Path) -> Iterator[tuple[Run, CaseResult]]:
-    """Yield what was read of all runs of a folder."""
-    store = RunStore(root=folder)
-    for path in sorted(each for each in folder.iterdir() if each.is_dir()):
-        run = store.load(path.name)
+    """Yield what was read of all runs of a folder, which has input images of edits beside them. Raises StoreError."""
+    paths = RunStore(root=folder).folders()
+    if not paths:
+        raise StoreError("no runs here", where=str(folder), remedy="name the folder that --qil-runs named")
+    for path in paths:
+        run = load_run(path)
         yield from ((run, result) for result in run.results)
 
 

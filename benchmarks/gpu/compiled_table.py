@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
-from pathlib import Path
 from typing import Any
+
+from qiltest.arguments import existing_file
 
 Found = dict[str, Any]
 
@@ -114,4 +116,6 @@ def _latents(results: Found) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(table(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results", type=existing_file, help="what compiled.py wrote")
+    sys.stdout.write(table(json.loads(parser.parse_args().results.read_text(encoding="utf-8"))))

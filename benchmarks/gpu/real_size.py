@@ -22,6 +22,8 @@ from typing import Any
 
 import gpu_parts as parts
 
+from qiltest.arguments import existing_file
+
 MODEL, LORAS = "Qwen/Qwen-Image", "lightx2v/Qwen-Image-Lightning"
 #: file names that variants of the suite name, in the order in which they are written.
 FILES = (
@@ -146,7 +148,7 @@ def write(hub: Path, *, tokens: Path | None, scale: parts.Scale, loras: int) -> 
 def main() -> None:
     """Write into `HF_HOME`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tokens", type=Path, help="qwen.tiktoken")
+    parser.add_argument("--tokens", type=existing_file, help="qwen.tiktoken")
     parser.add_argument("--loras", type=int, default=2, help="how many LoRA files")
     parser.add_argument("--small", action="store_true", help="a stand-in, on the CPU")
     asked = parser.parse_args()

@@ -28,6 +28,8 @@ from typing import TYPE_CHECKING, Any
 import gpu_parts as parts
 from real_size import FILES, LORAS, MODEL
 
+from qiltest.arguments import existing_folder
+
 if TYPE_CHECKING:
     from diffusers import QwenImagePipeline
 
@@ -384,7 +386,7 @@ def main() -> None:
     """Run all steps, those of most weight first, or one of those in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--hf-home", type=Path, help="a Hugging Face cache that real_size.py has filled")
+    parser.add_argument("--hf-home", type=existing_folder, help="a Hugging Face cache that real_size.py has filled")
     parser.add_argument("--tiny", action="store_true", help="the embedded model, on the CPU")
     parser.add_argument("--seconds", type=float, default=1800, help="after which no further step begins")
     parser.add_argument("--only", default="", help="names of steps, separated by commas")

@@ -5,11 +5,13 @@ python benchmarks/parallel/gpus_table.py RESULTS/workers.json
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
+
+from qiltest.arguments import existing_file
 
 Found = dict[str, Any]
 
@@ -153,4 +155,7 @@ def _last(found: Found) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write("\n".join(lines_of(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))) + "\n")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results", type=existing_file, help="what gpus.py wrote")
+    measured = json.loads(parser.parse_args().results.read_text(encoding="utf-8"))
+    sys.stdout.write("\n".join(lines_of(measured)) + "\n")

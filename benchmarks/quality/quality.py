@@ -40,6 +40,7 @@ from quality_faults import Pixels
 from quality_page import write_page
 from quality_rates import Lines, good, planted
 
+from qiltest.arguments import existing_folder
 from qiltest.files import write_atomically
 from qiltest.generation.images import encode_png
 from qiltest.generation.sources import EMBEDDED
@@ -212,7 +213,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--every", type=int, default=4, help="plant faults in every n-th real image")
     parser.add_argument("--store", type=Path, default=ROOT / "build" / "health", help="images that were drawn")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "measurements" / "quality.md")
-    parser.add_argument("--cases", type=Path, default=ROOT / "cases")
+    parser.add_argument("--cases", type=existing_folder, default=str(ROOT / "cases"))
     return parser.parse_args()
 
 

@@ -37,6 +37,7 @@ from scene_page import write_page
 from scene_sets import VARIANTS, Read, compositions, good_changes, group_of, halves, kind_of, scaled
 from scipy.stats import binomtest
 
+from qiltest.arguments import existing_folder
 from qiltest.files import write_atomically
 from qiltest.generation.images import encode_png
 from qiltest.quality.scene import Scene, is_page, scene_change
@@ -254,10 +255,14 @@ def _arguments() -> argparse.Namespace:
         help="loras: no image of the base, which has 50 steps",
     )
     parser.add_argument(
-        "--elsewhere", nargs="+", type=Path, default=(), help="folders of the embedded model's images, drawn elsewhere"
+        "--elsewhere",
+        nargs="+",
+        type=existing_folder,
+        default=(),
+        help="folders of the embedded model's images, drawn elsewhere",
     )
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "measurements" / "scene.md")
-    parser.add_argument("--cases", type=Path, default=ROOT / "cases")
+    parser.add_argument("--cases", type=existing_folder, default=str(ROOT / "cases"))
     return parser.parse_args()
 
 

@@ -31,6 +31,7 @@ import numpy as np
 from drawn.readings import code_of_readers
 from PIL import Image, ImageEnhance
 
+from qiltest.arguments import existing_folder
 from qiltest.files import write_atomically
 from qiltest.reading import Reading
 from qiltest.reading.images import Pixels
@@ -119,7 +120,12 @@ class Remembering(RapidReader):
 def main() -> int:
     """Run what is missing of the experiment; write the results and a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=Path, default=ROOT.parent / "shared" / "real-images")
+    parser.add_argument(
+        "--images",
+        type=existing_folder,
+        default=str(ROOT.parent / "shared" / "real-images"),
+        help="a folder of images with true readings",
+    )
     parser.add_argument("--variant", action="append", choices=VARIANTS, help="default: all")
     parser.add_argument("--change", action="append", choices=tuple(CHANGES), help="default: all; nothing is written")
     parser.add_argument("--label", default="after", help="name of this state in the results, such as before")

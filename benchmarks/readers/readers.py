@@ -32,6 +32,7 @@ from typing import Any
 from drawn.readings import code_of_readers
 from scipy.stats import binomtest
 
+from qiltest.arguments import existing_folder
 from qiltest.files import write_atomically
 from qiltest.reading import Reader, Reading, broken_strokes, open_reader
 from qiltest.scoring import EmptyReadingError, Score, score
@@ -98,7 +99,12 @@ def main() -> int:
     """Run the benchmark; the results go to benchmarks/results/readers.json and a table to standard output."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--reader", action="append", help=f"default: {', '.join(READERS)}")
-    parser.add_argument("--images", type=Path, default=ROOT.parent / "shared" / "real-images")
+    parser.add_argument(
+        "--images",
+        type=existing_folder,
+        default=str(ROOT.parent / "shared" / "real-images"),
+        help="a folder of images with true readings",
+    )
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "readers.json")
     parser.add_argument("--cache", type=Path, default=KEPT)
     parser.add_argument("--jobs", type=int, default=1, help="processes that read at once; memory and times are of each")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from qiltest.arguments import existing_folder
 from qiltest.files import write_atomically
 from qiltest.reading import Reading, open_reader, quad
 from qiltest.scoring import chains, extras, geometry, scorer, split
@@ -46,7 +47,12 @@ Read = list[tuple[dict[str, Any], Reading]]
 def main() -> int:
     """Run the experiment and write benchmarks/results/thresholds.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=Path, default=ROOT.parent / "shared" / "real-images")
+    parser.add_argument(
+        "--images",
+        type=existing_folder,
+        default=str(ROOT.parent / "shared" / "real-images"),
+        help="a folder of images with true readings",
+    )
     args = parser.parse_args()
     images = images_of(args.images, sure=True)
     reader = open_reader("rapidocr:threads=1")

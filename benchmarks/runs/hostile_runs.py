@@ -20,6 +20,7 @@ from pathlib import Path
 
 from hostile_kinds import KINDS, Chain, Source
 
+from qiltest.arguments import existing_folder
 from qiltest.errors import StoreError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,7 +84,7 @@ def ask(words: tuple[str, ...], folder: Path) -> Answer:
 def main() -> int:
     """Measure all kinds and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="folder of a stored run of the cases here")
+    parser.add_argument("run", type=existing_folder, help="folder of a stored run of the cases here")
     parser.add_argument("words", nargs="*", help="words of the names of kinds (default: all kinds)")
     parser.add_argument("--command", action="append", choices=COMMANDS, help="only this one (default: all)")
     parser.add_argument("--megabytes", type=int, default=100)

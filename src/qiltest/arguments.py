@@ -6,8 +6,10 @@ The module imports nothing of qiltest before it has an error to tell, because ev
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 #: more seeds per case than this must be given as a list, so that a single seed is not taken for a count.
 MAX_SEED_COUNT = 64
@@ -95,8 +97,10 @@ def seeds(text: str) -> int | tuple[int, ...]:
         raise argparse.ArgumentTypeError(
             f"{shown(text)} is neither a number nor a list of seeds\n  -> write 8, or 42,43,44"
         )
+    if twice := sorted({number for number in numbers if numbers.count(number) > 1}):
+        raise argparse.ArgumentTypeError(f"{shown(text)} has seed {twice[0]} twice\n  -> give each seed once")
     if len(parts) > 1:
-        return tuple(dict.fromkeys(numbers))
+        return tuple(numbers)
     if not 1 <= numbers[0] <= MAX_SEED_COUNT:
         raise argparse.ArgumentTypeError(
             f"{text} asks for {text} seeds per case\n"
@@ -146,6 +150,29 @@ def seconds(text: str) -> float:
     if not 0 < value <= 86_400:
         raise argparse.ArgumentTypeError(f"{shown(text)} is not a time\n  -> write seconds, such as 600")
     return value
+
+
+def existing_file(text: str) -> Path:
+    """Read the path of a file that is there. Raises argparse.ArgumentTypeError."""
+    return _existing(text, "file", Path.is_file)
+
+
+def existing_folder(text: str) -> Path:
+    """Read the path of a folder that is there. Raises argparse.ArgumentTypeError."""
+    return _existing(text, "folder", Path.is_dir)
+
+
+def _existing(text: str, what: str, is_there: Callable[[Path], bool]) -> Path:
+    path = Path(text)
+    try:
+        if is_there(path):
+            return path
+    except (OSError, ValueError):  # no path at all: too long, or with a zero byte
+        pass
+    other = f"it is no {what}" if os.path.lexists(path) else "nothing is there"
+    raise argparse.ArgumentTypeError(
+        f"no such {what}: {shown(text)} ({other})\n  -> check the path; --help says which {what} it is"
+    )
 
 
 def names(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What an image file from outside may be, whoever opens it: how large, and of how many frames.
+"""What an image file from outside may be, whoever opens it: how large, of how many frames, and whether opaque.
 
 One limit and one message for images that are read, judged in a folder, or given to an editing model.
 """
@@ -76,3 +76,8 @@ def several_frames(opened: Image.Image) -> bool:
     A photograph with a preview or a second view behind it (MPO, as phones write it) is one image.
     """
     return bool(getattr(opened, "is_animated", False)) and opened.format != "MPO"
+
+
+def transparent(opened: Image.Image) -> bool:
+    """Return whether an opened image has pixels that are not opaque."""
+    return opened.has_transparency_data and any(opened.convert("RGBA").getchannel("A").histogram()[:255])

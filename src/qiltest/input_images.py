@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from qiltest.errors import RecipeError
 from qiltest.files import read_file
-from qiltest.image_files import DECODERS_RAISE, MOST_BYTES, scans_fault, several_frames, size_faults, too_large
+from qiltest.image_files import (
+    DECODERS_RAISE,
+    MOST_BYTES,
+    scans_fault,
+    several_frames,
+    size_faults,
+    too_large,
+    transparent,
+)
 from qiltest.strict_json import STORED
 
 if TYPE_CHECKING:
@@ -82,7 +90,7 @@ def decoded(data: bytes, where: str) -> Image.Image:
                 if several_frames(opened):
                     raise RecipeError("the input image has several frames", where=where, remedy=_REMEDY)
                 upright = ImageOps.exif_transpose(opened)
-                if upright.has_transparency_data and min(upright.convert("RGBA").getchannel("A").tobytes()) < 255:
+                if transparent(upright):
                     raise RecipeError("the input image is transparent in places", where=where, remedy=_REMEDY)
                 return upright.convert("RGB")
     except Image.DecompressionBombError as error:  # of a size that nothing was read of yet

@@ -36,7 +36,7 @@ def test_the_commands_are_those_of_the_help(called):
 def test_every_module_of_the_folder_is_a_command():
     modules = {path.stem for path in Path(cli.__file__).parent.glob("*.py")}
     # `check_images` and `check_output` are parts of `check`
-    others = {"__init__", "main", "common", "parser", "examples", "check_output", "check_images"}
+    others = {"__init__", "main", "common", "parser", "own_words", "examples", "check_output", "check_images"}
     assert modules - others == set(COMMANDS)
 
 

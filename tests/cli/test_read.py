@@ -3,11 +3,13 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from builders import FAKE
 from qiltest.cli.main import build_parser
 from qiltest.errors import QiltestError
-from qiltest.reading import Line, Reading
+from qiltest.files import read_file
+from qiltest.reading import Line, Reading, images
 
 CASES = Path(__file__).parents[2] / "cases"
 
@@ -55,6 +57,37 @@ def test_reading_for_people_shows_text_and_confidence(run):
     _, out = run("read", "a.png")
     assert "Hello" in out
     assert "0.987" in out
+
+
+@pytest.mark.parametrize("words", [("read",), ("score", "--expect", "Hello", "World")], ids=["read", "score"])
+@pytest.mark.parametrize(
+    ("image", "frames", "said"),
+    [
+        (Image.new("RGBA", (64, 64), (0, 0, 0, 99)), [], "is transparent in places: it is read on white"),
+        (
+            Image.new("RGB", (64, 64)),
+            [Image.new("RGB", (64, 64), "red")],
+            "has several frames (an animation, or pages)",
+        ),
+        (Image.new("RGBA", (64, 64), "black"), [], ""),
+    ],
+    ids=["transparent", "frames", "opaque"],
+)
+def test_what_of_a_file_is_not_read_is_said_once_and_the_file_is_opened_once(
+    monkeypatch, capsys, tmp_path, words, image, frames, said
+):
+    opened = []
+    monkeypatch.setattr(images, "read_file", lambda path, **most: opened.append(path) or read_file(path, **most))
+    for command in ("read", "score"):
+        monkeypatch.setattr(f"qiltest.cli.{command}.open_reader", lambda name: FakeReader())
+    path = tmp_path / "a.png"
+    image.save(path, save_all=bool(frames), append_images=frames)
+    args = build_parser(words[0]).parse_args([words[0], str(path), *words[1:]])
+    assert args.handler(args) == 0
+    err = capsys.readouterr().err
+    assert err.count(f"{path} {said}") == bool(said)
+    assert bool(err) == bool(said)
+    assert opened == [path]
 
 
 def test_an_image_that_shows_what_was_asked_passes(run):

@@ -15,6 +15,7 @@ from qiltest.elsewhere.formats import COLUMNS, as_comfyui, as_csv, as_json
 from qiltest.elsewhere.plan import PlannedModel, plan, planned_model
 from qiltest.errors import DeviceError, RecipeError
 from qiltest.generation.schedule import LIGHTNING, QWEN_IMAGE, expected_sigmas
+from qiltest.generation.sources import EMBEDDED_MODELS
 from qiltest.recipe import Size
 from qiltest.suite.cases import EditRules, InputFile, InputSource
 from qiltest.suite.selection import Task
@@ -101,6 +102,26 @@ def test_comfyuis_graphs_load_the_weights_of_the_plans_model():
         as_comfyui(plan([task_of(BASE)], other), other)
 
 
+@pytest.mark.parametrize(("model", "other"), [("tiny", "tiny-edit"), ("tiny-edit", "tiny")])
+def test_a_lora_of_another_embedded_model_is_not_planned(model, other):
+    file = EMBEDDED_MODELS[other] / "loras" / "4step.safetensors"
+    variant = replace(FAST, loras=(("tiny", LoraSource(source=str(file))),))
+    case = make.case("sign") if model == "tiny" else EDIT
+    task = Task(case=case, resolution=case.resolutions[0], variant=variant, seed=7, kind=ModelKind.TINY)
+    with pytest.raises(RecipeError, match=f"4step LoRA of {other} by its SHA-256, and {model} is another") as caught:
+        plan([task], planned_model(model, kind=ModelKind.TINY))
+    assert caught.value.where == str(file)
+
+
+def test_a_lora_of_other_bytes_than_its_variant_names_is_not_planned():
+    file = EMBEDDED_MODELS["tiny"] / "loras" / "4step.safetensors"
+    variant = replace(FAST, loras=(("tiny", LoraSource(source=str(file), sha256="a" * 64)),))
+    case = make.case("sign")
+    task = Task(case=case, resolution=case.resolutions[0], variant=variant, seed=7, kind=ModelKind.TINY)
+    with pytest.raises(RecipeError, match=f"variant fast names {'a' * 64}"):
+        plan([task], planned_model("tiny", kind=ModelKind.TINY))
+
+
 def with_schedule(*settings, sigmas=()):
     return replace(BASE, steps=3, scheduler=SchedulerKind.SETTINGS, scheduler_settings=settings, sigmas=sigmas)
 
@@ -153,7 +174,23 @@ def test_an_edit_is_not_planned_with_a_model_of_text_alone(name):
     kind = ModelKind.TINY if name == "tiny" else ModelKind.REAL
     with pytest.raises(RecipeError, match="case sign: it has 2 input images, and the model generates") as caught:
         plan([task_of(BASE, EDIT, kind)], planned_model(name, kind=kind))
-    assert "such as Qwen/Qwen-Image-Edit-2511" in caught.value.remedy
+    known = "tiny-edit, Qwen/Qwen-Image-Edit, Qwen/Qwen-Image-Edit-2509, Qwen/Qwen-Image-Edit-2511"
+    assert caught.value.remedy == f"choose an editing model: {known}; or other cases"
+
+
+@pytest.mark.parametrize("options", [(), ("--edit",)], ids=["of the suite", "of a new project"])
+def test_the_plan_of_an_edit_names_every_model_that_the_variants_are_for(tmp_path, monkeypatch, capsys, options):
+    if options:
+        monkeypatch.chdir(tmp_path)
+        assert main(["init", "mine", *options]) == 0
+    folder, case = (tmp_path / "mine" / "cases", "menu") if options else (CASES, "edit-menu")
+    capsys.readouterr()
+    assert main(["plan", f"--cases={folder}", f"--case={case}"]) == 2
+    models = "tiny-edit, Qwen/Qwen-Image-Edit-2511" if options else "tiny-edit"
+    assert f"-> choose an editing model: {models}; or other cases" in capsys.readouterr().err
+    assert main(["plan", f"--cases={folder}", f"--case={case}", "--model=my/own"]) == 2
+    err = capsys.readouterr().err
+    assert f"-> name the base model that it is with --base-model, or choose another model: {models}\n" in err
 
 
 def test_a_model_takes_the_cases_of_its_task_with_as_many_inputs_as_its_pipeline():

@@ -21,7 +21,10 @@ def rest(share, patch=0.0, version=VERSION):
     return GoldenRest(version=version, share=share, patch=patch)
 
 
-@pytest.mark.parametrize("fields", [{}, {"share": SHARE}, {"patch": PATCH}, {"share": SHARE, "layout": -1.0}])
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"share": SHARE}, {"patch": PATCH}, {"share": SHARE, "layout": -1.0}, {"share": SHARE, "layout": None}],
+)
 def test_a_rest_within_the_limits_leaves_the_verdict(fields):
     assert with_change(PASSES, change(**fields), None, gates=True) is PASSES
 
@@ -46,12 +49,22 @@ def test_a_golden_within_the_limits_accepts_nothing_beyond_them():
     assert with_change(PASSES, change(share=0.05), rest(0.039), gates=True).verdict is Verdict.FAIL
 
 
-@pytest.mark.parametrize("fields", [{"share": COLLAPSED + 0.01}, {"share": 0.25, "layout": 0.3}])
+@pytest.mark.parametrize(
+    "fields", [{"share": COLLAPSED + 0.01}, {"share": 0.25, "layout": 0.3}, {"share": 0.25, "layout": None}]
+)
 def test_a_collapse_fails_even_where_the_golden_was_one(fields):
     gone = change(**fields)
     found = with_change(PASSES, gone, rest(1.0, 1.0), gates=True)
     assert (found.verdict, found.reasons[0][:9]) == (Verdict.FAIL, "collapse:")
     assert collapsed(gone) == found.reasons[0]
+
+
+def test_a_layout_that_is_not_defined_is_told_so_and_is_not_taken_for_the_inputs():
+    said = change_fault(change(share=0.25, layout=None))
+    assert "its layout cannot be compared with the input's: one of them is of one colour" in said
+    assert not any(number in said for number in ("1.00", "nan", "None"))
+    assert not collapsed(change(share=0.19, layout=None))
+    assert "correlates with the input's by 0.30 (0.6 is alike)" in change_fault(change(share=0.25, layout=0.3))
 
 
 def test_of_too_small_a_rest_no_collapse_is_said():

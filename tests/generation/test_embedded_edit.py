@@ -10,12 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
+from qiltest.errors import RecipeError
 from qiltest.generation import open_generator
 from qiltest.generation.schedule import LIGHTNING
 from qiltest.generation.sources import EMBEDDED, EMBEDDED_MODELS
 from qiltest.input_images import InputImage
 from qiltest.recipe import Size
 from qiltest.suite.load import load_suite
+from qiltest.suite.variants import LoraSource
 
 from .test_same_as_the_pipeline import pixels
 
@@ -47,6 +49,13 @@ def test_it_is_at_most_32_mb_without_a_pickle():
     files = [path for path in FOLDER.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 32_000_000
     assert {path.suffix for path in files} <= {".json", ".safetensors", ".md"}
+
+
+def test_a_lora_of_the_text_to_image_model_is_refused_before_anything_is_generated(generator, suite, menu):
+    variant = next(variant for variant in suite.variants if variant.name == "edit-4step")
+    lora = LoraSource(source=str(EMBEDDED / "loras" / "4step.safetensors"))
+    with pytest.raises(RecipeError, match="this is the 4step LoRA of tiny by its SHA-256, and tiny-edit is another"):
+        generator.recipe(menu, Size(512, 256), replace(variant, loras=(("tiny", lora),)), 42)
 
 
 def test_its_vae_and_its_scheduler_are_those_of_the_text_to_image_model():

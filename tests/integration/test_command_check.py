@@ -18,7 +18,7 @@ import qiltest.report.comparison.page
 from fake_workers import Fakes
 from qiltest.cli.check import default_workers
 from qiltest.cli.main import main
-from qiltest.generation.sources import EMBEDDED
+from qiltest.generation.sources import EMBEDDED, EMBEDDED_MODELS
 from qiltest.lora.safetensors_file import lora_sha256
 from qiltest.runs import RunState, RunStore
 
@@ -118,6 +118,37 @@ def test_every_alpha_times_eight_is_refused_by_name(folder, capsys):
     assert main(["lora", "--base", "tiny", str(path), "--like", str(LORAS / "4step.safetensors")]) == 1
     assert said in capsys.readouterr().out
     assert folder.generated() == []
+
+
+@pytest.mark.parametrize(
+    ("model", "like", "other"), [("tiny", "4step", "tiny-edit"), ("tiny-edit", "edit-4step", "tiny")]
+)
+def test_a_lora_of_another_embedded_model_is_refused_by_check_and_by_lora(
+    capsys, tmp_path, monkeypatch, model, like, other
+):
+    monkeypatch.chdir(tmp_path)
+    file = str(EMBEDDED_MODELS[other] / "loras" / "4step.safetensors")
+    said = f"this is the 4step LoRA of {other} by its SHA-256, and {model} is another model with the same modules"
+    assert main(["check", f"--cases={CASES}", "--model", model, "--lora", file, "--like", like]) == 1
+    out = capsys.readouterr().out
+    assert f"DO NOT SHIP: {file} cannot replace {like}; nothing was generated\n  ERROR  {said}" in out
+    assert not (tmp_path / "runs").exists()
+    assert main(["lora", f"--cases={CASES}", file, "--like", like]) == 1
+    out = capsys.readouterr().out
+    assert f"fits             {other}\n" in out
+    assert said in out
+    assert out.endswith(f"does not fit {model}\n")
+
+
+def test_a_release_of_another_embedded_model_is_nothing_to_compare_with(capsys):
+    mine, theirs = (str(EMBEDDED_MODELS[model] / "loras" / "4step.safetensors") for model in ("tiny", "tiny-edit"))
+    assert main(["lora", mine, "--like", theirs]) == 2
+    assert f"{theirs}: this is the 4step LoRA of tiny-edit by its SHA-256, and tiny is" in capsys.readouterr().err
+
+
+def test_embedded_names_a_lora_beside_the_model_of_the_variant(capsys):
+    assert main(["lora", f"--cases={CASES}", "embedded::8step", "--like", "edit-8step"]) == 0
+    assert capsys.readouterr().out.endswith("fits tiny-edit\n")
 
 
 def test_blocks_left_out_are_drawn_where_the_option_says_so(folder, capsys):
@@ -430,7 +461,7 @@ def test_the_embedded_model_is_checked_on_all_cores_unless_threads_are_given(mon
 def test_ways_that_exclude_each_other_are_2_before_anything_is_generated(folder, capsys):
     before = folder.generated()
     assert check("--offload", "sequential", "--fp8") == 2
-    assert "--qil-fp8 and --qil-offload=sequential exclude each other" in capsys.readouterr().err
+    assert "--fp8 and --offload=sequential exclude each other" in capsys.readouterr().err
     assert folder.generated() == before
 
 

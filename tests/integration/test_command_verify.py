@@ -78,6 +78,8 @@ def test_json_has_the_faults_and_nothing_else(run, capsys):
     (fault,) = json.loads(capsys.readouterr().out)["faults"]
     assert fault["what"] == "the image cannot be read: No such file or directory"
     assert fault["remedy"] == "restore the file, or run the suite again with --qil-fresh"
+    assert verify("latest") == 1
+    assert "run the suite again with pytest --qil-fresh" in capsys.readouterr().out, "verify has no such option"
 
 
 def test_a_part_of_the_suite_is_called_so(suite, run, capsys):

@@ -174,7 +174,7 @@ def test_an_input_that_does_not_show_what_the_case_says_is_an_error(street):
     sign(street.path / "cases/edit/inputs/sign.png", "CLOSED", "Main Street")
     result = street.run(*FAST)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*the input image does not show what the case says: 'SALE 50%' is to be removed*"])
+    result.stdout.fnmatch_lines(["*the input image does not show what is asked: 'SALE 50%' is to be removed*"])
     assert only(street).verdict is Verdict.ERROR
 
 
@@ -216,8 +216,8 @@ def reader_of(run):
     class Noted:
         info = run.reader
 
-        def read(self, path):
-            with Image.open(path) as opened:
+        def read(self, image):
+            with Image.open(image if isinstance(image, Path) else io.BytesIO(image)) as opened:
                 noted, (width, height) = json.loads(opened.text["lines"]), opened.size
             lines = []
             for each in noted:

@@ -1,9 +1,10 @@
-"""docs/guide/edit-cases.md, typed as it stands into a new project: its case, the copied variants, each command."""
+"""docs/guide/edit-cases.md, typed as it stands into a new project: its case, its variants, each command."""
 
 import json
 import os
 import re
 import shlex
+import shutil
 import sys
 import tomllib
 from pathlib import Path
@@ -32,9 +33,9 @@ def draw(path, text):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A new project with the page's case, its image, and an edit of it."""
+    """The page's project with its case, its image, and an edit of it."""
     monkeypatch.chdir(tmp_path)
-    assert main(["init", "shop"]) == 0
+    assert main(command("qiltest init")) == 0
     folder = tmp_path / "shop"
     monkeypatch.chdir(folder)
     draw(folder / "cases/edit/inputs/shop.png", "SALE")
@@ -59,17 +60,13 @@ def command(*begin):
 
 
 def test_every_command_of_the_page_is_tried_here():
-    # those of the embedded editing model are the suite's own, which `make suite` runs
-    embedded = "pytest tests/report_cases --qil-model=tiny-edit "
-    kinds = ("pytest -m gpu ", embedded, "qiltest score ", "qiltest plan ", "pytest --qil-images ")
+    embedded = "pytest --qil-model=tiny-edit "
+    kinds = ("qiltest init ", "pytest -m gpu ", embedded, "qiltest score ", "qiltest plan ", "pytest --qil-images ")
     assert {next(kind for kind in kinds if line.startswith(kind)) for line in COMMANDS} == set(kinds)
 
 
-def test_the_plan_needs_the_copied_variants_and_says_so(project, capsys):
+def test_the_plan_has_the_models_variants_and_the_cases_input(project, capsys):
     plan = command("qiltest plan")
-    assert main(plan) == 2
-    assert "copy those of this model into variants.toml (docs/guide/models.md#which-variant)" in capsys.readouterr().err
-    copy_variants(project, "Qwen/Qwen-Image-Edit-2511")
     assert main(plan) == 0
     images = json.loads((project / "plan.json").read_text())["images"]
     names = [name for name in tomllib.loads(OTHERS) if name.startswith("edit-2511")]
@@ -77,6 +74,28 @@ def test_the_plan_needs_the_copied_variants_and_says_so(project, capsys):
     assert {image["inputs"][0]["file"] for image in images} == {"inputs/shop.png"}
     assert main([*plan[: plan.index("--model")], "--output=other.json"]) == 2  # it is Qwen/Qwen-Image without a name
     assert "the model generates from text alone" in capsys.readouterr().err
+
+
+def test_a_project_without_them_is_told_to_copy_the_variants(project, tmp_path, capsys, monkeypatch):
+    assert main(["init", str(tmp_path / "other")]) == 0
+    monkeypatch.chdir(tmp_path / "other")
+    shutil.copytree(project / "cases/edit", "cases/edit")
+    plan = command("qiltest plan")
+    assert main(plan) == 2
+    assert "copy those of this model into variants.toml (docs/guide/models.md#which-variant)" in capsys.readouterr().err
+    copy_variants(tmp_path / "other", "Qwen/Qwen-Image-Edit-2511")
+    assert main(plan) == 0
+
+
+@pytest.mark.slow
+def test_the_embedded_editing_model_makes_the_projects_own_edit_and_passes_at_once(project, pytester, monkeypatch):
+    monkeypatch.chdir(project)
+    for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
+        monkeypatch.delenv(name)  # it is a session of its own
+    words = command("pytest --qil-model=tiny-edit")
+    done = pytester.run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *words)
+    assert done.ret == 0
+    done.stdout.fnmatch_lines(["*3 passed*"])
 
 
 @pytest.mark.slow
@@ -90,7 +109,6 @@ def test_one_image_is_scored_without_a_session(project, capsys):
 
 @pytest.mark.slow
 def test_what_another_program_made_is_judged_with_the_editing_model_alone(project, pytester, monkeypatch):
-    copy_variants(project, "Qwen/Qwen-Image-Edit-2511")
     for name in tomllib.loads(OTHERS):
         if name.startswith("edit-2511"):
             draw(project / f"images/shop-sign@1024x1024-{name}-s42.png", "OPEN")

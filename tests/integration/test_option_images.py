@@ -339,6 +339,18 @@ def test_images_of_several_frames_are_judged_by_their_first_and_named(suite, ima
     assert_says(result, f"1 image has several frames, of which the first is judged: {COFFEE_BASE}.webp")
 
 
+def test_images_that_are_transparent_in_places_are_judged_on_white_and_named(suite, images):
+    record(suite)
+    path = images / f"{COFFEE_BASE}.png"
+    with Image.open(path) as opened:
+        seen = opened.convert("RGBA")
+    seen.putpixel((0, 0), (0, 0, 0, 0))
+    seen.save(path)
+    result = judge(suite)
+    assert result.ret == 0
+    assert_says(result, f"1 image has transparent places, which are judged on white: {COFFEE_BASE}.png")
+
+
 def test_images_of_one_variant_that_tell_of_several_models_are_named(suite, images):
     entries = [{"file": f"{name}.png", "sample": name, "model": "q8" if "base" in name else "q4"} for name in SAMPLES]
     list_images(images, entries)

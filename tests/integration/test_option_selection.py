@@ -63,6 +63,7 @@ def test_a_list_of_seeds(suite):
         ("--qil-size=64x64", "64x64", "1328x1328"),
         ("--qil-size=big", "'big' is not a size", "WIDTHxHEIGHT"),
         ("--qil-seeds=many", "neither a number nor a list", "42,43,44"),
+        ("--qil-seeds=42,42", "has seed 42 twice", "each seed once"),
         ("--qil-seeds=0", "asks for 0 seeds per case", "from 1 to 64"),
         ("--qil-seeds=1000", "asks for 1000 seeds per case", "`1000,` for the one seed"),
         ("--qil-threads=none", "--qil-threads: none is not a whole number", "1 or more"),

@@ -165,4 +165,4 @@ def test_a_release_is_not_checked_against_a_variant_of_another_base(suite, capsy
     assert main(arguments) == 2
     said = capsys.readouterr().err
     assert "variant old is for Qwen/Qwen-Image, the model is Qwen/Qwen-Image-2512 (its folder's name)" in said
-    assert "qiltest check: --base-model" in said
+    assert "--base-model=ID says what the model is" in said

@@ -93,11 +93,22 @@ def test_where_the_image_may_change_nothing_is_compared():
     assert measure_change(BEFORE, AFTER, [SIGN]).share == 0
     assert measure_change(BEFORE, AFTER, []).share > 0.03
     whole = measure_change(BEFORE, picture(seed=9), [Box(left=0, top=0, right=1, bottom=1)])
-    assert (whole.share, whole.compared, whole.patch, whole.layout) == (0, 0, 0, 1)
+    assert (whole.share, whole.compared, whole.patch, whole.layout) == (0, 0, 0, None)
+
+
+PLAIN = np.full_like(BEFORE, 200)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(BEFORE, PLAIN), (PLAIN, BEFORE), (PLAIN, PLAIN)], ids=["lost", "new", "none"]
+)
+def test_the_layout_of_an_image_of_one_colour_is_not_defined(before, after):
+    assert measure_change(before, after, []).layout is None
 
 
 @pytest.mark.parametrize("size", [(8, 8), (1, 300), (40, 3000)])
 def test_any_size_gives_finite_numbers(size):
     tiny = np.zeros((*size, 3), np.uint8)
     found = measure_change(BEFORE, tiny, [])
-    assert all(np.isfinite([found.share, found.patch, found.layout, found.colour, found.scale]))
+    assert all(np.isfinite([found.share, found.patch, found.colour, found.scale]))
+    assert found.layout is None  # it is black

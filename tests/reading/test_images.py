@@ -7,7 +7,7 @@ from PIL import Image
 
 from qiltest.errors import ReaderError
 from qiltest.image_files import MOST_PIXELS
-from qiltest.reading.images import is_animated, load_image
+from qiltest.reading.images import decode, load_image
 
 
 def png(image):
@@ -83,10 +83,21 @@ def test_an_image_of_several_frames_is_known_and_its_first_is_decoded(kind):
     one, two = io.BytesIO(), io.BytesIO()
     first.save(one, kind)
     first.save(two, kind, save_all=True, append_images=[second])
-    assert (is_animated(one.getvalue()), is_animated(two.getvalue())) == (False, True)
+    assert (decode(one.getvalue()).several_frames, decode(two.getvalue()).several_frames) == (False, True)
     assert load_image(two.getvalue()).min() > 250
 
 
-def test_of_a_broken_file_nothing_is_said_of_its_frames(tmp_path):
-    assert not is_animated(b"GIF89a broken")
-    assert not is_animated(tmp_path / "none.gif")
+@pytest.mark.parametrize(
+    ("image", "said", "level"),
+    [
+        (Image.new("RGBA", (64, 64), (0, 0, 0, 128)), True, 127),
+        (Image.new("RGBA", (64, 64), (0, 0, 0, 255)), False, 0),
+        (Image.new("LA", (64, 64), (0, 0)), True, 255),
+        (Image.new("RGB", (64, 64)), False, 0),
+    ],
+    ids=["half", "opaque", "grey", "none"],
+)
+def test_what_is_transparent_is_laid_on_white_and_known(image, said, level):
+    found = decode(png(image))
+    assert found.transparent is said
+    assert found.pixels.max() == level

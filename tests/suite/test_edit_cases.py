@@ -190,3 +190,31 @@ def test_the_shipped_edit_cases_name_what_they_need():
             )
     here = {case.id for case in suite.edits if case.has_its_inputs}
     assert here == {"edit-anime-street", "edit-capybara", "edit-menu", "edit-notice"}
+
+
+@pytest.mark.parametrize(
+    ("stray", "said"),
+    [
+        (
+            "inputs/a.png",
+            "a folder that is not read; allowed: input images in cases/edit/inputs/, beside edit cases in ",
+        ),
+        ("edits/a.toml", "a folder that is not read; allowed: *.toml, *.md and the folders floors, edit (edit cases)"),
+        ("sign.png", "a file that is not read; allowed: input images in cases/edit/inputs/"),
+        ("edit/sign.PNG", "a file that is not read; allowed: input images in edit/inputs/"),
+        ("edit/images/a.png", "a folder that is not read; allowed: *.toml, *.md and the folders floors, inputs (input"),
+        (
+            "edit/notes.txt",
+            "a file that is not read; allowed: *.toml, *.md and the folders floors, inputs (input images)",
+        ),
+    ],
+)
+def test_what_is_not_read_is_told_with_where_it_belongs(tmp_path, stray, said):
+    folder = write(tmp_path / "cases")
+    path = folder / stray
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+    with pytest.raises(CaseError) as caught:
+        load_suite(folder)
+    named = path if "a file" in said else path.parent
+    assert f"{named}\n  {said}" in str(caught.value)

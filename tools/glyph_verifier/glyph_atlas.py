@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from glyph_render import all_characters, face, window
 
+from qiltest.arguments import existing_folder
 from qiltest.files import write_atomically
 from qiltest.reading.glyphs.references import FILE
 from qiltest.reading.strokes import fills_square
@@ -39,7 +40,7 @@ FILTERS = [
 def main() -> int:
     """Draw all characters and write the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--fonts", type=Path, default=Path("/usr/share/fonts"))
+    parser.add_argument("--fonts", type=existing_folder, default="/usr/share/fonts")
     parser.add_argument("--out", type=Path, default=FILE)
     args = parser.parse_args()
     chars = all_characters(ROOT / "cases")

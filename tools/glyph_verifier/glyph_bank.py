@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from glyph_render import SAME, Grey, all_characters, big5_level_1, drawn_of, face, gb2312, kana, letters
 
+from qiltest.arguments import existing_folder
 from qiltest.files import write_atomically
 from qiltest.reading.strokes import fills_square
 
@@ -107,7 +108,7 @@ def clean(found: dict[str, Grey]) -> dict[str, Grey]:
 def main() -> int:
     """Draw all fonts and write the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--fonts", type=Path, default=Path("/usr/share/fonts"))
+    parser.add_argument("--fonts", type=existing_folder, default="/usr/share/fonts")
     parser.add_argument("--out", type=Path, default=Path("bank.xz"))
     parser.add_argument("--only", type=int, help="the first so many fonts, to try")
     args = parser.parse_args()

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from glyph_net import Net
 
+from qiltest.arguments import existing_file
 from qiltest.reading.glyphs.crop import SIDE
 from qiltest.reading.glyphs.network import FILE
 
@@ -22,8 +23,8 @@ from qiltest.reading.glyphs.network import FILE
 def main() -> int:
     """Export a state dict with the calibration of its evaluation."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("weights", type=Path)
-    parser.add_argument("evaluation", type=Path)
+    parser.add_argument("weights", type=existing_file, help="weights that glyph_train.py wrote")
+    parser.add_argument("evaluation", type=existing_file, help="the evaluation that glyph_train.py wrote")
     parser.add_argument("--out", type=Path, default=FILE)
     args = parser.parse_args()
     net = Net()

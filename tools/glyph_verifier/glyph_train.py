@@ -23,6 +23,7 @@ from glyph_evaluate import evaluate
 from glyph_examples import CHANGED, KEPT, SHARES, Examples, Source, embedded_vae
 from glyph_net import Net
 
+from qiltest.arguments import existing_file
 from qiltest.reading.glyphs.references import references
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,17 +57,17 @@ def main() -> int:
     """Train for a while, evaluate, write."""
     begin = time.monotonic()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--bank", type=Path, required=True)
+    parser.add_argument("--bank", type=existing_file, required=True, help="what glyph_bank.py wrote")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=1080)
     parser.add_argument("--total", type=float, help="seconds for all of it: the training takes what is left")
     parser.add_argument("--batch", type=int, default=4096)
     parser.add_argument("--draws", type=int, default=8, help="batches that are drawn at once")
     parser.add_argument("--fonts", type=int, help="only so many of the fonts, to try")
-    parser.add_argument("--start", type=Path, help="weights to go on from, at a third of the rate")
+    parser.add_argument("--start", type=existing_file, help="weights to go on from, at a third of the rate")
     parser.add_argument("--workers", type=int, default=8, help="threads that prepare the bank")
     parser.add_argument("--tests", type=float, default=1.0, help="share of the evaluation's examples, to try")
-    parser.add_argument("--evaluate", type=Path, help="weights to evaluate, without training")
+    parser.add_argument("--evaluate", type=existing_file, help="weights to evaluate, without training")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

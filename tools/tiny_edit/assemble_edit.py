@@ -15,10 +15,12 @@ from edit_models import build_edit_text_encoder, build_edit_tokenizer, export, t
 from models import build_transformer, build_vae
 from pack_weights import read_weights
 
+from qiltest.arguments import existing_folder
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=existing_folder, help="what train_edit.py wrote")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     tokenizer = build_edit_tokenizer()

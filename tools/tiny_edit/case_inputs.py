@@ -20,6 +20,8 @@ from image import Painter
 from layout import LINE
 from PIL import Image
 
+from qiltest.arguments import existing_file
+
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
@@ -53,7 +55,7 @@ def draw(drawn: Drawn, painter: Painter, batches: EditBatches) -> Image.Image:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--atlas", type=Path, required=True)
+    parser.add_argument("--atlas", type=existing_file, required=True, help="what tools/tiny_model/glyphs.py wrote")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     painter = Painter(args.atlas, Glyphs(charset()), "cpu")

@@ -17,13 +17,14 @@ from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus
 from edit_sample import Sampler
 from PIL import Image
 
+from qiltest.arguments import existing_file, existing_folder
 from qiltest.generation.schedule import QWEN_IMAGE
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("input", type=Path)
+    parser.add_argument("model", type=existing_folder, help="a model in diffusers layout")
+    parser.add_argument("input", type=existing_file, help="an image")
     parser.add_argument("prompt")
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--scale", type=float, default=4.0)

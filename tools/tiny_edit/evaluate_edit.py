@@ -41,6 +41,7 @@ from prompts import STYLE_WORDS, STYLES
 from safetensors.torch import load_file
 from scipy.stats import binomtest
 
+from qiltest.arguments import existing_file, existing_folder
 from qiltest.generation.schedule import LIGHTNING
 
 SHAPES = ((256, 192), (384, 192), (512, 192), (512, 256))
@@ -396,8 +397,10 @@ def archive_of(args: argparse.Namespace, way: str) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--model", type=Path, default=edit_paths.ROOT / "src/qiltest/generation/tiny_edit")
-    parser.add_argument("--atlas", type=Path, help="where inputs are still to be made")
+    parser.add_argument(
+        "--model", type=existing_folder, default=str(edit_paths.ROOT / "src/qiltest/generation/tiny_edit")
+    )
+    parser.add_argument("--atlas", type=existing_file, help="where inputs are still to be made")
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--scale", type=float, default=2.5, help="guidance of the base")
@@ -406,7 +409,6 @@ def main() -> None:
     parser.add_argument("--until", choices=["inputs", "images", "readings"], default="readings")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     began = time.monotonic()
 
@@ -414,6 +416,11 @@ def main() -> None:
         print(f"{time.monotonic() - began:.0f} s:", *words, flush=True)
 
     inputs = args.out / "inputs.zip"
+    if not inputs.exists() and args.atlas is None:
+        parser.error(
+            f"no inputs in {inputs}, and no --atlas to make them\n  -> give --atlas, which tools/tiny_model/glyphs.py writes"
+        )
+    args.out.mkdir(parents=True, exist_ok=True)
     if not inputs.exists():
         with readers(args.jobs) as pool:
             words = Words(*encode_map(build_edit_tokenizer(), characters()))

@@ -41,6 +41,7 @@ from pack_weights import read_weights, write_weights
 from torch.utils.data import DataLoader
 
 from engine import Engine
+from qiltest.arguments import existing_file, existing_folder
 from qiltest.generation.schedule import QWEN_IMAGE, as_tuple, expected_sigmas
 
 #: shares of the time. The LoRA for 4 steps has more to learn, and begins with that for 8
@@ -54,7 +55,7 @@ SCALES, STEPS = (4.0, 2.5, 1.0), 40
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--atlas", type=Path)
+    parser.add_argument("--atlas", type=existing_file, help="what tools/tiny_model/glyphs.py wrote")
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
@@ -64,14 +65,18 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--plateau", type=float, default=0.4, help="share of the time before the rate falls")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--tokens", type=int, default=BATCH_TOKENS, help="image and text tokens in a batch")
-    parser.add_argument("--begin-with", type=Path, help="a folder `lite` of an earlier run")
+    parser.add_argument("--begin-with", type=existing_folder, help="a folder `lite` of an earlier run")
     parser.add_argument("--loras-alone", action="store_true", help="distil alone, from the weights of --begin-with")
     parser.add_argument("--guidance", type=float, default=2.5, help="of the base, which the LoRAs learn from")
     parser.add_argument("--find-guidance", action="store_true", help="try some scales instead")
     parser.add_argument("--no-record", action="store_true", help="no CUDA graphs")
     parser.add_argument("--shapes", type=int, default=len(SHAPES), help="so many of the batches' shapes alone")
     parser.add_argument("--cpu-steps", type=int, default=2, help="steps of each stage where there is no GPU")
-    return parser.parse_args()
+    args = parser.parse_args()
+    atlas = args.atlas or args.out / "atlas.npz"
+    if not atlas.is_file():
+        parser.error(f"no atlas of glyphs: {atlas}\n  -> name one with --atlas; tools/tiny_model/glyphs.py writes it")
+    return args
 
 
 class EditSession:

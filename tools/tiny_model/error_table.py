@@ -33,6 +33,7 @@ from PIL import Image
 from prompts import LONGEST, STYLE_WORDS, Sample, Writer, style_of
 from scipy.stats import bootstrap
 
+from qiltest.arguments import existing_file, existing_folder
 from qiltest.generation.schedule import LIGHTNING, QWEN_IMAGE
 from qiltest.reading import Reader, open_reader
 from qiltest.scoring import EmptyReadingError, score, score_case
@@ -303,7 +304,7 @@ def drawing_parser(description: str | None, *, seeds: int) -> argparse.ArgumentP
     """The arguments of every command that draws jobs by ways into a folder."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--model", type=Path, default=ROOT / "src/qiltest/generation/tiny")
+    parser.add_argument("--model", type=existing_folder, default=str(ROOT / "src/qiltest/generation/tiny"))
     parser.add_argument("--seeds", type=int, default=seeds)
     parser.add_argument("--part", default="0/1", help="this process's share of the images, as in 0/2 and 1/2")
     parser.add_argument("--show", action="store_true", help="show what there is so far, draw nothing")
@@ -316,7 +317,7 @@ def main() -> None:
     parser.add_argument("--ways", help="some ways alone, separated by semicolons")
     parser.add_argument("--groups", help="some groups alone, as in report,digits")
     parser.add_argument("--reader", default="rapidocr:threads=1")
-    parser.add_argument("--perfect", type=Path, metavar="ATLAS")
+    parser.add_argument("--perfect", type=existing_file, metavar="ATLAS")
     parser.add_argument("--images", action="store_true", help="keep the images, to look at")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

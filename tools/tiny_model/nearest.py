@@ -26,6 +26,8 @@ from flow import DEVIATION, everywhere, leftmost, take_statistics, usable, windo
 from layout import PLACES
 from scipy.stats import binomtest
 
+from qiltest.arguments import existing_file
+
 #: each LoRA's way and its control. Not the base without LoRA: guidance, which a LoRA has folded in, moves an image's latents by itself
 CONTROLS = (("4step", "4step, base scheduler"), ("8step", "8step, base scheduler"))
 
@@ -104,7 +106,7 @@ def show(folder: Path) -> str:
 
 def main() -> None:
     parser = drawing_parser(__doc__, seeds=12)
-    parser.add_argument("--atlas", type=Path)
+    parser.add_argument("--atlas", type=existing_file, help="what tools/tiny_model/glyphs.py wrote")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)

@@ -15,6 +15,8 @@ from diffusers import QwenImageTransformer2DModel
 from safetensors.torch import load_file, save_file
 from transformers import Qwen2_5_VLForConditionalGeneration
 
+from qiltest.arguments import existing_folder
+
 LARGEST = 15_000_000
 
 
@@ -61,8 +63,8 @@ def main() -> None:
     from tokenizer import build
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--vae", type=Path, required=True)
+    parser.add_argument("folder", type=existing_folder, help="a folder of an earlier training")
+    parser.add_argument("--vae", type=existing_folder, required=True, help="the folder of a VAE in diffusers layout")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     tokenizer = build()

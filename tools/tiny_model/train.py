@@ -41,12 +41,14 @@ from models import (
 from tokenizer import build as build_tokenizer
 from torch.utils.data import DataLoader
 
+from qiltest.arguments import existing_file, existing_folder
+
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stage", choices=["base", "lora", "all", "decoder"])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--atlas", type=Path)
+    parser.add_argument("--atlas", type=existing_file, help="what tools/tiny_model/glyphs.py wrote")
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--lora-minutes", type=float, default=1.5, help="for each LoRA, where all are trained")
     parser.add_argument("--vae-minutes", type=float, default=1.3)
@@ -59,17 +61,20 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tokens", type=int, help="image and text tokens in a batch")
     parser.add_argument(
         "--vae",
-        type=Path,
+        type=existing_folder,
         help="an exported model's VAE folder, to be taken instead of training one; `decoder` goes on from it",
     )
     parser.add_argument(
         "--begin-with",
-        type=Path,
+        type=existing_folder,
         help="an exported model or a folder written by pack_weights.py, to begin with its weights",
     )
     parser.add_argument("--no-record", action="store_true", help="no CUDA graphs")
     parser.add_argument("--no-compile", action="store_true")
     args = parser.parse_args()
+    atlas = args.atlas or args.out / "atlas.npz"
+    if not atlas.is_file():
+        parser.error(f"no atlas of glyphs: {atlas}\n  -> name one with --atlas; tools/tiny_model/glyphs.py writes it")
     if args.stage == "decoder" and not args.vae:
         parser.error("decoder goes on from a VAE: name its folder with --vae")
     return args

@@ -30,6 +30,8 @@ from prompts import LONGEST, SUFFIXES, Writer
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from qiltest.arguments import existing_folder
+
 #: levels at which a way is kept, and the teacher's steps between two of them
 KEPT, BETWEEN = 8, 2
 #: share of prompts from the case files; of those, how many show their own texts (`prompts.AS_IT_IS`)
@@ -195,7 +197,7 @@ def fit(args: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stage", choices=["draw", "fit"])
-    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--model", type=existing_folder, required=True, help="a model in diffusers layout")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--steps", type=int, choices=[4, 8], default=8)

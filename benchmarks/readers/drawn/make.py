@@ -31,6 +31,7 @@ from drawn.faces import FONTS, Face, FacesMissingError, load_faces
 from drawn.job import Job, NoPlaceError, Placed
 from drawn.kinds import KINDS
 from drawn.page import Box
+from qiltest.arguments import existing_folder
 from qiltest.files import write_atomically
 from qiltest.text.normalise import normalise
 
@@ -189,8 +190,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--half", choices=HALVES, action="append", help="default: both")
-    parser.add_argument("--fonts", type=Path, default=FONTS, help="where the packages' fonts are")
-    parser.add_argument("--images", type=Path, default=ROOT.parent / "shared" / "real-images")
+    parser.add_argument("--fonts", type=existing_folder, default=str(FONTS), help="where the packages' fonts are")
+    parser.add_argument(
+        "--images",
+        type=existing_folder,
+        default=str(ROOT.parent / "shared" / "real-images"),
+        help="a folder that backgrounds are cut from",
+    )
     parser.add_argument("--per-kind", type=int, default=PER_KIND)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--jobs", type=int, default=1)

@@ -23,6 +23,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from drawn.readings import Kept, code_of_readers, is_kept, read_all
+from qiltest.arguments import existing_folder
 from qiltest.files import write_atomically
 from qiltest.reading.version import READING_VERSION
 from qiltest.scoring import EmptyReadingError, Score, score
@@ -37,7 +38,7 @@ Row = tuple[Mapping[str, Any], Score | None]
 def main() -> int:
     """Run the benchmark; prints a table by kind."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="what make.py wrote")
+    parser.add_argument("folder", type=existing_folder, help="what make.py wrote")
     parser.add_argument("--half", choices=("train", "test"), default="train")
     parser.add_argument("--reader", default=READER)
     parser.add_argument("--cache", type=Path, help="where readings are kept; default: FOLDER/readings")

@@ -25,6 +25,7 @@ from qiltest.cli.common import (
     runs_flag,
     session_options,
 )
+from qiltest.cli.own_words import in_own_words
 from qiltest.comparison.records import MARGIN, Comparisons
 from qiltest.errors import CaseError, GenerationError, QiltestError, StoreError
 from qiltest.files import expanded
@@ -261,7 +262,8 @@ def _report(
     found, run = ending.comparisons, ending.run
     if found is None or run is None:
         raise GenerationError("; ".join(ending.problems), remedy="fix this and repeat the command to resume")
-    problems = tuple(dict.fromkeys((*run_problems(run), *ending.problems)))
+    said = dict.fromkeys((*run_problems(run), *ending.problems))
+    problems = tuple(in_own_words(problem, args.flags) for problem in said)
     about = about_release(release, inspections, run, suite)
     # write CI's job summary; its lines are for the output of pytest
     tuple(ci_lines(run))
@@ -269,7 +271,8 @@ def _report(
     if args.json:
         print_json(checked_record(inspections, found, run, problems, page, about))
     else:
-        print_lines((*(f"note   {notice}" for notice in ending.notices), *run_lines(run, page)))
+        notices = (f"note   {in_own_words(notice, args.flags)}" for notice in ending.notices)
+        print_lines((*notices, *run_lines(run, page)))
         print_comparisons(console(), found, problems, about=about)
         print_lines(next_lines(found, args.margin))
     if ending.exit_status == INTERRUPTED:

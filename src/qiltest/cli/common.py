@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qiltest.cli.parser import Parser
-from qiltest.errors import StoreError
+from qiltest.errors import ReaderError, StoreError
 from qiltest.reading.registry import DEFAULT_READER, reader_names
 from qiltest.text.console import SafeConsole
 from qiltest.text.escape import printable_json, printable_line
 
 if TYPE_CHECKING:
     from qiltest.engine.options import Options
+    from qiltest.reading import Reader, Reading
     from qiltest.runs.records import Run
 
 #: makes the parser of a command; takes what argparse.ArgumentParser takes.
@@ -134,14 +135,28 @@ def console(*, stderr: bool = False) -> SafeConsole:
     return made
 
 
-def note_frames(images: Iterable[Path]) -> None:
-    """Say on standard error which images have several frames."""
-    from qiltest.reading.images import is_animated
+def read_noted(reader: Reader, image: Path) -> Reading:
+    """Read an image, and say on standard error what of its file is not read. Raises ReaderError.
 
-    for image in images:
-        if is_animated(image):
-            note = f"{image} has several frames (an animation, or pages): the first one is read"
-            console(stderr=True).print(printable_line(note), soft_wrap=True)
+    The file is opened once.
+    """
+    from qiltest.reading.images import decode, image_bytes
+
+    try:
+        data = image_bytes(image, str(image))
+        decoded = decode(data)
+        reading = reader.read(data)
+    except ReaderError:
+        return reader.read(image)  # whose error names the file
+    if decoded.several_frames:
+        _note(f"{image} has several frames (an animation, or pages): the first one is read")
+    if decoded.transparent:
+        _note(f"{image} is transparent in places: it is read on white")
+    return reading
+
+
+def _note(text: str) -> None:
+    console(stderr=True).print(printable_line(text), soft_wrap=True)
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -75,7 +75,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("calibrate --reader easyocr --images 12", "all cases, by another reader"),
         ("calibrate --strokes", "only what a new glyph network takes for broken"),
     ),
-    "init": (("init my-images", "a new project in this folder"),),
+    "init": (("init my-images", "a new project in this folder"), ("init my-edits --edit", "with an edit case, too")),
     "completion": (
         ("completion bash >> ~/.bashrc", "for every new bash"),
         ("completion fish > ~/.config/fish/completions/qiltest.fish", "for fish"),

@@ -25,11 +25,12 @@ from qiltest.generation.sources import (
 from qiltest.lora import Base, LoraFinding, LoraReport, Severity, inspect_lora
 from qiltest.lora.catalogue import Recognised, Task, recognise
 from qiltest.lora.likeness import Likeness, compare
+from qiltest.lora.owners import owner_of
 from qiltest.lora.releases import release_findings
 from qiltest.lora.safetensors_file import BrokenFileError, lora_sha256
 from qiltest.release.candidate import pinned, wrong_variant
 from qiltest.suite.load import VARIANTS_FILE, load_variants, unknown
-from qiltest.suite.variants import Variant
+from qiltest.suite.variants import ModelKind, Variant
 from qiltest.text.escape import one_line
 
 _MARKS = {Severity.ERROR: ("ERROR", "bold red"), Severity.WARNING: ("note", "yellow")}
@@ -59,15 +60,18 @@ def add_parser(add: AddParser) -> None:
 def run_lora(args: argparse.Namespace) -> int:
     """Inspect a file and print the result. Returns 0 where it fits, else 1; raises RecipeError."""
     variants = _variants(args.cases)
-    path = _find(args.file, args.base or TINY)
+    embedded = _embedded_like(args.like, variants)
+    path = _find(args.file, args.base or embedded or TINY)
     base = open_base(args.base) if args.base else None
+    # of the embedded models, the one that the file is to replace a LoRA of
+    known = [each for each in known_bases() if not (embedded and is_embedded(each.name)) or each.name == embedded]
     try:
-        inspected = inspect_lora(path, base=base, known=known_bases(), variants=variants)
+        inspected = inspect_lora(path, base=base, known=known, variants=variants)
     except BrokenFileError as error:
         return _broken(path, error, json=args.json)
-    chosen = base or next(known for known in known_bases() if known.name == inspected.base)
+    chosen = base or next(each for each in known if each.name == inspected.base)
     report = _as_like(inspected, args.file, chosen, args.like, variants)
-    is_other = any(finding.code == "other-release" for finding in report.findings)
+    is_other = any(finding.code in ("other-release", "other-model") for finding in report.findings)
     likeness = _compare(report, chosen, args.like, variants) if args.like and report.sha256 and not is_other else None
     release = recognise(sha256=report.sha256, source=args.file)
     passes = report.passes and not (likeness and likeness.errors)
@@ -105,8 +109,14 @@ def _as_like(report: LoraReport, file: str, base: Base, like: str | None, varian
 
 
 def _find(text: str, base: str) -> Path:
-    """Find a file; `embedded::NAME` is beside the embedded model that is the base, else beside `tiny`."""
+    """Find a file; `embedded::NAME` is beside the embedded model that is `base`, else beside `tiny`."""
     return resolve_lora(text, model=embedded_source(base if is_embedded(base) else TINY))
+
+
+def _embedded_like(like: str | None, variants: tuple[Variant, ...]) -> str | None:
+    """Return the embedded model of the variant that a file is to replace; None where it has a LoRA of none."""
+    wanted = next((variant for variant in variants if variant.name == like), None)
+    return None if wanted is None or wanted.lora(ModelKind.TINY) is None else embedded_of(wanted).name
 
 
 def _variants(folder: Path) -> tuple[Variant, ...]:
@@ -123,7 +133,12 @@ def _compare(report: LoraReport, base: Base, like: str, variants: tuple[Variant,
         if report.passes:
             raise
         return None
-    return compare(report.path, reference, base, reference_sha256=lora_sha256(reference))
+    sha256 = lora_sha256(reference)
+    owner = owner_of(reference, sha256, base)
+    if owner is not None and (fault := owner.fault(base)) and report.passes:
+        remedy = f"compare with a LoRA that was trained on {base.name}"
+        raise RecipeError(fault, where=str(reference), remedy=remedy)
+    return compare(report.path, reference, base, reference_sha256=sha256)
 
 
 def _reference(report: LoraReport, like: str, variants: tuple[Variant, ...]) -> Path:

@@ -63,6 +63,8 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
 
             add = partial(add, epilog=epilog(name))
             import_module(f"qiltest.cli.{name}").add_parser(add)
+            made = commands.choices[name]
+            made.set_defaults(flags=frozenset(made._option_string_actions))
         else:
             add()
     return parser
@@ -91,8 +93,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _called(words: Sequence[str]) -> tuple[str, int]:
     """Return what went wrong, or "", and the exit code."""
     command = next((word for word in words if not word.startswith("-")), None)
+    flags: frozenset[str] = frozenset()
     try:
         arguments = build_parser(command).parse_args(words)
+        flags = arguments.flags
         handler = cast("Callable[[argparse.Namespace], int]", arguments.handler)
         code = int(handler(arguments))
         return _flushed(code)
@@ -102,7 +106,9 @@ def _called(words: Sequence[str]) -> tuple[str, int]:
             return message, code
         raise
     except QiltestError as error:
-        return str(error), error.exit_code
+        from qiltest.cli.own_words import in_own_words
+
+        return in_own_words(str(error), flags), error.exit_code
     except KeyboardInterrupt:
         return "interrupted", _INTERRUPTED
     except OSError as error:

@@ -83,7 +83,7 @@ def run_plan(args: argparse.Namespace) -> int:
         base=base,
         able=tasks_of(args.model, base),
     )
-    model = planned_model(args.model, kind=kind, base=args.base_model)
+    model = planned_model(args.model, kind=kind, base=args.base_model, variants=suite.variants)
     images = plan(tasks, model)
     if args.json and args.output is None:
         raise QiltestError(

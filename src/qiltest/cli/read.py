@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from qiltest.cli.common import AddParser, console, json_flag, note_frames, print_json, print_lines, reader_flag
+from qiltest.cli.common import AddParser, console, json_flag, print_json, print_lines, read_noted, reader_flag
 from qiltest.reading import DEFAULT_READER, Reading, broken_strokes, open_reader
 from qiltest.reading.strokes import counted
 from qiltest.report.terminal.broken import broken_line, broken_record
@@ -30,8 +30,7 @@ def add_parser(add: AddParser) -> None:
 def run_read(args: argparse.Namespace) -> int:
     """Read the images and print their lines. Returns 0; raises ReaderError."""
     reader = open_reader(args.reader or DEFAULT_READER)
-    note_frames(args.images)
-    readings = [(image, reader.read(image)) for image in args.images]
+    readings = [(image, read_noted(reader, image)) for image in args.images]
     if args.json:
         records = [_record(image, reading) for image, reading in readings]
         print_json(records[0] if len(records) == 1 else records, readable=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 from rich.table import Table
 from rich.text import Text
@@ -19,6 +20,7 @@ from qiltest.cli.common import (
     runs_flag,
     with_images,
 )
+from qiltest.cli.own_words import in_own_words
 from qiltest.engine.rescore import ImageChange, Rescored, rescore
 from qiltest.gate.golden import GoldenStore
 from qiltest.runs.store import LATEST, RunStore
@@ -55,6 +57,8 @@ def run_rescore(args: argparse.Namespace) -> int:
         reader=args.reader,
         cases=None if args.cases is None else load_cases(args.cases, edits=True),
     )
+    said = tuple(replace(change, error=in_own_words(change.error, args.flags)) for change in result.changes)
+    result = replace(result, changes=said)
     if args.json:
         print_json(_record(result), readable=True)
     else:

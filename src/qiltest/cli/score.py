@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from qiltest.arguments import natural_int
-from qiltest.cli.common import AddParser, cases_flag, console, json_flag, note_frames, print_json, reader_flag
+from qiltest.cli.common import AddParser, cases_flag, console, json_flag, print_json, read_noted, reader_flag
+from qiltest.cli.own_words import in_own_words
 from qiltest.cli.parser import TEXT
 from qiltest.engine.edits import Before, change_of_edit
 from qiltest.errors import InputError, QiltestError
@@ -84,8 +85,8 @@ def run_score(args: argparse.Namespace) -> int:
     given = _input(args.input, asked)
     name = args.reader or asked.reader or DEFAULT_READER
     reader = open_reader(reader_for(name, asked.to_be_found, asked.forgiven))
-    note_frames([args.image])
     outcome = _outcome(args.image, asked, reader, name, given)
+    outcome = replace(outcome, error=in_own_words(outcome.error, args.flags))
     if args.json:
         print_json(_record(args.image, asked, reader, outcome), readable=True)
     else:
@@ -238,7 +239,7 @@ def _outcome(image: Path, asked: _Asked, reader: Reader, name: str, given: Path 
     where = f"case {asked.case}" if asked.case else "--expect"
     try:
         require_readable(reader, asked.to_be_found, where=where, forgiven=asked.forgiven, asked=name)
-        reading = reader.read(image)
+        reading = read_noted(reader, image)
         found = score(
             asked.texts,
             reading,

@@ -20,6 +20,7 @@ from qiltest.cli.common import (
     runs_flag,
     session_options,
 )
+from qiltest.cli.own_words import in_own_words
 from qiltest.errors import GenerationError
 from qiltest.generation.sources import TINY, is_embedded
 from qiltest.runs.records import Run
@@ -100,7 +101,7 @@ def run_stability(args: argparse.Namespace) -> int:
     if args.json:
         print_json(_record(planned, runs, found))
     else:
-        print_lines(_lines(planned, runs, found))
+        print_lines(in_own_words(line, args.flags) for line in _lines(planned, runs, found))
     return 0 if all(one.stable for one in found) else 1
 
 

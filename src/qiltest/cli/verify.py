@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from qiltest.cli.common import AddParser, cases_flag, golden_flag, json_flag, print_json, print_lines, runs_flag
+from qiltest.cli.own_words import in_own_words
 from qiltest.engine.verify import Verified, verify_run
 from qiltest.gate.golden import GoldenStore
 from qiltest.runs.store import RunStore
@@ -37,7 +38,7 @@ def run_verify(args: argparse.Namespace) -> int:
         known = {"run": found.run, "passes": found.passes, "images": found.images, "full": found.full}
         print_json({**known, "faults": faults, "more_faults": found.more})
     else:
-        print_lines(_lines(found, folder))
+        print_lines(in_own_words(line, args.flags) for line in _lines(found, folder))
     return 0 if found.passes else 1
 
 

@@ -15,7 +15,7 @@ from qiltest.elsewhere.plan import file_of
 from qiltest.errors import ImagesError, ReaderError
 from qiltest.files import read_file
 from qiltest.image_files import MOST_BYTES
-from qiltest.reading.images import Pixels, is_animated, load_image
+from qiltest.reading.images import Pixels, decode
 from qiltest.recipe import SIZE_MULTIPLE, Scalar, Size
 from qiltest.suite.load import Suite
 from qiltest.suite.selection import Sample, Task
@@ -52,6 +52,8 @@ class SurveyedImage:
     seconds: float | None = None
     #: True where it has several frames, of which the first is judged.
     animated: bool = False
+    #: True where it is transparent in places, which are laid on white.
+    transparent: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +201,7 @@ def _surveyed(
         return None
     try:
         data = read_file(path, most=MOST_BYTES)
-        pixels = load_image(data)
+        decoded = decode(data)
     except FileNotFoundError:
         wrong.append(f"missing: {file}, which the manifest lists, is not there")
         return None
@@ -209,6 +211,7 @@ def _surveyed(
     except ReaderError as error:
         wrong.append(f"{file} cannot be read: {error.what}")
         return None
+    pixels = decoded.pixels
     size = Size(pixels.shape[1], pixels.shape[0])
     if size != asked:
         wrong.append(f"{file} is {size}, asked was {asked}")
@@ -227,7 +230,8 @@ def _surveyed(
         size=size,
         told={**told, **{f"manifest.{name}": value for name, value in facts.items()}},
         seconds=None if entry is None else entry.seconds,
-        animated=is_animated(data),
+        animated=decoded.several_frames,
+        transparent=decoded.transparent,
     )
 
 

@@ -10,15 +10,17 @@ from pathlib import PurePosixPath
 from qiltest.errors import DeviceError, ModelError, RecipeError
 from qiltest.generation.border import read_object
 from qiltest.generation.families import FAMILIES, Family, family_named
+from qiltest.generation.lora_faults import check_hash, check_inspection
 from qiltest.generation.schedule import as_tuple, config_of, expected_sigmas
-from qiltest.generation.sources import RANDOM, ModelSource, base_of_model, resolve_lora, resolve_model
-from qiltest.generation.tasks import tasks_of
+from qiltest.generation.sources import RANDOM, ModelSource, base_of, base_of_model, resolve_lora, resolve_model
+from qiltest.generation.tasks import editing_models, tasks_of
 from qiltest.generation.variant_faults import check_inputs, check_variant
 from qiltest.lora.catalogue import recognise
+from qiltest.lora.inspection import inspect_lora
 from qiltest.lora.safetensors_file import lora_sha256
 from qiltest.recipe import Scalar, Size
 from qiltest.suite.selection import Task
-from qiltest.suite.variants import ModelBase, ModelKind, SchedulerKind, Variant
+from qiltest.suite.variants import LoraSource, ModelBase, ModelKind, SchedulerKind, Variant
 
 #: class of the schedulers of all variants.
 _SCHEDULER = "FlowMatchEulerDiscreteScheduler"
@@ -93,6 +95,8 @@ class PlannedModel:
     scheduler: SchedulerConfig | None
     #: which base model it is, where somebody said so.
     insisted: str | None = None
+    #: models that edit images, for the remedy where it does not; (): all that are known.
+    editing: tuple[str, ...] = ()
 
     @cached_property
     def base(self) -> ModelBase:
@@ -114,18 +118,22 @@ class PlannedModel:
         check_variant(task.variant, self.base)
         inputs = 0 if task.case.edit is None else len(task.case.edit.inputs)
         if self.known_family is not None:
-            check_inputs(task.case.id, inputs, self.known_family)
+            check_inputs(task.case.id, inputs, self.known_family, editing=self.editing)
         elif task.case.task not in tasks_of(self.name):
             raise RecipeError(
                 f"it is a case of the task {task.case.task}, and nothing says that {self.name} does it",
                 where=f"case {task.case.id}",
-                remedy="name the base model that it is, such as Qwen/Qwen-Image-Edit-2511 (qiltest plan: --base-model; "
-                "pytest: --qil-base), or choose another model",
+                remedy="name the base model that it is with --qil-base, or choose another model: "
+                f"{', '.join(self.editing or editing_models())}",
             )
 
 
-def planned_model(name: str, *, kind: ModelKind, base: str | None = None) -> PlannedModel:
+def planned_model(
+    name: str, *, kind: ModelKind, base: str | None = None, variants: Iterable[Variant] = ()
+) -> PlannedModel:
     """Look a model up without loading it. `base` says which base model it is (None: recognised).
+
+    `variants` are the suite's: where the model does not edit, an error names those that they are for.
 
     Raises ModelError and DeviceError for a folder that is no whole model; weights that are not here are no error.
     """
@@ -142,13 +150,15 @@ def planned_model(name: str, *, kind: ModelKind, base: str | None = None) -> Pla
     else:
         own = dict(source.family.scheduler) if source.folder is None else _own_scheduler(source)
     config = None if own is None else _config(own)
-    return PlannedModel(name=name, kind=kind, source=source, scheduler=config, insisted=base)
+    editing = editing_models(variants)
+    return PlannedModel(name=name, kind=kind, source=source, scheduler=config, insisted=base, editing=editing)
 
 
 def plan(tasks: Iterable[Task], model: PlannedModel) -> tuple[PlannedImage, ...]:
     """Return the images to generate, in the order of `tasks`.
 
-    Raises RecipeError for what the model cannot generate (`PlannedModel.check`), and for a scheduler config of lists.
+    Raises RecipeError for what the model cannot generate (`PlannedModel.check`), for a LoRA file that is here and is
+    none of the model or the variant, and for a scheduler config of lists.
     """
     loras: dict[str, PlannedLora | None] = {}
     images = []
@@ -233,19 +243,30 @@ def _lora(variant: Variant, model: PlannedModel) -> PlannedLora | None:
         return None
     name = PurePosixPath(lora.source.rpartition("::")[2].replace("\\", "/")).name
     name = name if name.endswith(_WEIGHTS) else name + _WEIGHTS  # `embedded::4step`
-    return PlannedLora(
-        source=lora.source, file=name, sha256=lora.sha256 or _sha256(lora.source, model), merged=variant.merged
-    )
+    sha256 = _sha256(lora, variant, model)
+    return PlannedLora(source=lora.source, file=name, sha256=lora.sha256 or sha256, merged=variant.merged)
 
 
-def _sha256(source: str, model: PlannedModel) -> str | None:
-    """Return the hash of a LoRA file that is here, else the one that the catalogue has of its place on the hub."""
+def _sha256(lora: LoraSource, variant: Variant, model: PlannedModel) -> str | None:
+    """Return the hash of a LoRA file that is here, else the one that the catalogue has of its place on the hub.
+
+    Raises RecipeError for a file that is here and that no session would generate the variant with.
+    """
     owner = model.source or ModelSource(name=RANDOM, kind=model.kind, folder=None, revision=RANDOM)
     try:
-        return lora_sha256(resolve_lora(source, model=owner))
+        path = resolve_lora(lora.source, model=owner)
     except (RecipeError, DeviceError):  # the file is not here
-        known = recognise(sha256="", source=source)
+        known = recognise(sha256="", source=lora.source)
         return known.file.sha256 if known is not None and known.certain else None
+    if model.source is None:  # nor is the model, of which the file is to be
+        sha256 = lora_sha256(path)
+    else:
+        report = inspect_lora(path, base=base_of(model.source))
+        # who generates elsewhere may have reasons of their own for a part of a LoRA
+        check_inspection(report, allow_partial=True)
+        sha256 = report.sha256
+    check_hash(sha256, lora, variant, model.base.id)
+    return sha256
 
 
 def _own_scheduler(source: ModelSource) -> dict[str, Scalar] | None:

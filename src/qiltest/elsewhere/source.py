@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from qiltest.elsewhere.folder import Survey, SurveyedImage, survey
@@ -86,16 +86,18 @@ class FolderSource(Generator):
             f"images made elsewhere ({self._source}), of {self._planned.name}; not checked: {', '.join(NOT_CHECKED)}; "
             "no latency was measured",
             *not_selected,
-            *self._of_several_frames(),
+            *self._with(lambda image: image.animated, "several frames, of which the first is judged"),
+            *self._with(lambda image: image.transparent, "transparent places, which are judged on white"),
             *self._of_several_models(),
         )
 
-    def _of_several_frames(self) -> Iterator[str]:
-        files = [image.file for image in self._survey.images.values() if image.animated]
+    def _with(self, has: Callable[[SurveyedImage], bool], what: str) -> Iterator[str]:
+        """Yield a note that names the images that have something."""
+        files = [image.file for image in self._survey.images.values() if has(image)]
         if files:
             shown = ", ".join(files[:_SHOWN]) + (f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else "")
             have = "has" if len(files) == 1 else "have"
-            yield f"{count(len(files), 'image')} {have} several frames, of which the first is judged: {shown}"
+            yield f"{count(len(files), 'image')} {have} {what}: {shown}"
 
     def _of_several_models(self) -> Iterator[str]:
         """Yield the variants whose images tell of more than one model: their goldens would be compared all the same."""
@@ -234,5 +236,5 @@ def open_folder(
     if LABEL.fullmatch(source) is None:
         remedy = "write letters, digits, '.', '_' and '-', at most 64, first a letter or digit"
         raise ImagesError(f"{source!r} is no label of images made elsewhere", remedy=remedy)
-    planned = planned_model(model, kind=kind, base=base)
+    planned = planned_model(model, kind=kind, base=base, variants=suite.variants)
     return FolderSource(survey(folder, tasks, suite, planned.family.size_multiple), tasks, planned, source=source)

@@ -42,7 +42,7 @@ def change_of_edit(case: Case, before: Before, after: Path, reading: Reading, fo
         raise InputError(
             "nothing of the image is left to compare with the input: all of it may change",
             where=case.id,
-            remedy="give smaller regions in may_change, or larger images than their texts",
+            remedy="give images that are larger than their texts, or smaller regions in the case's may_change",
         )
     return change
 
@@ -70,9 +70,10 @@ def check_input(case: Case, before: Reading) -> None:
     faults = list(_premises(case, before))
     if faults:
         raise InputError(
-            f"the input image does not show what the case says: {'; '.join(faults)}",
+            f"the input image does not show what is asked: {'; '.join(faults)}",
             where=case.id,
-            remedy="look at the input image; correct the case, or give the image that it means",
+            remedy="look at the input image; correct what is to stay and to be removed, or give the image that is "
+            "meant",
         )
 
 
@@ -94,7 +95,7 @@ def _kept(case: Case, before: Reading) -> tuple[TextScore, ...]:
     try:
         return score(kept, before, line_breaks=case.line_breaks, forgiven=case.forgiven).texts if kept else ()
     except EmptyReadingError as error:
-        raise ReaderError(f"nothing was read in the input image of {case.id}", remedy=error.remedy) from error
+        raise ReaderError("nothing was read in the input image", where=case.id, remedy=error.remedy) from error
 
 
 def _is_found(text: TextScore) -> bool:

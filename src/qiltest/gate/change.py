@@ -18,8 +18,8 @@ SHARE, PATCH = 0.04, 0.012
 SHARE_MORE, PATCH_MORE = 0.05, 0.01
 #: Share of changed blocks above which identity or layout is lost.
 COLLAPSED = 0.35
-#: The same share where the layout correlates less than `LAYOUT` with the input's: on a plain ground a correlation alone
-#: says little.
+#: The same share where the layout correlates less than `LAYOUT` with the input's, or nothing can be said of it: on a
+#: plain ground a correlation alone says little.
 OTHERWISE, LAYOUT = 0.2, 0.6
 #: Share of an image that must be compared for a verdict.
 COMPARED = 0.1
@@ -43,8 +43,7 @@ def change_fault(change: Change, golden: GoldenRest | None = None) -> str:
     if is_collapse(change):
         return (
             f"collapse: {change.share:.0%} of the rest of the image changed (limit {COLLAPSED:.0%}, {OTHERWISE:.0%} "
-            f"where it lies otherwise), and its layout correlates with the input's by {change.layout:.2f} ({LAYOUT:g} "
-            f"is alike)"
+            f"where it lies otherwise), and {_layout_words(change)}"
         )
     if not is_too_much(change) or _accepted(change, golden):
         return ""
@@ -74,7 +73,18 @@ def is_collapse(change: Change) -> bool:
     """Return whether the image is another one: its identity or layout is lost. Nothing is said of too small a rest."""
     if not change.compared >= COMPARED:
         return False
-    return not (change.share <= COLLAPSED and (change.share <= OTHERWISE or change.layout >= LAYOUT))
+    return not (change.share <= COLLAPSED and (change.share <= OTHERWISE or _lies_alike(change)))
+
+
+def _lies_alike(change: Change) -> bool:
+    """Return whether the layout is the input's; where no correlation is defined, nothing says that it is."""
+    return change.layout is not None and change.layout >= LAYOUT
+
+
+def _layout_words(change: Change) -> str:
+    if change.layout is None:
+        return "its layout cannot be compared with the input's: one of them is of one colour, or too little is compared"
+    return f"its layout correlates with the input's by {change.layout:.2f} ({LAYOUT:g} is alike)"
 
 
 def _accepted(change: Change, golden: GoldenRest | None) -> bool:

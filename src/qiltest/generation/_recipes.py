@@ -23,13 +23,12 @@ from qiltest.generation._errors import first_line
 from qiltest.generation._load import RANDOM_SEED, RANDOM_STD, scheduler_config, versions
 from qiltest.generation.ahead import Ahead
 from qiltest.generation.identity import whole_sha256
+from qiltest.generation.lora_faults import check_hash, check_inspection
 from qiltest.generation.schedule import SchedulerConfig, as_tuple, check_sigmas, config_of
 from qiltest.generation.settings import Settings
 from qiltest.generation.sources import RANDOM_LORA, ModelSource, base_of, resolve_lora
 from qiltest.generation.variant_faults import check_inputs, check_numbers, check_variant
 from qiltest.lora import Base, LoraReport
-from qiltest.lora.findings import LEFT_OUT
-from qiltest.lora.releases import refuse_other_release
 from qiltest.recipe import LoraRecipe, Recipe, Size
 from qiltest.suite.cases import Case
 from qiltest.suite.variants import LoraSource, SchedulerKind, Variant
@@ -191,17 +190,8 @@ class RecipeBuilder:
         if known is None or known[0] != now:
             known = (now, self._ahead.inspection(path, now, self.base))
             self._inspected[path] = known
-        report = known[1]
-        partial = self._settings.allow_partial_lora
-        faults = [finding for finding in report.findings if finding.severity == "error"]
-        faults = [finding for finding in faults if not (partial and finding.code == LEFT_OUT)]
-        if faults:
-            raise RecipeError(
-                "; ".join(finding.text for finding in faults),
-                where=str(path),
-                remedy=f"inspect the file with `qiltest lora {path}`",
-            )
-        return path, report
+        check_inspection(known[1], allow_partial=self._settings.allow_partial_lora)
+        return path, known[1]
 
     def _lora(self, variant: Variant) -> LoraRecipe | None:
         lora = variant.lora(self._source.kind)
@@ -218,7 +208,7 @@ class RecipeBuilder:
             raise RecipeError(
                 f"a LoRA beside the weights cannot be combined with {apart}, which keeps them elsewhere or in float8",
                 where=f"variant {variant.name}",
-                remedy="--qil-merge=yes, which merges the LoRA into the weights wherever they are",
+                remedy="merged = true in variants.toml, or --qil-merge=yes, which merges the LoRA into the weights",
             )
         if self._source.is_random and "::" in lora.source:
             return _random_lora(lora.source, merged=self._merges(variant))
@@ -226,14 +216,8 @@ class RecipeBuilder:
 
     def _file_lora(self, lora: LoraSource, variant: Variant) -> LoraRecipe:
         _, report = self.inspected(lora.source)
-        if lora.sha256 is not None and lora.sha256.lower() != report.sha256:
-            raise RecipeError(
-                f"the file's SHA-256 is {report.sha256}, variant {variant.name} names {lora.sha256}",
-                where=lora.source,
-                remedy="the file is another release of the same name; replace it, or correct the hash in variants.toml",
-            )
         base = None if self._source.base is None else self._source.base.id
-        refuse_other_release(sha256=report.sha256, source=lora.source, like=variant, base=base)
+        check_hash(report.sha256, lora, variant, base)
         return LoraRecipe(
             source=lora.source,
             sha256=report.sha256,

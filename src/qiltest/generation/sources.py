@@ -16,7 +16,7 @@ from qiltest.generation.families import FAMILIES, Family, family_named, family_o
 from qiltest.generation.identity import name_of_folder
 from qiltest.generation.model_base import base_of_folder
 from qiltest.generation.whole import MISSING, folder_faults
-from qiltest.lora.bases import Base
+from qiltest.lora.bases import Base, KnownLora
 from qiltest.lora.catalogue import catalogue, recognise
 from qiltest.strict_json import StrictJsonError, parse_file
 from qiltest.suite.variants import EMBEDDED_NAMES, ModelBase, ModelKind, Variant
@@ -253,12 +253,9 @@ def resolve_lora(source: str, *, model: ModelSource, download: bool = False) -> 
 
 
 def known_bases() -> tuple[Base, ...]:
-    """Return the bases that a file is compared with when none is named: the releases' and the embedded models'.
-
-    The embedded models have the same modules, so the first stands for both.
-    """
-    installed = (EMBEDDED / "transformer" / "config.json").exists()
-    return (*_released_bases(), *((open_base(TINY),) if installed else ()))
+    """Return the bases that a file is compared with when none is named: the releases' and the embedded models'."""
+    installed = [name for name, folder in EMBEDDED_MODELS.items() if (folder / "transformer" / "config.json").exists()]
+    return (*_released_bases(), *map(open_base, installed))
 
 
 def open_base(text: str) -> Base:
@@ -277,9 +274,24 @@ def _released_bases() -> tuple[Base, ...]:
 
 
 def base_of(model: ModelSource) -> Base:
-    """Return the modules that a LoRA of this model must fit; random weights have those of the family's release."""
+    """Return the modules that a LoRA of this model must fit; random weights have those of the family's release.
+
+    An embedded model's base knows the LoRAs of all embedded models, which have the same modules.
+    """
     family = model.family
-    return family.base() if model.folder is None else family.base_of_folder(model.folder, name=model.name)
+    if model.folder is None:
+        return family.base()
+    base = family.base_of_folder(model.folder, name=model.name)
+    return replace(base, loras=_embedded_loras()) if is_embedded(model.name) else base
+
+
+def _embedded_loras() -> tuple[KnownLora, ...]:
+    """Return the LoRAs of the embedded models."""
+    return tuple(
+        KnownLora(model=model, name=path.stem, source=f"{_EMBEDDED_LORA}{path.stem}", path=path)
+        for model, folder in EMBEDDED_MODELS.items()
+        for path in sorted((folder / "loras").glob("*.safetensors"))
+    )
 
 
 def _lora_path(source: str, model: ModelSource, *, download: bool) -> Path:

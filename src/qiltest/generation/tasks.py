@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 
 from qiltest.files import expanded
 from qiltest.generation.border import read_object
 from qiltest.generation.families import family_named, family_of
 from qiltest.generation.sources import EMBEDDED_MODELS
+from qiltest.lora.catalogue import catalogue
 from qiltest.suite.cases import TaskKind
-from qiltest.suite.variants import ModelBase
+from qiltest.suite.variants import ModelBase, Variant
 
 TEXT_TO_IMAGE, EDIT = frozenset({TaskKind.TEXT_TO_IMAGE}), frozenset({TaskKind.EDIT})
 #: the part of a pipeline's class, or of an id on the hub, that says that a model edits.
@@ -26,6 +28,17 @@ def tasks_of(model: str, base: ModelBase | None = None) -> frozenset[TaskKind]:
     family = family_of(pipeline) or family_named((base and base.family) or "")
     edits = family.most_inputs > 0 if family is not None else _EDITS in (pipeline or model.rpartition("/")[2]).lower()
     return EDIT if edits else TEXT_TO_IMAGE
+
+
+def editing_models(variants: Iterable[Variant] = ()) -> tuple[str, ...]:
+    """Return the models that edit images: those that the variants are for; all that are known, where they are for none.
+
+    For a remedy: each is what `--qil-model` takes.
+    """
+    known = (*EMBEDDED_MODELS, *(base.id for base in catalogue().bases))
+    named = (variant.base_model for variant in variants if variant.base_model is not None)
+    own = tuple(name for name in dict.fromkeys(named) if tasks_of(name) == EDIT)
+    return own or tuple(name for name in known if tasks_of(name) == EDIT)
 
 
 def _pipeline(model: str) -> str:

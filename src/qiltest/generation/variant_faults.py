@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from qiltest.errors import RecipeError
 from qiltest.generation.families import Family
+from qiltest.generation.tasks import editing_models
 from qiltest.image_files import MOST_RATIO
 from qiltest.recipe import SIZE_MULTIPLE, Size
 from qiltest.suite.variants import ModelBase, SchedulerKind, Variant
@@ -29,14 +30,17 @@ def check_numbers(size: Size, seed: int) -> None:
         raise RecipeError(f"seed {seed} is not between 0 and 2^63 - 1")
 
 
-def check_inputs(case: str, number: int, family: Family) -> None:
-    """Raise RecipeError for a case (its id) with another number of input images than the family's pipeline takes."""
+def check_inputs(case: str, number: int, family: Family, *, editing: Sequence[str] = ()) -> None:
+    """Raise RecipeError for a case (its id) with another number of input images than the family's pipeline takes.
+
+    `editing` are the models that the remedy names; (): all that are known.
+    """
     most = family.most_inputs
     if number and not most:
         raise RecipeError(
             f"it has {count(number, 'input image')}, and the model generates from text alone",
             where=f"case {case}",
-            remedy="choose an editing model, such as Qwen/Qwen-Image-Edit-2511, or other cases",
+            remedy=f"choose an editing model: {', '.join(editing or editing_models())}; or other cases",
         )
     if most and not 0 < number <= most:
         raise RecipeError(

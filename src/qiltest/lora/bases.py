@@ -27,12 +27,26 @@ BLOCK = re.compile(r"transformer_blocks\.(\d+)\.(.+)")
 
 
 @dataclass(frozen=True, kw_only=True)
+class KnownLora:
+    """A LoRA file that is known to have been trained on a model."""
+
+    model: str
+    #: short name, such as `8step`.
+    name: str
+    #: as a user names it beside its model, such as `embedded::8step`.
+    source: str
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True)
 class Base:
     """The numbers of a base model's config that decide its modules and shapes."""
 
     name: str
     #: models with the same modules, which a LoRA file cannot tell apart.
     also: tuple[str, ...] = ()
+    #: LoRAs of this model and of others with the same modules: they tell whose a file is (`qiltest.lora.owners`).
+    loras: tuple[KnownLora, ...] = ()
     num_layers: int = 60
     attention_head_dim: int = 128
     num_attention_heads: int = 24

@@ -17,7 +17,8 @@ from qiltest.lora.contents import Contents, contents_of, takes
 from qiltest.lora.deltas import FactorPair, Measured, from_header, measure
 from qiltest.lora.findings import find
 from qiltest.lora.keys import Key, Naming
-from qiltest.lora.report import LoraReport
+from qiltest.lora.owners import Owner, owner_of
+from qiltest.lora.report import LoraFinding, LoraReport, Severity
 from qiltest.lora.safetensors_file import (
     SIZE_LIMIT,
     BrokenFileError,
@@ -28,7 +29,7 @@ from qiltest.lora.safetensors_file import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from qiltest.lora.bases import Base
@@ -59,6 +60,8 @@ def inspect_lora(
 ) -> LoraReport:
     """Inspect a LoRA file against `base`, or the best fit of the `known` bases, or Qwen-Image.
 
+    Of bases with the same modules the best fit is the one that the file was trained on, where that is known; a file
+    that was trained on another than `base` is refused (`qiltest.lora.owners`).
     The header decides what is read: nothing of a file that it refuses, or of a module with another shape than the
     base's. Values are read a module at a time, small ones in a few threads: memory is that of the header and a few
     pairs of factors. What was measured of a large file is kept (`qiltest.lora.known`). The file is hashed meanwhile;
@@ -73,11 +76,16 @@ def inspect_lora(
     if file.size > SIZE_LIMIT and found.kind is None:
         found = replace(found, kind=f"{too_large(file.size)}: extract a LoRA of lower rank, or save it in bfloat16")
     measured, sha256 = _measured_and_hashed(file, chosen, found, hashed=hashed and file.size <= SIZE_LIMIT)
+    fitting = [candidate for candidate, each in contents.items() if _fits(each, candidate)]
+    knowing = {candidate.loras: candidate for candidate in fitting}.values()
+    owner = next((owner for candidate in knowing if (owner := owner_of(path, sha256, candidate))), None)
     file.check_unchanged()
+    if base is None and owner is not None:  # modules and shapes are the same, and so is what was measured
+        chosen = next((candidate for candidate in fitting if candidate.name == owner.model), chosen)
     report = _report(file, chosen, found, measured, sha256)
-    fits = tuple(name for candidate, each in contents.items() for name in _fits(each, candidate))
-    report = replace(report, fits=fits, variants=_named(report.sha256, variants))
-    return replace(report, findings=find(report, chosen))
+    report = replace(report, fits=_names(fitting, owner), variants=_named(report.sha256, variants))
+    of_models = _of_models(owner, chosen) if chosen in fitting and chosen.loras else ()
+    return replace(report, findings=tuple(sorted((*of_models, *find(report, chosen)), key=lambda one: one.severity)))
 
 
 def _measured_and_hashed(
@@ -160,10 +168,26 @@ def _matches(contents: Contents, base: Base) -> tuple[int, int]:
     return sum(takes(base, pair) for pair in contents.pairs), len(contents.pairs)
 
 
-def _fits(contents: Contents, base: Base) -> tuple[str, ...]:
-    """Return the base's names where it takes every tensor."""
+def _fits(contents: Contents, base: Base) -> bool:
+    """Return whether a base takes every tensor."""
     whole = contents.pairs and not (contents.kind or contents.unknown or contents.missing)
-    return (base.name, *base.also) if whole and all(takes(base, pair) for pair in contents.pairs) else ()
+    return bool(whole) and all(takes(base, pair) for pair in contents.pairs)
+
+
+def _names(fitting: Iterable[Base], owner: Owner | None) -> tuple[str, ...]:
+    """Return the names of bases that take a file; of those with the same modules the one that it was trained on."""
+    names = ((base, name) for base in fitting for name in (base.name, *base.also))
+    return tuple(dict.fromkeys(owner.model if owner is not None and base.loras else name for base, name in names))
+
+
+def _of_models(owner: Owner | None, base: Base) -> Iterator[LoraFinding]:
+    """Yield what speaks against a file that fits `base`, where other models have the same modules."""
+    if owner is None:
+        models = " and ".join(dict.fromkeys(lora.model for lora in base.loras))
+        text = f"{models} have the same modules and shapes, and nothing tells which of them the file was trained on"
+        yield LoraFinding(severity=Severity.WARNING, code="models", text=text)
+    elif owner is not None and (fault := owner.fault(base)):
+        yield LoraFinding(severity=Severity.ERROR, code="other-model", text=f"{fault}: {owner.remedy(base)}")
 
 
 def _shape_fault(pair: FactorPair, base: Base) -> str:

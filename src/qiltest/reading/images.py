@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from qiltest.image_files import (
     several_frames,
     size_faults,
     too_large,
+    transparent,
 )
 
 Pixels = NDArray[np.uint8]
@@ -35,14 +37,31 @@ _ROWS = 256
 _REMEDY = f"give an intact file of one of these formats: {', '.join(FORMATS)}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """An image as readers get it, and what of its file they do not get."""
+
+    #: RGB, shape (height, width, 3), 8 bit.
+    pixels: Pixels
+    #: it has further frames or pages.
+    several_frames: bool
+    #: it was transparent in places, which are laid on white.
+    transparent: bool
+
+
 def load_image(image: Path | bytes, *, most_pixels: int = MOST_PIXELS) -> Pixels:
-    """Decode an image into RGB, shape (height, width, 3), 8 bit; transparency is laid on white.
+    """Return the pixels that `decode` returns; raises what it raises."""
+    return decode(image, most_pixels=most_pixels).pixels
+
+
+def decode(image: Path | bytes, *, most_pixels: int = MOST_PIXELS) -> Decoded:
+    """Decode an image into RGB: the first of several frames, and what is transparent on white.
 
     Raises ReaderError where it is missing, not a regular file, not of a known format, damaged, has no pixels, more than
     `most_pixels`, or more than `MOST_BYTES` bytes.
     """
     where = str(image) if isinstance(image, Path) else "image"
-    data = _bytes_of(image, where)
+    data = image_bytes(image, where)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damage that Pillow gets over, and of sizes that are checked here
@@ -51,7 +70,9 @@ def load_image(image: Path | bytes, *, most_pixels: int = MOST_PIXELS) -> Pixels
                     raise ReaderError(f"the image is {what}", where=where, remedy=remedy)
                 if what := scans_fault(opened, data):
                     raise ReaderError(f"the image has {what}", where=where, remedy=_REMEDY)
-                return _rgb(ImageOps.exif_transpose(opened))
+                several = several_frames(opened)
+                upright = ImageOps.exif_transpose(opened)
+                return Decoded(pixels=_rgb(upright), several_frames=several, transparent=transparent(upright))
     except Image.DecompressionBombError as error:
         what, remedy = too_large(most_pixels)
         raise ReaderError(f"the image is {what}", where=where, remedy=remedy) from error
@@ -62,22 +83,8 @@ def load_image(image: Path | bytes, *, most_pixels: int = MOST_PIXELS) -> Pixels
         raise ReaderError(f"cannot be decoded as an image ({why})", where=where, remedy=_REMEDY) from error
 
 
-def is_animated(image: Path | bytes) -> bool:
-    """Return whether an image has several frames or pages, of which `load_image` decodes the first.
-
-    False where it cannot be opened, which `load_image` says.
-    """
-    try:
-        data = _bytes_of(image, "")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-                return several_frames(opened)
-    except (ReaderError, Image.DecompressionBombError, *DECODERS_RAISE):
-        return False
-
-
-def _bytes_of(image: Path | bytes, where: str) -> bytes:
+def image_bytes(image: Path | bytes, where: str) -> bytes:
+    """Return the bytes of an image. Raises ReaderError where there are none, or too many; `where` names it."""
     with os_errors_as(ReaderError, "cannot be opened", where=where, remedy="check the path"):
         data = image if isinstance(image, bytes) else read_file(image, most=MOST_BYTES)
     if not data:

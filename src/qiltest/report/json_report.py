@@ -127,7 +127,9 @@ class ChangeModel(_Model):
     down: float
     scale: float
     colour: float = Field(description="shift of all colours, CIE Lab units; taken back before blocks are compared")
-    layout: float = Field(description="correlation of the colours of 8 x 8 cells, -1 to 1")
+    layout: float | None = Field(
+        description="correlation of the colours of 8 x 8 cells, -1 to 1; null where it is not defined: of one colour"
+    )
     may_change: tuple[BoxModel, ...]
     blocks: tuple[Text, ...] = Field(description="rows of blocks: . unchanged, # changed, a space: may change")
 

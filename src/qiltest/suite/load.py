@@ -21,6 +21,8 @@ VARIANTS_FILE = "variants.toml"
 FLOORS_FOLDER = "floors"
 #: Folder beside the case files for those of the task edit, and in it the folder of their input images.
 EDITS_FOLDER, INPUTS_FOLDER = "edit", "inputs"
+#: what input images are called.
+_IMAGES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 _INIT = "`qiltest init FOLDER` makes a project with one"
 
 
@@ -185,13 +187,24 @@ def _strays(folder: Path, *, edits: bool = False) -> Iterator[Mistake]:
         elif edits and path.name == INPUTS_FOLDER and path.is_dir():
             continue  # which of them a case needs, and which are missing, its own tests say
         elif not (path.suffix in {".toml", ".md"} and path.is_file()):
-            folders = f"the folder {FLOORS_FOLDER}" if not edits else f"the folders {FLOORS_FOLDER}, {INPUTS_FOLDER}"
-            yield _stray(path, f"*.toml, *.md and {folders}")
+            yield _stray(path, _allowed(folder, path, edits=edits))
 
 
 def _stray(path: Path, allowed: str) -> Mistake:
     seen = f"a {'folder' if path.is_dir() else 'file'} that is not read"
     return Mistake(path=path, key="", seen=seen, allowed=allowed)
+
+
+def _allowed(folder: Path, stray: Path, *, edits: bool) -> str:
+    """Return what a folder of cases may have, or where an edit's input images belong."""
+    inputs = f"{one_line(folder.name)}/" + (INPUTS_FOLDER if edits else f"{EDITS_FOLDER}/{INPUTS_FOLDER}")
+    if stray.name == INPUTS_FOLDER and not edits:
+        return f"input images in {inputs}/, beside edit cases in {one_line(folder.name)}/{EDITS_FOLDER}/"
+    if stray.suffix.lower() in _IMAGES and stray.is_file():
+        return f"input images in {inputs}/"
+    if edits:
+        return f"*.toml, *.md and the folders {FLOORS_FOLDER}, {INPUTS_FOLDER} (input images)"
+    return f"*.toml, *.md and the folders {FLOORS_FOLDER}, {EDITS_FOLDER} (edit cases)"
 
 
 def _languages(variants: Iterable[Variant]) -> list[str] | None:

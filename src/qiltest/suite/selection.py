@@ -91,8 +91,8 @@ def select(
     `cases` are `ID` or `ID@WxH`; `variants` are names or groups, or `all` alone; `sizes` are the report's, also for the
     embedded model; `seeds` replace the cases' own; `seed_count` is a number of seeds per case, starting with its own.
     Duplicate names count once. Raises CaseError for an unknown name, a variant of another base or without a LoRA for
-    this kind of model, a negative seed, and where nothing is left: a run that generates nothing must not look like a
-    good one.
+    this kind of model, a seed that is negative or given twice, and where nothing is left: a run that generates nothing
+    must not look like a good one.
     """
     if tuple(variants) == (ALL,):
         variants = [variant.name for variant in variants_of(suite, base) if variant.generates(kind)]
@@ -100,11 +100,13 @@ def select(
     generated = _variants(suite, variants, kind, base)
     if negative := [seed for seed in seeds if seed < 0]:
         raise CaseError(f"seed {negative[0]} is negative", remedy="give seeds of 0 or more")
+    if len(set(seeds)) < len(seeds):
+        raise CaseError(f"a seed is given twice in {', '.join(map(str, seeds))}", remedy="give each seed once")
     return tuple(
         Task(case=case, resolution=resolution, variant=variant, seed=seed, kind=kind, round=number)
         for case, resolution in places
         for variant in generated
-        for seed in dict.fromkeys(seeds or _first_seeds(case, seed_count or len(case.seeds)))
+        for seed in seeds or _first_seeds(case, seed_count or len(case.seeds))
         for number in range(1, case.rounds + 1)
     )
 
@@ -178,8 +180,8 @@ def refuse_other_base(variant: Variant, base: ModelBase, suite: Suite) -> None:
         raise CaseError(
             f"variant {variant.name} is for {variant.base_model}, the model is {base.id} ({base.evidence})",
             where=base.model,
-            remedy=f"{instead} with the model {variant.base_model}; --qil-base=ID (qiltest check: --base-model) says "
-            "what the model is where it is wrongly recognised",
+            remedy=f"{instead} with the model {variant.base_model}; --qil-base=ID says what "
+            "the model is where it is wrongly recognised",
         )
 
 

@@ -172,3 +172,19 @@ def test_a_box_beyond_the_image_is_no_error():
     assert len(crops(image, far, "开创", places)) == 2
     nowhere = tuple((x + 9000, y + 9000) for x, y in box)
     assert crops(image, nowhere, "开创", places) == (None, None)
+
+
+@pytest.mark.parametrize("colours", COLOURS.values(), ids=COLOURS)
+@pytest.mark.parametrize("size", [(1, 1), (3, 2)], ids=["of its size", "large"])
+def test_an_image_in_the_other_order_of_channels_gives_the_same_crops_bit_for_bit(colours, size):
+    image, box, places = line([glyph(char) for char in TEXT], *colours)
+    across, down = size
+    image = cv2.resize(np.asarray(image), None, fx=across, fy=down, interpolation=cv2.INTER_CUBIC)
+    image = np.clip(image + np.random.default_rng(3).normal(0, 6, image.shape), 0, 255).astype(np.uint8)
+    box = tuple((x * across, y * down) for x, y in box)
+    rgb = crops(image, box, TEXT, places)
+    bgr = crops(np.ascontiguousarray(image[:, :, ::-1]), box, TEXT, places, bgr=True)
+    assert all(crop is not None for crop in rgb)
+    for one, other in zip(rgb, bgr, strict=True):
+        assert np.array_equal(one.ink, other.ink)
+        assert (one.box, one.height) == (other.box, other.height)

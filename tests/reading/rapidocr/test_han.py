@@ -43,7 +43,7 @@ def line(*guesses, confidence=0.99):
 
 @pytest.fixture
 def cut(monkeypatch):
-    monkeypatch.setattr(han, "crops", lambda image, box, text, places: tuple(CROP for _ in text))
+    monkeypatch.setattr(han, "crops", lambda image, box, text, places, *, bgr: tuple(CROP for _ in text))
 
 
 def read(written, network):
@@ -87,5 +87,5 @@ def test_a_line_of_noise_is_not_asked_about():
 
 
 def test_a_character_that_cannot_be_cut_out_stays(monkeypatch):
-    monkeypatch.setattr(han, "crops", lambda image, box, text, places: (None,) * len(text))
+    monkeypatch.setattr(han, "crops", lambda image, box, text, places, *, bgr: (None,) * len(text))
     assert read(line(("車", 0.6), ("车", 0.4)), Network(車=5.0, 车=-5.0)) == "自行車的"

@@ -42,6 +42,8 @@ NEAR = 3
 _LEAST = 0.6
 #: Cells along each side of the grid of the layout.
 _CELLS = 8
+#: CIE Lab units (root mean square over the cells) below which an image is of one colour.
+_FLAT = 1.0
 _DECIMALS = 4
 
 Lab = NDArray[np.float32]
@@ -72,7 +74,7 @@ def measure_change(before: Pixels, after: Pixels, may_change: Sequence[Box]) -> 
         down=_rounded(fit.down),
         scale=_rounded(fit.scale),
         colour=_rounded(colour),
-        layout=_rounded(_layout(old, new, free)),
+        layout=None if (layout := _layout(old, new, free)) is None else _rounded(layout),
         may_change=tuple(may_change),
         blocks=tuple(_rows(compared, changed)),
     )
@@ -179,15 +181,20 @@ def _largest(changed: Mask) -> int:
     return int(np.bincount(labels.ravel())[1:].max()) if number else 0
 
 
-def _layout(old: Lab, new: Lab, free: Mask) -> float:
-    """Return the correlation of the colours of the cells that are compared; 1 where there are too few or all alike."""
+def _layout(old: Lab, new: Lab, free: Mask) -> float | None:
+    """Return the correlation of the colours of the cells that are compared; None where it is not defined.
+
+    That is where there are too few of them, or an image is (almost) of one colour, which lies nowhere.
+    """
     cells = [cell for cell in _cells(free.shape) if free[cell].mean() > 1 - _LEAST]
     if len(cells) < _CELLS:
-        return 1.0
+        return None
     sides = [np.array([side[cell][free[cell]].mean(axis=0) for cell in cells]) for side in (old, new)]
     one, other = (side - side.mean(axis=0) for side in sides)
-    spread = np.sqrt((one**2).sum() * (other**2).sum())
-    return float((one * other).sum() / spread) if spread > len(cells) else 1.0
+    spreads = [float(np.sqrt((side**2).sum() / len(cells))) for side in (one, other)]
+    if not min(spreads) >= _FLAT:
+        return None
+    return float((one * other).sum()) / (len(cells) * spreads[0] * spreads[1])
 
 
 def _cells(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:

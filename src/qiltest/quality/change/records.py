@@ -46,8 +46,9 @@ class Change:
     scale: float
     #: how far the colours moved as a whole, CIE Lab units; taken back before blocks are compared.
     colour: float
-    #: correlation of the colours of 8 x 8 cells, -1 to 1: whether the layout is still there.
-    layout: float
+    #: correlation of the colours of 8 x 8 cells, -1 to 1: whether the layout is still there. None: not defined, as
+    #: where one of the images is of one colour, or too few cells are compared.
+    layout: float | None
     #: where the image may change.
     may_change: tuple[Box, ...]
     #: rows of blocks from top to bottom, one character per block.

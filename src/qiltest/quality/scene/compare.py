@@ -73,10 +73,13 @@ def scene_change(before: Scene, now: Scene, *, whose: str = "the golden's") -> S
             return _gone(f"nothing but text on a plain page ({share})")
         return _gone(f"{share} is left outside the text where most was lost (limit {GONE:g})")
     apart, likeness = _apart(old, new), _likeness(old, new)
-    if not apart <= REPLACED and not likeness > SAME_LAYOUT:
+    if not apart <= REPLACED and not (likeness is not None and likeness > SAME_LAYOUT):
+        told = "no correlation: one of one colour, or too few cells in common"
+        if likeness is not None:
+            told = f"correlation {likeness:.2f}, {SAME_LAYOUT:g} is alike"
         message = (
             f"the scene is replaced: colours and textures outside the text are {apart:.1f} from {whose} (limit "
-            f"{REPLACED:g}), and they lie otherwise (correlation {likeness:.2f}, {SAME_LAYOUT:g} is alike)"
+            f"{REPLACED:g}), and they lie otherwise ({told})"
         )
         return SceneChange(kind=ChangeKind.REPLACED, message=message)
     return None
@@ -122,15 +125,15 @@ def _points(cells: Sequence[Cell | None]) -> _Points:
     return np.array([[c.lightness, c.a, c.b, TEXTURE * c.texture**0.5] for c in known])
 
 
-def _likeness(before: Sequence[Cell | None], now: Sequence[Cell | None]) -> float:
-    """Return the correlation of the colours of the cells that both have; 0 for few cells, or of one colour all."""
+def _likeness(before: Sequence[Cell | None], now: Sequence[Cell | None]) -> float | None:
+    """Return the correlation of the colours of the cells that both have; None for few cells, or of one colour all."""
     pairs = [(a, b) for a, b in zip(before, now, strict=True) if a is not None and b is not None]
     if len(pairs) < FEWEST_SHARED:
-        return 0.0
+        return None
     old, new = (_centred(side) for side in zip(*pairs, strict=True))
     spreads = [float(np.sqrt((side**2).sum() / len(pairs))) for side in (old, new)]
     if not min(spreads) >= FLAT:
-        return 0.0
+        return None
     return float((old * new).sum()) / (len(pairs) * spreads[0] * spreads[1])
 
 

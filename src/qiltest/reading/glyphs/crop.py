@@ -64,11 +64,13 @@ class _Place:
     high: float
 
 
-def crops(image: Pixels, box: Quad, text: str, places: Sequence[float]) -> tuple[Crop | None, ...]:
+def crops(
+    image: Pixels, box: Quad, text: str, places: Sequence[float], *, bgr: bool = False
+) -> tuple[Crop | None, ...]:
     """Cut out each character of a line; None for white space and where no ink stands out.
 
-    `image`: RGB, (height, width, 3), 8 bit. `box`: the line's quadrilateral, clockwise from top left, pixels. `places`:
-    the centre of each character of `text` along the line, 0 (its start) to 1, as the reader found it.
+    `image`: RGB, or `bgr`, (height, width, 3), 8 bit. `box`: the line's quadrilateral, clockwise from top left,
+    pixels. `places`: the centre of each character of `text` along the line, 0 (its start) to 1, as the reader found it.
     """
     nothing = (None,) * len(text)
     if len(places) != len(text) or not text or len(text) > MOST_CHARACTERS:
@@ -76,6 +78,8 @@ def crops(image: Pixels, box: Quad, text: str, places: Sequence[float]) -> tuple
     line = upright(image, box, several=len(text) > 1)
     if line is None:
         return nothing
+    if bgr:  # of the line alone: the image may be large, and have many lines
+        line = replace(line, pixels=np.ascontiguousarray(line.pixels[:, :, ::-1]))
     centres = MARGIN + np.asarray(places, dtype=np.float64) * line.length
     inks = _inks(line, text, centres)
     before, after = _neighbours(centres, line.length)

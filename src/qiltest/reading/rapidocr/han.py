@@ -31,7 +31,7 @@ def by_strokes(bgr: Pixels, written: Written, network: GlyphNetwork) -> Written:
         return written
     a, b, c, d = ((float(x), float(y)) for x, y in written.quad)
     text = "".join(character.text for character in characters)
-    found = crops(np.ascontiguousarray(bgr[:, :, ::-1]), (a, b, c, d), text, written.places)
+    found = crops(bgr, (a, b, c, d), text, written.places, bgr=True)
     chosen = {i: _chosen(characters[i], crop, network) for i in doubted if (crop := found[i]) is not None}
     return written.reading(tuple(chosen.get(i, character) for i, character in enumerate(characters)))
 

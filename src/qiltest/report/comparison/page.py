@@ -45,7 +45,7 @@ def write_page(
         raise StoreError(
             f"the page could not be written: {error.strerror or error}",
             where=str(path),
-            remedy="free some space, or choose another file with --report",
+            remedy="free some space, or choose another place for the page",
         ) from error
     refer(path, (before, after))
 
