@@ -63,6 +63,13 @@ def test_the_default_reader_reads_what_is_drawn(reader, tmp_path):
         assert all(0 <= x <= 900 and 0 <= y <= 240 for x, y in line.box)
 
 
+@pytest.mark.parametrize("degrees", [90, 270])
+def test_text_that_runs_up_or_down_is_read(reader, tmp_path, degrees):
+    file = drawn(tmp_path, "Sweet Dreams")
+    Image.open(file).rotate(degrees, expand=True).save(file)
+    assert [line.text for line in reader.read(file).lines] == ["Sweet Dreams"]
+
+
 @pytest.mark.parametrize(("text", "known"), [("Hello 3.14 π≈ 义義龍", True), ("안녕", False), ("Привет", False)])
 def test_the_default_reader_states_its_alphabet(reader, text, known):
     assert [char in alphabet_of(reader) for char in text if char != " "] == [known] * len(text.replace(" ", ""))

@@ -62,6 +62,7 @@ def test_stars_are_decoration_and_currency_is_not():
         ("-", "\u2010\u2011\u2012\u2013\u2212\uff0d\ufe63"),
         ("'", "\u2018\u2019\u201b\u02bc\u2032\uff07"),
         ('"', "\u201c\u201d\u201f\u2033\uff02"),
+        *[("Δ", "\u2206"), ("Π", "\u220f"), ("Σ", "\u2211")],
     ],
 )
 def test_marks_that_fonts_and_readers_do_not_tell_apart_are_one(one, several):

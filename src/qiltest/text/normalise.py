@@ -11,12 +11,16 @@ from qiltest.text.unseen import is_unseen
 HYPHENS = frozenset("-\u2010\u2011\u2012\u2013\u2014\u2212")
 #: marks that fonts or readers do not tell apart (benchmarks/readers/marks.py: the default reader returns ' for each ’,
 #: - for most –, a middle dot for each •): middle dots and bullets; hyphens, the en dash and the minus, but not the em
-#: dash; single and double quotation marks, but not the low ones.
+#: dash; single and double quotation marks, but not the low ones; the signs of a
+#: difference, a product and a sum, and the Greek letters that they are.
 _ALIKE = {
     "\u00b7": "\u30fb\u2027\u22c5\u2219\u2022\u25e6",
     "-": "\u2010\u2011\u2012\u2013\u2212",
     "'": "\u2018\u2019\u201b\u02bc\u2032",
     '"': "\u201c\u201d\u201f\u2033",
+    "\u0394": "\u2206",
+    "\u03a0": "\u220f",
+    "\u03a3": "\u2211",
 }
 _ONE = str.maketrans({char: one for one, several in _ALIKE.items() for char in several})
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from qiltest.reading.rapidocr.ctc import decode, prepare
+from qiltest.reading.rapidocr.ctc import LEAST_LOST, decode, lost, prepare
 
 ALPHABET = ["", "a", "b", "c"]
 
@@ -47,3 +47,17 @@ def test_a_line_is_scaled_to_the_networks_height_and_padded():
     assert used == 96 / 320
     batch, used = prepare(np.zeros((48, 700, 3), dtype=np.uint8))
     assert (batch.shape, used) == ((1, 3, 48, 700), 1.0)
+
+
+def test_a_character_that_lost_against_the_blank_is_found_once_at_its_peak():
+    rows = steps(1, 0, 0, 0, 2, 0)
+    rows[1:3, 3] = [0.2, 0.3]
+    (found,) = lost(rows, "c", ALPHABET)
+    assert (found.text, round(found.confidence, 3), round(found.place, 3)) == ("c", 0.3, round(2.5 / 6, 3))
+
+
+def test_a_character_that_was_read_or_had_next_to_no_probability_did_not_lose():
+    rows = steps(3, 0, 1, 0, sure=0.97)
+    rows[1, 3] = LEAST_LOST / 2
+    assert lost(rows, "c", ALPHABET) == ()
+    assert lost(rows, "'", ALPHABET) == ()

@@ -1,5 +1,6 @@
 """A line cut out anew: what of it is ink, and where."""
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -76,3 +77,13 @@ def test_mirroring_twice_gives_the_same_glyph():
     glyph = Glyph(left=0.25, right=1.0, top=0.0, bottom=0.5)
     assert glyph.mirrored(4.0) == Glyph(left=3.0, right=3.75, top=0.0, bottom=0.5)
     assert glyph.mirrored(4.0).mirrored(4.0) == glyph
+
+
+def test_a_stem_fills_its_rectangle_and_a_ring_does_not():
+    image = np.full((200, 400, 3), 235, dtype=np.uint8)
+    cv2.rectangle(image, (100, 70), (107, 110), (20, 20, 20), -1)
+    cv2.circle(image, (160, 90), 20, (20, 20, 20), 6)
+    stem, ring = strip(image, np.array([[80, 60], [280, 60], [280, 120], [80, 120]], dtype=np.float32)).glyphs
+    assert stem.filled > 0.9
+    assert ring.filled < 0.6
+    assert Glyph(left=0.0, right=1.0, top=0.0, bottom=1.0).filled == 0.0

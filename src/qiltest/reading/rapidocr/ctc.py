@@ -21,6 +21,8 @@ from qiltest.reading.images import Pixels
 HEIGHT, LEAST_WIDTH = 48, 320
 #: Alternatives kept for a character, and the probability below which they are not.
 KEPT, LEAST_PROBABILITY = 3, 1e-3
+#: probability from which on a character that lost against the blank is kept.
+LEAST_LOST = 0.05
 #: steps at which the blank is likelier than this have no character that was nearly read.
 BLANK = 0.99
 
@@ -44,6 +46,8 @@ class Recognition:
     characters: tuple[Character, ...]
     #: probability, 0 to 1, of the likeliest character that lost against the blank.
     missed: float = 0.0
+    #: apostrophes that lost against the blank, by their places.
+    apostrophes: tuple[Character, ...] = ()
 
     @property
     def text(self) -> str:
@@ -98,7 +102,11 @@ class Recogniser:
     def look(self, line: Pixels) -> Recognition:
         """Recognise one line image (BGR, upright)."""
         steps, used = self.probabilities(line)
-        return Recognition(characters=decode(steps, self._alphabet, used=used), missed=missed(steps))
+        return Recognition(
+            characters=decode(steps, self._alphabet, used=used),
+            missed=missed(steps),
+            apostrophes=lost(steps, "'", self._alphabet, used=used),
+        )
 
     def read(self, line: Pixels) -> tuple[Character, ...]:
         """Return the characters of one look."""
@@ -154,6 +162,20 @@ def missed(steps: NDArray[np.float32]) -> float:
         others = (float(steps[step, i]) for i in likeliest(steps[step], len(own) + 1) if i not in own)
         found = max(found, *others, 0.0)
     return found
+
+
+def lost(steps: NDArray[np.float32], text: str, alphabet: Sequence[str], *, used: float = 1.0) -> tuple[Character, ...]:
+    """Return the places where a character lost against the blank, each with its probability at least `LEAST_LOST`."""
+    if text not in alphabet:
+        return ()
+    probabilities = steps[:, alphabet.index(text)]
+    near = np.flatnonzero((steps.argmax(axis=1) == 0) & (probabilities >= LEAST_LOST))
+    runs = np.split(near, np.flatnonzero(np.diff(near) > 1) + 1) if near.size else []
+    peaks = [int(run[probabilities[run].argmax()]) for run in runs]
+    return tuple(
+        Character(text=text, confidence=float(probabilities[at]), place=min(1.0, (at + 0.5) / len(steps) / used))
+        for at in peaks
+    )
 
 
 def likeliest(step: NDArray[np.float32], count: int) -> list[int]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qiltest.reading.images import Pixels
+from qiltest.reading.rapidocr.bare_stems import with_stems
 from qiltest.reading.rapidocr.crops import Quad, is_column
 from qiltest.reading.rapidocr.ctc import Recognition
 from qiltest.reading.rapidocr.digit_one import with_ones
@@ -33,4 +34,5 @@ def settled(bgr: Pixels, written: Written, look: Callable[[Quad], Recognition]) 
     if ink is None:
         return written
     written = with_end_marks(written.reading(with_marks_counted(written.characters, ink)), ink, look)
-    return written.reading(sized(written.characters, ink.glyphs, ink.length))
+    characters = with_stems(written.characters, ink)
+    return written.reading(sized(characters, ink.glyphs, ink.length))

@@ -214,7 +214,8 @@ def without_pieces(found: Sequence[tuple[Quad, Line]]) -> list[tuple[Quad, Line]
 
 
 def _longer(quad: Quad, line: Line) -> bool:
-    return not np.allclose(quad, np.asarray(line.box), atol=0.5)
+    # the corners in whatever order: text that runs up begins at another one
+    return not np.allclose(np.sort(quad, axis=0), np.sort(np.asarray(line.box), axis=0), atol=0.5)
 
 
 def _holds(quad: NDArray[np.floating[Any]], point: NDArray[np.floating[Any]]) -> bool:

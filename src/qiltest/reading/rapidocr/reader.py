@@ -16,8 +16,9 @@ import numpy as np
 
 from qiltest.errors import ReaderError
 from qiltest.reading.images import Pixels, load_image
+from qiltest.reading.rapidocr.apostrophes import with_apostrophes
 from qiltest.reading.rapidocr.blocks import blocks
-from qiltest.reading.rapidocr.crops import Quad, cut, extent, grown, upright
+from qiltest.reading.rapidocr.crops import Quad, cut, extent, grown, is_column, upright
 from qiltest.reading.rapidocr.detection import DETECTION, Detector
 from qiltest.reading.rapidocr.digit_one import SEEN
 from qiltest.reading.rapidocr.doubts import settled
@@ -26,6 +27,7 @@ from qiltest.reading.rapidocr.han import by_strokes
 from qiltest.reading.rapidocr.margins import with_margins
 from qiltest.reading.rapidocr.second_detection import better, differences
 from qiltest.reading.rapidocr.views import DOUBT, MISSED, NOISE, VIEWS, View, looked
+from qiltest.reading.rapidocr.ways import way_of
 from qiltest.reading.records import Line, Point, ReaderInfo, Reading
 from qiltest.reading.stroke_check import judged, shipped_network
 from qiltest.reading.version import READING_VERSION
@@ -134,13 +136,16 @@ class RapidReader:
 
     def written(self, bgr: Pixels, quad: Quad) -> Written:
         """Recognise the text of one quadrilateral, in as many views as needed, and settle what is doubtful in it."""
-        look, view = looked(lambda view: self.look(bgr, quad, view), self._views)
+        quad, first = way_of(quad, lambda quad: self.look(bgr, quad, VIEWS[0]))
+        look, view = looked(
+            lambda view: first if first and view == VIEWS[0] else self.look(bgr, quad, view), self._views
+        )
         width, height = extent(quad)
         long, short = max(width, height), min(width, height)
         margin = view.along * short
         found = tuple(
             replace(character, place=(character.place * (long + 2 * margin) - margin) / long)
-            for character in look.characters
+            for character in with_apostrophes(look)
         )
         line = settled(bgr, Written(box=quad, characters=found), lambda quad: self.look(bgr, quad, VIEWS[0]))
         return by_strokes(bgr, line, shipped_network())
@@ -154,7 +159,8 @@ class RapidReader:
             return None
         return Line(
             text=text,
-            box=_points(written.quad),
+            # one upright letter in a tall box was read with margins at its sides
+            box=_points(quad if is_column(quad) and len(text.strip()) == 1 else written.quad),
             confidence=round(sum(character.confidence for character in found) / len(found), 5),
             characters=tuple(round(character.confidence, 5) for character in found),
             places=tuple(round(place, 4) for place in written.places),

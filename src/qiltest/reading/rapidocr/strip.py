@@ -7,7 +7,7 @@ side where the box begins, y down from its upper side. What lies in the margin h
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -38,6 +38,8 @@ class Glyph:
     right: float
     top: float
     bottom: float
+    #: what is inked of it, in the size of the writing squared; 0: not known.
+    area: float = 0.0
 
     @property
     def centre(self) -> float:
@@ -54,9 +56,14 @@ class Glyph:
         """Extent across the line."""
         return self.bottom - self.top
 
+    @property
+    def filled(self) -> float:
+        """Share of its rectangle that is ink; 0: not known."""
+        return self.area / max(self.width * self.height, 1e-9)
+
     def mirrored(self, length: float) -> Glyph:
         """Return the same ink on a line of this length that runs the other way."""
-        return Glyph(left=length - self.right, right=length - self.left, top=self.top, bottom=self.bottom)
+        return replace(self, left=length - self.right, right=length - self.left)
 
     def overlaps(self, other: Glyph) -> bool:
         """Return whether the narrower of the two lies over or under the other."""
@@ -105,7 +112,8 @@ def _parts(mask: Mask, along: int, across: int) -> tuple[Glyph, ...]:
         whole = left > 0 and top > 0 and left + wide < width and top + high < height
         if whole and max(wide, high) >= LEAST * SIZE and area >= LEAST_AREA * SIZE * SIZE:
             x, y = left - along, top - across
-            found.append(Glyph(left=x / SIZE, right=(x + wide) / SIZE, top=y / SIZE, bottom=(y + high) / SIZE))
+            sides = {"left": x / SIZE, "right": (x + wide) / SIZE, "top": y / SIZE, "bottom": (y + high) / SIZE}
+            found.append(Glyph(**sides, area=area / SIZE**2))
     return tuple(sorted(found, key=lambda part: (part.left, part.top)))
 
 
@@ -120,6 +128,7 @@ def joined(parts: Sequence[Glyph]) -> tuple[Glyph, ...]:
                 right=max(last.right, part.right),
                 top=min(last.top, part.top),
                 bottom=max(last.bottom, part.bottom),
+                area=last.area + part.area,
             )
         found.append(part)
     return tuple(found)
