@@ -4,8 +4,8 @@
 
 Draws lines in the faces that rules are tuned on (`drawn/faces.toml`, half train; their Debian packages are in
 `drawn/packages.txt`): words in which l and I may be the same stroke, words with an apostrophe and the same without it,
-and text that runs up or down. Counts the lines read exactly, each with the rule switched off and on, and says how probable
-an apostrophe is at most where there is none. Results in benchmarks/results/doubts.json.
+and text that runs up or down. Counts the lines read exactly, each with the rule switched off and on, and says how
+probable an apostrophe is at most where there is none. Results in benchmarks/results/doubts.json.
 """
 
 from __future__ import annotations

@@ -15,9 +15,16 @@ def read(text, *places):
     return "".join(each.text for each in found)
 
 
-def test_an_apostrophe_between_two_letters_is_read():
+def test_the_apostrophe_of_a_contraction_is_read():
     assert read("Im a Cat", 1.0) == "I'm a Cat"
-    assert read("Dont, wont", 3.0, 9.0) == "Don't, won't"
+    assert read("Dont, WONT", 3.0, 9.0) == "Don't, WON'T"
+    assert read("Theyll and youre", 4.0, 14.0) == "They'll and you're"
+
+
+def test_an_apostrophe_that_makes_no_contraction_is_not():
+    assert read("SHAKES", 5.0) == "SHAKES"
+    assert read("Imp", 1.0) == "Imp"
+    assert read("cat", 2.0) == "cat"
 
 
 def test_an_apostrophe_is_read_once():
