@@ -5,12 +5,11 @@ menu. What is more stands beside the text if all of this is so; where in doubt, 
 
 - What is left is the text: the character next to what is cut off is the text's first or last one, or a strong mark sets
   it off; at most `WRONG` of the text is wrong, and no character of it is cut off.
-- It is set off: by a quotation mark, bracket, colon, bar, dash, leader dots or the end of a sentence; or by white
-  space, a comma or a change of script, if the text and the words beside it weigh `WEIGHT` each and the nearest word
-  `NEAREST`. Any other mark (`≈`, a hyphen, a middle dot) ties the two together, unless the mark is a dash or bullet
-  beside white space.
-- It continues no number, unless leader dots stand between: next to the text stands no digit, beside a text with digits
-  stand none at all, and a text with a digit there is set off by the strong marks alone.
+- It is set off: by a quotation mark, bracket, colon, bar, dash or the end of a sentence; or by white space, a comma or
+  a change of script, if the text and the words beside it weigh `WEIGHT` each and the nearest word `NEAREST`. Any other
+  mark (`≈`, a hyphen, a middle dot) ties the two together, unless the mark is a dash or bullet beside white space.
+- It continues no number: next to the text stands no digit, beside a text with digits stand none at all, and a text with
+  a digit there is set off by the strong marks alone.
 - It is not the text again: it has no run of weight `SHARED` in common with an expected text and no word like a part of
   one, is not a piece of one altogether, and its nearest word is not the end of the text that it stands at.
 - It is more than marks, which belong to the text as a pair of quotation marks around it does. But one that opens before
@@ -33,7 +32,6 @@ from rapidfuzz.distance import Indel
 
 from qiltest.scoring.characters import script, weight
 from qiltest.scoring.distance import distance
-from qiltest.scoring.leaders import starts_with_leader
 from qiltest.text.normalise import HYPHENS, is_decoration, letters_and_digits, normalise
 
 #: Share of the text that may be wrong.
@@ -175,7 +173,6 @@ class _Side:
         self.words, self.edge = outer[size:], edge
         self.marks = "".join(char for char in outer[:size] if not char.isspace())
         self.spaced = self.marks != outer[:size]
-        self.led = starts_with_leader(outer[:size])
 
     def may_stand_beside(self, text: str, expected: Sequence[str], *, turned: bool = False) -> bool:
         """Return whether what stands here may stand beside the text, `turned`: before it. True for no words."""
@@ -196,8 +193,6 @@ class _Side:
     def _strength(self) -> int:
         """0: the words are tied to the text; 1: white space, a comma or a change of script sets them off; 2: more."""
         marks = frozenset(self.marks)
-        if self.led:
-            return 2
         if marks <= _INNER | _SPACED and marks and not self.spaced:
             return 0
         if not all(_is_strong(mark) or _is_weak(mark) for mark in marks):
@@ -210,8 +205,6 @@ class _Side:
         return int(bool(marks) or self.spaced or _is_weak(self.edge) or other)
 
     def _counts_on(self, text: str) -> bool:
-        if self.led:
-            return False
         return _is_digit(self.words[0]) or (any(map(_is_digit, text)) and any(map(_is_digit, self.words)))
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
 from operator import itemgetter
 
 from rapidfuzz.distance import Levenshtein
 
-from qiltest.scoring.leaders import leader_places
 from qiltest.scoring.records import Edit, EditKind
 from qiltest.suite.cases import LineBreaks
 from qiltest.text.look_alikes import look_alike
@@ -22,10 +21,20 @@ _COUNTED, _ANY, _PLAIN = 1_000_000, 1_000, 1
 _RINGS = frozenset("oO0Q〇θΘ")
 #: Longest run of symbols that may stand for one optional mark, such as ":)" for a smile.
 _MARK_RUN = 2
-_LEADER = "leader dots"
+LEADER_DOTS = "leader dots"
 
 _Move = tuple[int, int, int, str]
 _cost = itemgetter(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaders:
+    """Where leader dots stand in what was read, and where they may stand in the expected text without counting."""
+
+    #: places in the joined lines.
+    dots: frozenset[int]
+    #: places in the normalised text at which it has white space.
+    spaces: frozenset[int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,17 +59,17 @@ def align(
     *,
     line_breaks: LineBreaks = LineBreaks.LAYOUT,
     forgiven: Sequence[str] = (),
-    leading: Collection[int] = (),
+    leaders: Leaders | None = None,
 ) -> Alignment:
-    """Align an expected text with the normalised lines read for it; `leading` are those that end with leader dots.
+    """Align an expected text with the normalised lines read for it.
 
     Free, and listed in `layout`: a hyphen missing or added at a line break (unless `line_breaks` is strict), an
-    optional mark that is missing or read as one odd glyph, unexpected decoration, leader dots. Look-alike edits of a
-    `forgiven` class are in `edits` with `counted=False`. Ties are broken the same way every time.
+    optional mark that is missing or read as one odd glyph, unexpected decoration, `leaders` where the text has white
+    space. Look-alike edits of a `forgiven` class are in `edits` with `counted=False`. Ties are broken the same way
+    every time.
     """
     if not any(unit.optional for unit in expected) and required_text(expected) == "".join(lines):
         return Alignment(distance=0, distance_alnum=0, edits=(), layout=())
-    leaders = leader_places(lines, leading, required_text(expected))
     table = _Table(tuple(expected), tuple(lines), line_breaks is LineBreaks.LAYOUT, frozenset(forgiven), leaders)
     edits, layout = table.trace()
     counted = sum(edit.counted for edit in edits)
@@ -81,7 +90,7 @@ class _Table:
         lines: tuple[str, ...],
         layout: bool,
         forgiven: frozenset[str],
-        leaders: frozenset[int] = frozenset(),
+        leaders: Leaders | None = None,
     ) -> None:
         self._units, self._read = expected, "".join(lines)
         self._forgiven, self._leaders = forgiven, leaders
@@ -131,7 +140,7 @@ class _Table:
             cost, note = self._delete(i - 1, j)
             best = min(best, (rows[i - 1][j][0] + cost, 1, 0, note), key=_cost)
         if j:
-            cost, note = self._insert(j - 1)
+            cost, note = self._insert(i, j - 1)
             best = min(best, (rows[i][j - 1][0] + cost, 0, 1, note), key=_cost)
         if i and self._units[i - 1].optional:
             best = min(best, *self._marks(rows, i, j), key=_cost)
@@ -165,14 +174,14 @@ class _Table:
             return 2 * _PLAIN, f"hyphen {unit.text!r} missing at a line break"
         return _COUNTED + _ANY + _PLAIN, ""
 
-    def _insert(self, j: int) -> tuple[int, str]:
+    def _insert(self, i: int, j: int) -> tuple[int, str]:
         char = self._read[j]
         if char in HYPHENS and (j + 1 in self._breaks or j in self._breaks):
             return 2 * _PLAIN, f"extra hyphen {char!r} at a line break"
         if not self._decorated and is_decoration(char):
             return 2 * _PLAIN, f"decoration {char!r}"
-        if j in self._leaders:
-            return 2 * _PLAIN, _LEADER
+        if self._leaders and j in self._leaders.dots and self._starts[i] in self._leaders.spaces:
+            return 2 * _PLAIN, LEADER_DOTS
         return _COUNTED + _ANY + _PLAIN, ""
 
     def _odd(self, mark: str, char: str) -> bool:
@@ -209,7 +218,7 @@ class _Table:
 
 def _once(notes: Iterable[str]) -> tuple[str, ...]:
     """Return notes with a row of dots told once, not once for each dot."""
-    return tuple(note for note, several in groupby(notes) for note in ([note] if note == _LEADER else several))
+    return tuple(note for note, several in groupby(notes) for note in ([note] if note == LEADER_DOTS else several))
 
 
 def _break_places(lines: Sequence[str]) -> frozenset[int]:

@@ -61,6 +61,10 @@ class Piece:
     line: int
     #: as read, with white space.
     raw: str = ""
+    #: leader dots between this and the next piece of its line, as read; "" for none.
+    led: str = ""
+    #: True where leader dots beside it lead from or to another line.
+    edged: bool = False
 
 
 def joints(pieces: Sequence[Piece]) -> Costs:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from qiltest.errors import CaseError, ReaderError
 from qiltest.reading.records import Line, Reading
 from qiltest.scoring.assign import assign
 from qiltest.scoring.beside import Own, own_part
 from qiltest.scoring.chains import Chain
-from qiltest.scoring.distance import align
+from qiltest.scoring.distance import LEADER_DOTS, Leaders, align
 from qiltest.scoring.evidence import Costs, Piece, joints
 from qiltest.scoring.extras import Taken, extra_of
 from qiltest.scoring.gone import score_gone
 from qiltest.scoring.groups import groups_of
-from qiltest.scoring.leaders import leaders_of, without_leaders
+from qiltest.scoring.leaders import Segment, segments_of
 from qiltest.scoring.records import Extra, Score, TextScore
-from qiltest.scoring.split import cuts_of, pieces_of
+from qiltest.scoring.split import cuts_of, part_of, pieces_of
 from qiltest.scoring.strokes import joined_marks, strokes_of
 from qiltest.suite.cases import Case, ExpectedText, LineBreaks
 from qiltest.text import look_alikes
@@ -59,15 +61,14 @@ def score(
             remedy="look at the image: if it shows text, try another reader (--qil-reader)",
         )
     plain = [required_text(parts) for parts in wanted]
-    leaders = leaders_of(reading.lines, plain)
-    pieces, costs, chains = _matched(reading, plain, _marks(wanted), leaders, alone=alone)
+    pieces, costs, chains = _matched(reading, plain, _marks(wanted), alone=alone)
     groups = groups_of(plain, chains, pieces, costs)
     own = [
         _own_part(text, [pieces[i] for i in group], () if alone else plain)
         for text, group in zip(plain, groups, strict=True)
     ]
     scores = tuple(
-        _text_score(text, parts, [pieces[i].line for i in group], part, line_breaks, forgiven, reading.lines, leaders)
+        _text_score(text, parts, [pieces[i] for i in group], part, line_breaks, forgiven, reading.lines)
         for text, parts, group, part in zip(texts, wanted, groups, own, strict=True)
     )
     extra = _extras(plain, pieces, groups, own)
@@ -118,29 +119,52 @@ def _marks(wanted: Sequence[tuple[Unit, ...]]) -> dict[str, set[str]]:
 
 
 def _matched(
-    reading: Reading,
-    plain: Sequence[str],
-    marks: Mapping[str, Collection[str]],
-    leaders: Collection[int],
-    *,
-    alone: bool,
+    reading: Reading, plain: Sequence[str], marks: Mapping[str, Collection[str]], *, alone: bool
 ) -> tuple[list[Piece], Costs, tuple[Chain, ...]]:
     """Cut the lines, match them, and undo the cuts beside parts that no text took: those belong to what is beside them.
 
     Returns the pieces, what it costs to join them, and each text's chain.
     """
-    read = ((index, normalise(line.text)) for index, line in enumerate(reading.lines))
-    shown = {index: without_leaders(text, plain, leads=index in leaders) for index, text in read}
-    lines = {index: text for index, text in shown.items() if text}
-    cuts = {index: cuts_of(text, plain) for index, text in lines.items()}
+    parts = [*_parts(reading.lines, plain)]
+    cuts = {key: cuts_of(part.text, plain) for key, part in enumerate(parts)}
     while True:
-        pieces = [piece for i, text in lines.items() for piece in pieces_of(reading.lines[i], text, i, cuts[i])]
+        pieces = [piece for key, part in enumerate(parts) for piece in part.pieces(cuts[key])]
         costs = joints(pieces)
         chains = assign(plain, pieces, marks, costs, alone=alone)
         kept = _kept_cuts(cuts, {i for chain in chains for i in chain.pieces})
         if kept == cuts:
             return pieces, costs, chains
         cuts = kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """A line, or what of it stands between leader dots."""
+
+    #: the part alone, and the index of the line in the reading.
+    line: Line
+    index: int
+    #: normalised.
+    text: str
+    segment: Segment | None = None
+
+    def pieces(self, cuts: Sequence[int]) -> list[Piece]:
+        """Cut the part at some places of its normalised text."""
+        found = list(pieces_of(self.line, self.text, self.index, cuts))
+        if self.segment is not None:
+            found[-1] = replace(found[-1], led=self.segment.led)
+            found = [replace(piece, edged=self.segment.edged) for piece in found]
+        return found
+
+
+def _parts(lines: Sequence[Line], plain: Sequence[str]) -> Iterator[_Part]:
+    """Yield the lines that have text, parted where leader dots stand."""
+    segments = segments_of(lines, plain)
+    for index, line in enumerate(lines):
+        for segment in segments.get(index, (None,)):
+            part = line if segment is None else part_of(line, segment)
+            if text := normalise(part.text):
+                yield _Part(line=part, index=index, text=text, segment=segment)
 
 
 def _kept_cuts(cuts: Mapping[int, Sequence[int]], taken: Collection[int]) -> dict[int, list[int]]:
@@ -160,25 +184,50 @@ def _own_part(text: str, group: Sequence[Piece], expected: Sequence[str]) -> Own
     return own_part(text, lines, expected) if expected else Own(lines=tuple(lines), wrong=0)
 
 
+def _with_leaders(own: Sequence[str], group: Sequence[Piece]) -> tuple[str, ...]:
+    """Return a text's own lines with the leader dots between its pieces; those at its edges are left out."""
+    dots = [*(piece.led for piece in group[:-1]), ""][: len(own)]
+    return tuple(line + led for line, led in zip(own, dots, strict=True))
+
+
+def _leaders(text: str, own: Sequence[str], read: Sequence[str]) -> Leaders:
+    """Return where leader dots stand in the lines read (`own` are the same without), normalised and joined.
+
+    `text` is the expected text as the case has it: where it has white space, they do not count.
+    """
+    dots: set[int] = set()
+    at = 0
+    for line, led in zip(own, read, strict=True):
+        dots.update(range(at + len(normalise(line)), at + len(normalise(led))))
+        at += len(normalise(led))
+    words = accumulate(len(normalise(word)) for word in text.split())
+    return Leaders(dots=frozenset(dots), spaces=frozenset(words))
+
+
 def _text_score(
     text: ExpectedText,
     parts: tuple[Unit, ...],
-    lines: Sequence[int],
+    group: Sequence[Piece],
     own: Own,
     line_breaks: LineBreaks,
     forgiven: tuple[str, ...],
     shown: Sequence[Line],
-    leaders: Collection[int],
 ) -> TextScore:
-    required = required_text(parts)
+    required, lines = required_text(parts), [piece.line for piece in group]
     strokes = strokes_of(required, own.lines, lines, shown)
-    leading = [place for place, index in enumerate(lines) if index in leaders]
-    read = [*map(normalise, own.lines)]
-    found = align(parts, read, line_breaks=line_breaks, forgiven=forgiven, leading=leading)
+    read, dotted = own.lines, _with_leaders(own.lines, group)
+    found = align(parts, [*map(normalise, read)], line_breaks=line_breaks, forgiven=forgiven)
+    if dotted != read:
+        shown_dots = [*map(normalise, dotted)]
+        leaders = _leaders(text.text, own.lines, dotted)
+        free = align(parts, shown_dots, line_breaks=line_breaks, forgiven=forgiven, leaders=leaders)
+        if free.distance > found.distance:  # the dots stand inside a word or number: they are text
+            read, found = dotted, align(parts, shown_dots, line_breaks=line_breaks, forgiven=forgiven)
+    led = read == own.lines and (dotted != read or any(piece.edged for piece in group))
     excused = not lines and not text.required
     return TextScore(
         expected=text.text,
-        read="\n".join(own.lines),
+        read="\n".join(read),
         distance=0 if excused else found.distance,
         distance_alnum=0 if excused else found.distance_alnum,
         length=len(required),
@@ -186,7 +235,7 @@ def _text_score(
         lines=tuple(dict.fromkeys(lines)),
         required=text.required,
         kept=text.kept,
-        layout=found.layout,
+        layout=(*found.layout, LEADER_DOTS) if led else found.layout,
         beside=own.beside,
         strokes=strokes.marks,
         broken=strokes.broken,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from rapidfuzz import fuzz
 
@@ -11,6 +12,7 @@ from qiltest.reading.records import Line
 from qiltest.scoring.distance import distance
 from qiltest.scoring.evidence import Piece
 from qiltest.scoring.geometry import place_of
+from qiltest.scoring.leaders import Segment
 from qiltest.text.normalise import normalise
 
 #: share of a text's characters that may be wrong in a part of a line.
@@ -86,6 +88,18 @@ def _steps(text: str, at: int, inside: Sequence[str], used: frozenset[int]) -> I
             wrong = distance(wanted, text[at:end])
             if wrong <= slack:
                 yield k, end, wrong
+
+
+def part_of(line: Line, segment: Segment) -> Line:
+    """Return what stands between leader dots as a line of its own; its box reaches over the dots behind it.
+
+    So what the dots lead to is near.
+    """
+    whole = max(1, len(line.text))
+    part = _part(line, segment.start / whole, min(whole, segment.end + len(segment.led)) / whole)
+    a, (right, top), (below, bottom), d = part.box
+    box = a, (max(right, segment.reach), top), (max(below, segment.reach), bottom), d
+    return replace(part, text=line.text[segment.start : segment.end].strip(), box=box)
 
 
 def _part(line: Line, start: float, end: float) -> Line:
