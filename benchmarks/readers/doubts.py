@@ -26,6 +26,7 @@ from drawn.faces import FONTS, Face, load_faces
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from qiltest.arguments import existing_folder
 from qiltest.files import write_atomically
 from qiltest.reading.rapidocr import doubts, reader
 from qiltest.reading.rapidocr.crops import Quad
@@ -73,7 +74,7 @@ class Drawn:
 def main() -> int:
     """Run the experiment and write benchmarks/results/doubts.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--fonts", type=Path, default=FONTS, help="where the packages' fonts are")
+    parser.add_argument("--fonts", type=existing_folder, default=str(FONTS), help="where the packages' fonts are")
     args = parser.parse_args()
     faces = [face for face in load_faces("train", args.fonts) if face.latin and not face.caps]
     engine = RapidReader(threads=1)
