@@ -85,6 +85,25 @@ def test_with_edit_it_has_an_edit_case_its_image_and_the_variants_of_editing_mod
     assert json.loads(capsys.readouterr().out)["files"] == [*FILES, *EDIT_FILES]
 
 
+def test_its_edit_case_under_a_model_of_text_alone_names_the_models_that_its_variants_are_for(tmp_path, capsys):
+    folder = tmp_path / "mine"
+    assert main(["init", str(folder), "--edit"]) == 0
+    done = run_pytest(folder, "--collect-only", "-q")
+    models = "--qil-model=tiny-edit or --qil-model=Qwen/Qwen-Image-Edit-2511 generates it"
+    assert f"qiltest: 1 edit case left out: tiny does text-to-image; {models}\n" in done.stdout
+    done = run_pytest(folder, "--collect-only", "-q", "--qil-model=tiny-edit")
+    models = "--qil-model=tiny or --qil-model=Qwen/Qwen-Image generates it"
+    assert f"qiltest: 1 text-to-image case left out: tiny-edit does edit; {models}\n" in done.stdout
+    done = run_pytest(folder, "-q", "--qil-case=menu", "--qil-variant=4step")
+    assert done.returncode == 1
+    models = "tiny-edit, Qwen/Qwen-Image-Edit-2511"
+    assert f"-> choose an editing model: {models}; or other cases\n" in done.stdout
+    capsys.readouterr()
+    check = ["check", f"--cases={folder / 'cases'}", f"--runs={tmp_path / 'runs'}", "--lora=embedded::4step"]
+    assert main([*check, "--like=edit-4step", "--model=tiny"]) == 2
+    assert "or the model tiny-edit or Qwen/Qwen-Image-Edit-2511\n" in capsys.readouterr().err
+
+
 def test_its_variants_of_editing_models_are_those_of_the_suite_and_of_the_page(tmp_path):
     assert main(["init", str(tmp_path / "mine"), "--edit"]) == 0
     made = tomllib.loads((tmp_path / "mine" / "cases" / "variants.toml").read_text())

@@ -177,10 +177,13 @@ def refuse_other_base(variant: Variant, base: ModelBase, suite: Suite) -> None:
     """Raise CaseError for a variant of another family or base than the model's."""
     if not base.of_family(variant):
         able = ", ".join(other.name for other in suite.variants if base.of_family(other))
+        named = (other.base_model for other in suite.variants if other.family == variant.family)
+        models = " or ".join(dict.fromkeys(name for name in named if name))
+        model = f"the model {models}" if models else f"a model of {variant.family}"
         raise CaseError(
             f"variant {variant.name} is for the family {variant.family}, the model is of {base.family}",
             where=base.model,
-            remedy=f"choose among {able or 'none'}, or a model of {variant.family}",
+            remedy=f"choose among {able or 'none'}, or {model}",
         )
     if base.takes(variant) is False:
         others = [other.name for other in variants_of(suite, base) if other.base_model]
