@@ -204,7 +204,11 @@ class SuiteSession:
             does = " and ".join(sorted(self.options.able))
             what = f"{count(len(out), f'{task} case')} left out: {self.options.model} does {does}"
             models = " or ".join(f"--qil-model={name}" for name in models_of(task, self._loaded().variants))
-            which = f"{models} generates {'it' if len(out) == 1 else 'them'}" if models else f"no variant does {task}"
+            which = (
+                f"{models} generates {'it' if len(out) == 1 else 'them'}"
+                if models
+                else f"choose a model that does {task}"
+            )
             yield printable_line(f"qiltest: {what}; {which}")
         options = self.options
         if self._tasks and (
