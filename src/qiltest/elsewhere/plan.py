@@ -12,7 +12,15 @@ from qiltest.generation.border import read_object
 from qiltest.generation.families import FAMILIES, Family, family_named
 from qiltest.generation.lora_faults import check_hash, check_inspection
 from qiltest.generation.schedule import as_tuple, config_of, expected_sigmas
-from qiltest.generation.sources import RANDOM, ModelSource, base_of, base_of_model, resolve_lora, resolve_model
+from qiltest.generation.sources import (
+    RANDOM,
+    ModelSource,
+    base_of,
+    base_of_model,
+    base_option,
+    resolve_lora,
+    resolve_model,
+)
 from qiltest.generation.tasks import editing_models, tasks_of
 from qiltest.generation.variant_faults import check_inputs, check_variant
 from qiltest.lora.catalogue import recognise
@@ -263,7 +271,7 @@ def _sha256(lora: LoraSource, variant: Variant, model: PlannedModel) -> str | No
     else:
         report = inspect_lora(path, base=base_of(model.source))
         # who generates elsewhere may have reasons of their own for a part of a LoRA
-        check_inspection(report, allow_partial=True)
+        check_inspection(report, base=base_option(model.source), allow_partial=True)
         sha256 = report.sha256
     check_hash(sha256, lora, variant, model.base.id)
     return sha256

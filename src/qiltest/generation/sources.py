@@ -268,6 +268,13 @@ def open_base(text: str) -> Base:
     return base_of(ModelSource(name=Path(text).name, kind=ModelKind.REAL, folder=Path(text), revision=""))
 
 
+def base_option(model: ModelSource) -> str:
+    """Return what `qiltest lora --base` takes for a model: see `open_base`."""
+    if is_embedded(model.name):
+        return model.name
+    return model.family.base().name if model.folder is None else str(model.folder)
+
+
 def _released_bases() -> tuple[Base, ...]:
     """Return the modules of each family's release; families of the same modules share one."""
     return tuple(dict.fromkeys(family.base() for family in FAMILIES))
