@@ -251,7 +251,12 @@ def _outcome(image: Path, asked: _Asked, reader: Reader, name: str, given: Path 
         change = None
         if given is not None and asked.edit is not None:
             change = change_of_edit(asked.edit, Before.of(given, reader.read), image, reading, found)
-    except (AlphabetError, EmptyReadingError, InputError) as error:
+    except AlphabetError as error:
+        # a key of case files, which is an option here
+        own = error.remedy if asked.whole is not None else error.remedy.replace("`optional_marks`", "`--optional`")
+        said = str(AlphabetError(error.what, where=error.where, remedy=own))
+        return _Outcome(score=None, verdict=Verdict.ERROR, error=said)
+    except (EmptyReadingError, InputError) as error:
         return _Outcome(score=None, verdict=Verdict.ERROR, error=str(error))
     changed = "" if change is None else change_fault(change)
     gates = asked.edit is None or asked.edit.edit is None or asked.edit.edit.change_gates
