@@ -132,12 +132,27 @@ def test_a_lora_that_is_nowhere_is_not_planned(tmp_path, monkeypatch, name, sour
         plan([task_of(variant, kind=kind)], planned_model(name, kind=kind))
 
 
+OWN_4STEP = """
+[own-4step]
+title = "own"
+steps = 4
+true_cfg_scale = 1.0
+scheduler = "lightning"
+loras.real = {{ source = "{file}" }}
+"""
+
+
 def test_an_empty_lora_file_ends_the_plan_as_every_refusal_does(tmp_path, capsys):
     cases = shutil.copytree(CASES, tmp_path / "cases")
     (tmp_path / "none.safetensors").touch()
     variants = cases / "variants.toml"
-    variants.write_text(variants.read_text().replace("embedded::4step", str(tmp_path / "none.safetensors"), 1))
-    assert main(["plan", "--model=tiny", f"--cases={cases}", "--case=pi-number", "--variant=4step"]) == 2
+    text = variants.read_text().replace("embedded::4step", str(tmp_path / "none.safetensors"), 1)
+    variants.write_text(text + OWN_4STEP.format(file=tmp_path / "none.safetensors"))
+    options = [f"--cases={cases}", "--case=pi-number"]
+    assert main(["plan", "--model=tiny", "--variant=4step", *options]) == 2
+    assert "none.safetensors: " in capsys.readouterr().err
+    # nor where the model is not here
+    assert main(["plan", "--model=Qwen/Qwen-Image", "--variant=own-4step", *options]) == 2
     assert "none.safetensors: " in capsys.readouterr().err
 
 

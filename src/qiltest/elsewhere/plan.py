@@ -25,8 +25,7 @@ from qiltest.generation.tasks import editing_models, tasks_of
 from qiltest.generation.variant_faults import check_inputs, check_variant
 from qiltest.lora.catalogue import recognise
 from qiltest.lora.inspection import inspect_lora
-from qiltest.lora.report import LoraReport
-from qiltest.lora.safetensors_file import BrokenFileError, lora_sha256
+from qiltest.lora.safetensors_file import BrokenFileError, lora_sha256, open_safetensors
 from qiltest.recipe import Scalar, Size
 from qiltest.suite.selection import Task
 from qiltest.suite.variants import LoraSource, ModelBase, ModelKind, SchedulerKind, Variant
@@ -268,23 +267,23 @@ def _sha256(lora: LoraSource, variant: Variant, model: PlannedModel) -> str | No
     except DeviceError:  # the file is on the hub, and not here
         known = recognise(sha256="", source=lora.source)
         return known.file.sha256 if known is not None and known.certain else None
-    if model.source is None:  # nor is the model, of which the file is to be
-        sha256 = lora_sha256(path)
-    else:
-        report = _inspected(path, model.source)
-        # who generates elsewhere may have reasons of their own for a part of a LoRA
-        check_inspection(report, base=base_option(model.source), allow_partial=True)
-        sha256 = report.sha256
+    try:
+        sha256 = _inspected(path, model.source)
+    except BrokenFileError as error:  # wrong use here, where no verdict on the file was asked for
+        raise RecipeError(error.what, where=error.where, remedy=error.remedy) from error
     check_hash(sha256, lora, variant, model.base.id)
     return sha256
 
 
-def _inspected(path: Path, model: ModelSource) -> LoraReport:
-    """Return the inspection of a LoRA file. Raises RecipeError for one that is not whole, too: it is none to plan."""
-    try:
-        return inspect_lora(path, base=base_of(model))
-    except BrokenFileError as error:
-        raise RecipeError(error.what, where=error.where, remedy=error.remedy) from error
+def _inspected(path: Path, model: ModelSource | None) -> str:
+    """Return a LoRA file's hash. Raises RecipeError where it is broken, or none of the model (None: not here)."""
+    if model is None:
+        open_safetensors(path)
+        return lora_sha256(path)
+    report = inspect_lora(path, base=base_of(model))
+    # who generates elsewhere may have reasons of their own for a part of a LoRA
+    check_inspection(report, base=base_option(model), allow_partial=True)
+    return report.sha256
 
 
 def _own_scheduler(source: ModelSource) -> dict[str, Scalar] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -322,7 +323,7 @@ def _hub_file(repo: str, file: str, *, download: bool) -> Path:
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         known = recognise(sha256="", source=f"{repo}::{file}")
         what = f", by the catalogue {known.title}, a {known.release.purpose}" if known is not None else ""
-        how = f"run once: hf download {repo} {file}   (or name the file)"
+        how = f"run once: {shlex.join(['hf', 'download', repo, file])}   (or name the file)"
         raise DeviceError(_absent(error, download=download) + what, where=f"{repo}::{file}", remedy=how) from error
     except ValueError as error:  # also a file's name that is absolute or leads out of the repository
         raise RecipeError(
@@ -336,7 +337,7 @@ def _snapshot(name: str, revision: str | None, *, download: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    command = f"hf download {name}" + (f" --revision {revision}" if revision else "")
+    command = shlex.join(["hf", "download", name, *(["--revision", revision] if revision else [])])
     try:
         found = snapshot_download(
             name,
