@@ -20,6 +20,7 @@ from qiltest import arguments
         (arguments.seeds, "8", 8),
         (arguments.seeds, "42, 43", (42, 43)),
         (arguments.seeds, "1000,", (1000,)),
+        (arguments.seeds, "9223372036854775807,", (2**63 - 1,)),
         (arguments.names, "a, b,,c", ["a", "b", "c"]),
     ],
 )
@@ -45,6 +46,8 @@ def test_a_value_is_read(read, text, value):
         (arguments.seeds, ",", "write 8, or 42,43,44"),
         (arguments.seeds, "42, 43,42", "give each seed once"),
         (arguments.seeds, "7,07", "give each seed once"),
+        (arguments.seeds, "9223372036854775808,1", "give seeds from 0 to 9223372036854775807"),
+        (arguments.seeds, "99999999999999999999999", "give seeds from 0 to 9223372036854775807"),
         (arguments.seeds, "42;43", "write 8, or 42,43,44"),
     ],
 )
@@ -54,6 +57,11 @@ def test_another_value_is_refused_with_what_to_write(read, text, remedy):
     said, _, rest = str(caught.value).partition("\n  -> ")
     assert text in said
     assert rest.startswith(remedy)
+
+
+def test_a_seed_of_more_digits_than_python_reads_is_too_large():
+    with pytest.raises(ArgumentTypeError, match="has a seed that is too large"):
+        arguments.seeds("9" * 5000)
 
 
 @pytest.mark.parametrize(

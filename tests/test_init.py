@@ -15,6 +15,9 @@ from pydantic_core import PydanticUndefined
 
 from qiltest.cli.init import EDIT_FILES, FILES
 from qiltest.cli.main import main
+from qiltest.generation.sources import base_of_model
+from qiltest.generation.tasks import tasks_of
+from qiltest.runs.load import load_run
 from qiltest.suite.case_schema import (
     CaseTable,
     InputTable,
@@ -26,6 +29,8 @@ from qiltest.suite.case_schema import (
     VerdictTable,
 )
 from qiltest.suite.load import load_suite
+from qiltest.suite.selection import select
+from qiltest.suite.variants import ModelKind
 
 ROOT = Path(__file__).parents[1]
 STANDIN = ROOT / "tests" / "integration" / "standin_conftest.py"
@@ -83,6 +88,25 @@ def test_with_edit_it_has_an_edit_case_its_image_and_the_variants_of_editing_mod
     assert case.has_its_inputs
     assert main(["init", str(tmp_path / "other"), "--edit", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["files"] == [*FILES, *EDIT_FILES]
+
+
+def test_its_edit_case_under_a_model_of_text_alone_names_the_models_that_its_variants_are_for(tmp_path, capsys):
+    folder = tmp_path / "mine"
+    assert main(["init", str(folder), "--edit"]) == 0
+    done = run_pytest(folder, "--collect-only", "-q")
+    models = "--qil-model=tiny-edit or --qil-model=Qwen/Qwen-Image-Edit-2511 generates it"
+    assert f"qiltest: 1 edit case left out: tiny does text-to-image; {models}\n" in done.stdout
+    done = run_pytest(folder, "--collect-only", "-q", "--qil-model=tiny-edit")
+    models = "--qil-model=tiny or --qil-model=Qwen/Qwen-Image generates it"
+    assert f"qiltest: 1 text-to-image case left out: tiny-edit does edit; {models}\n" in done.stdout
+    done = run_pytest(folder, "-q", "--qil-case=menu", "--qil-variant=4step")
+    assert done.returncode == 1
+    models = "tiny-edit, Qwen/Qwen-Image-Edit-2511"
+    assert f"-> choose an editing model: {models}; or other cases\n" in done.stdout
+    capsys.readouterr()
+    check = ["check", f"--cases={folder / 'cases'}", f"--runs={tmp_path / 'runs'}", "--lora=embedded::4step"]
+    assert main([*check, "--like=edit-4step", "--model=tiny"]) == 2
+    assert "or the model tiny-edit or Qwen/Qwen-Image-Edit-2511\n" in capsys.readouterr().err
 
 
 def test_its_variants_of_editing_models_are_those_of_the_suite_and_of_the_page(tmp_path):
@@ -216,8 +240,42 @@ def test_its_workflow_stops_where_nobody_said_what_to_install(project):
     assert not (project / ".venv").exists()
 
 
+@pytest.mark.parametrize("options", [(), ("--edit",)], ids=["without edits", "with edits"])
+def test_its_workflow_runs_every_case_each_on_a_model_that_does_its_task(tmp_path, options):
+    folder = tmp_path / "mine"
+    assert main(["init", str(folder), *options]) == 0
+    job = workflow((folder / ".github/workflows/nightly.yml").read_text())["jobs"]["gpu"]
+    models = job["strategy"]["matrix"]["model"]
+    assert models == ["Qwen/Qwen-Image", "Qwen/Qwen-Image-Edit-2511"][: 1 + len(options)]
+    assert job["env"]["MODEL"] == "${{ matrix.model }}"
+    (run,) = (step["run"] for step in job["steps"] if "-m pytest" in step.get("run", ""))
+    assert ' --qil-model="$MODEL" ' in run
+    suite = load_suite(folder / "cases")
+    bases = [base_of_model(model) for model in models]
+    tasks = [
+        select(suite, kind=ModelKind.REAL, base=base, able=tasks_of(model, base))
+        for model, base in zip(models, bases, strict=True)
+    ]
+    assert {task.case.id for of_model in tasks for task in of_model} == {case.id for case in suite.every}
+    assert all(of_model for of_model in tasks)
+    # two artifacts of one night must not have one name
+    (upload,) = (step["with"]["name"] for step in job["steps"] if step.get("name") == "Upload")
+    assert "${{ strategy.job-index }}" in upload
+
+
 @pytest.mark.slow
-def test_its_workflow_runs_and_uploads_a_report(project):
+@pytest.mark.parametrize(
+    ("options", "model", "case"),
+    [
+        ((), "Qwen/Qwen-Image", "hello-world"),
+        (("--edit",), "Qwen/Qwen-Image", "hello-world"),
+        (("--edit",), "Qwen/Qwen-Image-Edit-2511", "menu"),
+    ],
+)
+def test_its_workflow_runs_and_uploads_a_report(tmp_path, monkeypatch, options, model, case):
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    project = tmp_path / "mine"
+    assert main(["init", str(project), *options]) == 0
     steps = workflow((project / ".github/workflows/nightly.yml").read_text())["jobs"]["gpu"]["steps"]
     (project / "conftest.py").write_text(STANDIN.read_text())
     (project / ".venv/bin").mkdir(parents=True)
@@ -227,7 +285,7 @@ def test_its_workflow_runs_and_uploads_a_report(project):
         program = project / ".venv/bin" / name
         program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {module} "$@"\n')
         program.chmod(0o755)
-    environment = {**os.environ, "RUNS": str(project / "kept"), "PYTEST_ADDOPTS": "-p no:cacheprovider"}
+    environment = {**os.environ, "RUNS": str(project / "kept"), "MODEL": model, "PYTEST_ADDOPTS": "-p no:cacheprovider"}
     run = next(step["run"] for step in steps if "-m pytest" in step.get("run", ""))
     # the stand-in stands for a real model, and no GPU is looked for; without goldens its latencies are INCOMPARABLE
     done = subprocess.run(["bash", "-e", "-c", run], cwd=project, env=environment, capture_output=True, text=True)
@@ -238,6 +296,7 @@ def test_its_workflow_runs_and_uploads_a_report(project):
     subprocess.run(["bash", "-e", "-c", keep], cwd=project, env=environment, check=True, capture_output=True)
     (kept,) = (project / "nightly/bundle/runs").iterdir()
     assert {"events.jsonl", "report.html", "report.md"} <= {path.name for path in kept.iterdir()}
+    assert {sample.case for sample in load_run(kept).planned} == {case}
 
 
 def test_a_project_without_variants_is_told_of_the_command(project):

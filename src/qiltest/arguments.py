@@ -13,6 +13,8 @@ from pathlib import Path
 
 #: more seeds per case than this must be given as a list, so that a single seed is not taken for a count.
 MAX_SEED_COUNT = 64
+#: largest seed that torch and a run's records take.
+MAX_SEED = 2**63 - 1
 AUTO = "auto"
 ALL = "all"
 MAX_ROUNDS = 100
@@ -92,11 +94,15 @@ def expectation(text: str) -> int | str:
 def seeds(text: str) -> int | tuple[int, ...]:
     """Read a count such as `8`, or a list such as `42,43` (one seed: `42,`). Raises argparse.ArgumentTypeError."""
     parts = [part.strip() for part in text.split(",")]
-    numbers = [int(part) for part in parts if part.isdecimal()]
+    # of more digits than any seed has the first suffice to see that it is too large
+    numbers = [int(part.lstrip("0")[:20] or "0") for part in parts if part.isdecimal()]
     if len(numbers) != sum(1 for part in parts if part) or not numbers:
         raise argparse.ArgumentTypeError(
             f"{shown(text)} is neither a number nor a list of seeds\n  -> write 8, or 42,43,44"
         )
+    if max(numbers) > MAX_SEED:
+        what = f"{shown(text)} has a seed that is too large"
+        raise argparse.ArgumentTypeError(f"{what}\n  -> give seeds from 0 to {MAX_SEED}")
     if twice := sorted({number for number in numbers if numbers.count(number) > 1}):
         raise argparse.ArgumentTypeError(f"{shown(text)} has seed {twice[0]} twice\n  -> give each seed once")
     if len(parts) > 1:

@@ -55,6 +55,10 @@ class RecipeError(QiltestError):
     """The recipe is not what the variant asks for: scheduler, LoRA, CFG, hash."""
 
 
+class TextAloneError(RecipeError):
+    """A case has input images, and the model generates from text alone."""
+
+
 class GenerationError(QiltestError):
     """An image could not be made, or is unusable (NaN, blank)."""
 

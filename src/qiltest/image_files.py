@@ -21,6 +21,8 @@ MOST_PIXELS = 80_000_000
 MOST_RATIO = 32
 #: passes over a progressive JPEG. Encoders make about 10; of one of `MOST_PIXELS` each takes 0.18 s, and 114 bytes.
 MOST_SCANS = 100
+#: of an image with transparent places on which nothing was found.
+ON_WHITE = "it is transparent in places, which are laid on white: white text there cannot be seen"
 #: What decoders raise for damaged data, besides their own words for it. Of Pillow's AVIF decoder RuntimeError, of its
 #: tables of tags struct.error, KeyError, TypeError; a decoder that asks for too much memory MemoryError.
 DECODERS_RAISE = (

@@ -138,3 +138,4 @@ def test_an_error_of_scoring_and_its_remedy_have_a_line_each(tmp_path, capsys):
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith(f"ERROR: {tmp_path / 'noise.png'}: --expect: rapidocr")
     assert second.startswith("  -> use a reader of this script")
+    assert second.endswith("name marks that may be missing as optional (`--optional`)")

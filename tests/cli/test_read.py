@@ -144,6 +144,15 @@ def test_an_empty_reading_is_an_error_verdict(run):
     assert "returned no text" in record["error"]
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "RGB"])
+def test_nothing_read_on_transparency_may_be_white_text_on_white(run, tmp_path, mode):
+    Image.new("RGBA", (300, 200), (255, 255, 255, 0)).convert(mode).save(tmp_path / "a.png")
+    error = json.loads(run("score", str(tmp_path / "a.png"), "--expect", "Hello", "--json", texts=())[1])["error"]
+    said = "returned no text; it is transparent in places, which are laid on white: white text there cannot be seen"
+    assert (said in error) == (mode == "RGBA")
+    assert "returned no text" in error
+
+
 def test_a_case_brings_its_texts_and_policy(run):
     texts = ("Qwen Coffee", "$2 per cup", "π≈3.1415926-53589793", "23846264-33832795-02384197", "通义千问")
     record = json.loads(

@@ -118,10 +118,13 @@ def test_runs_are_narrowed_to_cases_and_resolutions_by_name():
 
 def test_an_image_without_a_score_is_an_error():
     scored, failed = result(), result(score=None, error="out of memory\n  -> a remedy")
-    assert obstacle(run("a", failed), run("b", scored)).why == "before: out of memory"
+    assert obstacle(run("a", failed), run("b", scored)).why == "before: out of memory -> a remedy"
     unread = result(score=None)
     found = obstacle(run("a", unread), run("b", failed))
-    assert (found.verdict, found.why) == (Verdict.ERROR, "before: not read and scored; after: out of memory")
+    assert (found.verdict, found.why) == (
+        Verdict.ERROR,
+        "before: not read and scored; after: out of memory -> a remedy",
+    )
 
 
 def test_a_score_of_no_characters_is_an_error_and_no_division():

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,6 +112,48 @@ def test_a_lora_of_another_embedded_model_is_not_planned(model, other):
     with pytest.raises(RecipeError, match=f"4step LoRA of {other} by its SHA-256, and {model} is another") as caught:
         plan([task], planned_model(model, kind=ModelKind.TINY))
     assert caught.value.where == str(file)
+
+
+@pytest.mark.parametrize("name", ["Qwen/Qwen-Image", "tiny"])
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("embedded::nope", "no such (embedded LoRA|LoRA file)"),
+        ("loras/nowhere.safetensors", "no such LoRA file"),
+        ("notes.txt", "is not a .safetensors file"),
+    ],
+)
+def test_a_lora_that_is_nowhere_is_not_planned(tmp_path, monkeypatch, name, source, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("notes")
+    kind = ModelKind.TINY if name == "tiny" else ModelKind.REAL
+    variant = replace(FAST, loras=((kind.value, LoraSource(source=source)),))
+    with pytest.raises(RecipeError, match=said):
+        plan([task_of(variant, kind=kind)], planned_model(name, kind=kind))
+
+
+OWN_4STEP = """
+[own-4step]
+title = "own"
+steps = 4
+true_cfg_scale = 1.0
+scheduler = "lightning"
+loras.real = {{ source = "{file}" }}
+"""
+
+
+def test_an_empty_lora_file_ends_the_plan_as_every_refusal_does(tmp_path, capsys):
+    cases = shutil.copytree(CASES, tmp_path / "cases")
+    (tmp_path / "none.safetensors").touch()
+    variants = cases / "variants.toml"
+    text = variants.read_text().replace("embedded::4step", str(tmp_path / "none.safetensors"), 1)
+    variants.write_text(text + OWN_4STEP.format(file=tmp_path / "none.safetensors"))
+    options = [f"--cases={cases}", "--case=pi-number"]
+    assert main(["plan", "--model=tiny", "--variant=4step", *options]) == 2
+    assert "none.safetensors: " in capsys.readouterr().err
+    # nor where the model is not here
+    assert main(["plan", "--model=Qwen/Qwen-Image", "--variant=own-4step", *options]) == 2
+    assert "none.safetensors: " in capsys.readouterr().err
 
 
 def test_a_lora_of_other_bytes_than_its_variant_names_is_not_planned():

@@ -9,7 +9,14 @@ import pytest
 
 from qiltest.errors import DeviceError, ModelError, RecipeError
 from qiltest.generation import Settings, open_generator, resolve_lora, resolve_model
-from qiltest.generation.sources import EMBEDDED_MODELS, base_of_model, embedded_of, is_embedded, kind_of
+from qiltest.generation.sources import (
+    EMBEDDED_MODELS,
+    base_of_model,
+    embedded_of,
+    embedded_source,
+    is_embedded,
+    kind_of,
+)
 from qiltest.suite.load import load_variants
 from qiltest.suite.variants import ModelKind
 
@@ -191,3 +198,9 @@ def test_an_embedded_lora_is_that_of_the_model_that_its_variant_names():
     for name, model in (("8step", "tiny"), ("edit-8step", "tiny-edit"), ("edit-4step", "tiny-edit")):
         source = embedded_of(by_name[name])
         assert (source.name, source.folder, source.is_tiny) == (model, EMBEDDED_MODELS[model], True)
+
+
+def test_the_command_that_gets_a_file_is_quoted_for_a_shell():
+    with pytest.raises(DeviceError) as caught:
+        resolve_lora("owner/name::my file.safetensors", model=embedded_source("tiny"))
+    assert "hf download owner/name 'my file.safetensors'   (or" in caught.value.remedy

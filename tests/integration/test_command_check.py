@@ -4,6 +4,7 @@ import argparse
 import importlib.util
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import scipy.stats
+import torch
 from safetensors.torch import load_file, save_file
 
 import qiltest.engine.parallel.opening
@@ -127,12 +129,20 @@ def test_a_lora_of_another_embedded_model_is_refused_by_check_and_by_lora(
     capsys, tmp_path, monkeypatch, model, like, other
 ):
     monkeypatch.chdir(tmp_path)
-    file = str(EMBEDDED_MODELS[other] / "loras" / "4step.safetensors")
+    file = str(shutil.copy(EMBEDDED_MODELS[other] / "loras" / "4step.safetensors", tmp_path / "my file.safetensors"))
+    shutil.copytree(CASES, tmp_path / "cases")
     said = f"this is the 4step LoRA of {other} by its SHA-256, and {model} is another model with the same modules"
     assert main(["check", f"--cases={CASES}", "--model", model, "--lora", file, "--like", like]) == 1
     out = capsys.readouterr().out
     assert f"DO NOT SHIP: {file} cannot replace {like}; nothing was generated\n  ERROR  {said}" in out
     assert not (tmp_path / "runs").exists()
+    # what it says to do shows the same
+    command = shlex.split(out.partition("-> `")[2].partition("`")[0])
+    assert command[:3] == ["qiltest", "lora", file]
+    assert main(command[1:]) == 1
+    shown = capsys.readouterr().out
+    assert said in shown
+    assert shown.endswith(f"does not fit {model}\n")
     assert main(["lora", f"--cases={CASES}", file, "--like", like]) == 1
     out = capsys.readouterr().out
     assert f"fits             {other}\n" in out
@@ -142,13 +152,40 @@ def test_a_lora_of_another_embedded_model_is_refused_by_check_and_by_lora(
 
 def test_a_release_of_another_embedded_model_is_nothing_to_compare_with(capsys):
     mine, theirs = (str(EMBEDDED_MODELS[model] / "loras" / "4step.safetensors") for model in ("tiny", "tiny-edit"))
-    assert main(["lora", mine, "--like", theirs]) == 2
+    assert main(["lora", mine, "--like", theirs]) == 1
+    assert "this is the 4step LoRA of tiny by its SHA-256, and tiny-edit is another" in capsys.readouterr().out
+    assert main(["lora", mine, "--base", "tiny", "--like", theirs]) == 2
     assert f"{theirs}: this is the 4step LoRA of tiny-edit by its SHA-256, and tiny is" in capsys.readouterr().err
+
+
+def test_a_reference_file_says_which_embedded_model_a_file_of_nobody_is_to_fit(capsys, tmp_path):
+    reference = EMBEDDED_MODELS["tiny-edit"] / "loras" / "4step.safetensors"
+    path = tmp_path / "rand.safetensors"
+    torch.manual_seed(0)
+    own = load_file(reference).items()
+    save_file({key: torch.randn_like(one) * one.std() if one.ndim > 1 else one for key, one in own}, path)
+    assert main(["lora", str(path), "--like", str(reference)]) == 0
+    assert capsys.readouterr().out.endswith("fits tiny-edit\n")
 
 
 def test_embedded_names_a_lora_beside_the_model_of_the_variant(capsys):
     assert main(["lora", f"--cases={CASES}", "embedded::8step", "--like", "edit-8step"]) == 0
     assert capsys.readouterr().out.endswith("fits tiny-edit\n")
+
+
+def test_the_error_of_an_image_names_the_options_of_check_and_its_remedy(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    variants = shutil.copytree(CASES, tmp_path / "cases") / "variants.toml"
+    variants.write_text(variants.read_text().replace("merged = true", "merged = false"))
+    data = bytearray((LORAS / "4step.safetensors").read_bytes())
+    data[-1] ^= 1
+    (tmp_path / "new.safetensors").write_bytes(data)
+    words = ["--lora=new.safetensors", "--like=4step", "--case=coffee-shop@1280x1280", "--seeds=1", "--workers=1"]
+    assert main(["check", *words, "--fp8"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    (line,) = (one for one in lines if one.startswith("ERROR coffee-shop@1280x1280-s42: "))
+    assert "cannot be combined with --fp8, which keeps" in line
+    assert "-> merged = true in variants.toml, or pytest --qil-merge=yes" in line
 
 
 def test_blocks_left_out_are_drawn_where_the_option_says_so(folder, capsys):
@@ -342,7 +379,7 @@ def test_a_file_that_cannot_be_what_it_should_is_1_and_nothing_is_drawn(folder, 
     out = capsys.readouterr().out
     assert f"DO NOT SHIP: {path} cannot replace fast; nothing was generated\n" in out
     assert "  ERROR  no effect: the delta of every module is zero\n" in out
-    assert f"  -> `qiltest lora {path}` shows" in out
+    assert f"  -> `qiltest lora {path} --base tiny --like fast` shows" in out
     assert check("--json") == 1
     said = json.loads(capsys.readouterr().out)
     assert (said["verdict"], said["passes"], said["run"]) == ("DO NOT SHIP", False, None)

@@ -88,7 +88,9 @@ def only(suite, sample=SAMPLE):
 
 def test_edit_cases_are_left_out_with_a_word_unless_the_model_edits_or_one_is_named(street):
     result = street.run("--collect-only", "-q")
-    result.stdout.fnmatch_lines(["qiltest: 1 edit case left out: tiny does text-to-image; name one with --qil-case, *"])
+    result.stdout.fnmatch_lines(
+        ["qiltest: 1 edit case left out: tiny does text-to-image; choose a model that does edit"]
+    )
     assert not any("sign" in line for line in result.outlines if line.startswith("test_"))
     named = street.run("--collect-only", "-q", "--qil-case=sign")
     assert sum("sign@1328x1328" in line for line in named.outlines) == 2
@@ -437,7 +439,7 @@ def test_a_session_on_an_editing_model_takes_the_edit_cases_alone_and_its_rounds
     case = street.path / "cases/edit/sign.toml"
     case.write_text(case.read_text().replace('size = "1328x1328"', 'size = "64x64"'))
     result = street.run_apart(f"--qil-model={model}", "--qil-device=cpu")
-    result.stdout.fnmatch_lines(["qiltest: 2 text-to-image cases left out: * does edit; name one with --qil-case, *"])
+    result.stdout.fnmatch_lines(["qiltest: 2 text-to-image cases left out: * does edit; --qil-model=* generates them"])
     first, second = street.latest().results  # random weights write nothing, which is an error of each
     assert [one.id for one in (first, second)] == ["sign@64x64-plain-s42", "sign@64x64-plain-s42-r2"]
     assert second.recipe.inputs[0].sha256 == first.image.sha256

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from images_elsewhere import SAMPLES, TEXTS, make, make_all
+from images_elsewhere import SAMPLES, TEXTS, make, make_all, note
 from qiltest.gate.verdict import Verdict
 
 MODEL = "--qil-model=tiny"
@@ -271,6 +271,25 @@ def test_a_blank_image_made_elsewhere_is_an_error(suite, images):
     assert result.ret == 1
     assert_says(result, "the image is blank")
     assert verdicts(suite)[COFFEE_BASE] is Verdict.ERROR
+
+
+def test_white_text_on_transparency_is_said_to_be_white_on_white(suite, images):
+    record(suite)
+    Image.new("RGBA", (256, 128), (255, 255, 255, 0)).save(images / f"{COFFEE_BASE}.png")
+    result = judge(suite)
+    assert result.ret == 1
+    assert_says(
+        result,
+        "the image is blank: its standard deviation is 0.00 of 255; it is transparent in places, which are laid on "
+        "white: white text there cannot be seen",
+    )
+    image = Image.new("RGBA", (256, 128), (255, 255, 255, 0))
+    image.paste((0, 0, 0, 255), (0, 0, 20, 20))
+    image.save(images / f"{COFFEE_BASE}.png")
+    note(images / f"{COFFEE_BASE}.png", [], suite.path)
+    result = judge(suite)
+    assert result.ret == 1
+    assert_says(result, "returned no text; it is transparent in places, which are laid on white: white text there")
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,9 @@ def test_an_image_that_cannot_be_made_keeps_the_release_back(suite, lora):
     result = check(suite, SEEDS)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=30, failed=10)
-    result.stdout.fnmatch_lines(["ERROR poster@1328x1328-s42: after: *the image holds NaN", "ERROR: an image to be *"])
+    result.stdout.fnmatch_lines(
+        ["ERROR poster@1328x1328-s42: after: *the image holds NaN -> use bfloat16", "ERROR: an image to be *"]
+    )
 
 
 @pytest.mark.slow
@@ -202,7 +204,7 @@ def test_a_file_of_another_strength_than_its_rank_means_is_refused(suite, lora):
             data[start:end] = struct.pack("<f", 64.0)
     lora.write_bytes(bytes(data))
     said = refused(suite, "the delta is 8 times as strong as that of *4step.safetensors (alpha / rank 8 here, 1 there)")
-    assert "new.safetensors --like fast` shows the whole inspection" in said
+    assert "new.safetensors --base tiny --like fast` shows the whole inspection" in said
 
 
 @pytest.mark.parametrize("factor", [2.2, 0.4])
@@ -237,7 +239,7 @@ def test_a_file_of_nan_is_refused(suite, lora):
 
 def test_a_truncated_file_is_refused(suite, lora):
     lora.write_bytes(lora.read_bytes()[:5000])
-    assert "new.safetensors` shows the whole inspection" in refused(suite, "truncated: *")
+    assert "new.safetensors --base tiny` shows the whole inspection" in refused(suite, "truncated: *")
 
 
 def test_the_file_of_another_variant_is_refused(suite, lora):

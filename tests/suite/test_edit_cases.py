@@ -201,7 +201,7 @@ def test_the_shipped_edit_cases_name_what_they_need():
         ),
         ("edits/a.toml", "a folder that is not read; allowed: *.toml, *.md and the folders floors, edit (edit cases)"),
         ("sign.png", "a file that is not read; allowed: input images in cases/edit/inputs/"),
-        ("edit/sign.PNG", "a file that is not read; allowed: input images in edit/inputs/"),
+        ("edit/sign.PNG", "a file that is not read; allowed: input images in cases/edit/inputs/"),
         ("edit/images/a.png", "a folder that is not read; allowed: *.toml, *.md and the folders floors, inputs (input"),
         (
             "edit/notes.txt",

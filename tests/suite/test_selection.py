@@ -94,6 +94,7 @@ def test_a_group_where_one_variant_is_needed_is_refused_with_its_members(suite: 
         ({"cases": ["coffee-shop@1x1"]}, 'no resolution of case coffee-shop is called "1x1"', "713x1280, 1280x1280"),
         ({"variants": ["4steps-v2.0"]}, "4steps-v2.0 has no LoRA for the embedded model", "base, 8step, 4step"),
         ({"seeds": [1, -1]}, "seed -1 is negative", "0 or more"),
+        ({"seeds": [1, 2**63]}, "seed 9223372036854775808 is too large", "0 to 9223372036854775807"),
         ({"seeds": [1, 2, 1]}, "a seed is given twice in 1, 2, 1", "each seed once"),
     ],
 )
@@ -105,6 +106,14 @@ def test_what_does_not_exist_is_named_beside_what_does(
     head, _, tail = str(caught.value).partition("->")
     assert what in head
     assert remedy in tail
+
+
+def test_no_seed_follows_the_largest(suite: Suite) -> None:
+    case = replace(suite.case("capybara")[0], seeds=(2**63 - 1,))
+    last = replace(suite, cases=(case,))
+    assert [task.seed for task in select(last, kind=REAL, variants=["base"], seed_count=1)] == [2**63 - 1]
+    with pytest.raises(CaseError, match="no 2 seeds: none follows the largest of its own, 9223372036854775807"):
+        select(last, kind=REAL, seed_count=2)
 
 
 def test_a_suite_without_default_variants_says_what_to_do(suite: Suite) -> None:

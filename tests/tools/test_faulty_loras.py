@@ -4,6 +4,7 @@ Those that only images give away are measured by `benchmarks/gate/gate_power.py`
 """
 
 import json
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -76,7 +77,8 @@ def test_a_file_that_gives_itself_away_is_never_drawn(made, recipe_of, name):
     with pytest.raises(RecipeError) as refused:
         recipe_of(four(tiny=LoraSource(source=str(out / releases[name].file))))
     assert releases[name].message in str(refused.value)
-    assert "inspect the file with `qiltest lora" in str(refused.value)
+    command = shlex.join(["qiltest", "lora", str(out / releases[name].file), "--base", "tiny"])
+    assert f"inspect the file with `{command}`" in str(refused.value)
 
 
 @pytest.mark.parametrize("name", of(faulty_loras.CaughtBy.LIKENESS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import tempfile
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -65,7 +66,7 @@ def _load(file: Path) -> dict[str, Floor]:
 
 
 def _damaged(file: Path, why: str) -> StoreError:
-    remedy = f"delete it and measure again: qiltest calibrate --case {file.stem}"
+    remedy = f"delete it and measure again: qiltest calibrate --case {shlex.quote(file.stem)}"
     return StoreError(f"not a valid noise floor ({why})", where=str(file), remedy=remedy)
 
 

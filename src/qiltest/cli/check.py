@@ -25,7 +25,7 @@ from qiltest.cli.common import (
     runs_flag,
     session_options,
 )
-from qiltest.cli.own_words import in_own_words
+from qiltest.cli.own_words import in_own_words, obstacles_in_own_words
 from qiltest.comparison.records import MARGIN, Comparisons
 from qiltest.errors import CaseError, GenerationError, QiltestError, StoreError
 from qiltest.files import expanded
@@ -262,6 +262,7 @@ def _report(
     found, run = ending.comparisons, ending.run
     if found is None or run is None:
         raise GenerationError("; ".join(ending.problems), remedy="fix this and repeat the command to resume")
+    found = obstacles_in_own_words(found, args.flags)
     said = dict.fromkeys((*run_problems(run), *ending.problems))
     problems = tuple(in_own_words(problem, args.flags) for problem in said)
     about = about_release(release, inspections, run, suite)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qiltest.cli.common import console, print_json, print_lines, session_options
+from qiltest.cli.own_words import in_own_words, obstacles_in_own_words
 from qiltest.errors import QiltestError
 from qiltest.text.format import count
 
@@ -85,16 +86,18 @@ def _report(args: argparse.Namespace, checked: FoldersChecked) -> int:
     assert new is not None
     stored = {*old.problems, *new.problems}  # which are told with the name of their run
     others = (problem for problem in checked.problems if problem not in stored)
-    problems = tuple(dict.fromkeys((*run_problems(old), *run_problems(new), *others)))
+    said = dict.fromkeys((*run_problems(old), *run_problems(new), *others))
+    problems = tuple(in_own_words(problem, args.flags) for problem in said)
+    found = obstacles_in_own_words(checked.found, args.flags)
     path: Path = args.report or new.path / PAGE
     for each in dict.fromkeys((new.path / PAGE, path)):
-        write_page(checked.found, old, new, each, problems=problems)
+        write_page(found, old, new, each, problems=problems)
     if args.json:
-        record = comparison_record(checked.found, old, new, problems)
+        record = comparison_record(found, old, new, problems)
         print_json({**record, "passes": checked.passes, "runs": [old.id, new.id], "page": str(path)})
     else:
         print_lines(_run_lines((old, args.against), (new, args.images), notes=checked.notes, page=path))
-        print_comparisons(console(), checked.found, problems)
+        print_comparisons(console(), found, problems)
         if checked.found.passes and not checked.passes:
             print_lines(["  -> and yet exit code 1: what is wrong with the folders stands above"])
     return 0 if checked.passes else 1

@@ -13,6 +13,7 @@ from qiltest.files import write_atomically
 from qiltest.text.escape import one_line
 
 VARIANTS = "cases/variants.toml"
+NIGHTLY = ".github/workflows/nightly.yml"
 #: The files of a new project, each with its template.
 FILES = {
     VARIANTS: "variants.toml",
@@ -21,11 +22,13 @@ FILES = {
     "test_images.py": "test_images.py.txt",
     "pytest.ini": "pytest.ini.txt",
     ".gitignore": "gitignore.txt",
-    ".github/workflows/nightly.yml": "nightly.yml.txt",
+    NIGHTLY: "nightly.yml.txt",
 }
 #: What `--edit` adds.
 EDIT_FILES = {"cases/edit/menu.toml": "menu.toml", "cases/edit/inputs/menu.png": "menu.png"}
 EDIT_VARIANTS = "edit-variants.toml"
+#: the nightly workflow's models, and with `--edit`.
+_MODELS, _EDIT_MODELS = b"[Qwen/Qwen-Image]", b"[Qwen/Qwen-Image, Qwen/Qwen-Image-Edit-2511]"
 _SHOWN = 5
 _NEXT = """\
 created a project in {folder}: {files}
@@ -82,6 +85,7 @@ def make_project(folder: Path, *, edit: bool = False) -> list[str]:
     made = {name: (templates / template).read_bytes() for name, template in named.items()}
     if edit:
         made[VARIANTS] += (templates / EDIT_VARIANTS).read_bytes()
+        made[NIGHTLY] = made[NIGHTLY].replace(_MODELS, _EDIT_MODELS)
     try:
         _refuse_existing(folder)
         for name, data in made.items():

@@ -114,9 +114,23 @@ def _find(text: str, base: str) -> Path:
 
 
 def _embedded_like(like: str | None, variants: tuple[Variant, ...]) -> str | None:
-    """Return the embedded model of the variant that a file is to replace; None where it has a LoRA of none."""
+    """Return the embedded model of the variant or LoRA file that a file is to replace; None where it is of none."""
+    if like is not None and Path(like).is_file():
+        return _embedded_owner(Path(like))
     wanted = next((variant for variant in variants if variant.name == like), None)
     return None if wanted is None or wanted.lora(ModelKind.TINY) is None else embedded_of(wanted).name
+
+
+def _embedded_owner(file: Path) -> str | None:
+    """Return the embedded model that a file is known to be a LoRA of; None for another file, and for a broken one."""
+    try:
+        report = inspect_lora(file, known=known_bases())
+    except (BrokenFileError, RecipeError):  # told where the two are compared
+        return None
+    if not is_embedded(report.base):
+        return None
+    owner = owner_of(file, report.sha256, open_base(report.base))
+    return None if owner is None else owner.model
 
 
 def _variants(folder: Path) -> tuple[Variant, ...]:

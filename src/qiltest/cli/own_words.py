@@ -8,6 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from qiltest.comparison.records import Comparisons
 
 #: names that differ by more than the prefix.
 _OTHERS = {"--qil-base": "--base-model"}
@@ -22,6 +27,20 @@ def in_own_words(text: str, flags: Collection[str]) -> str:
     a command that can be typed.
     """
     return "\n".join(_line(line, flags) for line in text.split("\n"))
+
+
+def obstacles_in_own_words(found: Comparisons, flags: Collection[str]) -> Comparisons:
+    """Return a comparison in which the errors of single images name the command's own options."""
+    return replace(
+        found,
+        comparisons=tuple(
+            replace(
+                comparison,
+                obstacles=tuple(replace(one, why=in_own_words(one.why, flags)) for one in comparison.obstacles),
+            )
+            for comparison in found.comparisons
+        ),
+    )
 
 
 def _line(line: str, flags: Collection[str]) -> str:

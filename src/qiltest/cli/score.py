@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,16 @@ from qiltest.cli.common import AddParser, cases_flag, console, json_flag, print_
 from qiltest.cli.own_words import in_own_words
 from qiltest.cli.parser import TEXT
 from qiltest.engine.edits import Before, change_of_edit
-from qiltest.errors import InputError, QiltestError
+from qiltest.errors import InputError, QiltestError, ReaderError
 from qiltest.gate.change import change_fault
 from qiltest.gate.judge import stroke_rate_of
 from qiltest.gate.strokes import MEASURED, stroke_fault
 from qiltest.gate.verdict import Verdict
+from qiltest.image_files import ON_WHITE
 from qiltest.input_images import InputImage
 from qiltest.quality.change import Change
 from qiltest.reading import DEFAULT_READER, BrokenStrokes, Reader, Reading, broken_strokes, open_reader
+from qiltest.reading.images import decode, image_bytes
 from qiltest.report.diff import Mark, marked
 from qiltest.report.rest import rest_line
 from qiltest.report.terminal.broken import broken_line, broken_record
@@ -251,7 +254,16 @@ def _outcome(image: Path, asked: _Asked, reader: Reader, name: str, given: Path 
         change = None
         if given is not None and asked.edit is not None:
             change = change_of_edit(asked.edit, Before.of(given, reader.read), image, reading, found)
-    except (AlphabetError, EmptyReadingError, InputError) as error:
+    except AlphabetError as error:
+        # a key of case files, which is an option here
+        own = error.remedy if asked.whole is not None else error.remedy.replace("`optional_marks`", "`--optional`")
+        said = str(AlphabetError(error.what, where=error.where, remedy=own))
+        return _Outcome(score=None, verdict=Verdict.ERROR, error=said)
+    except EmptyReadingError as error:
+        what = f"{error.what}; {ON_WHITE}" if _is_transparent(image) else error.what
+        said = str(EmptyReadingError(what, where=error.where, remedy=error.remedy))
+        return _Outcome(score=None, verdict=Verdict.ERROR, error=said)
+    except InputError as error:
         return _Outcome(score=None, verdict=Verdict.ERROR, error=str(error))
     changed = "" if change is None else change_fault(change)
     gates = asked.edit is None or asked.edit.edit is None or asked.edit.edit.change_gates
@@ -266,6 +278,12 @@ def _outcome(image: Path, asked: _Asked, reader: Reader, name: str, given: Path 
         benchmarks=_benchmarks(asked, reading),
         broken=broken_strokes(reading, {line for text in found.texts for line in text.lines}),
     )
+
+
+def _is_transparent(image: Path) -> bool:
+    with suppress(ReaderError):
+        return decode(image_bytes(image, str(image))).transparent
+    return False
 
 
 def _benchmarks(asked: _Asked, reading: Reading) -> BenchmarkScore | None:

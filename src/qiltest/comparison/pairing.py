@@ -287,7 +287,8 @@ def _no_score(result: CaseResult | None) -> tuple[Verdict, str] | None:
     if result is None:
         return Verdict.MISSING, "planned, but not generated"
     if result.error:
-        return Verdict.ERROR, result.error.splitlines()[0]
+        what, *more = result.error.splitlines()
+        return Verdict.ERROR, " ".join([what, *(line.strip() for line in more if line.strip().startswith("-> "))])
     score = result.score
     if score is None:
         reasons = () if result.judgement is None else result.judgement.reasons

@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from qiltest.errors import DeviceError, ModelError, RecipeError
 from qiltest.generation.border import read_object
 from qiltest.generation.families import FAMILIES, Family, family_named
 from qiltest.generation.lora_faults import check_hash, check_inspection
 from qiltest.generation.schedule import as_tuple, config_of, expected_sigmas
-from qiltest.generation.sources import RANDOM, ModelSource, base_of, base_of_model, resolve_lora, resolve_model
+from qiltest.generation.sources import (
+    RANDOM,
+    ModelSource,
+    base_of,
+    base_of_model,
+    base_option,
+    resolve_lora,
+    resolve_model,
+)
 from qiltest.generation.tasks import editing_models, tasks_of
 from qiltest.generation.variant_faults import check_inputs, check_variant
 from qiltest.lora.catalogue import recognise
 from qiltest.lora.inspection import inspect_lora
-from qiltest.lora.safetensors_file import lora_sha256
+from qiltest.lora.safetensors_file import BrokenFileError, lora_sha256, open_safetensors
 from qiltest.recipe import Scalar, Size
 from qiltest.suite.selection import Task
 from qiltest.suite.variants import LoraSource, ModelBase, ModelKind, SchedulerKind, Variant
@@ -158,7 +166,7 @@ def plan(tasks: Iterable[Task], model: PlannedModel) -> tuple[PlannedImage, ...]
     """Return the images to generate, in the order of `tasks`.
 
     Raises RecipeError for what the model cannot generate (`PlannedModel.check`), for a LoRA file that is here and is
-    none of the model or the variant, and for a scheduler config of lists.
+    none of the model or the variant, for one that is nowhere, and for a scheduler config of lists.
     """
     loras: dict[str, PlannedLora | None] = {}
     images = []
@@ -250,23 +258,32 @@ def _lora(variant: Variant, model: PlannedModel) -> PlannedLora | None:
 def _sha256(lora: LoraSource, variant: Variant, model: PlannedModel) -> str | None:
     """Return the hash of a LoRA file that is here, else the one that the catalogue has of its place on the hub.
 
-    Raises RecipeError for a file that is here and that no session would generate the variant with.
+    Raises RecipeError for a file that is here and that no session would generate the variant with, for a path where no
+    file is, and for an embedded LoRA that does not exist: only what is on the hub may be elsewhere.
     """
     owner = model.source or ModelSource(name=RANDOM, kind=model.kind, folder=None, revision=RANDOM)
     try:
         path = resolve_lora(lora.source, model=owner)
-    except (RecipeError, DeviceError):  # the file is not here
+    except DeviceError:  # the file is on the hub, and not here
         known = recognise(sha256="", source=lora.source)
         return known.file.sha256 if known is not None and known.certain else None
-    if model.source is None:  # nor is the model, of which the file is to be
-        sha256 = lora_sha256(path)
-    else:
-        report = inspect_lora(path, base=base_of(model.source))
-        # who generates elsewhere may have reasons of their own for a part of a LoRA
-        check_inspection(report, allow_partial=True)
-        sha256 = report.sha256
+    try:
+        sha256 = _inspected(path, model.source)
+    except BrokenFileError as error:  # wrong use here, where no verdict on the file was asked for
+        raise RecipeError(error.what, where=error.where, remedy=error.remedy) from error
     check_hash(sha256, lora, variant, model.base.id)
     return sha256
+
+
+def _inspected(path: Path, model: ModelSource | None) -> str:
+    """Return a LoRA file's hash. Raises RecipeError where it is broken, or none of the model (None: not here)."""
+    if model is None:
+        open_safetensors(path)
+        return lora_sha256(path)
+    report = inspect_lora(path, base=base_of(model))
+    # who generates elsewhere may have reasons of their own for a part of a LoRA
+    check_inspection(report, base=base_option(model), allow_partial=True)
+    return report.sha256
 
 
 def _own_scheduler(source: ModelSource) -> dict[str, Scalar] | None:

@@ -41,6 +41,10 @@ class FindsImages(Protocol):
         """Return the seconds that a manifest tells of an image: reported, and never compared with what was measured."""
         ...
 
+    def is_transparent(self, recipe: Recipe) -> bool:
+        """Return whether a recipe's image is transparent in places, which are laid on white."""
+        ...
+
     def recipe_of(self, task: Task) -> Recipe:
         """Return what was asked for, with the image that is there. Raises ImagesError."""
         ...

@@ -14,7 +14,7 @@ from qiltest.errors import GenerationError, ImagesError, RecipeError
 from qiltest.files import read_file
 from qiltest.generation.images import BLANK_BELOW, encode_png, spread
 from qiltest.generation.records import Denoised, Generation, Generator
-from qiltest.image_files import MOST_BYTES
+from qiltest.image_files import MOST_BYTES, ON_WHITE
 from qiltest.reading.images import load_image
 from qiltest.recipe import Elsewhere, Prompt, Recipe, Size
 from qiltest.suite.cases import Case
@@ -183,7 +183,8 @@ class FolderSource(Generator):
         pixels = load_image(data)
         if not (varies := spread(pixels)) >= BLANK_BELOW:
             raise GenerationError(
-                f"the image is blank: its standard deviation is {varies:.2f} of 255",
+                f"the image is blank: its standard deviation is {varies:.2f} of 255"
+                + (f"; {ON_WHITE}" if image.transparent else ""),
                 where=str(image.path),
                 remedy="look at how it was made, and make it again",
             )
@@ -193,6 +194,11 @@ class FolderSource(Generator):
         """Return the seconds that the manifest tells of a recipe's image."""
         image = None if recipe.elsewhere is None else self._image(recipe.elsewhere.file)
         return None if image is None else image.seconds
+
+    def is_transparent(self, recipe: Recipe) -> bool:
+        """Return whether a recipe's image is transparent in places, which are laid on white."""
+        image = None if recipe.elsewhere is None else self._image(recipe.elsewhere.file)
+        return image is not None and image.transparent
 
     def prepare(self, prompts: Iterable[Prompt]) -> None:
         """Encode nothing: the images are there."""

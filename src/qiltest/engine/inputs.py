@@ -40,7 +40,7 @@ class Inputs:
         self, suite: Suite, options: Options, writer: RunWriter, *, opener: OpenGenerator | None = None
     ) -> None:
         """Generate no image yet; `opener` opens the embedded text-to-image model."""
-        self._suite, self._options, self._writer = suite, options, writer
+        self.suite, self._options, self._writer = suite, options, writer
         self._opener = opener or (lambda: open_generator(TINY, Settings(threads=options.threads)))
         self._found: dict[InputSource, InputImage] = {}
         self._stored: dict[str, str] = {}
@@ -95,7 +95,7 @@ class Inputs:
 
     def _generate(self, case: Case, resolution: Resolution, wanted: InputSample) -> Path:
         generator = self._generator
-        recipe = generator.recipe(case, resolution.tiny, self._suite.variant(wanted.variant), wanted.seed)
+        recipe = generator.recipe(case, resolution.tiny, self.suite.variant(wanted.variant), wanted.seed)
         path = self._options.runs_folder / FOLDER / f"{recipe.key()}.png"
         if path.is_file():
             return path
@@ -108,7 +108,7 @@ class Inputs:
         return path
 
     def _place(self, wanted: InputSample) -> tuple[Case, Resolution]:
-        case, _ = self._suite.case(wanted.case)
+        case, _ = self.suite.case(wanted.case)
         sizes = {resolution.size: resolution for resolution in case.resolutions}
         return case, sizes[wanted.size] if wanted.size is not None else case.resolutions[0]
 

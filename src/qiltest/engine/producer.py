@@ -26,11 +26,13 @@ from qiltest.engine.parallel.orders import Arrival
 from qiltest.engine.parallel.progress import Working
 from qiltest.engine.readers import Readers
 from qiltest.engine.workers import InlineExecutor, executor
-from qiltest.errors import GenerationError, GoldenError, ModelError, QiltestError, RecipeError
+from qiltest.errors import GenerationError, GoldenError, ModelError, QiltestError, RecipeError, TextAloneError
 from qiltest.gate.golden import GoldenStore
 from qiltest.gate.latency import Cohort, LatencyGolden, LatencyStore
 from qiltest.generation.images import finish
 from qiltest.generation.records import Decoded, Denoised, Generation, Generator, Timing
+from qiltest.generation.tasks import editing_models
+from qiltest.generation.variant_faults import text_alone
 from qiltest.input_images import InputImage
 from qiltest.quality import Examined, examine
 from qiltest.reading.images import Pixels, load_image
@@ -409,6 +411,8 @@ def recipe_of(
         if isinstance(generator, FindsImages):
             return generator.recipe_of(replace(task, case=case))
         return generator.recipe(case, task.size, task.variant, task.seed)
+    except TextAloneError:  # the generator knows no suite, and this one's variants are for some models alone
+        return text_alone(case.id, len(case.inputs), editing_models(inputs.suite.variants))
     except QiltestError as error:
         return error
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from qiltest.elsewhere.records import FindsImages
 from qiltest.engine.context import RunContext
 from qiltest.engine.edits import change_of_edit
 from qiltest.engine.options import Update
@@ -18,12 +19,13 @@ from qiltest.gate.latency import LatencyStore, judge_latency, not_measured
 from qiltest.gate.scene import change_of
 from qiltest.gate.small_copy import SmallCopies
 from qiltest.gate.verdict import Verdict
+from qiltest.image_files import ON_WHITE
 from qiltest.quality.change import Change
 from qiltest.reading.records import Reading
 from qiltest.runs.events import Failed, Generated, Judged, now
 from qiltest.runs.images import StoreWriteError
 from qiltest.runs.records import CaseResult, Outcome, StoredImage, shared
-from qiltest.scoring import Score, score_case
+from qiltest.scoring import EmptyReadingError, Score, score_case
 from qiltest.suite.cases import Limits
 from qiltest.suite.selection import Sample
 from qiltest.text.format import seconds as seconds_words
@@ -98,10 +100,20 @@ class SampleRun:
                 self._refuse_unread()
             return None
         with self._recorded():
-            score = score_case(self.task.case, self.result.reading)
+            score = self._scored(self.result.reading)
             change = self._change(self.result.reading, score)
         self.result = replace(self.result, score=score, change=change)
         return score
+
+    def _scored(self, reading: Reading) -> Score:
+        """Match a reading to the expected texts. Raises EmptyReadingError, which tells of white text on white."""
+        try:
+            return score_case(self.task.case, reading)
+        except EmptyReadingError as error:
+            source, recipe = self._context.generator, self.result.recipe
+            if recipe is None or not isinstance(source, FindsImages) or not source.is_transparent(recipe):
+                raise
+            raise EmptyReadingError(f"{error.what}; {ON_WHITE}", where=error.where, remedy=error.remedy) from error
 
     def _change(self, reading: Reading, score: Score) -> Change | None:
         """Return what an edit changed besides its texts; None for text-to-image. Raises InputError, ReaderError."""

@@ -26,7 +26,7 @@ from qiltest.generation.identity import whole_sha256
 from qiltest.generation.lora_faults import check_hash, check_inspection
 from qiltest.generation.schedule import SchedulerConfig, as_tuple, check_sigmas, config_of
 from qiltest.generation.settings import Settings
-from qiltest.generation.sources import RANDOM_LORA, ModelSource, base_of, resolve_lora
+from qiltest.generation.sources import RANDOM_LORA, ModelSource, base_of, base_option, resolve_lora
 from qiltest.generation.variant_faults import check_inputs, check_numbers, check_variant
 from qiltest.lora import Base, LoraReport
 from qiltest.recipe import LoraRecipe, Recipe, Size
@@ -190,7 +190,8 @@ class RecipeBuilder:
         if known is None or known[0] != now:
             known = (now, self._ahead.inspection(path, now, self.base))
             self._inspected[path] = known
-        check_inspection(known[1], allow_partial=self._settings.allow_partial_lora)
+        partial = self._settings.allow_partial_lora
+        check_inspection(known[1], base=base_option(self._source), allow_partial=partial)
         return path, known[1]
 
     def _lora(self, variant: Variant) -> LoraRecipe | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from qiltest.errors import RecipeError
@@ -10,19 +11,29 @@ from qiltest.lora.releases import refuse_other_release
 from qiltest.lora.report import Severity
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from qiltest.lora.report import LoraReport
     from qiltest.suite.variants import LoraSource, Variant
 
 
-def check_inspection(report: LoraReport, *, allow_partial: bool) -> None:
-    """Raise RecipeError where the inspection refuses a file; `allow_partial` allows one that leaves out blocks."""
+def inspect_command(path: Path, base: str, like: str | None = None) -> str:
+    """Return the command that inspects a file for a model, as its `--base`, and beside the variant `like`."""
+    return shlex.join(["qiltest", "lora", str(path), "--base", base, *([] if like is None else ["--like", like])])
+
+
+def check_inspection(report: LoraReport, *, base: str, allow_partial: bool) -> None:
+    """Raise RecipeError where the inspection refuses a file; `allow_partial` allows one that leaves out blocks.
+
+    `base` is what `qiltest lora --base` takes for the model.
+    """
     faults = [finding for finding in report.findings if finding.severity is Severity.ERROR]
     faults = [finding for finding in faults if not (allow_partial and finding.code == LEFT_OUT)]
     if faults:
         raise RecipeError(
             "; ".join(finding.text for finding in faults),
             where=str(report.path),
-            remedy=f"inspect the file with `qiltest lora {report.path}`",
+            remedy=f"inspect the file with `{inspect_command(report.path, base)}`",
         )
 
 

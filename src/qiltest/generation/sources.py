@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -268,6 +269,13 @@ def open_base(text: str) -> Base:
     return base_of(ModelSource(name=Path(text).name, kind=ModelKind.REAL, folder=Path(text), revision=""))
 
 
+def base_option(model: ModelSource) -> str:
+    """Return what `qiltest lora --base` takes for a model: see `open_base`."""
+    if is_embedded(model.name):
+        return model.name
+    return model.family.base().name if model.folder is None else str(model.folder)
+
+
 def _released_bases() -> tuple[Base, ...]:
     """Return the modules of each family's release; families of the same modules share one."""
     return tuple(dict.fromkeys(family.base() for family in FAMILIES))
@@ -315,7 +323,7 @@ def _hub_file(repo: str, file: str, *, download: bool) -> Path:
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         known = recognise(sha256="", source=f"{repo}::{file}")
         what = f", by the catalogue {known.title}, a {known.release.purpose}" if known is not None else ""
-        how = f"run once: hf download {repo} {file}   (or name the file)"
+        how = f"run once: {shlex.join(['hf', 'download', repo, file])}   (or name the file)"
         raise DeviceError(_absent(error, download=download) + what, where=f"{repo}::{file}", remedy=how) from error
     except ValueError as error:  # also a file's name that is absolute or leads out of the repository
         raise RecipeError(
@@ -329,7 +337,7 @@ def _snapshot(name: str, revision: str | None, *, download: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    command = f"hf download {name}" + (f" --revision {revision}" if revision else "")
+    command = shlex.join(["hf", "download", name, *(["--revision", revision] if revision else [])])
     try:
         found = snapshot_download(
             name,

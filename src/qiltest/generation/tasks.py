@@ -8,10 +8,10 @@ from contextlib import suppress
 from qiltest.files import expanded
 from qiltest.generation.border import read_object
 from qiltest.generation.families import family_named, family_of
-from qiltest.generation.sources import EMBEDDED_MODELS
+from qiltest.generation.sources import EMBEDDED_MODELS, base_of_model, embedded_of
 from qiltest.lora.catalogue import catalogue
 from qiltest.suite.cases import TaskKind
-from qiltest.suite.variants import ModelBase, Variant
+from qiltest.suite.variants import ModelBase, ModelKind, Variant
 
 TEXT_TO_IMAGE, EDIT = frozenset({TaskKind.TEXT_TO_IMAGE}), frozenset({TaskKind.EDIT})
 #: the part of a pipeline's class, or of an id on the hub, that says that a model edits.
@@ -36,9 +36,20 @@ def editing_models(variants: Iterable[Variant] = ()) -> tuple[str, ...]:
     For a remedy: each is what `--qil-model` takes.
     """
     known = (*EMBEDDED_MODELS, *(base.id for base in catalogue().bases))
-    named = (variant.base_model for variant in variants if variant.base_model is not None)
-    own = tuple(name for name in dict.fromkeys(named) if tasks_of(name) == EDIT)
-    return own or tuple(name for name in known if tasks_of(name) == EDIT)
+    return models_of(TaskKind.EDIT, variants) or tuple(name for name in known if tasks_of(name) == EDIT)
+
+
+def models_of(task: TaskKind, variants: Iterable[Variant]) -> tuple[str, ...]:
+    """Return the models of a task that the variants are for, as `--qil-model` takes them."""
+    named: list[str] = []
+    for variant in variants:
+        if variant.base_model is not None and task not in tasks_of(variant.base_model):
+            continue
+        embedded = embedded_of(variant).name
+        if variant.generates(ModelKind.TINY) and base_of_model(embedded).of_family(variant):
+            named.append(embedded)
+        named += [variant.base_model] if variant.base_model is not None else []
+    return tuple(name for name in dict.fromkeys(named) if task in tasks_of(name))
 
 
 def _pipeline(model: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from qiltest.errors import RecipeError
+from qiltest.errors import RecipeError, TextAloneError
 from qiltest.generation.families import Family
 from qiltest.generation.tasks import editing_models
 from qiltest.image_files import MOST_RATIO
@@ -37,17 +37,22 @@ def check_inputs(case: str, number: int, family: Family, *, editing: Sequence[st
     """
     most = family.most_inputs
     if number and not most:
-        raise RecipeError(
-            f"it has {count(number, 'input image')}, and the model generates from text alone",
-            where=f"case {case}",
-            remedy=f"choose an editing model: {', '.join(editing or editing_models())}; or other cases",
-        )
+        raise text_alone(case, number, editing)
     if most and not 0 < number <= most:
         raise RecipeError(
             f"it has {count(number, 'input image')}, and {family.pipeline} takes 1{f' to {most}' if most > 1 else ''}",
             where=f"case {case}",
             remedy="choose an edit case, or a model that generates from text",
         )
+
+
+def text_alone(case: str, number: int, editing: Sequence[str] = ()) -> TextAloneError:
+    """Return the error for a case with input images under a model of text alone; `editing` as in `check_inputs`."""
+    return TextAloneError(
+        f"it has {count(number, 'input image')}, and the model generates from text alone",
+        where=f"case {case}",
+        remedy=f"choose an editing model: {', '.join(editing or editing_models())}; or other cases",
+    )
 
 
 def _faults(variant: Variant, base: ModelBase | None) -> Iterator[tuple[str, str]]:
@@ -67,7 +72,8 @@ def _faults(variant: Variant, base: ModelBase | None) -> Iterator[tuple[str, str
         yield f"true CFG {scale} on the Lightning scheduler: {what}", "true_cfg_scale = 1"
     if base is not None and not base.of_family(variant):
         what = f"it is for the family {variant.family}, the model is of {base.family}"
-        yield what, f"choose a model of {variant.family}, or another variant"
+        model = variant.base_model or f"a model of {variant.family}"
+        yield what, f"choose {model}, or another variant"
     if base is not None and base.takes(variant) is False:
         what = f"it needs the base model {variant.base_model}, the model is {base.id} ({base.evidence})"
         yield what, f"--qil-model={variant.base_model}, or --qil-base={variant.base_model} if that is what it is"

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qiltest.errors import RecipeError
-from qiltest.generation.sources import ModelSource, base_of, resolve_lora
+from qiltest.generation.lora_faults import inspect_command
+from qiltest.generation.sources import ModelSource, base_of, base_option, resolve_lora
 from qiltest.lora.bases import Base
 from qiltest.lora.findings import LEFT_OUT
 from qiltest.lora.inspection import header_refuses, inspect_lora
@@ -26,6 +27,8 @@ class CandidateInspection:
     """The inspection of a candidate."""
 
     path: Path
+    #: shows the whole inspection.
+    command: str
     #: None where the header alone refuses the file: it is not hashed.
     sha256: str | None
     #: None where the file is not a valid safetensors file.
@@ -93,7 +96,13 @@ def try_candidate(
     try:
         report = inspect_lora(path, base=base, variants=known, hashed=lora.sha256 is not None)
     except BrokenFileError as error:
-        return CandidateInspection(path=path, sha256=lora.sha256, refusals=(error.what,), strength=lora.strength)
+        return CandidateInspection(
+            path=path,
+            command=inspect_command(path, base_option(model)),
+            sha256=lora.sha256,
+            refusals=(error.what,),
+            strength=lora.strength,
+        )
     allowed = {LEFT_OUT} if allow_partial else set()
     faults = tuple(finding for finding in report.findings if finding.severity is Severity.ERROR)
     refused = tuple(finding for finding in faults if finding.code not in allowed)
@@ -102,8 +111,11 @@ def try_candidate(
     )
     other = tuple(finding.text for finding in known_release if finding.severity is Severity.ERROR)
     likeness = None if refused or other else _likeness(report, like, base, model)
+    # --like is an error where the replaced variant has no LoRA
+    beside = None if like.lora(model.kind) is None else like.name
     return CandidateInspection(
         path=path,
+        command=inspect_command(path, base_option(model), beside),
         sha256=lora.sha256,
         report=report,
         likeness=likeness,
@@ -154,9 +166,7 @@ def refusal_lines(inspection: CandidateInspection, like: str, *, alone: bool = T
     yield from (f"  ERROR  {refusal}" for refusal in inspection.refusals)
     if inspection.partial:
         yield "  -> --allow-partial-lora (pytest: --qil-allow-partial-lora) generates with it all the same"
-    # --like is an error where the replaced variant has no LoRA
-    option = f" --like {like}" if inspection.likeness is not None else ""
-    yield f"  -> `qiltest lora {one_line(str(inspection.path))}{option}` shows the whole inspection"
+    yield f"  -> `{one_line(inspection.command)}` shows the whole inspection"
 
 
 def same_line(inspection: CandidateInspection, like: str, *, alone: bool = True) -> str:

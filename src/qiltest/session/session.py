@@ -18,6 +18,7 @@ from qiltest.engine.sample import SampleRun
 from qiltest.errors import DeviceError, ModelError, QiltestError
 from qiltest.generation.families import check_families
 from qiltest.generation.records import Generator
+from qiltest.generation.tasks import models_of
 from qiltest.serving.generator import ServedGenerator
 from qiltest.session import guards
 from qiltest.session.benchmark_table import hide_table
@@ -202,7 +203,13 @@ class SuiteSession:
             task = out[0].task
             does = " and ".join(sorted(self.options.able))
             what = f"{count(len(out), f'{task} case')} left out: {self.options.model} does {does}"
-            yield printable_line(f"qiltest: {what}; name one with --qil-case, or choose a model that does {task}")
+            models = " or ".join(f"--qil-model={name}" for name in models_of(task, self._loaded().variants))
+            which = (
+                f"{models} generates {'it' if len(out) == 1 else 'them'}"
+                if models
+                else f"choose a model that does {task}"
+            )
+            yield printable_line(f"qiltest: {what}; {which}")
         options = self.options
         if self._tasks and (
             out := without_inputs(self._loaded(), cases=options.cases, able=options.able, kind=options.kind)

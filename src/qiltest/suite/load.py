@@ -197,9 +197,10 @@ def _stray(path: Path, allowed: str) -> Mistake:
 
 def _allowed(folder: Path, stray: Path, *, edits: bool) -> str:
     """Return what a folder of cases may have, or where an edit's input images belong."""
-    inputs = f"{one_line(folder.name)}/" + (INPUTS_FOLDER if edits else f"{EDITS_FOLDER}/{INPUTS_FOLDER}")
+    cases = one_line(folder.absolute().parent.name if edits else folder.absolute().name)
+    inputs = f"{cases}/{EDITS_FOLDER}/{INPUTS_FOLDER}"
     if stray.name == INPUTS_FOLDER and not edits:
-        return f"input images in {inputs}/, beside edit cases in {one_line(folder.name)}/{EDITS_FOLDER}/"
+        return f"input images in {inputs}/, beside edit cases in {cases}/{EDITS_FOLDER}/"
     if stray.suffix.lower() in _IMAGES and stray.is_file():
         return f"input images in {inputs}/"
     if edits:

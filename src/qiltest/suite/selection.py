@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from qiltest.arguments import ALL
+from qiltest.arguments import ALL, MAX_SEED
 from qiltest.errors import CaseError
 from qiltest.recipe import Size
 from qiltest.suite.cases import Case, Resolution, TaskKind
@@ -91,8 +91,8 @@ def select(
     `cases` are `ID` or `ID@WxH`; `variants` are names or groups, or `all` alone; `sizes` are the report's, also for the
     embedded model; `seeds` replace the cases' own; `seed_count` is a number of seeds per case, starting with its own.
     Duplicate names count once. Raises CaseError for an unknown name, a variant of another base or without a LoRA for
-    this kind of model, a seed that is negative or given twice, and where nothing is left: a run that generates nothing
-    must not look like a good one.
+    this kind of model, a seed that is negative, above 2^63 - 1 or given twice, and where nothing is left: a run that
+    generates nothing must not look like a good one.
     """
     if tuple(variants) == (ALL,):
         variants = [variant.name for variant in variants_of(suite, base) if variant.generates(kind)]
@@ -100,6 +100,8 @@ def select(
     generated = _variants(suite, variants, kind, base)
     if negative := [seed for seed in seeds if seed < 0]:
         raise CaseError(f"seed {negative[0]} is negative", remedy="give seeds of 0 or more")
+    if large := [seed for seed in seeds if seed > MAX_SEED]:
+        raise CaseError(f"seed {large[0]} is too large", remedy=f"give seeds from 0 to {MAX_SEED}")
     if len(set(seeds)) < len(seeds):
         raise CaseError(f"a seed is given twice in {', '.join(map(str, seeds))}", remedy="give each seed once")
     return tuple(
@@ -126,9 +128,15 @@ def without_inputs(
 
 
 def _first_seeds(case: Case, count: int) -> tuple[int, ...]:
-    """Return `count` seeds: the case's own, then those that follow the highest."""
+    """Return `count` seeds: the case's own, then those that follow the highest. Raises CaseError where none follows."""
     own = case.seeds[:count]
     following = max(case.seeds) + 1
+    if following + count - len(own) > MAX_SEED + 1:
+        raise CaseError(
+            f"no {count} seeds: none follows the largest of its own, {following - 1}",
+            where=f"case {case.id}",
+            remedy=f"name seeds from 0 to {MAX_SEED}, or give the case a smaller one",
+        )
     return (*own, *range(following, following + count - len(own)))
 
 
@@ -169,10 +177,13 @@ def refuse_other_base(variant: Variant, base: ModelBase, suite: Suite) -> None:
     """Raise CaseError for a variant of another family or base than the model's."""
     if not base.of_family(variant):
         able = ", ".join(other.name for other in suite.variants if base.of_family(other))
+        named = (other.base_model for other in suite.variants if other.family == variant.family)
+        models = " or ".join(dict.fromkeys(name for name in named if name))
+        model = f"the model {models}" if models else f"a model of {variant.family}"
         raise CaseError(
             f"variant {variant.name} is for the family {variant.family}, the model is of {base.family}",
             where=base.model,
-            remedy=f"choose among {able or 'none'}, or a model of {variant.family}",
+            remedy=f"choose among {able or 'none'}, or {model}",
         )
     if base.takes(variant) is False:
         others = [other.name for other in variants_of(suite, base) if other.base_model]
