@@ -62,7 +62,7 @@ def ended(lab: Lab, name: str) -> Found:
 
 
 def _suite(lab: Lab) -> Found:
-    """Do what `make demo` does after installation: 33 images, read and judged, and the report."""
+    """Do what the first session of `make suite` does: 33 images, read and judged, and the report."""
     folder, cores = lab.scratch / "cpu-suite", lab.free_cores
     few = ["--qil-case=pi-number", "--qil-variant=4step"] if lab.dry else []
     runs = folder / "runs"
