@@ -50,7 +50,9 @@ def project(tmp_path, monkeypatch):
 
 def run_pytest(folder, *args):
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *args]
-    environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
+    # a session of its own, which no worker of xdist is
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+    environment = {**own, "OMP_WAIT_POLICY": "PASSIVE"}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
