@@ -39,10 +39,15 @@ CASE = "cases/hello-world.toml"
 COMMENTED_OUT = re.compile(r"^# (?=\w+ = |\[)", re.MULTILINE)
 
 
-@pytest.fixture
-def project(tmp_path, monkeypatch):
+@pytest.fixture(autouse=True)
+def _apart(monkeypatch):
+    """Let a project's sessions be sessions of their own: in no CI, and no workers of xdist."""
     for name in ("CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def project(tmp_path):
     folder = tmp_path / "mine"
     assert main(["init", str(folder)]) == 0
     return folder
@@ -50,9 +55,7 @@ def project(tmp_path, monkeypatch):
 
 def run_pytest(folder, *args):
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *args]
-    # a session of its own, which no worker of xdist is
-    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
-    environment = {**own, "OMP_WAIT_POLICY": "PASSIVE"}
+    environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -274,8 +277,7 @@ def test_its_workflow_runs_every_case_each_on_a_model_that_does_its_task(tmp_pat
         (("--edit",), "Qwen/Qwen-Image-Edit-2511", "menu"),
     ],
 )
-def test_its_workflow_runs_and_uploads_a_report(tmp_path, monkeypatch, options, model, case):
-    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+def test_its_workflow_runs_and_uploads_a_report(tmp_path, options, model, case):
     project = tmp_path / "mine"
     assert main(["init", str(project), *options]) == 0
     steps = workflow((project / ".github/workflows/nightly.yml").read_text())["jobs"]["gpu"]["steps"]
