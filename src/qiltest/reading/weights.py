@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 
 from qiltest.errors import ReaderError
 from qiltest.hashing import file_sha256
@@ -43,7 +44,7 @@ def require_hashes(files: Sequence[Path], pins: Mapping[str, str], *, reader: st
     for path in files:
         wanted = pins.get(path.name)
         if wanted is not None and file_sha256(path) != wanted.lower():
-            pin = f"--qil-reader {reader}:pins={path.name}@{file_sha256(path)}"
+            pin = f"--qil-reader {quote(f'{reader}:pins={path.name}@{file_sha256(path)}')}"
             raise ReaderError(
                 f"{path.name} has SHA-256 {file_sha256(path)}, but {wanted.lower()} is pinned",
                 where=f"reader {reader} ({path.parent})",
