@@ -9,6 +9,7 @@ from itertools import accumulate
 from qiltest.errors import CaseError, ReaderError
 from qiltest.reading.records import Line, Reading
 from qiltest.scoring.assign import assign
+from qiltest.scoring.bars import with_bars
 from qiltest.scoring.beside import Own, own_part
 from qiltest.scoring.chains import Chain
 from qiltest.scoring.distance import LEADER_DOTS, Leaders, align
@@ -18,7 +19,7 @@ from qiltest.scoring.gone import score_gone
 from qiltest.scoring.groups import groups_of
 from qiltest.scoring.leaders import Segment, segments_of
 from qiltest.scoring.records import Extra, Score, TextScore
-from qiltest.scoring.split import cuts_of, part_of, pieces_of
+from qiltest.scoring.split import cuts_of, part_of, pieces_of, separators_of
 from qiltest.scoring.strokes import joined_marks, strokes_of
 from qiltest.suite.cases import Case, ExpectedText, LineBreaks
 from qiltest.text import look_alikes
@@ -60,6 +61,7 @@ def score(
             where=f"image of {reading.width}x{reading.height}",
             remedy="look at the image: if it shows text, try another reader (--qil-reader)",
         )
+    reading = replace(reading, lines=with_bars(reading.lines, (text.text for text in texts)))
     plain = [required_text(parts) for parts in wanted]
     pieces, costs, chains = _matched(reading, plain, _marks(wanted), alone=alone)
     groups = groups_of(plain, chains, pieces, costs)
@@ -126,9 +128,10 @@ def _matched(
     Returns the pieces, what it costs to join them, and each text's chain.
     """
     parts = [*_parts(reading.lines, plain)]
-    cuts = {key: cuts_of(part.text, plain) for key, part in enumerate(parts)}
+    separators = frozenset[str]() if alone else separators_of(plain)
+    cuts = {key: cuts_of(part.text, plain, separators) for key, part in enumerate(parts)}
     while True:
-        pieces = [piece for key, part in enumerate(parts) for piece in part.pieces(cuts[key])]
+        pieces = [piece for key, part in enumerate(parts) for piece in part.pieces(cuts[key], separators)]
         costs = joints(pieces)
         chains = assign(plain, pieces, marks, costs, alone=alone)
         kept = _kept_cuts(cuts, {i for chain in chains for i in chain.pieces})
@@ -148,9 +151,9 @@ class _Part:
     text: str
     segment: Segment | None = None
 
-    def pieces(self, cuts: Sequence[int]) -> list[Piece]:
-        """Cut the part at some places of its normalised text."""
-        found = list(pieces_of(self.line, self.text, self.index, cuts))
+    def pieces(self, cuts: Sequence[int], separators: Collection[str]) -> list[Piece]:
+        """Cut the part at some places of its normalised text, without separators there."""
+        found = list(pieces_of(self.line, self.text, self.index, cuts, separators))
         if self.segment is not None:
             found[-1] = replace(found[-1], led=self.segment.led)
             found = [replace(piece, edged=self.segment.edged) for piece in found]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from rapidfuzz import fuzz
@@ -19,11 +19,24 @@ from qiltest.text.normalise import normalise
 WRONG = 1 / 3
 #: shorter texts are not searched inside lines: they are found everywhere.
 SHORTEST = 2
+#: What sets two texts of one line apart and belongs to neither of them, normalised.
+SEPARATORS = frozenset("|/\u2014\u2015\u2192:\u00b7")
 
 
-def pieces_of(line: Line, text: str, index: int, cuts: Sequence[int]) -> Iterator[Piece]:
-    """Cut a line (normalised `text`) at some of its places into pieces; mostly there are none."""
+def separators_of(expected: Sequence[str]) -> frozenset[str]:
+    """Return the marks between two texts that are part of neither; `expected` are normalised, none is empty."""
+    return SEPARATORS - {char for text in expected for char in (text[0], text[-1])}
+
+
+def pieces_of(
+    line: Line, text: str, index: int, cuts: Sequence[int], separators: Collection[str] = ()
+) -> Iterator[Piece]:
+    """Cut a line (normalised `text`) at some of its places into pieces, without separators; mostly there are none."""
     for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
+        while start and start < end - 1 and text[start] in separators:
+            start += 1
+        while end < len(text) and start < end - 1 and text[end - 1] in separators:
+            end -= 1
         part = _part(line, start / max(1, len(text)), end / max(1, len(text))) if cuts else line
         yield Piece(
             text=text[start:end],
@@ -47,13 +60,16 @@ def _cut_at(line: str, at: int, text: str, place: int) -> bool:
     return normalise(line[:at]) == text[:place] and normalise(line[at:]) == text[place:]
 
 
-def cuts_of(text: str, expected: Sequence[str]) -> list[int]:
-    """Return where a line (normalised) is cut into one piece per expected text that it contains."""
+def cuts_of(text: str, expected: Sequence[str], separators: Collection[str] = ()) -> list[int]:
+    """Return where a line (normalised) is cut into one piece per expected text that it contains.
+
+    A separator between two of them is where the one ends, and costs nothing.
+    """
     inside = [wanted for wanted in dict.fromkeys(expected) if len(wanted) >= SHORTEST and _within(wanted, text)]
     if len(inside) < 2:
         return []
     whole = min(distance(wanted, text) for wanted in expected)
-    best = _cover(text, inside)
+    best = _cover(text, inside, separators)
     if best is None or len(best[1]) < 2 or best[0] >= whole:
         return []
     return list(best[1][:-1])
@@ -63,7 +79,7 @@ def _within(wanted: str, text: str) -> bool:
     return len(wanted) < len(text) and fuzz.partial_ratio(wanted, text) >= 100 * (1 - WRONG)
 
 
-def _cover(text: str, inside: Sequence[str]) -> tuple[int, tuple[int, ...]] | None:
+def _cover(text: str, inside: Sequence[str], separators: Collection[str]) -> tuple[int, tuple[int, ...]] | None:
     """Cover the line with parts, each a different expected text: (cost, ends); None where that is impossible."""
     states: dict[tuple[int, frozenset[int]], tuple[int, tuple[int, ...]]] = {(0, frozenset()): (0, ())}
     complete: list[tuple[int, tuple[int, ...]]] = []
@@ -73,6 +89,8 @@ def _cover(text: str, inside: Sequence[str]) -> tuple[int, tuple[int, ...]] | No
         if at == len(text):
             complete.append((cost, ends))
             continue
+        while at and at < len(text) - 1 and text[at] in separators:
+            at += 1
         for k, end, more in _steps(text, at, inside, used):
             key, value = (end, used | {k}), (cost + more, (*ends, end))
             states[key] = min(states.get(key, value), value)

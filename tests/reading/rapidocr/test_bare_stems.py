@@ -52,7 +52,7 @@ def test_a_bare_stem_is_the_letter_that_its_word_makes_likely(recognised, right)
     "text",
     [
         *("All is well", "Ball", "McAllister", "ALL", "El Camino", "Il Postino", "AIs and APIs", "I am"),
-        *("5 l of milk", "l'amour", "ls -l file", "June ll", "l", "Illinois", ""),
+        *("5 l of milk", "l'amour", "ls -l file", "June ll", "Illinois", ""),
     ],
 )
 def test_what_may_be_right_stays(text):
@@ -83,3 +83,48 @@ def test_ink_that_cannot_be_told_apart_decides_nothing():
     whole = Glyph(left=0.1, right=1.6, top=0.2, bottom=0.8, area=0.4)
     found = with_stems(characters, Strip(length=2.0, parts=(whole,)))
     assert "".join(each.text for each in found) == "Al"
+
+
+def alone(recognised, *, confidence=0.5, filled=STEM, others=("I",), more=()):
+    """What becomes of a row of one character whose ink is an upright stroke."""
+    stroke = Glyph(left=0.4, right=0.5, top=0.1, bottom=0.7, area=filled * 0.1 * 0.6)
+    parts = (stroke, *(Glyph(left=x, right=x + 0.5, top=0.1, bottom=0.7, area=0.15) for x in more))
+    character = Character(
+        text=recognised, confidence=confidence, place=0.45, alternatives=tuple((text, 0.2) for text in others)
+    )
+    return with_stems((character,), Strip(length=2.0, parts=parts))[0].text
+
+
+@pytest.mark.parametrize("recognised", ["一", "-", "—", "|", "l", "1", "丨"])
+def test_an_upright_stroke_alone_in_its_row_is_the_word_I(recognised):
+    assert alone(recognised) == "I"
+
+
+def test_what_is_no_stroke_alone_stays():
+    assert alone("1", confidence=0.95) == "1"
+    assert alone("1", filled=SERIFS) == "1"
+    assert alone("一", more=(1.0,)) == "一"
+    assert alone("!") == "!"
+
+
+def ending_in_one(text, confidence, *, other="I", filled=STEM):
+    parts, characters = [], []
+    for i, char in enumerate(text):
+        width = 0.1 if char == "1" else 0.7
+        fill = filled if char == "1" else SERIFS
+        parts.append(Glyph(left=i + 0.1, right=i + 0.1 + width, top=0.2, bottom=0.8, area=fill * width * 0.6))
+        place = (i + 0.1 + width / 2) / len(text)
+        sure = confidence if char == "1" else 0.999
+        characters.append(Character(text=char, confidence=sure, place=place, alternatives=((other, 0.1),)))
+    found = with_stems(characters, Strip(length=float(len(text)), parts=tuple(parts)))
+    return "".join(each.text for each in found)
+
+
+def test_a_1_without_a_flag_after_capitals_is_an_I_where_the_recogniser_doubts_it():
+    assert ending_in_one("OPENA1", 0.62) == "OPENAI"
+    assert ending_in_one("A1", 0.62, other="l") == "AI"
+    assert ending_in_one("A1", 0.95) == "A1"  # a size of paper
+    assert ending_in_one("A1", 0.62, filled=SERIFS) == "A1"
+    assert ending_in_one("A1", 0.62, other="7") == "A1"
+    assert ending_in_one("Room1", 0.62) == "Room1"
+    assert ending_in_one("211", 0.62) == "211"

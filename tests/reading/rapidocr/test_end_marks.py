@@ -54,6 +54,17 @@ def test_a_full_stop_that_was_not_read_is_looked_for_and_added():
     assert tuple(found.quad[0]) == tuple(QUAD[0])
 
 
+@pytest.mark.parametrize("ornament", ["-.", "·-", "--", "*."])
+def test_an_ornament_of_dashes_and_dots_is_not_added(ornament):
+    assert marked("Hello", f"Hello{ornament}", STOP, Glyph(left=5.2, right=5.4, top=0.45, bottom=0.55))[0] == "Hello"
+
+
+def test_a_dash_before_a_quotation_mark_is():
+    dash = Glyph(left=4.6, right=4.9, top=0.45, bottom=0.55)
+    marks = [Glyph(left=x, right=x + 0.08, top=0.15, bottom=0.3) for x in (5.0, 5.15)]
+    assert marked("Hello", "Hello—”", dash, *marks)[0] == "Hello—”"
+
+
 def test_the_same_at_the_lines_beginning():
     ink = [mark.mirrored(5.0) for mark in QUOTES]
     text, found, _ = marked("Hello", "“Hello", *ink)

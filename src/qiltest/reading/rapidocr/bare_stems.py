@@ -21,8 +21,13 @@ from qiltest.reading.rapidocr.strip import Glyph, Strip
 FILLED, SLENDER = 0.78, 0.45
 #: A stem that is so many times as high as the nearest capital is an l.
 HIGHER = 1.04
+#: What a stem alone in its row is taken for, such as the word I at the beginning of a line.
+_ALONE = frozenset("一丨-–—|l1")
+#: Below this confidence a 1 without a flag that follows capitals, as in "A1", is an I.
+SURE_ONE = 0.9
 #: A run of Latin letters, and the words in it: "OpenAl" is "Open" and "Al".
 _RUN, _WORD = re.compile(r"[A-Za-z]+"), re.compile(r"(?<=[a-km-z])(?=[A-Z])")
+_CAPITALS_AND_ONE = re.compile(r"(?<![A-Za-z0-9])[A-Z]+1(?![A-Za-z0-9])")
 #: A capital, a stem and small letters, as "UItra": an l, but in a plural such as "AIs".
 _SECOND = re.compile(r"[A-HJ-Z]I(?!s$)[a-z]+")
 #: What stands before and behind the word I; a number before it has a unit, an l' is French.
@@ -31,7 +36,9 @@ _BEFORE, _BEHIND = re.compile(r"(?:.*[^\s\d]\s+)?[\"“‘(]?"), re.compile(r"\s
 
 def with_stems(characters: Sequence[Character], strip: Strip) -> tuple[Character, ...]:
     """Return the characters of a row of writing with each bare stem as the letter that its word makes likely."""
-    likely = dict(_likely("".join(character.text for character in characters)))
+    if _is_stem_alone(characters, strip):
+        return tuple(replace(each, text="I") if each.text in _ALONE else each for each in characters)
+    likely = {**dict(_likely("".join(character.text for character in characters))), **dict(_unsure_ones(characters))}
     if not likely or any(len(character.text) != 1 for character in characters):
         return tuple(characters)
     found = matched(characters, strip.glyphs, strip.length)
@@ -41,6 +48,25 @@ def with_stems(characters: Sequence[Character], strip: Strip) -> tuple[Character
         replace(character, text=likely[i]) if i in likely and _allowed(i, likely, characters, found) else character
         for i, character in enumerate(characters)
     )
+
+
+def _is_stem_alone(characters: Sequence[Character], strip: Strip) -> bool:
+    """Return whether a row is one upright stroke that was not read surely as a 1."""
+    inked = [character for character in characters if not character.text.isspace()]
+    if len(inked) != 1 or inked[0].text not in _ALONE or (inked[0].text == "1" and inked[0].confidence >= SURE_ONE):
+        return False
+    return len(strip.glyphs) == 1 and _bare(strip.glyphs[0])
+
+
+def _unsure_ones(characters: Sequence[Character]) -> Iterator[tuple[int, str]]:
+    """Yield where a 1 that may be an I ends a word of capitals."""
+    line = "".join(character.text for character in characters)
+    if len(line) != len(characters):
+        return
+    for word in _CAPITALS_AND_ONE.finditer(line):
+        one = characters[word.end() - 1]
+        if one.confidence < SURE_ONE and any(text in ("I", "l") for text, _ in one.alternatives):
+            yield word.end() - 1, "I"
 
 
 def _likely(line: str) -> Iterator[tuple[int, str]]:

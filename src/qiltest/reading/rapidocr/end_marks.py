@@ -32,6 +32,8 @@ ABOVE, BELOW = 0.6, 0.35
 MARGIN, SURE = 0.15, 0.5
 #: A mark without any ink in the image stays from this confidence on: its ink may touch the letter's.
 SEEN = 0.9
+#: Of these, only full stops stand in a row: a dash with a dot is part of an ornament.
+DASHES, DOTS = frozenset("-–—~·*"), frozenset(".,")
 #: Characters next to the mark that both looks must agree on.
 ANCHOR = 3
 #: Most characters that the pieces of a mark are read as, and which: the halves of ” as 99, a full stop 。 as O.
@@ -166,6 +168,9 @@ def _outward_place(character: Character, side: Side) -> float:
 def _believed(seen: Sequence[Character], marks: Sequence[Character], ink: Sequence[Glyph], side: Side) -> bool:
     """Return whether marks seen in the longer box are sure, and account for the ink better than those read before."""
     if not seen or min(character.confidence for character in seen) < SURE:
+        return False
+    small = [character.text for character in seen if character.text in DASHES | DOTS]
+    if len(small) > 1 and not DASHES.isdisjoint(small):
         return False
     return not marks or _pieces(marks, side) < len(ink) <= _pieces(seen, side)
 
