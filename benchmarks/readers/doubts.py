@@ -56,6 +56,8 @@ STEMS = (
     "HAWAII",
     "El Camino",
 )
+#: of an italic: twelve degrees.
+SLANT = 0.21
 APOSTROPHES = ("I'm a Cat", "Don't panic", "We've won", "You're late", "They'll come")
 RUNNING = ("Sweet Dreams", "Revenue 2024", "Step 1: Mix", "HAWAII", "Best of 1990")
 
@@ -104,6 +106,7 @@ def lines(faces: Sequence[Face]) -> Iterator[Drawn]:
     for face in faces:
         for text in STEMS:
             yield from _drawn(face, text, "stems", "l or I")
+            yield from _drawn(face, text, "stems", "l or I, slanted", slant=SLANT)
         for text in APOSTROPHES:
             yield from _drawn(face, text, "apostrophes", "apostrophe")
             yield from _drawn(face, text.replace("'", ""), "apostrophes", "no apostrophe")
@@ -118,8 +121,8 @@ def apostrophe(engine: RapidReader, line: Drawn) -> float:
     return float(steps[:, engine._recogniser._alphabet.index("'")].max())
 
 
-def _drawn(face: Face, text: str, rule: str, kind: str, turns: int = 0) -> Iterator[Drawn]:
-    """Draw a line of dark print on light ground, a little soft; `turns`: quarter turns to the left."""
+def _drawn(face: Face, text: str, rule: str, kind: str, turns: int = 0, slant: float = 0.0) -> Iterator[Drawn]:
+    """Draw a line of dark print on light ground, a little soft; `turns`: quarter turns to the left, `slant`: tangent."""
     if not face.draws(text):
         return
     rng = random.Random(f"{face.name} {text}")
@@ -130,6 +133,10 @@ def _drawn(face: Face, text: str, rule: str, kind: str, turns: int = 0) -> Itera
     pen = ImageDraw.Draw(image)
     pen.text((size, size), text, fill=30, font=font)
     left, top, right, bottom = pen.textbbox((size, size), text, font=font)
+    if slant:
+        lean = (1, slant, -slant * height / 2, 0, 1, 0)
+        image = image.transform(image.size, Image.Transform.AFFINE, lean, Image.Resampling.BICUBIC, fillcolor=230)
+        left, right = left - slant * (bottom - height / 2), right + slant * (height / 2 - top)
     margin = 0.2 * size
     quad = [(left - margin, top - margin), (right + margin, top - margin)]
     quad += [(right + margin, bottom + margin), (left - margin, bottom + margin)]

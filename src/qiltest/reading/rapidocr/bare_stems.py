@@ -16,9 +16,9 @@ from qiltest.reading.rapidocr.ctc import Character
 from qiltest.reading.rapidocr.letter_case import matched
 from qiltest.reading.rapidocr.strip import Glyph, Strip
 
-#: Least share of its rectangle that a bare stem fills, and its greatest width by its height. In the training faces an
+#: Least share of its rectangle, slanted as it is, that a bare stem fills, and its greatest width by its length. In the training faces an
 #: I with serifs and an l with a hook fill less than 0.74, in all but three bare stems 0.8 and more.
-FILLED, SLENDER = 0.78, 0.45
+FILLED, SLENDER = 0.76, 0.45
 #: A stem that is so many times as high as the nearest capital is an l.
 HIGHER = 1.04
 #: What a stem alone in its row is taken for, such as the word I at the beginning of a line.
@@ -118,7 +118,7 @@ def _allowed(
 
 
 def _bare(glyph: Glyph) -> bool:
-    return glyph.filled >= FILLED and glyph.width <= SLENDER * glyph.height
+    return glyph.filled >= FILLED and glyph.slender <= SLENDER
 
 
 def _capital_beside(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from qiltest.reading.images import Pixels
 from qiltest.reading.rapidocr.crops import Quad, cut, extent, grown
@@ -40,6 +41,9 @@ class Glyph:
     bottom: float
     #: what is inked of it, in the size of the writing squared; 0: not known.
     area: float = 0.0
+    #: length and width of the smallest rectangle around it, in whatever direction; 0: not known, or not in one piece.
+    long: float = 0.0
+    thick: float = 0.0
 
     @property
     def centre(self) -> float:
@@ -58,8 +62,13 @@ class Glyph:
 
     @property
     def filled(self) -> float:
-        """Share of its rectangle that is ink; 0: not known."""
-        return self.area / max(self.width * self.height, 1e-9)
+        """Share of its rectangle that is ink, of the smallest in whatever direction if that is known; 0: not known."""
+        return self.area / max(self.long * self.thick or self.width * self.height, 1e-9)
+
+    @property
+    def slender(self) -> float:
+        """Width by height, or by length where the smallest rectangle is known: a slanted stem is no wider."""
+        return self.thick / self.long if self.long else self.width / max(self.height, 1e-9)
 
     def mirrored(self, length: float) -> Glyph:
         """Return the same ink on a line of this length that runs the other way."""
@@ -106,15 +115,23 @@ def strip(bgr: Pixels, quad: Quad) -> Strip | None:
 
 def _parts(mask: Mask, along: int, across: int) -> tuple[Glyph, ...]:
     height, width = mask.shape
-    count, _, boxes, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     found: list[Glyph] = []
-    for left, top, wide, high, area in boxes[1:count].tolist():
+    for label, (left, top, wide, high, area) in enumerate(boxes[1:count].tolist(), start=1):
         whole = left > 0 and top > 0 and left + wide < width and top + high < height
         if whole and max(wide, high) >= LEAST * SIZE and area >= LEAST_AREA * SIZE * SIZE:
             x, y = left - along, top - across
             sides = {"left": x / SIZE, "right": (x + wide) / SIZE, "top": y / SIZE, "bottom": (y + high) / SIZE}
-            found.append(Glyph(**sides, area=area / SIZE**2))
+            long, thick = _smallest(labels[top : top + high, left : left + wide] == label) if high > wide else (0, 0)
+            found.append(Glyph(**sides, area=area / SIZE**2, long=long / SIZE, thick=thick / SIZE))
     return tuple(sorted(found, key=lambda part: (part.left, part.top)))
+
+
+def _smallest(part: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return the length and width of the smallest rectangle around the pixels of one part."""
+    _, (one, other), _ = cv2.minAreaRect(np.argwhere(part).astype(np.float32))
+    # a rectangle through the pixels' centres is one pixel short either way
+    return max(one, other) + 1, min(one, other) + 1
 
 
 def joined(parts: Sequence[Glyph]) -> tuple[Glyph, ...]:
