@@ -122,7 +122,10 @@ def apostrophe(engine: RapidReader, line: Drawn) -> float:
 
 
 def _drawn(face: Face, text: str, rule: str, kind: str, turns: int = 0, slant: float = 0.0) -> Iterator[Drawn]:
-    """Draw a line of dark print on light ground, a little soft; `turns`: quarter turns to the left, `slant`: tangent."""
+    """Draw a line of dark print on light ground, a little soft.
+
+    `turns`: quarter turns to the left. `slant`: tangent of its angle.
+    """
     if not face.draws(text):
         return
     rng = random.Random(f"{face.name} {text}")

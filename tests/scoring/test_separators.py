@@ -51,7 +51,7 @@ def test_a_lone_stroke_between_words_is_a_bar():
     assert found(shown, "Book Your Adventure").texts[0].beside == ("Conquer the Wild |",)
 
 
-def test_where_the_word_I_is_asked_for_it_is_no_bar():
+def test_where_the_word_i_is_asked_for_it_is_no_bar():
     assert distances("You and I agree", "You and I agree") == [0]
     assert distances("You and I agree", "You and me agree", "I am here") != [0, 0]
     assert found("Elizabeth I Queen", "Elizabeth I Queen", "Part I").texts[0].read == "Elizabeth I Queen"

@@ -96,7 +96,7 @@ def alone(recognised, *, confidence=0.5, filled=STEM, others=("I",), more=()):
 
 
 @pytest.mark.parametrize("recognised", ["一", "-", "—", "|", "l", "1", "丨"])
-def test_an_upright_stroke_alone_in_its_row_is_the_word_I(recognised):
+def test_an_upright_stroke_alone_in_its_row_is_a_capital_i(recognised):
     assert alone(recognised) == "I"
 
 
@@ -120,7 +120,7 @@ def ending_in_one(text, confidence, *, other="I", filled=STEM):
     return "".join(each.text for each in found)
 
 
-def test_a_1_without_a_flag_after_capitals_is_an_I_where_the_recogniser_doubts_it():
+def test_a_1_without_a_flag_after_capitals_is_an_i_where_the_recogniser_doubts_it():
     assert ending_in_one("OPENA1", 0.62) == "OPENAI"
     assert ending_in_one("A1", 0.62, other="l") == "AI"
     assert ending_in_one("A1", 0.95) == "A1"  # a size of paper

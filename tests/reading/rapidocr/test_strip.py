@@ -87,3 +87,17 @@ def test_a_stem_fills_its_rectangle_and_a_ring_does_not():
     assert stem.filled > 0.9
     assert ring.filled < 0.6
     assert Glyph(left=0.0, right=1.0, top=0.0, bottom=1.0).filled == 0.0
+
+
+@pytest.mark.parametrize("slant", [0, 12, -15])
+def test_a_slanted_stem_is_as_slender_and_full_as_an_upright_one(slant):
+    image = np.full((120, 300, 3), 230, np.uint8)
+    for x in (60, 140, 220):
+        corners = np.array([[x + slant, 30], [x + 8 + slant, 30], [x + 8, 90], [x, 90]], dtype=np.int32)
+        cv2.fillPoly(image, [corners], (20, 20, 20))
+    found = strip(image, np.array([[40, 20], [260, 20], [260, 100], [40, 100]], dtype=np.float32))
+    assert found is not None
+    assert len(found.glyphs) == 3
+    for glyph in found.glyphs:
+        assert glyph.filled > 0.85
+        assert glyph.slender == pytest.approx(8 / 60, abs=0.05)

@@ -16,8 +16,8 @@ from qiltest.reading.rapidocr.ctc import Character
 from qiltest.reading.rapidocr.letter_case import matched
 from qiltest.reading.rapidocr.strip import Glyph, Strip
 
-#: Least share of its rectangle, slanted as it is, that a bare stem fills, and its greatest width by its length. In the training faces an
-#: I with serifs and an l with a hook fill less than 0.74, in all but three bare stems 0.8 and more.
+#: Least share of its rectangle, slanted as it is, that a bare stem fills, and its greatest width by its length. In the
+#: training faces an I with serifs and an l with a hook fill less than 0.74, in all but three bare stems 0.8 and more.
 FILLED, SLENDER = 0.76, 0.45
 #: A stem that is so many times as high as the nearest capital is an l.
 HIGHER = 1.04
