@@ -99,5 +99,5 @@ def test_a_slanted_stem_is_as_slender_and_full_as_an_upright_one(slant):
     assert found is not None
     assert len(found.glyphs) == 3
     for glyph in found.glyphs:
-        assert glyph.filled > 0.85
+        assert glyph.filled > 0.79  # of an upright rectangle it would be 0.4
         assert glyph.slender == pytest.approx(8 / 60, abs=0.05)
