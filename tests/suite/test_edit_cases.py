@@ -199,7 +199,12 @@ def test_the_shipped_edit_cases_name_what_they_need():
             "inputs/a.png",
             "a folder that is not read; allowed: input images in cases/edit/inputs/, beside edit cases in ",
         ),
-        ("edits/a.toml", "a folder that is not read; allowed: *.toml, *.md and the folders floors, edit (edit cases)"),
+        (
+            "edits/a.toml",
+            'a folder that is not read (did you mean "edit"?); allowed: *.toml, *.md and the folders floors, edit '
+            "(edit cases)",
+        ),
+        ("edit/input/a.png", 'a folder that is not read (did you mean "inputs"?); allowed: *.toml, *.md and the'),
         ("sign.png", "a file that is not read; allowed: input images in cases/edit/inputs/"),
         ("edit/sign.PNG", "a file that is not read; allowed: input images in cases/edit/inputs/"),
         ("edit/images/a.png", "a folder that is not read; allowed: *.toml, *.md and the folders floors, inputs (input"),
