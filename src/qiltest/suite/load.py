@@ -191,7 +191,7 @@ def _strays(folder: Path, *, edits: bool = False) -> Iterator[Mistake]:
 
 
 def _stray(path: Path, allowed: str) -> Mistake:
-    names = (FLOORS_FOLDER, EDITS_FOLDER, INPUTS_FOLDER)
+    names = {FLOORS_FOLDER, EDITS_FOLDER, INPUTS_FOLDER} - {path.name}
     seen = f"a folder that is not read{suggest(path.name, names)}" if path.is_dir() else "a file that is not read"
     return Mistake(path=path, key="", seen=seen, allowed=allowed)
 
