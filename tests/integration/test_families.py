@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import apart
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from generation import stand_in_21
 
@@ -42,7 +44,7 @@ def model(tmp_path_factory):
 def test_a_session_on_another_family_generates_its_own_variants_and_keeps_their_recipes(suite, model):
     suite.pytester.makeconftest("")
     (suite.path / "cases" / "variants.toml").write_text(VARIANTS)
-    result = suite.run_apart(f"--qil-model={model}", "--qil-device=cpu", "--qil-update=missing")
+    result = suite.run_apart(f"--qil-model={model}", "--qil-device=cpu", "--qil-update=missing", loads=apart.MODEL)
     text = result.stdout.str()
     assert "the reader rapidocr returned no text" in text
     recipes = {result.sample.variant: result.recipe for result in suite.latest().results}
