@@ -26,12 +26,11 @@ from typing import Any
 
 import pytest
 
-#: what a session with a model imports beside what one with the stand-in does.
+#: what a session imports that reads images, beside what one with the stand-in reader does.
+READER = ("cv2", "onnxruntime", "rapidocr.cal_rec_boxes.main", "rapidocr.main")
+#: and what one with a model does.
 MODEL = (
-    "cv2",
-    "onnxruntime",
-    "rapidocr.cal_rec_boxes.main",
-    "rapidocr.main",
+    *READER,
     "torch",
     "torch._meta_registrations",
     "torch.export",
@@ -241,7 +240,7 @@ def _become(request: Mapping[str, Any]) -> None:
         code = _call(request)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
+    except BaseException:  # noqa: BLE001  nothing of this process may go on as the server does
         traceback.print_exc()
     finally:
         with contextlib.suppress(Exception):

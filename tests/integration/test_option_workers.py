@@ -10,6 +10,7 @@ from functools import partial
 
 import pytest
 
+import apart
 import qiltest.engine.parallel.opening as opening
 import qiltest.engine.parallel.pool as pool
 from fake_generator import FakeGenerator
