@@ -269,11 +269,11 @@ def test_its_workflow_runs_every_case_each_on_a_model_that_does_its_task(tmp_pat
 
 def as_a_step(project, script, environment):
     """Run a step of the workflow by its shell, and what it calls of .venv/bin apart; return the step's exit code."""
-    bin = project / ".venv/bin"
-    bin.mkdir(parents=True, exist_ok=True)
+    programs = project / ".venv/bin"
+    programs.mkdir(parents=True, exist_ok=True)
     for name in ("python", "qiltest"):
-        (bin / name).write_text(f'#!/bin/sh\nprintf "%s\\0" {name} "$@" > called\nexit $(cat code)\n')
-        (bin / name).chmod(0o755)
+        (programs / name).write_text(f'#!/bin/sh\nprintf "%s\\0" {name} "$@" > called\nexit $(cat code)\n')
+        (programs / name).chmod(0o755)
 
     def shell(code):
         (project / "code").write_text(str(code))
