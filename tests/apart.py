@@ -22,6 +22,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -234,6 +235,8 @@ def _become(request: Mapping[str, Any]) -> None:
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        # what it spawns would import this file
+        sys.modules["__main__"] = ModuleType("__main__")
         os.environ.clear()
         os.environ.update(request["env"])
         os.chdir(request["cwd"])

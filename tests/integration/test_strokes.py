@@ -163,7 +163,7 @@ def test_a_lora_that_breaks_strokes_but_not_spelling_does_not_ship_and_a_good_on
     for name in ("variants.toml", "couplets.toml"):
         shutil.copy(CASES / name, tmp_path / "cases" / name)
     files = [part for name in ("bad", "good") for part in ("--lora", f"{name}.safetensors")]
-    words = ["check", *files, "--like", "4step", "--seeds", "8", "--json"]
+    words = ["check", *files, "--like", "4step", "--seeds", "8", "--threads", "1", "--json"]
     done = apart.begin("qiltest", words, tmp_path, loads=apart.MODEL)
     done.wait()
     assert done.said("stderr") == ""
