@@ -8,6 +8,8 @@ export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE := 1
 # threads that spin while they wait made a forward of the embedded model up to 17 times slower, with two processes on two cores
 export OMP_WAIT_POLICY ?= PASSIVE
+# the tests start many processes, each of which would compile the package and pytest's plugins anew: a third of their time
+export PYTHONDONTWRITEBYTECODE :=
 
 # processes that generate on the CPU, one core and about 1 GB each
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))')

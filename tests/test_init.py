@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
@@ -13,6 +12,7 @@ import pytest
 import yaml
 from pydantic_core import PydanticUndefined
 
+import apart
 from qiltest.cli.init import EDIT_FILES, FILES
 from qiltest.cli.main import main
 from qiltest.generation.sources import base_of_model
@@ -53,10 +53,9 @@ def project(tmp_path):
     return folder
 
 
-def run_pytest(folder, *args):
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *args]
-    environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+def run_pytest(folder, *args, loads=()):
+    done = apart.run_pytest(args, folder, loads=loads)
+    return done.ret, done.stdout.str()
 
 
 def test_it_says_what_it_made_and_what_comes_next(tmp_path, capsys):
@@ -98,16 +97,16 @@ def test_with_edit_it_has_an_edit_case_its_image_and_the_variants_of_editing_mod
 def test_its_edit_case_under_a_model_of_text_alone_names_the_models_that_its_variants_are_for(tmp_path, capsys):
     folder = tmp_path / "mine"
     assert main(["init", str(folder), "--edit"]) == 0
-    done = run_pytest(folder, "--collect-only", "-q")
+    _, said = run_pytest(folder, "--collect-only", "-q")
     models = "--qil-model=tiny-edit or --qil-model=Qwen/Qwen-Image-Edit-2511 generates it"
-    assert f"qiltest: 1 edit case left out: tiny does text-to-image; {models}\n" in done.stdout
-    done = run_pytest(folder, "--collect-only", "-q", "--qil-model=tiny-edit")
+    assert f"qiltest: 1 edit case left out: tiny does text-to-image; {models}\n" in said
+    _, said = run_pytest(folder, "--collect-only", "-q", "--qil-model=tiny-edit")
     models = "--qil-model=tiny or --qil-model=Qwen/Qwen-Image generates it"
-    assert f"qiltest: 1 text-to-image case left out: tiny-edit does edit; {models}\n" in done.stdout
-    done = run_pytest(folder, "-q", "--qil-case=menu", "--qil-variant=4step")
-    assert done.returncode == 1
+    assert f"qiltest: 1 text-to-image case left out: tiny-edit does edit; {models}\n" in said
+    code, said = run_pytest(folder, "-q", "--qil-case=menu", "--qil-variant=4step", loads=apart.MODEL)
+    assert code == 1
     models = "tiny-edit, Qwen/Qwen-Image-Edit-2511"
-    assert f"-> choose an editing model: {models}; or other cases\n" in done.stdout
+    assert f"-> choose an editing model: {models}; or other cases\n" in said
     capsys.readouterr()
     check = ["check", f"--cases={folder / 'cases'}", f"--runs={tmp_path / 'runs'}", "--lora=embedded::4step"]
     assert main([*check, "--like=edit-4step", "--model=tiny"]) == 2
@@ -140,10 +139,10 @@ def test_its_edit_case_shows_every_key_of_edits_with_its_default(tmp_path):
 def test_an_edit_fails_it(project):
     (project / "conftest.py").write_text(STANDIN.read_text())
     (project / "standin.json").write_text(json.dumps({"hello-world/4step": {"typos": {"Hello World": "Helo World"}}}))
-    done = run_pytest(project, "-q")
-    assert done.returncode == 1
-    assert "1 failed, 2 passed" in done.stdout
-    assert "distance 1 is above the case's absolute limit 0" in done.stdout
+    code, said = run_pytest(project, "-q")
+    assert code == 1
+    assert "1 failed, 2 passed" in said
+    assert "distance 1 is above the case's absolute limit 0" in said
 
 
 @pytest.mark.parametrize(("names", "said"), [(["b", "a"], "a, b"), (list("gfedcba"), "a, b, c, d, e and 2 more")])
@@ -268,6 +267,29 @@ def test_its_workflow_runs_every_case_each_on_a_model_that_does_its_task(tmp_pat
     assert "${{ strategy.job-index }}" in upload
 
 
+def as_a_step(project, script, environment):
+    """Run a step of the workflow by its shell, and what it calls of .venv/bin apart; return the step's exit code."""
+    programs = project / ".venv/bin"
+    programs.mkdir(parents=True, exist_ok=True)
+    for name in ("python", "qiltest"):
+        (programs / name).write_text(f'#!/bin/sh\nprintf "%s\\0" {name} "$@" > called\nexit $(cat code)\n')
+        (programs / name).chmod(0o755)
+
+    def shell(code):
+        (project / "code").write_text(str(code))
+        words = ["bash", "-e", "-c", script]
+        return subprocess.run(words, cwd=project, env=environment, check=False, capture_output=True).returncode
+
+    # the shell says what it calls; then that is run, and the shell is told how it ended
+    assert shell(0) == 0
+    program, *words = (project / "called").read_bytes().decode().split("\0")[:-1]
+    if program == "python":
+        assert words[:2] == ["-m", "pytest"]
+        program, words = "pytest", words[2:]
+    session = apart.begin(program, words, project, env=environment)
+    return shell(session.wait()), session
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "model", "case"),
@@ -282,22 +304,23 @@ def test_its_workflow_runs_and_uploads_a_report(tmp_path, options, model, case):
     assert main(["init", str(project), *options]) == 0
     steps = workflow((project / ".github/workflows/nightly.yml").read_text())["jobs"]["gpu"]["steps"]
     (project / "conftest.py").write_text(STANDIN.read_text())
-    (project / ".venv/bin").mkdir(parents=True)
     (project / "nightly").mkdir()
     (project / "nightly/started").touch()
-    for name, module in (("python", ""), ("qiltest", "-m qiltest")):
-        program = project / ".venv/bin" / name
-        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {module} "$@"\n')
-        program.chmod(0o755)
-    environment = {**os.environ, "RUNS": str(project / "kept"), "MODEL": model, "PYTEST_ADDOPTS": "-p no:cacheprovider"}
+    environment = {
+        **os.environ,
+        "RUNS": str(project / "kept"),
+        "MODEL": model,
+        "PYTEST_ADDOPTS": "-p no:cacheprovider -p no:hypothesispytest",
+    }
     run = next(step["run"] for step in steps if "-m pytest" in step.get("run", ""))
     # the stand-in stands for a real model, and no GPU is looked for; without goldens its latencies are INCOMPARABLE
-    done = subprocess.run(["bash", "-e", "-c", run], cwd=project, env=environment, capture_output=True, text=True)
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "3 failed" in done.stdout
+    code, done = as_a_step(project, run, environment)
+    assert code == 1, done.said() + done.said("stderr")
+    assert "3 failed" in done.said()
     assert (project / "nightly/junit.xml").is_file()
     keep = next(step["run"] for step in steps if step.get("name") == "Keep the run")
-    subprocess.run(["bash", "-e", "-c", keep], cwd=project, env=environment, check=True, capture_output=True)
+    code, done = as_a_step(project, keep, environment)
+    assert code == 0, done.said() + done.said("stderr")
     (kept,) = (project / "nightly/bundle/runs").iterdir()
     assert {"events.jsonl", "report.html", "report.md"} <= {path.name for path in kept.iterdir()}
     assert {sample.case for sample in load_run(kept).planned} == {case}
@@ -305,9 +328,9 @@ def test_its_workflow_runs_and_uploads_a_report(tmp_path, options, model, case):
 
 def test_a_project_without_variants_is_told_of_the_command(project):
     (project / "cases" / "variants.toml").unlink()
-    done = run_pytest(project, "-q")
-    assert done.returncode == pytest.ExitCode.INTERRUPTED
-    assert "-> `qiltest init FOLDER` makes a project with one" in done.stdout
+    code, said = run_pytest(project, "-q")
+    assert code == pytest.ExitCode.INTERRUPTED
+    assert "-> `qiltest init FOLDER` makes a project with one" in said
 
 
 def test_the_package_runs_as_a_module():

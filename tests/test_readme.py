@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import apart
+
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 #: each command line without its comment, in order.
@@ -51,11 +53,11 @@ def clone(tmp_path):
 
 @pytest.mark.slow
 def test_they_do_work_in_this_order_in_a_shell_that_has_activated_nothing(clone):
-    demo = "pytest tests/report_cases -q -p no:cacheprovider --qil-case=pi-number --qil-variant=4step"
     lines = [line for line in LINES if not line.startswith(LEFT_OUT)]
     assert len(lines) >= 6
-    # `make demo` stands here for a run of one image
-    lines.insert(lines.index(ACTIVATE) + 1, demo)
+    # a run of one image stands for `make demo`
+    demo = ["tests/report_cases", "-q", "--qil-case=pi-number", "--qil-variant=4step"]
+    assert apart.run_pytest(demo, clone, loads=apart.MODEL).ret == 0
     script = "\n".join(f"echo '$ {number}' && {line}" for number, line in enumerate(lines))
     # installed from a checkout, the environment finds the package by itself
     known = {"PATH": "/usr/bin:/bin", "HOME": str(clone), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}

@@ -5,7 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 import scipy.ndimage
 import scipy.stats
 
+import apart
 import qiltest.generation
 import qiltest.session.summary
 from qiltest.generation.settings import Settings
@@ -43,9 +44,13 @@ class SuiteFolder:
         # hypothesis would be imported again by each session, for two seconds
         return self.pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:hypothesispytest", *args)
 
-    def run_apart(self, *args: str) -> pytest.RunResult:
-        """Run pytest in a process of its own, which may be killed."""
-        return self.pytester.runpytest_subprocess("-p", "no:cacheprovider", *args)
+    def run_apart(self, *args: str, loads: Sequence[str] = ()) -> pytest.RunResult:
+        """Run pytest in a process of its own, which may be killed; with `apart.MODEL` loaded where it takes a model."""
+        return apart.run_pytest(args, self.path, loads=loads)
+
+    def run_anew(self, *args: str) -> pytest.RunResult:
+        """Run pytest in a new interpreter, for what decides how it begins."""
+        return self.pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:hypothesispytest", *args)
 
     def record(self) -> None:
         """Record goldens for the images of the folder as it is; those of an equal folder are generated once only."""

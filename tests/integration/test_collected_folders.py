@@ -2,6 +2,8 @@
 
 import pytest
 
+import apart
+
 EVIL = """
 from pathlib import Path
 
@@ -47,7 +49,7 @@ def test_folders_that_are_named_by_options_are_left_out_too(suite, plant):
     assert not any(mark.exists() for mark in marks)
 
 
-def test_a_suite_in_a_folder_below_leaves_out_its_own(suite, plant, monkeypatch):
+def test_a_suite_in_a_folder_below_leaves_out_its_own(suite, plant):
     suite.record()
     mark = plant("runs/x")
     below = suite.path / "below"
@@ -55,8 +57,7 @@ def test_a_suite_in_a_folder_below_leaves_out_its_own(suite, plant, monkeypatch)
     (below / "pytest.ini").write_text("[pytest]\n")
     for name in ("cases", "golden", "runs", "conftest.py", "test_suite.py"):
         (suite.path / name).rename(below / name)
-    monkeypatch.chdir(below)
-    result = suite.pytester.runpytest_subprocess("-p", "no:cacheprovider", "--rootdir", str(below))
+    result = apart.run_pytest(["--rootdir", str(below)], below)
     result.assert_outcomes(passed=4)
     assert not mark.exists()
 
@@ -65,4 +66,4 @@ def test_a_project_without_a_suite_may_call_its_tests_runs(pytester):
     for folder in ("runs", "golden"):
         pytester.mkdir(folder)
         (pytester.path / folder / f"test_{folder}.py").write_text("def test_own(): pass\n")
-    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=2)
+    apart.run_pytest([], pytester.path).assert_outcomes(passed=2)

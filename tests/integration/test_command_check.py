@@ -15,6 +15,7 @@ import scipy.stats
 import torch
 from safetensors.torch import load_file, save_file
 
+import apart
 import qiltest.engine.parallel.opening
 import qiltest.report.comparison.page
 from fake_workers import Fakes
@@ -173,16 +174,16 @@ def test_embedded_names_a_lora_beside_the_model_of_the_variant(capsys):
     assert capsys.readouterr().out.endswith("fits tiny-edit\n")
 
 
-def test_the_error_of_an_image_names_the_options_of_check_and_its_remedy(tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_the_error_of_an_image_names_the_options_of_check_and_its_remedy(tmp_path):
     variants = shutil.copytree(CASES, tmp_path / "cases") / "variants.toml"
     variants.write_text(variants.read_text().replace("merged = true", "merged = false"))
     data = bytearray((LORAS / "4step.safetensors").read_bytes())
     data[-1] ^= 1
     (tmp_path / "new.safetensors").write_bytes(data)
-    words = ["--lora=new.safetensors", "--like=4step", "--case=coffee-shop@1280x1280", "--seeds=1", "--workers=1"]
-    assert main(["check", *words, "--fp8"]) == 1
-    lines = capsys.readouterr().out.splitlines()
+    words = ["--lora=new.safetensors", "--like=4step", "--case=coffee-shop@1280x1280", "--seeds=1", "--threads=1"]
+    done = apart.begin("qiltest", ["check", *words, "--fp8"], tmp_path, loads=apart.MODEL)
+    assert done.wait() == 1
+    lines = done.said().splitlines()
     (line,) = (one for one in lines if one.startswith("ERROR coffee-shop@1280x1280-s42: "))
     assert "cannot be combined with --fp8, which keeps" in line
     assert "-> merged = true in variants.toml, or pytest --qil-merge=yes" in line
@@ -605,18 +606,11 @@ def test_the_embedded_model_against_itself_but_for_a_bit_draws_the_same_image_tw
     data = bytearray((LORAS / "4step.safetensors").read_bytes())
     data[-2] ^= 1  # the last bit of the mantissa of a bfloat16; the very same file would not be drawn
     (tmp_path / "new.safetensors").write_bytes(data)
-    command = [
-        sys.executable,
-        "-c",
-        "import sys; from qiltest.cli.main import main; sys.exit(main(sys.argv[1:]))",
-        "check",
-    ]
     args = ["--lora", "new.safetensors", "--like", "4step", "--seeds", "1", "--threads", "1", "--json"]
-    done = subprocess.run(
-        [*command, *args, "--case", "coffee-shop@713x1280"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (1, "")
-    said = json.loads(done.stdout)
+    words = ["check", *args, "--case", "coffee-shop@713x1280"]
+    done = apart.begin("qiltest", words, tmp_path, loads=apart.MODEL)
+    assert (done.wait(), done.said("stderr")) == (1, "")
+    said = json.loads(done.said())
     (comparison,) = said["comparisons"]
     assert said["verdict"] == "CANNOT TELL"
     assert (comparison["pairs"], comparison["same_images"], comparison["difference"]) == (1, 1, 0)

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import apart
 from qiltest.cli.main import main
 
 TYPO = {"typos": {"Qwen Coffee": "Qwen Cofee"}}
@@ -20,13 +22,22 @@ COFFEE, POSTER = "tiny/coffee@1328x1328/fast-s42.json", "tiny/poster@1328x1328/f
 RUN = [sys.executable, "-c", "import sys; from qiltest.cli.main import main; sys.exit(main(sys.argv[1:]))", "review"]
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory):
+    """Where the first test keeps what the others begin with."""
+    return tmp_path_factory.mktemp("changed") / "suite"
+
+
 @pytest.fixture
-def changed(suite, monkeypatch):
+def changed(suite, once, monkeypatch):
     """A suite with goldens, and a run in which two images are another reading: one worse, one better."""
-    suite.plan(poster__fast={"typos": {"Enter a world": "Enter world"}})
-    suite.run("--qil-update=missing")
-    suite.plan(coffee__fast=TYPO)
-    suite.run()
+    if not once.exists():
+        suite.plan(poster__fast={"typos": {"Enter a world": "Enter world"}})
+        suite.run("--qil-update=missing")
+        suite.plan(coffee__fast=TYPO)
+        suite.run()
+        shutil.copytree(suite.path, once)
+    shutil.copytree(once, suite.path, dirs_exist_ok=True)
     monkeypatch.chdir(suite.path)
     return suite
 
@@ -222,15 +233,14 @@ def test_reviews_at_the_same_time_keep_all_their_decisions(suite, monkeypatch, c
     ours, theirs = pty.openpty()
     os.write(ours, b"r\n" * 64)
     reviews = [
-        subprocess.Popen(
-            [*RUN, "--case", name], stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
+        apart.begin("qiltest", ["review", "--case", name], suite.path, stdin=os.ttyname(theirs))
         for name in ("coffee", "poster", "tea", "menu")
     ]
-    said = [review.communicate(timeout=300)[1] for review in reviews]
+    for review in reviews:
+        review.wait()
     os.close(ours)
     os.close(theirs)
-    assert said == [""] * 4
+    assert [review.said("stderr") for review in reviews] == [""] * 4
     assert len(json.loads((suite.latest().path / "review.json").read_text())) == 64
 
 
@@ -276,27 +286,26 @@ def test_a_case_may_be_reviewed_alone(changed, capsys):
 
 
 @pytest.mark.slow
-def test_a_killed_review_loses_nothing_accepted_and_the_next_goes_on(changed):
+def test_a_killed_review_loses_nothing_accepted_and_the_next_goes_on(changed, capsys):
     ours, theirs = pty.openpty()
-    child = subprocess.Popen(RUN, stdin=theirs, stdout=subprocess.PIPE, text=True, cwd=changed.path)
+    child = apart.begin("qiltest", ["review"], changed.path, stdin=os.ttyname(theirs))
     os.write(ours, b"a\n")
     for _ in range(3600):  # a busy machine starts a process slowly
         if golden(changed, COFFEE)["distance"] == 1:
             break
         time.sleep(0.05)
     child.send_signal(signal.SIGKILL)
-    child.communicate(timeout=30)
+    code = child.wait(timeout=30)
     os.close(ours)
     os.close(theirs)
-    assert child.returncode == -signal.SIGKILL
+    assert code == -signal.SIGKILL
     assert golden(changed, COFFEE)["distance"] == 1
     # the decision is noted after the golden is written: killed in between, its unfinished note may lie there
     assert not list((changed.path / "golden").rglob("*.tmp"))
     (changed.latest().path / "review.json").unlink(missing_ok=True)
-    done = subprocess.run(
-        [*RUN, "--json", "--accept-all"], capture_output=True, text=True, check=True, cwd=changed.path
-    )
-    assert [item["sample"] for item in json.loads(done.stdout)["items"]] == ["poster@1328x1328-fast-s42"]
+    capsys.readouterr()
+    assert main(["review", "--json", "--accept-all"]) == 0
+    assert [item["sample"] for item in json.loads(capsys.readouterr().out)["items"]] == ["poster@1328x1328-fast-s42"]
 
 
 def test_it_needs_neither_torch_nor_a_reader(changed):

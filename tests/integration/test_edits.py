@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
+import apart
 import builders
 from qiltest.cli.main import main
 from qiltest.engine.rescore import rescore
@@ -438,7 +439,7 @@ def test_a_session_on_an_editing_model_takes_the_edit_cases_alone_and_its_rounds
     write(street, rounds="rounds = 2")
     case = street.path / "cases/edit/sign.toml"
     case.write_text(case.read_text().replace('size = "1328x1328"', 'size = "64x64"'))
-    result = street.run_apart(f"--qil-model={model}", "--qil-device=cpu")
+    result = street.run_apart(f"--qil-model={model}", "--qil-device=cpu", loads=apart.MODEL)
     result.stdout.fnmatch_lines(["qiltest: 2 text-to-image cases left out: * does edit; --qil-model=* generates them"])
     first, second = street.latest().results  # random weights write nothing, which is an error of each
     assert [one.id for one in (first, second)] == ["sign@64x64-plain-s42", "sign@64x64-plain-s42-r2"]

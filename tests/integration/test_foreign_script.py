@@ -1,13 +1,13 @@
 """A folder that a foreign script makes from `qiltest plan` gets the verdicts of an in-process run."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import apart
 from qiltest.cli.main import main
 from qiltest.gate.verdict import Verdict
 from qiltest.generation.sources import EMBEDDED
@@ -22,12 +22,9 @@ TEST = "def test_report_case(qil_case_run):\n    qil_case_run.check()\n"
 
 
 def session(folder, *args):
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--qil-cases={ROOT / 'cases'}"]
-    # no worker of the session that runs this test
-    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
-    words = [*command, *SELECTED, *args]
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, env=env)
-    return done.returncode, RunStore(root=folder / "runs").load("latest"), done.stdout
+    words = ["-q", f"--qil-cases={ROOT / 'cases'}", *SELECTED, *args]
+    done = apart.run_pytest(words, folder, loads=apart.MODEL)
+    return done.ret, RunStore(root=folder / "runs").load("latest"), done.stdout.str()
 
 
 def judged(result):

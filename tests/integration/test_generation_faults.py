@@ -165,7 +165,7 @@ def test_a_metric_that_cannot_be_imported_ends_the_session_with_its_remedy(suite
     (suite.path / "blocked").mkdir()
     (suite.path / "blocked" / "rapidfuzz.py").write_text("raise ImportError('rapidfuzz is broken', name='rapidfuzz')")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(suite.path / "blocked"), os.environ.get("PYTHONPATH", "")]))
-    result = suite.run_apart()
+    result = suite.run_anew()
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(
         ["*qiltest cannot be loaded: rapidfuzz is broken", "*-> install it again, with what it needs*"]

@@ -2,6 +2,7 @@
 
 import pytest
 
+import apart
 from qiltest.gate import Verdict
 
 
@@ -41,7 +42,7 @@ def test_the_same_tests_run_on_the_embedded_model_without_it(suite):
 @pytest.mark.slow
 def test_no_device_ends_the_session_with_one_line(suite):
     suite.pytester.makeconftest("")
-    result = suite.run_apart("-m", "gpu", "--qil-model=tiny")
+    result = suite.run_apart("-m", "gpu", "--qil-model=tiny", loads=apart.MODEL)
     refused(result, "qiltest: ", "  -> ")
     result.assert_outcomes()
 
@@ -122,7 +123,7 @@ def test_a_device_that_is_none_is_refused(suite, device, marks):
 @pytest.mark.parametrize("device", ["cuda:99", "tpu"])
 def test_a_gpu_that_is_not_there_ends_the_session_with_one_line(suite, device):
     suite.pytester.makeconftest("")
-    result = suite.run_apart("-m", "gpu", "--qil-model=tiny", f"--qil-device={device}")
+    result = suite.run_apart("-m", "gpu", "--qil-model=tiny", f"--qil-device={device}", loads=apart.MODEL)
     refused(result, "qiltest: ", device, "  -> ")
     result.assert_outcomes()
     assert not (suite.path / "golden").exists()

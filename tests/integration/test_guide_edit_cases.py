@@ -1,17 +1,16 @@
 """docs/guide/edit-cases.md, typed as it stands into a new project: its case, its variants, each command."""
 
 import json
-import os
 import re
 import shlex
 import shutil
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+import apart
 from qiltest.cli.main import main
 
 ROOT = Path(__file__).parents[2]
@@ -88,12 +87,9 @@ def test_a_project_without_them_is_told_to_copy_the_variants(project, tmp_path, 
 
 
 @pytest.mark.slow
-def test_the_embedded_editing_model_makes_the_projects_own_edit_and_passes_at_once(project, pytester, monkeypatch):
-    monkeypatch.chdir(project)
-    for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
-        monkeypatch.delenv(name)  # it is a session of its own
+def test_the_embedded_editing_model_makes_the_projects_own_edit_and_passes_at_once(project):
     words = command("pytest --qil-model=tiny-edit")
-    done = pytester.run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *words)
+    done = apart.run_pytest(["-q", *words], project, loads=apart.MODEL)
     assert done.ret == 0
     done.stdout.fnmatch_lines(["*3 passed*"])
 
@@ -108,18 +104,15 @@ def test_one_image_is_scored_without_a_session(project, capsys):
 
 
 @pytest.mark.slow
-def test_what_another_program_made_is_judged_with_the_editing_model_alone(project, pytester, monkeypatch):
+def test_what_another_program_made_is_judged_with_the_editing_model_alone(project):
     for name in tomllib.loads(OTHERS):
         if name.startswith("edit-2511"):
             draw(project / f"images/shop-sign@1024x1024-{name}-s42.png", "OPEN")
     words = command("pytest --qil-images")
-    monkeypatch.chdir(project)
-    for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
-        monkeypatch.delenv(name)  # it is a session of its own
-    judged = pytester.run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words)
+    judged = apart.run_pytest(words, project, loads=apart.READER)
     # they are drawn alike, and everything else is as it should be
     judged.stdout.fnmatch_lines(["*one image under several samples*"])
     place = words.index("--qil-model")
     alone = [*words[:place], *words[place + 2 :]]
-    refused = pytester.run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *alone)
+    refused = apart.run_pytest(alone, project)
     refused.stdout.fnmatch_lines(["*the model generates from text alone*"])

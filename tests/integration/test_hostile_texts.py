@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+import apart
 from hostile_texts import HOSTILE, HOSTILE_LINE, acting
 from qiltest.plugin import _CHOICES, _LISTS, _VALUES
 
@@ -13,9 +14,9 @@ ANNOTATION = re.compile(r"^::(error|warning) (file=[^:]*,)?title=qiltest[^\n]*\n
 
 def said(suite, *args: str) -> tuple[int, str]:
     """Run a session in a process of its own, and return its exit code and every character that it printed."""
-    done = suite.run_apart(*args)
-    printed = [(suite.path / name).read_bytes().decode() for name in ("stdout", "stderr")]
-    return int(done.ret), "".join(printed)
+    session = apart.pytest_apart(args, suite.path)
+    code = session.wait()
+    return code, session.said("stdout") + session.said("stderr")
 
 
 def test_a_session_full_of_hostile_texts_acts_on_nothing(suite, monkeypatch):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import apart
 from qiltest.generation.sources import EMBEDDED
 
 
@@ -39,7 +40,7 @@ def test_a_pickle_that_an_index_names_is_never_opened(suite, component):
     weights.unlink()
     weights.with_name("w.bin").write_bytes(pickle.dumps(Payload(mark)))
     weights.with_name(f"{weights.name}.index.json").write_text(json.dumps({"weight_map": {"a": "w.bin"}}))
-    result = suite.run_apart(f"--qil-model={folder}", "--qil-device=cpu", "--qil-update=missing")
+    result = suite.run_apart(f"--qil-model={folder}", "--qil-device=cpu", "--qil-update=missing", loads=apart.MODEL)
     refused(
         result, f"{component}/{weights.name}.index.json names w.bin, which is not a .safetensors file", "  -> nothing"
     )

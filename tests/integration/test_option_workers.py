@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET  # reads only what pytest wrote here
@@ -11,6 +10,7 @@ from functools import partial
 
 import pytest
 
+import apart
 import qiltest.engine.parallel.opening as opening
 import qiltest.engine.parallel.pool as pool
 from fake_generator import FakeGenerator
@@ -220,27 +220,19 @@ def gone(pid):
 
 
 @pytest.fixture
-def apart(suite):
+def begun(suite):
     """Start a session of its own, whose workers are processes, and wait until both are in images that take a minute."""
     suite.record()
     path = suite.path / "conftest.py"
     own = '@pytest.fixture(scope="session")\ndef qil_generator('
     path.write_text(path.read_text().replace(own, "def standin_generator(") + OWN_WORKERS)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--qil-workers=2"]
+    words = ["-q", "--qil-workers=2"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     # where one worker is up late, both may take these images before all others are made
     stored = set()
 
     def start():
-        child = subprocess.Popen(
-            command,
-            cwd=suite.path,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-            # a shell that runs the tests in the background has them ignore SIGINT, and children inherit that
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
+        child = apart.pytest_apart(words, suite.path, env=environment)
         for _ in range(600):
             log = suite.path / "generated.log"
             if log.exists() and log.read_text().count("fast") == 2:
@@ -255,30 +247,29 @@ def apart(suite):
     for pid in map(int, (suite.path / "pids").read_text().split()):
         assert gone(pid)
     suite.plan()
-    again = subprocess.run(command, cwd=suite.path, capture_output=True, text=True, env=environment, check=False)
-    assert again.returncode == 0, again.stdout
+    again = apart.run_pytest(words, suite.path, env=environment)
+    assert again.ret == 0, again.stdout.str()
     assert stored
-    assert f"reused {len(stored)} image" in again.stdout
+    assert f"reused {len(stored)} image" in again.stdout.str()
     assert sorted(suite.generated()) == sorted(set(IMAGES) - stored)
 
 
 @pytest.mark.slow  # sessions of their own, killed
-def test_after_a_killed_session_the_same_command_generates_what_was_in_hand_again_and_nothing_else(suite, apart):
-    child = apart()
+def test_after_a_killed_session_the_same_command_generates_what_was_in_hand_again_and_nothing_else(suite, begun):
+    child = begun()
     child.kill()
-    child.communicate()
+    child.wait()
     assert {"coffee fast 42", "poster fast 42"} < set(suite.generated()) <= set(IMAGES)
 
 
 @pytest.mark.slow
-def test_ctrl_c_while_workers_generate_ends_the_session_at_once(suite, apart):
-    child = apart()
+def test_ctrl_c_while_workers_generate_ends_the_session_at_once(suite, begun):
+    child = begun()
     begin = time.monotonic()
     child.send_signal(signal.SIGINT)
-    out, _ = child.communicate(timeout=30)
+    assert child.wait(timeout=30) == pytest.ExitCode.INTERRUPTED
     assert time.monotonic() - begin < 15
-    assert child.returncode == pytest.ExitCode.INTERRUPTED
-    assert out.count("qiltest: run interrupted: repeat the command to resume") == 1
+    assert child.said().count("qiltest: run interrupted: repeat the command to resume") == 1
     assert {"coffee fast 42", "poster fast 42"} < set(suite.generated()) <= set(IMAGES)
 
 

@@ -3,11 +3,11 @@
 import os
 import pty
 import re
-import subprocess
 import sys
 
 import pytest
 
+import apart
 from standin_workers import OWN_WORKERS
 
 #: sessions on a terminal of their own.
@@ -18,14 +18,7 @@ def on_a_terminal(folder, *args, **variables) -> tuple[int, str]:
     """Run pytest with a pseudo-terminal for its output; return exit code and everything written."""
     leader, follower = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40", **variables}
-    child = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *args],
-        cwd=folder,
-        stdout=follower,
-        stderr=follower,
-        stdin=subprocess.DEVNULL,
-        env=environment,
-    )
+    child = apart.pytest_apart(args, folder, env=environment, terminal=os.ttyname(follower))
     os.close(follower)
     out = b""
     while True:

@@ -2,13 +2,13 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import apart
 from qiltest.cli.main import main
 from qiltest.gate import Verdict, strokes
 from qiltest.gate.strokes import FloorRate
@@ -26,7 +26,6 @@ import lora_files  # noqa: E402
 import faults  # noqa: E402
 
 CASES, LORAS = Path(__file__).parents[2] / "cases", EMBEDDED / "loras"
-COMMAND = (sys.executable, "-c", "import sys; from qiltest.cli.main import main; sys.exit(main(sys.argv[1:]))")
 SAMPLE = "coffee@1328x1328-fast-s42"
 FLOOR = FloorRate(glyphs="net-1", flagged=1, of=1000, rate=0.005, source="a test")
 BROKEN = "broken strokes: 4 of 20 characters judged, where at most 0.50% of whole ones are taken for broken"
@@ -164,12 +163,11 @@ def test_a_lora_that_breaks_strokes_but_not_spelling_does_not_ship_and_a_good_on
     for name in ("variants.toml", "couplets.toml"):
         shutil.copy(CASES / name, tmp_path / "cases" / name)
     files = [part for name in ("bad", "good") for part in ("--lora", f"{name}.safetensors")]
-    done = subprocess.run(
-        [*COMMAND, "check", *files, "--like", "4step", "--seeds", "8", "--json"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.stderr == ""
-    said = json.loads(done.stdout)
+    words = ["check", *files, "--like", "4step", "--seeds", "8", "--threads", "1", "--json"]
+    done = apart.begin("qiltest", words, tmp_path, loads=apart.MODEL)
+    done.wait()
+    assert done.said("stderr") == ""
+    said = json.loads(done.said())
     found = {comparison["candidate"]: comparison for comparison in said["comparisons"]}
     ranked = {row["candidate"]: row["verdict"] for row in said["ranking"]}
     assert ranked["bad.safetensors"] == "DO NOT SHIP"

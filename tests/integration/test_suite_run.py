@@ -2,8 +2,6 @@
 
 import json
 import shlex
-import subprocess
-import sys
 
 import pytest
 
@@ -113,17 +111,12 @@ def test_the_command_is_written_for_where_pytest_was_called(suite, monkeypatch):
     (suite.path / "pytest.ini").write_text("[pytest]\n")
     (suite.path / "below").mkdir()
     monkeypatch.chdir(suite.path / "below")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "coffee and fast", ".."],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    accept = next(line for line in done.stdout.splitlines() if line.startswith("accept"))
+    done = suite.run("-k", "coffee and fast", "..")
+    accept = next(line for line in done.outlines if line.startswith("accept"))
     words = shlex.split(accept.removeprefix("accept"))
     assert words[1] == "../test_suite.py::test_report_case[coffee@1328x1328-fast-s42]"
-    done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
+    assert words[0] == "pytest"
+    assert suite.run(*words[1:]).ret == 0
     assert suite.goldens() == ["tiny/coffee@1328x1328/fast-s42.json"]
 
 

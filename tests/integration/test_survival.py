@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import apart
 from qiltest.gate import Verdict
 from qiltest.runs import RunState, RunStore
 from qiltest.runs.history import HISTORY, read
@@ -19,15 +20,7 @@ pytestmark = pytest.mark.slow
 
 
 def start(suite, *args):
-    return subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *args],
-        cwd=suite.path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        # a shell that runs the tests in the background has them ignore SIGINT, and children inherit that
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    return apart.pytest_apart(["-q", *args], suite.path)
 
 
 def wait_for(suite, line):
@@ -46,9 +39,8 @@ def test_ctrl_c_while_an_image_is_drawn(suite):
     child = start(suite)
     wait_for(suite, "coffee fast")
     child.send_signal(signal.SIGINT)
-    out, _ = child.communicate(timeout=30)
-    assert child.returncode == pytest.ExitCode.INTERRUPTED
-    assert "repeat the command to resume" in out
+    assert child.wait(timeout=30) == pytest.ExitCode.INTERRUPTED
+    assert "repeat the command to resume" in child.said()
     suite.generated()
     suite.plan()
     suite.run().assert_outcomes(passed=4)
@@ -63,9 +55,8 @@ def test_ctrl_c_pressed_twice_closes_the_run_all_the_same(suite):
     child.send_signal(signal.SIGINT)
     time.sleep(0.05)
     child.send_signal(signal.SIGINT)
-    out, _ = child.communicate(timeout=30)
-    assert child.returncode == pytest.ExitCode.INTERRUPTED
-    assert out.count("qiltest: run interrupted: repeat the command to resume") == 1
+    assert child.wait(timeout=30) == pytest.ExitCode.INTERRUPTED
+    assert child.said().count("qiltest: run interrupted: repeat the command to resume") == 1
     run = suite.latest()
     assert run.state is RunState.INTERRUPTED
     assert (run.path / "report.html").is_file()
@@ -82,7 +73,7 @@ def test_a_signal_that_ends_the_process_at_once(suite, number):
     child = start(suite)
     wait_for(suite, "coffee fast")
     child.send_signal(number)
-    child.communicate(timeout=30)
+    assert child.wait(timeout=30) == -number
     assert suite.latest().state is RunState.UNFINISHED
     suite.generated()
     suite.plan()
@@ -150,8 +141,7 @@ def test_two_sessions_on_one_store(suite):
     suite.plan(poster__base={"wait": 1.0})
     children = [start(suite), start(suite)]
     for child in children:
-        out, _ = child.communicate(timeout=120)
-        assert child.returncode == 0, out
+        assert child.wait(timeout=120) == 0, child.said()
     folders = [path for path in (suite.path / "runs").iterdir() if path.is_dir()]
     runs = [RunStore(root=suite.path / "runs").load(folder.name) for folder in folders]
     assert len(runs) == 2
@@ -171,7 +161,7 @@ def test_a_session_leaves_alone_what_another_is_writing(suite):
     suite.run().assert_outcomes(passed=4)
     assert len(suite.generated()) == 4
     child.kill()
-    child.communicate(timeout=30)
+    child.wait(timeout=30)
 
 
 def test_a_test_past_its_time_limit_is_an_error_and_the_run_goes_on(suite):
