@@ -22,18 +22,38 @@ from qiltest.lora.safetensors_file import SIZE_LIMIT, BrokenFileError, lora_sha2
 from small_loras import BASE, encode, lora, with_header, write
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "lora"))
+from forking_inspector import ForkingInspector
 from hostile import ask
 from hostile_files import KINDS, empty, joined, one_pair, pairs, sparse
 
 FAST = [kind for kind in KINDS if kind.fast]
 
 
+@pytest.fixture(scope="module")
+def inspector():
+    with ForkingInspector() as one:
+        yield one
+
+
 @pytest.mark.parametrize("kind", FAST, ids=lambda kind: kind.name)
 @pytest.mark.slow
-def test_a_file_made_to_hurt_is_one_short_answer_in_little_memory(tmp_path, kind):
+def test_a_file_made_to_hurt_is_one_short_answer_in_little_memory(tmp_path, inspector, kind):
     path = tmp_path / "file.safetensors"
     kind.make(path)
+    answer = inspector.ask(path, cache=tmp_path / "cache")
+    assert_short(answer, kind, path)
+
+
+@pytest.mark.slow
+def test_a_file_made_to_hurt_is_the_same_answer_in_a_process_that_imports_all_of_it(tmp_path, inspector):
+    kind, path = FAST[0], tmp_path / "file.safetensors"
+    kind.make(path)
     answer = ask(path, cache=tmp_path / "cache")
+    assert_short(answer, kind, path)
+    assert answer.out == inspector.ask(path, cache=tmp_path / "cache").out
+
+
+def assert_short(answer, kind, path):
     assert answer.faults(kind) == []
     assert answer.length < 4000
     assert str(path) in answer.out
