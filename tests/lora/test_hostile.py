@@ -22,9 +22,10 @@ from qiltest.lora.safetensors_file import SIZE_LIMIT, BrokenFileError, lora_sha2
 from small_loras import BASE, encode, lora, with_header, write
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "lora"))
-from forking_inspector import ForkingInspector
 from hostile import ask
 from hostile_files import KINDS, empty, joined, one_pair, pairs, sparse
+
+from forking_inspector import ForkingInspector
 
 FAST = [kind for kind in KINDS if kind.fast]
 
