@@ -328,7 +328,8 @@ def test_a_header_changed_in_any_way_gives_findings_or_one_error(tmp_path):
     plain = {key: value for key, value in lora().items() if "blocks.0.attn" in key}
     wholes = [encode(plain), encode(plain, dtype="BF16", metadata={"k": "v", "lora_adapter_metadata": config})]
     path, refused, inspected = tmp_path / "file.safetensors", 0, 0
-    for _ in range(1500):
+    # what a check that was left out let through came among the first 25 of this seed, the first 500 of others, or never
+    for _ in range(500):
         path.write_bytes(rng.choice((mutated, reworded))(rng, rng.choice(wholes)))
         try:
             report = inspect_lora(path, base=BASE)
@@ -341,4 +342,4 @@ def test_a_header_changed_in_any_way_gives_findings_or_one_error(tmp_path):
             json.dumps(report.as_dict(), allow_nan=False)
         assert all(len(text) < 6000 for text in texts)
         assert "\x1b" not in "".join(texts)
-    assert min(refused, inspected) > 400
+    assert min(refused, inspected) > 130
