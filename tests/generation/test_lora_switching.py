@@ -74,7 +74,7 @@ def test_a_file_that_diffusers_ignores_is_refused_by_name(many, tmp_path, prefix
 def test_what_the_inspection_says_of_a_format_is_what_the_installed_diffusers_does(
     many, tmp_path, monkeypatch, prefix, a_b, alpha
 ):
-    """Without the inspection's verdict, the comparison with the live modules must come to the same, on a file of its own."""
+    """Without the inspection's verdict, the comparison with the live modules must come to the same."""
     from qiltest.lora import findings
 
     monkeypatch.setattr(findings, "ignored_by_diffusers", lambda *a, **k: None)
