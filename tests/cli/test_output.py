@@ -1,5 +1,6 @@
 """Where the output goes wrong: full disks, closed streams, readers that go away, and places that are none."""
 
+import json
 import os
 import subprocess
 import sys
@@ -20,6 +21,11 @@ def call(*words, env=(), shell=None, **streams):
     command = [sys.executable, "-m", "qiltest", *words]
     if shell is not None:
         command = ["bash", "-c", f"set -o pipefail; {shell}", "bash", *command]
+    return run(command, env=env, **streams)
+
+
+def run(command, *, env=(), **streams):
+    """Run a process, which must say what is wrong in its own words."""
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | streams
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     done = subprocess.run(command, env=environment | dict(env), text=True, errors="replace", timeout=60, **streams)
@@ -32,7 +38,7 @@ def call(*words, env=(), shell=None, **streams):
 @needs_full
 def test_an_error_that_nobody_can_read_is_still_one():
     with FULL.open("w") as full:
-        assert call("report", "nope", stdout=full, stderr=full).returncode == 2
+        assert call("lora", "nope", stdout=full, stderr=full).returncode == 2
 
 
 @pytest.mark.parametrize(("words", "reader"), [(LORA, "head -n 1"), (LORA, "true"), ((*LORA, "--json"), "true")])
@@ -71,16 +77,43 @@ def test_a_review_without_standard_input_is_refused(tmp_path, typical, store, mo
 C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
+COMPARE, REVIEW = ("compare", "latest", "--variant", "base", "--with", "8step"), ("review", "--json")
+#: each command in turn, between lines of NUL: Python starts and imports all of it once, whatever the locale.
+IN_TURN = """
+import json, sys
+from qiltest.cli.main import main
+for words in json.loads(sys.argv[1]):
+    code = main(words)
+    print("\\0", code, flush=True)
+"""
+
+
+# a locale needs a process of its own; each has a width and a home that are none beside it
 @pytest.mark.parametrize(
-    "env", [C_LOCALE, {"PYTHONIOENCODING": "latin-1"}, {"COLUMNS": "20"}, {"COLUMNS": "1", "HOME": "/nowhere"}], ids=str
+    "env",
+    [C_LOCALE | {"COLUMNS": "20"}, {"PYTHONIOENCODING": "latin-1", "COLUMNS": "1", "HOME": "/nowhere"}],
+    ids=str,
 )
-@pytest.mark.parametrize("words", [("compare", "latest", "--variant", "base", "--with", "8step"), ("review", "--json")])
 @pytest.mark.slow
-def test_any_locale_width_and_home_will_do(tmp_path, typical, store, env, words):
+def test_any_locale_width_and_home_will_do(tmp_path, typical, store, env):
     store(tmp_path, typical)
-    done = call(*words, "--runs", str(tmp_path), env=env)
-    assert done.returncode == 1
-    assert "base" in done.stdout
+    commands = [[*words, "--runs", str(tmp_path)] for words in (COMPARE, REVIEW)]
+    done = run([sys.executable, "-c", IN_TURN, json.dumps(commands)], env=env)
+    compared, reviewed, left = done.stdout.split("\0")
+    assert (done.returncode, left) == (0, " 1\n")
+    assert reviewed.startswith(" 1\n")
+    assert "base" in compared
+    assert "base" in reviewed
+
+
+@pytest.mark.parametrize("env", [{"COLUMNS": "20"}, {"COLUMNS": "1", "HOME": "/nowhere"}], ids=str)
+@pytest.mark.parametrize("words", [COMPARE, REVIEW], ids=lambda words: words[0])
+def test_any_width_and_home_will_do_in_this_locale(tmp_path, typical, store, capsys, monkeypatch, env, words):
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    store(tmp_path, typical)
+    assert main([*words, "--runs", str(tmp_path)]) == 1
+    assert "base" in capsys.readouterr().out
 
 
 LONG = "x" * 5_000

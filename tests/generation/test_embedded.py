@@ -54,7 +54,7 @@ def test_its_tokenizer_gives_the_34_tokens_that_the_pipeline_drops():
 
 @pytest.mark.parametrize("variant", [BASE, EIGHT, FOUR], ids=lambda variant: variant.name)
 def test_it_draws_every_variant(tiny, variant):
-    asked = tiny.recipe(case(), Size(256, 128), variant, 42)
+    asked = tiny.recipe(case(), Size(128, 64), variant, 42)
     generated = tiny.decode(tiny.denoise(asked))
     assert generated.timing.forwards == variant.nfe
     assert generated.png.startswith(b"\x89PNG")

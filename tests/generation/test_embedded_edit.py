@@ -26,6 +26,8 @@ FOLDER = EMBEDDED_MODELS["tiny-edit"]
 pytestmark = pytest.mark.skipif(
     not (FOLDER / "model_index.json").exists(), reason="the embedded editing model is not in this checkout"
 )
+#: what is compared is pixels: a small image will do.
+SIZE = Size(128, 96)
 PLUS = "diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus"
 
 
@@ -40,9 +42,12 @@ def generator():
 
 
 @pytest.fixture(scope="module")
-def menu(suite):
-    """The case of the menu, with its input image."""
-    return replace(suite.case("edit-menu")[0], inputs=(InputImage.of(ROOT / "cases/edit/inputs/menu.png"),))
+def menu(suite, tmp_path_factory):
+    """The case of the menu, with its input image made small."""
+    path = tmp_path_factory.mktemp("inputs") / "menu.png"
+    with Image.open(ROOT / "cases/edit/inputs/menu.png") as image:
+        image.resize((SIZE.width, SIZE.height)).save(path)
+    return replace(suite.case("edit-menu")[0], inputs=(InputImage.of(path),))
 
 
 def test_it_is_at_most_32_mb_without_a_pickle():
@@ -80,7 +85,7 @@ def test_an_edit_is_the_pipelines_own_at_the_size_of_its_input(generator, suite,
     variant = suite.variant(name)
     if name == "edit-base":
         variant = replace(variant, steps=3)
-    asked = generator.recipe(menu, Size(256, 192), variant, 42)
+    asked = generator.recipe(menu, SIZE, variant, 42)
     made = generator.decode(generator.denoise(asked))
     assert made.timing.forwards == asked.nfe
     pipeline = diffusers.QwenImageEditPlusPipeline.from_pretrained(FOLDER, torch_dtype=torch.float32)
@@ -88,15 +93,15 @@ def test_an_edit_is_the_pipelines_own_at_the_size_of_its_input(generator, suite,
     if asked.lora:
         pipeline.load_lora_weights(str(FOLDER / "loras"), weight_name=f"{name.removeprefix('edit-')}.safetensors")
         pipeline.scheduler = diffusers.FlowMatchEulerDiscreteScheduler.from_config(LIGHTNING)
-    monkeypatch.setattr(importlib.import_module(PLUS), "VAE_IMAGE_SIZE", 256 * 192)
+    monkeypatch.setattr(importlib.import_module(PLUS), "VAE_IMAGE_SIZE", SIZE.width * SIZE.height)
     theirs = pipeline(
         image=[Image.open(menu.inputs[0].path)],
         prompt=asked.prompt,
         negative_prompt=variant.negative_prompt,
         true_cfg_scale=variant.true_cfg_scale,
         num_inference_steps=variant.steps,
-        width=256,
-        height=192,
+        width=SIZE.width,
+        height=SIZE.height,
         generator=torch.Generator("cpu").manual_seed(42),
     ).images[0]
     assert np.array_equal(pixels(made.png), np.asarray(theirs))

@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from qiltest.errors import RecipeError
+from qiltest.generation import open_generator
 from qiltest.lora.keys import Naming, Prefix, ignored_by_diffusers
-from qiltest.suite.variants import LoraSource
+from qiltest.suite.variants import LoraSource, ModelKind
 
 from .conftest import BASE, EIGHT, FOUR, SIZE, case
 from .lora_files import BAD, PREFIXES, first_block_only, first_block_silent, good, rename, write
 
+#: the ways of writing one file, and whether diffusers ignores it; one generator loads them all, beside one another.
 FORMATS = [(prefix, a_b, alpha) for prefix in PREFIXES for a_b in (False, True) for alpha in (False, True)]
 
 
@@ -35,17 +37,22 @@ def weights_sha256(generator):
     return digest.hexdigest()
 
 
+@pytest.fixture(scope="module")
+def many(folder):
+    """A generator that loads one file after another, and keeps them all."""
+    return open_generator(str(folder), kind=ModelKind.TINY)
+
+
 def draw(generator, variant, seed=42):
     return generator.denoise(generator.recipe(case(), SIZE, variant, seed)).latents
 
 
 @pytest.mark.parametrize(("prefix", "a_b", "alpha"), [one for one in FORMATS if ignored(*one) is None])
-def test_the_applied_delta_is_alpha_over_rank_times_up_times_down(fresh, tmp_path, prefix, a_b, alpha):
+def test_the_applied_delta_is_alpha_over_rank_times_up_times_down(many, tmp_path, prefix, a_b, alpha):
     tensors = good(alpha=3.0)
     path = write(tmp_path / "lora.safetensors", rename(tensors, prefix=prefix, a_b=a_b, alpha=alpha))
-    generator = fresh()
-    draw(generator, of_file(path))
-    transformer = generator._pipeline.transformer
+    draw(many, of_file(path))
+    transformer = many._pipeline.transformer
     carriers = {name: module for name, module in transformer.named_modules() if hasattr(module, "lora_A")}
     assert set(carriers) == {key.removesuffix(".alpha") for key in tensors if key.endswith(".alpha")}
     for name, module in carriers.items():
@@ -57,27 +64,26 @@ def test_the_applied_delta_is_alpha_over_rank_times_up_times_down(fresh, tmp_pat
 
 
 @pytest.mark.parametrize(("prefix", "a_b", "alpha"), [one for one in FORMATS if ignored(*one) is not None])
-def test_a_file_that_diffusers_ignores_is_refused_by_name(fresh, tmp_path, prefix, a_b, alpha):
+def test_a_file_that_diffusers_ignores_is_refused_by_name(many, tmp_path, prefix, a_b, alpha):
     path = write(tmp_path / "lora.safetensors", rename(good(), prefix=prefix, a_b=a_b, alpha=alpha))
     with pytest.raises(RecipeError, match="diffusers would not apply it: keys"):
-        fresh().recipe(case(), SIZE, of_file(path), 1)
+        many.recipe(case(), SIZE, of_file(path), 1)
 
 
 @pytest.mark.parametrize(("prefix", "a_b", "alpha"), FORMATS)
 def test_what_the_inspection_says_of_a_format_is_what_the_installed_diffusers_does(
-    fresh, tmp_path, monkeypatch, prefix, a_b, alpha
+    many, tmp_path, monkeypatch, prefix, a_b, alpha
 ):
     """Without the inspection's verdict, the comparison with the live modules must come to the same."""
     from qiltest.lora import findings
 
     monkeypatch.setattr(findings, "ignored_by_diffusers", lambda *a, **k: None)
-    path = write(tmp_path / "lora.safetensors", rename(good(), prefix=prefix, a_b=a_b, alpha=alpha))
-    generator = fresh()
+    path = write(tmp_path / "lora.safetensors", rename(good(seed=9), prefix=prefix, a_b=a_b, alpha=alpha))
     if ignored(prefix, a_b, alpha) is None:
-        draw(generator, of_file(path))
+        draw(many, of_file(path))
     else:
         with pytest.raises(RecipeError, match=r"not applied|cannot load"):
-            draw(generator, of_file(path))
+            draw(many, of_file(path))
 
 
 @pytest.mark.parametrize(("spoil", "message"), BAD.items(), ids=[spoil.__name__ for spoil in BAD])

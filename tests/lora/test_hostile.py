@@ -25,15 +25,36 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "lora"))
 from hostile import ask
 from hostile_files import KINDS, empty, joined, one_pair, pairs, sparse
 
+from forking_inspector import ForkingInspector
+
 FAST = [kind for kind in KINDS if kind.fast]
+
+
+@pytest.fixture(scope="module")
+def inspector():
+    with ForkingInspector() as one:
+        yield one
 
 
 @pytest.mark.parametrize("kind", FAST, ids=lambda kind: kind.name)
 @pytest.mark.slow
-def test_a_file_made_to_hurt_is_one_short_answer_in_little_memory(tmp_path, kind):
+def test_a_file_made_to_hurt_is_one_short_answer_in_little_memory(tmp_path, inspector, kind):
     path = tmp_path / "file.safetensors"
     kind.make(path)
+    answer = inspector.ask(path, cache=tmp_path / "cache")
+    assert_short(answer, kind, path)
+
+
+@pytest.mark.slow
+def test_a_file_made_to_hurt_is_the_same_answer_in_a_process_that_imports_all_of_it(tmp_path, inspector):
+    kind, path = FAST[0], tmp_path / "file.safetensors"
+    kind.make(path)
     answer = ask(path, cache=tmp_path / "cache")
+    assert_short(answer, kind, path)
+    assert answer.out == inspector.ask(path, cache=tmp_path / "cache").out
+
+
+def assert_short(answer, kind, path):
     assert answer.faults(kind) == []
     assert answer.length < 4000
     assert str(path) in answer.out
@@ -307,7 +328,8 @@ def test_a_header_changed_in_any_way_gives_findings_or_one_error(tmp_path):
     plain = {key: value for key, value in lora().items() if "blocks.0.attn" in key}
     wholes = [encode(plain), encode(plain, dtype="BF16", metadata={"k": "v", "lora_adapter_metadata": config})]
     path, refused, inspected = tmp_path / "file.safetensors", 0, 0
-    for _ in range(1500):
+    # what a check that was left out let through came among the first 25 of this seed, the first 500 of others, or never
+    for _ in range(500):
         path.write_bytes(rng.choice((mutated, reworded))(rng, rng.choice(wholes)))
         try:
             report = inspect_lora(path, base=BASE)
@@ -320,4 +342,4 @@ def test_a_header_changed_in_any_way_gives_findings_or_one_error(tmp_path):
             json.dumps(report.as_dict(), allow_nan=False)
         assert all(len(text) < 6000 for text in texts)
         assert "\x1b" not in "".join(texts)
-    assert min(refused, inspected) > 400
+    assert min(refused, inspected) > 130

@@ -106,20 +106,21 @@ def brute_force(texts: Sequence[str], pieces: Sequence[Piece]) -> int:
     return best(0, frozenset())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(TEXT, min_size=1, max_size=6), st.lists(PLACED, min_size=1, max_size=6))
 @example(["abca"], ["a", "abcabbb"])
 @example(["abca", "bc"], ["c", "abcabbb", "ba"])
 @example(["abcabc", "abc1"], [("abc", 0.2), ("abc", 4), ("1cb", 9)])
-def test_the_assignment_costs_what_brute_force_finds(texts, lines):
+def test_the_assignment_is_the_same_every_time_and_costs_what_brute_force_finds(texts, lines):
     pieces = pieces_of(lines)
     chains = assign(texts, pieces)
+    assert assign(texts, pieces_of(lines)) == chains
     used = [i for chain in chains for i in chain.pieces]
     assert len(used) == len(set(used))
     assert sum(chain.cost for chain in chains) == brute_force(texts, pieces)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(TEXT, st.lists(PLACED, min_size=1, max_size=6))
 @example("abcabcabc", [("abc", 4), ("abc", 9), ("abc", 4)])
 def test_a_chain_costs_what_it_is_said_to(text, lines):
@@ -127,9 +128,3 @@ def test_a_chain_costs_what_it_is_said_to(text, lines):
     chain = cheapest_chain(text, pieces, range(len(pieces)), joints(pieces))
     expected = chain_cost(text, chain.pieces, pieces) if chain.pieces else nothing(text).cost
     assert chain.cost == expected
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.lists(TEXT, min_size=1, max_size=6), st.lists(PLACED, min_size=1, max_size=6))
-def test_the_assignment_is_the_same_every_time(texts, lines):
-    assert assign(texts, pieces_of(lines)) == assign(texts, pieces_of(lines))

@@ -1,6 +1,7 @@
 """A file or folder that a benchmark or tool is to read, and that is not there, is one line with a remedy."""
 
 import ast
+import runpy
 import subprocess
 import sys
 from argparse import ArgumentTypeError
@@ -70,6 +71,31 @@ def test_what_is_there_is_its_path(tmp_path):
     assert existing_folder(str(tmp_path)) == tmp_path
 
 
+def modules_of_scripts():
+    """Modules of benchmarks and tools by their plain names, which several of those folders have."""
+    folders = (str(ROOT / "benchmarks"), str(ROOT / "tools"))
+    files = ((name, getattr(module, "__file__", None) or "") for name, module in sys.modules.items())
+    return {name for name, file in files if file.startswith(folders)}
+
+
+@pytest.fixture
+def command_line(monkeypatch, capsys):
+    """Run a script as `python SCRIPT WORDS` does, without a process: each would import torch, or diffusers too."""
+
+    def run(script, *words):
+        for name in modules_of_scripts():
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setattr(sys, "path", [str(script.parent), *sys.path])
+        monkeypatch.setattr(sys, "argv", [str(script), *words])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(script), run_name="__main__")
+        return ended.value.code, capsys.readouterr().err
+
+    yield run
+    for name in modules_of_scripts():
+        del sys.modules[name]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "words", "said"),
@@ -87,12 +113,22 @@ def test_what_is_there_is_its_path(tmp_path):
         ("tools/tiny_edit/evaluate_edit.py", ("--out", "a"), "no inputs in a/inputs.zip, and no --atlas to make them"),
     ],
 )
-def test_a_command_line_ends_with_2_and_no_traceback(tmp_path, script, words, said):
+def test_a_command_line_ends_with_2_and_no_traceback(tmp_path, monkeypatch, command_line, script, words, said):
     (tmp_path / "runs" / "inputs").mkdir(parents=True)
-    command = [sys.executable, str(ROOT / script), *words]
+    monkeypatch.chdir(tmp_path)
+    code, error = command_line(ROOT / script, *words)
+    assert code == 2, error
+    assert said in error
+    assert "\n  -> " in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.slow
+def test_a_process_ends_as_its_command_line_does(tmp_path):
+    command = [sys.executable, str(ROOT / "benchmarks" / "parallel" / "gpus_table.py"), "none.json"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
-    assert said in done.stderr
+    assert "argument results: no such file: none.json" in done.stderr
     assert "\n  -> " in done.stderr
     assert "Traceback" not in done.stderr
-    assert not (tmp_path / "a").exists()

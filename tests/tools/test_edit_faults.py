@@ -1,5 +1,6 @@
 """Bad editing LoRAs are caught by what they draw: the instruction ignored, another text, another rest."""
 
+import functools
 import json
 import sys
 from dataclasses import replace
@@ -14,6 +15,7 @@ from qiltest.generation.sources import EMBEDDED_MODELS
 from qiltest.input_images import InputImage
 from qiltest.lora import base_from_folder, inspect_lora
 from qiltest.quality.change import Change
+from qiltest.reading import open_reader
 from qiltest.recipe import Size
 from qiltest.suite.load import load_suite
 from qiltest.suite.variants import LoraSource
@@ -24,8 +26,9 @@ import edit_faults  # noqa: E402
 
 FOLDER = EMBEDDED_MODELS["tiny-edit"]
 pytestmark = pytest.mark.slow
-#: the case, on which faulty LoRAs are trained in a third of a minute each.
+#: the case, on which faulty LoRAs are trained in some seconds each, and the steps and rates with which that will do.
 CASE = "edit-notice"
+TAUGHT = {"ignored": (8, 4e-3), "other-rest": (16, 2e-3)}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +38,7 @@ def file_of(tmp_path_factory):
 
     def find(name):
         if name not in made:
-            made.update(edit_faults.make(folder, tuple(edit_faults.FAULTS), (CASE,)))
+            made.update(edit_faults.make(folder, tuple(edit_faults.FAULTS), (CASE,), TAUGHT))
         return made[name]
 
     return find
@@ -46,10 +49,17 @@ def generator():
     return open_generator("tiny-edit")
 
 
+@pytest.fixture(scope="module")
+def opened():
+    """Open each reader once."""
+    return functools.cache(open_reader)
+
+
 @pytest.fixture
-def scored(file_of, generator, tmp_path, monkeypatch, capsys):
+def scored(file_of, generator, opened, tmp_path, monkeypatch, capsys):
     """Draw the case with a LoRA, and return what `qiltest score` says of it."""
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("qiltest.cli.score.open_reader", opened)
     suite = load_suite(ROOT / "cases")
 
     def run(name):

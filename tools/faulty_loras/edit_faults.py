@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -79,8 +79,16 @@ FAULTS: dict[str, tuple[str, Teacher, int]] = {
 }
 
 
-def make(out: Path, names: tuple[str, ...] = tuple(FAULTS), cases: tuple[str, ...] = tuple(CASES)) -> dict[str, Path]:
-    """Write the faulty LoRAs, trained on some cases, and return their files by name; one that is there is made again."""
+def make(
+    out: Path,
+    names: tuple[str, ...] = tuple(FAULTS),
+    cases: tuple[str, ...] = tuple(CASES),
+    taught: Mapping[str, tuple[int, float]] | None = None,
+) -> dict[str, Path]:
+    """Write the faulty LoRAs, trained on some cases, and return their files by name; one that is there is made again.
+
+    `taught` has steps for each case and a rate by name, where they are to be others.
+    """
     out.mkdir(parents=True, exist_ok=True)
     good, metadata = read(MODEL / "loras" / f"{LIKE}.safetensors")
     pipeline = QwenImageEditPlusPipeline.from_pretrained(MODEL, dtype=torch.float32, local_files_only=True)
@@ -90,7 +98,8 @@ def make(out: Path, names: tuple[str, ...] = tuple(FAULTS), cases: tuple[str, ..
         torch.manual_seed(SEED)
         student, teacher = _with_lora(good), _with_lora(good).requires_grad_(False)
         _, wrong, steps = FAULTS[name]
-        _train(student, teacher, scenes, wrong, steps * len(scenes))
+        steps, rate = (taught or {}).get(name, (steps, RATE))
+        _train(student, teacher, scenes, wrong, steps * len(scenes), rate)
         found[name] = out / f"{name}.safetensors"
         write(found[name], _tensors(student, good), metadata)
     return found
@@ -173,11 +182,12 @@ def _train(
     scenes: list[Scene],
     wrong: Teacher,
     steps: int,
+    rate: float,
 ) -> None:
     """Train on states of the student's own ways down, each way followed by the next one's first step."""
     own, good = _velocity_of(student), _velocity_of(teacher)
     parameters = [p for p in student.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, RATE, betas=(0.9, 0.98), weight_decay=0.0)
+    optimiser = torch.optim.AdamW(parameters, rate, betas=(0.9, 0.98), weight_decay=0.0)
     levels = [3 * t / (1 + 2 * t) for t in (1 - i / NFE for i in range(NFE))] + [0.0]
     step = 0
     while step < steps:
