@@ -6,7 +6,7 @@ import builders
 from qiltest.scoring import score_case
 from qiltest.scoring.distance import align
 from qiltest.scoring.geometry import place_of
-from qiltest.scoring.split import cuts_of, pieces_of
+from qiltest.scoring.split import Cut, cuts_of, pieces_of
 from qiltest.text.normalise import units
 
 ALIKE = ("I/l/1",)
@@ -49,14 +49,14 @@ def test_letters_of_another_text_in_the_line_count_where_the_case_says_that_its_
 
 @pytest.mark.parametrize("text", ["OPENCLOSED", "OPENCLOSEDX"])
 def test_a_line_of_two_texts_is_cut_where_the_second_begins(text):
-    assert cuts_of(text, ["OPEN", "CLOSED"]) == [4]
+    assert cuts_of(text, ["OPEN", "CLOSED"]) == [Cut(end=4, start=4)]
     assert cuts_of(text, ["OPEN"]) == []
     assert cuts_of(text, ["OPEN", "SHUT"]) == []
 
 
 def test_a_part_of_a_line_has_its_share_of_the_box_and_its_text_as_it_was_read():
     line = builders.line("OPEN  CLOSED", 0, 0, 1000, 40, confidence=0.5)
-    first, second = pieces_of(line, "OPENCLOSED", 3, [4])
+    first, second = pieces_of(line, "OPENCLOSED", 3, [Cut(end=4, start=4)])
     assert [(piece.text, piece.raw) for piece in (first, second)] == [("OPEN", "OPEN"), ("CLOSED", "CLOSED")]
     assert [(piece.line, piece.confidence) for piece in (first, second)] == [(3, 0.5)] * 2
     assert (first.place.left, first.place.right) == (0, pytest.approx(400))
@@ -64,7 +64,7 @@ def test_a_part_of_a_line_has_its_share_of_the_box_and_its_text_as_it_was_read()
 
 
 def test_a_part_of_one_character_is_measured_as_one_character():
-    first, second = pieces_of(builders.line("AB", 0, 0, 300, 100), "AB", 0, [1])
+    first, second = pieces_of(builders.line("AB", 0, 0, 300, 100), "AB", 0, [Cut(end=1, start=1)])
     for piece, left in ((first, 0), (second, 150)):
         assert piece.place == place_of(builders.line("A", left, 0, 150, 100), 1)
 
@@ -77,7 +77,7 @@ def test_a_line_that_is_not_cut_keeps_its_place():
 
 def test_a_part_that_the_line_cannot_be_cut_at_is_shown_in_its_normalised_form():
     line = builders.line("A℻B", 0, 0, 400, 40)  # one character that stands for three
-    first, second = pieces_of(line, "AFAXB", 0, [2])
+    first, second = pieces_of(line, "AFAXB", 0, [Cut(end=2, start=2)])
     assert (first.raw, second.raw) == ("AF", "AXB")
 
 

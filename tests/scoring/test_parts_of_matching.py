@@ -14,7 +14,7 @@ from qiltest.scoring.evidence import Piece
 from qiltest.scoring.extras import Taken, extra_of
 from qiltest.scoring.geometry import Place, encloses, place_of
 from qiltest.scoring.records import EditKind, ExtraKind
-from qiltest.scoring.split import cuts_of, pieces_of
+from qiltest.scoring.split import Cut, cuts_of, pieces_of
 from qiltest.suite.cases import LineBreaks
 from qiltest.text.normalise import normalise, units
 
@@ -131,7 +131,7 @@ def test_a_column_with_two_signs_is_cut_across():
 
 def test_a_tilted_line_is_cut_along_its_edges():
     tilted = replace(line("", 0, 0, 1, 1), box=((0, 0), (400, 100), (390, 140), (-10, 40)))
-    first, second = pieces_of(tilted, "ABCDUVWX", 3, [4])
+    first, second = pieces_of(tilted, "ABCDUVWX", 3, [Cut(end=4, start=4)])
     assert (first.place.right, second.place.left) == (200, 190)
     assert (first.place.bottom, second.place.top) == (90, 50)
     assert (first.line, first.confidence) == (3, 0.99)
@@ -269,8 +269,8 @@ def test_a_line_is_cut_across_only_where_it_is_a_column():
     flat = replace(
         line("", 0, 0, 1, 1), box=((100, 50), (140, 50), (140, 109), (100, 109))
     )  # less than 1.5 times as high
-    first, second = pieces_of(flat, "ABCDUVWX", 3, [4])
+    first, second = pieces_of(flat, "ABCDUVWX", 3, [Cut(end=4, start=4)])
     assert (box_of(first.place), box_of(second.place)) == ((100, 50, 120, 109), (120, 50, 140, 109))
     tall = replace(flat, box=((100, 50), (140, 50), (140, 112), (100, 112)))
-    first, second = pieces_of(tall, "ABCDUVWX", 3, [4])
+    first, second = pieces_of(tall, "ABCDUVWX", 3, [Cut(end=4, start=4)])
     assert (box_of(first.place), box_of(second.place)) == ((100, 50, 140, 81), (100, 81, 140, 112))

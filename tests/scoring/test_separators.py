@@ -1,5 +1,8 @@
 """What stands between two texts of one line, and is part of neither."""
 
+import re
+import time
+
 import pytest
 
 from builders import line, reading, texts
@@ -45,18 +48,72 @@ def test_where_texts_are_to_stand_alone_separators_count():
     assert sum(distances(shown, "Conquer the Wild", "Book Your Adventure", alone=True)) == 1
 
 
-def test_a_lone_stroke_between_words_is_a_bar():
-    shown = "Conquer the Wild I Book Your Adventure"
-    assert distances(shown, "Conquer the Wild | Book Your Adventure") == [0]
-    assert found(shown, "Book Your Adventure").texts[0].beside == ("Conquer the Wild |",)
+def test_a_lone_stroke_is_a_bar_where_a_text_asks_for_one():
+    assert distances("Conquer the Wild I Book Your Adventure", "Conquer the Wild | Book Your Adventure") == [0]
+    assert distances("Conquer the Wild I Book", "Conquer the Wild | Book", "You and I") == [1, 7]
+    assert found("Tom I Jerry", "Tom | Jerry").texts[0].read == "Tom | Jerry"
 
 
-def test_where_the_word_i_is_asked_for_it_is_no_bar():
-    assert distances("You and I agree", "You and I agree") == [0]
-    assert distances("You and I agree", "You and me agree", "I am here") != [0, 0]
-    assert found("Elizabeth I Queen", "Elizabeth I Queen", "Part I").texts[0].read == "Elizabeth I Queen"
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("You and I agree", "Elizabeth I Queen", "Add 5 l of milk", "ls l file", "甲 丨 乙", "Part Ⅰ Begin"),
+        *("Tom I Jerry", "Type I error", "5 l"),
+    ],
+)
+def test_a_lone_stroke_that_is_asked_for_stays(text):
+    assert distances(text, text) == [0]
+    assert distances(text, text, "Red | Blue")[0] == 0
 
 
-def test_a_stroke_inside_a_text_counts():
+def test_a_stroke_inside_a_text_or_beside_other_text_counts():
     assert distances("Book I Your Adventure", "Book Your Adventure") == [1]
     assert distances("I Book Your Adventure", "Book Your Adventure") == [1]
+    assert distances("So I Love You", "Love You") == [3]
+    assert distances("Type I error", "Type II error") == [1]
+    wine = score(texts("Wine"), reading([line("Wine Type I error", 0, 0, 300, 40)]), gone=["Type I"])
+    assert wine.gone[0].distance == 5
+
+
+@pytest.mark.parametrize(
+    ("shown", "asked"),
+    [
+        ("Cats|Dogs", "Cats Dogs"),
+        ("Qwen-Image: Technical Report", "Qwen-Image Technical Report"),
+        ("云数据·云计算", "云数据云计算"),
+        ("10:30", "1030"),
+        ("Tom I Jerry", "Tom Jerry"),
+    ],
+)
+def test_a_mark_inside_a_text_counts_although_its_parts_are_asked_for_too(shown, asked):
+    parts = [part for part in re.split(r"[|:·]|(?<= )I(?= )", shown) if part.strip()]
+    lines = [line(each, 0, 100 * row, 20 * len(each), 40) for row, each in enumerate([*parts, shown])]
+    assert score(texts(*parts, asked), reading(lines)).distance == 1
+
+
+@pytest.mark.parametrize(
+    ("shown", "asked", "forgiven", "distance"),
+    [
+        ("Hello| World", ("Hello!", "World"), "I/l/1", 0),
+        ("Hello: World", ("Hello;", "World"), ":/;", 0),
+        ("Scale |/2", ("Scale", "1/2"), "I/l/1", 0),
+        ("Scale |/2", ("Scale", "1/2"), "O/0", 1),
+        ("LONDON |||||||||||| PARIS", ("LONDON", "PARIS"), "O/0", 24),
+        ("Coffee 4.50· | Cake 5.10", ("Coffee 4.50", "Cake 5.10"), "O/0", 1),
+        ("北京——上海", ("北京", "上海"), "O/0", 0),
+    ],
+)
+def test_only_what_is_part_of_no_text_is_left_out_and_at_most_one_mark(shown, asked, forgiven, distance):
+    found = score(texts(*asked), reading([line(shown, 0, 0, 20 * len(shown), 40)]), forgiven=(forgiven,))
+    assert sum(text.distance for text in found.texts) == distance
+
+
+@pytest.mark.parametrize(
+    ("mark", "names"),
+    [(" → ", [f"20{year:02}" for year in range(1, 41)]), (" | ", [f"{hour}:00" for hour in range(1, 24)])],
+)
+def test_many_texts_that_resemble_one_another_are_told_apart_in_time(mark, names):
+    started = time.perf_counter()
+    assert distances(mark.join(names), *names) == [0] * len(names)
+    assert distances(" ".join(names), *names) == [0] * len(names)
+    assert time.perf_counter() - started < 5  # a second here; it doubled with each text

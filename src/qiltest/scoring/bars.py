@@ -1,24 +1,28 @@
-"""Bars between words, which readers return as an I: "Conquer the Wild I Book Your Adventure".
+"""Bars between words, which readers return as an I: "Qwen I Image" where "Qwen | Image" is asked for.
 
-In most faces a bar and a capital I are the same stroke. Between the words of one line, where no text that is asked for
-has the word I, it is a bar, which sets off what stands on either side of it.
+In most faces a bar and a capital I are the same stroke, so that nobody can tell which was drawn.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from qiltest.reading.records import Line
+from qiltest.scoring.split import STROKES
+from qiltest.text.normalise import normalise
 
-_STROKE = re.compile(r"(?<=[^\s|] )[Il丨](?= [^\s|])")
-#: the word I, which a case asks for.
-_WORD = re.compile(r"(?<![^\W_])I(?![^\W_])")
+_STROKE = re.compile(r"(?<=\S )[Il\u4e28](?= \S)")
+_ASKED = re.compile(r"\S [|\uff5c] \S")
 
 
-def with_bars(lines: Sequence[Line], expected: Iterable[str]) -> tuple[Line, ...]:
-    """Return the lines with bars where they have a lone stroke between words; `expected` are the texts as asked for."""
-    if any(map(_WORD.search, expected)):
+def with_bars(lines: Sequence[Line], expected: Collection[str]) -> tuple[Line, ...]:
+    """Return the lines with bars for lone strokes between words, where a text asks for a bar and none for a stroke.
+
+    `expected` are the texts as asked for.
+    """
+    words = {normalise(word).upper() for text in expected for word in text.split()}
+    if not any(map(_ASKED.search, expected)) or not words.isdisjoint({stroke.upper() for stroke in STROKES}):
         return tuple(lines)
     return tuple(replace(line, text=_STROKE.sub("|", line.text)) for line in lines)

@@ -19,7 +19,7 @@ from qiltest.scoring.gone import score_gone
 from qiltest.scoring.groups import groups_of
 from qiltest.scoring.leaders import Segment, segments_of
 from qiltest.scoring.records import Extra, Score, TextScore
-from qiltest.scoring.split import cuts_of, part_of, pieces_of, separators_of
+from qiltest.scoring.split import Cut, cuts_of, part_of, pieces_of, separators_of
 from qiltest.scoring.strokes import joined_marks, strokes_of
 from qiltest.suite.cases import Case, ExpectedText, LineBreaks
 from qiltest.text import look_alikes
@@ -61,16 +61,16 @@ def score(
             where=f"image of {reading.width}x{reading.height}",
             remedy="look at the image: if it shows text, try another reader (--qil-reader)",
         )
-    reading = replace(reading, lines=with_bars(reading.lines, (text.text for text in texts)))
-    plain = [required_text(parts) for parts in wanted]
-    pieces, costs, chains = _matched(reading, plain, _marks(wanted), alone=alone)
+    plain, asked = [required_text(parts) for parts in wanted], [text.text for text in texts]
+    lines = with_bars(reading.lines, asked)
+    pieces, costs, chains = _matched(lines, plain, _marks(wanted), asked=() if alone else asked)
     groups = groups_of(plain, chains, pieces, costs)
     own = [
         _own_part(text, [pieces[i] for i in group], () if alone else plain)
         for text, group in zip(plain, groups, strict=True)
     ]
     scores = tuple(
-        _text_score(text, parts, [pieces[i] for i in group], part, line_breaks, forgiven, reading.lines)
+        _text_score(text, parts, [pieces[i] for i in group], part, line_breaks, forgiven, lines)
         for text, parts, group, part in zip(texts, wanted, groups, own, strict=True)
     )
     extra = _extras(plain, pieces, groups, own)
@@ -121,20 +121,24 @@ def _marks(wanted: Sequence[tuple[Unit, ...]]) -> dict[str, set[str]]:
 
 
 def _matched(
-    reading: Reading, plain: Sequence[str], marks: Mapping[str, Collection[str]], *, alone: bool
+    lines: Sequence[Line], plain: Sequence[str], marks: Mapping[str, Collection[str]], *, asked: Sequence[str]
 ) -> tuple[list[Piece], Costs, tuple[Chain, ...]]:
-    """Cut the lines, match them, and undo the cuts beside parts that no text took: those belong to what is beside them.
+    """Cut the lines, match them, and undo the cuts between parts that no two texts took.
 
-    Returns the pieces, what it costs to join them, and each text's chain.
+    A part that no text took belongs to what is beside it, and the marks between two parts that one text took are its
+    own. `asked`: the texts as asked for; none where other text beside a text counts. Returns the pieces, what it costs
+    to join them, and each text's chain.
     """
-    parts = [*_parts(reading.lines, plain)]
-    separators = frozenset[str]() if alone else separators_of(plain)
-    cuts = {key: cuts_of(part.text, plain, separators) for key, part in enumerate(parts)}
+    parts = [*_parts(lines, plain)]
+    cuts = {
+        key: cuts_of(part.text, plain, separators_of(part.line.text, asked) if asked else ())
+        for key, part in enumerate(parts)
+    }
     while True:
-        pieces = [piece for key, part in enumerate(parts) for piece in part.pieces(cuts[key], separators)]
+        pieces = [piece for key, part in enumerate(parts) for piece in part.pieces(cuts[key])]
         costs = joints(pieces)
-        chains = assign(plain, pieces, marks, costs, alone=alone)
-        kept = _kept_cuts(cuts, {i for chain in chains for i in chain.pieces})
+        chains = assign(plain, pieces, marks, costs, alone=not asked)
+        kept = _kept_cuts(cuts, {i: number for number, chain in enumerate(chains) for i in chain.pieces})
         if kept == cuts:
             return pieces, costs, chains
         cuts = kept
@@ -151,9 +155,9 @@ class _Part:
     text: str
     segment: Segment | None = None
 
-    def pieces(self, cuts: Sequence[int], separators: Collection[str]) -> list[Piece]:
-        """Cut the part at some places of its normalised text, without separators there."""
-        found = list(pieces_of(self.line, self.text, self.index, cuts, separators))
+    def pieces(self, cuts: Sequence[Cut]) -> list[Piece]:
+        """Cut the part at some places of its normalised text."""
+        found = list(pieces_of(self.line, self.text, self.index, cuts))
         if self.segment is not None:
             found[-1] = replace(found[-1], led=self.segment.led)
             found = [replace(piece, edged=self.segment.edged) for piece in found]
@@ -170,13 +174,17 @@ def _parts(lines: Sequence[Line], plain: Sequence[str]) -> Iterator[_Part]:
                 yield _Part(line=part, index=index, text=text, segment=segment)
 
 
-def _kept_cuts(cuts: Mapping[int, Sequence[int]], taken: Collection[int]) -> dict[int, list[int]]:
-    """Return the cuts of each line of which both sides were taken."""
-    kept: dict[int, list[int]] = {}
+def _kept_cuts(cuts: Mapping[int, Sequence[Cut]], taken: Mapping[int, int]) -> dict[int, list[Cut]]:
+    """Return the cuts of each line whose two sides two texts took; `taken`: which text took a piece."""
+    kept: dict[int, list[Cut]] = {}
     at = 0
     for index, places in cuts.items():
         part = range(at, at + len(places) + 1)
-        kept[index] = [cut for k, cut in zip(part, places, strict=False) if k in taken and k + 1 in taken]
+        kept[index] = [
+            cut
+            for k, cut in zip(part, places, strict=False)
+            if k in taken and k + 1 in taken and taken[k] != taken[k + 1]
+        ]
         at = part.stop
     return kept
 

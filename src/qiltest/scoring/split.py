@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from rapidfuzz import fuzz
 
@@ -21,22 +23,37 @@ WRONG = 1 / 3
 SHORTEST = 2
 #: What sets two texts of one line apart and belongs to neither of them, normalised.
 SEPARATORS = frozenset("|/\u2014\u2015\u2192:\u00b7")
+#: A bar as readers return it: in most faces it and a capital I are the same stroke.
+STROKES = frozenset("Il\u4e28")
+_STROKE = re.compile(r"(?<=\S )[Il\u4e28](?= \S)")
+#: ways to cover a line up to one place that are gone on with.
+WAYS = 64
 
 
-def separators_of(expected: Sequence[str]) -> frozenset[str]:
-    """Return the marks between two texts that are part of neither; `expected` are normalised, none is empty."""
-    return SEPARATORS - {char for text in expected for char in (text[0], text[-1])}
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cut:
+    """Where a line (normalised) is cut: one piece ends at `end`, the next begins at `start`, behind a separator."""
+
+    end: int
+    start: int
 
 
-def pieces_of(
-    line: Line, text: str, index: int, cuts: Sequence[int], separators: Collection[str] = ()
-) -> Iterator[Piece]:
-    """Cut a line (normalised `text`) at some of its places into pieces, without separators; mostly there are none."""
-    for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
-        while start and start < end - 1 and text[start] in separators:
-            start += 1
-        while end < len(text) and start < end - 1 and text[end - 1] in separators:
-            end -= 1
+def separators_of(line: str, expected: Sequence[str]) -> frozenset[int]:
+    """Return where a line, as read, has marks that may part two texts: their places in its normalised form.
+
+    `expected` are the texts as asked for: a mark or lone stroke with which one begins or ends is part of it.
+    """
+    words = [word for text in expected if (parts := text.split()) for word in (parts[0], parts[-1])]
+    edges = {char for word in words if (text := normalise(word)) for char in (text[0], text[-1])}
+    found = set() if not STROKES.isdisjoint(map(normalise, words)) else {m.start() for m in _STROKE.finditer(line)}
+    found |= {at for at, char in enumerate(line) if normalise(char) in SEPARATORS - edges}
+    return frozenset(len(normalise(line[:at])) for at in found)
+
+
+def pieces_of(line: Line, text: str, index: int, cuts: Sequence[Cut]) -> Iterator[Piece]:
+    """Cut a line (normalised `text`) at some of its places into pieces; mostly there are none."""
+    starts, ends = [0, *(cut.start for cut in cuts)], [*(cut.end for cut in cuts), len(text)]
+    for start, end in zip(starts, ends, strict=True):
         part = _part(line, start / max(1, len(text)), end / max(1, len(text))) if cuts else line
         yield Piece(
             text=text[start:end],
@@ -60,47 +77,75 @@ def _cut_at(line: str, at: int, text: str, place: int) -> bool:
     return normalise(line[:at]) == text[:place] and normalise(line[at:]) == text[place:]
 
 
-def cuts_of(text: str, expected: Sequence[str], separators: Collection[str] = ()) -> list[int]:
+def cuts_of(text: str, expected: Sequence[str], separators: Collection[int] = ()) -> list[Cut]:
     """Return where a line (normalised) is cut into one piece per expected text that it contains.
 
-    A separator between two of them is where the one ends, and costs nothing.
+    `separators`: places of marks that may stand between two of them and be part of neither.
     """
     inside = [wanted for wanted in dict.fromkeys(expected) if len(wanted) >= SHORTEST and _within(wanted, text)]
     if len(inside) < 2:
         return []
     whole = min(distance(wanted, text) for wanted in expected)
     best = _cover(text, inside, separators)
-    if best is None or len(best[1]) < 2 or best[0] >= whole:
+    if best is None or len(best.parts) < 2 or best.cost >= whole:
         return []
-    return list(best[1][:-1])
+    return [Cut(end=one[1], start=other[0]) for one, other in pairwise(best.parts)]
 
 
 def _within(wanted: str, text: str) -> bool:
     return len(wanted) < len(text) and fuzz.partial_ratio(wanted, text) >= 100 * (1 - WRONG)
 
 
-def _cover(text: str, inside: Sequence[str], separators: Collection[str]) -> tuple[int, tuple[int, ...]] | None:
-    """Cover the line with parts, each a different expected text: (cost, ends); None where that is impossible."""
-    states: dict[tuple[int, frozenset[int]], tuple[int, tuple[int, ...]]] = {(0, frozenset()): (0, ())}
-    complete: list[tuple[int, tuple[int, ...]]] = []
-    while states:
-        (at, used), (cost, ends) = min(states.items(), key=lambda item: (item[0][0], sorted(item[0][1])))
-        del states[(at, used)]
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class _Cover:
+    """A beginning of the line covered with parts, each a different expected text."""
+
+    cost: int = 0
+    #: separators between the parts: of two ways that cost the same, a mark is part of a text.
+    skipped: int = 0
+    #: from where to where the parts reach.
+    parts: tuple[tuple[int, int], ...] = ()
+
+
+def _cover(text: str, inside: Sequence[str], separators: Collection[int]) -> _Cover | None:
+    """Cover the line with parts, each a different expected text; None where that is impossible.
+
+    Texts that resemble one another, as the years of a table do, fit in as many ways as there are subsets of them: of
+    the ways to one place only the `WAYS` cheapest go on.
+    """
+    ways: dict[int, dict[frozenset[int], _Cover]] = {0: {frozenset(): _Cover()}}
+    complete: list[_Cover] = []
+    for at in range(len(text) + 1):
+        here = sorted(ways.pop(at, {}).items(), key=lambda item: (item[1], sorted(item[0])))[:WAYS]
         if at == len(text):
-            complete.append((cost, ends))
-            continue
-        while at and at < len(text) - 1 and text[at] in separators:
-            at += 1
-        for k, end, more in _steps(text, at, inside, used):
-            key, value = (end, used | {k}), (cost + more, (*ends, end))
-            states[key] = min(states.get(key, value), value)
+            complete = [cover for _, cover in here]
+        elif here:
+            steps = [
+                (start, *step) for start in _beginnings(text, at, separators) for step in _steps(text, start, inside)
+            ]
+            for used, cover in here:
+                for start, k, end, wrong in steps:
+                    if k in used:
+                        continue
+                    skipped = cover.skipped + start - at
+                    more = _Cover(cost=cover.cost + wrong, skipped=skipped, parts=(*cover.parts, (start, end)))
+                    known = ways.setdefault(end, {})
+                    known[used | {k}] = min(known.get(used | {k}, more), more)
     return min(complete, default=None)
 
 
-def _steps(text: str, at: int, inside: Sequence[str], used: frozenset[int]) -> Iterator[tuple[int, int, int]]:
+def _beginnings(text: str, at: int, separators: Collection[int]) -> Iterator[int]:
+    """Yield where the part that follows another may begin: there, or behind one separator, or two that are equal."""
+    yield at
+    if at and at in separators and at + 1 < len(text):
+        yield at + 1
+        if at + 1 in separators and text[at] == text[at + 1] and at + 2 < len(text):
+            yield at + 2
+
+
+def _steps(text: str, at: int, inside: Sequence[str]) -> Iterator[tuple[int, int, int]]:
+    """Yield which texts may begin at a place, where each ends, and how much of it is wrong."""
     for k, wanted in enumerate(inside):
-        if k in used:
-            continue
         slack = int(len(wanted) * WRONG)
         for end in range(max(at + 1, at + len(wanted) - slack), min(len(text), at + len(wanted) + slack) + 1):
             wrong = distance(wanted, text[at:end])

@@ -102,6 +102,8 @@ def test_an_upright_stroke_alone_in_its_row_is_a_capital_i(recognised):
 
 def test_what_is_no_stroke_alone_stays():
     assert alone("1", confidence=0.95) == "1"
+    assert alone("1", confidence=0.89, others=("7",)) == "1"
+    assert alone("|", confidence=0.99) == "|"
     assert alone("1", filled=SERIFS) == "1"
     assert alone("一", more=(1.0,)) == "一"
     assert alone("!") == "!"

@@ -51,11 +51,17 @@ def with_stems(characters: Sequence[Character], strip: Strip) -> tuple[Character
 
 
 def _is_stem_alone(characters: Sequence[Character], strip: Strip) -> bool:
-    """Return whether a row is one upright stroke that was not read surely as a 1."""
+    """Return whether a row is one upright stroke that was not read surely as a 1 or a bar."""
     inked = [character for character in characters if not character.text.isspace()]
-    if len(inked) != 1 or inked[0].text not in _ALONE or (inked[0].text == "1" and inked[0].confidence >= SURE_ONE):
+    if len(inked) != 1 or inked[0].text not in _ALONE:
+        return False
+    if inked[0].text in "1|" and not _may_be_letter(inked[0]):
         return False
     return len(strip.glyphs) == 1 and _bare(strip.glyphs[0])
+
+
+def _may_be_letter(character: Character) -> bool:
+    return character.confidence < SURE_ONE and any(text in ("I", "l") for text, _ in character.alternatives)
 
 
 def _unsure_ones(characters: Sequence[Character]) -> Iterator[tuple[int, str]]:
@@ -64,8 +70,7 @@ def _unsure_ones(characters: Sequence[Character]) -> Iterator[tuple[int, str]]:
     if len(line) != len(characters):
         return
     for word in _CAPITALS_AND_ONE.finditer(line):
-        one = characters[word.end() - 1]
-        if one.confidence < SURE_ONE and any(text in ("I", "l") for text, _ in one.alternatives):
+        if _may_be_letter(characters[word.end() - 1]):
             yield word.end() - 1, "I"
 
 
