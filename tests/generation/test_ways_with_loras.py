@@ -1,8 +1,12 @@
 """Ways that keep weights away from their modules, or in float8, take a merged LoRA and none beside the weights."""
 
+import functools
+
 import pytest
 
 from qiltest.errors import RecipeError
+from qiltest.generation import Settings, open_generator
+from qiltest.suite.variants import ModelKind
 
 from .conftest import BASE, EIGHT, FOUR, SIZE, case
 
@@ -32,11 +36,22 @@ def latents(generator, variant):
     return generator.denoise(generator.recipe(case(), SIZE, variant, 42)).latents_sha256
 
 
+def all_variants(generator):
+    return [latents(generator, variant) for variant in (BASE, EIGHT, FOUR, BASE)]
+
+
+@pytest.fixture(scope="module")
+def plainly(folder):
+    """What is generated without offloading, with and without float8."""
+    return functools.cache(
+        lambda fp8: all_variants(open_generator(str(folder), Settings(fp8=fp8, merge=True), kind=ModelKind.TINY))
+    )
+
+
 @pytest.mark.parametrize("way", ["none", "model", "group"])
 @pytest.mark.parametrize("fp8", [False, True])
-def test_all_variants_are_generated_in_each_way_and_the_base_comes_back(fresh, way, fp8):
-    generator, plain = fresh(offload=way, fp8=fp8, merge=True), fresh(fp8=fp8, merge=True)
-    found = [latents(generator, variant) for variant in (BASE, EIGHT, FOUR, BASE)]
-    assert found == [latents(plain, variant) for variant in (BASE, EIGHT, FOUR, BASE)]
+def test_all_variants_are_generated_in_each_way_and_the_base_comes_back(fresh, plainly, way, fp8):
+    found = all_variants(fresh(offload=way, fp8=fp8, merge=True))
+    assert found == plainly(fp8)
     assert found[0] == found[3]
     assert len(set(found)) == 3

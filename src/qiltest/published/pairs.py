@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 from qiltest.published.evidence import Evidence, Nothing, Paired
@@ -85,9 +86,14 @@ def rates(results: Sequence[CaseResult]) -> dict[str, tuple[float, int]]:
 
 def twins(results: Sequence[CaseResult], first: str, second: str) -> list[Twins]:
     """Return the images of one variant with those of another of the same case, size and seed."""
-    known = {result.sample: result for result in results}
-    pairs = ((sample, known.get(replace(sample, variant=second))) for sample in known if sample.variant == first)
-    return [Twins(sample=sample, first=known[sample], second=other) for sample, other in pairs if other is not None]
+    known = {_but_for_variant(result.sample): result for result in results if result.sample.variant == second}
+    own = {result.sample: result for result in results if result.sample.variant == first}
+    pairs = ((one, known.get(_but_for_variant(one.sample))) for one in own.values())
+    return [Twins(sample=one.sample, first=one, second=other) for one, other in pairs if other is not None]
+
+
+def _but_for_variant(sample: Sample) -> tuple[str, Size, int, int]:
+    return sample.case, sample.size, sample.seed, sample.round
 
 
 def by_scene(pairs: Iterable[Twins]) -> dict[str, list[Twins]]:
@@ -116,10 +122,7 @@ def sign(value: float) -> int:
 
 def most_seeds(samples: Iterable[Sample]) -> int:
     """Return the most seeds of one case, size and variant."""
-    seen: dict[Sample, int] = {}
-    for sample in samples:
-        key = replace(sample, seed=0)
-        seen[key] = seen.get(key, 0) + 1
+    seen = Counter((sample.case, sample.size, sample.variant, sample.round) for sample in samples)
     return max(seen.values(), default=0)
 
 
