@@ -19,7 +19,7 @@ from qiltest.scoring.gone import score_gone
 from qiltest.scoring.groups import groups_of
 from qiltest.scoring.leaders import Segment, segments_of
 from qiltest.scoring.records import Extra, Score, TextScore
-from qiltest.scoring.split import Cut, cuts_of, part_of, pieces_of, separators_of
+from qiltest.scoring.split import NO_SEPARATORS, Cut, Separators, cuts_of, part_of, pieces_of, separators_of
 from qiltest.scoring.strokes import joined_marks, strokes_of
 from qiltest.suite.cases import Case, ExpectedText, LineBreaks
 from qiltest.text import look_alikes
@@ -63,7 +63,8 @@ def score(
         )
     plain, asked = [required_text(parts) for parts in wanted], [text.text for text in texts]
     lines = with_bars(reading.lines, asked)
-    pieces, costs, chains = _matched(lines, plain, _marks(wanted), asked=() if alone else asked)
+    separators = NO_SEPARATORS if alone else separators_of(asked)
+    pieces, costs, chains = _matched(lines, plain, _marks(wanted), separators, alone=alone)
     groups = groups_of(plain, chains, pieces, costs)
     own = [
         _own_part(text, [pieces[i] for i in group], () if alone else plain)
@@ -121,23 +122,24 @@ def _marks(wanted: Sequence[tuple[Unit, ...]]) -> dict[str, set[str]]:
 
 
 def _matched(
-    lines: Sequence[Line], plain: Sequence[str], marks: Mapping[str, Collection[str]], *, asked: Sequence[str]
+    lines: Sequence[Line],
+    plain: Sequence[str],
+    marks: Mapping[str, Collection[str]],
+    separators: Separators,
+    *,
+    alone: bool,
 ) -> tuple[list[Piece], Costs, tuple[Chain, ...]]:
     """Cut the lines, match them, and undo the cuts between parts that no two texts took.
 
     A part that no text took belongs to what is beside it, and the marks between two parts that one text took are its
-    own. `asked`: the texts as asked for; none where other text beside a text counts. Returns the pieces, what it costs
-    to join them, and each text's chain.
+    own. Returns the pieces, what it costs to join them, and each text's chain.
     """
     parts = [*_parts(lines, plain)]
-    cuts = {
-        key: cuts_of(part.text, plain, separators_of(part.line.text, asked) if asked else ())
-        for key, part in enumerate(parts)
-    }
+    cuts = {key: cuts_of(part.text, plain, part.line.text, separators) for key, part in enumerate(parts)}
     while True:
         pieces = [piece for key, part in enumerate(parts) for piece in part.pieces(cuts[key])]
         costs = joints(pieces)
-        chains = assign(plain, pieces, marks, costs, alone=not asked)
+        chains = assign(plain, pieces, marks, costs, alone=alone)
         kept = _kept_cuts(cuts, {i: number for number, chain in enumerate(chains) for i in chain.pieces})
         if kept == cuts:
             return pieces, costs, chains

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 
 from rapidfuzz import fuzz
@@ -38,16 +39,33 @@ class Cut:
     start: int
 
 
-def separators_of(line: str, expected: Sequence[str]) -> frozenset[int]:
-    """Return where a line, as read, has marks that may part two texts: their places in its normalised form.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Separators:
+    """What may part two asked texts of one line: marks, normalised, and whether a lone stroke may."""
 
-    `expected` are the texts as asked for: a mark or lone stroke with which one begins or ends is part of it.
-    """
+    marks: frozenset[str] = frozenset()
+    strokes: bool = False
+
+    def places(self, line: str) -> frozenset[int]:
+        """Return where a line, as read, has them: their places in its normalised form."""
+        found = {stroke.start() for stroke in _STROKE.finditer(line)} if self.strokes else set[int]()
+        found |= {at for at, char in enumerate(line) if _plain(char) in self.marks}
+        return frozenset(len(normalise(line[:at])) for at in found)
+
+
+def separators_of(expected: Sequence[str]) -> Separators:
+    """Return what may part the texts, as asked for: a mark or stroke with which one begins or ends is part of it."""
     words = [word for text in expected if (parts := text.split()) for word in (parts[0], parts[-1])]
     edges = {char for word in words if (text := normalise(word)) for char in (text[0], text[-1])}
-    found = set() if not STROKES.isdisjoint(map(normalise, words)) else {m.start() for m in _STROKE.finditer(line)}
-    found |= {at for at, char in enumerate(line) if normalise(char) in SEPARATORS - edges}
-    return frozenset(len(normalise(line[:at])) for at in found)
+    return Separators(marks=SEPARATORS - edges, strokes=STROKES.isdisjoint(map(normalise, words)))
+
+
+NO_SEPARATORS = Separators()
+
+
+@lru_cache(maxsize=4096)
+def _plain(char: str) -> str:
+    return normalise(char)
 
 
 def pieces_of(line: Line, text: str, index: int, cuts: Sequence[Cut]) -> Iterator[Piece]:
@@ -77,16 +95,16 @@ def _cut_at(line: str, at: int, text: str, place: int) -> bool:
     return normalise(line[:at]) == text[:place] and normalise(line[at:]) == text[place:]
 
 
-def cuts_of(text: str, expected: Sequence[str], separators: Collection[int] = ()) -> list[Cut]:
-    """Return where a line (normalised) is cut into one piece per expected text that it contains.
+def cuts_of(text: str, expected: Sequence[str], line: str = "", separators: Separators = NO_SEPARATORS) -> list[Cut]:
+    """Return where a line is cut into one piece per expected text that it contains.
 
-    `separators`: places of marks that may stand between two of them and be part of neither.
+    `text`: the line, normalised; `line`: the same as read, in which `separators` may stand between two of the texts.
     """
     inside = [wanted for wanted in dict.fromkeys(expected) if len(wanted) >= SHORTEST and _within(wanted, text)]
     if len(inside) < 2:
         return []
     whole = min(distance(wanted, text) for wanted in expected)
-    best = _cover(text, inside, separators)
+    best = _cover(text, inside, separators.places(line))
     if best is None or len(best.parts) < 2 or best.cost >= whole:
         return []
     return [Cut(end=one[1], start=other[0]) for one, other in pairwise(best.parts)]
