@@ -14,6 +14,7 @@ import io
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -57,7 +58,7 @@ class Apart:
         """End it at once."""
         self.send_signal(signal.SIGKILL)
 
-    def wait(self, timeout: float = 300) -> int:
+    def wait(self, timeout: float = 550) -> int:
         """Return its exit code, the negative number of the signal that ended it. Raises TimeoutError."""
         return self._server.wait(self.pid, timeout)
 
@@ -125,7 +126,6 @@ class _Server:
     def close(self) -> None:
         self._process.stdin.close()
         self._process.wait()
-        subprocess.run(["rm", "-rf", self.folder], check=False)
 
     def ask(self, request: Mapping[str, object]) -> int:
         self._process.stdin.write(json.dumps(request).encode() + b"\n")
@@ -179,7 +179,8 @@ def _serve(folder: Path) -> None:
             _tell_ends(told)
         if requests in ready:
             part = os.read(requests, 65536)
-            if not part:
+            if not part:  # however the client ended
+                shutil.rmtree(folder, ignore_errors=True)
                 os._exit(0)
             *lines, left = (left + part).split(b"\n")
             for line in lines:

@@ -41,15 +41,24 @@ def in_chinese(suite):
     suite.case("poster", first="智启通义", second="远同道善思新知")
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory):
+    """Where the first test keeps what the others begin with."""
+    return tmp_path_factory.mktemp("real") / "suite"
+
+
 @pytest.fixture
-def real(suite, monkeypatch):
+def real(suite, once, monkeypatch):
     """A suite with goldens of the real model, of which the glyph network judges each character."""
     monkeypatch.setattr(strokes, "MEASURED", FLOOR)
     monkeypatch.setattr(stroke_check, "shipped_network", Network)
     monkeypatch.chdir(suite.path)
-    in_chinese(suite)
-    suite.plan(glyphs="net-1")
-    assert suite.run("-m", "gpu", "--qil-update=missing").ret == 0
+    if not once.exists():
+        in_chinese(suite)
+        suite.plan(glyphs="net-1")
+        assert suite.run("-m", "gpu", "--qil-update=missing").ret == 0
+        shutil.copytree(suite.path, once)
+    shutil.copytree(once, suite.path, dirs_exist_ok=True)
     return suite
 
 
