@@ -85,6 +85,7 @@ from qiltest.cli.main import main
 for words in json.loads(sys.argv[1]):
     code = main(words)
     print("\\0", code, flush=True)
+sys.exit(code)
 """
 
 
@@ -100,7 +101,7 @@ def test_any_locale_width_and_home_will_do(tmp_path, typical, store, env):
     commands = [[*words, "--runs", str(tmp_path)] for words in (COMPARE, REVIEW)]
     done = run([sys.executable, "-c", IN_TURN, json.dumps(commands)], env=env)
     compared, reviewed, left = done.stdout.split("\0")
-    assert (done.returncode, left) == (0, " 1\n")
+    assert (done.returncode, left) == (1, " 1\n")
     assert reviewed.startswith(" 1\n")
     assert "base" in compared
     assert "base" in reviewed
