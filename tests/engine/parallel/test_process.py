@@ -195,15 +195,17 @@ def test_a_process_says_how_far_it_is_while_it_makes_an_image():
     try:
         assert worker.call("progress").result(30) is None
         recipe = worker.call("recipe", asked(1)).result(30)
-        made, heard = worker.call("make", 7, recipe, 0), set()
+        made, heard = worker.call("make", 7, recipe, 0), []
         while not made.done():
-            heard.add(worker.call("progress").result(10))
+            heard.append(worker.call("progress").result(10))
             time.sleep(0.02)
     finally:
         worker.kill()
-    told = {step for step in heard if step is not None}
+    told = [step for step in heard if step is not None]
     assert {step.image for step in told} == {7}
-    assert {0, 1, 2} < {step.done for step in told}
+    # on a busy machine a step may pass between two questions
+    assert len({step.done for step in told}) >= 3
+    assert sorted(told, key=lambda step: step.done) == told
     assert all(0 <= step.done <= recipe.steps and step.of in (0, recipe.steps) for step in told)
 
 
