@@ -1,4 +1,6 @@
-from builders import line, reading, texts
+import pytest
+
+from builders import column, line, reading, texts
 from qiltest.scoring import ExtraKind, score
 
 
@@ -11,6 +13,25 @@ SIGN = line("通义千问", 100, 100, 300, 80)
 
 def test_a_text_drawn_twice_counts_its_length():
     again = line("通义千问", 1500, 1500, 300, 80)
+    assert extras(texts("通义千问"), SIGN, again) == [(ExtraKind.DOUBLED, 4)]
+
+
+@pytest.mark.parametrize(
+    "again",
+    [line("通义千问", 1500, 1500, 400, 95), line("通义千问", 1500, 1500, 200, 60), column("通义千问", 1500, 900)],
+)
+def test_a_text_that_the_scene_shows_again_in_another_size_is_told_alone(again):
+    assert extras(texts("通义千问"), SIGN, again) == [(ExtraKind.OTHER, 0)]
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        line("通义千问", 100, 190, 200, 60),  # beside the text
+        line("通义千问", 1500, 1500, 310, 86),  # of its size but for what boxes differ by
+    ],
+)
+def test_beside_the_text_or_in_its_size_it_is_a_fault(again):
     assert extras(texts("通义千问"), SIGN, again) == [(ExtraKind.DOUBLED, 4)]
 
 

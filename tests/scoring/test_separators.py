@@ -124,3 +124,29 @@ def test_many_texts_that_resemble_one_another_are_told_apart_with_bounded_work(m
         assert distances(shown, *names) == [0] * len(names)
         # each text once at each place, in each length that it may have there; it was as often as there are subsets
         assert len(asked) < len(names) * len(shown) * 3
+
+
+def row(*shown, width=150.0):
+    return reading([line(text, 100 + 250 * i, 100, width, 40) for i, text in enumerate(shown)])
+
+
+@pytest.mark.parametrize("mark", ["/", "／", "|", ":", "：", "→", "·", "//"])
+def test_a_mark_between_the_items_of_a_row_is_part_of_none(mark):
+    wanted = texts("爆款低价", "限时直降", "满减优惠")
+    assert score(wanted, row("爆款低价" + mark, "限时直降" + mark, "满减优惠")).distance == 0
+    assert score(wanted, row("爆款低价", mark + "限时直降", mark + "满减优惠")).distance == 0
+    assert score(wanted, row("爆款低价" + mark, "限时直降" + mark, "满减优惠"), alone=True).distance == 2 * len(mark)
+
+
+def test_a_mark_at_the_end_of_a_row_or_before_other_text_counts():
+    wanted = texts("爆款低价", "满减优惠")
+    assert score(wanted, row("爆款低价", "满减优惠/")).distance == 1
+    assert score(wanted, row("爆款低价/", "全场八折", "满减优惠")).distance == 1
+    assert score(wanted, row("爆款低价/|", "满减优惠")).distance == 2
+    below = reading([line("爆款低价/", 100, 100, 150, 40), line("满减优惠", 100, 400, 150, 40)])
+    assert score(wanted, below).distance == 1
+
+
+def test_a_mark_in_a_row_that_a_text_asks_for_is_part_of_it():
+    assert score(texts("价格：", "满减优惠"), row("价格：", "满减优惠")).distance == 0
+    assert score(texts("价格：", "满减优惠"), row("价格", "满减优惠")).distance == 1

@@ -50,8 +50,8 @@ _WEAK = frozenset(",，、")
 #: between letters without white space these are part of a word or number: "flux.cpp", "12,5", "it's".
 _INNER = frozenset(".,") | _APOSTROPHES
 _BULLETS = frozenset("•·‣∙・")
-#: other marks of items: a star, some with white space, a number with a full stop or bracket.
-_ITEM = re.compile(r"\*\s*|[#→–-]\s+|\s*[(（]?[0-9]{1,2}[.．)）、]\s*")
+#: other marks of items: a star or arrow, some with white space, a number with a full stop or bracket.
+_ITEM = re.compile(r"[*→]\s*|[#–-]\s+|\s*[(（]?[0-9]{1,2}[.．)）、]\s*")
 #: these set off, weakly, where white space stands beside them: "name - title".
 _SPACED = (HYPHENS - _STRONG) | _BULLETS | {"/"}
 #: longer lines are not cut: no image has them.

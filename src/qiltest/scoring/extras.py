@@ -1,4 +1,8 @@
-"""Classify text that was not expected: doubled, leaked, or other."""
+"""Classify text that was not expected: doubled, leaked, or other.
+
+A text that is shown again, whole and right, elsewhere and in writing of another size is of the scene, as a brand is on
+the cup and on the wall: other text. A repetition in the same size, or beside the text, is a fault.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,8 @@ WEIGHT = 4.0
 FRAGMENT_WEIGHT = 9.0
 #: Share of the characters that may differ between a repetition and what it repeats.
 WRONG = 0.2
+#: Writing is of one size up to this ratio: the heights of the same words' boxes differ by less.
+SAME_SIZE = 1.12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +67,20 @@ def gating_kinds(text: str, wanted: str, read: str) -> frozenset[ExtraKind]:
 def _kind(piece: Piece, text: Taken) -> ExtraKind | None:
     """Call a fragment a repetition only if the text was read with it; else it is the missing part, counted already."""
     kinds = gating_kinds(piece.text, text.text, text.read)
+    near = any(stand_together(piece.place, other.place) for other in text.pieces)
+    if piece.text == text.read == text.text and not near and not any(_alike(piece, other) for other in text.pieces):
+        return ExtraKind.OTHER
     if len(kinds) > 1:
-        near = any(stand_together(piece.place, other.place) for other in text.pieces)
         return ExtraKind.DOUBLED if near else ExtraKind.LEAKED
     if not kinds and _is_fragment(piece.text, text.text):
         return ExtraKind.OTHER
     return next(iter(kinds), None)
+
+
+def _alike(piece: Piece, other: Piece) -> bool:
+    """Return whether two lines are of one size and direction."""
+    sizes = piece.place.size, other.place.size
+    return piece.place.column == other.place.column and max(sizes) <= SAME_SIZE * min(sizes)
 
 
 def _is_fragment(text: str, wanted: str) -> bool:

@@ -17,9 +17,19 @@ from qiltest.scoring.evidence import Costs, Piece, joints
 from qiltest.scoring.extras import Taken, extra_of
 from qiltest.scoring.gone import score_gone
 from qiltest.scoring.groups import groups_of
+from qiltest.scoring.items import number_apart
 from qiltest.scoring.leaders import Segment, segments_of
 from qiltest.scoring.records import Extra, Score, TextScore
-from qiltest.scoring.split import NO_SEPARATORS, Cut, Separators, cuts_of, part_of, pieces_of, separators_of
+from qiltest.scoring.split import (
+    NO_SEPARATORS,
+    Cut,
+    Separators,
+    cuts_of,
+    part_of,
+    pieces_of,
+    separators_of,
+    without_edges,
+)
 from qiltest.scoring.strokes import joined_marks, strokes_of
 from qiltest.suite.cases import Case, ExpectedText, LineBreaks
 from qiltest.text import look_alikes
@@ -64,8 +74,9 @@ def score(
     plain, asked = [required_text(parts) for parts in wanted], [text.text for text in texts]
     lines = with_bars(reading.lines, asked)
     separators = NO_SEPARATORS if alone else separators_of(asked)
-    pieces, costs, chains = _matched(lines, plain, _marks(wanted), separators, alone=alone)
-    groups = groups_of(plain, chains, pieces, costs)
+    found, costs, chains = _matched(lines, plain, _marks(wanted), separators, alone=alone)
+    groups = groups_of(plain, chains, found, costs)
+    pieces = without_edges(found, groups, separators)
     own = [
         _own_part(text, [pieces[i] for i in group], () if alone else plain)
         for text, group in zip(plain, groups, strict=True)
@@ -134,7 +145,7 @@ def _matched(
     A part that no text took belongs to what is beside it, and the marks between two parts that one text took are its
     own. Returns the pieces, what it costs to join them, and each text's chain.
     """
-    parts = [*_parts(lines, plain)]
+    parts = [*_parts(lines, plain, alone=alone)]
     cuts = {key: cuts_of(part.text, plain, part.line.text, separators) for key, part in enumerate(parts)}
     while True:
         pieces = [piece for key, part in enumerate(parts) for piece in part.pieces(cuts[key])]
@@ -166,11 +177,12 @@ class _Part:
         return found
 
 
-def _parts(lines: Sequence[Line], plain: Sequence[str]) -> Iterator[_Part]:
-    """Yield the lines that have text, parted where leader dots stand."""
+def _parts(lines: Sequence[Line], plain: Sequence[str], *, alone: bool) -> Iterator[_Part]:
+    """Yield the lines that have text, parted where leader dots stand, and behind the number of an item."""
     segments = segments_of(lines, plain)
     for index, line in enumerate(lines):
-        for segment in segments.get(index, (None,)):
+        numbered = () if alone else number_apart(line, plain)
+        for segment in segments.get(index, numbered or (None,)):
             part = line if segment is None else part_of(line, segment)
             if text := normalise(part.text):
                 yield _Part(line=part, index=index, text=text, segment=segment)

@@ -13,7 +13,7 @@ from rapidfuzz import fuzz
 from qiltest.reading.quad import is_column, stretch
 from qiltest.reading.records import Line
 from qiltest.scoring.distance import distance
-from qiltest.scoring.evidence import Piece
+from qiltest.scoring.evidence import Piece, stand_in_row
 from qiltest.scoring.geometry import place_of
 from qiltest.scoring.leaders import Segment
 from qiltest.text.normalise import normalise
@@ -164,6 +164,52 @@ def _steps(text: str, at: int, inside: Sequence[str]) -> Iterator[tuple[int, int
             wrong = distance(wanted, text[at:end])
             if wrong <= slack:
                 yield k, end, wrong
+
+
+def without_edges(
+    pieces: Sequence[Piece], groups: Sequence[Sequence[int]], separators: Separators
+) -> tuple[Piece, ...]:
+    """Return the pieces without the mark at an end behind which, in the same row, a line of another text comes next.
+
+    `groups` are the indices of each text's pieces. What separates items of a row belongs to none of them.
+    """
+    owner = {i: number for number, group in enumerate(groups) for i in group}
+    found = list(pieces)
+
+    def parted(i: int, sign: int) -> bool:
+        other = _next_in_row(pieces, i, sign)
+        return owner.get(other, owner[i]) != owner[i] and pieces[other].line != pieces[i].line
+
+    for i in owner:
+        if (size := _marks_at(pieces[i].text[::-1], separators)) and parted(i, 1):
+            found[i] = _cut_off(found[i], end=size)
+        if (size := _marks_at(pieces[i].text, separators)) and parted(i, -1):
+            found[i] = _cut_off(found[i], start=size)
+    return tuple(found)
+
+
+def _marks_at(text: str, separators: Separators) -> int:
+    """Return how many characters of a text's beginning are a separator: one, or two that are equal, or none."""
+    if len(text) < 2 or text[0] not in separators.marks:
+        return 0
+    size = 2 if text[0] == text[1] else 1
+    return size if len(text) > size and text[size] not in separators.marks else 0
+
+
+def _next_in_row(pieces: Sequence[Piece], index: int, sign: int) -> int:
+    """Return the index of the piece that comes next in a row, `sign` 1: behind, -1: before; -1 for none."""
+    own = pieces[index].place
+    row = [
+        (sign * (other.place.centre[0] - own.centre[0]), k)
+        for k, other in enumerate(pieces)
+        if k != index and stand_in_row(own, other.place) and sign * (other.place.centre[0] - own.centre[0]) > 0
+    ]
+    return min(row, default=(0.0, -1))[1]
+
+
+def _cut_off(piece: Piece, *, start: int = 0, end: int = 0) -> Piece:
+    raw = piece.raw.strip()
+    return replace(piece, text=piece.text[start : len(piece.text) - end], raw=raw[start : len(raw) - end].strip())
 
 
 def part_of(line: Line, segment: Segment) -> Line:

@@ -54,6 +54,20 @@ def test_a_letter_has_the_size_that_it_was_drawn_in(recognised, drawn):
     assert read_as(recognised, drawn) == drawn
 
 
+@pytest.mark.parametrize(
+    ("recognised", "drawn", "confidence", "read"),
+    [
+        ("GOING", "GoING", 0.99, "GOING"),  # a capital that is drawn lower
+        ("GOING", "GoING", 0.9, "GoING"),  # one that the recogniser doubts
+        ("LoRA", "LoRA", 0.99, "LoRA"),  # a small letter that it does not doubt
+        ("GO", "Go", 0.99, "Go"),  # one telling letter makes no word of capitals
+        ("Coffee", "coffee", 0.99, "coffee"),
+    ],
+)
+def test_among_capitals_a_capital_that_is_lower_stays_one(recognised, drawn, confidence, read):
+    assert read_as(recognised, drawn, confidence) == read
+
+
 @pytest.mark.parametrize("how", [{"tilt": 2.0}, {"tilt": -2.0}, {"ink_level": 240, "ground": 30}])
 def test_tilted_and_light_writing_is_measured_too(how):
     assert read_as("Happy CPP", "Happy cpp", **how) == "Happy cpp"

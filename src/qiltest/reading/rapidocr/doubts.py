@@ -17,6 +17,7 @@ from qiltest.reading.rapidocr.crops import Quad, is_column
 from qiltest.reading.rapidocr.ctc import Recognition
 from qiltest.reading.rapidocr.digit_one import with_ones
 from qiltest.reading.rapidocr.end_marks import Written, with_end_marks
+from qiltest.reading.rapidocr.gaps import with_gaps
 from qiltest.reading.rapidocr.letter_case import sized
 from qiltest.reading.rapidocr.stacked import with_marks_counted
 from qiltest.reading.rapidocr.strip import strip
@@ -27,7 +28,7 @@ def settled(bgr: Pixels, written: Written, look: Callable[[Quad], Recognition]) 
 
     `look` recognises the text of a quadrilateral of the image.
     """
-    written = written.reading(with_ones(written.characters))
+    written = written.reading(with_gaps(with_ones(written.characters)))
     if is_column(written.box) or not written.characters:
         return written
     ink = strip(bgr, written.box)

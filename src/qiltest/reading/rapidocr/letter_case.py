@@ -3,8 +3,9 @@
 A recogniser guesses the case of letters whose capital has the same shape, often wrongly in handwriting. Here the line's
 other letters give the scale: high ones (digits, b, d, H) the height of capitals, low ones (a, e, m) the x-height, their
 bottoms the baseline. A letter is changed only where its ink is separate, on the baseline and clearly of one size, and
-where the recogniser is not certain: half a letter, as light leaves of embossed ones, is no small letter. The expected
-text plays no part.
+where the recogniser is not certain: half a letter, as light leaves of embossed ones, is no small letter. In a word
+whose other letters tell that they are capitals, a drawn O is often lower than they are: there the recogniser need not
+be so certain. The expected text plays no part.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ SMALL_BY_LOW, LARGE_BY_LOW = 1.12, 1.25
 ON_LINE, SPREAD = 0.14, 0.12
 #: From this confidence on the recogniser is certain. Where it was wrong about a size, it was less.
 CERTAIN = 0.9995
+#: The same for a capital in a word of capitals.
+CERTAIN_CAPITAL = 0.95
+#: So many letters of a word that tell their case make it one of capitals.
+TELLING = 2
 #: How far below the baseline a hanging letter reaches at least, in the ruler's height.
 HANGS = 0.14
 
@@ -141,12 +146,23 @@ def _plain(text: str) -> str:
 def _changed(characters: Sequence[Character], place: int, large: bool | None) -> Character:
     """Return the character in the size measured; a zero becomes a small o, a small o a capital."""
     character = characters[place]
-    if large is None or character.confidence >= CERTAIN or not _in_question(character.text):
+    if not _in_question(character.text):
+        return character
+    certain = CERTAIN_CAPITAL if character.text.isupper() and _capitals_around(characters, place) else CERTAIN
+    if large is None or character.confidence >= certain:
         return character
     if character.text == "0":
         return character if large or _figure(characters, place) else replace(character, text="o")
     text = character.text.upper() if large else character.text.lower()
     return character if text == character.text else replace(character, text=text)
+
+
+def _capitals_around(characters: Sequence[Character], place: int) -> bool:
+    """Return whether the letters of a word that tell their case are capitals, and `TELLING` at least."""
+    word = run_at(characters, place, lambda text: not text.isspace())
+    letters = [each.text for each in word if each.text.isascii() and each.text.isalpha()]
+    telling = [letter for letter in letters if not _in_question(letter)]
+    return len(telling) >= TELLING and all(map(str.isupper, telling))
 
 
 def _figure(characters: Sequence[Character], place: int) -> bool:
