@@ -18,7 +18,12 @@ def test_a_text_drawn_twice_counts_its_length():
 
 @pytest.mark.parametrize(
     "again",
-    [line("通义千问", 1500, 1500, 400, 95), line("通义千问", 1500, 1500, 200, 60), column("通义千问", 1500, 900)],
+    [
+        line("通义千问", 1500, 1500, 400, 95),
+        line("通义千问", 1500, 1500, 200, 60),
+        line("通义千问", 1500, 1500, 250, 80),  # boxes of tilted writing are high
+        column("通义千问", 1500, 900),
+    ],
 )
 def test_a_text_that_the_scene_shows_again_in_another_size_is_told_alone(again):
     assert extras(texts("通义千问"), SIGN, again) == [(ExtraKind.OTHER, 0)]
@@ -29,6 +34,7 @@ def test_a_text_that_the_scene_shows_again_in_another_size_is_told_alone(again):
     [
         line("通义千问", 100, 190, 200, 60),  # beside the text
         line("通义千问", 1500, 1500, 310, 86),  # of its size but for what boxes differ by
+        line("通义千问", 100, 400, 330, 80),
     ],
 )
 def test_beside_the_text_or_in_its_size_it_is_a_fault(again):
@@ -55,6 +61,22 @@ def test_a_phrase_of_a_text_on_another_place_is_leaked():
     assert extras(texts("支持中英渲染自动布局"), whole, line("自动布局", 1500, 1500, 300, 50)) == [
         (ExtraKind.LEAKED, 4)
     ]
+
+
+def test_one_in_another_size_is_of_the_scene():
+    whole = line("支持中英渲染自动布局", 100, 100, 600, 50)
+    again = line("自动布局", 1500, 1500, 200, 36)
+    assert extras(texts("支持中英渲染自动布局"), whole, again) == [(ExtraKind.OTHER, 0)]
+    near = line("自动布局", 100, 160, 200, 36)
+    assert extras(texts("支持中英渲染自动布局"), whole, near) == [(ExtraKind.DOUBLED, 4)]
+
+
+def test_a_phrase_of_a_text_that_is_not_right_counts_whatever_its_size():
+    found = score(
+        texts("支持中英渲染自动布局"),
+        reading([line("支持中英渲染自动布居", 100, 100, 600, 50), line("自动布局", 1500, 1500, 200, 36)]),
+    )
+    assert found.distance >= 1
 
 
 def test_a_part_that_the_text_itself_lacks_is_not_counted_twice():

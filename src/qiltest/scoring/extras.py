@@ -1,7 +1,8 @@
 """Classify text that was not expected: doubled, leaked, or other.
 
 A text that is shown again, whole and right, elsewhere and in writing of another size is of the scene, as a brand is on
-the cup and on the wall: other text. A repetition in the same size, or beside the text, is a fault.
+the cup and on the wall, and so is a word of a title under a drawing: other text. A repetition in the same size, or
+beside the text, is a fault.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ WEIGHT = 4.0
 FRAGMENT_WEIGHT = 9.0
 #: Share of the characters that may differ between a repetition and what it repeats.
 WRONG = 0.2
-#: Writing is of one size up to this ratio: the heights of the same words' boxes differ by less.
-SAME_SIZE = 1.12
+#: Writing is of one size up to this ratio: the boxes of the same words differ by less, and those of different ones.
+SAME_SIZE, SAME_SIZE_OF_OTHERS = 1.12, 1.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,8 @@ def _kind(piece: Piece, text: Taken) -> ExtraKind | None:
     """Call a fragment a repetition only if the text was read with it; else it is the missing part, counted already."""
     kinds = gating_kinds(piece.text, text.text, text.read)
     near = any(stand_together(piece.place, other.place) for other in text.pieces)
-    if piece.text == text.read == text.text and not near and not any(_alike(piece, other) for other in text.pieces):
+    right = text.read == text.text and piece.text in text.text
+    if right and not near and not any(_alike(piece, other) for other in text.pieces):
         return ExtraKind.OTHER
     if len(kinds) > 1:
         return ExtraKind.DOUBLED if near else ExtraKind.LEAKED
@@ -78,9 +80,21 @@ def _kind(piece: Piece, text: Taken) -> ExtraKind | None:
 
 
 def _alike(piece: Piece, other: Piece) -> bool:
-    """Return whether two lines are of one size and direction."""
-    sizes = piece.place.size, other.place.size
-    return piece.place.column == other.place.column and max(sizes) <= SAME_SIZE * min(sizes)
+    """Return whether two lines are of one size and direction; of the same words the length tells it too."""
+    if piece.place.column != other.place.column:
+        return False
+    if piece.text != other.text:
+        return _ratio(piece.place.size, other.place.size) <= SAME_SIZE_OF_OTHERS
+    return max(_ratio(piece.place.size, other.place.size), _ratio(_length(piece), _length(other))) <= SAME_SIZE
+
+
+def _ratio(one: float, other: float) -> float:
+    return max(one, other) / min(one, other)
+
+
+def _length(piece: Piece) -> float:
+    place = piece.place
+    return max(place.right - place.left, place.bottom - place.top, 1.0)
 
 
 def _is_fragment(text: str, wanted: str) -> bool:

@@ -15,6 +15,7 @@ from qiltest.scoring.chains import Chain
 from qiltest.scoring.distance import LEADER_DOTS, Leaders, align
 from qiltest.scoring.evidence import Costs, Piece, joints
 from qiltest.scoring.extras import Taken, extra_of
+from qiltest.scoring.flanks import without_flanks
 from qiltest.scoring.gone import score_gone
 from qiltest.scoring.groups import groups_of
 from qiltest.scoring.items import number_apart
@@ -206,7 +207,12 @@ def _kept_cuts(cuts: Mapping[int, Sequence[Cut]], taken: Mapping[int, int]) -> d
 def _own_part(text: str, group: Sequence[Piece], expected: Sequence[str]) -> Own:
     """Return the text's own part of its lines; all of them where no other text may stand beside it."""
     lines = [piece.raw for piece in group]
-    return own_part(text, lines, expected) if expected else Own(lines=tuple(lines), wrong=0)
+    whole = Own(lines=tuple(lines), wrong=0)
+    if not expected:
+        return whole
+    # an ornament's first mark alone looks like the bullet of an item
+    inner = without_flanks(text, whole)
+    return own_part(text, lines, expected) if inner is whole else inner
 
 
 def _with_leaders(own: Sequence[str], group: Sequence[Piece]) -> tuple[str, ...]:

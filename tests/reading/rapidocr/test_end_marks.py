@@ -164,3 +164,30 @@ def test_marks_beyond_a_tight_box_are_read(reader, text):
     quad = np.array([[left - 3, y], [right + 3, y], [right + 3, y + 52], [left - 3, y + 52]], dtype=np.float32)
     line = reader.line(np.ascontiguousarray(np.asarray(image)[:, :, ::-1]), quad)
     assert line.text.replace(" ", "").replace('"', "”" if text.endswith("”") else "“") == text.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("read", "seen", "confidence", "text"),
+    [
+        ("Hello", "Hello》", 0.7, "Hello"),  # an ornament
+        ("Hello", "Hello》", 0.95, "Hello》"),  # the end of a text that begins in another line
+        ("《Helo", "《Helo》", 0.7, "《Helo》"),
+        ("Hello", "Hello.", 0.7, "Hello."),
+    ],
+)
+def test_a_bracket_without_its_partner_needs_more_certainty(read, seen, confidence, text):
+    assert marked(read, seen, STOP, confidence=confidence)[0] == text
+
+
+@pytest.mark.parametrize(
+    ("read", "confidence", "text"),
+    [
+        ("Hell_", 0.8, "Hell"),
+        ("_Hell", 0.8, "Hell"),
+        ("Hell_", 0.95, "Hell_"),
+        ("He_lo", 0.8, "He_lo"),
+        ("_", 0.3, "_"),
+    ],
+)
+def test_a_doubtful_underscore_at_an_end_is_a_stroke(read, confidence, text):
+    assert marked_surely(read, confidence) == text

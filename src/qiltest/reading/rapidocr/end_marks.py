@@ -32,6 +32,20 @@ ABOVE, BELOW = 0.6, 0.35
 MARGIN, SURE = 0.15, 0.5
 #: A mark without any ink in the image stays from this confidence on: its ink may touch the letter's.
 SEEN = 0.9
+#: Of brackets that enclose, one without its partner in the line needs this confidence: ornaments look so.
+SURE_ALONE = 0.9
+ENCLOSE: Mapping[str, str] = {
+    "》": "《",
+    "」": "「",
+    "』": "『",
+    "】": "【",
+    "《": "》",
+    "「": "」",
+    "『": "』",
+    "【": "】",
+}
+#: An underscore at an end of a line below this confidence is an arrow or a stroke under something.
+SURE_STROKE = 0.9
 #: Of these, only full stops stand in a row: a dash with a dot is part of an ornament.
 DASHES, DOTS = frozenset("-–—~·*"), frozenset(".,")
 #: Characters next to the mark that both looks must agree on.
@@ -93,8 +107,16 @@ def with_end_marks(written: Written, strip: Strip, look: Callable[[Quad], Recogn
     `strip`: its box cut out anew. `look`: recognises the row in a quadrilateral.
     """
     for side in Side:
-        written = _with_marks(written, strip, look, side)
+        written = _with_marks(_without_strokes(written, side), strip, look, side)
     return written
+
+
+def _without_strokes(written: Written, side: Side) -> Written:
+    """Return a row without the doubtful underscores at an end, where anything else is left."""
+    line = list(_outwards(written.characters, side))
+    while len(line) > 1 and (line[-1].text.isspace() or (line[-1].text == "_" and line[-1].confidence < SURE_STROKE)):
+        line.pop()
+    return written.reading(_outwards(tuple(line), side))
 
 
 def unread(strip: Strip, side: Side) -> tuple[Glyph, ...]:
@@ -133,6 +155,8 @@ def _with_marks(written: Written, strip: Strip, look: Callable[[Quad], Recogniti
     wider = replace(written, before=further) if side is Side.START else replace(written, after=further)
     seen = _outwards(_placed(look(wider.quad).characters, wider, strip.length), side)
     seen_letters, seen_marks = _parted(seen, side)
+    if any(_stands_alone(mark, line) and mark.confidence < SURE_ALONE for mark in seen_marks):
+        return written
     for letters, marks in _partings(line, side, min(part.left for part in ink) / strip.length):
         same = _spelling(letters)[-ANCHOR:] == _spelling(seen_letters)[-ANCHOR:]
         if same and _believed(seen_marks, marks, ink, side):
@@ -173,6 +197,10 @@ def _believed(seen: Sequence[Character], marks: Sequence[Character], ink: Sequen
     if len(small) > 1 and not DASHES.isdisjoint(small):
         return False
     return not marks or _pieces(marks, side) < len(ink) <= _pieces(seen, side)
+
+
+def _stands_alone(mark: Character, line: Sequence[Character]) -> bool:
+    return mark.text in ENCLOSE and all(character.text != ENCLOSE[mark.text] for character in line)
 
 
 def _pieces(marks: Sequence[Character], side: Side) -> int:
