@@ -56,6 +56,12 @@ def test_a_text_that_extends_another_elsewhere_is_leaked():
     ]
 
 
+def test_a_sentence_with_the_text_in_it_in_another_size_is_of_the_scene():
+    title, sentence = line("上海", 100, 100, 300, 150), "从外滩到未来上海永不止步"
+    assert extras(texts("上海"), title, line(sentence, 100, 1500, 400, 30)) == [(ExtraKind.OTHER, 0)]
+    assert extras(texts("上海"), title, line(sentence, 100, 1500, 1800, 150)) == [(ExtraKind.LEAKED, 12)]
+
+
 def test_a_phrase_of_a_text_on_another_place_is_leaked():
     whole = line("支持中英渲染自动布局", 100, 100, 600, 50)
     assert extras(texts("支持中英渲染自动布局"), whole, line("自动布局", 1500, 1500, 300, 50)) == [

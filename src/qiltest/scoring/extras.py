@@ -1,8 +1,8 @@
 """Classify text that was not expected: doubled, leaked, or other.
 
 A text that is shown again, whole and right, elsewhere and in writing of another size is of the scene, as a brand is on
-the cup and on the wall, and so is a word of a title under a drawing: other text. A repetition in the same size, or
-beside the text, is a fault.
+the cup and on the wall, and so is a phrase of a title under a drawing, or a sentence with the title's word: other text.
+In the same size, or beside the text, they are faults.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def _kind(piece: Piece, text: Taken) -> ExtraKind | None:
     """Call a fragment a repetition only if the text was read with it; else it is the missing part, counted already."""
     kinds = gating_kinds(piece.text, text.text, text.read)
     near = any(stand_together(piece.place, other.place) for other in text.pieces)
-    right = text.read == text.text and piece.text in text.text
-    if right and not near and not any(_alike(piece, other) for other in text.pieces):
+    part = piece.text in text.text or text.text in piece.text
+    if text.read == text.text and part and not near and not any(_alike(piece, other) for other in text.pieces):
         return ExtraKind.OTHER
     if len(kinds) > 1:
         return ExtraKind.DOUBLED if near else ExtraKind.LEAKED
