@@ -2,7 +2,8 @@
 
     with ForkingInspector() as inspector: answer = inspector.ask(path, cache=folder)
 
-A file is answered in milliseconds, and a process that imports everything takes a second.
+A file is answered in milliseconds, and a process that imports everything takes a second. The server of `apart` has
+loaded torch, which would be counted as memory of each answer.
 """
 
 from __future__ import annotations

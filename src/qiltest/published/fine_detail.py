@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from statistics import median
 
@@ -113,7 +113,8 @@ class HairPair:
 def hair_pairs(results: Iterable[CaseResult], base: str) -> tuple[HairPair, ...]:
     """Return each pair of measured images; `FIRST` is the base."""
     known = {result.sample: result.health for result in results if result.health is not None}
-    pairs = ((sample, known.get(replace(sample, variant=base)), health) for sample, health in known.items())
+    bases = {sample.but_for_variant: health for sample, health in known.items() if sample.variant == base}
+    pairs = ((sample, bases.get(sample.but_for_variant), health) for sample, health in known.items())
     return tuple(
         HairPair(sample=sample, found=compare_detail(of_base, health))
         for sample, of_base, health in pairs

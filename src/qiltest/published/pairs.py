@@ -86,14 +86,10 @@ def rates(results: Sequence[CaseResult]) -> dict[str, tuple[float, int]]:
 
 def twins(results: Sequence[CaseResult], first: str, second: str) -> list[Twins]:
     """Return the images of one variant with those of another of the same case, size and seed."""
-    known = {_but_for_variant(result.sample): result for result in results if result.sample.variant == second}
+    known = {result.sample.but_for_variant: result for result in results if result.sample.variant == second}
     own = {result.sample: result for result in results if result.sample.variant == first}
-    pairs = ((one, known.get(_but_for_variant(one.sample))) for one in own.values())
+    pairs = ((one, known.get(one.sample.but_for_variant)) for one in own.values())
     return [Twins(sample=one.sample, first=one, second=other) for one, other in pairs if other is not None]
-
-
-def _but_for_variant(sample: Sample) -> tuple[str, Size, int, int]:
-    return sample.case, sample.size, sample.seed, sample.round
 
 
 def by_scene(pairs: Iterable[Twins]) -> dict[str, list[Twins]]:

@@ -10,10 +10,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from qiltest.reading.records import Line
-from qiltest.scoring.split import STROKES
+from qiltest.scoring.split import LONE_STROKE, STROKES
 from qiltest.text.normalise import normalise
 
-_STROKE = re.compile(r"(?<=\S )[Il\u4e28](?= \S)")
 _ASKED = re.compile(r"\S [|\uff5c] \S")
 
 
@@ -25,4 +24,4 @@ def with_bars(lines: Sequence[Line], expected: Collection[str]) -> tuple[Line, .
     words = {normalise(word).upper() for text in expected for word in text.split()}
     if not any(map(_ASKED.search, expected)) or not words.isdisjoint({stroke.upper() for stroke in STROKES}):
         return tuple(lines)
-    return tuple(replace(line, text=_STROKE.sub("|", line.text)) for line in lines)
+    return tuple(replace(line, text=LONE_STROKE.sub("|", line.text)) for line in lines)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, product
 
 from rapidfuzz import fuzz
 
@@ -26,7 +26,8 @@ SHORTEST = 2
 SEPARATORS = frozenset("|/\u2014\u2015\u2192:\u00b7")
 #: A bar as readers return it: in most faces it and a capital I are the same stroke.
 STROKES = frozenset("Il\u4e28")
-_STROKE = re.compile(r"(?<=\S )[Il\u4e28](?= \S)")
+#: Such a stroke between two words.
+LONE_STROKE = re.compile(r"(?<=\S )[Il\u4e28](?= \S)")
 #: ways to cover a line up to one place that are gone on with.
 WAYS = 64
 
@@ -48,7 +49,7 @@ class Separators:
 
     def places(self, line: str) -> frozenset[int]:
         """Return where a line, as read, has them: their places in its normalised form."""
-        found = {stroke.start() for stroke in _STROKE.finditer(line)} if self.strokes else set[int]()
+        found = {stroke.start() for stroke in LONE_STROKE.finditer(line)} if self.strokes else set[int]()
         found |= {at for at, char in enumerate(line) if _plain(char) in self.marks}
         return frozenset(len(normalise(line[:at])) for at in found)
 
@@ -132,24 +133,18 @@ def _cover(text: str, inside: Sequence[str], separators: Collection[int]) -> _Co
     the ways to one place only the `WAYS` cheapest go on.
     """
     ways: dict[int, dict[frozenset[int], _Cover]] = {0: {frozenset(): _Cover()}}
-    complete: list[_Cover] = []
-    for at in range(len(text) + 1):
+    for at in range(len(text)):
         here = sorted(ways.pop(at, {}).items(), key=lambda item: (item[1], sorted(item[0])))[:WAYS]
-        if at == len(text):
-            complete = [cover for _, cover in here]
-        elif here:
-            steps = [
-                (start, *step) for start in _beginnings(text, at, separators) for step in _steps(text, start, inside)
-            ]
-            for used, cover in here:
-                for start, k, end, wrong in steps:
-                    if k in used:
-                        continue
-                    skipped = cover.skipped + start - at
-                    more = _Cover(cost=cover.cost + wrong, skipped=skipped, parts=(*cover.parts, (start, end)))
-                    known = ways.setdefault(end, {})
-                    known[used | {k}] = min(known.get(used | {k}, more), more)
-    return min(complete, default=None)
+        starts = _beginnings(text, at, separators) if here else ()
+        steps = [(start, *step) for start in starts for step in _steps(text, start, inside)]
+        for (used, cover), (start, k, end, wrong) in product(here, steps):
+            if k in used:
+                continue
+            skipped = cover.skipped + start - at
+            more = _Cover(cost=cover.cost + wrong, skipped=skipped, parts=(*cover.parts, (start, end)))
+            known = ways.setdefault(end, {})
+            known[used | {k}] = min(known.get(used | {k}, more), more)
+    return min(ways.get(len(text), {}).values(), default=None)
 
 
 def _beginnings(text: str, at: int, separators: Collection[int]) -> Iterator[int]:

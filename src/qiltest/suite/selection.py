@@ -36,6 +36,11 @@ class Sample:
         repeated = f"-r{self.round}" if self.round > 1 else ""
         return f"{self.case}@{self.size}-{self.variant}-s{self.seed}{repeated}"
 
+    @property
+    def but_for_variant(self) -> tuple[str, Size, int, int]:
+        """What samples have in common that differ in their variant alone: case, size, seed and round."""
+        return self.case, self.size, self.seed, self.round
+
 
 @dataclass(frozen=True, kw_only=True)
 class Task:

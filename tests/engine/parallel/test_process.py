@@ -191,7 +191,7 @@ def test_no_process_outlives_its_session_however_that_ends(number):
 
 
 def test_a_process_says_how_far_it_is_while_it_makes_an_image():
-    worker = started(partial(FakeGenerator, wait=1.0))
+    worker = started(partial(FakeGenerator, wait=3.0))
     try:
         assert worker.call("progress").result(30) is None
         recipe = worker.call("recipe", asked(1)).result(30)
@@ -203,8 +203,7 @@ def test_a_process_says_how_far_it_is_while_it_makes_an_image():
         worker.kill()
     told = [step for step in heard if step is not None]
     assert {step.image for step in told} == {7}
-    # on a busy machine a step may pass between two questions
-    assert len({step.done for step in told}) >= 3
+    assert {0, 1, 2} < {step.done for step in told}
     assert sorted(told, key=lambda step: step.done) == told
     assert all(0 <= step.done <= recipe.steps and step.of in (0, recipe.steps) for step in told)
 

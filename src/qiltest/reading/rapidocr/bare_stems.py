@@ -38,8 +38,11 @@ def with_stems(characters: Sequence[Character], strip: Strip) -> tuple[Character
     """Return the characters of a row of writing with each bare stem as the letter that its word makes likely."""
     if _is_stem_alone(characters, strip):
         return tuple(replace(each, text="I") if each.text in _ALONE else each for each in characters)
-    likely = {**dict(_likely("".join(character.text for character in characters))), **dict(_unsure_ones(characters))}
-    if not likely or any(len(character.text) != 1 for character in characters):
+    line = "".join(character.text for character in characters)
+    if len(line) != len(characters):
+        return tuple(characters)
+    likely = {**dict(_likely(line)), **dict(_unsure_ones(line, characters))}
+    if not likely:
         return tuple(characters)
     found = matched(characters, strip.glyphs, strip.length)
     for i in likely:
@@ -64,11 +67,8 @@ def _may_be_letter(character: Character) -> bool:
     return character.confidence < SURE_ONE and any(text in ("I", "l") for text, _ in character.alternatives)
 
 
-def _unsure_ones(characters: Sequence[Character]) -> Iterator[tuple[int, str]]:
+def _unsure_ones(line: str, characters: Sequence[Character]) -> Iterator[tuple[int, str]]:
     """Yield where a 1 that may be an I ends a word of capitals."""
-    line = "".join(character.text for character in characters)
-    if len(line) != len(characters):
-        return
     for word in _CAPITALS_AND_ONE.finditer(line):
         if _may_be_letter(characters[word.end() - 1]):
             yield word.end() - 1, "I"
