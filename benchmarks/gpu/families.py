@@ -16,12 +16,14 @@ import shutil
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import torch
 
@@ -32,7 +34,7 @@ from qiltest.generation._device import synchronise
 from qiltest.generation._generator import DiffusersGenerator
 from qiltest.generation.families import family_named, qwen_image
 from qiltest.generation.families.qwen_image_21 import Base21, QwenImage21
-from qiltest.generation.sources import resolve_model
+from qiltest.generation.sources import base_of, resolve_model
 from qiltest.lora import Base
 from qiltest.recipe import Recipe, Size
 from qiltest.suite.cases import Case
@@ -54,11 +56,8 @@ RECIPES = {
 FEW, LOOPS = 5, 2
 #: models of two layers, for the CPU.
 _EDIT: dict[str, Any] = {
-    "num_layers": 2,
-    "attention_head_dim": 64,
-    "num_attention_heads": 3,
-    "joint_attention_dim": 192,
-}
+    "num_layers": 2, "attention_head_dim": 64, "num_attention_heads": 3, "joint_attention_dim": 192,
+}  # fmt: skip
 _21: dict[str, Any] = {"num_layers": 2, "attention_head_dim": 32, "num_attention_heads": 2, "context_in_dim": 48}
 Found = dict[str, Any]
 
@@ -85,8 +84,11 @@ def variant_of(suite: Suite, name: str, family: str) -> Variant:
     return replace(variant, steps=FEW) if variant.true_cfg_scale > 1 else variant
 
 
-def measured(generator: DiffusersGenerator, recipe: Recipe, rate: float) -> Found:
-    """Time the loops of a recipe after a warm-up, and decode the last."""
+def measured(generator: DiffusersGenerator, recipe: Recipe, *, operations: Callable[..., int], rate: float) -> Found:
+    """Time the loops of a recipe after a warm-up, and decode the last.
+
+    `operations` counts those of an image from the recipe and the prompts' lengths, `rate` is the matrix rate.
+    """
     generator.prepare(recipe.prompts)
     generator.peaks.clear()
     begin = time.perf_counter()
@@ -95,9 +97,7 @@ def measured(generator: DiffusersGenerator, recipe: Recipe, rate: float) -> Foun
     loops = [generator.denoise(recipe) for _ in range(LOOPS)]
     generation = generator.decode(loops[-1])
     tokens = [generator._prompts.get(prompt).tokens for prompt in recipe.prompts]
-    operations = generator._family.image_operations(
-        generator._recipes.base, recipe, text_tokens=tokens[0], negative_tokens=sum(tokens[1:])
-    )
+    counted = operations(recipe, text_tokens=tokens[0], negative_tokens=sum(tokens[1:]))
     seconds = float(median(loop.denoise_seconds for loop in loops))
     return {
         "size": str(recipe.effective),
@@ -112,8 +112,8 @@ def measured(generator: DiffusersGenerator, recipe: Recipe, rate: float) -> Foun
         "loops": [loop.denoise_seconds for loop in loops],
         "step_seconds": list(loops[-1].timing.step_seconds),
         "decode_seconds": generation.timing.decode_seconds,
-        "tera_operations": operations / 1e12,
-        "share_of_matrix_rate": operations / seconds / rate,
+        "tera_operations": counted / 1e12,
+        "share_of_matrix_rate": counted / seconds / rate,
         "same_latents": len({loop.latents_sha256 for loop in loops}) == 1,
         "png_bytes": len(generation.png),
         "peak_gib": {stage: peak / 2**30 for stage, peak in generator.peaks.items()},
@@ -124,52 +124,38 @@ def measured(generator: DiffusersGenerator, recipe: Recipe, rate: float) -> Foun
 def family(name: str, suite: Suite, write: Callable[[Found], None], *, dry: bool) -> None:
     """Fill a family's random model and generate an image of each recipe."""
     case, variants = RECIPES[name]
-    found: Found = {"recipes": {}}
-    begin = time.perf_counter()
-    opened = DiffusersGenerator(resolve_model(f"random/{name}"), Settings(device="cpu")) if dry else None
-    generator = opened or open_generator(f"random/{name}", Settings())
-    found["open_seconds"] = time.perf_counter() - begin
-    rate = generator.matrix_rate()
+    source = resolve_model(f"random/{name}")
+    generator = DiffusersGenerator(source, Settings(device="cpu")) if dry else open_generator(source.name, Settings())
     begin = time.perf_counter()
     pipeline = generator._pipeline
     synchronise(generator._device)
-    found |= {
+    found: Found = {
+        "recipes": {},
         "fill_seconds": time.perf_counter() - begin,
-        "matrix_rate": rate,
+        "matrix_rate": (rate := generator.matrix_rate()),
         "weights": {part: sum(one.numel() for one in getattr(pipeline, part).parameters())
                     for part in ("transformer", "vae")},
-        "peak_gib_of_filling": 0.0 if dry else torch.cuda.max_memory_allocated() / 2**30,
     }  # fmt: skip
+    operations = partial(source.family.image_operations, base_of(source))
     asked = case_of(suite, case)
     size = Size(64, 64) if dry else asked.resolutions[0].size
     for chosen in variants[-1:] if dry else variants:  # an input image is encoded at full size, which takes a CPU long
         recipe = generator.recipe(asked, size, variant_of(suite, chosen, name), 42)
-        found["recipes"][chosen] = measured(generator, recipe, rate)
+        found["recipes"][chosen] = measured(generator, recipe, operations=operations, rate=rate)
         write(found)
     generator.close()
 
 
-@contextmanager
-def small(name: str) -> Iterator[None]:
-    """Let a family's random model have two layers."""
-    build, base_21 = _load.random_pipeline, QwenImage21.base
-    edit_base = getattr(qwen_image, "qwen_image")  # noqa: B009
-    of_21 = name == "qwen-image-2.1"
+def small(name: str) -> ExitStack:
+    """Let a family's random model have two layers, for as long as what is returned is open."""
+    of_21, build = name == "qwen-image-2.1", _load.random_pipeline
     transformer = {**_21, "axes_dims_rope": (8, 12, 12)} if of_21 else {**_EDIT, "axes_dims_rope": (8, 28, 28)}
-    vae = {"base_dim": 8, "decoder_base_dim": 8} if of_21 else {"base_dim": 16}
-
-    def built(_transformer: object, _vae: object, *rest: Any) -> Any:  # noqa: ANN401
-        return build(transformer, {**vae, "num_res_blocks": 1}, *rest)
-
-    setattr(_load, "random_pipeline", built)  # noqa: B010
-    setattr(qwen_image, "qwen_image", lambda: Base(name="dry", **_EDIT))  # noqa: B010
-    setattr(QwenImage21, "base", lambda _: Base21(name="dry", **_21))  # noqa: B010
-    try:
-        yield
-    finally:
-        setattr(_load, "random_pipeline", build)  # noqa: B010
-        setattr(qwen_image, "qwen_image", edit_base)  # noqa: B010
-        setattr(QwenImage21, "base", base_21)  # noqa: B010
+    vae = {"num_res_blocks": 1} | ({"base_dim": 8, "decoder_base_dim": 8} if of_21 else {"base_dim": 16})
+    stack = ExitStack()
+    stack.enter_context(patch.object(_load, "random_pipeline", lambda _t, _v, *rest: build(transformer, vae, *rest)))
+    stack.enter_context(patch.object(qwen_image, "qwen_image", lambda: Base(name="dry", **_EDIT)))
+    stack.enter_context(patch.object(QwenImage21, "base", lambda _: Base21(name="dry", **_21)))
+    return stack
 
 
 def run(out: Path, names: list[str], suite: Suite, *, dry: bool) -> bool:
@@ -184,11 +170,8 @@ def run(out: Path, names: list[str], suite: Suite, *, dry: bool) -> bool:
     for name in names:
         begin = time.perf_counter()
         try:
-            if dry:
-                with small(name):
-                    family(name, suite, lambda found, name=name: note(name, found), dry=True)  # type: ignore[misc]
-            else:
-                family(name, suite, lambda found, name=name: note(name, found), dry=False)  # type: ignore[misc]
+            with small(name) if dry else nullcontext():
+                family(name, suite, partial(note, name), dry=dry)
         except Exception as error:  # noqa: BLE001  one boundary: the other families go on
             told = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()[-3000:]}
             note(name, results["families"].get(name, {}) | told)
