@@ -119,8 +119,9 @@ class Scale:
 
 def generator_of(scale: Scale, **options: Any) -> DiffusersGenerator:  # noqa: ANN401
     """Return the random model's generator; in the dry run one of the same class at a size for a CPU."""
-    from qiltest.generation import _load, open_generator, sources
+    from qiltest.generation import _load, open_generator
     from qiltest.generation._generator import DiffusersGenerator
+    from qiltest.generation.families import qwen_image
     from qiltest.generation.settings import Settings
     from qiltest.generation.sources import resolve_model
 
@@ -133,7 +134,7 @@ def generator_of(scale: Scale, **options: Any) -> DiffusersGenerator:  # noqa: A
 
     setattr(small, "full_size", build)  # noqa: B010
     setattr(_load, "random_pipeline", small)  # noqa: B010
-    setattr(sources, "qwen_image", scale.base)  # noqa: B010
+    setattr(qwen_image, "qwen_image", scale.base)  # noqa: B010
     return DiffusersGenerator(resolve_model("random"), Settings(device="cpu", **options))
 
 

@@ -75,7 +75,8 @@ class Tally:
 def _rate(kind: str, found: Sequence[tuple[str, str]]) -> dict[str, Any]:
     alarms = [name for name, what in found if what.replace(" page", "")]
     interval = binomtest(len(alarms), len(found)).proportion_ci(0.95, method="wilson")
-    odd = sorted(set(alarms)) if kind == "control" else sorted({name for name, _ in found if name not in alarms})
+    silent = [name for name, what in found if not what.replace(" page", "")]
+    odd = sorted(set(alarms if kind == "control" else silent))
     return {
         "alarms": len(alarms),
         "of": len(found),
@@ -111,13 +112,13 @@ def controls_of(name: str, path: Path, store: Path) -> list[tuple[str, Scene]]:
 
 def attacks_of(
     path: Path, others: Sequence[tuple[str, Path]], store: Path, grounds: Sequence[str]
-) -> list[tuple[str, Scene]]:
-    """Return the scene of every attack on an image, each read anew."""
+) -> list[tuple[str, str, Scene]]:
+    """Return the scene of every attack on an image, each read anew, with the name of another image that it is on."""
     image = read(load_image(path), store)
     bare = [(name, without_text(other.pixels, other.lines)) for name, other in _all_read(others, store)]
     made = attacks(image.pixels, image.lines, bare if OTHER in grounds else [])
-    chosen = ((ground, way, pixels) for ground, way, _, pixels in made if ground in grounds)
-    return [(f"{ground}, {way}", read(pixels, store).scene()) for ground, way, pixels in chosen]
+    chosen = (one for one in made if one[0] in grounds)
+    return [(f"{ground}, {way}", other, read(pixels, store).scene()) for ground, way, other, pixels in chosen]
 
 
 def _all_read(others: Sequence[tuple[str, Path]], store: Path) -> Iterator[tuple[str, Read]]:
@@ -143,8 +144,9 @@ def real(args: argparse.Namespace) -> list[dict[str, Any]]:
         )
         for name, scenes_lost in zip(paths, lost, strict=True):
             print(name, flush=True)
-            for row, scene in scenes_lost:
-                tally.add("attack", row, half[name], name, scenes[name], scene)
+            for row, other, scene in scenes_lost:
+                shown = f"{name} on {other}" if other else name
+                tally.add("attack", row, half[name], shown, scenes[name], scene)
     for name, scene in scenes.items():
         tally.add("page", "the image itself", half[name], name, scene, scene)
     return tally.record()

@@ -22,7 +22,9 @@ def write_page(page: Path, result: dict[str, list[dict[str, Any]]]) -> None:
 
 
 def _page(result: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
-    rows = [row for part in ("real", "pairs") for row in result.get(part, [])]
+    # both parts have rows of the same names
+    pairs = [{**row, "row": f"{row['row']}, not read anew"} for row in result.get("pairs", [])]
+    rows = [*result.get("real", []), *pairs]
     if rows:
         yield from _table("Real images: the scene is lost", "found", [r for r in rows if r["kind"] == "attack"])
         yield from _table("Real images: the scene is good", "called lost", [r for r in rows if r["kind"] == "control"])
