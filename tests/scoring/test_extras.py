@@ -1,6 +1,7 @@
 import pytest
 
 from builders import column, line, reading, texts
+from qiltest.errors import ReaderError
 from qiltest.scoring import ExtraKind, score
 
 
@@ -34,11 +35,59 @@ def test_a_text_that_the_scene_shows_again_in_another_size_is_told_alone(again):
     [
         line("通义千问", 100, 190, 200, 60),  # beside the text
         line("通义千问", 1500, 1500, 310, 86),  # of its size but for what boxes differ by
-        line("通义千问", 100, 400, 330, 80),
+        line("通义千问", 100, 700, 330, 80),
+        line("通义千问", 100, 260, 150, 20),  # below the title, in small print
     ],
 )
 def test_beside_the_text_or_in_its_size_it_is_a_fault(again):
     assert extras(texts("通义千问"), SIGN, again) == [(ExtraKind.DOUBLED, 4)]
+
+
+def test_what_is_told_of_the_scene_names_its_text():
+    found = score(texts("通义千问"), reading([SIGN, line("通义千问", 1500, 1500, 400, 95)])).extra
+    assert [(item.text, item.of) for item in found] == [("通义千问", "通义千问")]
+
+
+def test_where_texts_are_to_stand_alone_nothing_is_of_the_scene():
+    again = line("通义千问", 1500, 1500, 400, 95)
+    assert score(texts("通义千问"), reading([SIGN, again]), alone=True).distance == 4
+
+
+def test_copies_of_copies_are_faults():
+    under = [line("通义千问", 1500, 1500 + 45 * i, 150, 40) for i in range(2)]
+    apart = [line("通义千问", 1500, 500 + 400 * i, 150, 40) for i in range(3)]
+    assert extras(texts("通义千问"), SIGN, *under) == [(ExtraKind.DOUBLED, 4)] * 2
+    assert extras(texts("通义千问"), SIGN, *apart) == [(ExtraKind.DOUBLED, 4)] * 3
+
+
+def test_a_prompt_that_leaks_is_a_fault_in_any_size():
+    title, prompt = (
+        line("GRAND HARBOR", 80, 60, 826, 92),
+        line("A poster with the title GRAND HARBOR", 80, 900, 400, 40),
+    )
+    assert extras(texts("GRAND HARBOR"), title, prompt) == [(ExtraKind.LEAKED, 30)]
+    twice = line("GRAND HARBOR GRAND HARBOR", 80, 900, 400, 40)
+    assert extras(texts("GRAND HARBOR"), title, twice) == [(ExtraKind.LEAKED, 22)]
+
+
+def test_the_order_of_texts_and_a_short_one_excuse_nothing():
+    long, short = "QWEN COFFEE 2 PER CUP", "2"
+    lines = line(short, 1500, 300, 100, 160), line(long, 100, 100, 1000, 60), line(long, 100, 1200, 1000, 60)
+    assert (
+        score(texts(short, long), reading(lines)).distance == score(texts(long, short), reading(lines)).distance == 17
+    )
+
+
+@pytest.mark.parametrize(("width", "height"), [(0, 0), (300, 0), (0, 80)])
+def test_a_box_without_a_size_excuses_nothing(width, height):
+    again = line("通义千问", 1500, 1500, width, height)
+    assert extras(texts("通义千问"), SIGN, again) == [(ExtraKind.DOUBLED, 4)]
+
+
+@pytest.mark.parametrize("left", [float("nan"), float("inf"), -float("inf")])
+def test_a_box_that_is_not_finite_is_an_error_of_its_reader(left):
+    with pytest.raises(ReaderError, match=r"line 2, '通义千问': the reader fake returned a box that is not finite"):
+        score(texts("通义千问"), reading([SIGN, line("通义千问", left, 1500, 300, 80)]))
 
 
 def test_a_text_drawn_twice_with_a_typo_is_still_twice():

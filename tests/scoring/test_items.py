@@ -49,5 +49,14 @@ def test_a_text_that_is_to_stand_alone_has_no_number():
     assert distance(numbered("3", 2.5), TEXT, alone=True) == 1
 
 
+def test_of_two_characters_too():
+    assert distance(numbered("3", 2.5, "菜单"), "菜单") == 0
+
+
+@pytest.mark.parametrize("places", [(0.5,) * 5, (float("nan"),) * 5, (0.9, 0.7, 0.5, 0.3, 0.1)])
+def test_places_that_say_nothing_set_nothing_apart(places):
+    assert distance(replace(numbered("3", 2.5), places=places), TEXT) == 1
+
+
 def test_without_places_nothing_is_known():
     assert distance(replace(numbered("3", 2.5), places=()), TEXT) == 1

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from builders import line, reading, texts
+from builders import column, line, reading, texts
 from qiltest.scoring import score, split
 
 
@@ -150,3 +150,34 @@ def test_a_mark_at_the_end_of_a_row_or_before_other_text_counts():
 def test_a_mark_in_a_row_that_a_text_asks_for_is_part_of_it():
     assert score(texts("价格：", "满减优惠"), row("价格：", "满减优惠")).distance == 0
     assert score(texts("价格：", "满减优惠"), row("价格", "满减优惠")).distance == 1
+
+
+def test_what_was_left_out_of_a_row_is_told():
+    found = score(texts("爆款低价", "满减优惠"), row("爆款低价 / ", "满减优惠")).texts[0]
+    assert (found.read, found.beside) == ("爆款低价", ("/",))
+
+
+def test_only_the_outer_ends_of_a_text_meet_other_items():
+    lines = [
+        line("GRAND/", 100, 100, 300, 50),
+        line("OPENING", 100, 160, 350, 50),
+        line("CLOSED NOW", 600, 100, 500, 50),
+    ]
+    assert score(texts("GRAND OPENING", "CLOSED NOW"), reading(lines)).distance == 1
+
+
+def test_columns_lines_far_apart_and_other_sizes_are_no_items_of_a_row():
+    couplet = [column("春回大地千山秀·", 300, 200), column("日照神州百业兴", 1200, 200)]
+    assert score(texts("春回大地千山秀", "日照神州百业兴"), reading(couplet)).distance == 1
+    far = [line("MENU:", 10, 100, 100, 30), line("EXIT", 1500, 0, 480, 300)]
+    assert score(texts("MENU", "EXIT"), reading(far)).distance == 1
+
+
+def test_the_order_of_lines_does_not_decide_whose_mark_it_is():
+    lines = [
+        line("菜单/", 100, 100, 300, 60),
+        line("限时直降", 450, 80, 200, 50),
+        line("Totally other words", 450, 130, 200, 50),
+    ]
+    wanted = texts("菜单", "限时直降")
+    assert score(wanted, reading(lines)).distance == score(wanted, reading([lines[0], lines[2], lines[1]])).distance

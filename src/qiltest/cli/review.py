@@ -209,6 +209,8 @@ def _texts(item: Item, *, whole: bool) -> Iterator[str]:
     for extra in score.extra:
         if extra.kind is not ExtraKind.OTHER:
             yield f"  extra      {extra.text}   {extra.kind} of {extra.of}, distance {extra.distance}"
+        elif extra.of:
+            yield f"  extra      {extra.text}   shown again elsewhere, not counted: of {extra.of}"
 
 
 def _same(text: TextScore, old: GoldenText | None) -> bool:

@@ -368,6 +368,8 @@ def _lines(image: Path, asked: _Asked, outcome: _Outcome) -> Iterator[str]:
     for extra in outcome.score.extra:
         if extra.distance:
             yield f"{extra.kind}: {extra.text!r} (of {extra.of!r}), distance {extra.distance}"
+        elif extra.of:
+            yield f"shown again elsewhere, not counted: {extra.text!r} (of {extra.of!r})"
     yield from map(broken_line, outcome.broken)
     if outcome.score.judged:
         yield f"broken strokes: {outcome.score.broken} of {count(outcome.score.judged, 'character')} judged"

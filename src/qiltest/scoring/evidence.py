@@ -86,11 +86,6 @@ def stand_together(first: Place, second: Place) -> bool:
     return bool(_strains([first, second])[0, 1] <= USUAL)
 
 
-def stand_in_row(first: Place, second: Place) -> bool:
-    """Return whether two lines overlap in height by `OVERLAP` of the lower one."""
-    return bool(_rows([first, second])[0, 1])
-
-
 def _strains(places: Sequence[Place]) -> Values:
     """Return (1 + gap) x ratio of sizes, for each two places; `APART` for a place and itself."""
     left, top, right, bottom, size = (

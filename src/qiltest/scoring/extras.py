@@ -1,12 +1,14 @@
 """Classify text that was not expected: doubled, leaked, or other.
 
-A text that is shown again, whole and right, elsewhere and in writing of another size is of the scene, as a brand is on
-the cup and on the wall, and so is a phrase of a title under a drawing, or a sentence with the title's word: other text.
-In the same size, or beside the text, they are faults.
+What stands beside an expected text and repeats or extends it is a fault, and so is what does so in its size anywhere.
+Elsewhere and in another size it may be of the scene, as a brand is on the cup and on the wall: other text. It is if the
+text was read right, and what is shown again is the whole of it, a phrase of it, or a sentence with a short text in it;
+and if nothing else that repeats the text stands beside it or, where the words are the same, has its size.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +17,7 @@ from rapidfuzz import fuzz
 from qiltest.scoring.characters import weight
 from qiltest.scoring.distance import distance
 from qiltest.scoring.evidence import Piece, stand_together
+from qiltest.scoring.geometry import Place
 from qiltest.scoring.records import Extra, ExtraKind
 
 #: lines below this confidence do not count against the image.
@@ -27,6 +30,8 @@ FRAGMENT_WEIGHT = 9.0
 WRONG = 0.2
 #: Writing is of one size up to this ratio: the boxes of the same words differ by less, and those of different ones.
 SAME_SIZE, SAME_SIZE_OF_OTHERS = 1.12, 1.25
+#: Text stands beside other text where the gap is at most so many times the larger one's size.
+BESIDE = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +43,24 @@ class Taken:
     pieces: tuple[Piece, ...]
 
 
-def extra_of(piece: Piece, raw: str, taken: Sequence[Taken]) -> Extra:
-    """Classify a piece that matches no expected text; `raw` is its text as read."""
+def extra_of(
+    piece: Piece, raw: str, taken: Sequence[Taken], left: Sequence[Piece] = (), *, alone: bool = False
+) -> Extra:
+    """Classify a piece that matches no expected text; `raw` is its text as read.
+
+    `left` are all pieces that match none. `alone`: nothing is of the scene.
+    """
+    again = ""
     if piece.confidence >= SURE and weight(piece.text) >= WEIGHT:
         for text in taken:
             kind = _kind(piece, text)
-            if kind is not None:
-                cost = 0 if kind is ExtraKind.OTHER else len(piece.text)
-                return Extra(text=raw, kind=kind, line=piece.line, distance=cost, of=text.text)
-    return Extra(text=raw, kind=ExtraKind.OTHER, line=piece.line, distance=0)
+            if kind is None:
+                continue
+            if kind is ExtraKind.OTHER or (not alone and _is_of_scene(piece, text, left)):
+                again = again or text.text * (kind is not ExtraKind.OTHER)
+                continue
+            return Extra(text=raw, kind=kind, line=piece.line, distance=len(piece.text), of=text.text)
+    return Extra(text=raw, kind=ExtraKind.OTHER, line=piece.line, distance=0, of=again)
 
 
 def gating_kinds(text: str, wanted: str, read: str) -> frozenset[ExtraKind]:
@@ -68,33 +82,53 @@ def gating_kinds(text: str, wanted: str, read: str) -> frozenset[ExtraKind]:
 def _kind(piece: Piece, text: Taken) -> ExtraKind | None:
     """Call a fragment a repetition only if the text was read with it; else it is the missing part, counted already."""
     kinds = gating_kinds(piece.text, text.text, text.read)
-    near = any(stand_together(piece.place, other.place) for other in text.pieces)
-    part = piece.text in text.text or text.text in piece.text
-    if text.read == text.text and part and not near and not any(_alike(piece, other) for other in text.pieces):
-        return ExtraKind.OTHER
     if len(kinds) > 1:
+        near = any(stand_together(piece.place, other.place) for other in text.pieces)
         return ExtraKind.DOUBLED if near else ExtraKind.LEAKED
     if not kinds and _is_fragment(piece.text, text.text):
         return ExtraKind.OTHER
     return next(iter(kinds), None)
 
 
+def _is_of_scene(piece: Piece, text: Taken, left: Sequence[Piece]) -> bool:
+    short = weight(text.text) < FRAGMENT_WEIGHT and text.text in piece.text
+    if text.read != text.text or not (piece.text in text.text or short):
+        return False
+    if piece.place.left >= piece.place.right or piece.place.top >= piece.place.bottom:
+        return False
+    copies = [other for other in left if other is not piece and gating_kinds(other.text, text.text, text.read)]
+    return not any(_beside(piece, other) or _alike(piece, other) for other in (*text.pieces, *copies))
+
+
+def _beside(piece: Piece, other: Piece) -> bool:
+    one, two = piece.place, other.place
+    across = max(one.left - two.right, two.left - one.right, 0.0)
+    down = max(one.top - two.bottom, two.top - one.bottom, 0.0)
+    return math.hypot(across, down) <= BESIDE * max(one.size, two.size)
+
+
 def _alike(piece: Piece, other: Piece) -> bool:
     """Return whether two lines are of one size and direction; of the same words the length tells it too."""
-    if piece.place.column != other.place.column:
+    one, two = piece.place, other.place
+    if one.column != two.column:
         return False
     if piece.text != other.text:
-        return _ratio(piece.place.size, other.place.size) <= SAME_SIZE_OF_OTHERS
-    return max(_ratio(piece.place.size, other.place.size), _ratio(_length(piece), _length(other))) <= SAME_SIZE
+        return _ratio(one.size, two.size) <= SAME_SIZE_OF_OTHERS
+    return max(_ratio(one.size, two.size), _ratio(_length(one), _length(two))) <= SAME_SIZE
 
 
 def _ratio(one: float, other: float) -> float:
     return max(one, other) / min(one, other)
 
 
-def _length(piece: Piece) -> float:
-    place = piece.place
-    return max(place.right - place.left, place.bottom - place.top, 1.0)
+def _length(place: Place) -> float:
+    """Return the length of a line from its upright bounding box, its size and its tilt."""
+    if place.column:
+        return max(1.0, place.bottom - place.top)
+    width, height, slope = place.right - place.left, place.bottom - place.top, abs(math.tan(place.angle))
+    if slope <= 1:
+        return max(1.0, (width - place.size * abs(math.sin(place.angle))) / math.cos(place.angle))
+    return max(1.0, (height - place.size * abs(math.cos(place.angle))) / abs(math.sin(place.angle)))
 
 
 def _is_fragment(text: str, wanted: str) -> bool:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
 from qiltest.scoring.beside import Own
 from qiltest.scoring.distance import distance
 from qiltest.text.normalise import normalise
 
-#: what such ornaments are read as; one is read as the mirrored form of the other.
-_MIRRORED = {"»": "«", "«": "»", "》": "《", "《": "》", ">": "<", "<": ">"}
-_MARKS = r"[≈~∽≋=\-–—―·•*|/»«》《><]"
-_FIRST = re.compile(rf"\s*({_MARKS})(?:\s*\1)*\s*")
-_LAST = re.compile(rf"\s*({_MARKS})(?:\s*\1)*\s*$")
+#: What such ornaments are read as, normalised; one may be read as the mirrored form of the other.
+_ALIKE = {"—": "-", "―": "-", "·": "•", "∽": "~", "≋": "≈"}
+_MIRRORED = {"»": "«", "》": "《"}
+_MARKS = frozenset("≈~=-·*|»«》《") | frozenset(_ALIKE)
 #: a sign before a number is no ornament.
-_SIGNS = frozenset("-–—~≈<>")
+_SIGNS = frozenset("-~≈")
+#: longer lines are not looked at: no image has them.
+_LONGEST = 1000
 
 
 def without_flanks(text: str, own: Own) -> Own:
@@ -22,23 +21,40 @@ def without_flanks(text: str, own: Own) -> Own:
 
     `text` is the expected text, normalised: a mark that it has is no ornament. Brackets that enclose are none either.
     """
-    if not own.lines:
+    if not own.lines or sum(map(len, own.lines)) > _LONGEST:
         return own
-    first, last = _FIRST.match(own.lines[0]), _LAST.search(own.lines[-1])
-    if first is None or last is None or not _is_pair(first[1], last[1]):
-        return own
+    first, last = own.lines[0], own.lines[-1]
+    start, end = _run(first), len(last) - _run(last[::-1])
     lines = [*own.lines]
-    lines[-1] = lines[-1][: last.start()]
-    lines[0] = lines[0][first.end() :]
+    lines[-1] = lines[-1][:end]
+    lines[0] = lines[0][start:]
     left = "".join(map(normalise, lines))
-    if not left or not {normalise(first[1]), normalise(last[1])}.isdisjoint(text):
+    marks = normalise(first[:start]), normalise(last[end:])
+    if not left or not all(marks) or not _is_pair(_plain(marks[0][0]), _plain(marks[1][-1])):
         return own
-    if first[1] in _SIGNS and left[0].isdigit():
+    if not set("".join(marks)).isdisjoint(text) or (_plain(marks[0][0]) in _SIGNS and any(map(str.isdigit, left[:2]))):
         return own
     kept = tuple(line.strip() for line in lines)
-    return Own(lines=kept, before=first[0].strip(), after=last[0].strip(), wrong=distance(text, left))
+    return Own(lines=kept, before=first[:start].strip(), after=last[end:].strip(), wrong=distance(text, left))
+
+
+def _run(line: str) -> int:
+    """Return how many characters of a line's beginning are one mark, repeated, and white space."""
+    mark = ""
+    for at, char in enumerate(line):
+        shown = normalise(char)
+        if not shown:
+            continue
+        if shown not in _MARKS or (mark and _plain(shown) != mark):
+            return at
+        mark = _plain(shown)
+    return len(line)
+
+
+def _plain(mark: str) -> str:
+    return _ALIKE.get(mark, mark)
 
 
 def _is_pair(first: str, last: str) -> bool:
     """Return whether two marks are equal, or mirrored and open outwards."""
-    return first == last or (_MIRRORED.get(first) == last and first in "»》>")
+    return first == last or _MIRRORED.get(first) == last

@@ -17,8 +17,8 @@ from qiltest.text.normalise import normalise
 
 #: From so many times as far as characters are from each other a number stands apart: one beside them is nearer.
 APART = 1.5
-#: characters behind the number that their distance is measured by.
-MEASURED = 3
+#: characters behind the number that their distance is measured by, at least and at most.
+LEAST, MEASURED = 2, 3
 _NUMBER = re.compile(r"\s*\d{1,2}\s*")
 
 
@@ -32,12 +32,12 @@ def number_apart(line: Line, expected: Sequence[str]) -> tuple[Segment, ...]:
         return ()
     end = found.end()
     rest = line.text[end : end + MEASURED]
-    if len(rest) < MEASURED or not all(map(fills_square, rest)):
+    if len(rest) < LEAST or not all(map(fills_square, rest)):
         return ()
     if any(normalise(found[0]) + rest[0] in text for text in expected):
         return ()
     digit = max(at for at in range(end) if line.text[at].isdigit())
     pitch = median(b - a for a, b in pairwise(line.places[end : end + MEASURED]))
-    if line.places[end] - line.places[digit] < APART * pitch:
+    if not (pitch > 0 and line.places[end] - line.places[digit] >= APART * pitch):
         return ()
     return Segment(start=0, end=end), Segment(start=end, end=len(line.text))

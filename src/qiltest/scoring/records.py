@@ -114,7 +114,7 @@ class Extra:
     line: int
     #: characters that count against the image; 0 for OTHER.
     distance: int
-    #: the expected text that it repeats or extends, "" for OTHER.
+    #: the expected text that it repeats or extends, of OTHER where that is part of the scene, else "".
     of: str = ""
 
 

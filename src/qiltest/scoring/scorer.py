@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -24,8 +25,10 @@ from qiltest.scoring.records import Extra, Score, TextScore
 from qiltest.scoring.split import (
     NO_SEPARATORS,
     Cut,
+    Edges,
     Separators,
     cuts_of,
+    edges_of,
     part_of,
     pieces_of,
     separators_of,
@@ -34,6 +37,7 @@ from qiltest.scoring.split import (
 from qiltest.scoring.strokes import joined_marks, strokes_of
 from qiltest.suite.cases import Case, ExpectedText, LineBreaks
 from qiltest.text import look_alikes
+from qiltest.text.escape import one_line
 from qiltest.text.normalise import Unit, normalise, required_text, units
 
 
@@ -62,10 +66,12 @@ def score(
     `gone` are texts that must not be there: what is still read of one counts. `alone`: other text beside a text in its
     line counts as part of it.
 
-    Raises EmptyReadingError where the reading has no lines (blank images are refused earlier), CaseError where a text
-    is empty or a name in `forgiven` is not a look-alike class.
+    Raises EmptyReadingError where the reading has no lines (blank images are refused earlier), ReaderError where a box
+    has a coordinate that is not finite, CaseError where a text is empty or a name in `forgiven` is not a look-alike
+    class.
     """
     wanted = _wanted(texts, forgiven)
+    _require_finite(reading)
     if not any(normalise(line.text) for line in reading.lines):
         raise EmptyReadingError(
             f"the reader {reading.reader.name} returned no text",
@@ -75,18 +81,17 @@ def score(
     plain, asked = [required_text(parts) for parts in wanted], [text.text for text in texts]
     lines = with_bars(reading.lines, asked)
     separators = NO_SEPARATORS if alone else separators_of(asked)
-    found, costs, chains = _matched(lines, plain, _marks(wanted), separators, alone=alone)
-    groups = groups_of(plain, chains, found, costs)
-    pieces = without_edges(found, groups, separators)
+    pieces, costs, chains = _matched(lines, plain, _marks(wanted), separators, alone=alone)
+    groups = groups_of(plain, chains, pieces, costs)
     own = [
-        _own_part(text, [pieces[i] for i in group], () if alone else plain)
-        for text, group in zip(plain, groups, strict=True)
+        _own_part(text, [pieces[i] for i in group], () if alone else plain, edges)
+        for text, group, edges in zip(plain, groups, edges_of(pieces, groups, separators), strict=True)
     ]
     scores = tuple(
         _text_score(text, parts, [pieces[i] for i in group], part, line_breaks, forgiven, lines)
         for text, parts, group, part in zip(texts, wanted, groups, own, strict=True)
     )
-    extra = _extras(plain, pieces, groups, own)
+    extra = _extras(plain, pieces, groups, own, alone=alone)
     left = score_gone(gone, reading, scores) if gone else ()
     return Score(
         reader=reading.reader,
@@ -103,6 +108,16 @@ def score(
         strokes=joined_marks([(text.strokes, text.length) for text in scores]),
         glyphs=reading.glyphs,
     )
+
+
+def _require_finite(reading: Reading) -> None:
+    for number, line in enumerate(reading.lines, 1):
+        if not all(math.isfinite(value) for point in line.box for value in point):
+            raise ReaderError(
+                f"the reader {reading.reader.name} returned a box that is not finite",
+                where=f"line {number}, {one_line(line.text, 60)!r}",
+                remedy="mend the reader: a box is four points in pixels",
+            )
 
 
 def _wanted(texts: Sequence[ExpectedText], forgiven: Sequence[str]) -> list[tuple[Unit, ...]]:
@@ -204,15 +219,18 @@ def _kept_cuts(cuts: Mapping[int, Sequence[Cut]], taken: Mapping[int, int]) -> d
     return kept
 
 
-def _own_part(text: str, group: Sequence[Piece], expected: Sequence[str]) -> Own:
+def _own_part(text: str, group: Sequence[Piece], expected: Sequence[str], edges: Edges) -> Own:
     """Return the text's own part of its lines; all of them where no other text may stand beside it."""
-    lines = [piece.raw for piece in group]
-    whole = Own(lines=tuple(lines), wrong=0)
-    if not expected:
+    whole = Own(lines=tuple(piece.raw for piece in group), wrong=0)
+    if not expected or not group:
         return whole
-    # an ornament's first mark alone looks like the bullet of an item
+    # an ornament's first mark alone looks like the bullet of an item, and two ornaments like what separates items
     inner = without_flanks(text, whole)
-    return own_part(text, lines, expected) if inner is whole else inner
+    if inner is not whole:
+        return inner
+    lines, before, after = without_edges(whole.lines, edges)
+    own = own_part(text, lines, expected)
+    return replace(own, before=f"{before} {own.before}".strip(), after=f"{own.after} {after}".strip())
 
 
 def _with_leaders(own: Sequence[str], group: Sequence[Piece]) -> tuple[str, ...]:
@@ -274,14 +292,20 @@ def _text_score(
 
 
 def _extras(
-    plain: Sequence[str], pieces: Sequence[Piece], groups: Sequence[Sequence[int]], own: Sequence[Own]
+    plain: Sequence[str],
+    pieces: Sequence[Piece],
+    groups: Sequence[Sequence[int]],
+    own: Sequence[Own],
+    *,
+    alone: bool,
 ) -> tuple[Extra, ...]:
     used = {i for group in groups for i in group}
     taken = [
         Taken(text=text, read="".join(map(normalise, part.lines)), pieces=tuple(pieces[i] for i in group))
         for text, group, part in zip(plain, groups, own, strict=True)
     ]
-    return tuple(extra_of(piece, piece.raw, taken) for i, piece in enumerate(pieces) if i not in used)
+    left = [piece for i, piece in enumerate(pieces) if i not in used]
+    return tuple(extra_of(piece, piece.raw, taken, left, alone=alone) for piece in left)
 
 
 def alnum_of(text: str) -> int:

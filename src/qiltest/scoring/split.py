@@ -13,8 +13,8 @@ from rapidfuzz import fuzz
 from qiltest.reading.quad import is_column, stretch
 from qiltest.reading.records import Line
 from qiltest.scoring.distance import distance
-from qiltest.scoring.evidence import Piece, stand_in_row
-from qiltest.scoring.geometry import place_of
+from qiltest.scoring.evidence import Piece
+from qiltest.scoring.geometry import OVERLAP, Place, place_of
 from qiltest.scoring.leaders import Segment
 from qiltest.text.normalise import normalise
 
@@ -28,6 +28,8 @@ SEPARATORS = frozenset("|/\u2014\u2015\u2192:\u00b7")
 STROKES = frozenset("Il\u4e28")
 #: Such a stroke between two words.
 LONE_STROKE = re.compile(r"(?<=\S )[Il\u4e28](?= \S)")
+#: Lines of one row are items of it up to this gap, in the larger one's size, and this ratio of sizes.
+FAR, SIZES = 6.0, 1.5
 #: ways to cover a line up to one place that are gone on with.
 WAYS = 64
 
@@ -166,26 +168,36 @@ def _steps(text: str, at: int, inside: Sequence[str]) -> Iterator[tuple[int, int
                 yield k, end, wrong
 
 
-def without_edges(
-    pieces: Sequence[Piece], groups: Sequence[Sequence[int]], separators: Separators
-) -> tuple[Piece, ...]:
-    """Return the pieces without the mark at an end behind which, in the same row, a line of another text comes next.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edges:
+    """How many characters, normalised, at the beginning and the end of a text's lines are separators."""
 
-    `groups` are the indices of each text's pieces. What separates items of a row belongs to none of them.
+    start: int = 0
+    end: int = 0
+
+
+def edges_of(pieces: Sequence[Piece], groups: Sequence[Sequence[int]], separators: Separators) -> list[Edges]:
+    """Return where each text's lines begin or end with a mark beyond which a line of another text comes next in a row.
+
+    `groups` are the indices of each text's pieces, in order. What separates the items of a row belongs to none of them.
     """
     owner = {i: number for number, group in enumerate(groups) for i in group}
-    found = list(pieces)
 
     def parted(i: int, sign: int) -> bool:
         other = _next_in_row(pieces, i, sign)
         return owner.get(other, owner[i]) != owner[i] and pieces[other].line != pieces[i].line
 
-    for i in owner:
-        if (size := _marks_at(pieces[i].text[::-1], separators)) and parted(i, 1):
-            found[i] = _cut_off(found[i], end=size)
-        if (size := _marks_at(pieces[i].text, separators)) and parted(i, -1):
-            found[i] = _cut_off(found[i], start=size)
-    return tuple(found)
+    found = []
+    for group in groups:
+        start = _marks_at(pieces[group[0]].text, separators) if group else 0
+        end = _marks_at(pieces[group[-1]].text[::-1], separators) if group else 0
+        found.append(
+            Edges(
+                start=start if start and parted(group[0], -1) else 0,
+                end=end if end and parted(group[-1], 1) else 0,
+            )
+        )
+    return found
 
 
 def _marks_at(text: str, separators: Separators) -> int:
@@ -197,19 +209,46 @@ def _marks_at(text: str, separators: Separators) -> int:
 
 
 def _next_in_row(pieces: Sequence[Piece], index: int, sign: int) -> int:
-    """Return the index of the piece that comes next in a row, `sign` 1: behind, -1: before; -1 for none."""
+    """Return the index of the line that comes next in a row, `sign` 1: behind, -1: before; -1 for none.
+
+    None where it is far or of another size, or where a column stands there.
+    """
     own = pieces[index].place
-    row = [
-        (sign * (other.place.centre[0] - own.centre[0]), k)
-        for k, other in enumerate(pieces)
-        if k != index and stand_in_row(own, other.place) and sign * (other.place.centre[0] - own.centre[0]) > 0
-    ]
-    return min(row, default=(0.0, -1))[1]
+    if own.column:
+        return -1
+    row = [(sign * (o.place.centre[0] - own.centre[0]), o.place.top, o.text, k) for k, o in enumerate(pieces)]
+    row = [item for item in row if item[0] > 0 and _in_row(own, pieces[item[3]].place)]
+    if not row:
+        return -1
+    nearest = min(row)[3]
+    other = pieces[nearest].place
+    gap = other.left - own.right if sign > 0 else own.left - other.right
+    near = gap <= FAR * max(own.size, other.size) and max(own.size, other.size) <= SIZES * min(own.size, other.size)
+    return nearest if near and not other.column else -1
 
 
-def _cut_off(piece: Piece, *, start: int = 0, end: int = 0) -> Piece:
-    raw = piece.raw.strip()
-    return replace(piece, text=piece.text[start : len(piece.text) - end], raw=raw[start : len(raw) - end].strip())
+def _in_row(one: Place, other: Place) -> bool:
+    common = min(one.bottom, other.bottom) - max(one.top, other.top)
+    return common >= OVERLAP * min(one.bottom - one.top, other.bottom - other.top)
+
+
+def without_edges(lines: Sequence[str], edges: Edges) -> tuple[tuple[str, ...], str, str]:
+    """Return a text's lines, as read, without the separators at their ends, and these two."""
+    kept = [*lines]
+    last, end = _cut_behind(kept[-1], edges.end)
+    kept[-1] = last
+    first, start = _cut_behind(kept[0][::-1], edges.start)
+    kept[0] = first[::-1]
+    return tuple(line.strip() for line in kept), start[::-1].strip(), end.strip()
+
+
+def _cut_behind(line: str, size: int) -> tuple[str, str]:
+    """Cut a line, as read, before its last `size` characters that count."""
+    at = len(line)
+    while size > 0 and at > 0:
+        at -= 1
+        size -= len(normalise(line[at]))
+    return line[:at], line[at:]
 
 
 def part_of(line: Line, segment: Segment) -> Line:

@@ -179,15 +179,25 @@ def test_a_bracket_without_its_partner_needs_more_certainty(read, seen, confiden
     assert marked(read, seen, STOP, confidence=confidence)[0] == text
 
 
+def test_two_doubtful_brackets_vouch_for_each_other_and_other_marks_stay_without_one():
+    looks = iter(["《Hello", "《Hello》"])
+    opening = Glyph(left=-0.4, right=-0.2, top=0.6, bottom=0.7)
+    found = with_end_marks(
+        Written(box=QUAD, characters=line("Hello")),
+        strip_of(opening, STOP),
+        lambda quad: Recognition(characters=line(next(looks), 0.7)),
+    )
+    assert "".join(character.text for character in found.characters) == "《Hello》"
+    dot = Glyph(left=5.2, right=5.3, top=0.6, bottom=0.7)
+    assert marked("Hello", "Hello」.", STOP, dot, confidence=0.7)[0] == "Hello."
+
+
 @pytest.mark.parametrize(
     ("read", "confidence", "text"),
     [
-        ("Hell_", 0.8, "Hell"),
-        ("_Hell", 0.8, "Hell"),
-        ("Hell_", 0.95, "Hell_"),
-        ("He_lo", 0.8, "He_lo"),
-        ("_", 0.3, "_"),
+        *(("Hell_", 0.8, "Hell"), ("_Hell", 0.8, "Hell"), ("Hell_", 0.95, "Hell_"), ("He_lo", 0.8, "He_lo")),
+        *(("_", 0.3, "_"), ("__llo", 0.8, "__llo"), ("He___", 0.8, "He___")),
     ],
 )
-def test_a_doubtful_underscore_at_an_end_is_a_stroke(read, confidence, text):
+def test_one_doubtful_underscore_at_an_end_is_a_stroke(read, confidence, text):
     assert marked_surely(read, confidence) == text

@@ -44,7 +44,7 @@ ENCLOSE: Mapping[str, str] = {
     "『": "』",
     "【": "】",
 }
-#: An underscore at an end of a line below this confidence is an arrow or a stroke under something.
+#: One underscore at an end of a line, below this confidence, is an arrow or a stroke under something.
 SURE_STROKE = 0.9
 #: Of these, only full stops stand in a row: a dash with a dot is part of an ornament.
 DASHES, DOTS = frozenset("-–—~·*"), frozenset(".,")
@@ -106,17 +106,32 @@ def with_end_marks(written: Written, strip: Strip, look: Callable[[Quad], Recogn
 
     `strip`: its box cut out anew. `look`: recognises the row in a quadrilateral.
     """
+    read = frozenset(character.text for character in written.characters)
     for side in Side:
-        written = _with_marks(_without_strokes(written, side), strip, look, side)
-    return written
+        written = _with_marks(_without_stroke(written, side), strip, look, side)
+    return _without_lone_brackets(written, read)
 
 
-def _without_strokes(written: Written, side: Side) -> Written:
-    """Return a row without the doubtful underscores at an end, where anything else is left."""
+def _without_lone_brackets(written: Written, read: frozenset[str]) -> Written:
+    """Return a row without the doubtful brackets that looks added (`read`: what it had) and that have no partner."""
+    shown = {character.text for character in written.characters}
+    kept = tuple(
+        character
+        for character in written.characters
+        if character.confidence >= SURE_ALONE
+        or character.text in read
+        or ENCLOSE.get(character.text, character.text) in shown
+    )
+    return written if len(kept) == len(written.characters) else written.reading(kept)
+
+
+def _without_stroke(written: Written, side: Side) -> Written:
+    """Return a row without one doubtful underscore at an end, where anything else is left."""
     line = list(_outwards(written.characters, side))
-    while len(line) > 1 and (line[-1].text.isspace() or (line[-1].text == "_" and line[-1].confidence < SURE_STROKE)):
-        line.pop()
-    return written.reading(_outwards(tuple(line), side))
+    inked = [i for i, character in enumerate(line) if not character.text.isspace()]
+    if len(inked) < 2 or line[inked[-1]].text != "_" or line[inked[-1]].confidence >= SURE_STROKE:
+        return written
+    return written if line[inked[-2]].text == "_" else written.reading(_outwards(tuple(line[: inked[-1]]), side))
 
 
 def unread(strip: Strip, side: Side) -> tuple[Glyph, ...]:
@@ -155,8 +170,6 @@ def _with_marks(written: Written, strip: Strip, look: Callable[[Quad], Recogniti
     wider = replace(written, before=further) if side is Side.START else replace(written, after=further)
     seen = _outwards(_placed(look(wider.quad).characters, wider, strip.length), side)
     seen_letters, seen_marks = _parted(seen, side)
-    if any(_stands_alone(mark, line) and mark.confidence < SURE_ALONE for mark in seen_marks):
-        return written
     for letters, marks in _partings(line, side, min(part.left for part in ink) / strip.length):
         same = _spelling(letters)[-ANCHOR:] == _spelling(seen_letters)[-ANCHOR:]
         if same and _believed(seen_marks, marks, ink, side):
@@ -197,10 +210,6 @@ def _believed(seen: Sequence[Character], marks: Sequence[Character], ink: Sequen
     if len(small) > 1 and not DASHES.isdisjoint(small):
         return False
     return not marks or _pieces(marks, side) < len(ink) <= _pieces(seen, side)
-
-
-def _stands_alone(mark: Character, line: Sequence[Character]) -> bool:
-    return mark.text in ENCLOSE and all(character.text != ENCLOSE[mark.text] for character in line)
 
 
 def _pieces(marks: Sequence[Character], side: Side) -> int:

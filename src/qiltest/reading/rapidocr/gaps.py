@@ -1,31 +1,34 @@
-"""Take a doubtful comma or full stop between two words for the gap that it may be.
+"""Take a doubtful comma between two words for the gap that it may be.
 
-White space stands behind such a mark where it is one. Without any, as in "CHUCK,WOOD", a recogniser that doubts the
-mark and has white space among its guesses saw the texture between two words. The expected text plays no part.
+White space stands behind a comma where it is one. Without any, as in "CHUCK,WOOD", a recogniser that doubts the comma
+and has white space among its guesses saw the texture between two words. Chinese has no white space there. The expected
+text plays no part.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from qiltest.reading.rapidocr.ctc import Character
 
-#: Below this confidence a mark is doubtful, and from this probability on white space is meant.
+#: Below this confidence a comma is doubtful, and from this probability on white space is meant.
 DOUBTFUL, LIKELY = 0.6, 0.1
-_MARKS = frozenset(",.")
+#: letters that a word has on either side, at least.
+LETTERS = 3
+_COMMA = re.compile(f"(?<=[A-Za-z]{{{LETTERS}}}),(?=[A-Za-z]{{{LETTERS}}})")
 
 
 def with_gaps(characters: Sequence[Character]) -> tuple[Character, ...]:
-    """Return the characters of a line with white space for each such mark between two letters."""
-    beside = zip((None, *characters), characters, (*characters[1:], None), strict=False)
+    """Return the characters of a line with white space for each such comma between two words."""
+    line = "".join(character.text for character in characters)
+    commas = {found.start() for found in _COMMA.finditer(line)} if len(line) == len(characters) else set[int]()
     return tuple(
-        replace(character, text=" ") if before and behind and _is_gap(before, character, behind) else character
-        for before, character, behind in beside
+        replace(character, text=" ") if i in commas and _is_gap(character) else character
+        for i, character in enumerate(characters)
     )
 
 
-def _is_gap(before: Character, mark: Character, behind: Character) -> bool:
-    if mark.text not in _MARKS or mark.confidence >= DOUBTFUL:
-        return False
-    return before.text.isalpha() and behind.text.isalpha() and dict(mark.alternatives).get(" ", 0.0) >= LIKELY
+def _is_gap(comma: Character) -> bool:
+    return comma.confidence < DOUBTFUL and dict(comma.alternatives).get(" ", 0.0) >= LIKELY
