@@ -257,3 +257,8 @@ def test_other_text_around_a_wrapped_text_is_told_too():
 
 def test_a_sign_drawn_twice_in_one_line_is_not_beside_itself():
     assert score(texts("通义千问"), reading([line("通义千问 通义千问", 0, 0, 400, 50)])).distance == 4
+
+
+def test_the_beginning_of_a_numbered_text_again_is_a_repetition():
+    wanted = texts("一、Qwen-Image的技术路线")
+    assert score(wanted, reading([line("一、Qw一、Qwen-Image的技术路线", 0, 0, 900, 40)])).distance == 4

@@ -53,6 +53,12 @@ def test_where_texts_are_to_stand_alone_nothing_is_of_the_scene():
     assert score(texts("通义千问"), reading([SIGN, again]), alone=True).distance == 4
 
 
+def test_a_part_of_a_line_with_another_text_is_no_copy_of_the_scene():
+    shown = [line("Alibaba兰幽", 100, 100, 400, 60), line("兰幽", 1500, 1500, 60, 30)]
+    assert score(texts("Alibaba", "兰幽"), reading(shown)).distance == 2
+    assert score(texts("阿里云"), reading([line("阿里云千问千问", 100, 100, 400, 60)])).distance == 4
+
+
 def test_copies_of_copies_are_faults():
     under = [line("通义千问", 1500, 1500 + 45 * i, 150, 40) for i in range(2)]
     apart = [line("通义千问", 1500, 500 + 400 * i, 150, 40) for i in range(3)]

@@ -11,7 +11,7 @@ menu. What is more stands beside the text if all of this is so; where in doubt, 
 - It continues no number: next to the text stands no digit, beside a text with digits stand none at all, and a text with
   a digit there is set off by the strong marks alone.
 - It is not the text again: it has no run of weight `SHARED` in common with an expected text and no word like a part of
-  one, is not a piece of one altogether, and its nearest word is not the end of the text that it stands at.
+  one, is not a piece of one altogether, and neither it nor its nearest word is the end of the text that it stands at.
 - It is more than marks, which belong to the text as a pair of quotation marks around it does. But one that opens before
   it and is not closed after it belongs to what is around it, with the colon of who says it, and one of a pair to the
   words that have the other.
@@ -253,10 +253,10 @@ def _is_digit(char: str) -> bool:
 
 
 def _doubles(words: str, text: str, *, before: bool) -> bool:
-    """Return whether the word next to a text is how the text begins, before it, or ends, after it."""
-    nearest = letters_and_digits(_WORD.findall(words)[-1 if before else 0])
+    """Return whether the word next to a text, or all words, are how the text begins, before it, or ends, after it."""
+    beside = letters_and_digits(_WORD.findall(words)[-1 if before else 0]), letters_and_digits(words)
     said = letters_and_digits(text)
-    return said.startswith(nearest) if before else said.endswith(nearest)
+    return said.startswith(beside) if before else said.endswith(beside)
 
 
 def _repeats(words: str, expected: Sequence[str]) -> bool:

@@ -65,6 +65,8 @@ class Piece:
     led: str = ""
     #: True where leader dots beside it lead from or to another line.
     edged: bool = False
+    #: True for a part of a line that is cut where one text ends and another begins.
+    part: bool = False
 
 
 def joints(pieces: Sequence[Piece]) -> Costs:

@@ -3,7 +3,8 @@
 What stands beside an expected text and repeats or extends it is a fault, and so is what does so in its size anywhere.
 Elsewhere and in another size it may be of the scene, as a brand is on the cup and on the wall: other text. It is if the
 text was read right, and what is shown again is the whole of it, a phrase of it, or a sentence with a short text in it;
-and if nothing else that repeats the text stands beside it or, where the words are the same, has its size.
+and if nothing else that repeats the text stands beside it or, where the words are the same, has its size; and not where
+the text, or what repeats it, is a part of a line in which more of the expected texts stand.
 """
 
 from __future__ import annotations
@@ -95,6 +96,8 @@ def _is_of_scene(piece: Piece, text: Taken, left: Sequence[Piece]) -> bool:
     if text.read != text.text or not (piece.text in text.text or short):
         return False
     if piece.place.left >= piece.place.right or piece.place.top >= piece.place.bottom:
+        return False
+    if piece.part or any(other.part for other in text.pieces):
         return False
     copies = [other for other in left if other is not piece and gating_kinds(other.text, text.text, text.read)]
     return not any(_beside(piece, other) or _alike(piece, other) for other in (*text.pieces, *copies))

@@ -82,6 +82,7 @@ def pieces_of(line: Line, text: str, index: int, cuts: Sequence[Cut]) -> Iterato
             confidence=line.confidence,
             line=index,
             raw=_raw(line.text, text, start, end),
+            part=bool(cuts),
         )
 
 
