@@ -59,6 +59,15 @@ def test_a_part_of_a_line_with_another_text_is_no_copy_of_the_scene():
     assert score(texts("阿里云"), reading([line("阿里云千问千问", 100, 100, 400, 60)])).distance == 4
 
 
+def test_a_text_of_two_lines_may_be_shown_again_in_two():
+    title = [line("REAL FACE UPLOADS", 100, 100, 1400, 110), line("WITHOUT LIMITS", 100, 250, 1150, 110)]
+    again = [line("REAL FACE UPLOADS", 1900, 600, 550, 50), line("WITHOUT LIMITS", 1900, 660, 430, 50)]
+    wanted = texts("REAL FACE UPLOADS WITHOUT LIMITS")
+    assert extras(wanted, *title, *again) == [(ExtraKind.OTHER, 0)] * 2
+    thrice = [line("REAL FACE UPLOADS", 1900, 1200, 550, 50), line("WITHOUT LIMITS", 1900, 1260, 430, 50)]
+    assert sum(cost for _, cost in extras(wanted, *title, *again, *thrice)) == 2 * (15 + 13)
+
+
 def test_copies_of_copies_are_faults():
     under = [line("通义千问", 1500, 1500 + 45 * i, 150, 40) for i in range(2)]
     apart = [line("通义千问", 1500, 500 + 400 * i, 150, 40) for i in range(3)]

@@ -49,6 +49,12 @@ def test_a_text_that_is_to_stand_alone_has_no_number():
     assert distance(numbered("3", 2.5), TEXT, alone=True) == 1
 
 
+@pytest.mark.parametrize("number", ["01 ", "3 "])
+def test_white_space_that_was_read_sets_a_number_apart(number):
+    assert distance(numbered(number, 0.6), TEXT) == 0
+    assert distance(numbered(number, 0.6), f"{number}{TEXT}") == 0
+
+
 def test_of_two_characters_too():
     assert distance(numbered("3", 2.5, "菜单"), "菜单") == 0
 

@@ -99,7 +99,9 @@ def _is_of_scene(piece: Piece, text: Taken, left: Sequence[Piece]) -> bool:
         return False
     if piece.part or any(other.part for other in text.pieces):
         return False
-    copies = [other for other in left if other is not piece and gating_kinds(other.text, text.text, text.read)]
+    # the lines of a text that is shown again once are no copies of each other
+    others = [other for other in left if other is not piece and weight(other.text) >= WEIGHT]
+    copies = [other for other in others if other.text in piece.text or piece.text in other.text]
     return not any(_beside(piece, other) or _alike(piece, other) for other in (*text.pieces, *copies))
 
 

@@ -1,6 +1,6 @@
 """The number of a list's item, which stands before a Chinese text with an icon or a wide gap between the two.
 
-Chinese is read without white space, so that only the places of the characters tell "3 防骗必备" from "3防骗必备".
+Chinese is mostly read without white space, so that the places of the characters tell "3 防骗必备" from "3防骗必备".
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ def number_apart(line: Line, expected: Sequence[str]) -> tuple[Segment, ...]:
     if any(normalise(found[0]) + rest[0] in text for text in expected):
         return ()
     digit = max(at for at in range(end) if line.text[at].isdigit())
+    if line.text[digit + 1].isspace():  # the reader saw the gap
+        return Segment(start=0, end=end), Segment(start=end, end=len(line.text))
     pitch = median(b - a for a, b in pairwise(line.places[end : end + MEASURED]))
     if not (pitch > 0 and line.places[end] - line.places[digit] >= APART * pitch):
         return ()
