@@ -55,12 +55,11 @@ def extra_of(
     if piece.confidence >= SURE and weight(piece.text) >= WEIGHT:
         for text in taken:
             kind = _kind(piece, text)
-            if kind is None:
+            if kind in (None, ExtraKind.OTHER):
                 continue
-            if kind is ExtraKind.OTHER or (not alone and _is_of_scene(piece, text, left)):
-                again = again or text.text * (kind is not ExtraKind.OTHER)
-                continue
-            return Extra(text=raw, kind=kind, line=piece.line, distance=len(piece.text), of=text.text)
+            if alone or not _is_of_scene(piece, text, left):
+                return Extra(text=raw, kind=kind, line=piece.line, distance=len(piece.text), of=text.text)
+            again = again or text.text
     return Extra(text=raw, kind=ExtraKind.OTHER, line=piece.line, distance=0, of=again)
 
 
