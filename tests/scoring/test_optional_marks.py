@@ -38,3 +38,11 @@ def test_what_is_wrong_beside_a_mark_is_counted():
 def test_letters_that_are_no_mark_are_counted_though_a_mark_has_them():
     assert scored("Brand™", "™", "BrandTMTM").distance == 2
     assert scored("Brand™", "™", "BrandT").distance == 1
+
+
+@pytest.mark.parametrize("order", [("0.", "0"), ("0", "0.")])
+def test_texts_that_differ_in_their_optional_marks_alone_take_the_lines_with_theirs(order):
+    asked = [make.texts(text, marks=(".",) if "." in text else ())[0] for text in order]
+    assert score(asked, make.reading(make.stack("0.", "0"))).distance == 0
+    assert score(asked, make.reading(make.stack("0", "0."))).distance == 0
+    assert score(asked, make.reading(make.stack("0.", "0."))).distance == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, permutations
 
 from qiltest.errors import CaseError, ReaderError
 from qiltest.reading.records import Line, Reading
@@ -39,6 +39,9 @@ from qiltest.suite.cases import Case, ExpectedText, LineBreaks
 from qiltest.text import look_alikes
 from qiltest.text.escape import one_line
 from qiltest.text.normalise import Unit, normalise, required_text, units
+
+#: so many texts that differ in their optional marks alone are told apart.
+MOST_ALIKE = 6
 
 
 class EmptyReadingError(ReaderError):
@@ -82,7 +85,7 @@ def score(
     lines = with_bars(reading.lines, asked)
     separators = NO_SEPARATORS if alone else separators_of(asked)
     pieces, costs, chains = _matched(lines, plain, _marks(wanted), separators, alone=alone)
-    groups = groups_of(plain, chains, pieces, costs)
+    groups = _by_marks(wanted, plain, groups_of(plain, chains, pieces, costs), pieces)
     own = [
         _own_part(text, [pieces[i] for i in group], () if alone else plain, edges)
         for text, group, edges in zip(plain, groups, edges_of(pieces, groups, separators), strict=True)
@@ -145,6 +148,30 @@ def _marks(wanted: Sequence[tuple[Unit, ...]]) -> dict[str, set[str]]:
     for parts in wanted:
         own = {char for part in parts if part.optional for char in part.text}
         found.setdefault(required_text(parts), set()).update(own)
+    return found
+
+
+def _by_marks(
+    wanted: Sequence[tuple[Unit, ...]], plain: Sequence[str], groups: Sequence[tuple[int, ...]], pieces: Sequence[Piece]
+) -> list[tuple[int, ...]]:
+    """Share out the lines of texts that differ in their optional marks alone, which matching takes for equal."""
+    found = [*groups]
+    alike: dict[str, list[int]] = {}
+    for number, text in enumerate(plain):
+        alike.setdefault(text, []).append(number)
+    for numbers in alike.values():
+        if not 1 < len({wanted[k] for k in numbers}) <= len(numbers) <= MOST_ALIKE:
+            continue
+        cost = {
+            (k, j): align(wanted[k], [pieces[i].text for i in groups[j]], line_breaks=LineBreaks.LAYOUT).distance
+            for k in numbers
+            for j in numbers
+        }
+        best = min(
+            permutations(numbers), key=lambda order: sum(cost[pair] for pair in zip(numbers, order, strict=True))
+        )
+        for k, j in zip(numbers, best, strict=True):
+            found[k] = groups[j]
     return found
 
 
